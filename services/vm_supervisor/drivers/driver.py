@@ -1,0 +1,140 @@
+"""What a VMM driver does, whichever VMM it is: launch, adopt, pause, resume, end.
+
+A driver turns a ``MachineSpec`` into a running VMM process and hands back a ``Machine``. Killing
+the supervisor leaves the VMM running; ``adopt`` takes it over again by its process identity::
+
+    driver = QemuDriver()
+    driver.prepare(spec)                    # tools there? sockets' directory there?
+    machine = await driver.launch(spec)     # returns as soon as the VMM process exists
+    write_handle(machine.process, ...)
+    agent = await Agent.connect(machine.agent_socket, deadline=...)
+    end = await machine.ended()             # End(reason=EndReason.POWEROFF, ...)
+
+A scripted VMM passes the same contract test as the real ones.
+"""
+
+import signal
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from services.vm_supervisor.drivers.process import ProcessId
+from services.vm_supervisor.network import Forward, GuestNetwork
+from shared.accelerator import Accel
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What the callers may ask of a driver beyond launch and kill."""
+
+    user_network: bool
+    """Has its own user-mode network, with forwards that change at run time."""
+    pause: bool
+    snapshot: bool
+
+
+@dataclass(frozen=True)
+class Drives:
+    """The guest's block devices, in the order the guest sees them (/dev/vda, vdb, …).
+
+    ``rootfs`` and ``modules`` are read-only and shared by all VMs; ``overlay`` and ``work``
+    belong to the VM. guest/init relies on this order: rootfs, overlay, work, modules.
+    """
+
+    rootfs: Path
+    overlay: Path
+    work: Path
+    modules: Path
+
+
+@dataclass(frozen=True)
+class MachineSpec:
+    """Everything a driver needs to launch one VM. Paths are absolute."""
+
+    vm_id: str
+    vcpus: int
+    memory_mib: int
+    accel: Accel
+    kernel: Path
+    """The kernel's directory: holds vmlinux (ELF) and vmlinuz."""
+    initrd: Path
+    drives: Drives
+    network: GuestNetwork
+    run: Path
+    """Sockets: qmp.sock, agent.sock, console.sock."""
+    state: Path
+    """Logs: console.log (guest's serial console), vmm.log (the VMM's own messages)."""
+
+
+class EndReason(StrEnum):
+    """Why a VMM process is gone."""
+
+    POWEROFF = "poweroff"  # the guest powered itself off
+    REBOOT = "reboot"  # the guest asked for a reset: launch it again
+    PANIC = "panic"
+    KILLED = "killed"  # our signal, or somebody's
+    CRASHED = "crashed"  # the VMM failed by itself
+    UNKNOWN = "unknown"  # it ended while no one was watching
+
+
+@dataclass(frozen=True)
+class End:
+    """The end of a VMM: why, and one line about it that names the log."""
+
+    reason: EndReason
+    detail: str
+
+
+class Machine(Protocol):
+    """One running VMM. Every coroutine raises ``not_running`` once the VMM is gone."""
+
+    @property
+    def process(self) -> ProcessId: ...
+
+    @property
+    def agent_socket(self) -> Path: ...
+
+    @property
+    def console_socket(self) -> Path: ...
+
+    async def pause(self) -> None: ...
+
+    async def resume(self) -> None: ...
+
+    async def add_forward(self, forward: Forward) -> None:
+        """Make a guest port appear on the host. Raises ``conflict`` if the port is taken."""
+
+    async def remove_forward(self, forward: Forward) -> None: ...
+
+    def kill(self, signum: signal.Signals = signal.SIGKILL) -> None:
+        """Signal the VMM; nothing happens if it is gone. ``ended`` tells when it is."""
+
+    async def ended(self) -> End:
+        """Wait for the VMM process to be gone. May be awaited by several tasks, and again."""
+
+    async def close(self) -> None:
+        """Let go of the VMM without ending it."""
+
+
+class Driver(Protocol):
+    """A way to run virtual machines."""
+
+    name: str
+    capabilities: Capabilities
+
+    def prepare(self, spec: MachineSpec) -> None:
+        """Check tools and files before anything is created: ``missing_tool``, ``not_found``."""
+
+    async def launch(self, spec: MachineSpec) -> Machine:
+        """Start the VMM in a session of its own and return while the guest boots.
+
+        Raises ``guest_failed`` when the VMM dies at once, with its last words.
+        """
+
+    async def adopt(self, process: ProcessId, run: Path, state: Path) -> Machine:
+        """Take over a VMM launched by an earlier supervisor.
+
+        Raises ``not_running`` when that process is gone (a pid is only believed with its
+        start time).
+        """

@@ -1,0 +1,104 @@
+"""A VM's network as the VMM sees it: user mode (QEMU's own) or a tap on the bridge.
+
+Nothing above this module knows which. In user mode every VM has a loopback address of its own
+(127.77.x.y); guest ports appear there by forwards. In bridge mode the ``nat`` service has made
+the tap, and the guest's address comes from the VM's row.
+"""
+
+import errno
+import hashlib
+import socket
+from dataclasses import dataclass
+from typing import Literal
+
+from shared.errors import BangerError, Code
+
+
+@dataclass(frozen=True)
+class Forward:
+    """``host:port`` on the host goes to ``guest_port`` in the guest."""
+
+    protocol: Literal["tcp", "udp"]
+    host: str
+    port: int
+    guest_port: int
+
+
+@dataclass(frozen=True)
+class GuestNetwork:
+    """What the VMM and the guest need to know of the VM's network.
+
+    ``qemu`` is the value of QEMU's -netdev; ``access_host``/``access_port`` is where the host
+    reaches the guest's sshd. ``address`` has its prefix length ("10.0.2.15/24").
+    """
+
+    mac: str
+    address: str
+    gateway: str
+    resolvers: tuple[str, ...]
+    qemu: str
+    access_host: str
+    access_port: int
+
+
+def user_network(vm_id: str, loopback: str, ssh_port: int, *, nat: bool) -> GuestNetwork:
+    """QEMU's user-mode network; ``nat`` False closes the outside (restrict=on)."""
+    ssh = f"hostfwd=tcp:{loopback}:{ssh_port}-:22"
+    return GuestNetwork(
+        mac=mac_address(vm_id),
+        address="10.0.2.15/24",
+        gateway="10.0.2.2",
+        resolvers=("10.0.2.3",),
+        qemu=f"user,id=net0,restrict={'off' if nat else 'on'},{ssh}",
+        access_host=loopback,
+        access_port=ssh_port,
+    )
+
+
+def bridge_network(
+    vm_id: str, tap: str, address: str, gateway: str, resolvers: tuple[str, ...]
+) -> GuestNetwork:
+    """A tap that is on the bridge already. ``address`` with prefix length."""
+    return GuestNetwork(
+        mac=mac_address(vm_id),
+        address=address,
+        gateway=gateway,
+        resolvers=resolvers,
+        qemu=f"tap,id=net0,ifname={tap},script=no,downscript=no",
+        access_host=address.partition("/")[0],
+        access_port=22,
+    )
+
+
+def mac_address(vm_id: str) -> str:
+    """A MAC that is the VM's for life: locally administered, unicast (IEEE 802 U/L bit)."""
+    tail = hashlib.sha256(vm_id.encode()).digest()[:5]
+    return ":".join(f"{octet:02x}" for octet in (0x02, *tail))
+
+
+def choose_port(host: str, preferred: tuple[int, ...]) -> int:
+    """The first of ``preferred`` that can be bound on ``host``, else one the kernel picks.
+
+    For ssh: ``choose_port("127.77.0.2", (22, 2222))``. The port is free when this returns,
+    not reserved: the loopback address is this VM's alone.
+
+    Raises:
+        BangerError: ``unavailable`` when nothing can be bound on ``host``.
+    """
+    for port in (*preferred, 0):
+        bound = _bindable(host, port)
+        if bound is not None:
+            return bound
+    raise BangerError(Code.UNAVAILABLE, f"no port of {host} can be bound")
+
+
+def _bindable(host: str, port: int) -> int | None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno in (errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL):
+                return None
+            raise
+        return int(probe.getsockname()[1])

@@ -1,0 +1,117 @@
+"""How OpenSSH is called to reach a guest: argv builders, pure, cheap to import.
+
+``Access`` says where a guest is and which key and pin belong to it. The supervisor holds a
+master connection (``master_argv``); sessions of the CLI go over it (``session_argv``)::
+
+    argv = session_argv(access, remote_command(["sh", "-c", "exit 42"], cwd="/root/repo"))
+    os.execvp(argv[0], argv)
+"""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Access:
+    """The way to a guest's sshd."""
+
+    host: str
+    port: int
+    key: Path
+    known_hosts: Path
+    alias: str
+    """The VM id: what the host key is pinned to (HostKeyAlias), whatever the address."""
+    control: Path
+    """Socket of the shared connection."""
+    user: str = "root"
+
+
+def options(access: Access) -> list[str]:
+    """The -o options that every connection has, without destination."""
+    values = {
+        "HostKeyAlias": access.alias,
+        "UserKnownHostsFile": str(access.known_hosts),
+        "GlobalKnownHostsFile": "/dev/null",
+        "StrictHostKeyChecking": "yes",
+        "IdentityFile": str(access.key),
+        "IdentitiesOnly": "yes",
+        "IdentityAgent": "none",
+        "PreferredAuthentications": "publickey",
+        "BatchMode": "yes",
+        "ForwardAgent": "no",
+        "ForwardX11": "no",
+        "LogLevel": "ERROR",
+        # Round trips and slow arithmetic in an emulated guest cost what a person feels.
+        "KexAlgorithms": "curve25519-sha256",
+        "HostKeyAlgorithms": "ssh-ed25519",
+        "Ciphers": "aes128-gcm@openssh.com,chacha20-poly1305@openssh.com",
+        "GSSAPIAuthentication": "no",
+        "UpdateHostKeys": "no",
+        "CheckHostIP": "no",
+    }
+    # A file name with spaces or % would be split or expanded by ssh's parser.
+    return [part for key, value in values.items() for part in ("-o", f"{key}={_literal(value)}")]
+
+
+def _literal(value: str) -> str:
+    escaped = value.replace("%", "%%")
+    return f'"{escaped}"' if " " in escaped else escaped
+
+
+def master_argv(access: Access) -> list[str]:
+    """``ssh`` that authenticates, goes to the background and holds the control socket."""
+    return [
+        *_ssh(access),
+        "-o", "ControlMaster=yes",
+        "-o", f"ControlPath={_literal(str(access.control))}",
+        "-o", "ServerAliveInterval=15",
+        "-fN",
+        _destination(access),
+    ]  # fmt: skip
+
+
+def session_argv(access: Access, command: str = "", *, tty: bool = False) -> list[str]:
+    """``ssh`` for one session over the shared connection, or one of its own without it.
+
+    ``command`` is one string for the guest's shell (see ``remote_command``); empty means a
+    login shell.
+    """
+    tail = [command] if command else []
+    return [
+        *_ssh(access),
+        "-o", "ControlMaster=no",
+        "-o", f"ControlPath={_literal(str(access.control))}",
+        "-t" if tty else "-T",
+        _destination(access),
+        *tail,
+    ]  # fmt: skip
+
+
+def control_argv(access: Access, command: str) -> list[str]:
+    """``ssh -O command``: "check" (exit 0 when the master answers) or "exit"."""
+    control = f"ControlPath={_literal(str(access.control))}"
+    return ["ssh", "-F", "/dev/null", "-o", control, "-O", command, _destination(access)]
+
+
+def remote_command(
+    argv: Sequence[str], *, cwd: str = "", env: Mapping[str, str] | None = None
+) -> str:
+    """One string that makes the guest's shell run exactly ``argv``.
+
+    sshd gives the string to the user's shell, so every word is quoted: ``sh -c 'exit 42'``
+    exits with 42.
+    """
+    words = [f"{name}={value}" for name, value in (env or {}).items()]
+    command = shlex.join(["env", *words, *argv] if words else argv)
+    # exec: no shell stays between sshd and the command, so signals and status are its own.
+    return f"cd {shlex.quote(cwd)} && exec {command}" if cwd else f"exec {command}"
+
+
+def _ssh(access: Access) -> list[str]:
+    return ["ssh", "-F", "/dev/null", "-p", str(access.port), *options(access)]
+
+
+def _destination(access: Access) -> str:
+    return f"{access.user}@{access.host}"
