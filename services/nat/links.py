@@ -1,0 +1,219 @@
+"""The kernel's side of the plan: bridge, taps, routes by netlink; forwarding by /proc.
+
+The only module that imports pyroute2. Everything here blocks for some milliseconds and is called
+from a worker thread, with a netlink socket of its own for each call.
+"""
+
+import errno
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from ipaddress import IPv4Interface, IPv4Network
+from pathlib import Path
+from typing import Any
+
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+from services.nat.core import Attach, CreateBridge, CreateTap, DeleteLink, SetAddress, SetUp
+from services.nat.state import Link, Route
+from shared.errors import BangerError, Code
+
+IFF_UP = 0x1
+AF_INET = 2
+MAIN_TABLE = 254
+_FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+LinkStep = CreateBridge | SetAddress | SetUp | CreateTap | Attach | DeleteLink
+
+
+def read_links() -> dict[str, Link]:
+    """Every interface of this network namespace, by name."""
+    with _netlink() as ip:
+        messages = list(ip.get_links())
+    names = {int(m["index"]): str(m.get("IFLA_IFNAME")) for m in messages}
+    links = (_link(message, names) for message in messages)
+    return {link.name: link for link in links}
+
+
+def read_addresses(link: str) -> frozenset[IPv4Interface]:
+    """The IPv4 addresses of one interface; none when it does not exist."""
+    with _netlink() as ip:
+        index = _index_or_none(ip, link)
+        if index is None:
+            return frozenset()
+        messages = list(ip.get_addr(family=AF_INET, index=index))
+    return frozenset(IPv4Interface(f"{m.get('IFA_LOCAL')}/{m['prefixlen']}") for m in messages)
+
+
+def read_routes() -> tuple[Route, ...]:
+    """The IPv4 routes of the main table that have a destination (the default route has none)."""
+    with _netlink() as ip:
+        names = {int(m["index"]): str(m.get("IFLA_IFNAME")) for m in ip.get_links()}
+        messages = list(ip.get_routes(family=AF_INET, table=MAIN_TABLE))
+    return tuple(
+        Route(
+            IPv4Network(f"{m.get('RTA_DST')}/{m['dst_len']}"), names.get(m.get("RTA_OIF") or 0, "")
+        )
+        for m in messages
+        if m.get("RTA_DST")
+    )
+
+
+def take(step: LinkStep) -> None:
+    """Do one step. A thing that is there already, or already gone, counts as done.
+
+    Raises:
+        BangerError: ``denied`` without CAP_NET_ADMIN, ``unavailable`` when the kernel refuses.
+    """
+    try:
+        with _netlink() as ip:
+            _take(ip, step)
+    except NetlinkError as error:
+        _raise_refusal(step, error.code, error)
+    except OSError as error:  # taps are made by ioctl on /dev/net/tun
+        _raise_refusal(step, error.errno or 0, error)
+
+
+def _take(ip: Any, step: LinkStep) -> None:
+    match step:
+        case CreateBridge(name, mac):
+            ip.link("add", ifname=name, kind="bridge", address=mac)
+        case SetAddress(link, address):
+            ip.addr(
+                "add",
+                index=_index(ip, link),
+                address=str(address.ip),
+                prefixlen=address.network.prefixlen,
+            )
+        case SetUp(link):
+            ip.link("set", index=_index(ip, link), state="up")
+        case CreateTap(name, owner):
+            ip.link("add", ifname=name, kind="tuntap", mode="tap", uid=owner)
+        case Attach(tap, bridge):
+            index = _index(ip, tap)
+            ip.link("set", index=index, master=_index(ip, bridge))
+            ip.brport("set", index=index, isolated=1)
+        case DeleteLink(name):
+            index = _index_or_none(ip, name)
+            if index is not None:
+                ip.link("del", index=index)
+
+
+def _raise_refusal(step: LinkStep, code: int, error: Exception) -> None:
+    """Forgive what is already done; name everything else."""
+    if code == errno.EEXIST and isinstance(step, SetAddress):
+        return
+    if code == errno.ENODEV and isinstance(step, DeleteLink):
+        return
+    raise refusal(f"{step} failed", code) from error
+
+
+def refusal(what: str, code: int) -> BangerError:
+    """The error for an errno of the kernel, with what a person can do about it."""
+    if code in (errno.EPERM, errno.EACCES):
+        return BangerError(
+            Code.DENIED,
+            f"{what}: the nat service may not change the host's network",
+            hint="run it with CAP_NET_ADMIN (banger system install), or set network = \"user\"",
+        )
+    return BangerError(
+        Code.UNAVAILABLE, f"{what}: {os.strerror(code)}", hint="see: banger daemon logs nat"
+    )
+
+
+@contextmanager
+def _netlink() -> Iterator[Any]:
+    with IPRoute() as ip:
+        yield ip
+
+
+def _index_or_none(ip: Any, name: str) -> int | None:
+    found = ip.link_lookup(ifname=name)
+    return int(found[0]) if found else None
+
+
+def _index(ip: Any, name: str) -> int:
+    index = _index_or_none(ip, name)
+    if index is None:
+        raise NetlinkError(errno.ENODEV, f"no interface {name}")
+    return index
+
+
+def _link(message: Any, names: Mapping[int, str]) -> Link:
+    info = message.get("IFLA_LINKINFO")
+    name = str(message.get("IFLA_IFNAME"))
+    kind = str(info.get("IFLA_INFO_KIND") or "") if info else ""
+    return Link(
+        name=name,
+        kind=kind,
+        mac=str(message.get("IFLA_ADDRESS") or ""),
+        up=bool(message["flags"] & IFF_UP),
+        master=names.get(message.get("IFLA_MASTER") or 0),
+        owner=_tap_owner(info) if kind == "tun" else None,
+        isolated=_isolated(info) if info else False,
+    )
+
+
+def _tap_owner(info: Any) -> int | None:
+    data = info.get("IFLA_INFO_DATA")
+    owner = data.get("IFLA_TUN_OWNER") if data else None
+    return int(owner) if owner is not None else None
+
+
+def _isolated(info: Any) -> bool:
+    if info.get("IFLA_INFO_SLAVE_KIND") != "bridge":
+        return False
+    data = info.get("IFLA_INFO_SLAVE_DATA")
+    return bool(data and data.get("IFLA_BRPORT_ISOLATED"))
+
+
+@dataclass(frozen=True)
+class Forwarding:
+    """ip_forward, switched on while it is needed and put back to what it was after.
+
+    ``note`` is the file that remembers the value found; it holds the host's boot id too, since
+    after a reboot the host has its own value again and the note means nothing.
+    """
+
+    note: Path
+    write_note: Callable[[Path, bytes], None]
+
+    def is_on(self) -> bool:
+        return _FORWARDING.read_text().strip() == "1"
+
+    def is_lent(self) -> bool:
+        return self._noted() is not None
+
+    def lend(self) -> None:
+        """Remember what ip_forward is, then set it to 1. The note comes first: it must not be
+        lost when this process dies between the two."""
+        if not self.is_lent():
+            value = _FORWARDING.read_text().strip()
+            note = {"previous": value, "boot_id": _BOOT_ID.read_text().strip()}
+            self.write_note(self.note, json.dumps(note).encode())
+        _set_forwarding("1")
+
+    def give_back(self) -> None:
+        previous = self._noted()
+        if previous is not None:
+            _set_forwarding(previous)
+        self.note.unlink(missing_ok=True)
+
+    def _noted(self) -> str | None:
+        try:
+            note = json.loads(self.note.read_text())
+            current = note["boot_id"] == _BOOT_ID.read_text().strip()
+            return str(note["previous"]) if current else None
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None
+
+
+def _set_forwarding(value: str) -> None:
+    try:
+        _FORWARDING.write_text(value)
+    except OSError as error:
+        raise refusal(f"setting {_FORWARDING} to {value} failed", error.errno or 0) from error

@@ -1,0 +1,142 @@
+"""What the host's network should be (``Desired``) and what it is (``Observed``).
+
+What is ours is told by marks that the kernel sets together with the object, so that a crash
+between two steps never leaves a thing of unknown owner:
+
+- the bridge has our name *and* a hardware address made from the state directory;
+- a tap is called ``bgr`` + the VM's id, belongs to our user, and sits on our bridge or on none;
+- rules are in the tables ``inet banger`` and ``bridge banger``.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+
+from services.nat.nftables import Member, Ruleset, render
+from shared.errors import BangerError, Code
+
+IFNAME_MAX = 15
+"""Longest interface name in characters: IFNAMSIZ less the final NUL (netdevice(7))."""
+
+DEFAULT_BRIDGE = "br-banger"
+_TAP_PREFIX = "bgr"
+_TAP = re.compile(r"bgr[0-9a-f]{12}")
+_BRIDGE = re.compile(r"[a-z][a-z0-9-]{0,14}")
+_MAC = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}")
+_VM_ID = re.compile(r"[0-9a-f]{12}")
+
+
+def tap_name(vm_id: str) -> str:
+    """The name of a VM's tap: ``bgr`` and its 12-digit id, exactly the 15 the kernel allows."""
+    return _TAP_PREFIX + vm_id
+
+
+def is_tap_name(name: str) -> bool:
+    return _TAP.fullmatch(name) is not None
+
+
+def bridge_mac(state_directory: str) -> str:
+    """The bridge's hardware address: ``02:62:67:72`` ("bgr") and two bytes of the installation.
+
+    It is fixed for a second reason: a bridge without one takes the lowest address of its ports,
+    which changes as guests come and go and leaves every guest's ARP cache wrong.
+    """
+    tag = hashlib.sha256(state_directory.encode()).digest()
+    return f"02:62:67:72:{tag[0]:02x}:{tag[1]:02x}"
+
+
+@dataclass(frozen=True)
+class Guest:
+    """A VM that needs a tap now. ``mac`` is lower case with colons; ``nat``: has the outside."""
+
+    id: str
+    address: IPv4Address
+    mac: str
+    nat: bool
+
+    def __post_init__(self) -> None:
+        """These strings end in names and rules of the kernel: refuse what is not exactly right."""
+        if not _VM_ID.fullmatch(self.id) or not _MAC.fullmatch(self.mac):
+            raise BangerError(
+                Code.INVALID, f"VM {self.id!r} has no usable id or MAC address ({self.mac!r})"
+            )
+
+    @property
+    def tap(self) -> str:
+        return tap_name(self.id)
+
+
+@dataclass(frozen=True)
+class Desired:
+    """The network that should be there. ``owner`` is the uid that may open the taps."""
+
+    bridge: str
+    mac: str
+    subnet: IPv4Network
+    owner: int
+    guests: tuple[Guest, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not _BRIDGE.fullmatch(self.bridge):
+            raise BangerError(
+                Code.INVALID,
+                f"{self.bridge!r} cannot be the name of a bridge",
+                hint=f"use at most {IFNAME_MAX} of a-z 0-9 -, starting with a letter",
+            )
+        if not 8 <= self.subnet.prefixlen <= 29:
+            raise BangerError(
+                Code.INVALID,
+                f"the bridge subnet {self.subnet} has no room for guests, or is far too wide",
+                hint="use a prefix length of 8 to 29, like 10.77.0.0/24",
+            )
+
+    @property
+    def gateway(self) -> IPv4Interface:
+        """The host's own address on the bridge: the subnet's first."""
+        return IPv4Interface(f"{self.subnet.network_address + 1}/{self.subnet.prefixlen}")
+
+    @property
+    def rules(self) -> Ruleset:
+        members = (Member(g.tap, g.mac, g.address, g.nat) for g in self.guests)
+        return render(self.bridge, self.gateway.ip, tuple(members))
+
+
+@dataclass(frozen=True)
+class Link:
+    """An interface as the kernel has it. ``kind`` is "tun" for taps; ``owner`` of a tap only."""
+
+    name: str
+    kind: str
+    mac: str
+    up: bool
+    master: str | None = None
+    owner: int | None = None
+    isolated: bool = False
+
+
+@dataclass(frozen=True)
+class Route:
+    """A route of the main table with a destination; ``device`` is empty for unreachable ones."""
+
+    destination: IPv4Network
+    device: str
+
+
+@dataclass(frozen=True)
+class Observed:
+    """The host's network as it is.
+
+    ``rules`` is the digest written in our tables (None: there are none, or they disagree);
+    ``tables`` says whether any table of ours exists; ``lent`` whether forwarding is on because
+    of us, to be given back.
+    """
+
+    links: Mapping[str, Link] = field(default_factory=dict)
+    addresses: frozenset[IPv4Interface] = frozenset()
+    routes: tuple[Route, ...] = ()
+    tables: bool = False
+    rules: str | None = None
+    forwarding: bool = False
+    lent: bool = False

@@ -1,0 +1,267 @@
+"""The base of every service: verbs in, one final out, control never behind work.
+
+A service subclasses ``Actor`` and marks its verbs::
+
+    class Store(Actor):
+        @verb("vm.get", VmRef)
+        async def get(self, request: VmRef, call: Call) -> Vm: ...
+
+``run_service`` starts it. Handlers run as tasks; ping and cancel are answered on the loop.
+"""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
+
+from shared.bus import envelope
+from shared.bus.envelope import PROTOCOL, Envelope, Kind
+from shared.bus.link import Link, Progress
+from shared.bus.socket import close_context
+from shared.errors import BangerError, Code
+from shared.logs import Log, log_context
+from shared.paths import Paths
+from shared.version import __version__
+
+T = TypeVar("T")
+Handler = Callable[[Any, Any, "Call"], Awaitable[Any]]
+
+
+@dataclass(frozen=True)
+class _Verb:
+    name: str
+    request: type[Any]
+    handler: Handler
+
+
+def verb(name: str, request: type[Any]) -> Callable[[Handler], Handler]:
+    """Mark a method as the handler of ``name``; its body is validated as ``request``."""
+
+    def mark(handler: Handler) -> Handler:
+        handler.__banger_verb__ = _Verb(name, request, handler)  # type: ignore[attr-defined]
+        return handler
+
+    return mark
+
+
+class Call:
+    """What a handler knows of the request it serves."""
+
+    def __init__(self, link: Link, request: Envelope) -> None:
+        self._link = link
+        self._request = request
+
+    @property
+    def request_id(self) -> str:
+        """Hexadecimal; the id of the operation, and what logs are searched for."""
+        return self._request.request_id.hex()
+
+    @property
+    def deadline(self) -> float:
+        """CLOCK_MONOTONIC seconds."""
+        return self._request.deadline
+
+    def progress(self, stage: str, message: str, fraction: float | None = None) -> None:
+        """Tell the caller how far it is. Lost when the broker is away: progress is a courtesy."""
+        header = Envelope(Kind.PARTIAL, self._request.request_id)
+        body = {"stage": stage, "message": message, "fraction": fraction}
+        try:
+            self._link.send(header, msgspec.msgpack.encode(body))
+        except BangerError:
+            return
+
+
+class Actor:
+    """One service. Subclasses add verbs, ``on_start``, ``on_stop`` and ``status``."""
+
+    def __init__(self, name: str, paths: Paths, log: Log) -> None:
+        self.name = name
+        self.paths = paths
+        self.log = log
+        self.instance = os.urandom(4).hex()
+        self.stopping = asyncio.Event()
+        self._verbs = _collect_verbs(type(self))
+        self._tasks: dict[bytes, asyncio.Task[None]] = {}
+        self.link = Link(paths.broker_socket, on_message=self._on_message, on_up=self._register)
+
+    # -- for subclasses ---------------------------------------------------------------------
+
+    async def on_start(self) -> None:
+        """Before the service is announced: open what the verbs need."""
+
+    async def on_stop(self) -> None:
+        """After the last verb ended."""
+
+    def status(self) -> dict[str, Any]:
+        """Extra fields of the answer to a ping."""
+        return {}
+
+    async def call(
+        self,
+        service: str,
+        name: str,
+        body: Any,
+        result: type[T],
+        *,
+        deadline: float,
+        on_partial: Progress | None = None,
+    ) -> T:
+        """Ask another service; the result is validated as ``result``. Raises BangerError."""
+        raw = await self.link.call(service, name, body, deadline=deadline, on_partial=on_partial)
+        answer = envelope.read_final(raw)
+        return msgspec.convert(answer, result)
+
+    def publish(self, topic: str, body: Any) -> None:
+        """Send an event. Events may be lost: nothing that must happen is only an event."""
+        header = Envelope(Kind.EVENT, envelope.new_request_id(), self.name, topic)
+        try:
+            self.link.send(header, msgspec.msgpack.encode(body))
+        except BangerError:
+            self.log.debug("event not sent: no broker", topic=topic)
+
+    async def run(self) -> None:
+        """Serve until SIGTERM or SIGINT; then let running verbs be cancelled and stop."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stopping.set)
+        await self.on_start()
+        self._started = True
+        self._register()
+        self.log.info("started", instance=self.instance)
+        await self.stopping.wait()
+        await self._finish()
+
+    # -- messages ---------------------------------------------------------------------------
+
+    _started = False
+
+    def _register(self) -> None:
+        if not self._started:
+            return
+        body = {
+            "service": self.name,
+            "instance": self.instance,
+            "pid": os.getpid(),
+            "build": __version__,
+            "protocol": PROTOCOL,
+        }
+        header = Envelope(Kind.READY, envelope.new_request_id(), self.name)
+        try:
+            self.link.send(header, msgspec.msgpack.encode(body))
+        except BangerError:
+            return  # the link calls again when it is up
+
+    def _on_message(self, header: Envelope, body: bytes) -> None:
+        match header.kind:
+            case Kind.PING:
+                self._answer_ping(header)
+            case Kind.CANCEL:
+                task = self._tasks.get(header.request_id)
+                if task:
+                    task.cancel()
+            case Kind.REQUEST:
+                self._start(header, body)
+            case _:
+                self.log.debug("message of no use here", kind=header.kind.name)
+
+    def _answer_ping(self, header: Envelope) -> None:
+        answer = {"build": __version__, "pid": os.getpid(), "tasks": len(self._tasks)}
+        self._final(header, envelope.final_ok(answer | self.status()))
+
+    def _start(self, header: Envelope, body: bytes) -> None:
+        if header.request_id in self._tasks:
+            error = BangerError(Code.CONFLICT, "a request with this id is already running")
+            self._final(header, envelope.final_error(error))
+            return
+        task = asyncio.create_task(self._serve(header, body))
+        self._tasks[header.request_id] = task
+        task.add_done_callback(lambda _: self._tasks.pop(header.request_id, None))
+
+    async def _serve(self, header: Envelope, body: bytes) -> None:
+        started = time.monotonic()
+        with log_context(request=header.request_id.hex(), verb=header.verb):
+            outcome = "ok"
+            try:
+                answer = await self._handle(header, body)
+            except BangerError as error:
+                outcome = error.code.value
+                answer = envelope.final_error(error)
+            took = round((time.monotonic() - started) * 1000, 1)
+            self.log.info("served", outcome=outcome, milliseconds=took)
+            self._final(header, answer)
+
+    async def _handle(self, header: Envelope, body: bytes) -> bytes:
+        known = self._verbs.get(header.verb)
+        if known is None:
+            raise BangerError(Code.BAD_MESSAGE, f"{self.name} has no verb {header.verb!r}")
+        request = decode_request(body, known.request)
+        try:
+            async with asyncio.timeout(header.deadline - time.monotonic()):
+                result = await known.handler(self, request, Call(self.link, header))
+        except TimeoutError:
+            raise BangerError(Code.TIMEOUT, f"{header.verb} did not end in time") from None
+        except asyncio.CancelledError:
+            raise BangerError(Code.CANCELLED, f"{header.verb} was cancelled") from None
+        except BangerError:
+            raise
+        except Exception as error:
+            self.log.exception("a bug in a verb's handler")
+            raise BangerError(
+                Code.INTERNAL,
+                f"{self.name} failed at {header.verb}: {type(error).__name__}: {error}",
+                hint=f"the traceback is in {self.log.path}",
+            ) from error
+        return _encode_final(result)
+
+    def _final(self, header: Envelope, body: bytes) -> None:
+        final = Envelope(Kind.FINAL, header.request_id, self.name, header.verb)
+        try:
+            self.link.send(final, body)
+        except BangerError as error:
+            if error.code is Code.TOO_LARGE:
+                self.link.send(final, envelope.final_error(error))
+            # otherwise the broker is gone and the caller knows it from its own link
+
+    async def _finish(self) -> None:
+        for task in list(self._tasks.values()):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(list(self._tasks.values()), timeout=5)
+        await self.on_stop()
+        self.log.info("stopped")
+        self.link.close()
+
+
+def _collect_verbs(kind: type[Actor]) -> dict[str, _Verb]:
+    marked = (getattr(member, "__banger_verb__", None) for member in vars(kind).values())
+    return {entry.name: entry for entry in marked if entry is not None}
+
+
+def decode_request(body: bytes, kind: type[T]) -> T:
+    """Validate a body; everything that can go wrong with foreign bytes is ``bad_message``."""
+    try:
+        return msgspec.msgpack.decode(body, type=kind)
+    except Exception as error:  # ValidationError, DecodeError, RecursionError, UnicodeError ...
+        raise BangerError(Code.BAD_MESSAGE, f"bad request: {error}") from error
+
+
+def _encode_final(result: Any) -> bytes:
+    return msgspec.msgpack.encode({"ok": True, "result": {} if result is None else result})
+
+
+def run_service(make: Callable[[], Actor]) -> None:
+    """The body of a service's ``__main__``: build the actor inside a loop and serve.
+
+    ``make`` is called with the loop running, since sockets register with it.
+    """
+
+    async def main() -> None:
+        await make().run()
+
+    asyncio.run(main())
+    close_context()

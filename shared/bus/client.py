@@ -1,0 +1,132 @@
+"""The CLI's connection: synchronous, without asyncio, cheap to import.
+
+Retry rule (docs/protocol.md section 4): when the link drops, a call that may be sent again is sent
+again with the same id and deadline; the receiver attaches it to what it already does.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgpack
+
+from shared.bus import envelope
+from shared.bus.envelope import Envelope, Kind
+from shared.bus.socket import Dealer, close_context
+from shared.errors import BangerError, Code
+
+CONNECT_SECONDS = 2.0
+"""How long to wait for a broker whose socket exists, and for a crashed service to come back."""
+
+Partial = Callable[[dict[str, Any]], None]
+
+
+class Client:
+    """One connection, one call at a time. A context manager."""
+
+    def __init__(self, broker_socket: Path) -> None:
+        self._socket_path = broker_socket
+        self._dealer = Dealer(broker_socket)
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def call(
+        self,
+        service: str,
+        verb: str,
+        body: dict[str, Any] | None = None,
+        *,
+        timeout: float = 10.0,
+        retry: bool = True,
+        on_partial: Partial | None = None,
+    ) -> dict[str, Any]:
+        """Ask ``service`` for ``verb`` and return the result; ``timeout`` in seconds.
+
+        Raises:
+            BangerError: what the service answered, or ``unavailable`` or ``timeout``.
+        """
+        deadline = time.monotonic() + timeout
+        request = Envelope(Kind.REQUEST, envelope.new_request_id(), service, verb, deadline)
+        packed = msgpack.packb(body or {})
+        patience = min(deadline, time.monotonic() + CONNECT_SECONDS)
+        while True:
+            try:
+                return envelope.read_final(self._exchange(request, packed, on_partial))
+            except BangerError as error:
+                lost = error.code is Code.UNAVAILABLE
+                if not (lost and retry) or time.monotonic() > patience:
+                    raise
+                self._pause(0.05)
+
+    def cancel(self, service: str, verb: str, request_id: bytes) -> None:
+        """Ask the service to end the running request with this id."""
+        self._dealer.send(Envelope(Kind.CANCEL, request_id, service, verb), msgpack.packb({}))
+
+    def ping(self, service: str, *, timeout: float = 2.0) -> dict[str, Any]:
+        """What the service's main loop says of itself: {build, pid, ...}."""
+        deadline = time.monotonic() + timeout
+        request = Envelope(Kind.PING, envelope.new_request_id(), service, "", deadline)
+        return envelope.read_final(self._exchange(request, msgpack.packb({}), None))
+
+    def _exchange(self, request: Envelope, body: bytes, heard: Partial | None) -> bytes:
+        self._send_when_connected(request, body)
+        while True:
+            frames = self._dealer.receive()
+            if frames is None:
+                self._wait(request)
+                continue
+            try:
+                header = envelope.decode(frames[0])
+            except BangerError as error:
+                if error.code is Code.INCOMPATIBLE:
+                    raise
+                continue
+            if header.request_id != request.request_id or len(frames) < 2:
+                continue
+            if header.kind is Kind.FINAL:
+                return frames[1]
+            if header.kind is Kind.PARTIAL and heard:
+                heard(envelope.decode_body(frames[1]))
+
+    def _send_when_connected(self, request: Envelope, body: bytes) -> None:
+        limit = min(request.deadline, time.monotonic() + CONNECT_SECONDS)
+        while True:
+            try:
+                self._dealer.send(request, body)
+                return
+            except BangerError as error:
+                if error.code is not Code.UNAVAILABLE or time.monotonic() >= limit:
+                    raise
+            self._dealer.wait(limit - time.monotonic())  # for the handshake
+            list(self._dealer.link_changes())
+
+    def _wait(self, request: Envelope) -> None:
+        left = request.deadline - time.monotonic()
+        if left <= 0:
+            raise BangerError(
+                Code.TIMEOUT,
+                f"{request.service} did not answer {request.verb} in time",
+                hint="banger daemon status shows whether the services are well",
+                details={"request_id": request.request_id.hex()},
+            )
+        message, changed = self._dealer.wait(left)
+        if changed and not message and not all(self._dealer.link_changes()):
+            raise BangerError(
+                Code.UNAVAILABLE,
+                "the connection to the broker was lost",
+                hint="the request may have been carried out; look with banger vm list",
+                details={"request_id": request.request_id.hex()},
+            )
+
+    def _pause(self, seconds: float) -> None:
+        self._dealer.wait(seconds)
+        list(self._dealer.link_changes())
+
+    def close(self) -> None:
+        self._dealer.close()
+        close_context()

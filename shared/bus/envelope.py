@@ -1,0 +1,145 @@
+"""The header of a message, without any socket: docs/protocol.md section 2.
+
+Pure and small on purpose: the broker does this for every message and reads nothing else.
+"""
+
+import secrets
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+import msgpack
+
+from shared.errors import BangerError, Code
+
+PROTOCOL = 1
+MAGIC = b"bngr" + bytes([PROTOCOL])
+MAX_MESSAGE = 4 * 1024 * 1024
+"""Header and body together, in bytes."""
+MAX_NAME = 64
+"""Longest service or verb name, in bytes."""
+REQUEST_ID_SIZE = 16
+FURTHEST_DEADLINE = 24 * 3600.0
+"""How far ahead a deadline may lie, in seconds: tables of the broker expire by it."""
+
+
+class Kind(IntEnum):
+    READY = 1
+    REQUEST = 2
+    PARTIAL = 3
+    FINAL = 4
+    EVENT = 5
+    PING = 6
+    CANCEL = 7
+    DISCONNECT = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """One header. ``deadline`` is CLOCK_MONOTONIC seconds, 0.0 where the kind has none."""
+
+    kind: Kind
+    request_id: bytes
+    service: str = ""
+    verb: str = ""
+    deadline: float = 0.0
+
+
+def new_request_id() -> bytes:
+    return secrets.token_bytes(REQUEST_ID_SIZE)
+
+
+def encode(envelope: Envelope) -> bytes:
+    packed: bytes = msgpack.packb(
+        (
+            int(envelope.kind),
+            envelope.request_id,
+            envelope.service,
+            envelope.verb,
+            envelope.deadline,
+        )
+    )
+    return MAGIC + packed
+
+
+def decode(header: bytes) -> Envelope:
+    """Read a header.
+
+    Raises:
+        BangerError: ``incompatible`` for another protocol version, ``bad_message`` for anything
+            that is not a well-formed header.
+    """
+    if header[:4] != MAGIC[:4]:
+        raise BangerError(Code.BAD_MESSAGE, "not a banger message: wrong magic")
+    if header[4:5] != MAGIC[4:]:
+        theirs = header[4] if len(header) > 4 else 0
+        raise BangerError(
+            Code.INCOMPATIBLE,
+            f"the peer speaks protocol {theirs}, this is protocol {PROTOCOL}",
+            hint="restart the services: banger daemon restart",
+        )
+    try:
+        fields = msgpack.unpackb(header[5:], use_list=False, strict_map_key=True)
+    except Exception as error:  # the decoder's failures are a family of their own; all mean this
+        raise BangerError(Code.BAD_MESSAGE, f"undecodable header: {error}") from error
+    return _checked(fields)
+
+
+def _checked(fields: Any) -> Envelope:
+    if not isinstance(fields, tuple) or len(fields) < 5:
+        raise BangerError(Code.BAD_MESSAGE, "the header is not an array of five")
+    kind, request_id, service, verb, deadline = fields[:5]
+    if type(request_id) is not bytes or len(request_id) != REQUEST_ID_SIZE:
+        raise BangerError(Code.BAD_MESSAGE, "the request id is not 16 bytes")
+    if type(service) is not str or type(verb) is not str:
+        raise BangerError(Code.BAD_MESSAGE, "service and verb are not strings")
+    if len(service) > MAX_NAME or len(verb) > MAX_NAME:
+        raise BangerError(Code.BAD_MESSAGE, f"a name is longer than {MAX_NAME}")
+    if type(deadline) is not float or deadline != deadline:
+        raise BangerError(Code.BAD_MESSAGE, "the deadline is not a number of seconds")
+    if type(kind) is not int or not Kind.READY <= kind <= Kind.DISCONNECT:
+        raise BangerError(Code.BAD_MESSAGE, f"unknown kind {kind!r:.20}")
+    return Envelope(Kind(kind), request_id, service, verb, deadline)
+
+
+def final_ok(result: Any) -> bytes:
+    """Body of a final that succeeded. ``result``: what MessagePack can carry."""
+    packed: bytes = msgpack.packb({"ok": True, "result": result})
+    return packed
+
+
+def final_error(error: BangerError) -> bytes:
+    """Body of a final that failed."""
+    packed: bytes = msgpack.packb({"ok": False, "error": error.to_wire()}, default=str)
+    return packed
+
+
+def read_final(body: bytes) -> dict[str, Any]:
+    """The result in a final's body.
+
+    Raises:
+        BangerError: the error that the final carries, or ``bad_message``.
+    """
+    final = decode_body(body)
+    if final.get("ok") is True and isinstance(final.get("result"), dict):
+        result: dict[str, Any] = final["result"]
+        return result
+    error = final.get("error")
+    if not isinstance(error, dict):
+        raise BangerError(Code.BAD_MESSAGE, "a final without result or error")
+    raise BangerError.from_wire(error)
+
+
+def decode_body(body: bytes) -> dict[str, Any]:
+    """One MessagePack map.
+
+    Raises:
+        BangerError: ``bad_message`` for anything else (RecursionError included).
+    """
+    try:
+        decoded = msgpack.unpackb(body)
+    except Exception as error:
+        raise BangerError(Code.BAD_MESSAGE, f"undecodable body: {error}") from error
+    if not isinstance(decoded, dict):
+        raise BangerError(Code.BAD_MESSAGE, "the body is not a map")
+    return decoded

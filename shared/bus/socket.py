@@ -1,0 +1,238 @@
+"""The only module that imports zmq: four socket wrappers with the options that matter, set once.
+
+Reasons for each option are in docs/decisions/0002-zeromq-options.md; the rules they come from are
+the ZeroMQ guide's and zmq_setsockopt(3)'s.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import zmq
+
+from shared.bus.envelope import MAX_MESSAGE, Envelope, encode
+from shared.errors import BangerError, Code
+
+LINGER_MS = 500
+RECONNECT_MS, RECONNECT_MAX_MS = 20, 500
+FRAMES_AFTER_ROUTING_ID = 2
+
+
+def _context() -> "zmq.Context[zmq.Socket[bytes]]":
+    return zmq.Context.instance()
+
+
+def close_context() -> None:
+    """End ZeroMQ in this process; call it last, after every socket is closed."""
+    _context().term()
+
+
+def _too_large(header: bytes, body: bytes) -> BangerError:
+    size = len(header) + len(body)
+    return BangerError(
+        Code.TOO_LARGE, f"a message of {size} bytes is over the limit of {MAX_MESSAGE}"
+    )
+
+
+class Dealer:
+    """A service's or a client's one connection to the broker. Owned by one thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._socket = _context().socket(zmq.DEALER)
+        self._socket.setsockopt(zmq.IMMEDIATE, 1)  # no queue while there is no broker
+        self._socket.setsockopt(zmq.LINGER, LINGER_MS)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE + 4096)
+        self._socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
+        self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS)
+        self._monitor = self._socket.get_monitor_socket(
+            zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
+        )
+        self._socket.connect(f"ipc://{path}")
+
+    @property
+    def fd(self) -> int:
+        """Edge-triggered: after it fires, ``receive`` until None (zmq_getsockopt(3), ZMQ_FD)."""
+        return int(self._socket.getsockopt(zmq.FD))
+
+    @property
+    def monitor_fd(self) -> int:
+        return int(self._monitor.getsockopt(zmq.FD))
+
+    def send(self, envelope: Envelope, body: bytes) -> None:
+        """Queue one message.
+
+        Raises:
+            BangerError: ``too_large``; ``unavailable`` when no broker is connected.
+        """
+        header = encode(envelope)
+        if len(header) + len(body) > MAX_MESSAGE:
+            raise _too_large(header, body)
+        try:
+            self._socket.send_multipart((header, body), zmq.NOBLOCK)
+        except zmq.Again:
+            raise BangerError(
+                Code.UNAVAILABLE,
+                "the broker is not there",
+                hint="banger daemon status shows the services",
+            ) from None
+
+    def receive(self) -> list[bytes] | None:
+        """The next message's frames, or None when there is none right now."""
+        try:
+            return self._socket.recv_multipart(zmq.NOBLOCK)
+        except zmq.Again:
+            return None
+
+    def link_changes(self) -> Iterator[bool]:
+        """Changes of the connection since the last call: True for up, False for down."""
+        while True:
+            try:
+                event, _address = self._monitor.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            yield int.from_bytes(event[:2], "little") == zmq.EVENT_HANDSHAKE_SUCCEEDED
+
+    def wait(self, seconds: float) -> tuple[bool, bool]:
+        """Block until (a message, a link change) is there, or ``seconds`` have passed."""
+        poller = zmq.Poller()
+        poller.register(self._socket, zmq.POLLIN)
+        poller.register(self._monitor, zmq.POLLIN)
+        ready = dict(poller.poll(max(0, int(seconds * 1000))))
+        return self._socket in ready, self._monitor in ready
+
+    def close(self) -> None:
+        self._socket.disable_monitor()
+        self._monitor.close(0)
+        self._socket.close()
+
+
+class Router:
+    """The broker's side: routing, peer credentials, and refusal instead of silence."""
+
+    def __init__(self, path: Path) -> None:
+        self._socket = _context().socket(zmq.ROUTER)
+        self._socket.setsockopt(zmq.ROUTER_MANDATORY, 1)  # EHOSTUNREACH instead of a silent drop
+        self._socket.setsockopt(zmq.LINGER, LINGER_MS)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE + 4096)
+        self._socket.bind(f"ipc://{path}")
+        self._trusted: dict[bytes, None] = {}
+
+    def receive(self) -> tuple[bytes, list[bytes], int | None] | None:
+        """(routing id, frames, uid of a peer not yet trusted) or None when nothing is there.
+
+        The uid is looked up only until ``trust`` is called: it takes a zero-copy frame, which
+        costs more than the rest of the receive.
+        """
+        try:
+            peer = self._socket.recv(zmq.NOBLOCK)
+        except zmq.Again:
+            return None
+        uid = None
+        frames: list[bytes] = []
+        while self._socket.getsockopt(zmq.RCVMORE):
+            if peer in self._trusted or frames:
+                frames.append(self._socket.recv())
+            else:
+                frame = self._socket.recv(copy=False)
+                uid = peer_uid(frame)
+                frames.append(frame.bytes)
+        return peer, frames, uid
+
+    def trust(self, peer: bytes) -> None:
+        """Stop looking up the credentials of ``peer``; the oldest of 4096 are forgotten."""
+        self._trusted[peer] = None
+        if len(self._trusted) > 4096:
+            del self._trusted[next(iter(self._trusted))]
+
+    def send(self, peer: bytes, header: bytes, body: bytes) -> Code | None:
+        """Hand one message to the kernel, or say why not: ``unavailable`` or ``busy``."""
+        try:
+            self._socket.send_multipart((peer, header, body), zmq.NOBLOCK)
+        except zmq.Again:
+            return Code.BUSY
+        except zmq.ZMQError as error:
+            if error.errno == zmq.EHOSTUNREACH:
+                return Code.UNAVAILABLE
+            raise
+        return None
+
+    def poll(self, fds: list[int], seconds: float) -> set[int]:
+        """Wait for a message or for one of ``fds``; returns the ready ones of ``fds``."""
+        poller = zmq.Poller()
+        poller.register(self._socket, zmq.POLLIN)
+        for fd in fds:
+            poller.register(fd, zmq.POLLIN)
+        ready: list[tuple[Any, int]] = poller.poll(max(0, int(seconds * 1000)))
+        return {item for item, _ in ready if isinstance(item, int)}
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def peer_uid(frame: zmq.Frame) -> int | None:
+    """The uid behind a frame. For ipc peers libzmq appends ":uid:gid:pid" to Peer-Address
+    (zmq_msg_gets(3) names the property, not this format: a test pins it)."""
+    try:
+        fields = str(frame.get("Peer-Address")).rsplit(":", 3)
+    except zmq.ZMQError:
+        return None
+    return int(fields[1]) if len(fields) == 4 and fields[1].isdigit() else None
+
+
+class Publisher:
+    """The broker's event socket."""
+
+    def __init__(self, path: Path) -> None:
+        self._socket = _context().socket(zmq.PUB)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.bind(f"ipc://{path}")
+
+    def publish(self, topic: str, header: bytes, body: bytes) -> None:
+        self._socket.send_multipart((os.fsencode(topic), header, body), zmq.NOBLOCK)
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+class Subscriber:
+    """A projection's view of the events whose topic starts with one of ``topics``."""
+
+    def __init__(self, path: Path, topics: list[str]) -> None:
+        self._socket = _context().socket(zmq.SUB)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
+        self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS)
+        for topic in topics:
+            self._socket.setsockopt(zmq.SUBSCRIBE, topic.encode())
+        self._monitor = self._socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+        self._socket.connect(f"ipc://{path}")
+
+    @property
+    def fd(self) -> int:
+        return int(self._socket.getsockopt(zmq.FD))
+
+    @property
+    def monitor_fd(self) -> int:
+        return int(self._monitor.getsockopt(zmq.FD))
+
+    def receive(self) -> list[bytes] | None:
+        try:
+            return self._socket.recv_multipart(zmq.NOBLOCK)
+        except zmq.Again:
+            return None
+
+    def reconnected(self) -> bool:
+        """Whether a connection was made since the last call: what came before it may be lost."""
+        seen = False
+        while True:
+            try:
+                self._monitor.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return seen
+            seen = True
+
+    def close(self) -> None:
+        self._socket.disable_monitor()
+        self._monitor.close(0)
+        self._socket.close()

@@ -1,0 +1,78 @@
+"""The configuration file: TOML, every key optional, wrong ones refused at load with their name."""
+
+import ipaddress
+import tomllib
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from shared.errors import BangerError, Code
+
+
+class NatConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    enabled: bool = False
+    """True where the privileged ``nat`` service has been installed: ``network = auto`` is bridge."""
+    bridge: str = "br-banger"
+    subnet: str = "10.77.0.0/24"
+
+
+class DnsConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    port: int = 42069
+
+
+class DefaultsConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Sizes for VMs that do not name their own; unset ones are derived from the host."""
+
+    image: str = "debian-bookworm"
+    kernel: str = "debian-bookworm"
+    vcpu: int | None = None
+    memory_mib: int | None = None
+    disk: str = "8G"
+    overlay: str = "8G"
+
+
+class Config(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    network: Literal["auto", "user", "bridge"] = "auto"
+    accel: Literal["auto", "kvm", "tcg"] = "auto"
+    log_level: Literal["info", "debug"] = "info"
+    database_url: str = ""
+    mirror: str = ""
+    """Debian mirror for image builds; empty: the build tool's own default."""
+    qemu_bin: str = "qemu-system-x86_64"
+    boot_timeout: float = 120.0
+    """Seconds a guest may take until its agent answers."""
+    user_subnet: str = "127.77.0.0/16"
+    defaults: DefaultsConfig = msgspec.field(default_factory=DefaultsConfig)
+    nat: NatConfig = msgspec.field(default_factory=NatConfig)
+    dns: DnsConfig = msgspec.field(default_factory=DnsConfig)
+
+    @property
+    def network_mode(self) -> Literal["user", "bridge"]:
+        """``auto`` resolved: bridge where the privileged service is enabled, else user."""
+        if self.network == "auto":
+            return "bridge" if self.nat.enabled else "user"
+        return self.network
+
+
+def load_config(path: Path) -> Config:
+    """Read the file; a missing one gives the defaults.
+
+    Raises:
+        BangerError: ``invalid`` naming the file and the key.
+    """
+    try:
+        data = tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        return Config()
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise BangerError(Code.INVALID, f"cannot read {path}: {error}") from error
+    try:
+        config = msgspec.convert(data, Config)
+        for subnet in (config.user_subnet, config.nat.subnet):
+            ipaddress.IPv4Network(subnet)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise BangerError(
+            Code.INVALID, f"{path}: {error}", hint="docs/internals.md lists every key"
+        ) from error
+    return config

@@ -1,0 +1,93 @@
+"""Logs of the services: JSON lines, one file each, with the request and VM they belong to.
+
+Every line has: time (RFC 3339, UTC), level, service, pid, message; request and vm where they are
+known; other fields as given. ``banger daemon logs --request ID`` follows one request through all.
+"""
+
+import contextvars
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+ROTATE_BYTES = 10 * 1024 * 1024
+"""A log file larger than this at a write is renamed to ``.1`` and begun anew."""
+
+_context: contextvars.ContextVar[dict[str, str]] = contextvars.ContextVar("log_context", default={})  # noqa: B039
+
+
+@contextmanager
+def log_context(**fields: str) -> Iterator[None]:
+    """Add ``fields`` to every line logged inside, in this task and those it starts."""
+    token = _context.set(_context.get() | fields)
+    try:
+        yield
+    finally:
+        _context.reset(token)
+
+
+class Log:
+    """One service's log file. A line is one write to a file opened for append."""
+
+    def __init__(self, path: Path, service: str, *, level: str = "info") -> None:
+        self.path = path
+        self._service = service
+        self._debug = level == "debug"
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._fd = self._open()
+
+    def _open(self) -> int:
+        return os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def debug(self, message: str, **fields: Any) -> None:
+        if self._debug:
+            self._write("debug", message, fields)
+
+    def info(self, message: str, **fields: Any) -> None:
+        self._write("info", message, fields)
+
+    def warning(self, message: str, **fields: Any) -> None:
+        self._write("warning", message, fields)
+
+    def error(self, message: str, **fields: Any) -> None:
+        self._write("error", message, fields)
+
+    def exception(self, message: str, **fields: Any) -> None:
+        """Like ``error``, with the traceback of the exception being handled."""
+        self._write("error", message, fields | {"traceback": traceback.format_exc()})
+
+    def _write(self, level: str, message: str, fields: dict[str, Any]) -> None:
+        line = {
+            "time": _now(),
+            "level": level,
+            "service": self._service,
+            "pid": os.getpid(),
+            "message": message,
+        }
+        text = json.dumps(line | _context.get() | fields, default=str) + "\n"
+        try:
+            self._rotate()
+            os.write(self._fd, text.encode())
+        except OSError as error:  # a full disk must not take the service down with it
+            sys.stderr.write(f"banger: cannot write {self.path}: {error}\n{text}")
+
+    def _rotate(self) -> None:
+        if os.fstat(self._fd).st_size < ROTATE_BYTES:
+            return
+        self.path.rename(self.path.with_suffix(".log.1"))
+        os.close(self._fd)
+        self._fd = self._open()
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+def _now() -> str:
+    now = time.time()
+    seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
+    return f"{seconds}.{int(now % 1 * 1000):03d}Z"

@@ -1,0 +1,86 @@
+"""Bodies of the verbs about images and kernels (service ``images``)."""
+
+from typing import Literal
+
+import msgspec
+
+
+class Image(msgspec.Struct, kw_only=True):
+    """A published image. ``path`` is its directory, ``size`` its root filesystem's in bytes."""
+
+    id: str
+    name: str
+    arch: str
+    created: str
+    source: str
+    size: int
+    path: str
+    format: Literal["squashfs", "ext4"] = "squashfs"
+    rootfs: str = "rootfs.squashfs"
+
+
+class Kernel(msgspec.Struct, kw_only=True):
+    """A published kernel. ``version`` is its ``uname -r``."""
+
+    id: str
+    name: str
+    version: str
+    arch: str
+    created: str
+    source: str
+    size: int
+    path: str
+
+
+class Ref(msgspec.Struct, kw_only=True):
+    """A user's reference: exact id or name, else a unique prefix of either."""
+
+    ref: str
+
+
+class Resolve(msgspec.Struct, kw_only=True):
+    """``image.resolve`` and ``kernel.resolve``: with ``fetch``, build or pull what the catalogue
+    offers and this machine does not have yet."""
+
+    ref: str
+    fetch: bool = True
+
+
+class ImageBuild(msgspec.Struct, kw_only=True):
+    """``image.build``: build a catalogue image. ``force`` builds it even when it is there."""
+
+    name: str
+    force: bool = False
+
+
+class KernelPull(msgspec.Struct, kw_only=True):
+    """``kernel.pull``: fetch a catalogue kernel."""
+
+    name: str
+    force: bool = False
+
+
+class Available(msgspec.Struct, kw_only=True):
+    """One entry of the built-in catalogue."""
+
+    name: str
+    description: str
+
+
+class Broken(msgspec.Struct, kw_only=True):
+    """A directory that could not be read; it never breaks the list."""
+
+    path: str
+    problem: str
+
+
+class ImageList(msgspec.Struct, kw_only=True):
+    images: list[Image]
+    available: list[Available]
+    broken: list[Broken]
+
+
+class KernelList(msgspec.Struct, kw_only=True):
+    kernels: list[Kernel]
+    available: list[Available]
+    broken: list[Broken]

@@ -1,0 +1,36 @@
+"""Bodies of the verbs of ``nat`` and ``dns``."""
+
+import msgspec
+
+
+class NatAttach(msgspec.Struct, kw_only=True):
+    """``nat.attach``: have the tap of this VM in place, now."""
+
+    id: str
+
+
+class Attachment(msgspec.Struct, kw_only=True):
+    """The answer: what the VMM needs to join the bridge. ``gateway`` is the bridge's address."""
+
+    tap: str
+    mac: str
+    address: str
+    prefix: int
+    gateway: str
+
+
+class NatStatus(msgspec.Struct, kw_only=True):
+    """``enabled`` is False in user mode: nothing on the host is touched then."""
+
+    enabled: bool
+    bridge: str = ""
+    subnet: str = ""
+    taps: list[str] = msgspec.field(default_factory=list)
+    problem: str = ""
+
+
+class DnsStatus(msgspec.Struct, kw_only=True):
+    listening: bool
+    address: str
+    names: int
+    problem: str = ""

@@ -1,0 +1,177 @@
+"""Bodies of the verbs about virtual machines. docs/protocol.md section 7 says who sends which.
+
+Sizes are in MiB for memory and in bytes for disks. Unknown fields are ignored by the decoder.
+"""
+
+from typing import Literal
+
+import msgspec
+
+State = Literal["created", "starting", "running", "paused", "stopping", "stopped", "failed"]
+NetworkMode = Literal["user", "bridge"]
+
+
+class Vm(msgspec.Struct, kw_only=True):
+    """A row of the store: what is wanted of a VM and what was last known of it."""
+
+    id: str
+    name: str
+    state: State
+    image_id: str
+    image_name: str
+    kernel_id: str
+    vcpu: int
+    memory_mib: int
+    disk_bytes: int
+    overlay_bytes: int
+    network: NetworkMode
+    address: str
+    nat: bool
+    created_at: str
+    reason: str = ""
+    workspace: str = ""
+
+
+class Access(msgspec.Struct, kw_only=True):
+    """How OpenSSH reaches a running guest; paths are on this host."""
+
+    host: str
+    port: int
+    key: str
+    known_hosts: str
+    alias: str
+    control: str
+
+
+class VmView(msgspec.Struct, kw_only=True):
+    """What users are shown of a VM: the row, checked against what really runs."""
+
+    vm: Vm
+    access: Access | None = None
+    pid: int | None = None
+    boot_id: str = ""
+    accel: str = ""
+    ports: dict[str, int] = msgspec.field(default_factory=dict)
+    """Guest port as "tcp/80" -> port on the VM's address."""
+    console_log: str = ""
+
+
+class VmList(msgspec.Struct, kw_only=True):
+    """Answer of ``vm.list``."""
+
+    vms: list[VmView]
+
+
+class VmRows(msgspec.Struct, kw_only=True):
+    """Answer of the store's ``vm.list`` and ``vm.snapshot``; ``seq`` is the last event's."""
+
+    vms: list[Vm]
+    seq: int = 0
+
+
+class VmRef(msgspec.Struct, kw_only=True):
+    """A user's reference: exact id or name, else a unique prefix of either."""
+
+    ref: str
+
+
+class VmId(msgspec.Struct, kw_only=True):
+    id: str
+
+
+class Nothing(msgspec.Struct):
+    """No arguments, or no result."""
+
+
+class VmCreate(msgspec.Struct, kw_only=True):
+    """``vm.create``: None where the user gave nothing, so that defaults have one home, the api."""
+
+    name: str | None = None
+    image: str | None = None
+    vcpu: int | None = None
+    memory_mib: int | None = None
+    disk_bytes: int | None = None
+    overlay_bytes: int | None = None
+    nat: bool = False
+    start: bool = True
+
+
+class VmReserve(msgspec.Struct, kw_only=True):
+    """``vm.reserve``: take the name and the next free address in one transaction."""
+
+    id: str
+    name: str
+    image_id: str
+    image_name: str
+    kernel_id: str
+    vcpu: int
+    memory_mib: int
+    disk_bytes: int
+    overlay_bytes: int
+    nat: bool
+    network: NetworkMode
+    subnet: str
+    """Where the address is taken from, e.g. 127.77.0.0/16."""
+    request_id: str
+
+
+class VmUpdate(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """``vm.update``: change what is given, leave the rest."""
+
+    id: str
+    state: State | None = None
+    reason: str | None = None
+    expected: list[State] | None = None
+    """Refuse with ``conflict`` unless the row's state is one of these."""
+
+
+class VmChanged(msgspec.Struct, kw_only=True):
+    """Event ``vm.changed``."""
+
+    seq: int
+    vm: Vm
+
+
+class VmDeleted(msgspec.Struct, kw_only=True):
+    """Event ``vm.deleted``."""
+
+    seq: int
+    id: str
+
+
+class VmStop(msgspec.Struct, kw_only=True):
+    """``vm.stop``: ask the guest; after ``timeout`` seconds end the VMM."""
+
+    ref: str
+    timeout: float = 30.0
+
+
+class SupervisorReady(msgspec.Struct, kw_only=True):
+    """A supervisor tells the api that it serves; the api answers what it is to do."""
+
+    id: str
+    pid: int
+
+
+class SupervisorSpec(msgspec.Struct, kw_only=True):
+    """What a supervisor is handed at its start: the row and where image and kernel are."""
+
+    vm: Vm
+    image: str
+    kernel: str
+
+
+class MachineStop(msgspec.Struct, kw_only=True):
+    timeout: float = 30.0
+
+
+class MachineStatus(msgspec.Struct, kw_only=True):
+    """What a supervisor knows of its VM."""
+
+    state: State
+    reason: str = ""
+    access: Access | None = None
+    pid: int | None = None
+    boot_id: str = ""
+    accel: str = ""
+    ports: dict[str, int] = msgspec.field(default_factory=dict)

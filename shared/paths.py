@@ -1,0 +1,148 @@
+"""Where everything lives: XDG directories for what is kept, a private run directory for sockets.
+
+docs/internals.md explains every file. Environment variables of the XDG Base Directory
+Specification move the roots; ``BANGER_RUN_DIR`` moves the run directory (tests use both).
+"""
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared.errors import BangerError, Code
+
+SUN_PATH_MAX = 107
+"""Longest Unix socket path in bytes: sizeof(sockaddr_un.sun_path) - 1 (unix(7))."""
+
+LONGEST_SOCKET = "vms/0123456789ab/console.sock"
+"""The deepest socket under the run directory; its length bounds the run directory's own."""
+
+
+def _xdg(variable: str, default: str) -> Path:
+    value = os.environ.get(variable, "")
+    root = Path(value) if value.startswith("/") else Path.home() / default
+    return root / "banger"
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The roots; each property below them is one documented file or directory."""
+
+    config: Path
+    data: Path
+    state: Path
+    cache: Path
+    run: Path
+
+    @classmethod
+    def from_environment(cls) -> "Paths":
+        return cls(
+            config=_xdg("XDG_CONFIG_HOME", ".config"),
+            data=_xdg("XDG_DATA_HOME", ".local/share"),
+            state=_xdg("XDG_STATE_HOME", ".local/state"),
+            cache=_xdg("XDG_CACHE_HOME", ".cache"),
+            run=_run_directory(),
+        )
+
+    @property
+    def config_file(self) -> Path:
+        return self.config / "config.toml"
+
+    @property
+    def images(self) -> Path:
+        return self.data / "images"
+
+    @property
+    def kernels(self) -> Path:
+        return self.data / "kernels"
+
+    @property
+    def database(self) -> Path:
+        return self.state / "banger.db"
+
+    @property
+    def logs(self) -> Path:
+        return self.state / "logs"
+
+    @property
+    def ssh_key(self) -> Path:
+        return self.state / "ssh" / "id_ed25519"
+
+    @property
+    def broker_socket(self) -> Path:
+        return self.run / "broker.sock"
+
+    @property
+    def event_socket(self) -> Path:
+        return self.run / "events.sock"
+
+    def log_file(self, service: str) -> Path:
+        return self.logs / f"{service}.log"
+
+    def vm_state(self, vm_id: str) -> Path:
+        """Disks, keys and console log of a VM: kept until it is deleted."""
+        return self.state / "vms" / vm_id
+
+    def vm_run(self, vm_id: str) -> Path:
+        """Sockets, lock and handle of a VM: gone with the host's next boot."""
+        return self.run / "vms" / vm_id
+
+
+def _run_directory() -> Path:
+    explicit = os.environ.get("BANGER_RUN_DIR", "")
+    if explicit.startswith("/"):
+        return Path(explicit)
+    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+    if runtime.startswith("/"):
+        return Path(runtime) / "banger"
+    if os.geteuid() == 0:
+        return Path("/run/banger")
+    return Path(f"/tmp/banger-{os.geteuid()}")
+
+
+def make_private(path: Path) -> None:
+    """Make ``path`` a directory of mode 0700 that is ours, or say why it is not.
+
+    The run directory's mode is the only thing between other users and our sockets, so it is
+    checked with lstat: a symlink planted in /tmp must not be followed.
+
+    Raises:
+        BangerError: ``denied`` when owner, type or mode is wrong.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir(mode=0o700)
+    except FileExistsError:
+        check_private(path)
+
+
+def check_private(path: Path) -> None:
+    """Raise ``denied`` unless ``path`` is a real directory, ours, closed to everyone else."""
+    info = path.lstat()
+    if not stat.S_ISDIR(info.st_mode):
+        raise BangerError(Code.DENIED, f"{path} is not a directory", hint=f"remove it: rm {path}")
+    if info.st_uid != os.geteuid():
+        raise BangerError(
+            Code.DENIED,
+            f"{path} belongs to uid {info.st_uid}, not to you (uid {os.geteuid()})",
+            hint="set BANGER_RUN_DIR to a directory of your own",
+        )
+    if stat.S_IMODE(info.st_mode) & 0o077:
+        mode = oct(stat.S_IMODE(info.st_mode))[2:]
+        raise BangerError(
+            Code.DENIED,
+            f"{path} has mode {mode}: others could reach the sockets in it",
+            hint=f"chmod 700 {path}",
+        )
+
+
+def check_socket_length(run: Path) -> None:
+    """Raise ``invalid`` when sockets under ``run`` would not fit in sun_path (107 bytes)."""
+    longest = len(os.fsencode(run / LONGEST_SOCKET))
+    if longest > SUN_PATH_MAX:
+        raise BangerError(
+            Code.INVALID,
+            f"the run directory {run} is too long: sockets in it would take {longest} bytes, "
+            f"the kernel allows {SUN_PATH_MAX}",
+            hint="set BANGER_RUN_DIR to a shorter path",
+        )
