@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Interface
 
-from services.nat.nftables import Ruleset
+from services.nat.rules import Ruleset
 from services.nat.state import Desired, Guest, Link, Observed, is_tap_name
 from shared.errors import BangerError, Code
 

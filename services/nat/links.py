@@ -1,31 +1,25 @@
-"""The kernel's side of the plan: bridge, taps, routes by netlink; forwarding by /proc.
+"""Bridge, taps, addresses and routes, by netlink.
 
 The only module that imports pyroute2. Everything here blocks for some milliseconds and is called
 from a worker thread, with a netlink socket of its own for each call.
 """
 
 import errno
-import json
-import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv4Network
-from pathlib import Path
 from typing import Any
 
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from services.nat.core import Attach, CreateBridge, CreateTap, DeleteLink, SetAddress, SetUp
+from services.nat.refusal import refusal
 from services.nat.state import Link, Route
-from shared.errors import BangerError, Code
 
 IFF_UP = 0x1
 AF_INET = 2
 MAIN_TABLE = 254
-_FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 LinkStep = CreateBridge | SetAddress | SetUp | CreateTap | Attach | DeleteLink
 
@@ -98,9 +92,9 @@ def _take(ip: Any, step: LinkStep) -> None:
             ip.link("set", index=index, master=_index(ip, bridge))
             ip.brport("set", index=index, isolated=1)
         case DeleteLink(name):
-            index = _index_or_none(ip, name)
-            if index is not None:
-                ip.link("del", index=index)
+            gone = _index_or_none(ip, name)
+            if gone is not None:
+                ip.link("del", index=gone)
 
 
 def _raise_refusal(step: LinkStep, code: int, error: Exception) -> None:
@@ -110,19 +104,6 @@ def _raise_refusal(step: LinkStep, code: int, error: Exception) -> None:
     if code == errno.ENODEV and isinstance(step, DeleteLink):
         return
     raise refusal(f"{step} failed", code) from error
-
-
-def refusal(what: str, code: int) -> BangerError:
-    """The error for an errno of the kernel, with what a person can do about it."""
-    if code in (errno.EPERM, errno.EACCES):
-        return BangerError(
-            Code.DENIED,
-            f"{what}: the nat service may not change the host's network",
-            hint="run it with CAP_NET_ADMIN (banger system install), or set network = \"user\"",
-        )
-    return BangerError(
-        Code.UNAVAILABLE, f"{what}: {os.strerror(code)}", hint="see: banger daemon logs nat"
-    )
 
 
 @contextmanager
@@ -169,51 +150,3 @@ def _isolated(info: Any) -> bool:
         return False
     data = info.get("IFLA_INFO_SLAVE_DATA")
     return bool(data and data.get("IFLA_BRPORT_ISOLATED"))
-
-
-@dataclass(frozen=True)
-class Forwarding:
-    """ip_forward, switched on while it is needed and put back to what it was after.
-
-    ``note`` is the file that remembers the value found; it holds the host's boot id too, since
-    after a reboot the host has its own value again and the note means nothing.
-    """
-
-    note: Path
-    write_note: Callable[[Path, bytes], None]
-
-    def is_on(self) -> bool:
-        return _FORWARDING.read_text().strip() == "1"
-
-    def is_lent(self) -> bool:
-        return self._noted() is not None
-
-    def lend(self) -> None:
-        """Remember what ip_forward is, then set it to 1. The note comes first: it must not be
-        lost when this process dies between the two."""
-        if not self.is_lent():
-            value = _FORWARDING.read_text().strip()
-            note = {"previous": value, "boot_id": _BOOT_ID.read_text().strip()}
-            self.write_note(self.note, json.dumps(note).encode())
-        _set_forwarding("1")
-
-    def give_back(self) -> None:
-        previous = self._noted()
-        if previous is not None:
-            _set_forwarding(previous)
-        self.note.unlink(missing_ok=True)
-
-    def _noted(self) -> str | None:
-        try:
-            note = json.loads(self.note.read_text())
-            current = note["boot_id"] == _BOOT_ID.read_text().strip()
-            return str(note["previous"]) if current else None
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
-            return None
-
-
-def _set_forwarding(value: str) -> None:
-    try:
-        _FORWARDING.write_text(value)
-    except OSError as error:
-        raise refusal(f"setting {_FORWARDING} to {value} failed", error.errno or 0) from error

@@ -1,128 +1,68 @@
-"""Our nftables rules: rendered whole, loaded in one transaction.
+"""Loads our rules with nft(8) and reads back which of ours are loaded."""
 
-The text deletes both tables and makes them anew; ``nft -f`` hands that to the kernel as one
-transaction (nft(8)), so no packet ever sees half a table, and connections are not cut because
-conntrack is not part of it. Per-VM state is membership in named sets, so the rules themselves
-never change.
+import json
+import shutil
+import subprocess
 
-Two tables, because two layers decide:
+from services.nat.rules import DELETE, FAMILIES, TABLE, Ruleset
+from shared.errors import BangerError, Code
 
-- ``bridge banger`` sees each tap's frames, ARP included: a guest speaks only with its own
-  hardware address and only from its own IPv4 address. IPv6 and VLAN tags are dropped.
-- ``inet banger`` sees what leaves the bridge: a guest reaches nothing on the host but DNS,
-  nothing outside unless it is in the set ``nat``, and no other guest by way of the host.
+TIMEOUT = 20.0
+"""Seconds for one nft run; it takes milliseconds unless the kernel is in trouble."""
 
-That guests do not reach each other *on* the bridge is not done here but with the bridge's own
-``isolated`` port flag: it holds for floods and broadcasts too, and goes on holding when another
-program flushes every nftables table.
-"""
-
-import hashlib
-from dataclasses import dataclass
-from ipaddress import IPv4Address
-
-TABLE = "banger"
-FAMILIES = ("inet", "bridge")
-_DIGEST_PREFIX = "banger "
+_SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
+"""Where nft is, also for a user whose PATH lacks the sbin directories."""
 
 
-@dataclass(frozen=True)
-class Member:
-    """What binds a tap to its guest. All strings are checked before they come here."""
+def load(ruleset: Ruleset) -> None:
+    """Replace our tables by ``ruleset`` in one transaction: all of it, or nothing.
 
-    tap: str
-    mac: str
-    address: IPv4Address
-    nat: bool
-
-
-@dataclass(frozen=True)
-class Ruleset:
-    """Text for ``nft -f`` and the digest that the loaded tables carry as their comment."""
-
-    text: str
-    digest: str
+    Raises:
+        BangerError: ``missing_tool``, ``denied`` without CAP_NET_ADMIN, ``unavailable``.
+    """
+    _nft("-f", "-", text=ruleset.text)
 
 
-DELETE = "".join(f"table {f} {TABLE}\ndelete table {f} {TABLE}\n" for f in FAMILIES)
-"""Removes both tables. Each is declared first, since deleting an absent table is an error."""
+def delete() -> None:
+    """Remove our tables; not an error when there are none."""
+    _nft("-f", "-", text=DELETE)
 
 
-def render(bridge: str, gateway: IPv4Address, members: tuple[Member, ...]) -> Ruleset:
-    """The whole ruleset for these members; the same members in any order give the same text."""
-    ordered = sorted(members, key=lambda m: m.tap)
-    body = _inet_rules(bridge, gateway, ordered) + _bridge_rules(ordered)
-    digest = hashlib.sha256(body.encode()).hexdigest()[:32]
-    return Ruleset(DELETE + body.replace("@digest@", digest), digest)
+def our_chains() -> list[tuple[str, str]]:
+    """(family, name) of every chain in the tables named like ours; empty when there are none."""
+    listing = json.loads(_nft("-j", "list", "chains"))
+    chains = (entry["chain"] for entry in listing["nftables"] if "chain" in entry)
+    return [
+        (str(chain["family"]), str(chain["name"]))
+        for chain in chains
+        if chain["table"] == TABLE and chain["family"] in FAMILIES
+    ]
 
 
-def comment_digest(comment: str) -> str | None:
-    """The digest in a table's comment, None when it is not one of ours."""
-    return comment.removeprefix(_DIGEST_PREFIX) if comment.startswith(_DIGEST_PREFIX) else None
-
-
-def _set(name: str, key: str, elements: list[str]) -> str:
-    filled = f"\n\t\telements = {{ {', '.join(elements)} }}" if elements else ""
-    return f"\tset {name} {{\n\t\ttype {key}{filled}\n\t}}\n"
-
-
-def _inet_rules(bridge: str, gateway: IPv4Address, members: list[Member]) -> str:
-    outside = _set("nat", "ipv4_addr", [str(m.address) for m in members if m.nat])
-    return f"""table inet {TABLE} {{
-\tcomment "{_DIGEST_PREFIX}@digest@"
-{outside}\tchain input {{
-\t\ttype filter hook input priority filter; policy accept;
-\t\tiifname "{bridge}" jump guest_to_host
-\t}}
-\tchain guest_to_host {{
-\t\tct state established,related accept
-\t\tip daddr {gateway} udp dport 53 accept
-\t\tip daddr {gateway} tcp dport 53 accept
-\t\treject with icmpx type admin-prohibited
-\t}}
-\tchain forward {{
-\t\ttype filter hook forward priority filter; policy accept;
-\t\tiifname "{bridge}" jump guest_to_outside
-\t\toifname "{bridge}" jump outside_to_guest
-\t}}
-\tchain guest_to_outside {{
-\t\toifname "{bridge}" drop
-\t\tip saddr != @nat reject with icmpx type admin-prohibited
-\t}}
-\tchain outside_to_guest {{
-\t\tct state established,related accept
-\t\tdrop
-\t}}
-\tchain postrouting {{
-\t\ttype nat hook postrouting priority srcnat; policy accept;
-\t\tip saddr @nat oifname != "{bridge}" masquerade
-\t}}
-}}
-"""
-
-
-def _bridge_rules(members: list[Member]) -> str:
-    taps = _set("taps", "ifname", [f'"{m.tap}"' for m in members])
-    macs = _set("macs", "ifname . ether_addr", [f'"{m.tap}" . {m.mac}' for m in members])
-    addresses = _set(
-        "addresses", "ifname . ipv4_addr", [f'"{m.tap}" . {m.address}' for m in members]
+def _nft(*arguments: str, text: str = "") -> str:
+    program = shutil.which("nft", path=_SYSTEM_PATH)
+    if program is None:
+        raise BangerError(
+            Code.MISSING_TOOL,
+            "nft is not installed: the bridge network cannot be protected without it",
+            hint="install the nftables package",
+        )
+    done = subprocess.run(
+        [program, *arguments], input=text, capture_output=True, text=True, timeout=TIMEOUT
     )
-    senders = _set(
-        "senders",
-        "ifname . ether_addr . ipv4_addr",
-        [f'"{m.tap}" . {m.mac} . {m.address}' for m in members],
+    if done.returncode != 0:
+        raise _failure(done.stderr)
+    return done.stdout
+
+
+def _failure(stderr: str) -> BangerError:
+    if "Operation not permitted" in stderr:
+        return BangerError(
+            Code.DENIED,
+            "nft: the nat service may not change the host's network",
+            hint='run it with CAP_NET_ADMIN (banger system install), or set network = "user"',
+        )
+    first = stderr.strip().splitlines()[0] if stderr.strip() else "no message"
+    return BangerError(
+        Code.UNAVAILABLE, f"nft refused: {first}", hint="see: banger daemon logs nat"
     )
-    return f"""table bridge {TABLE} {{
-\tcomment "{_DIGEST_PREFIX}@digest@"
-{taps}{macs}{addresses}{senders}\tchain prerouting {{
-\t\ttype filter hook prerouting priority filter; policy accept;
-\t\tiifname @taps jump from_guest
-\t}}
-\tchain from_guest {{
-\t\tiifname . ether saddr != @macs drop
-\t\tether type ip iifname . ip saddr @addresses accept
-\t\tether type arp iifname . arp saddr ether . arp saddr ip @senders accept
-\t\tdrop
-\t}}
-}}
-"""

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
-from services.nat.nftables import Member, Ruleset, render
+from services.nat.rules import Member, Ruleset, render
 from shared.errors import BangerError, Code
 
 IFNAME_MAX = 15
@@ -45,6 +45,14 @@ def bridge_mac(state_directory: str) -> str:
     """
     tag = hashlib.sha256(state_directory.encode()).digest()
     return f"02:62:67:72:{tag[0]:02x}:{tag[1]:02x}"
+
+
+def guest_mac(vm_id: str) -> str:
+    """A guest's hardware address: ``06`` (locally administered) and the end of its id.
+
+    The first octet differs from the bridge's, so the two can never be the same.
+    """
+    return ":".join(["06", *(vm_id[i : i + 2] for i in range(2, 12, 2))])
 
 
 @dataclass(frozen=True)

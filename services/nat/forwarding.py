@@ -1,0 +1,72 @@
+"""ip_forward: switched on while a guest needs the outside, and put back as it was found."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from services.nat.refusal import refusal
+
+_FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+def is_forwarding() -> bool:
+    """Whether this network namespace routes IPv4 between its interfaces now."""
+    return _FORWARDING.read_text().strip() == "1"
+
+
+@dataclass(frozen=True)
+class Loan:
+    """The value found in ip_forward, remembered in the file ``note`` until it is given back.
+
+    The note holds the host's boot id too: after a reboot the host has a value of its own again
+    and an old note means nothing.
+    """
+
+    note: Path
+
+    def is_open(self) -> bool:
+        return self._previous() is not None
+
+    def take(self) -> None:
+        """Remember what ip_forward is, then set it to 1.
+
+        The note is on disk first: were this process to die between the two, the value found
+        would otherwise be lost, and with it the way back.
+        """
+        if not self.is_open():
+            self._write({"previous": _FORWARDING.read_text().strip(), "boot_id": _boot_id()})
+        _set("1")
+
+    def give_back(self) -> None:
+        previous = self._previous()
+        if previous is not None:
+            _set(previous)
+        self.note.unlink(missing_ok=True)
+
+    def _previous(self) -> str | None:
+        try:
+            note = json.loads(self.note.read_text())
+            return str(note["previous"]) if note["boot_id"] == _boot_id() else None
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None
+
+    def _write(self, note: dict[str, str]) -> None:
+        draft = self.note.with_suffix(".tmp")
+        with draft.open("w") as file:
+            json.dump(note, file)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(self.note)
+
+
+def _boot_id() -> str:
+    return _BOOT_ID.read_text().strip()
+
+
+def _set(value: str) -> None:
+    try:
+        _FORWARDING.write_text(value)
+    except OSError as error:
+        raise refusal(f"setting {_FORWARDING} to {value} failed", error.errno or 0) from error

@@ -1,0 +1,61 @@
+"""The host's network as one thing to look at and to bring into line with the plan."""
+
+from dataclasses import dataclass
+
+from services.nat import links, nftables
+from services.nat.core import (
+    ApplyRules,
+    DeleteRules,
+    LendForwarding,
+    ReturnForwarding,
+    Step,
+    plan,
+)
+from services.nat.forwarding import Loan, is_forwarding
+from services.nat.rules import loaded_digest
+from services.nat.state import Desired, Observed
+
+
+@dataclass(frozen=True)
+class Host:
+    """This network namespace. Every call blocks: use it from one worker thread at a time."""
+
+    loan: Loan
+
+    def observe(self, bridge: str) -> Observed:
+        """What is there now. Changes nothing; reading rules needs CAP_NET_ADMIN all the same."""
+        chains = nftables.our_chains()
+        return Observed(
+            links=links.read_links(),
+            addresses=links.read_addresses(bridge),
+            routes=links.read_routes(),
+            tables=bool(chains),
+            rules=loaded_digest(chains),
+            forwarding=is_forwarding(),
+            lent=self.loan.is_open(),
+        )
+
+    def reconcile(self, desired: Desired) -> list[Step]:
+        """Make it so; returns the steps that were needed.
+
+        Raises:
+            BangerError: what ``plan`` refuses, ``denied``, ``missing_tool`` or ``unavailable``.
+                What was done before stays, and the next call goes on from there.
+        """
+        steps = plan(desired, self.observe(desired.bridge))
+        for step in steps:
+            self._take(step)
+        return steps
+
+    def _take(self, step: Step) -> None:
+        match step:
+            case ApplyRules(ruleset):
+                nftables.load(ruleset)
+            case DeleteRules():
+                nftables.delete()
+            case LendForwarding():
+                self.loan.take()
+            case ReturnForwarding():
+                self.loan.give_back()
+            case _:
+                links.take(step)

@@ -1,0 +1,243 @@
+"""Transcripts of the planner: what is wanted, what is there, and the steps in between."""
+
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+
+import pytest
+
+from services.nat.core import (
+    ApplyRules,
+    Attach,
+    CreateBridge,
+    CreateTap,
+    DeleteLink,
+    DeleteRules,
+    LendForwarding,
+    ReturnForwarding,
+    SetAddress,
+    SetUp,
+    Step,
+    plan,
+)
+from services.nat.state import Desired, Guest, Link, Observed, Route
+from shared.errors import BangerError, Code
+
+OWNER = 1000
+MAC = "02:62:67:72:aa:bb"
+GATEWAY = IPv4Interface("10.77.0.1/24")
+ALPHA = Guest("aaaaaaaaaaaa", IPv4Address("10.77.0.2"), "06:00:00:00:00:02", nat=True)
+BETA = Guest("bbbbbbbbbbbb", IPv4Address("10.77.0.3"), "06:00:00:00:00:03", nat=False)
+
+BRIDGE = Link("br-banger", "bridge", MAC, up=True)
+UPLINK = Link("eth0", "", "52:54:00:00:00:01", up=True)
+
+
+def desired(*guests: Guest) -> Desired:
+    return Desired("br-banger", MAC, IPv4Network("10.77.0.0/24"), OWNER, guests)
+
+
+def tap(guest: Guest) -> Link:
+    return Link(
+        guest.tap, "tun", "1a:00:00:00:00:01", True, master="br-banger", owner=OWNER, isolated=True
+    )
+
+
+def host(*links: Link, **more: object) -> Observed:
+    return replace(Observed(links={link.name: link for link in links}), **more)  # type: ignore[arg-type]
+
+
+def in_place(*guests: Guest) -> Observed:
+    """A host on which the plan for ``guests`` has been carried out."""
+    nat = any(guest.nat for guest in guests)
+    return host(
+        UPLINK,
+        BRIDGE,
+        *(tap(guest) for guest in guests),
+        addresses=frozenset({GATEWAY}),
+        tables=True,
+        rules=desired(*guests).rules.digest,
+        forwarding=nat,
+        lent=nat,
+    )
+
+
+def test_first_guest_brings_bridge_then_rules_then_its_tap() -> None:
+    wanted = desired(ALPHA)
+    assert plan(wanted, host(UPLINK)) == [
+        CreateBridge("br-banger", MAC),
+        SetAddress("br-banger", GATEWAY),
+        SetUp("br-banger"),
+        ApplyRules(wanted.rules),
+        LendForwarding(),
+        CreateTap("bgraaaaaaaaaaaa", OWNER),
+        Attach("bgraaaaaaaaaaaa", "br-banger"),
+        SetUp("bgraaaaaaaaaaaa"),
+    ]
+
+
+def test_second_guest_adds_only_what_is_new() -> None:
+    wanted = desired(ALPHA, BETA)
+    assert plan(wanted, in_place(ALPHA)) == [
+        ApplyRules(wanted.rules),
+        CreateTap(BETA.tap, OWNER),
+        Attach(BETA.tap, "br-banger"),
+        SetUp(BETA.tap),
+    ]
+
+
+@pytest.mark.parametrize("guests", [(), (BETA,), (ALPHA, BETA)])
+def test_nothing_is_done_twice(guests: tuple[Guest, ...]) -> None:
+    there = in_place(*guests) if guests else host(UPLINK)
+    assert plan(desired(*guests), there) == []
+
+
+def test_leaving_guest_loses_its_tap_before_the_rules_that_bound_it() -> None:
+    wanted = desired(ALPHA)
+    assert plan(wanted, in_place(ALPHA, BETA)) == [DeleteLink(BETA.tap), ApplyRules(wanted.rules)]
+
+
+def test_last_guest_takes_everything_of_ours_with_it() -> None:
+    assert plan(desired(), in_place(ALPHA)) == [
+        DeleteLink(ALPHA.tap),
+        ReturnForwarding(),
+        DeleteRules(),
+        DeleteLink("br-banger"),
+    ]
+
+
+def test_forwarding_is_given_back_when_no_guest_has_the_outside() -> None:
+    wanted = desired(replace(ALPHA, nat=False))
+    assert plan(wanted, in_place(ALPHA)) == [ApplyRules(wanted.rules), ReturnForwarding()]
+
+
+def test_forwarding_that_the_host_has_itself_is_left_alone() -> None:
+    routing_host = host(UPLINK, forwarding=True)
+    joined = plan(desired(ALPHA), routing_host)
+    left = plan(desired(), replace(in_place(ALPHA), lent=False))
+    assert not {LendForwarding, ReturnForwarding} & {type(step) for step in joined + left}
+
+
+def test_tap_that_lost_isolation_is_attached_again() -> None:
+    there = in_place(BETA)
+    links = {**there.links, BETA.tap: replace(tap(BETA), isolated=False)}
+    assert plan(desired(BETA), replace(there, links=links)) == [Attach(BETA.tap, "br-banger")]
+
+
+def test_rules_that_another_program_flushed_come_back() -> None:
+    flushed = replace(in_place(BETA), tables=False, rules=None)
+    assert plan(desired(BETA), flushed) == [ApplyRules(desired(BETA).rules)]
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        Link("bgrcccccccccccc", "tun", "1a:00:00:00:00:09", True, owner=OWNER + 1),
+        Link("bgrcccccccccccc", "tun", "1a:00:00:00:00:09", True, owner=None),
+        Link("bgrcccccccccccc", "tun", "1a:00:00:00:00:09", True, "br-other", OWNER),
+        Link("bgrcccccccccccc", "veth", "1a:00:00:00:00:09", True),
+        Link("bgr0", "tun", "1a:00:00:00:00:09", True, owner=OWNER),
+        Link("tap0", "tun", "1a:00:00:00:00:09", True, owner=OWNER),
+    ],
+    ids=["other-user", "no-owner", "other-bridge", "not-a-tap", "short-name", "other-name"],
+)
+def test_link_that_is_not_ours_is_never_touched(link: Link) -> None:
+    assert plan(desired(), host(UPLINK, link)) == []
+
+
+def test_bridge_with_a_foreign_port_is_left_in_place() -> None:
+    there = in_place(BETA)
+    links = {**there.links, "eth1": Link("eth1", "", "52:54:00:00:00:02", True, "br-banger")}
+    steps = plan(desired(), replace(there, links=links))
+    assert steps == [DeleteLink(BETA.tap), DeleteRules()]
+
+
+@pytest.mark.parametrize("guests", [(), (ALPHA,)])
+@pytest.mark.parametrize(
+    "bridge",
+    [replace(BRIDGE, mac="52:54:00:00:00:03"), replace(BRIDGE, kind="dummy")],
+    ids=["other-mac", "other-kind"],
+)
+def test_bridge_of_somebody_else_is_refused(bridge: Link, guests: tuple[Guest, ...]) -> None:
+    with pytest.raises(BangerError, match="br-banger") as caught:
+        plan(desired(*guests), host(UPLINK, bridge))
+    assert caught.value.code is Code.CONFLICT
+
+
+def test_tap_name_taken_by_somebody_else_is_refused() -> None:
+    taken = replace(tap(ALPHA), owner=OWNER + 1)
+    with pytest.raises(BangerError, match=ALPHA.tap) as caught:
+        plan(desired(ALPHA), host(UPLINK, taken))
+    assert caught.value.code is Code.CONFLICT
+
+
+@pytest.mark.parametrize(
+    ("route", "named"),
+    [
+        (Route(IPv4Network("10.0.0.0/8"), "wg0"), "10.0.0.0/8 through wg0"),
+        (Route(IPv4Network("10.77.0.128/25"), "eth0"), "10.77.0.128/25 through eth0"),
+        (Route(IPv4Network("10.77.0.0/16"), ""), "10.77.0.0/16 to nowhere"),
+    ],
+)
+def test_subnet_routed_elsewhere_is_refused_by_the_routes_name(route: Route, named: str) -> None:
+    with pytest.raises(BangerError, match=named) as caught:
+        plan(desired(ALPHA), host(UPLINK, routes=(route,)))
+    assert caught.value.code is Code.CONFLICT
+
+
+def test_default_route_and_neighbouring_subnets_do_not_clash() -> None:
+    routes = (
+        Route(IPv4Network("0.0.0.0/0"), "eth0"),
+        Route(IPv4Network("10.77.1.0/24"), "eth0"),
+        Route(IPv4Network("10.77.0.0/24"), "br-banger"),
+    )
+    assert CreateBridge("br-banger", MAC) in plan(desired(ALPHA), host(UPLINK, routes=routes))
+
+
+def test_route_that_appears_later_does_not_stop_running_guests() -> None:
+    there = replace(in_place(ALPHA), routes=(Route(IPv4Network("10.0.0.0/8"), "wg0"),))
+    assert plan(desired(ALPHA), there) == []
+
+
+def carried_out(observed: Observed, step: Step) -> Observed:
+    """The kernel's answer to one step, for replaying a plan that is cut short."""
+    links = dict(observed.links)
+    match step:
+        case CreateBridge(name, mac):
+            links[name] = Link(name, "bridge", mac, up=False)
+        case CreateTap(name, owner):
+            links[name] = Link(name, "tun", "1a:00:00:00:00:01", False, owner=owner)
+        case Attach(name, bridge):
+            links[name] = replace(links[name], master=bridge, isolated=True)
+        case SetUp(name):
+            links[name] = replace(links[name], up=True)
+        case DeleteLink(name):
+            del links[name]
+        case SetAddress(_, address):
+            return replace(observed, addresses=observed.addresses | {address})
+        case ApplyRules(ruleset):
+            return replace(observed, tables=True, rules=ruleset.digest)
+        case DeleteRules():
+            return replace(observed, tables=False, rules=None)
+        case LendForwarding():
+            return replace(observed, forwarding=True, lent=True)
+        case ReturnForwarding():
+            return replace(observed, forwarding=False, lent=False)
+    return replace(observed, links=links)
+
+
+@pytest.mark.parametrize("survived", range(9))
+def test_a_plan_cut_short_anywhere_is_finished_by_the_next(survived: int) -> None:
+    wanted = desired(ALPHA)
+    there = host(UPLINK)
+    for step in plan(wanted, there)[:survived]:
+        there = carried_out(there, step)
+    for step in plan(wanted, there):
+        there = carried_out(there, step)
+    assert plan(wanted, there) == []
+    for step in plan(desired(), there)[:survived]:
+        there = carried_out(there, step)
+    for step in plan(desired(), there):
+        there = carried_out(there, step)
+    assert set(there.links) == {"eth0"}
+    assert not there.tables
+    assert not there.forwarding

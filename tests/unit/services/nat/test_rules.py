@@ -1,0 +1,58 @@
+"""The text handed to nft, and the digest by which it is known again."""
+
+from dataclasses import replace
+from ipaddress import IPv4Address
+
+from services.nat.rules import DELETE, Member, loaded_digest, render
+
+GATEWAY = IPv4Address("10.77.0.1")
+ALPHA = Member("bgraaaaaaaaaaaa", "06:00:00:00:00:02", IPv4Address("10.77.0.2"), nat=True)
+BETA = Member("bgrbbbbbbbbbbbb", "06:00:00:00:00:03", IPv4Address("10.77.0.3"), nat=False)
+
+
+def test_text_replaces_both_tables_in_the_one_transaction_that_makes_them() -> None:
+    text = render("br-banger", GATEWAY, (ALPHA,)).text
+    assert text.startswith(DELETE)
+    assert text.count("table inet banger {") == text.count("table bridge banger {") == 1
+
+
+def test_only_members_with_the_outside_are_in_the_set_nat() -> None:
+    text = render("br-banger", GATEWAY, (ALPHA, BETA)).text
+    nat_set = text[text.index("set nat") : text.index("chain input")]
+    assert "10.77.0.2" in nat_set
+    assert "10.77.0.3" not in nat_set
+
+
+def test_every_tap_is_bound_to_its_addresses() -> None:
+    text = render("br-banger", GATEWAY, (ALPHA, BETA)).text
+    assert '"bgrbbbbbbbbbbbb" . 06:00:00:00:00:03 . 10.77.0.3' in text
+    assert '"bgrbbbbbbbbbbbb" . 10.77.0.3' in text
+
+
+def test_set_without_members_has_no_elements_line() -> None:
+    assert "elements" not in render("br-banger", GATEWAY, ()).text
+
+
+def test_order_of_members_does_not_change_the_digest() -> None:
+    one = render("br-banger", GATEWAY, (ALPHA, BETA))
+    assert one == render("br-banger", GATEWAY, (BETA, ALPHA))
+
+
+def test_any_change_of_a_member_changes_the_digest() -> None:
+    before = render("br-banger", GATEWAY, (ALPHA,)).digest
+    after = render("br-banger", GATEWAY, (replace(ALPHA, nat=False),)).digest
+    assert before != after
+
+
+def test_digest_is_read_back_from_the_chains_of_both_tables() -> None:
+    ruleset = render("br-banger", GATEWAY, (ALPHA,))
+    mark = f"digest_{ruleset.digest}"
+    assert f"chain {mark} {{ }}" in ruleset.text
+    chains = [("inet", mark), ("inet", "input"), ("bridge", mark), ("bridge", "prerouting")]
+    assert loaded_digest(chains) == ruleset.digest
+
+
+def test_tables_that_lack_the_digest_or_disagree_have_none() -> None:
+    assert loaded_digest([]) is None
+    assert loaded_digest([("inet", "digest_1"), ("bridge", "prerouting")]) is None
+    assert loaded_digest([("inet", "digest_1"), ("bridge", "digest_2")]) is None

@@ -1,0 +1,67 @@
+"""Names, marks and limits of what may be asked of the kernel."""
+
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+
+import pytest
+
+from services.nat.state import (
+    IFNAME_MAX,
+    Desired,
+    Guest,
+    bridge_mac,
+    guest_mac,
+    is_tap_name,
+    tap_name,
+)
+from shared.errors import BangerError, Code
+
+
+def test_tap_name_holds_the_whole_vm_id_within_the_kernels_limit() -> None:
+    name = tap_name("0123456789ab")
+    assert name == "bgr0123456789ab"
+    assert len(name) == IFNAME_MAX
+    assert is_tap_name(name)
+
+
+@pytest.mark.parametrize("name", ["bgr", "bgr0123456789a", "bgr0123456789AB", "xbgr0123456789ab"])
+def test_names_of_another_form_are_not_taps_of_ours(name: str) -> None:
+    assert not is_tap_name(name)
+
+
+def test_bridge_address_is_stable_local_and_differs_between_installations() -> None:
+    one, other = bridge_mac("/home/a/state"), bridge_mac("/home/b/state")
+    assert one == bridge_mac("/home/a/state")
+    assert one != other
+    assert one.startswith("02:62:67:72:")
+
+
+def test_guest_address_is_local_unicast_and_made_from_the_id() -> None:
+    assert guest_mac("0123456789ab") == "06:23:45:67:89:ab"
+
+
+def test_gateway_is_the_first_address_of_the_subnet() -> None:
+    wanted = Desired("br0", "02:00:00:00:00:01", IPv4Network("10.9.8.0/22"), 0)
+    assert wanted.gateway == IPv4Interface("10.9.8.1/22")
+
+
+@pytest.mark.parametrize("name", ["", "br-much-too-long", "br banger", 'br"', "0br", "br/x"])
+def test_bridge_name_that_the_kernel_or_nft_would_misread_is_refused(name: str) -> None:
+    with pytest.raises(BangerError) as caught:
+        Desired(name, "02:00:00:00:00:01", IPv4Network("10.77.0.0/24"), 0)
+    assert caught.value.code is Code.INVALID
+
+
+@pytest.mark.parametrize("subnet", ["10.77.0.0/30", "0.0.0.0/0"])
+def test_subnet_without_room_or_without_end_is_refused(subnet: str) -> None:
+    with pytest.raises(BangerError, match=subnet):
+        Desired("br0", "02:00:00:00:00:01", IPv4Network(subnet), 0)
+
+
+@pytest.mark.parametrize(
+    ("vm_id", "mac"),
+    [("abc", "06:00:00:00:00:01"), ("0123456789ab", "06:00"), ("0123456789ab", '06:00" }')],
+)
+def test_guest_whose_strings_could_break_a_rule_is_refused(vm_id: str, mac: str) -> None:
+    with pytest.raises(BangerError) as caught:
+        Guest(vm_id, IPv4Address("10.77.0.2"), mac, nat=False)
+    assert caught.value.code is Code.INVALID
