@@ -12,7 +12,7 @@ from shared.errors import BangerError, Code
 
 class NatConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     enabled: bool = False
-    """True where the privileged ``nat`` service has been installed: ``network = auto`` is bridge."""
+    """True where the privileged service has been installed: ``network = auto`` is bridge."""
     bridge: str = "br-banger"
     subnet: str = "10.77.0.0/24"
 

@@ -6,24 +6,29 @@ A service subclasses ``Actor`` and marks its verbs::
         @verb("vm.get", VmRef)
         async def get(self, request: VmRef, call: Call) -> Vm: ...
 
-``run_service`` starts it. Handlers run as tasks; ping and cancel are answered on the loop.
+``start_service`` runs it. Handlers run as tasks; ping and cancel are answered on the loop.
 """
 
 import asyncio
 import os
 import signal
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
+from shared import lifeline
 from shared.bus import envelope
 from shared.bus.envelope import PROTOCOL, Envelope, Kind
 from shared.bus.link import Link, Progress
 from shared.bus.socket import close_context
+from shared.config import Config, load_config
 from shared.errors import BangerError, Code
+from shared.locks import Lock
 from shared.logs import Log, log_context
 from shared.paths import Paths
 from shared.version import __version__
@@ -94,6 +99,9 @@ class Actor:
     async def on_start(self) -> None:
         """Before the service is announced: open what the verbs need."""
 
+    async def on_registered(self) -> None:
+        """After the service was first announced."""
+
     async def on_stop(self) -> None:
         """After the last verb ended."""
 
@@ -129,12 +137,21 @@ class Actor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stopping.set)
+        parent = lifeline.inherited()
+        if parent is not None:
+            loop.add_reader(parent, self._on_parent_gone, parent)
         await self.on_start()
         self._started = True
         self._register()
+        await self.on_registered()
         self.log.info("started", instance=self.instance)
         await self.stopping.wait()
         await self._finish()
+
+    def _on_parent_gone(self, fd: int) -> None:
+        asyncio.get_running_loop().remove_reader(fd)
+        self.log.info("the launcher is gone")
+        self.stopping.set()
 
     # -- messages ---------------------------------------------------------------------------
 
@@ -254,14 +271,44 @@ def _encode_final(result: Any) -> bytes:
     return msgspec.msgpack.encode({"ok": True, "result": {} if result is None else result})
 
 
-def run_service(make: Callable[[], Actor]) -> None:
-    """The body of a service's ``__main__``: build the actor inside a loop and serve.
+def start_service(
+    name: str,
+    paths: Paths,
+    make: Callable[[Log, Config], Actor],
+    *,
+    prepare: Callable[[], None] | None = None,
+) -> int:
+    """The body of a service's ``__main__``: serve until told to stop; returns the exit status.
 
-    ``make`` is called with the loop running, since sockets register with it.
+    ``make`` is called with the loop running, since sockets register with it. A BangerError at the
+    start is one line on stderr, like the CLI's.
     """
 
     async def main() -> None:
-        await make().run()
+        if prepare:
+            prepare()
+        config = load_config(paths.config_file)
+        log = Log(paths.log_file(name), name, level=config.log_level)
+        await make(log, config).run()
 
-    asyncio.run(main())
+    try:
+        asyncio.run(main())
+    except BangerError as error:
+        sys.stderr.write(f"error: {error.message}\n")
+        return error.exit_status
     close_context()
+    return 0
+
+
+async def own(path: Path, *, patience: float = 5.0) -> Lock:
+    """The lock of a service of which there must be one; waits while a predecessor ends.
+
+    Raises:
+        BangerError: ``conflict`` when it is still held after ``patience`` seconds.
+    """
+    limit = time.monotonic() + patience
+    while (lock := Lock.try_acquire(path)) is None:
+        if time.monotonic() > limit:
+            raise BangerError(Code.CONFLICT, f"another process holds {path}")
+        await asyncio.sleep(0.05)
+    return lock

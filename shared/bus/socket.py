@@ -117,6 +117,8 @@ class Router:
         self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE + 4096)
         self._socket.bind(f"ipc://{path}")
         self._trusted: dict[bytes, None] = {}
+        self._poller = zmq.Poller()
+        self._poller.register(self._socket, zmq.POLLIN)
 
     def receive(self) -> tuple[bytes, list[bytes], int | None] | None:
         """(routing id, frames, uid of a peer not yet trusted) or None when nothing is there.
@@ -157,27 +159,37 @@ class Router:
             raise
         return None
 
-    def poll(self, fds: list[int], seconds: float) -> set[int]:
-        """Wait for a message or for one of ``fds``; returns the ready ones of ``fds``."""
-        poller = zmq.Poller()
-        poller.register(self._socket, zmq.POLLIN)
-        for fd in fds:
-            poller.register(fd, zmq.POLLIN)
-        ready: list[tuple[Any, int]] = poller.poll(max(0, int(seconds * 1000)))
+    def watch(self, fd: int) -> None:
+        """Let ``poll`` also wake for ``fd``."""
+        self._poller.register(fd, zmq.POLLIN)
+
+    def unwatch(self, fd: int) -> None:
+        self._poller.unregister(fd)
+
+    def poll(self, seconds: float) -> set[int]:
+        """Wait for a message or for a watched descriptor; returns the ready descriptors."""
+        ready: list[tuple[Any, int]] = self._poller.poll(max(0, int(seconds * 1000)))
         return {item for item, _ in ready if isinstance(item, int)}
 
     def close(self) -> None:
         self._socket.close()
 
 
-def peer_uid(frame: zmq.Frame) -> int | None:
-    """The uid behind a frame. For ipc peers libzmq appends ":uid:gid:pid" to Peer-Address
-    (zmq_msg_gets(3) names the property, not this format: a test pins it)."""
+NO_UID = -1
+"""A peer whose credentials the kernel did not give; trusted by nobody."""
+
+
+def peer_uid(frame: zmq.Frame) -> int:
+    """The uid behind a frame, or NO_UID.
+
+    For ipc peers libzmq appends ":uid:gid:pid" to Peer-Address; zmq_msg_gets(3) names the property
+    but not this format, so a test pins it.
+    """
     try:
         fields = str(frame.get("Peer-Address")).rsplit(":", 3)
     except zmq.ZMQError:
-        return None
-    return int(fields[1]) if len(fields) == 4 and fields[1].isdigit() else None
+        return NO_UID
+    return int(fields[1]) if len(fields) == 4 and fields[1].isdigit() else NO_UID
 
 
 class Publisher:

@@ -1,0 +1,101 @@
+"""What the launcher decides, pure: processes end, time passes, and starts come out."""
+
+from dataclasses import dataclass, field
+
+from shared.errors import BangerError, Code
+from shared.messages.operation import ServiceState, ServiceStatus
+from shared.restart import RestartPolicy
+
+
+def parse_procfile(text: str) -> dict[str, list[str]]:
+    """Name → argv of each line ``name: command``; order is kept. Raises ``invalid``."""
+    services: dict[str, list[str]] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        name, separator, command = line.partition(":")
+        if not separator or not command.strip() or name.strip() in services:
+            raise BangerError(Code.INVALID, f"procfile, line {number}: {line!r} is no service")
+        services[name.strip()] = command.split()
+    return services
+
+
+@dataclass
+class Service:
+    """One line of the procfile and how it fares."""
+
+    name: str
+    argv: list[str]
+    state: ServiceState = "stopped"
+    pid: int | None = None
+    restarts: int = 0
+    reason: str = ""
+    start_at: float | None = None
+    policy: RestartPolicy = field(default_factory=RestartPolicy)
+
+    def status(self, log: str) -> ServiceStatus:
+        return ServiceStatus(
+            name=self.name,
+            state=self.state,
+            pid=self.pid,
+            restarts=self.restarts,
+            reason=self.reason,
+            log=log,
+        )
+
+
+class Core:
+    """The table of services. Times are CLOCK_MONOTONIC seconds."""
+
+    def __init__(self, commands: dict[str, list[str]]) -> None:
+        self.services = {name: Service(name, argv) for name, argv in commands.items()}
+        self.stopping = False
+
+    def start_all(self, now: float) -> None:
+        """Schedule everything that does not run; failed services get a new chance."""
+        for service in self.services.values():
+            if service.state in ("stopped", "failed"):
+                service.policy.forget()
+                service.start_at = now
+
+    def due(self, now: float) -> list[Service]:
+        """Services to start now, in procfile order."""
+        if self.stopping:
+            return []
+        return [
+            service
+            for service in self.services.values()
+            if service.start_at is not None and service.start_at <= now
+        ]
+
+    def next_start(self) -> float | None:
+        """The earliest scheduled start, or None."""
+        times = [s.start_at for s in self.services.values() if s.start_at is not None]
+        return min(times, default=None)
+
+    def on_started(self, name: str, pid: int) -> None:
+        service = self.services[name]
+        service.state, service.pid, service.start_at, service.reason = "running", pid, None, ""
+
+    def on_exit(self, name: str, status: int, now: float, jitter: float) -> None:
+        """``status`` as subprocess gives it: negative for a signal."""
+        service = self.services[name]
+        service.pid = None
+        if self.stopping:
+            service.state = "stopped"
+            return
+        why = f"killed by signal {-status}" if status < 0 else f"exited with {status}"
+        delay = service.policy.after_exit(now, jitter)
+        if delay is None:
+            service.state = "failed"
+            service.reason = f"{why}; restarted too often, giving up"
+            return
+        service.state, service.reason = "backoff", why
+        service.restarts += 1
+        service.start_at = now + delay
+
+    def stop(self) -> list[Service]:
+        """No more starts; returns the running services, last of the procfile first."""
+        self.stopping = True
+        running = [s for s in self.services.values() if s.pid is not None]
+        return list(reversed(running))

@@ -1,0 +1,134 @@
+"""The launcher's I/O shell: start what the procfile names, start it again when it dies.
+
+It is itself on the bus (service ``launcher``), so that ``banger daemon`` can ask it. Everything it
+starts holds the read end of its lifeline: when the launcher is killed, its services stop, and the
+next CLI call starts a new launcher.
+"""
+
+import asyncio
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+from services.launcher.core import Core, Service, parse_procfile
+from shared import lifeline
+from shared.bus.actor import Actor, Call, verb
+from shared.errors import BangerError, Code
+from shared.locks import Lock
+from shared.logs import Log
+from shared.messages.operation import DaemonStatus
+from shared.messages.vm import Nothing
+from shared.paths import Paths
+from shared.version import __version__
+
+STOP_SECONDS = 5.0
+"""What a service gets between SIGTERM and SIGKILL."""
+
+
+class Launcher(Actor):
+    """Runs the procfile. One per run directory, by lock."""
+
+    def __init__(self, paths: Paths, log: Log, procfile: Path) -> None:
+        lock = Lock.try_acquire(paths.run / "launcher.lock")
+        if lock is None:
+            raise BangerError(
+                Code.CONFLICT,
+                f"a launcher already serves {paths.run}",
+                hint="banger daemon status shows it",
+            )
+        self._lock = lock
+        self._core = Core(parse_procfile(procfile.read_text()))
+        self._processes: dict[str, asyncio.subprocess.Process] = {}
+        self._changed = asyncio.Event()
+        self._background: set[asyncio.Task[None]] = set()
+        self._read_end, self._write_end = lifeline.create()
+        super().__init__("launcher", paths, log)
+
+    async def on_start(self) -> None:
+        self._core.start_all(time.monotonic())
+        self._keep(self._run_starts())
+
+    def _keep(self, coroutine: "asyncio._CoroutineLike[None]") -> None:
+        task = asyncio.create_task(coroutine)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def _run_starts(self) -> None:
+        while True:
+            for service in self._core.due(time.monotonic()):
+                await self._launch(service)
+            self._changed.clear()
+            next_start = self._core.next_start()
+            wait = None if next_start is None else max(0.0, next_start - time.monotonic())
+            try:
+                await asyncio.wait_for(self._changed.wait(), wait)
+            except TimeoutError:
+                continue
+
+    async def _launch(self, service: Service) -> None:
+        argv = [sys.executable if word == "python" else word for word in service.argv]
+        errors = self.paths.logs / f"{service.name}.err"
+        with errors.open("ab") as stderr:
+            process = await asyncio.create_subprocess_exec(
+                *argv,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=stderr,
+                stderr=stderr,
+                pass_fds=(self._read_end,),
+                env=os.environ | {lifeline.VARIABLE: str(self._read_end)},
+            )
+        self._processes[service.name] = process
+        self._core.on_started(service.name, process.pid)
+        self.log.info("service started", name=service.name, of=process.pid)
+        self._keep(self._wait_for(service.name, process))
+
+    async def _wait_for(self, name: str, process: asyncio.subprocess.Process) -> None:
+        status = await process.wait()
+        self._core.on_exit(name, status, time.monotonic(), random.random())
+        service = self._core.services[name]
+        self.log.warning("service ended", name=name, status=status, state=service.state)
+        self._changed.set()
+
+    @verb("daemon.status", Nothing)
+    async def daemon_status(self, _request: Nothing, _call: Call) -> DaemonStatus:
+        services = [
+            service.status(str(self.paths.log_file(service.name)))
+            for service in self._core.services.values()
+        ]
+        return DaemonStatus(build=__version__, pid=os.getpid(), services=services)
+
+    @verb("daemon.start", Nothing)
+    async def daemon_start(self, _request: Nothing, _call: Call) -> None:
+        """Give services that were given up on another chance."""
+        self._core.start_all(time.monotonic())
+        self._changed.set()
+
+    @verb("daemon.stop", Nothing)
+    async def daemon_stop(self, _request: Nothing, _call: Call) -> None:
+        """Stop all services and then this process. VMs go on."""
+        self.stopping.set()
+
+    async def on_stop(self) -> None:
+        order = self._core.stop()
+        broker = [service for service in order if service.name == "broker"]
+        for group in ([s for s in order if s.name != "broker"], broker):
+            await self._stop_group(group)
+        for task in self._background:
+            task.cancel()
+        os.close(self._write_end)
+        os.close(self._read_end)
+
+    async def _stop_group(self, services: list[Service]) -> None:
+        """The broker goes last: the others still answer what they were asked."""
+        processes = [self._processes[service.name] for service in services]
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            living = [process for process in processes if process.returncode is None]
+            if not living:
+                return
+            for process in living:
+                process.send_signal(number)
+            waits = [asyncio.ensure_future(process.wait()) for process in living]
+            await asyncio.wait(waits, timeout=STOP_SECONDS)

@@ -1,0 +1,67 @@
+"""Opening the database: location, pragmas, and the schema brought up to date by alembic."""
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event, inspect, text
+
+from shared.errors import BangerError, Code
+
+HEAD = "0001"
+"""The revision this program needs. When the database is there already, alembic (0.1 s of imports)
+is not loaded at all."""
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def open_database(url: str, default: Path) -> Engine:
+    """An engine on ``url``, or on SQLite at ``default`` when it is empty, with the schema at HEAD.
+
+    Raises:
+        BangerError: ``incompatible`` when the database is newer than this program.
+    """
+    if not url:
+        default.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    engine = create_engine(url or f"sqlite:///{default}")
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _set_pragmas)
+    revision = current_revision(engine)
+    if revision != HEAD:
+        _migrate(engine, revision)
+    return engine
+
+
+def _set_pragmas(connection: Any, _record: Any) -> None:
+    """WAL lets readers pass writers; FULL makes an acknowledged change survive a power cut."""
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA busy_timeout=2000")
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()
+
+
+def current_revision(engine: Engine) -> str | None:
+    """The schema's revision as alembic keeps it, None for an empty database."""
+    with engine.connect() as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return None
+        return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def _migrate(engine: Engine, revision: str | None) -> None:
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if revision is not None and revision not in known:
+        raise BangerError(
+            Code.INCOMPATIBLE,
+            f"the database has schema {revision}, newer than this program's {HEAD}",
+            hint="use the newer banger, or move the database away to begin anew",
+        )
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")

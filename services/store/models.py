@@ -1,0 +1,50 @@
+"""The database's tables. A change here needs a migration in ``migrations/versions``."""
+
+from sqlalchemy import ForeignKey, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class VmRow(Base):
+    """A virtual machine: what is wanted of it and the last state its supervisor reported."""
+
+    __tablename__ = "vm"
+    __table_args__ = (UniqueConstraint("network", "address", name="uq_vm_network_address"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    state: Mapped[str]
+    reason: Mapped[str] = mapped_column(default="")
+    image_id: Mapped[str]
+    image_name: Mapped[str]
+    kernel_id: Mapped[str]
+    vcpu: Mapped[int]
+    memory_mib: Mapped[int]
+    disk_bytes: Mapped[int]
+    overlay_bytes: Mapped[int]
+    network: Mapped[str]
+    address: Mapped[str]
+    nat: Mapped[bool]
+    workspace: Mapped[str] = mapped_column(default="")
+    created_at: Mapped[str]
+
+
+class MutationRow(Base):
+    """The request that made a VM: after any crash "did it happen?" has an answer here."""
+
+    __tablename__ = "mutation"
+
+    request_id: Mapped[str] = mapped_column(primary_key=True)
+    vm_id: Mapped[str] = mapped_column(ForeignKey("vm.id", ondelete="CASCADE"))
+
+
+class SequenceRow(Base):
+    """One row: the number of the last committed change (the ``seq`` of events)."""
+
+    __tablename__ = "sequence"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    seq: Mapped[int]

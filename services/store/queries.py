@@ -1,0 +1,152 @@
+"""Everything that is asked of the database, one function a question, one transaction each.
+
+``Store`` is synchronous and owned by one thread. Mutations return the event they caused.
+"""
+
+import ipaddress
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import msgspec
+from sqlalchemy import Engine, select
+from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.orm import Session
+
+from services.store.models import MutationRow, SequenceRow, VmRow
+from shared.errors import BangerError, Code
+from shared.messages.vm import Vm, VmReserve, VmRows, VmUpdate
+
+RESERVED_HOSTS = 2
+"""Network address and gateway: the first address handed out is the subnet's .2."""
+
+
+class Store:
+    """Questions and mutations over one engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @contextmanager
+    def _session(self) -> Iterator[Session]:
+        """One transaction; the database's own complaints become ours."""
+        try:
+            with Session(self._engine) as session, session.begin():
+                yield session
+        except OperationalError as error:
+            raise _database_error(error) from error
+
+    def rows(self) -> VmRows:
+        """All VMs, oldest first, and the number of the last change, from one snapshot."""
+        with self._session() as session:
+            found = session.scalars(select(VmRow).order_by(VmRow.created_at, VmRow.id))
+            return VmRows(vms=[_vm(row) for row in found], seq=_sequence(session).seq)
+
+    def reserve(self, request: VmReserve) -> tuple[Vm, int]:
+        """Insert a VM with the next free address; the same request again returns the same VM.
+
+        Raises:
+            BangerError: ``conflict`` when the name is taken or no address is left.
+        """
+        try:
+            with self._session() as session:
+                done = session.get(MutationRow, request.request_id)
+                if done:
+                    row = session.get_one(VmRow, done.vm_id)
+                    return _vm(row), _sequence(session).seq
+                row = _new_row(request, _free_address(session, request))
+                session.add(row)
+                session.flush()
+                session.add(MutationRow(request_id=request.request_id, vm_id=row.id))
+                return _vm(row), _next_sequence(session)
+        except IntegrityError as error:
+            raise BangerError(
+                Code.CONFLICT,
+                f"a VM named {request.name!r} exists already",
+                hint=f"choose another --name, or: banger vm delete {request.name}",
+            ) from error
+
+    def update(self, request: VmUpdate) -> tuple[Vm, int]:
+        """Change what is given. Raises ``not_found``, or ``conflict`` with ``expected``."""
+        with self._session() as session:
+            row = session.get(VmRow, request.id)
+            if row is None:
+                raise BangerError(Code.NOT_FOUND, f"there is no VM {request.id}")
+            if request.expected and row.state not in request.expected:
+                raise BangerError(Code.CONFLICT, f"{row.name} is {row.state}")
+            row.state = request.state or row.state
+            row.reason = row.reason if request.reason is None else request.reason
+            return _vm(row), _next_sequence(session)
+
+    def remove(self, vm_id: str) -> int | None:
+        """Forget a VM; the number of the change, or None when it was not there."""
+        with self._session() as session:
+            row = session.get(VmRow, vm_id)
+            if row is None:
+                return None
+            session.delete(row)
+            return _next_sequence(session)
+
+
+def _vm(row: VmRow) -> Vm:
+    return msgspec.convert(row, Vm, from_attributes=True)
+
+
+def _sequence(session: Session) -> SequenceRow:
+    return session.get_one(SequenceRow, 1)
+
+
+def _next_sequence(session: Session) -> int:
+    sequence = _sequence(session)
+    sequence.seq += 1
+    return sequence.seq
+
+
+def _new_row(request: VmReserve, address: str) -> VmRow:
+    return VmRow(
+        id=request.id,
+        name=request.name,
+        state="created",
+        reason="",
+        image_id=request.image_id,
+        image_name=request.image_name,
+        kernel_id=request.kernel_id,
+        vcpu=request.vcpu,
+        memory_mib=request.memory_mib,
+        disk_bytes=request.disk_bytes,
+        overlay_bytes=request.overlay_bytes,
+        network=request.network,
+        address=address,
+        nat=request.nat,
+        workspace="",
+        created_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    )
+
+
+def _free_address(session: Session, request: VmReserve) -> str:
+    """The lowest address of the subnet that no VM has, the broadcast address excepted."""
+    subnet = ipaddress.IPv4Network(request.subnet)
+    query = select(VmRow.address).where(VmRow.network == request.network)
+    taken = {int(ipaddress.IPv4Address(address)) for address in session.scalars(query)}
+    first = int(subnet.network_address) + RESERVED_HOSTS
+    for candidate in range(first, int(subnet.broadcast_address)):
+        if candidate not in taken:
+            return str(ipaddress.IPv4Address(candidate))
+    raise BangerError(
+        Code.CONFLICT,
+        f"no free address is left in {subnet}",
+        hint="delete VMs you do not need (banger vm list), or configure a larger subnet",
+    )
+
+
+def _database_error(error: OperationalError) -> BangerError:
+    text = str(error.orig)
+    if "full" in text:
+        return BangerError(
+            Code.NO_SPACE,
+            "the disk that holds the database is full",
+            hint="free some space; nothing was changed",
+        )
+    if "locked" in text:
+        return BangerError(Code.BUSY, "the database is locked by another program")
+    return BangerError(Code.UNAVAILABLE, f"the database cannot be used: {text}")

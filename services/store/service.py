@@ -1,0 +1,80 @@
+"""The store's I/O shell: one thread for the database, events after the commit.
+
+The thread keeps an fsync or a locked database from holding up pings (runtime rule 10).
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from services.store.database import open_database
+from services.store.queries import Store
+from shared.bus.actor import Actor, Call, own, verb
+from shared.config import Config
+from shared.logs import Log
+from shared.messages.vm import (
+    Nothing,
+    Vm,
+    VmChanged,
+    VmDeleted,
+    VmId,
+    VmReserve,
+    VmRows,
+    VmUpdate,
+)
+from shared.paths import Paths
+
+T = TypeVar("T")
+
+
+class StoreService(Actor):
+    """The only process that opens the database."""
+
+    def __init__(self, paths: Paths, log: Log, config: Config) -> None:
+        super().__init__("store", paths, log)
+        self._url = config.database_url
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="database")
+
+    async def on_start(self) -> None:
+        self._lock = await own(self.paths.run / "store.lock")
+        self._engine = await self._in_thread(lambda: open_database(self._url, self.paths.database))
+        self._store = Store(self._engine)
+
+    async def on_registered(self) -> None:
+        """Changes committed just before a crash may not have been published: say where we are."""
+        rows = await self._in_thread(self._store.rows)
+        self.publish("store.started", {"seq": rows.seq})
+
+    async def on_stop(self) -> None:
+        await self._in_thread(self._engine.dispose)
+        self._thread.shutdown()
+
+    async def _in_thread(self, question: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, question)
+
+    @verb("vm.list", Nothing)
+    async def list(self, _request: Nothing, _call: Call) -> VmRows:
+        return await self._in_thread(self._store.rows)
+
+    @verb("vm.snapshot", Nothing)
+    async def snapshot(self, _request: Nothing, _call: Call) -> VmRows:
+        return await self._in_thread(self._store.rows)
+
+    @verb("vm.reserve", VmReserve)
+    async def reserve(self, request: VmReserve, _call: Call) -> Vm:
+        return self._changed(*await self._in_thread(lambda: self._store.reserve(request)))
+
+    @verb("vm.update", VmUpdate)
+    async def update(self, request: VmUpdate, _call: Call) -> Vm:
+        return self._changed(*await self._in_thread(lambda: self._store.update(request)))
+
+    @verb("vm.remove", VmId)
+    async def remove(self, request: VmId, _call: Call) -> None:
+        seq = await self._in_thread(lambda: self._store.remove(request.id))
+        if seq is not None:
+            self.publish("vm.deleted", VmDeleted(seq=seq, id=request.id))
+
+    def _changed(self, vm: Vm, seq: int) -> Vm:
+        self.publish("vm.changed", VmChanged(seq=seq, vm=vm))
+        return vm

@@ -1,0 +1,25 @@
+"""A pipe whose end of file means that the parent is gone.
+
+The launcher keeps the write end and hands the read end to what it starts; the kernel closes the
+write end however the launcher dies. PR_SET_PDEATHSIG would need code between fork and exec.
+"""
+
+import os
+
+VARIABLE = "BANGER_LIFELINE"
+"""Environment variable with the number of the inherited read end."""
+
+
+def inherited() -> int | None:
+    """The read end this process was given, or None when nobody holds a lifeline for it.
+
+    The variable is taken out of the environment: our own children do not get the descriptor.
+    """
+    value = os.environ.pop(VARIABLE, "")
+    return int(value) if value.isdigit() else None
+
+
+def create() -> tuple[int, int]:
+    """(read end to hand to children by ``pass_fds``, write end to keep)."""
+    read, write = os.pipe2(os.O_CLOEXEC)
+    return read, write
