@@ -43,6 +43,13 @@ class Projection:
     def __init__(self) -> None:
         self._phase: _Awaiting | _Current = _Awaiting([])
         self._vms: dict[str, Vm] = {}
+        self._known = False
+
+    @property
+    def known(self) -> bool:
+        """Whether there ever was a snapshot. Before that, an empty ``vms`` means nothing: who
+        removes what is not in it must wait."""
+        return self._known
 
     @property
     def vms(self) -> dict[str, Vm]:
@@ -80,6 +87,7 @@ class Projection:
         held = self._phase.held if isinstance(self._phase, _Awaiting) else []
         self._vms = {vm.id: vm for vm in rows.vms}
         self._phase = _Current(rows.seq)
+        self._known = True
         verdicts = [self.event(event) for event in sorted(held, key=lambda e: e.seq)]
         return Verdict.GAP if Verdict.GAP in verdicts else Verdict.APPLIED
 
@@ -90,7 +98,7 @@ class Projection:
 
     def _apply(self, event: Event) -> None:
         if isinstance(event, VmChanged):
-            self._vms = {**self._vms, event.vm.id: event.vm}
+            self._vms[event.vm.id] = event.vm
         else:
-            self._vms = {key: vm for key, vm in self._vms.items() if key != event.id}
+            self._vms.pop(event.id, None)
         self._phase = _Current(event.seq)

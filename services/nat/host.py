@@ -35,6 +35,11 @@ class Host:
             lent=self.loan.is_open(),
         )
 
+    def taps(self, bridge: str) -> list[str]:
+        """The names of the taps on ``bridge`` now. Needs no privilege."""
+        ports = (link for link in links.read_links().values() if link.master == bridge)
+        return sorted(link.name for link in ports if link.kind == "tun")
+
     def reconcile(self, desired: Desired) -> list[Step]:
         """Make it so; returns the steps that were needed.
 

@@ -11,7 +11,7 @@ between two steps never leaves a thing of unknown owner:
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from services.nat.rules import Member, Ruleset, render
@@ -38,21 +38,14 @@ def is_tap_name(name: str) -> bool:
 
 
 def bridge_mac(state_directory: str) -> str:
-    """The bridge's hardware address: ``02:62:67:72`` ("bgr") and two bytes of the installation.
+    """The bridge's hardware address: ``06:62:67:72`` ("bgr") and two bytes of the installation.
 
     It is fixed for a second reason: a bridge without one takes the lowest address of its ports,
-    which changes as guests come and go and leaves every guest's ARP cache wrong.
+    which changes as guests come and go and leaves every guest's ARP cache wrong. Guests' own
+    addresses begin with 02 (shared/mac.py), so the two can never be the same.
     """
     tag = hashlib.sha256(state_directory.encode()).digest()
-    return f"02:62:67:72:{tag[0]:02x}:{tag[1]:02x}"
-
-
-def guest_mac(vm_id: str) -> str:
-    """A guest's hardware address: ``06`` (locally administered) and the end of its id.
-
-    The first octet differs from the bridge's, so the two can never be the same.
-    """
-    return ":".join(["06", *(vm_id[i : i + 2] for i in range(2, 12, 2))])
+    return f"06:62:67:72:{tag[0]:02x}:{tag[1]:02x}"
 
 
 @dataclass(frozen=True)
@@ -104,6 +97,9 @@ class Desired:
     def gateway(self) -> IPv4Interface:
         """The host's own address on the bridge: the subnet's first."""
         return IPv4Interface(f"{self.subnet.network_address + 1}/{self.subnet.prefixlen}")
+
+    def with_guests(self, guests: tuple[Guest, ...]) -> "Desired":
+        return replace(self, guests=guests)
 
     @property
     def rules(self) -> Ruleset:

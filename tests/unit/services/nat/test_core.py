@@ -23,10 +23,10 @@ from services.nat.state import Desired, Guest, Link, Observed, Route
 from shared.errors import BangerError, Code
 
 OWNER = 1000
-MAC = "02:62:67:72:aa:bb"
+MAC = "06:62:67:72:aa:bb"
 GATEWAY = IPv4Interface("10.77.0.1/24")
-ALPHA = Guest("aaaaaaaaaaaa", IPv4Address("10.77.0.2"), "06:00:00:00:00:02", nat=True)
-BETA = Guest("bbbbbbbbbbbb", IPv4Address("10.77.0.3"), "06:00:00:00:00:03", nat=False)
+ALPHA = Guest("aaaaaaaaaaaa", IPv4Address("10.77.0.2"), "02:00:00:00:00:02", nat=True)
+BETA = Guest("bbbbbbbbbbbb", IPv4Address("10.77.0.3"), "02:00:00:00:00:03", nat=False)
 
 BRIDGE = Link("br-banger", "bridge", MAC, up=True)
 UPLINK = Link("eth0", "", "52:54:00:00:00:01", up=True)

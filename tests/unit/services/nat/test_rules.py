@@ -6,8 +6,8 @@ from ipaddress import IPv4Address
 from services.nat.rules import DELETE, Member, loaded_digest, render
 
 GATEWAY = IPv4Address("10.77.0.1")
-ALPHA = Member("bgraaaaaaaaaaaa", "06:00:00:00:00:02", IPv4Address("10.77.0.2"), nat=True)
-BETA = Member("bgrbbbbbbbbbbbb", "06:00:00:00:00:03", IPv4Address("10.77.0.3"), nat=False)
+ALPHA = Member("bgraaaaaaaaaaaa", "02:00:00:00:00:02", IPv4Address("10.77.0.2"), nat=True)
+BETA = Member("bgrbbbbbbbbbbbb", "02:00:00:00:00:03", IPv4Address("10.77.0.3"), nat=False)
 
 
 def test_text_replaces_both_tables_in_the_one_transaction_that_makes_them() -> None:
@@ -25,7 +25,7 @@ def test_only_members_with_the_outside_are_in_the_set_nat() -> None:
 
 def test_every_tap_is_bound_to_its_addresses() -> None:
     text = render("br-banger", GATEWAY, (ALPHA, BETA)).text
-    assert '"bgrbbbbbbbbbbbb" . 06:00:00:00:00:03 . 10.77.0.3' in text
+    assert '"bgrbbbbbbbbbbbb" . 02:00:00:00:00:03 . 10.77.0.3' in text
     assert '"bgrbbbbbbbbbbbb" . 10.77.0.3' in text
 
 

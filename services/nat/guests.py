@@ -1,0 +1,56 @@
+"""Which VMs need a tap now: those that are up, and those about to be launched. Pure."""
+
+from collections.abc import Mapping
+from ipaddress import AddressValueError, IPv4Address, IPv4Network
+
+from services.nat.state import Guest
+from shared.errors import BangerError, Code
+from shared.mac import mac_address
+from shared.messages.vm import State, Vm
+
+UP: frozenset[State] = frozenset({"starting", "running", "paused", "stopping"})
+
+HOLD_SECONDS = 60.0
+"""How long an attached VM keeps its tap while the store does not say that it is starting."""
+
+
+class Holds:
+    """VMs whose tap was asked for. A hold ends when the store shows the VM up, from when on its
+    state decides, or when it was for nothing: after ``HOLD_SECONDS``. Times are monotonic."""
+
+    def __init__(self) -> None:
+        self._until: dict[str, float] = {}
+
+    def hold(self, vm_id: str, now: float) -> None:
+        self._until[vm_id] = now + HOLD_SECONDS
+
+    def wanted(self, vms: Mapping[str, Vm], now: float) -> list[Vm]:
+        """The VMs of ``vms`` on the bridge that are up or held, in order of their ids."""
+        self._until = {
+            vm_id: until
+            for vm_id, until in self._until.items()
+            if until > now and vm_id in vms and vms[vm_id].state not in UP
+        }
+        bridged = (vms[vm_id] for vm_id in sorted(vms) if vms[vm_id].network == "bridge")
+        return [vm for vm in bridged if vm.state in UP or vm.id in self._until]
+
+
+def guest_of(vm: Vm, subnet: IPv4Network) -> Guest:
+    """What the kernel needs to know of ``vm``.
+
+    Raises:
+        BangerError: ``conflict`` for a VM that has no address in the bridge's subnet;
+            ``invalid`` for an id that cannot be part of a tap's name.
+    """
+    try:
+        address = IPv4Address(vm.address) if vm.network == "bridge" else None
+    except AddressValueError:
+        address = None
+    if address is None or address not in subnet:
+        raise BangerError(
+            Code.CONFLICT,
+            f"VM {vm.name} has the address {vm.address or '(none)'}, "
+            f"which is not in the bridge's subnet {subnet}",
+            hint="it was made with other network settings: delete it and create it again",
+        )
+    return Guest(vm.id, address, mac_address(vm.id), vm.nat)
