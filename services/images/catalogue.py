@@ -1,0 +1,115 @@
+"""The images and kernels that banger knows how to make by itself, as data.
+
+No package mirror is named here: mmdebstrap knows the default ones, and the user's configuration
+may give another.
+"""
+
+from dataclasses import dataclass
+
+from shared.errors import BangerError, Code
+
+ARCH = "x86_64"
+"""What everything in the catalogue is built for, as ``uname -m`` says it."""
+
+DEBIAN_ARCH = "amd64"
+
+
+@dataclass(frozen=True)
+class ImageRecipe:
+    """A Debian root filesystem: ``packages`` and what they need, on top of minbase."""
+
+    name: str
+    suite: str
+    packages: tuple[str, ...]
+    description: str
+
+    @property
+    def source(self) -> str:
+        return f"debian:{self.suite}"
+
+
+@dataclass(frozen=True)
+class KernelRecipe:
+    """The kernel that the Debian package ``package`` of ``suite`` depends on at the moment."""
+
+    name: str
+    suite: str
+    package: str
+    description: str
+
+    @property
+    def source(self) -> str:
+        return f"debian:{self.suite}/{self.package}"
+
+
+_BOOT = ("systemd-sysv", "udev", "dbus", "kmod", "e2fsprogs")
+"""Init, devices and the tools that our own init calls (modprobe, resize2fs)."""
+
+_ACCESS = ("openssh-server", "qemu-guest-agent", "iproute2")
+"""How banger reaches the guest. Both daemons are started by our init, not by their units."""
+
+_DEVELOPER = (
+    "ca-certificates",
+    "curl",
+    "git",
+    "iputils-ping",
+    "less",
+    "nano",
+    "netbase",
+    "procps",
+    "unzip",
+    "xz-utils",
+)
+"""What people type in the first minute; everything else is an ``apt install`` away."""
+
+IMAGES: dict[str, ImageRecipe] = {
+    recipe.name: recipe
+    for recipe in (
+        ImageRecipe(
+            name="debian-bookworm",
+            suite="bookworm",
+            packages=_BOOT + _ACCESS + _DEVELOPER,
+            description="Debian 12 with systemd, ssh, git and curl, built on this machine",
+        ),
+    )
+}
+
+KERNELS: dict[str, KernelRecipe] = {
+    recipe.name: recipe
+    for recipe in (
+        KernelRecipe(
+            name="debian-bookworm",
+            suite="bookworm",
+            package=f"linux-image-cloud-{DEBIAN_ARCH}",
+            description="Debian 12's cloud kernel (6.1)",
+        ),
+        KernelRecipe(
+            name="debian-trixie",
+            suite="trixie",
+            package=f"linux-image-cloud-{DEBIAN_ARCH}",
+            description="Debian 13's cloud kernel (6.12)",
+        ),
+    )
+}
+
+
+def image_recipe(name: str) -> ImageRecipe:
+    """The recipe called exactly ``name``. Raises BangerError ``not_found``."""
+    if name not in IMAGES:
+        raise _unknown("image", name, list(IMAGES))
+    return IMAGES[name]
+
+
+def kernel_recipe(name: str) -> KernelRecipe:
+    """The recipe called exactly ``name``. Raises BangerError ``not_found``."""
+    if name not in KERNELS:
+        raise _unknown("kernel", name, list(KERNELS))
+    return KERNELS[name]
+
+
+def _unknown(noun: str, name: str, known: list[str]) -> BangerError:
+    return BangerError(
+        Code.NOT_FOUND,
+        f"the catalogue has no {noun} {name!r}",
+        hint=f"it has: {', '.join(sorted(known))}",
+    )

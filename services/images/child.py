@@ -1,0 +1,215 @@
+"""Runs programs to their end: their output read line by line, all of them ended on any exit.
+
+Every program gets a session of its own, so a signal meant for it reaches what it started too and
+a Ctrl-C typed at the service does not. Stderr is read to its end even while ending:
+mmdebstrap that finds its stderr closed dies in the middle of its own clean-up.
+"""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from shared.errors import BangerError, Code
+
+KEPT_LINES = 60
+"""How many last lines of a program's stderr are kept to say why it failed."""
+
+_LINE_LIMIT = 1 << 20
+"""mmdebstrap prints whole package lists in one line, asyncio's default limit is 64 KiB."""
+
+_GRACE = 30.0
+"""Seconds a program has to clean up after SIGTERM, before SIGKILL."""
+
+_SEARCH = ":".join(("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"))
+"""depmod and mke2fs live in sbin, which an ordinary user's PATH leaves out."""
+
+_PACKAGES = {
+    "mmdebstrap": "mmdebstrap",
+    "newuidmap": "uidmap",
+    "sqfstar": "squashfs-tools",
+    "mksquashfs": "squashfs-tools",
+    "depmod": "kmod",
+    "lz4": "lz4",
+    "zstd": "zstd",
+    "xz": "xz-utils",
+    "gzip": "gzip",
+    "bzip2": "bzip2",
+    "tar": "tar",
+}
+"""Debian package of each tool we call."""
+
+OnLine = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Command:
+    """``argv`` with ``environment`` laid over ours; locale and search path are always set.
+
+    ``keep`` are descriptors that stay open in the program (locks); ``directory`` is its working
+    directory.
+    """
+
+    argv: Sequence[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    keep: Sequence[int] = ()
+    directory: Path = Path("/")
+
+
+class CommandFailed(Exception):
+    """A program ended with ``status`` (negative: by that signal) after printing ``lines``."""
+
+    def __init__(self, program: str, status: int, lines: Sequence[str]) -> None:
+        super().__init__(f"{program} ended with status {status}")
+        self.program = program
+        self.status = status
+        self.lines = lines
+
+
+def require(*tools: str) -> None:
+    """Raise ``missing_tool`` with the install line unless all ``tools`` can be found."""
+    missing = [tool for tool in tools if shutil.which(tool, path=_search_path()) is None]
+    if missing:
+        packages = sorted({_PACKAGES.get(tool, tool) for tool in missing})
+        raise BangerError(
+            Code.MISSING_TOOL,
+            f"{', '.join(missing)} not found on this machine",
+            hint=f"sudo apt install {' '.join(packages)}",
+        )
+
+
+async def run(
+    *commands: Command,
+    on_line: OnLine = lambda _: None,
+    stdin: int = asyncio.subprocess.DEVNULL,
+    stdout: int = asyncio.subprocess.DEVNULL,
+) -> None:
+    """Run ``commands`` joined by pipes, from ``stdin`` to ``stdout`` (descriptors).
+
+    ``on_line`` gets every line of their stderr. Cancelled or failed, it returns only when all of
+    them have ended.
+
+    Raises:
+        CommandFailed: the first of them that failed by itself (not by a broken pipe).
+        BangerError: ``missing_tool``.
+    """
+    require(*(command.argv[0] for command in commands))
+    children: list[_Child] = []
+    try:
+        with _pipes(len(commands), stdin, stdout) as ends:
+            for command, (source, sink) in zip(commands, ends, strict=True):
+                children.append(await _Child.start(command, source, sink, on_line))
+        await asyncio.gather(*(child.finished() for child in children))
+    except CommandFailed:
+        await _end_all(children)  # before blaming: how the others ended is part of it
+        raise _culprit(children) from None
+    finally:
+        await _end_all(children)
+
+
+class _Child:
+    def __init__(self, command: Command, process: asyncio.subprocess.Process) -> None:
+        self.program = Path(command.argv[0]).name
+        self.lines: deque[str] = deque(maxlen=KEPT_LINES)
+        self.ended_by_us = False
+        self._process = process
+        self._reader: asyncio.Task[None]
+
+    @classmethod
+    async def start(cls, command: Command, stdin: int, stdout: int, on_line: OnLine) -> "_Child":
+        process = await asyncio.create_subprocess_exec(
+            *command.argv,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=asyncio.subprocess.PIPE,
+            env=_environment(command),
+            cwd=command.directory,
+            pass_fds=command.keep,
+            start_new_session=True,
+            limit=_LINE_LIMIT,
+        )
+        child = cls(command, process)
+        child._reader = asyncio.create_task(child._read(on_line))
+        return child
+
+    @property
+    def status(self) -> int | None:
+        return self._process.returncode
+
+    async def finished(self) -> None:
+        await asyncio.shield(self._reader)
+        status = await self._process.wait()
+        if status != 0:
+            raise CommandFailed(self.program, status, list(self.lines))
+
+    async def end(self) -> None:
+        """SIGTERM to the whole session, then SIGKILL; returns when its leader is gone."""
+        if self._process.returncode is None:
+            self.ended_by_us = True
+            self._signal(signal.SIGTERM)
+            try:
+                await asyncio.wait_for(self._process.wait(), _GRACE)
+            except TimeoutError:
+                self._signal(signal.SIGKILL)
+                await self._process.wait()
+        await self._reader
+
+    async def _read(self, on_line: OnLine) -> None:
+        assert self._process.stderr is not None
+        async for raw in self._process.stderr:
+            line = raw.decode(errors="replace").rstrip()
+            self.lines.append(line)
+            on_line(line)
+
+    def _signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, number)
+
+
+def _culprit(children: Sequence[_Child]) -> CommandFailed:
+    """The first in the pipe that failed, unless only because the one after it did."""
+    failed = [child for child in children if child.status and not child.ended_by_us]
+    by_itself = [c for c in failed if not _lost_its_reader(c)] or failed or list(children)
+    child = by_itself[0]
+    return CommandFailed(child.program, child.status or 0, list(child.lines))
+
+
+def _lost_its_reader(child: _Child) -> bool:
+    broken = any("Broken pipe" in line or "signal PIPE" in line for line in child.lines)
+    return broken or child.status == -signal.SIGPIPE
+
+
+async def _end_all(children: Sequence[_Child]) -> None:
+    """End them, even if cancelled again meanwhile: nothing may outlive the directory it uses."""
+    ending = asyncio.gather(*(child.end() for child in children))
+    while not ending.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.shield(ending)
+
+
+@contextlib.contextmanager
+def _pipes(count: int, first: int, last: int) -> Iterator[list[tuple[int, int]]]:
+    """(stdin, stdout) of each program; our copies of the pipes between are closed at the end."""
+    between = [os.pipe() for _ in range(count - 1)]
+    sources = [first, *(reader for reader, _ in between)]
+    sinks = [*(writer for _, writer in between), last]
+    try:
+        yield list(zip(sources, sinks, strict=True))
+    finally:
+        for reader, writer in between:
+            os.close(reader)
+            os.close(writer)
+
+
+def _environment(command: Command) -> dict[str, str]:
+    fixed = {"LC_ALL": "C.UTF-8", "PATH": _search_path(), "DEBIAN_FRONTEND": "noninteractive"}
+    return {**os.environ, **fixed, **command.environment}
+
+
+def _search_path() -> str:
+    return os.pathsep.join(part for part in (os.environ.get("PATH", ""), _SEARCH) if part)

@@ -1,0 +1,98 @@
+"""Says in our words why a build program failed, from what it printed. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shared.errors import BangerError, Code
+
+
+@dataclass(frozen=True)
+class _Cause:
+    """If one of ``signs`` was printed, this is why."""
+
+    signs: tuple[str, ...]
+    code: Code
+    reason: str
+    hint: str
+
+
+_CAUSES = (
+    _Cause(
+        ("No space left on device", "not enough free space", "enough free space in"),
+        Code.NO_SPACE,
+        "the disk is full",
+        "free some space (df -h), or set TMPDIR to a directory on a larger disk",
+    ),
+    _Cause(
+        ("Disk quota exceeded",),
+        Code.NO_SPACE,
+        "your disk quota is used up",
+        "free some space, or set TMPDIR to a directory without a quota",
+    ),
+    _Cause(
+        ("NO_PUBKEY", "is not signed", "signatures couldn't be verified"),
+        Code.MISSING_TOOL,
+        "the package index is signed by a key that this machine does not have",
+        "sudo apt install debian-archive-keyring (a current version of it)",
+    ),
+    _Cause(
+        (
+            "Could not resolve",
+            "Temporary failure resolving",
+            "Could not connect",
+            "Failed to fetch",
+        ),
+        Code.UNAVAILABLE,
+        "the package mirror cannot be reached",
+        "check the network, a proxy, or `mirror` in the configuration file, then try again",
+    ),
+    _Cause(
+        ("/etc/subuid", "/etc/subgid", "newuidmap", "newgidmap"),
+        Code.DENIED,
+        "this user has no range of subordinate ids",
+        "sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $USER",
+    ),
+    _Cause(
+        ("unprivileged_userns", "unshare failed", "unshare: ", "CLONE_NEWUSER"),
+        Code.DENIED,
+        "this machine does not let users make user namespaces",
+        "allow them (sysctl kernel.unprivileged_userns_clone), or run the services as root",
+    ),
+    _Cause(
+        ("Unable to locate package", "has no installation candidate"),
+        Code.NOT_FOUND,
+        "the mirror does not have one of the packages",
+        "check `mirror` in the configuration file",
+    ),
+)
+
+
+def diagnose(what: str, program: str, status: int, lines: Sequence[str]) -> BangerError:
+    """The error for ``program`` that failed while making ``what``.
+
+    ``lines`` are the last of its stderr; the last five go into the details.
+    """
+    last = [_short(line) for line in lines if line][-5:]
+    for cause in _CAUSES:
+        if any(sign in line for line in lines for sign in cause.signs):
+            message = f"cannot make {what}: {cause.reason}"
+            return BangerError(cause.code, message, hint=cause.hint, details={"output": last})
+    said = _complaint(lines) or f"status {status}"
+    return BangerError(
+        Code.UNAVAILABLE,
+        f"cannot make {what}: {program} failed: {said}",
+        hint="its last lines are in the log of the images service: banger daemon logs images",
+        details={"output": last},
+    )
+
+
+def _complaint(lines: Sequence[str]) -> str:
+    """The first line that says what is wrong; what follows is mostly its consequence."""
+    for line in lines:
+        if line.startswith(("E: ", "FATAL ERROR", "error: ")):
+            return _short(line)
+    return _short(lines[-1]) if lines else ""
+
+
+def _short(line: str, limit: int = 200) -> str:
+    return line if len(line) <= limit else f"{line[:limit]}…"

@@ -1,0 +1,120 @@
+"""Directories for work in progress, locked while the work lives and swept when it died.
+
+The lock is an flock on the directory itself. Whoever works in it passes the descriptor to the
+programs it starts, so the lock is free only when the last of them is gone: a build whose
+service crashed is not swept from under a program that is still writing.
+"""
+
+import errno
+import fcntl
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared.errors import BangerError, Code
+
+PREFIX = ".banger-new-"
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """A directory of our own. ``lock`` is the descriptor that keeps sweepers away."""
+
+    path: Path
+    lock: int
+
+
+def build_area() -> Path:
+    """Where a root filesystem is put together: $TMPDIR, else /var/tmp.
+
+    Not under the user's data directory: mmdebstrap works as another uid of a user namespace,
+    which cannot pass a home directory of mode 0700. Not /tmp: it is often in memory.
+    """
+    return Path(os.environ.get("TMPDIR") or "/var/tmp")
+
+
+@contextmanager
+def scratch(parent: Path, *, mode: int = 0o700) -> Iterator[Scratch]:
+    """A new locked directory under ``parent``; whatever is left in it at the end is removed.
+
+    Raises:
+        BangerError: ``denied`` or ``no_space`` when ``parent`` cannot be written.
+    """
+    made = _make(parent, mode)
+    try:
+        yield made
+    finally:
+        remove_tree(made.path)
+        os.close(made.lock)
+
+
+def sweep(parent: Path) -> list[Path]:
+    """Remove what crashed work left under ``parent``; returns what was removed.
+
+    Only directories with our prefix, owned by us and locked by nobody.
+    """
+    return [path for path in sorted(parent.glob(f"{PREFIX}*")) if _sweep_one(path)]
+
+
+def remove_tree(path: Path) -> None:
+    """Remove ``path``, never crossing into another filesystem. Silent when it is not there.
+
+    What mmdebstrap leaves when it is killed belongs to the uids of a user namespace; only its
+    own helper can enter that namespace again.
+    """
+    command = ["rm", "-r", "-f", "--one-file-system", "--", str(path)]
+    if path.is_dir():
+        subprocess.run(command, stderr=subprocess.DEVNULL, check=False)
+    if path.is_dir() and os.geteuid() != 0:
+        helper = ["mmdebstrap", "--unshare-helper", *command]
+        subprocess.run(helper, stderr=subprocess.DEVNULL, check=False)
+        subprocess.run(command, stderr=subprocess.DEVNULL, check=False)
+
+
+def _make(parent: Path, mode: int) -> Scratch:
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        while True:
+            path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+            path.chmod(mode)
+            if (lock := _lock(path)) is not None:
+                return Scratch(path, lock)
+    except OSError as error:
+        code = Code.NO_SPACE if error.errno in (errno.ENOSPC, errno.EDQUOT) else Code.DENIED
+        raise BangerError(
+            code, f"cannot work in {parent}: {error.strerror}", hint=f"check: ls -ld {parent}; df"
+        ) from error
+
+
+def _lock(path: Path) -> int | None:
+    """Lock a directory just made; None when a sweeper was faster and took it for a leftover."""
+    try:
+        lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:
+        return None
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    if not path.is_dir():
+        os.close(lock)
+        return None
+    return lock
+
+
+def _sweep_one(path: Path) -> bool:
+    try:
+        lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:  # gone, a symbolic link, or somebody else's
+        return False
+    try:
+        if os.fstat(lock).st_uid != os.geteuid():
+            return False
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        remove_tree(path)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(lock)
+    return True
