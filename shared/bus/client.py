@@ -5,7 +5,7 @@ again with the same id and deadline; the receiver attaches it to what it already
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,14 +44,18 @@ class Client:
         timeout: float = 10.0,
         retry: bool = True,
         on_partial: Partial | None = None,
+        request_id: bytes = b"",
     ) -> dict[str, Any]:
         """Ask ``service`` for ``verb`` and return the result; ``timeout`` in seconds.
+
+        ``request_id`` is for those who may want to ``cancel``; one is made when it is empty.
 
         Raises:
             BangerError: what the service answered, or ``unavailable`` or ``timeout``.
         """
         deadline = time.monotonic() + timeout
-        request = Envelope(Kind.REQUEST, envelope.new_request_id(), service, verb, deadline)
+        request_id = request_id or envelope.new_request_id()
+        request = Envelope(Kind.REQUEST, request_id, service, verb, deadline)
         packed = msgpack.packb(body or {})
         patience = min(deadline, time.monotonic() + CONNECT_SECONDS)
         while True:
@@ -63,9 +67,55 @@ class Client:
                     raise
                 self._pause(0.05)
 
-    def cancel(self, service: str, verb: str, request_id: bytes) -> None:
-        """Ask the service to end the running request with this id."""
-        self._dealer.send(Envelope(Kind.CANCEL, request_id, service, verb), msgpack.packb({}))
+    def call_many(
+        self,
+        service: str,
+        verb: str,
+        bodies: Sequence[dict[str, Any]],
+        *,
+        timeout: float = 10.0,
+    ) -> list[dict[str, Any] | BangerError]:
+        """Ask for the same verb with each of ``bodies`` at once; the answers in their order.
+
+        One that fails is its ``BangerError`` in the list, so the others are not lost with it.
+        """
+        deadline = time.monotonic() + timeout
+        requests = [
+            Envelope(Kind.REQUEST, envelope.new_request_id(), service, verb, deadline)
+            for _ in bodies
+        ]
+        finals: dict[bytes, bytes] = {}
+        failure = None
+        try:
+            for request, body in zip(requests, bodies, strict=True):
+                self._send_when_connected(request, msgpack.packb(body))
+            self._gather(requests, finals)
+        except BangerError as error:
+            failure = error
+        return [_outcome(finals.get(request.request_id), failure) for request in requests]
+
+    def _gather(self, requests: Sequence[Envelope], finals: dict[bytes, bytes]) -> None:
+        wanted = {request.request_id for request in requests}
+        while wanted - finals.keys():
+            for header, body in self._received():
+                if header.kind is Kind.FINAL and header.request_id in wanted:
+                    finals[header.request_id] = body
+            if wanted - finals.keys():
+                self._wait(requests[0])
+
+    def cancel(
+        self, service: str, verb: str, request_id: bytes, *, timeout: float = 30.0
+    ) -> dict[str, Any]:
+        """Ask the service to end the request that ``call`` was interrupted in.
+
+        Returns the result when the request was done before the cancel came.
+
+        Raises:
+            BangerError: ``cancelled`` when it took effect; ``timeout`` when no answer came.
+        """
+        deadline = time.monotonic() + timeout
+        request = Envelope(Kind.CANCEL, request_id, service, verb, deadline)
+        return envelope.read_final(self._exchange(request, msgpack.packb({}), None))
 
     def ping(self, service: str, *, timeout: float = 2.0) -> dict[str, Any]:
         """What the service's main loop says of itself: {build, pid, ...}."""
@@ -76,22 +126,26 @@ class Client:
     def _exchange(self, request: Envelope, body: bytes, heard: Partial | None) -> bytes:
         self._send_when_connected(request, body)
         while True:
-            frames = self._dealer.receive()
-            if frames is None:
-                self._wait(request)
-                continue
+            for header, received in self._received():
+                if header.request_id != request.request_id:
+                    continue
+                if header.kind is Kind.FINAL:
+                    return received
+                if header.kind is Kind.PARTIAL and heard:
+                    heard(envelope.decode_body(received))
+            self._wait(request)
+
+    def _received(self) -> Iterator[tuple[Envelope, bytes]]:
+        """Messages that are there now; what is not well formed is dropped."""
+        while (frames := self._dealer.receive()) is not None:
             try:
                 header = envelope.decode(frames[0])
             except BangerError as error:
                 if error.code is Code.INCOMPATIBLE:
                     raise
                 continue
-            if header.request_id != request.request_id or len(frames) < 2:
-                continue
-            if header.kind is Kind.FINAL:
-                return frames[1]
-            if header.kind is Kind.PARTIAL and heard:
-                heard(envelope.decode_body(frames[1]))
+            if len(frames) >= 2:
+                yield header, frames[1]
 
     def _send_when_connected(self, request: Envelope, body: bytes) -> None:
         limit = min(request.deadline, time.monotonic() + CONNECT_SECONDS)
@@ -130,3 +184,12 @@ class Client:
     def close(self) -> None:
         self._dealer.close()
         close_context()
+
+
+def _outcome(final: bytes | None, failure: BangerError | None) -> dict[str, Any] | BangerError:
+    if final is None:
+        return failure or BangerError(Code.INTERNAL, "a request got lost")
+    try:
+        return envelope.read_final(final)
+    except BangerError as error:
+        return error

@@ -1,0 +1,41 @@
+"""Sizes as people write them, and the shares of a host that a VM gets when none are written.
+
+Units are powers of 1024, with or without "iB" or "B": 512M, 2G, 8GiB.
+"""
+
+import re
+
+from shared.errors import BangerError, Code
+
+MIB = 1024 * 1024
+FLOOR_MEMORY_MIB = 512
+MAX_DEFAULT_VCPU, MAX_DEFAULT_MEMORY_MIB = 4, 8192
+
+_UNITS = {"": 1, "K": 1024, "M": MIB, "G": 1024**3, "T": 1024**4}
+_SIZE = re.compile(r"(\d{1,15})([KMGT]?)(?:i?B)?", re.IGNORECASE | re.ASCII)
+
+
+def parse_bytes(text: str) -> int:
+    """Bytes in "8G", "512MiB" or "1073741824". Raises ``invalid``."""
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise BangerError(Code.INVALID, f"{text!r} is not a size", hint="write it like 8G or 512M")
+    return int(match[1]) * _UNITS[match[2].upper()]
+
+
+def show_bytes(size: int) -> str:
+    """Short form in the largest unit that divides ``size``."""
+    for unit in ("T", "G", "M", "K"):
+        if size and size % _UNITS[unit] == 0:
+            return f"{size // _UNITS[unit]}{unit}"
+    return f"{size}B"
+
+
+def default_vcpu(host_cpus: int) -> int:
+    """A quarter of the host's, at least one, at most ``MAX_DEFAULT_VCPU``."""
+    return max(1, min(MAX_DEFAULT_VCPU, host_cpus // 4))
+
+
+def default_memory_mib(host_mib: int) -> int:
+    """An eighth of the host's, between the floor and ``MAX_DEFAULT_MEMORY_MIB``."""
+    return max(FLOOR_MEMORY_MIB, min(MAX_DEFAULT_MEMORY_MIB, host_mib // 8))
