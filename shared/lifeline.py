@@ -16,7 +16,10 @@ def inherited() -> int | None:
     The variable is taken out of the environment: our own children do not get the descriptor.
     """
     value = os.environ.pop(VARIABLE, "")
-    return int(value) if value.isdigit() else None
+    if not value.isdigit():
+        return None
+    os.set_inheritable(int(value), False)
+    return int(value)
 
 
 def create() -> tuple[int, int]:

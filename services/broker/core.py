@@ -170,8 +170,6 @@ class Core:
             return BangerError(Code.BAD_MESSAGE, f"{header.verb} without a usable deadline")
         if header.deadline <= now:
             return BangerError(Code.TIMEOUT, f"the deadline of {header.verb} has passed")
-        if header.request_id in self.pending:
-            return BangerError(Code.CONFLICT, "a request with this id is in flight")
         return None
 
     def _return(self, header: Envelope, frames: list[bytes], peer: bytes) -> list[Command]:

@@ -54,7 +54,7 @@ class StoreService(Actor):
         return await asyncio.get_running_loop().run_in_executor(self._thread, question)
 
     @verb("vm.list", Nothing)
-    async def list(self, _request: Nothing, _call: Call) -> VmRows:
+    async def list_vms(self, _request: Nothing, _call: Call) -> VmRows:
         return await self._in_thread(self._store.rows)
 
     @verb("vm.snapshot", Nothing)

@@ -34,6 +34,9 @@ from shared.paths import Paths
 from shared.version import __version__
 
 T = TypeVar("T")
+KEPT_ANSWERS = 64
+"""Finals kept for callers that ask again. Bodies are small; lists are the largest, some 50 KB."""
+
 Handler = Callable[[Any, Any, "Call"], Awaitable[Any]]
 
 
@@ -92,6 +95,7 @@ class Actor:
         self.stopping = asyncio.Event()
         self._verbs = _collect_verbs(type(self))
         self._tasks: dict[bytes, asyncio.Task[None]] = {}
+        self._answered: dict[bytes, bytes] = {}
         self.link = Link(paths.broker_socket, on_message=self._on_message, on_up=self._register)
 
     # -- for subclasses ---------------------------------------------------------------------
@@ -188,12 +192,13 @@ class Actor:
 
     def _answer_ping(self, header: Envelope) -> None:
         answer = {"build": __version__, "pid": os.getpid(), "tasks": len(self._tasks)}
-        self._final(header, envelope.final_ok(answer | self.status()))
+        self._send_final(header, envelope.final_ok(answer | self.status()))
 
     def _start(self, header: Envelope, body: bytes) -> None:
         if header.request_id in self._tasks:
-            error = BangerError(Code.CONFLICT, "a request with this id is already running")
-            self._final(header, envelope.final_error(error))
+            return  # sent again after a lost link: the one final will reach the caller
+        if (answered := self._answered.get(header.request_id)) is not None:
+            self._send_final(header, answered)
             return
         task = asyncio.create_task(self._serve(header, body))
         self._tasks[header.request_id] = task
@@ -236,6 +241,13 @@ class Actor:
         return _encode_final(result)
 
     def _final(self, header: Envelope, body: bytes) -> None:
+        """Answer, and keep the answer: a caller that lost its link asks again by the same id."""
+        self._answered[header.request_id] = body
+        if len(self._answered) > KEPT_ANSWERS:
+            del self._answered[next(iter(self._answered))]
+        self._send_final(header, body)
+
+    def _send_final(self, header: Envelope, body: bytes) -> None:
         final = Envelope(Kind.FINAL, header.request_id, self.name, header.verb)
         try:
             self.link.send(final, body)

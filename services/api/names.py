@@ -1,0 +1,75 @@
+"""Names of VMs: what is a name, what a reference means, and a readable one when none is given."""
+
+import re
+from collections.abc import Iterable
+
+from shared.errors import BangerError, Code
+from shared.messages.vm import Vm
+
+NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+"""1-63 of a-z 0-9 -, no dash at either end: a DNS label (RFC 1123 section 2.1), lower case."""
+
+ADJECTIVES = (
+    "amber bold brave brisk calm clear clever coral crisp eager early fair fast fleet fresh "
+    "gentle glad golden grand green happy honest jolly keen kind lively lucky mellow merry "
+    "mild neat noble plain proud quick quiet rapid ready rosy royal sharp shiny silent "
+    "silver smart snug solid spry steady still sunny swift tidy true vivid warm wise witty "
+    "young zesty"
+).split()
+NOUNS = (
+    "ant badger bear beaver bee bison crab crane crow deer dove duck eagle elk falcon finch "
+    "fox frog gecko goat goose hare hawk heron ibex jay koala lark lemur lion lynx mole "
+    "moose moth mouse newt orca otter owl panda puffin quail rabbit raven robin seal shrew "
+    "sloth snail sparrow stoat stork swan tiger toad trout turtle vole wasp whale wolf wren "
+    "yak zebra"
+).split()
+
+
+def check_name(name: str) -> str:
+    """The name itself; it is never rewritten. Raises ``invalid``."""
+    if not NAME.fullmatch(name):
+        raise BangerError(
+            Code.INVALID,
+            f"{name!r} is not a name for a VM",
+            hint="use 1 to 63 of a-z, 0-9 and -, without a dash at either end",
+        )
+    return name
+
+
+def random_name(taken: Iterable[str], number: int) -> str:
+    """A free name of two words; ``number`` is random and picks it."""
+    used = set(taken)
+    combinations = len(ADJECTIVES) * len(NOUNS)
+    for offset in range(combinations):
+        adjective, noun = divmod((number + offset) % combinations, len(NOUNS))
+        name = f"{ADJECTIVES[adjective]}-{NOUNS[noun]}"
+        if name not in used:
+            return name
+    return f"vm-{number:x}"
+
+
+def find(ref: str, vms: Iterable[Vm]) -> Vm:
+    """The VM meant by ``ref``: an exact id or name, else the one that it is a prefix of.
+
+    Raises:
+        BangerError: ``not_found``; ``ambiguous`` with the candidates.
+    """
+    listing = list(vms)
+    for vm in listing:
+        if ref in (vm.id, vm.name):
+            return vm
+    if not ref:
+        raise BangerError(Code.INVALID, "an empty reference to a VM")
+    matches = [vm for vm in listing if vm.name.startswith(ref) or vm.id.startswith(ref)]
+    if not matches:
+        raise BangerError(
+            Code.NOT_FOUND, f"there is no VM {ref!r}", hint="banger vm list shows those there are"
+        )
+    if len(matches) > 1:
+        names = ", ".join(sorted(vm.name for vm in matches))
+        raise BangerError(
+            Code.AMBIGUOUS,
+            f"{ref!r} may be any of: {names}",
+            details={"candidates": sorted(vm.name for vm in matches)},
+        )
+    return matches[0]

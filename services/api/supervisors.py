@@ -1,0 +1,233 @@
+"""The supervisors: one process per VM, found again or started again, never two.
+
+A supervisor is handed its VM by stdin and then calls ``supervisor.ready``. One spare is always
+started ahead: interpreter and imports take longer than everything else between a command and its
+VMM, and a spare has them behind it.
+"""
+
+import asyncio
+import os
+import random
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from shared.errors import BangerError, Code
+from shared.handle import read_handle, remove_handle
+from shared.locks import holder
+from shared.logs import Log
+from shared.messages.vm import SupervisorSpec, Vm
+from shared.paths import Paths, make_private
+from shared.process import ProcessId, Watch, spawn_detached, start_time
+from shared.restart import RestartPolicy
+
+READY_SECONDS = 20.0
+"""How long a supervisor may take to call ``supervisor.ready``."""
+
+
+@dataclass
+class _Spare:
+    process: ProcessId
+    pipe: int
+
+
+@dataclass
+class _Supervised:
+    """One VM that has, or is about to have, a supervisor."""
+
+    watch: Watch
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Supervisors:
+    """All supervisors of this run directory.
+
+    ``spec_of(vm_id)`` gives what a supervisor that is started again needs; ``on_end(vm_id)`` is
+    called when a VM is left without supervisor and VMM; ``give_up(vm_id, reason)`` for a VM whose
+    VMM lives but whose supervisor cannot be kept alive.
+    """
+
+    def __init__(
+        self,
+        paths: Paths,
+        log: Log,
+        *,
+        spec_of: Callable[[str], Awaitable[SupervisorSpec]],
+        on_end: Callable[[str], Awaitable[None]],
+        give_up: Callable[[str, str], Awaitable[None]],
+    ) -> None:
+        self._paths = paths
+        self._log = log
+        self._spec_of = spec_of
+        self._on_end = on_end
+        self._give_up = give_up
+        self._known: dict[str, _Supervised] = {}
+        self._policies: dict[str, RestartPolicy] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._spare: _Spare | None = None
+        self._closing = False
+
+    # -- starting ---------------------------------------------------------------------------
+
+    async def ensure(self, spec: SupervisorSpec) -> None:
+        """Return when the VM has a supervisor that serves.
+
+        Raises:
+            BangerError: ``unavailable`` when it did not come up, naming its log.
+        """
+        supervised = self._known.get(spec.vm.id)
+        if supervised is None:
+            supervised = self._hand_out(spec)
+        waits = [asyncio.create_task(e.wait()) for e in (supervised.ready, supervised.gone)]
+        try:
+            await asyncio.wait(waits, timeout=READY_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waits:
+                task.cancel()
+        if not supervised.ready.is_set() or supervised.gone.is_set():
+            log = self._paths.vm_state(spec.vm.id) / "supervisor.log"
+            raise BangerError(
+                Code.UNAVAILABLE,
+                f"the supervisor of {spec.vm.name} did not come up",
+                hint=f"see {log} and {self._errors}",
+            )
+
+    def _hand_out(self, spec: SupervisorSpec) -> _Supervised:
+        make_private(self._paths.vm_run(spec.vm.id))
+        spare, self._spare = self._spare or self._spawn(), None
+        # The watch comes first: if the spare has died, this raises and the pipe is not written.
+        watch = Watch(spare.process)
+        _write_and_close(spare.pipe, msgspec.msgpack.encode(spec))
+        supervised = _Supervised(watch)
+        self._known[spec.vm.id] = supervised
+        self._keep(self._follow(spec.vm.id, supervised))
+        self._log.info("supervisor started", vm=spec.vm.id, of=spare.process.pid)
+        asyncio.get_running_loop().call_later(1.0, self.prepare_spare)
+        return supervised
+
+    def prepare_spare(self) -> None:
+        """Have one supervisor waiting for its VM."""
+        if self._spare is None and not self._closing:
+            self._spare = self._spawn()
+        elif self._spare and start_time(self._spare.process.pid) is None:
+            os.close(self._spare.pipe)
+            self._spare = self._spawn()
+
+    def _spawn(self) -> _Spare:
+        read, write = os.pipe2(os.O_CLOEXEC)
+        argv = [sys.executable, "-m", "services.vm_supervisor"]
+        try:
+            process = spawn_detached(argv, self._errors, stdin=read)
+        finally:
+            os.close(read)
+        return _Spare(process, write)
+
+    @property
+    def _errors(self) -> Path:
+        return self._paths.logs / "vm_supervisor.err"
+
+    # -- watching ---------------------------------------------------------------------------
+
+    def on_ready(self, vm_id: str) -> None:
+        """A supervisor serves."""
+        supervised = self._known.get(vm_id)
+        if supervised:
+            supervised.ready.set()
+
+    def knows(self, vm_id: str) -> bool:
+        """Whether the VM has a supervisor, be it still on its way."""
+        return vm_id in self._known
+
+    def serves(self, vm_id: str) -> bool:
+        """Whether the VM has a living supervisor that has called ``supervisor.ready``."""
+        supervised = self._known.get(vm_id)
+        return supervised is not None and supervised.ready.is_set()
+
+    async def ended(self, vm_id: str) -> None:
+        """Wait until the VM's supervisor has ended; at once when it has none."""
+        supervised = self._known.get(vm_id)
+        if supervised:
+            await supervised.gone.wait()
+
+    async def recover(self, vms: list[Vm]) -> list[Vm]:
+        """Take over what an earlier api left; returns the VMs that have nothing running.
+
+        A supervisor that lives is watched; a VMM without one gets a new one.
+        """
+        dead: list[Vm] = []
+        for vm in vms:
+            run = self._paths.vm_run(vm.id)
+            pid = holder(run / "lock")
+            born = start_time(pid) if pid else None
+            handle = read_handle(run)
+            if pid and born is not None:
+                self._adopt(vm.id, ProcessId(pid, born))
+            elif handle and handle.alive:
+                self._keep(self._restart(vm.id))
+            else:
+                remove_handle(run)
+                dead.append(vm)
+        return dead
+
+    def _adopt(self, vm_id: str, process: ProcessId) -> None:
+        supervised = _Supervised(Watch(process))
+        supervised.ready.set()
+        self._known[vm_id] = supervised
+        self._keep(self._follow(vm_id, supervised))
+        self._log.info("supervisor found", vm=vm_id, of=process.pid)
+
+    async def _follow(self, vm_id: str, supervised: _Supervised) -> None:
+        await supervised.watch.ended()
+        supervised.watch.close()
+        del self._known[vm_id]
+        supervised.gone.set()
+        handle = read_handle(self._paths.vm_run(vm_id))
+        if handle and handle.alive and not self._closing:
+            await self._restart(vm_id)
+        else:
+            self._policies.pop(vm_id, None)
+            await self._on_end(vm_id)
+
+    async def _restart(self, vm_id: str) -> None:
+        policy = self._policies.setdefault(vm_id, RestartPolicy())
+        delay = policy.after_exit(time.monotonic(), random.random())
+        if delay is None:
+            await self._give_up(vm_id, "its supervisor ended too often, see its log")
+            return
+        self._log.warning("supervisor ended, its VMM lives: starting it again", vm=vm_id)
+        await asyncio.sleep(delay)
+        try:
+            await self.ensure(await self._spec_of(vm_id))
+        except BangerError as error:
+            if error.code is Code.NOT_FOUND:
+                return
+            self._log.error("supervisor not started", vm=vm_id, error=error.message)
+            if vm_id not in self._known:
+                await self._restart(vm_id)
+
+    def _keep(self, coroutine: "asyncio._CoroutineLike[None]") -> None:
+        task = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def close(self) -> None:
+        """Let go of all supervisors; they go on. The spare ends with its pipe."""
+        self._closing = True
+        for task in self._tasks:
+            task.cancel()
+        for supervised in self._known.values():
+            supervised.watch.close()
+        if self._spare:
+            os.close(self._spare.pipe)
+
+
+def _write_and_close(pipe: int, content: bytes) -> None:
+    try:
+        os.write(pipe, content)  # far below PIPE_BUF's 64 KiB buffer: never blocks
+    finally:
+        os.close(pipe)

@@ -1,0 +1,73 @@
+"""The states of a VM and what each verb means in each of them: one table, pure.
+
+The api asks it before it troubles a supervisor, the supervisor asks it again before it acts, and
+docs/lifecycle.md is printed from it.
+"""
+
+from enum import StrEnum
+
+from shared.errors import BangerError, Code
+from shared.messages.vm import State
+
+
+class Verb(StrEnum):
+    """What a user may ask of a VM."""
+
+    START = "start"
+    STOP = "stop"
+    KILL = "kill"
+    DELETE = "delete"
+    SESSION = "session"  # ssh, exec, cp: anything that needs the guest
+
+
+class Answer(StrEnum):
+    """What a verb means in a state."""
+
+    ACT = "act"
+    NOTHING = "nothing"  # it is so already: success, nothing done
+    CONFLICT = "conflict"
+    NOT_RUNNING = "not_running"
+
+
+_A, _N, _C, _R = Answer.ACT, Answer.NOTHING, Answer.CONFLICT, Answer.NOT_RUNNING
+
+
+def _row(*answers: Answer) -> dict[Verb, Answer]:
+    return dict(zip(Verb, answers, strict=True))
+
+
+TABLE: dict[State, dict[Verb, Answer]] = {
+    #               start stop kill delete session
+    "created": _row(_A, _N, _N, _A, _R),
+    "starting": _row(_A, _A, _A, _A, _R),  # start joins the boot under way
+    "running": _row(_N, _A, _A, _A, _A),
+    "paused": _row(_C, _A, _A, _A, _R),
+    "stopping": _row(_C, _A, _A, _A, _R),  # stop joins the one under way
+    "stopped": _row(_A, _N, _N, _A, _R),
+    "failed": _row(_A, _N, _A, _A, _R),  # a failed VM may still have a VMM to kill
+}
+
+LIVE: frozenset[State] = frozenset({"starting", "running", "paused", "stopping"})
+"""States in which a VMM process is there, or about to be."""
+
+_WAIT = "wait until it is done, or: banger vm kill {name}"
+_HINTS: dict[tuple[State, Verb], str] = {
+    ("paused", Verb.START): "resume it: banger vm resume {name}",
+    ("stopping", Verb.START): _WAIT,
+}
+
+
+def check(name: str, state: State, verb: Verb) -> bool:
+    """Whether there is something to do.
+
+    Raises:
+        BangerError: ``conflict`` or ``not_running``, with what to do next.
+    """
+    answer = TABLE[state][verb]
+    if answer is Answer.CONFLICT:
+        hint = _HINTS.get((state, verb), "").format(name=name)
+        raise BangerError(Code.CONFLICT, f"{name} is {state}: cannot {verb} it", hint=hint)
+    if answer is Answer.NOT_RUNNING:
+        hint = f"start it: banger vm start {name}"
+        raise BangerError(Code.NOT_RUNNING, f"{name} is {state}, not running", hint=hint)
+    return answer is Answer.ACT

@@ -1,0 +1,151 @@
+"""Processes that outlive us: started in their own session, named by (pid, start time), watched by
+pidfd.
+
+A pid alone is reused by the kernel; with the start time of /proc/<pid>/stat (field 22, clock
+ticks since boot, proc(5)) it names one process for one boot of the host.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared.errors import BangerError, Code
+
+
+@dataclass(frozen=True)
+class ProcessId:
+    """One process of this boot of the host."""
+
+    pid: int
+    start_time: int
+
+
+def start_time(pid: int) -> int | None:
+    """Field 22 of /proc/<pid>/stat, or None when there is no such process (or a zombie)."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # The command name in field 2 may hold spaces and parentheses: count from the last one.
+    fields = text.rpartition(")")[2].split()
+    return None if fields[0] in "ZX" else int(fields[19])
+
+
+def spawn_detached(
+    argv: list[str],
+    log: Path,
+    *,
+    stdin: int | None = None,
+    env: Mapping[str, str] | None = None,
+) -> ProcessId:
+    """Run ``argv`` in a session of its own: stdin from /dev/null (or the descriptor ``stdin``),
+    output appended to ``log``.
+
+    posix_spawn, since a fork of a big supervisor costs milliseconds; Python's descriptors are
+    close-on-exec (PEP 446), so nothing else is inherited.
+
+    Raises:
+        BangerError: ``missing_tool`` when the program is not there.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    source = (
+        (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0)
+        if stdin is None
+        else (os.POSIX_SPAWN_DUP2, stdin, 0)
+    )
+    actions = [
+        source,
+        (os.POSIX_SPAWN_OPEN, 1, os.fspath(log), flags, 0o600),
+        (os.POSIX_SPAWN_DUP2, 1, 2),
+    ]
+    try:
+        pid = os.posix_spawnp(
+            argv[0],
+            argv,
+            os.environ if env is None else env,
+            file_actions=actions,
+            setsid=True,
+            setsigmask=[],
+            setsigdef=[signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGHUP],
+        )
+    except FileNotFoundError as error:
+        raise BangerError(
+            Code.MISSING_TOOL, f"{argv[0]} is not installed", hint="run `banger doctor`"
+        ) from error
+    born = start_time(pid)
+    # A zombie of ours keeps its pid: a process that died at once is found by ``Watch``.
+    return ProcessId(pid, born if born is not None else _zombie_start_time(pid))
+
+
+def _zombie_start_time(pid: int) -> int:
+    text = Path(f"/proc/{pid}/stat").read_text()
+    return int(text.rpartition(")")[2].split()[19])
+
+
+class Watch:
+    """Holds a pidfd of one process: signals reach that process or nobody.
+
+    ``ended`` works for children and for adopted processes alike.
+    """
+
+    def __init__(self, process: ProcessId) -> None:
+        """Raises ``not_running`` when the process is gone or its pid has been reused."""
+        self.process = process
+        try:
+            self._fd = os.pidfd_open(process.pid)
+        except ProcessLookupError:
+            raise _gone(process) from None
+        # Checked after the pidfd is open: from here on the pid cannot be reused unseen.
+        if not _same_process(process):
+            os.close(self._fd)
+            raise _gone(process)
+        self._ended: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().add_reader(self._fd, self._on_exit)
+
+    @property
+    def alive(self) -> bool:
+        return not self._ended.done()
+
+    def kill(self, signum: signal.Signals) -> None:
+        if self.alive:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._fd, signum)
+
+    async def ended(self) -> int | None:
+        """Wait for the end: exit code (negative: signal number), None if it was not our child."""
+        return await asyncio.shield(self._ended)
+
+    def close(self) -> None:
+        """Stop watching; the process goes on."""
+        if self._fd >= 0:
+            asyncio.get_running_loop().remove_reader(self._fd)
+            os.close(self._fd)
+            self._fd = -1
+            self._ended.cancel()
+
+    def _on_exit(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._fd)
+        self._ended.set_result(_reap(self.process.pid))
+
+
+def _reap(pid: int) -> int | None:
+    try:
+        _, status = os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:  # adopted: init reaps it
+        return None
+    return os.waitstatus_to_exitcode(status)
+
+
+def _same_process(process: ProcessId) -> bool:
+    try:
+        return _zombie_start_time(process.pid) == process.start_time
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def _gone(process: ProcessId) -> BangerError:
+    return BangerError(Code.NOT_RUNNING, f"process {process.pid} is gone")
