@@ -12,8 +12,8 @@ from pathlib import Path
 from services.images.catalogue import ARCH, ImageRecipe
 from services.images.child import Command, require
 from services.images.manifest import ID_LENGTH, ImageManifest, Rootfs, sum_file
-from services.images.mmdebstrap import Progress, bootstrap, is_root
-from services.images.progress import BuildProgress
+from services.images.mmdebstrap import bootstrap, is_root
+from services.images.progress import BuildProgress, Progress
 from services.images.scratch import Scratch
 
 ROOTFS = "rootfs.squashfs"

@@ -9,8 +9,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from services.images.progress import Progress
+
 T = TypeVar("T")
-Progress = Callable[[str, str, float | None], None]
 Work = Callable[[Progress], Awaitable[T]]
 
 

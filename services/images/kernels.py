@@ -18,8 +18,8 @@ from services.images.catalogue import ARCH, KernelRecipe
 from services.images.child import Command, CommandFailed, require, run
 from services.images.diagnosis import diagnose
 from services.images.manifest import KernelManifest, id_of_files, sum_file
-from services.images.mmdebstrap import Progress, bootstrap, is_root
-from services.images.progress import BuildProgress
+from services.images.mmdebstrap import bootstrap, is_root
+from services.images.progress import BuildProgress, Progress
 from services.images.scratch import Scratch, remove_tree
 from shared.errors import BangerError, Code
 

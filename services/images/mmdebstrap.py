@@ -8,18 +8,15 @@ killed run leaves plain files only.
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from services.images.catalogue import DEBIAN_ARCH
 from services.images.child import Command, CommandFailed, require, run
 from services.images.diagnosis import diagnose
-from services.images.progress import BuildProgress
+from services.images.progress import BuildProgress, Progress
 from services.images.scratch import Scratch, build_area, scratch
 from shared.errors import BangerError, Code
-
-Progress = Callable[[str, str, float | None], None]
-"""Called with (stage, message, fraction of the whole or None)."""
 
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 """Where debian-archive-keyring puts Debian's keys, on Debian and on its derivatives."""

@@ -6,7 +6,11 @@ for an image unpacked and set up: that is what is counted.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+
+Progress = Callable[[str, str, float | None], None]
+"""Called with (stage, message, fraction of the whole or None)."""
 
 _STAGES = {
     "I: running apt-get update": ("index", "reading the package index"),
@@ -37,8 +41,8 @@ class BuildProgress:
     """Feed it every line of stderr.
 
     ``runs`` is how often apt installs (an image: 2, a kernel: 1), ``touches`` how often a package
-    is mentioned in a run (downloaded, unpacked, set up: 3; only downloaded: 1), ``end`` the fraction
-    of the whole that is done when the last package is.
+    is mentioned in a run (downloaded, unpacked, set up: 3; only downloaded: 1), ``end`` the
+    fraction of the whole that is done when the last package is.
     """
 
     _START = 0.05  # the package index is before it

@@ -84,3 +84,9 @@ class KernelList(msgspec.Struct, kw_only=True):
     kernels: list[Kernel]
     available: list[Available]
     broken: list[Broken]
+
+
+class Deleted(msgspec.Struct, kw_only=True):
+    """``image.delete`` and ``kernel.delete``: the id of what is gone."""
+
+    id: str

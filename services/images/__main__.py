@@ -1,0 +1,16 @@
+"""``python -m services.images``: serve until told to stop."""
+
+import sys
+
+from services.images.service import ImagesService
+from shared.bus.actor import start_service
+from shared.paths import Paths
+
+
+def main() -> int:
+    paths = Paths.from_environment()
+    return start_service("images", paths, lambda log, config: ImagesService(paths, log, config))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

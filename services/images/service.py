@@ -1,0 +1,139 @@
+"""The actor ``images``: its verbs, and nothing of how an image is made.
+
+The disk is the only state: what is published is looked up at every call. Disk work goes to
+threads, so that pings and cancels are answered meanwhile.
+"""
+
+import asyncio
+
+from services.images.build import build_image
+from services.images.catalogue import (
+    IMAGES,
+    KERNELS,
+    ImageRecipe,
+    KernelRecipe,
+    image_recipe,
+    kernel_recipe,
+)
+from services.images.kernels import pull_kernel
+from services.images.library import Library
+from services.images.manifest import ImageManifest, KernelManifest
+from services.images.progress import Progress
+from services.images.scratch import Scratch, build_area, sweep
+from services.images.shop import Shop
+from services.images.views import available_view, broken_view, image_view, kernel_view
+from shared.bus.actor import Actor, Call, own, verb
+from shared.config import Config
+from shared.logs import Log
+from shared.messages.image import (
+    Deleted,
+    Image,
+    ImageBuild,
+    ImageList,
+    Kernel,
+    KernelList,
+    KernelPull,
+    Ref,
+    Resolve,
+)
+from shared.messages.vm import Nothing
+from shared.paths import Paths
+
+
+class ImagesService(Actor):
+    def __init__(self, paths: Paths, log: Log, config: Config) -> None:
+        super().__init__("images", paths, log)
+        self._mirror = config.mirror
+        self._images = Shop(Library(paths.images, ImageManifest, "image"))
+        self._kernels = Shop(Library(paths.kernels, KernelManifest, "kernel"))
+
+    async def on_start(self) -> None:
+        self._lock = await own(self.paths.run / "images.lock")
+        for area in (self._images.library.root, self._kernels.library.root, build_area()):
+            for path in await asyncio.to_thread(sweep, area):
+                self.log.warning("removed what a crashed build left", path=str(path))
+
+    def status(self) -> dict[str, list[str]]:
+        return {"building": self._images.busy, "pulling": self._kernels.busy}
+
+    @verb("image.list", Nothing)
+    async def image_list(self, _request: Nothing, _call: Call) -> ImageList:
+        library = self._images.library
+        entries, damaged = await asyncio.to_thread(library.entries)
+        return ImageList(
+            images=[image_view(entry, library.path_of(entry)) for entry in entries],
+            available=available_view(IMAGES),
+            broken=broken_view(damaged),
+        )
+
+    @verb("image.show", Ref)
+    async def image_show(self, request: Ref, _call: Call) -> Image:
+        return await self._find_image(request.ref)
+
+    @verb("image.resolve", Resolve)
+    async def image_resolve(self, request: Resolve, call: Call) -> Image:
+        """An exact name of the catalogue comes before a prefix of something else."""
+        if request.fetch and request.ref in IMAGES:
+            return await self._build(IMAGES[request.ref], call)
+        return await self._find_image(request.ref)
+
+    @verb("image.build", ImageBuild)
+    async def image_build(self, request: ImageBuild, call: Call) -> Image:
+        return await self._build(image_recipe(request.name), call, force=request.force)
+
+    @verb("image.delete", Ref)
+    async def image_delete(self, request: Ref, _call: Call) -> Deleted:
+        return Deleted(id=await asyncio.to_thread(self._images.library.remove, request.ref))
+
+    @verb("kernel.list", Nothing)
+    async def kernel_list(self, _request: Nothing, _call: Call) -> KernelList:
+        library = self._kernels.library
+        entries, damaged = await asyncio.to_thread(library.entries)
+        return KernelList(
+            kernels=[kernel_view(entry, library.path_of(entry)) for entry in entries],
+            available=available_view(KERNELS),
+            broken=broken_view(damaged),
+        )
+
+    @verb("kernel.show", Ref)
+    async def kernel_show(self, request: Ref, _call: Call) -> Kernel:
+        return await self._find_kernel(request.ref)
+
+    @verb("kernel.resolve", Resolve)
+    async def kernel_resolve(self, request: Resolve, call: Call) -> Kernel:
+        """An exact name of the catalogue comes before a prefix of something else."""
+        if request.fetch and request.ref in KERNELS:
+            return await self._pull(KERNELS[request.ref], call)
+        return await self._find_kernel(request.ref)
+
+    @verb("kernel.pull", KernelPull)
+    async def kernel_pull(self, request: KernelPull, call: Call) -> Kernel:
+        return await self._pull(kernel_recipe(request.name), call, force=request.force)
+
+    @verb("kernel.delete", Ref)
+    async def kernel_delete(self, request: Ref, _call: Call) -> Deleted:
+        return Deleted(id=await asyncio.to_thread(self._kernels.library.remove, request.ref))
+
+    async def _find_image(self, reference: str) -> Image:
+        library = self._images.library
+        found = await asyncio.to_thread(library.find, reference)
+        return image_view(found, library.path_of(found))
+
+    async def _build(self, recipe: ImageRecipe, call: Call, *, force: bool = False) -> Image:
+        async def make(place: Scratch, progress: Progress) -> ImageManifest:
+            return await build_image(recipe, place, mirror=self._mirror, progress=progress)
+
+        made = await self._images.get(recipe.name, make, force=force, progress=call.progress)
+        return image_view(made, self._images.library.path_of(made))
+
+    async def _find_kernel(self, reference: str) -> Kernel:
+        library = self._kernels.library
+        found = await asyncio.to_thread(library.find, reference)
+        return kernel_view(found, library.path_of(found))
+
+    async def _pull(self, recipe: KernelRecipe, call: Call, *, force: bool = False) -> Kernel:
+        async def make(place: Scratch, progress: Progress) -> KernelManifest:
+            return await pull_kernel(recipe, place, mirror=self._mirror, progress=progress)
+
+        made = await self._kernels.get(recipe.name, make, force=force, progress=call.progress)
+        return kernel_view(made, self._kernels.library.path_of(made))
