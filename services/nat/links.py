@@ -26,7 +26,7 @@ LinkStep = CreateBridge | SetAddress | SetUp | CreateTap | Attach | DeleteLink
 
 def read_links() -> dict[str, Link]:
     """Every interface of this network namespace, by name."""
-    with _netlink() as ip:
+    with _reading() as ip:
         messages = list(ip.get_links())
     names = {int(m["index"]): str(m.get("IFLA_IFNAME")) for m in messages}
     links = (_link(message, names) for message in messages)
@@ -35,7 +35,7 @@ def read_links() -> dict[str, Link]:
 
 def read_addresses(link: str) -> frozenset[IPv4Interface]:
     """The IPv4 addresses of one interface; none when it does not exist."""
-    with _netlink() as ip:
+    with _reading() as ip:
         index = _index_or_none(ip, link)
         if index is None:
             return frozenset()
@@ -45,7 +45,7 @@ def read_addresses(link: str) -> frozenset[IPv4Interface]:
 
 def read_routes() -> tuple[Route, ...]:
     """The IPv4 routes of the main table that have a destination (the default route has none)."""
-    with _netlink() as ip:
+    with _reading() as ip:
         names = {int(m["index"]): str(m.get("IFLA_IFNAME")) for m in ip.get_links()}
         messages = list(ip.get_routes(family=AF_INET, table=MAIN_TABLE))
     return tuple(
@@ -64,7 +64,7 @@ def take(step: LinkStep) -> None:
         BangerError: ``denied`` without CAP_NET_ADMIN, ``unavailable`` when the kernel refuses.
     """
     try:
-        with _netlink() as ip:
+        with IPRoute() as ip:
             _take(ip, step)
     except NetlinkError as error:
         _raise_refusal(step, error.code, error)
@@ -107,9 +107,12 @@ def _raise_refusal(step: LinkStep, code: int, error: Exception) -> None:
 
 
 @contextmanager
-def _netlink() -> Iterator[Any]:
-    with IPRoute() as ip:
-        yield ip
+def _reading() -> Iterator[Any]:
+    try:
+        with IPRoute() as ip:
+            yield ip
+    except NetlinkError as error:
+        raise refusal("reading the host's network failed", error.code) from error
 
 
 def _index_or_none(ip: Any, name: str) -> int | None:

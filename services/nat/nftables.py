@@ -47,9 +47,12 @@ def _nft(*arguments: str, text: str = "") -> str:
             "nft is not installed: the bridge network cannot be protected without it",
             hint="install the nftables package",
         )
-    done = subprocess.run(
-        [program, *arguments], input=text, capture_output=True, text=True, timeout=TIMEOUT
-    )
+    try:
+        done = subprocess.run(
+            [program, *arguments], input=text, capture_output=True, text=True, timeout=TIMEOUT
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise BangerError(Code.UNAVAILABLE, f"nft did not run: {error}") from error
     if done.returncode != 0:
         raise _failure(done.stderr)
     return done.stdout

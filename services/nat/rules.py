@@ -10,7 +10,9 @@ Two tables, because two layers decide:
 - ``bridge banger`` sees each tap's frames, ARP included: a guest speaks only with its own
   hardware address and only from its own IPv4 address. IPv6 and VLAN tags are dropped.
 - ``inet banger`` sees what leaves the bridge: a guest reaches nothing on the host but DNS,
-  nothing outside unless it is in the set ``nat``, and no other guest by way of the host.
+  nothing outside unless it is in the set ``nat``, and no other guest by way of the host. What
+  is refused is refused aloud (ICMP), so that a program in the guest fails at once. For the
+  outside that is done before routing: where ip_forward is off, no packet comes any further.
 
 That guests do not reach each other *on* the bridge is not done here but with the bridge's own
 ``isolated`` port flag: it holds for floods and broadcasts too, and goes on holding when another
@@ -76,7 +78,14 @@ def _inet_rules(bridge: str, gateway: IPv4Address, members: list[Member]) -> str
     outside = _set("nat", "ipv4_addr", [str(m.address) for m in members if m.nat])
     return f"""table inet {TABLE} {{
 \tchain {_MARK}@digest@ {{ }}
-{outside}\tchain input {{
+{outside}\tchain prerouting {{
+\t\ttype filter hook prerouting priority filter; policy accept;
+\t\tiifname "{bridge}" ip saddr != @nat fib daddr type != local jump refuse
+\t}}
+\tchain refuse {{
+\t\treject with icmpx type admin-prohibited
+\t}}
+\tchain input {{
 \t\ttype filter hook input priority filter; policy accept;
 \t\tiifname "{bridge}" jump guest_to_host
 \t}}
@@ -84,16 +93,12 @@ def _inet_rules(bridge: str, gateway: IPv4Address, members: list[Member]) -> str
 \t\tct state established,related accept
 \t\tip daddr {gateway} udp dport 53 accept
 \t\tip daddr {gateway} tcp dport 53 accept
-\t\treject with icmpx type admin-prohibited
+\t\tjump refuse
 \t}}
 \tchain forward {{
 \t\ttype filter hook forward priority filter; policy accept;
-\t\tiifname "{bridge}" jump guest_to_outside
+\t\tiifname "{bridge}" oifname "{bridge}" drop
 \t\toifname "{bridge}" jump outside_to_guest
-\t}}
-\tchain guest_to_outside {{
-\t\toifname "{bridge}" drop
-\t\tip saddr != @nat reject with icmpx type admin-prohibited
 \t}}
 \tchain outside_to_guest {{
 \t\tct state established,related accept

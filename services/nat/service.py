@@ -118,9 +118,13 @@ class _Bridge:
         while True:
             await self._dirty.wait()
             self._dirty.clear()
-            # What went wrong is in the log and the status; the next resync tries again.
-            with contextlib.suppress(BangerError):
+            try:
                 await self._reconcile()
+            except BangerError:
+                continue  # it is in the log and the status; the next resync tries again
+            except Exception as error:
+                self._problem = f"a bug in the nat service: {error}"
+                self._log.exception("a bug while reconciling")
 
     async def _reconcile(self) -> None:
         """One pass. Without a first snapshot there is none: every tap would look leaked."""

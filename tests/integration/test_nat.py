@@ -1,0 +1,292 @@
+"""The bridge network in a real kernel: taps, rules and forwarding in namespaces made for a test.
+
+The host is a namespace, the guests are namespaces behind real taps, the outside is one more
+with a web server that says who asks.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+import pytest
+
+from services.nat.core import ApplyRules, Step
+from services.nat.forwarding import Loan
+from services.nat.host import Host
+from services.nat.state import Desired, bridge_mac
+from services.nat.state import Guest as GuestSpec
+from shared.errors import BangerError, Code
+from shared.mac import mac_address
+from tests.integration.namespaces import Guest, Namespace, WebServer, join_tap, open_tun
+
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0 or not Path("/dev/net/tun").exists(),
+    reason="needs root and /dev/net/tun to make network namespaces and taps",
+)
+
+OUTSIDE, UPLINK = "198.51.100.2", "198.51.100.1"
+GATEWAY = "10.77.0.1"
+QUICK = 1.5
+"""Seconds after which a packet that was dropped counts as dropped."""
+
+
+def spec(vm_id: str, address: str, *, nat: bool) -> GuestSpec:
+    return GuestSpec(vm_id, IPv4Address(address), mac_address(vm_id), nat)
+
+
+ALPHA = spec("aaaaaaaaaaaa", "10.77.0.2", nat=True)
+BETA = spec("bbbbbbbbbbbb", "10.77.0.3", nat=False)
+NOBODY = Desired("br-banger", bridge_mac("/state"), IPv4Network("10.77.0.0/24"), owner=os.geteuid())
+
+
+@dataclass
+class Lab:
+    """The host under test, and what is around it."""
+
+    place: Namespace
+    host: Host
+    cleanup: ExitStack
+
+    def reconcile(self, *guests: GuestSpec) -> list[Step]:
+        desired = NOBODY.with_guests(guests)
+        return self.place.run(lambda: self.host.reconcile(desired))
+
+    def boot(self, guest: GuestSpec, *, mac: str = "", address: str = "") -> Guest:
+        """Put a guest behind its tap; ``mac`` and ``address`` make it a liar."""
+        booted = Guest(
+            self.place, guest.tap, mac or guest.mac, f"{address or guest.address}/24", GATEWAY
+        )
+        self.cleanup.callback(booted.close)
+        return booted
+
+    def serve(self, place: Namespace, address: str, port: int) -> None:
+        self.cleanup.callback(WebServer(place, address, port).close)
+
+    def dump(self) -> str:
+        """Everything of the host's network that a person could see."""
+        commands = ("ip -o link", "ip -o addr", "ip route show table all", "nft list ruleset")
+        forwarding = "cat /proc/sys/net/ipv4/ip_forward"
+        return "\n".join(self.place.sh(command) for command in (*commands, forwarding))
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    with ExitStack() as cleanup:
+        place, outside = Namespace(), Namespace()
+        cleanup.callback(place.close)
+        cleanup.callback(outside.close)
+        place.cable_to(outside, "uplink", f"{UPLINK}/24", f"{OUTSIDE}/24")
+        made = Lab(place, Host(Loan(tmp_path / "ip_forward.json")), cleanup)
+        made.serve(outside, OUTSIDE, 80)
+        yield made
+
+
+def fetch(guest: Namespace, address: str, port: int = 80) -> str:
+    """What the web server at ``address`` says to ``guest``."""
+
+    def ask() -> str:
+        with urllib.request.urlopen(f"http://{address}:{port}/", timeout=QUICK) as answer:
+            return str(answer.read().decode())
+
+    return guest.run(ask)
+
+
+def is_cut_off(guest: Namespace, address: str, port: int = 80) -> bool:
+    try:
+        fetch(guest, address, port)
+    except (urllib.error.URLError, TimeoutError):
+        return True
+    return False
+
+
+def test_member_of_the_nat_set_reaches_the_outside_as_the_host(lab: Lab) -> None:
+    lab.reconcile(ALPHA)
+    assert fetch(lab.boot(ALPHA), OUTSIDE) == UPLINK
+
+
+def test_guest_that_is_no_member_reaches_nothing_outside(lab: Lab) -> None:
+    lab.reconcile(ALPHA, BETA)
+    assert fetch(lab.boot(ALPHA), OUTSIDE) == UPLINK
+    assert is_cut_off(lab.boot(BETA), OUTSIDE)
+
+
+def test_membership_can_be_given_and_taken_while_the_guest_runs(lab: Lab) -> None:
+    lab.reconcile(BETA)
+    guest = lab.boot(BETA)
+    assert is_cut_off(guest, OUTSIDE)
+    lab.reconcile(replace(BETA, nat=True))
+    assert fetch(guest, OUTSIDE) == UPLINK
+    lab.reconcile(BETA)
+    assert is_cut_off(guest, OUTSIDE)
+
+
+def test_host_reaches_its_guest(lab: Lab) -> None:
+    lab.reconcile(BETA)
+    lab.serve(lab.boot(BETA), str(BETA.address), 8080)
+    assert fetch(lab.place, str(BETA.address), 8080) == GATEWAY
+
+
+def test_guests_do_not_reach_each_other(lab: Lab) -> None:
+    lab.reconcile(ALPHA, BETA)
+    alpha, beta = lab.boot(ALPHA), lab.boot(BETA)
+    lab.serve(beta, str(BETA.address), 8080)
+    assert is_cut_off(alpha, str(BETA.address), 8080)
+    # Nor by way of the host, which does forward for alpha:
+    alpha.sh(f"ip route add {BETA.address}/32 via {GATEWAY}")
+    assert is_cut_off(alpha, str(BETA.address), 8080)
+
+
+def test_isolation_outlives_a_flush_of_all_rules(lab: Lab) -> None:
+    lab.reconcile(ALPHA, BETA)
+    alpha, beta = lab.boot(ALPHA), lab.boot(BETA)
+    lab.serve(beta, str(BETA.address), 8080)
+    lab.place.sh("nft flush ruleset")
+    assert is_cut_off(alpha, str(BETA.address), 8080)
+
+
+@pytest.mark.parametrize("address", [GATEWAY, UPLINK])
+def test_guest_reaches_no_service_of_the_host(lab: Lab, address: str) -> None:
+    lab.reconcile(ALPHA)
+    lab.serve(lab.place, "0.0.0.0", 8080)
+    assert is_cut_off(lab.boot(ALPHA), address, 8080)
+
+
+def test_guest_may_ask_the_host_for_names(lab: Lab) -> None:
+    lab.reconcile(BETA)
+    lab.serve(lab.place, GATEWAY, 53)
+    assert fetch(lab.boot(BETA), GATEWAY, 53) == str(BETA.address)
+
+
+def test_guest_cannot_borrow_the_address_of_a_member(lab: Lab) -> None:
+    lab.reconcile(ALPHA, BETA)
+    assert is_cut_off(lab.boot(BETA, address=str(ALPHA.address)), OUTSIDE)
+
+
+def test_guest_with_a_hardware_address_of_its_own_making_is_not_heard(lab: Lab) -> None:
+    lab.reconcile(ALPHA)
+    assert is_cut_off(lab.boot(ALPHA, mac="02:00:00:00:00:99"), OUTSIDE)
+
+
+def test_guest_cannot_answer_for_an_address_that_is_not_its_own(lab: Lab) -> None:
+    lab.reconcile(ALPHA)
+    lab.boot(ALPHA, address="10.77.0.99")
+    assert is_cut_off(lab.place, "10.77.0.99", 8080)
+    neighbours = lab.place.sh("ip neigh show dev br-banger")
+    assert mac_address(ALPHA.id) not in neighbours
+
+
+def test_guest_cannot_be_reached_from_outside(lab: Lab) -> None:
+    lab.reconcile(ALPHA)
+    lab.serve(lab.boot(ALPHA), str(ALPHA.address), 8080)
+    stranger = Namespace()
+    lab.cleanup.callback(stranger.close)
+    lab.place.cable_to(stranger, "lan", "203.0.113.1/24", "203.0.113.2/24")
+    stranger.sh("ip route add default via 203.0.113.1")
+    assert is_cut_off(stranger, str(ALPHA.address), 8080)
+
+
+def test_second_pass_finds_nothing_to_do(lab: Lab) -> None:
+    assert lab.reconcile(ALPHA, BETA)
+    before = lab.dump()
+    assert lab.reconcile(ALPHA, BETA) == []
+    assert lab.dump() == before
+
+
+def test_open_connection_survives_new_rules(lab: Lab) -> None:
+    lab.reconcile(ALPHA)
+    guest = lab.boot(ALPHA)
+    with guest.run(lambda: socket.create_connection((OUTSIDE, 80), QUICK)) as connection:
+        steps = lab.reconcile(ALPHA, BETA)
+        assert ApplyRules in {type(step) for step in steps}
+        connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        assert UPLINK.encode() in _read_all(connection)
+
+
+def _read_all(connection: socket.socket) -> bytes:
+    chunks = []
+    while chunk := connection.recv(4096):
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+@pytest.mark.parametrize("forwarding", ["0", "1"])
+def test_last_guest_leaves_the_host_as_it_was(lab: Lab, forwarding: str) -> None:
+    lab.place.sh(f"sysctl -qw net.ipv4.ip_forward={forwarding}")
+    before = lab.dump()
+    lab.reconcile(ALPHA, BETA)
+    assert lab.dump() != before
+    lab.reconcile(BETA)
+    lab.reconcile()
+    assert lab.dump() == before
+
+
+def test_foreign_taps_rules_and_bridges_are_untouched(lab: Lab) -> None:
+    lab.place.sh("ip tuntap add dev bgrcccccccccccc mode tap user 4242")
+    lab.place.sh("ip tuntap add dev tap0 mode tap")
+    lab.place.sh("ip link add br-other type bridge")
+    lab.place.sh("nft add table inet other")
+    before = lab.dump()
+    lab.reconcile(ALPHA)
+    lab.reconcile()
+    assert lab.dump() == before
+
+
+def test_bridge_of_somebody_else_with_our_name_is_refused_and_untouched(lab: Lab) -> None:
+    lab.place.sh("ip link add br-banger type bridge")
+    before = lab.dump()
+    with pytest.raises(BangerError) as caught:
+        lab.reconcile(ALPHA)
+    assert caught.value.code is Code.CONFLICT
+    assert lab.dump() == before
+
+
+def test_subnet_in_use_is_refused_with_its_route_named(lab: Lab) -> None:
+    lab.place.sh("ip route add 10.0.0.0/8 dev uplink")
+    before = lab.dump()
+    with pytest.raises(BangerError, match=r"10\.0\.0\.0/8 through uplink"):
+        lab.reconcile(ALPHA)
+    assert lab.dump() == before
+
+
+def test_tap_opens_for_its_owner_without_privilege_and_for_nobody_else(lab: Lab) -> None:
+    owner = 65534
+    desired = replace(NOBODY, owner=owner).with_guests((ALPHA,))
+    lab.place.run(lambda: lab.host.reconcile(desired))
+    _join_as(owner, lab)
+    with pytest.raises(subprocess.SubprocessError):
+        _join_as(owner - 1, lab)
+
+
+def _join_as(uid: int, lab: Lab) -> None:
+    """Join the tap in a child process of ``uid``, by a descriptor opened for it."""
+    fd = lab.place.run(open_tun)
+    try:
+        subprocess.run(
+            ["true"], user=uid, preexec_fn=lambda: join_tap(fd, ALPHA.tap), check=True, timeout=20
+        )
+    finally:
+        os.close(fd)
+
+
+def test_without_privilege_the_error_says_what_to_do(lab: Lab, tmp_path: Path) -> None:
+    script = (
+        "from pathlib import Path\n"
+        "from services.nat.forwarding import Loan\n"
+        "from services.nat.host import Host\n"
+        "from shared.errors import BangerError\n"
+        "try: Host(Loan(Path('note'))).observe('br-banger')\n"
+        "except BangerError as error: print(error.code.value, error.hint)\n"
+    )
+    without = ("setpriv", "--bounding-set=-all", "--inh-caps=-all", sys.executable, "-c", script)
+    done = lab.place.run(
+        lambda: subprocess.run(without, capture_output=True, text=True, timeout=20, check=True)
+    )
+    assert done.stdout.startswith("denied run it with CAP_NET_ADMIN")
