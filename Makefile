@@ -1,0 +1,36 @@
+# One command each. `make run` and `make test` do all the set-up they need themselves.
+SHELL := /bin/bash
+CMD ?= uname -a; cat /etc/os-release
+BIN := .venv/bin
+
+.PHONY: setup run test unit integration e2e check bench docs clean
+
+setup:  ## Debian packages, virtualenv with pinned dependencies
+	@scripts/setup
+
+run: setup  ## Boot a VM, run CMD in it, exit with its status
+	@$(BIN)/banger vm run --rm -- sh -c '$(subst ','\'',$(CMD))'
+
+test: setup  ## Unit, integration and e2e tests (e2e boots real VMs)
+	@$(BIN)/banger image build --if-missing debian-bookworm
+	@$(BIN)/banger kernel pull --if-missing debian-bookworm
+	$(BIN)/pytest tests
+
+unit integration e2e: setup
+	$(BIN)/pytest tests/$@
+
+check: setup  ## Lint, format, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: setup  ## Ratios against a floor or a peer, measured in the same run
+	$(BIN)/python -m benchmarks
+
+docs: setup  ## Documents that are printed from the code
+	$(BIN)/python scripts/cli_docs.py
+	$(BIN)/python scripts/lifecycle_table.py
+
+clean:  ## What the build left in this checkout; VMs and images stay
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache htmlcov dist build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
