@@ -31,6 +31,8 @@ class Handle(msgspec.Struct, kw_only=True):
     guest_boot: str = ""
     ready: bool = False
     """Whether the guest's agent and sshd had answered."""
+    ports: dict[str, int] = msgspec.field(default_factory=dict)
+    """Forwards made for listening guest ports: "tcp/80" -> host port."""
 
     @property
     def process(self) -> ProcessId:

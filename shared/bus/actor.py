@@ -256,6 +256,11 @@ class Actor:
                 self.link.send(final, envelope.final_error(error))
             # otherwise the broker is gone and the caller knows it from its own link
 
+    async def idle(self) -> None:
+        """Wait until no verb is running. Not to be called from a verb."""
+        while self._tasks:
+            await asyncio.wait(list(self._tasks.values()))
+
     async def _finish(self) -> None:
         for task in list(self._tasks.values()):
             task.cancel()
@@ -289,6 +294,7 @@ def start_service(
     make: Callable[[Log, Config], Actor],
     *,
     prepare: Callable[[], None] | None = None,
+    log_file: Path | None = None,
 ) -> int:
     """The body of a service's ``__main__``: serve until told to stop; returns the exit status.
 
@@ -300,7 +306,7 @@ def start_service(
         if prepare:
             prepare()
         config = load_config(paths.config_file)
-        log = Log(paths.log_file(name), name, level=config.log_level)
+        log = Log(log_file or paths.log_file(name), name, level=config.log_level)
         await make(log, config).run()
 
     try:

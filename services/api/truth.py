@@ -1,0 +1,34 @@
+"""What is said of a VM: its row, held against the process table.
+
+A row remembers, a handle file and the kernel know. Cheap enough to be done for every VM of a list:
+one small file and one line of /proc each, and only for rows that claim to be alive.
+"""
+
+from shared.handle import read_handle
+from shared.lifecycle import LIVE
+from shared.messages.vm import Vm, VmView
+from shared.paths import Paths
+
+
+def checked(vm: Vm, paths: Paths, *, supervised: bool) -> Vm:
+    """The row, set to ``stopped`` when nothing of the VM runs.
+
+    ``supervised``: whether it has a supervisor; a VM that is starting has no VMM yet.
+    """
+    if vm.state not in LIVE or (vm.state == "starting" and supervised):
+        return vm
+    handle = read_handle(paths.vm_run(vm.id))
+    if handle is None or not handle.alive:
+        vm.state, vm.reason = "stopped", vm.reason or "its VMM is gone"
+    return vm
+
+
+def view(vm: Vm, paths: Paths) -> VmView:
+    """The checked row with what the handle knows of the running VMM."""
+    shown = VmView(vm=vm, console_log=str(paths.vm_state(vm.id) / "console.log"))
+    handle = read_handle(paths.vm_run(vm.id)) if vm.state in LIVE else None
+    if handle and handle.alive:
+        shown.pid, shown.accel, shown.boot_id = handle.pid, handle.accel, handle.guest_boot
+        shown.access = handle.access if handle.ready else None
+        shown.ports = handle.ports
+    return shown

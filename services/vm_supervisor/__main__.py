@@ -1,0 +1,33 @@
+"""``python -m services.vm_supervisor``: wait for a VM on stdin, then supervise it.
+
+Everything is imported before stdin is read: the api keeps one such process ready, so that a new VM
+does not wait for an interpreter. End of file without a VM means that the api is gone.
+"""
+
+import sys
+
+import msgspec
+
+from services.vm_supervisor.drivers.qemu import QemuDriver
+from services.vm_supervisor.service import Supervisor
+from shared.bus.actor import start_service
+from shared.messages.vm import SupervisorSpec
+from shared.paths import Paths
+
+
+def main() -> int:
+    handed = sys.stdin.buffer.read()
+    if not handed:
+        return 0
+    spec = msgspec.msgpack.decode(handed, type=SupervisorSpec)
+    paths = Paths.from_environment()
+    return start_service(
+        f"vm:{spec.vm.id}",
+        paths,
+        lambda log, config: Supervisor(paths, log, config, spec, QemuDriver(config.qemu_bin)),
+        log_file=paths.vm_state(spec.vm.id) / "supervisor.log",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

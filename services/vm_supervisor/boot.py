@@ -1,0 +1,244 @@
+"""From a row to a guest that answers: disks, keys, initrd, VMM, agent, ssh.
+
+``launch`` is everything up to a running VMM; what fails before that leaves the VM as it was.
+``await_ready`` is the guest's own part; it raises ``guest_failed`` with the likely cause.
+"""
+
+import asyncio
+import hashlib
+import json
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from services.vm_supervisor.disks import create_overlay, create_work_disk
+from services.vm_supervisor.drivers.driver import Driver, Drives, End, Machine, MachineSpec
+from services.vm_supervisor.guest.agent import Agent
+from services.vm_supervisor.guest.ssh import ensure_key, start_master, write_known_hosts
+from services.vm_supervisor.initrd import GuestIdentity, write_initrd
+from services.vm_supervisor.network import (
+    GuestNetwork,
+    bridge_network,
+    choose_port,
+    user_network,
+)
+from shared.accelerator import Accel, Accelerator, detect
+from shared.config import Config
+from shared.errors import BangerError, Code
+from shared.handle import Handle, host_boot_id, write_handle
+from shared.messages.network import Attachment
+from shared.messages.vm import SupervisorSpec
+from shared.paths import Paths, make_private
+from shared.ssh import Access
+
+T = TypeVar("T")
+SSH_PORTS = (22, 2222)
+"""Preferred ports of the VM's own loopback address: 22 where the host lets us, else 2222."""
+
+
+@dataclass
+class Guest:
+    """A VM that has a VMM."""
+
+    machine: Machine
+    handle: Handle
+    access: Access
+
+
+@dataclass(frozen=True)
+class Launcher:
+    """What a launch needs besides the VM itself. ``attach`` asks ``nat`` for the VM's tap."""
+
+    paths: Paths
+    config: Config
+    driver: Driver
+    attach: Callable[[str], Awaitable[Attachment]]
+
+    async def launch(self, spec: SupervisorSpec, say: Callable[[str, str], None]) -> Guest:
+        """Make what is missing, start the VMM and write the handle.
+
+        Raises:
+            BangerError: ``missing_tool``, ``no_space``, ``not_found`` and what ``nat`` says.
+        """
+        vm, state, run = spec.vm, self.paths.vm_state(spec.vm.id), self.paths.vm_run(spec.vm.id)
+        make_private(state)
+        say("disks", "preparing disks and keys")
+        network, host_key, user_key, *_ = await asyncio.gather(
+            self._network(spec),
+            asyncio.to_thread(ensure_key, state / "host_key", f"banger {vm.name}"),
+            asyncio.to_thread(ensure_key, _made_private(self.paths.ssh_key)),
+            asyncio.to_thread(create_overlay, state / "overlay.ext4", vm.overlay_bytes),
+            asyncio.to_thread(create_work_disk, state / "work.ext4", vm.disk_bytes),
+        )
+        access = self._access(spec, network)
+        write_known_hosts(access, host_key.public)
+        identity = GuestIdentity(
+            hostname=vm.name,
+            machine_id=hashlib.sha256(vm.id.encode()).hexdigest()[:32],
+            host_key=host_key.private,
+            authorized_keys=user_key.public,
+            kernel_version=_manifest(Path(spec.kernel))["version"],
+            network=network,
+        )
+        write_initrd(run / "initrd", Path(spec.kernel) / "initrd-modules.cpio", identity)
+        accelerator = await self._accelerator(Path(spec.kernel), say)
+        return await self._start_vmm(spec, network, accelerator.accel, access)
+
+    async def _start_vmm(
+        self, spec: SupervisorSpec, network: GuestNetwork, accel: Accel, access: Access
+    ) -> Guest:
+        machine_spec = self._machine_spec(spec, network, accel)
+        self.driver.prepare(machine_spec)
+        machine = await self.driver.launch(machine_spec)
+        handle = Handle(
+            vm_id=spec.vm.id,
+            host_boot=host_boot_id(),
+            pid=machine.process.pid,
+            start_time=machine.process.start_time,
+            vmm=self.driver.name,
+            accel=accel.value,
+            access=access,
+        )
+        write_handle(machine_spec.run, handle)
+        return Guest(machine, handle, access)
+
+    async def _network(self, spec: SupervisorSpec) -> GuestNetwork:
+        vm = spec.vm
+        if vm.network == "user":
+            port = choose_port(vm.address, SSH_PORTS)
+            return user_network(vm.id, vm.address, port, nat=vm.nat)
+        tap = await self.attach(vm.id)
+        address = f"{tap.address}/{tap.prefix}"
+        return bridge_network(vm.id, tap.tap, address, tap.gateway, (tap.gateway,))
+
+    async def _accelerator(self, kernel: Path, say: Callable[[str, str], None]) -> Accelerator:
+        if self.config.accel != "auto":
+            return Accelerator(Accel(self.config.accel), "set in the configuration")
+        say("accelerator", "looking whether KVM runs a guest here")
+        return await asyncio.to_thread(detect, kernel, self.paths.run)
+
+    def _access(self, spec: SupervisorSpec, network: GuestNetwork) -> Access:
+        state, run = self.paths.vm_state(spec.vm.id), self.paths.vm_run(spec.vm.id)
+        return Access(
+            host=network.access_host,
+            port=network.access_port,
+            key=str(self.paths.ssh_key),
+            known_hosts=str(state / "known_hosts"),
+            alias=spec.vm.id,
+            control=str(run / "ssh.sock"),
+        )
+
+    def _machine_spec(
+        self, spec: SupervisorSpec, network: GuestNetwork, accel: Accel
+    ) -> MachineSpec:
+        vm, state, run = spec.vm, self.paths.vm_state(spec.vm.id), self.paths.vm_run(spec.vm.id)
+        image = Path(spec.image)
+        return MachineSpec(
+            vm_id=vm.id,
+            vcpus=vm.vcpu,
+            memory_mib=vm.memory_mib,
+            accel=accel,
+            kernel=Path(spec.kernel),
+            initrd=run / "initrd",
+            drives=Drives(
+                rootfs=image / _manifest(image)["rootfs"]["file"],
+                overlay=state / "overlay.ext4",
+                work=state / "work.ext4",
+                modules=Path(spec.kernel) / "modules.squashfs",
+            ),
+            network=network,
+            run=run,
+            state=state,
+        )
+
+
+async def await_ready(guest: Guest, name: str, state: Path, seconds: float) -> Agent:
+    """Wait until agent and sshd answer; the agent is returned, the ssh master is up.
+
+    Raises:
+        BangerError: ``guest_failed`` when the VMM ends, or nothing answers in ``seconds``.
+    """
+    deadline = time.monotonic() + seconds
+    console = state / "console.log"
+    try:
+        return await _unless_ended(guest.machine, _answers(guest, state, deadline))
+    except _Ended as ended:
+        raise BangerError(
+            Code.GUEST_FAILED,
+            f"{name} did not come up: {ended.end.detail}",
+            hint=f"its console: {console}",
+        ) from None
+    except BangerError as error:
+        if error.code is not Code.TIMEOUT:
+            raise
+        raise BangerError(
+            Code.GUEST_FAILED,
+            f"the agent of {name} did not answer within {seconds:.0f} s: "
+            f"{await asyncio.to_thread(likely_cause, console)}",
+            hint=f"its console: {console}",
+        ) from None
+
+
+async def _answers(guest: Guest, state: Path, deadline: float) -> Agent:
+    async def connect() -> Agent:
+        agent = await Agent.connect(guest.machine.agent_socket, deadline)
+        boot = await agent.read_file("/proc/sys/kernel/random/boot_id", deadline)
+        guest.handle.guest_boot = boot.decode().strip()
+        return agent
+
+    agent, _ = await asyncio.gather(
+        connect(), start_master(guest.access, state / "ssh.log", deadline)
+    )
+    return agent
+
+
+class _Ended(Exception):
+    def __init__(self, end: End) -> None:
+        self.end = end
+
+
+async def _unless_ended(machine: Machine, work: Awaitable[T]) -> T:
+    """``work``, given up as soon as the VMM is gone."""
+    working = asyncio.ensure_future(work)
+    ending = asyncio.ensure_future(machine.ended())
+    try:
+        await asyncio.wait({working, ending}, return_when=asyncio.FIRST_COMPLETED)
+        if ending.done():
+            raise _Ended(ending.result())
+        return working.result()
+    finally:
+        for task in (working, ending):
+            task.cancel()
+        await asyncio.gather(working, ending, return_exceptions=True)
+
+
+def likely_cause(console: Path) -> str:
+    """What the console's last lines say about a guest that never answered, in a few words."""
+    try:
+        lines = console.read_bytes()[-4096:].decode(errors="replace").splitlines()
+    except FileNotFoundError:
+        return "it wrote nothing to its console"
+    for line in reversed(lines):
+        if "banger-init: error" in line or "Kernel panic" in line or "Out of memory" in line:
+            return line.strip()
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return f"its console ends with {last!r}" if last else "it wrote nothing to its console"
+
+
+def _manifest(directory: Path) -> dict[str, Any]:
+    try:
+        manifest: dict[str, Any] = json.loads((directory / "manifest.json").read_text())
+    except (OSError, ValueError) as error:
+        raise BangerError(
+            Code.NOT_FOUND,
+            f"{directory} is not usable: {error}",
+            hint="banger image list and banger kernel list show what is there",
+        ) from error
+    return manifest
+
+
+def _made_private(key: Path) -> Path:
+    make_private(key.parent)
+    return key
