@@ -83,7 +83,7 @@ def session_argv(access: Access, command: str = "", *, tty: bool = False) -> lis
         *_ssh(access),
         "-o", "ControlMaster=no",
         "-o", f"ControlPath={_literal(str(access.control))}",
-        "-t" if tty else "-T",
+        "-tt" if tty else "-T",  # twice: also when our own stdin is not a terminal
         _destination(access),
         *tail,
     ]  # fmt: skip
@@ -101,12 +101,30 @@ def remote_command(
     """One string that makes the guest's shell run exactly ``argv``.
 
     sshd gives the string to the user's shell, so every word is quoted: ``sh -c 'exit 42'``
-    exits with 42.
+    exits with 42. A command that a signal N ended gives 128+N, as in a shell; 126 says that
+    ``cwd`` cannot be entered.
     """
     words = [f"{name}={value}" for name, value in (env or {}).items()]
     command = shlex.join(["env", *words, *argv] if words else argv)
-    # exec: no shell stays between sshd and the command, so signals and status are its own.
-    return f"cd {shlex.quote(cwd)} && exec {command}" if cwd else f"exec {command}"
+    enter = f"cd {shlex.quote(cwd)} || exit 126; " if cwd else ""
+    # The shell stays as the parent, because ssh turns "killed by a signal" into 255. Its own
+    # remarks ("Terminated") go nowhere, and Ctrl-C on a terminal must not end it first.
+    return f"{enter}trap : INT QUIT; exec 3>&2 2>/dev/null; {command} 2>&3 3>&-; exit $?"
+
+
+MARK = "BANGER_EXEC"
+"""Environment variable that marks a command and what it starts, for ``signal_command``."""
+
+
+def signal_command(token: str, signal_name: str) -> str:
+    """Shell text that sends a signal to every process of the guest marked with ``token``.
+
+    Exits with 1 when there was none (yet). ``token`` and ``signal_name`` (e.g. "INT") are
+    letters and digits. Needs only what POSIX demands: sh, grep -l, /proc being Linux's.
+    """
+    marked = f"$(grep -ls {MARK}={token} /proc/[0-9]*/environ)"
+    send = f"kill -s {signal_name} $p && n=0"
+    return f"n=1; for e in {marked}; do p=${{e%/environ}}; p=${{p#/proc/}}; {send}; done; exit $n"
 
 
 def _ssh(access: Access) -> list[str]:

@@ -1,0 +1,70 @@
+"""``banger`` and ``python -m cli``: run the command, and turn what goes wrong into two lines."""
+
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+
+import click
+
+from cli.output import Settings, report
+from cli.root import banger
+from cli.signals import Interrupted
+from shared.errors import BangerError, Code
+
+INTERRUPTED = 130
+"""128 + SIGINT, as shells have it."""
+
+
+def main() -> None:
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(args: Sequence[str]) -> int:
+    """Run one command line and return the exit status; nothing is raised."""
+    settings = Settings.guess(args)
+    try:
+        status = banger.main(list(args), "banger", standalone_mode=False, obj=settings)
+        sys.stdout.flush()
+    except BangerError as error:
+        return report(error, settings)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return error.exit_code
+    except click.ClickException as error:
+        return report(_usage(error), settings)
+    except Interrupted as error:
+        return error.exit_status
+    except (KeyboardInterrupt, click.Abort):
+        return INTERRUPTED
+    except BrokenPipeError:
+        return _reader_gone()
+    except Exception as error:
+        return report(_unexpected(error), settings)
+    return status if isinstance(status, int) else 0
+
+
+def _usage(error: click.ClickException) -> BangerError:
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "banger"
+    message = " ".join(error.format_message().split())
+    return BangerError(Code.USAGE, message, hint=f"{command} --help shows how it is used")
+
+
+def _reader_gone() -> int:
+    """``banger vm list | head`` closed the pipe; the interpreter must not flush into it again."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1
+
+
+def _unexpected(error: Exception) -> BangerError:
+    from cli.crash import record
+
+    path = record(error)
+    where = f"the traceback is in {path}; please report it" if path else "please report it"
+    return BangerError(Code.INTERNAL, f"{type(error).__name__}: {error}", hint=where)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""``banger image``: what VMs start from."""
+
+from typing import Any
+
+import click
+
+from cli.completion import buildable_images, image_names
+from cli.output import format_options, note, show_many, show_one
+from cli.units import show_size, show_time
+
+BUILD_SECONDS = 3600.0
+
+COLUMNS = {
+    "ID": lambda image: str(image["id"]),
+    "NAME": lambda image: str(image["name"]),
+    "ARCH": lambda image: str(image["arch"]),
+    "FORMAT": lambda image: str(image["format"]),
+    "SIZE": lambda image: show_size(image["size"]),
+    "CREATED": lambda image: show_time(image["created"]),
+}
+DETAILS = {
+    **COLUMNS,
+    "SOURCE": lambda image: str(image["source"]),
+    "PATH": lambda image: str(image["path"]),
+}
+OFFER = {
+    "NAME": lambda entry: str(entry["name"]),
+    "DESCRIPTION": lambda entry: str(entry["description"]),
+}
+
+
+def warn_broken(answer: dict[str, Any]) -> None:
+    """A directory that cannot be read is told of, and never breaks the list."""
+    for broken in answer.get("broken", []):
+        note(f"warning: {broken['path']}: {broken['problem']}")
+
+
+@click.group()
+def image() -> None:
+    """Images: the root filesystems that VMs start from.
+
+    \b
+    Examples:
+      banger image list
+      banger image build debian-bookworm
+    """
+
+
+@image.command("list")
+@click.option("--available", is_flag=True, help="What can be built instead of what is there.")
+@format_options
+def list_(available: bool, output: str, quiet: bool) -> None:
+    """List the images on this machine.
+
+    \b
+    Examples:
+      banger image list
+      banger image list --available
+    """
+    from cli.call import ask
+
+    answer = ask("images", "image.list")
+    warn_broken(answer)
+    if available:
+        offers = [{"id": entry["name"], **entry} for entry in answer["available"]]
+        show_many(offers, OFFER, output, quiet=quiet)
+    else:
+        show_many(answer["images"], COLUMNS, output, quiet=quiet)
+
+
+@image.command()
+@click.argument("image", shell_complete=image_names)
+@format_options
+def show(image: str, output: str, quiet: bool) -> None:
+    """Show one image.
+
+    \b
+    Example:
+      banger image show debian-bookworm -o json
+    """
+    from cli.call import ask
+
+    show_one(ask("images", "image.show", {"ref": image}), DETAILS, output, quiet=quiet)
+
+
+@image.command()
+@click.argument("name", shell_complete=buildable_images)
+@click.option("--force", is_flag=True, help="Build it even when it is there.")
+@format_options
+def build(name: str, force: bool, output: str, quiet: bool) -> None:
+    """Build an image of the catalogue on this machine.
+
+    \b
+    Example:
+      banger image build debian-bookworm
+    """
+    from cli.operation import run_operation
+
+    body = {"name": name, "force": force}
+    built = run_operation("images", "image.build", body, BUILD_SECONDS)
+    show_one(built, DETAILS, output, quiet=quiet)
+
+
+@image.command()
+@click.argument("image", shell_complete=image_names)
+def delete(image: str) -> None:
+    """Delete an image. VMs that use it prevent that.
+
+    \b
+    Example:
+      banger image delete debian-bookworm
+    """
+    from cli.call import ask
+
+    ask("images", "image.delete", {"ref": image})
+    click.echo(image)

@@ -1,0 +1,41 @@
+"""Groups whose commands are imported when they are called: a prompt feels every import."""
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+import click
+
+
+class LazyGroup(click.Group):
+    """A group with a table of name → "module:attribute"; ``aliases`` work but are not listed."""
+
+    def __init__(
+        self,
+        *args: Any,
+        lazy: Mapping[str, str] | None = None,
+        aliases: Mapping[str, str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self._lazy = dict(lazy or {})
+        self._aliases = dict(aliases or {})
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(self._lazy)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        target = self._lazy.get(self._aliases.get(cmd_name, cmd_name))
+        if target is None:
+            self._offer_names()
+            return None
+        module, attribute = target.split(":")
+        command = getattr(import_module(module), attribute)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{target} is not a command")
+        return command
+
+    def _offer_names(self) -> None:
+        """click looks into ``commands`` for what the user may have meant."""
+        for name in self._lazy:
+            self.commands.setdefault(name, click.Command(name))

@@ -1,0 +1,31 @@
+"""The command ``banger``: what there is, and where it is found."""
+
+import click
+
+from cli.lazy import LazyGroup
+
+COMMANDS = {
+    "vm": "cli.vm:vm",
+    "image": "cli.image:image",
+    "kernel": "cli.kernel:kernel",
+    "daemon": "cli.daemon:daemon",
+    "doctor": "cli.doctor:doctor",
+    "completion": "cli.completion:completion",
+    "version": "cli.version:version",
+}
+
+HELP_NAMES = {"help_option_names": ["-h", "--help"]}
+
+
+@click.group(cls=LazyGroup, lazy=COMMANDS, context_settings=HELP_NAMES)
+def banger() -> None:
+    """One command gives you a disposable Linux machine.
+
+    \b
+    Examples:
+      banger vm run --rm                      a shell in a new machine, gone afterwards
+      banger vm run --rm -- make test         run a command there, exit with its status
+      banger vm run -d --name web             leave one running
+      banger vm ssh web                       go in
+      banger doctor                           is everything there that is needed?
+    """

@@ -1,0 +1,65 @@
+"""SIGINT, SIGTERM and SIGHUP: raised while we wait for services, read as bytes while ssh runs."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Interrupted(BaseException):
+    """One of ``ENDING`` came. Not an Exception: nothing but cleaning up may catch it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+    @property
+    def exit_status(self) -> int:
+        return 128 + self.number
+
+
+@contextmanager
+def _handlers(handler: Any) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number in ENDING}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
+@contextmanager
+def interrupts_raise() -> Iterator[None]:
+    """Inside, each of ``ENDING`` raises ``Interrupted``: SIGTERM too must not skip ``finally``."""
+
+    def handler(number: int, _frame: FrameType | None) -> None:
+        raise Interrupted(number)
+
+    with _handlers(handler):
+        yield
+
+
+@contextmanager
+def interrupts_wait() -> Iterator[None]:
+    """Inside, nothing interrupts: for cleaning up, which is bounded by deadlines."""
+    # Not SIG_IGN: what is started meanwhile would inherit that.
+    with _handlers(lambda *_: None):
+        yield
+
+
+@contextmanager
+def interrupts_readable() -> Iterator[int]:
+    """Inside, each of ``ENDING`` is one byte (its number) on the descriptor given."""
+    read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    with _handlers(lambda *_: None):
+        before = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+        try:
+            yield read
+        finally:
+            signal.set_wakeup_fd(before)
+            os.close(read)
+            os.close(write)

@@ -1,0 +1,88 @@
+"""What may be written on the command line, refused before anything is asked of a service."""
+
+import re
+from typing import Any
+
+import click
+
+from shared.errors import BangerError
+from shared.sizes import MIB, parse_bytes
+
+NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+class Size(click.ParamType[int]):
+    """Bytes, written 512M, 2G or 8GiB. A unit is demanded: a bare 8 could mean anything."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        if value.strip().isdigit():
+            self.fail(f"{value!r} has no unit; write it like 8G or 512M", param, ctx)
+        return _positive(self, value, param, ctx)
+
+
+class MemoryMib(click.ParamType[int]):
+    """MiB, written 512M, 2G or, without a unit, 2048."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        text = f"{value}M" if value.strip().isdigit() else value
+        size = _positive(self, text, param, ctx)
+        if size % MIB:
+            self.fail(f"{value!r} is not a whole number of MiB", param, ctx)
+        return size // MIB
+
+
+def _positive(
+    kind: click.ParamType[int],
+    value: str,
+    param: click.Parameter | None,
+    ctx: click.Context | None,
+) -> int:
+    try:
+        size = parse_bytes(value)
+    except BangerError as error:
+        kind.fail(f"{error.message}; {error.hint}", param, ctx)
+    if size <= 0:
+        kind.fail(f"{value!r}: a size is more than zero", param, ctx)
+    return size
+
+
+class VmName(click.ParamType[str]):
+    """1-63 of a-z 0-9 -, no dash at either end; never rewritten."""
+
+    name = "name"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = str(value)
+        if not NAME.fullmatch(text):
+            self.fail(
+                f"{text!r} is not a name: use 1 to 63 of a-z, 0-9 and -, "
+                "without a dash at either end",
+                param,
+                ctx,
+            )
+        return text
+
+
+class Variable(click.ParamType[tuple[str, str]]):
+    """K=V for the guest's environment."""
+
+    name = "k=v"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        if isinstance(value, tuple):
+            return value
+        name, separator, content = str(value).partition("=")
+        if not separator or not VARIABLE.fullmatch(name):
+            self.fail(f"{value!r} is not NAME=VALUE", param, ctx)
+        return name, content

@@ -1,0 +1,33 @@
+"""``banger vm``: the commands about virtual machines."""
+
+import click
+
+from cli.lazy import LazyGroup
+
+COMMANDS = {
+    "run": "cli.vm_run:run",
+    "create": "cli.vm_create:create",
+    "start": "cli.vm_lifecycle:start",
+    "stop": "cli.vm_lifecycle:stop",
+    "kill": "cli.vm_lifecycle:kill",
+    "delete": "cli.vm_lifecycle:delete",
+    "list": "cli.vm_show:list_",
+    "show": "cli.vm_show:show",
+    "logs": "cli.vm_logs:logs",
+    "ssh": "cli.vm_session:ssh",
+    "exec": "cli.vm_session:exec_",
+}
+
+
+@click.group(cls=LazyGroup, lazy=COMMANDS, aliases={"ls": "list", "rm": "delete"})
+def vm() -> None:
+    """Virtual machines: make them, look at them, work in them, end them.
+
+    VM is an id or a name, or the beginning of either when only one VM begins so.
+
+    \b
+    Examples:
+      banger vm run --rm -- uname -a
+      banger vm list -o json
+      banger vm delete web db
+    """

@@ -1,0 +1,124 @@
+"""``banger vm run``: create, start, work, and clean up as asked."""
+
+from contextlib import suppress
+from typing import Any
+
+import click
+
+from cli.creation import create_vm, creation_options
+from cli.operation import Finished
+from cli.output import Settings, note, report
+from cli.signals import Interrupted, interrupts_raise, interrupts_wait
+from cli.trailing import TrailingCommand, trailing
+from cli.values import Variable
+from cli.vm_show import flatten
+from shared.errors import BangerError
+
+DELETE_SECONDS = 60.0
+
+
+@click.command(cls=TrailingCommand)
+@creation_options
+@click.option("--rm", is_flag=True, help="Delete the VM at the end, whatever the status.")
+@click.option("-d", "--detach", is_flag=True, help="Leave it running and print its name.")
+@click.option("--env", type=Variable(), multiple=True, help="Variable of CMD; repeatable.")
+@click.pass_context
+def run(
+    ctx: click.Context,
+    /,
+    rm: bool,
+    detach: bool,
+    env: tuple[tuple[str, str], ...],
+    **sizing: Any,
+) -> int:
+    """Create a VM, and open a shell or run a command in it.
+
+    With a command after --, stdin, stdout and stderr are the command's and its exit status is
+    ours. With --rm the VM is deleted at the end, also on Ctrl-C; a VM that never became ready is
+    kept, so that one can look why.
+
+    \b
+    Examples:
+      banger vm run --rm
+      banger vm run --rm --memory 4G -- sh -c 'uname -r; exit 42'
+      banger vm run -d --name web --nat
+    """
+    argv = trailing(ctx)
+    _refuse_contradictions(ctx, argv, rm=rm, detach=detach, env=env)
+    with interrupts_raise():
+        vm = _create(sizing, rm=rm)
+        try:
+            if detach:
+                click.echo(vm["name"])
+                return 0
+            status = _work(vm, argv, dict(env))
+        finally:
+            if rm:
+                _delete(vm)
+        if not argv and not rm:
+            _say_what_is_left(vm["id"])
+    return status
+
+
+def _refuse_contradictions(
+    ctx: click.Context, argv: tuple[str, ...], *, rm: bool, detach: bool, env: tuple[Any, ...]
+) -> None:
+    """Before anything is created."""
+    if detach and rm:
+        raise click.UsageError("--detach leaves the VM running, --rm deletes it: choose one", ctx)
+    if detach and argv:
+        raise click.UsageError(
+            "--detach does not wait for a command; start it with banger vm exec afterwards", ctx
+        )
+    if env and not argv:
+        raise click.UsageError("--env is for the command after --, and there is none", ctx)
+
+
+def _create(sizing: dict[str, Any], *, rm: bool) -> dict[str, Any]:
+    from cli.call import connect
+
+    try:
+        with connect() as client:
+            return flatten(create_vm(client, {**sizing, "start": True}))
+    except Finished as late:
+        vm = flatten(late.result)
+        if rm:
+            _delete(vm)
+        else:
+            note(f"{vm['name']} had been created already, and is kept: banger vm ssh {vm['name']}")
+        raise
+    except BangerError as error:
+        kept = error.details.get("kept")
+        if kept and rm:
+            note(f"{kept} is kept in spite of --rm: it never became ready")
+        raise
+
+
+def _work(vm: dict[str, Any], argv: tuple[str, ...], env: dict[str, str]) -> int:
+    from cli.session import access_of, run_command, run_shell
+
+    access = access_of(vm)
+    return run_command(access, argv, env=env) if argv else run_shell(access)
+
+
+def _delete(vm: dict[str, Any]) -> None:
+    """Its failure is told, but the status of what the user ran is what counts."""
+    from cli.call import connect
+
+    with interrupts_wait():
+        try:
+            with connect() as client:
+                client.call("api", "vm.delete", {"ref": vm["id"]}, timeout=DELETE_SECONDS)
+        except BangerError as error:
+            note(f"{vm['name']} could not be deleted; do it with: banger vm delete {vm['name']}")
+            report(error, Settings())
+
+
+def _say_what_is_left(vm_id: str) -> None:
+    from cli.call import connect
+
+    with suppress(BangerError, Interrupted), connect() as client:
+        vm = client.call("api", "vm.show", {"ref": vm_id})["vm"]
+        name = vm["name"]
+        if vm["state"] == "running":
+            note(f"{name} is still running: banger vm ssh {name} | banger vm stop {name}")

@@ -1,0 +1,76 @@
+"""``banger vm ssh`` and ``banger vm exec``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.completion import vm_names
+from cli.trailing import TrailingCommand, trailing
+from cli.values import Variable
+
+if TYPE_CHECKING:
+    from shared.ssh import Access
+
+force_tty = click.option("-t", "--tty", is_flag=True, help="Make a terminal in the guest, always.")
+
+
+@click.command(context_settings={"allow_interspersed_args": False})
+@click.argument("vm", shell_complete=vm_names)
+@click.argument("command", metavar="[CMD...]", nargs=-1, type=click.UNPROCESSED)
+@force_tty
+def ssh(vm: str, command: tuple[str, ...], tty: bool) -> int:
+    """Open a shell in a VM, or run a command there.
+
+    \b
+    Examples:
+      banger vm ssh web
+      banger vm ssh web journalctl -f
+    """
+    from cli.session import run_command, run_shell
+
+    argv = command[1:] if command[:1] == ("--",) else command
+    access = reach(vm)
+    if argv:
+        return run_command(access, argv, tty=tty or None)
+    return run_shell(access, tty=tty or None)
+
+
+@click.command("exec", cls=TrailingCommand)
+@click.argument("vm", shell_complete=vm_names)
+@click.option("-w", "--workdir", metavar="DIR", default="", help="Directory to run in.")
+@click.option(
+    "-e", "--env", type=Variable(), multiple=True, help="Variable of the command; repeatable."
+)
+@force_tty
+@click.pass_context
+def exec_(
+    ctx: click.Context, vm: str, workdir: str, env: tuple[tuple[str, str], ...], tty: bool
+) -> int:
+    """Run a command in a VM; its exit status is ours.
+
+    The words after -- reach the guest as they are, without a shell in between. A terminal is
+    made there only when stdin and stdout both are one here, or with -t.
+
+    \b
+    Examples:
+      banger vm exec web -- systemctl is-active nginx
+      banger vm exec web -w /srv -e STAGE=test -- sh -c 'make check | tail'
+      tar c . | banger vm exec web -- tar x -C /root
+    """
+    from cli.session import run_command
+
+    argv = trailing(ctx)
+    if not argv:
+        raise click.UsageError("there is no command: write it after --", ctx)
+    return run_command(reach(vm), argv, cwd=workdir, env=dict(env), tty=tty or None)
+
+
+def reach(ref: str) -> Access:
+    """How to reach the VM that ``ref`` means; raises ``not_running`` when it does not run."""
+    from cli.call import ask
+    from cli.session import access_of
+    from cli.vm_show import flatten
+
+    return access_of(flatten(ask("api", "vm.show", {"ref": ref})))

@@ -1,0 +1,77 @@
+"""``banger vm list`` and ``banger vm show``. What ``list`` imports is felt at every prompt."""
+
+from typing import Any
+
+import click
+
+from cli.completion import vm_names
+from cli.output import Item, format_options, show_many, show_one
+from cli.units import show_size, show_time
+
+COLUMNS = {
+    "ID": lambda vm: str(vm["id"]),
+    "NAME": lambda vm: str(vm["name"]),
+    "STATE": lambda vm: str(vm["state"]),
+    "IMAGE": lambda vm: str(vm["image_name"]),
+    "IP": lambda vm: str(vm["address"]),
+    "VCPU": lambda vm: str(vm["vcpu"]),
+    "MEM": lambda vm: show_size(vm["memory_mib"] * 1024 * 1024),
+    "DISK": lambda vm: show_size(vm["disk_bytes"]),
+    "WORKSPACE": lambda vm: str(vm["workspace"]) or "-",
+    "CREATED": lambda vm: show_time(vm["created_at"]),
+}
+
+DETAILS = {
+    **COLUMNS,
+    "OVERLAY": lambda vm: show_size(vm["overlay_bytes"]),
+    "REASON": lambda vm: str(vm["reason"]) or "-",
+    "NETWORK": lambda vm: f"{vm['network']}, {'with' if vm['nat'] else 'without'} nat",
+    "PORTS": lambda vm: (
+        ", ".join(f"{guest} -> {port}" for guest, port in vm["ports"].items()) or "-"
+    ),
+    "PID": lambda vm: str(vm["pid"] or "-"),
+    "ACCEL": lambda vm: str(vm["accel"]) or "-",
+    "CONSOLE": lambda vm: str(vm["console_log"]) or "-",
+}
+
+
+def _ports(ports: dict[str, int]) -> str:
+    return ", ".join(f"{guest} -> {port}" for guest, port in ports.items())
+
+
+def flatten(view: dict[str, Any]) -> Item:
+    """A VmView as users see it: the fields of its row beside what was found to run."""
+    return {**view["vm"], **{name: value for name, value in view.items() if name != "vm"}}
+
+
+@click.command("list")
+@format_options
+def list_(output: str, quiet: bool) -> None:
+    """List all VMs, with the state they are really in.
+
+    \b
+    Examples:
+      banger vm list
+      banger vm ls -o json | jq -r '.[] | select(.state == "running") | .name'
+      banger vm delete $(banger vm list -q)
+    """
+    from cli.call import ask
+
+    vms = [flatten(view) for view in ask("api", "vm.list")["vms"]]
+    show_many(vms, COLUMNS, output, quiet=quiet)
+
+
+@click.command()
+@click.argument("vm", shell_complete=vm_names)
+@format_options
+def show(vm: str, output: str, quiet: bool) -> None:
+    """Show one VM.
+
+    \b
+    Examples:
+      banger vm show web
+      banger vm show web -o json | jq .access
+    """
+    from cli.call import ask
+
+    show_one(flatten(ask("api", "vm.show", {"ref": vm})), DETAILS, output, quiet=quiet)
