@@ -48,6 +48,9 @@ class Dealer:
         self._monitor = self._socket.get_monitor_socket(
             zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
         )
+        self._poller = zmq.Poller()
+        self._poller.register(self._socket, zmq.POLLIN)
+        self._poller.register(self._monitor, zmq.POLLIN)
         self._socket.connect(f"ipc://{path}")
 
     @property
@@ -95,10 +98,7 @@ class Dealer:
 
     def wait(self, seconds: float) -> tuple[bool, bool]:
         """Block until (a message, a link change) is there, or ``seconds`` have passed."""
-        poller = zmq.Poller()
-        poller.register(self._socket, zmq.POLLIN)
-        poller.register(self._monitor, zmq.POLLIN)
-        ready = dict(poller.poll(max(0, int(seconds * 1000))))
+        ready = dict(self._poller.poll(max(0, int(seconds * 1000))))
         return self._socket in ready, self._monitor in ready
 
     def close(self) -> None:
