@@ -23,8 +23,11 @@ KEPT_LINES = 60
 _LINE_LIMIT = 1 << 20
 """mmdebstrap prints whole package lists in one line, asyncio's default limit is 64 KiB."""
 
-_GRACE = 30.0
-"""Seconds a program has to clean up after SIGTERM, before SIGKILL."""
+_REMINDERS = 10
+_BETWEEN_REMINDERS = 2.0
+"""SIGTERM is sent this often, with so many seconds between, before SIGKILL. Once is not enough:
+mmdebstrap's worker is the init of a pid namespace, which ignores it, and stops only when a
+program that it waits for at that instant is ended."""
 
 _SEARCH = ":".join(("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"))
 """depmod and mke2fs live in sbin, which an ordinary user's PATH leaves out."""
@@ -151,13 +154,21 @@ class _Child:
         """SIGTERM to the whole session, then SIGKILL; returns when its leader is gone."""
         if self._process.returncode is None:
             self.ended_by_us = True
-            self._signal(signal.SIGTERM)
-            try:
-                await asyncio.wait_for(self._process.wait(), _GRACE)
-            except TimeoutError:
+            for _ in range(_REMINDERS):
+                self._signal(signal.SIGTERM)
+                if await self._ended_within(_BETWEEN_REMINDERS):
+                    break
+            else:
                 self._signal(signal.SIGKILL)
                 await self._process.wait()
         await self._reader
+
+    async def _ended_within(self, seconds: float) -> bool:
+        try:
+            await asyncio.wait_for(self._process.wait(), seconds)
+        except TimeoutError:
+            return False
+        return True
 
     async def _read(self, on_line: OnLine) -> None:
         assert self._process.stderr is not None
