@@ -1,0 +1,43 @@
+"""``make bench``: every speed bar of the product, measured in one run, as a table and as JSON.
+
+Ratios are against a floor or a peer measured in turn with the product. Exit status 0 whatever the
+figures are: a benchmark informs, tests judge.
+"""
+
+import json
+import os
+import sys
+from dataclasses import asdict
+
+from benchmarks import broker, cli, machine
+from benchmarks.measure import Figure
+from shared.paths import Paths
+
+
+def main() -> int:
+    paths = Paths.from_environment()
+    cli.banger("daemon", "start")
+    figures = [
+        *broker.figures(paths),
+        *cli.figures([f"bench-{os.getpid()}-{n}" for n in range(10)]),
+        *machine.figures(paths),
+    ]
+    sys.stdout.write(table(figures))
+    sys.stdout.write(json.dumps([asdict(f) | {"value": f.value, "met": f.met} for f in figures]))
+    sys.stdout.write("\n")
+    return 0
+
+
+def table(figures: list[Figure]) -> str:
+    lines = [f"{'figure':48} {'measured':>12} {'floor':>12} {'value':>8} {'bar':>6}"]
+    for figure in figures:
+        reference = f"{figure.reference:.4g} {figure.unit}" if figure.reference else "-"
+        lines.append(
+            f"{figure.name:48} {figure.measured:10.4g} {figure.unit:2} {reference:>11} "
+            f"{figure.value:8.3g} {figure.bar:6.4g} {'met' if figure.met else 'NOT MET'}"
+        )
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
