@@ -72,13 +72,22 @@ class Dealer:
         if len(header) + len(body) > MAX_MESSAGE:
             raise _too_large(header, body)
         try:
-            self._socket.send_multipart((header, body), zmq.NOBLOCK)
+            self._send(header, body)
         except zmq.Again:
             raise BangerError(
                 Code.UNAVAILABLE,
                 "the broker is not there",
                 hint="banger daemon status shows the services",
             ) from None
+
+    def _send(self, header: bytes, body: bytes) -> None:
+        try:
+            self._socket.send_multipart((header, body), zmq.NOBLOCK)
+        except zmq.Again:
+            # A send looks for new connections at most once a millisecond or so; asking for the
+            # events always does. Without it a send right after the handshake fails for nothing.
+            self._socket.getsockopt(zmq.EVENTS)
+            self._socket.send_multipart((header, body), zmq.NOBLOCK)
 
     def receive(self) -> list[bytes] | None:
         """The next message's frames, or None when there is none right now."""
