@@ -80,8 +80,8 @@ class Log:
         if os.fstat(self._fd).st_size < ROTATE_BYTES:
             return
         self.path.rename(self.path.with_suffix(".log.1"))
-        os.close(self._fd)
-        self._fd = self._open()
+        full, self._fd = self._fd, self._open()  # a closed number would be reused by another file
+        os.close(full)
 
     def close(self) -> None:
         os.close(self._fd)

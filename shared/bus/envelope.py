@@ -93,8 +93,8 @@ def _checked(fields: Any) -> Envelope:
         raise BangerError(Code.BAD_MESSAGE, "the request id is not 16 bytes")
     if type(service) is not str or type(verb) is not str:
         raise BangerError(Code.BAD_MESSAGE, "service and verb are not strings")
-    if len(service) > MAX_NAME or len(verb) > MAX_NAME:
-        raise BangerError(Code.BAD_MESSAGE, f"a name is longer than {MAX_NAME}")
+    if len(service.encode()) > MAX_NAME or len(verb.encode()) > MAX_NAME:
+        raise BangerError(Code.BAD_MESSAGE, f"a name is longer than {MAX_NAME} bytes")
     if type(deadline) is not float or deadline != deadline:
         raise BangerError(Code.BAD_MESSAGE, "the deadline is not a number of seconds")
     if type(kind) is not int or not Kind.READY <= kind <= Kind.DISCONNECT:
@@ -109,8 +109,10 @@ def final_ok(result: Any) -> bytes:
 
 
 def final_error(error: BangerError) -> bytes:
-    """Body of a final that failed."""
-    packed: bytes = msgpack.packb({"ok": False, "error": error.to_wire()}, default=str)
+    """Body of a final that failed; a file name in it that is no UTF-8 does not stop it."""
+    packed: bytes = msgpack.packb(
+        {"ok": False, "error": error.to_wire()}, default=str, unicode_errors="replace"
+    )
     return packed
 
 

@@ -1,0 +1,112 @@
+"""Where things live, and the run directory's privacy."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from shared.errors import BangerError, Code
+from shared.paths import Paths, check_socket_length, make_private
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CONFIG", "DATA", "STATE", "CACHE"):
+        monkeypatch.delenv(f"XDG_{name}_HOME", raising=False)
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    monkeypatch.delenv("BANGER_RUN_DIR", raising=False)
+    monkeypatch.setenv("HOME", "/home/ada")
+
+
+def refusal(path: Path) -> BangerError:
+    with pytest.raises(BangerError) as caught:
+        make_private(path)
+    return caught.value
+
+
+def test_defaults_are_those_of_the_xdg_specification() -> None:
+    paths = Paths.from_environment()
+    assert paths.config_file == Path("/home/ada/.config/banger/config.toml")
+    assert paths.images == Path("/home/ada/.local/share/banger/images")
+    assert paths.database == Path("/home/ada/.local/state/banger/banger.db")
+    assert paths.cache == Path("/home/ada/.cache/banger")
+
+
+def test_xdg_variables_move_the_roots(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", "/srv/state")
+    assert Paths.from_environment().vm_state("0123456789ab") == Path(
+        "/srv/state/banger/vms/0123456789ab"
+    )
+
+
+def test_relative_xdg_variable_is_ignored_as_the_specification_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", "data")
+    assert Paths.from_environment().data == Path("/home/ada/.local/share/banger")
+
+
+def test_run_directory_is_ours_then_the_sessions_then_a_private_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert Paths.from_environment().run == Path("/tmp/banger-1000")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert Paths.from_environment().run == Path("/run/banger")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/1000")
+    assert Paths.from_environment().run == Path("/run/user/1000/banger")
+    monkeypatch.setenv("BANGER_RUN_DIR", "/srv/run")
+    assert Paths.from_environment().broker_socket == Path("/srv/run/broker.sock")
+
+
+def test_new_run_directory_is_closed_to_others_and_accepted_again(tmp_path: Path) -> None:
+    run = tmp_path / "a" / "run"
+    make_private(run)
+    assert run.stat().st_mode & 0o777 == 0o700
+    make_private(run)
+
+
+@pytest.mark.parametrize("mode", [0o701, 0o770, 0o755, 0o702])
+def test_open_directory_is_refused_with_the_command_that_closes_it(
+    tmp_path: Path, mode: int
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    run.chmod(mode)
+    error = refusal(run)
+    assert (error.code, error.hint) == (Code.DENIED, f"chmod 700 {run}")
+
+
+def test_symlink_is_refused_even_to_a_private_directory(tmp_path: Path) -> None:
+    make_private(tmp_path / "real")
+    (tmp_path / "run").symlink_to(tmp_path / "real")
+    assert refusal(tmp_path / "run").code is Code.DENIED
+
+
+def test_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("")
+    assert "is not a directory" in refusal(tmp_path / "run").message
+
+
+def test_directory_of_another_user_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_private(tmp_path / "run")
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    error = refusal(tmp_path / "run")
+    assert error.code is Code.DENIED
+    assert f"belongs to uid {os.getuid()}" in error.message
+
+
+def test_run_directory_may_be_as_long_as_its_sockets_fit() -> None:
+    room = 107 - len("/vms/0123456789ab/console.sock")
+    check_socket_length(Path("/" + "r" * (room - 1)))
+    with pytest.raises(BangerError) as caught:
+        check_socket_length(Path("/" + "r" * room))
+    assert caught.value.code is Code.INVALID
+    assert "108 bytes" in caught.value.message
+
+
+def test_socket_length_counts_bytes_not_characters() -> None:
+    with pytest.raises(BangerError):
+        check_socket_length(Path("/" + "\N{LATIN SMALL LETTER E WITH ACUTE}" * 40))
