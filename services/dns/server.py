@@ -7,6 +7,7 @@ one connection, which is closed after ``IDLE`` seconds of silence.
 import asyncio
 import struct
 from collections.abc import Callable
+from typing import cast
 
 from services.dns.resolver import respond
 from services.dns.zone import Zone
@@ -94,8 +95,8 @@ class _Datagrams(asyncio.DatagramProtocol):
         self._transport: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self._transport = transport
+        # A cast, since asyncio's own class is none of DatagramTransport's on Python 3.11.
+        self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str | object, int]) -> None:
         answer = respond(data, self._zone(), tcp=False)

@@ -97,7 +97,6 @@ def _inet_rules(bridge: str, gateway: IPv4Address, members: list[Member]) -> str
 \t}}
 \tchain forward {{
 \t\ttype filter hook forward priority filter; policy accept;
-\t\tiifname "{bridge}" oifname "{bridge}" drop
 \t\toifname "{bridge}" jump outside_to_guest
 \t}}
 \tchain outside_to_guest {{

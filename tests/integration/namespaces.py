@@ -32,6 +32,8 @@ class Namespace:
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(max_workers=1)
         self.path = self._thread.submit(_enter_fresh).result()
+        # Addresses are final at once, so that two looks at a namespace can be compared.
+        self.sh("sysctl -qw net.ipv6.conf.default.accept_dad=0")
         self.sh("ip link set lo up")
 
     def run(self, action: Callable[[], T]) -> T:

@@ -4,6 +4,7 @@ The host is a namespace, the guests are namespaces behind real taps, the outside
 with a web server that says who asks.
 """
 
+import errno
 import os
 import socket
 import subprocess
@@ -26,6 +27,7 @@ from services.nat.state import Guest as GuestSpec
 from shared.errors import BangerError, Code
 from shared.mac import mac_address
 from tests.integration.namespaces import Guest, Namespace, WebServer, join_tap, open_tun
+from tests.integration.stack import Stack, eventually
 
 pytestmark = pytest.mark.skipif(
     os.geteuid() != 0 or not Path("/dev/net/tun").exists(),
@@ -52,6 +54,7 @@ class Lab:
     """The host under test, and what is around it."""
 
     place: Namespace
+    outside: Namespace
     host: Host
     cleanup: ExitStack
 
@@ -84,7 +87,9 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
         cleanup.callback(place.close)
         cleanup.callback(outside.close)
         place.cable_to(outside, "uplink", f"{UPLINK}/24", f"{OUTSIDE}/24")
-        made = Lab(place, Host(Loan(tmp_path / "ip_forward.json")), cleanup)
+        # The outside knows the way back, so that only the rules can keep a guest from it.
+        outside.sh(f"ip route add 10.77.0.0/24 via {UPLINK}")
+        made = Lab(place, outside, Host(Loan(tmp_path / "ip_forward.json")), cleanup)
         made.serve(outside, OUTSIDE, 80)
         yield made
 
@@ -119,13 +124,24 @@ def test_guest_that_is_no_member_reaches_nothing_outside(lab: Lab) -> None:
 
 
 def test_membership_can_be_given_and_taken_while_the_guest_runs(lab: Lab) -> None:
-    lab.reconcile(BETA)
+    lab.reconcile(ALPHA, BETA)
     guest = lab.boot(BETA)
     assert is_cut_off(guest, OUTSIDE)
-    lab.reconcile(replace(BETA, nat=True))
+    lab.reconcile(ALPHA, replace(BETA, nat=True))
     assert fetch(guest, OUTSIDE) == UPLINK
-    lab.reconcile(BETA)
+    lab.reconcile(ALPHA, BETA)
     assert is_cut_off(guest, OUTSIDE)
+
+
+@pytest.mark.parametrize("others", [(), (ALPHA,)], ids=["forwarding-off", "forwarding-on"])
+def test_guest_without_the_outside_is_told_so_at_once(
+    lab: Lab, others: tuple[GuestSpec, ...]
+) -> None:
+    lab.reconcile(BETA, *others)
+    guest = lab.boot(BETA)
+    with pytest.raises(OSError) as caught:
+        guest.run(lambda: socket.create_connection((OUTSIDE, 80), QUICK))
+    assert caught.value.errno == errno.EHOSTUNREACH
 
 
 def test_host_reaches_its_guest(lab: Lab) -> None:
@@ -168,6 +184,31 @@ def test_guest_may_ask_the_host_for_names(lab: Lab) -> None:
 def test_guest_cannot_borrow_the_address_of_a_member(lab: Lab) -> None:
     lab.reconcile(ALPHA, BETA)
     assert is_cut_off(lab.boot(BETA, address=str(ALPHA.address)), OUTSIDE)
+
+
+def test_guest_cannot_send_even_one_packet_in_the_name_of_a_member(lab: Lab) -> None:
+    lab.reconcile(ALPHA, BETA)
+    with lab.outside.run(lambda: socket.socket(type=socket.SOCK_DGRAM)) as heard:
+        heard.bind((OUTSIDE, 9))
+        heard.settimeout(QUICK)
+        _send_from(str(ALPHA.address), lab.boot(ALPHA))
+        assert heard.recv(16) == b"it is me"
+        liar = lab.boot(BETA)
+        # Its own ARP stays truthful, so that nothing but the address gives it away.
+        liar.sh(f"ip neigh add {GATEWAY} lladdr {NOBODY.mac} dev eth0")
+        liar.sh(f"ip addr add {ALPHA.address}/32 dev eth0")
+        _send_from(str(ALPHA.address), liar)
+        with pytest.raises(TimeoutError):
+            heard.recv(16)
+
+
+def _send_from(source: str, guest: Namespace) -> None:
+    def send() -> None:
+        with socket.socket(type=socket.SOCK_DGRAM) as sender:
+            sender.bind((source, 0))
+            sender.sendto(b"it is me", (OUTSIDE, 9))
+
+    guest.run(send)
 
 
 def test_guest_with_a_hardware_address_of_its_own_making_is_not_heard(lab: Lab) -> None:
@@ -290,3 +331,90 @@ def test_without_privilege_the_error_says_what_to_do(lab: Lab, tmp_path: Path) -
         lambda: subprocess.run(without, capture_output=True, text=True, timeout=20, check=True)
     )
     assert done.stdout.startswith("denied run it with CAP_NET_ADMIN")
+
+
+VM = "aaaaaaaaaaaa"
+
+
+@pytest.fixture
+def stack(lab: Lab) -> Iterator[Stack]:
+    """The services in bridge mode; only nat is in the host's namespace."""
+    with Stack('network = "bridge"\n') as made:
+        made.start("broker")
+        made.start("store")
+        made.start("nat", lab.place.run)
+        yield made
+
+
+def taps(stack: Stack) -> list[str]:
+    return [str(tap) for tap in stack.call("nat", "nat.status")["taps"]]
+
+
+def reserve(stack: Stack) -> None:
+    stack.reserve(VM, "alpha", network="bridge", subnet="10.77.0.0/24", nat=True)
+
+
+def test_attach_answers_when_the_tap_is_there_and_again_the_same(lab: Lab, stack: Stack) -> None:
+    reserve(stack)
+    joined = stack.call("nat", "nat.attach", id=VM)
+    assert joined == {
+        "tap": f"bgr{VM}",
+        "mac": mac_address(VM),
+        "address": "10.77.0.2",
+        "prefix": 24,
+        "gateway": GATEWAY,
+    }
+    assert taps(stack) == [f"bgr{VM}"]
+    assert stack.call("nat", "nat.attach", id=VM) == joined
+    assert fetch(lab.boot(spec(VM, "10.77.0.2", nat=True)), OUTSIDE) == UPLINK
+
+
+def test_network_goes_with_the_vm_and_nothing_is_left(lab: Lab, stack: Stack) -> None:
+    before = lab.dump()
+    reserve(stack)
+    stack.call("store", "vm.update", id=VM, state="starting")
+    stack.call("nat", "nat.attach", id=VM)
+    stack.call("store", "vm.update", id=VM, state="stopped")
+    eventually(lambda: not taps(stack))
+    eventually(lambda: lab.dump() == before)
+
+
+def test_vm_deleted_while_nat_was_dead_leaves_nothing(lab: Lab, stack: Stack) -> None:
+    before = lab.dump()
+    reserve(stack)
+    stack.call("store", "vm.update", id=VM, state="running")
+    stack.call("nat", "nat.attach", id=VM)
+    stack.kill("nat")
+    assert f"bgr{VM}" in lab.dump()
+    stack.call("store", "vm.remove", id=VM)
+    stack.start("nat", lab.place.run)
+    eventually(lambda: lab.dump() == before)
+
+
+def test_attach_of_an_unknown_vm_is_not_found(stack: Stack) -> None:
+    with pytest.raises(BangerError) as caught:
+        stack.call("nat", "nat.attach", id="ffffffffffff")
+    assert caught.value.code is Code.NOT_FOUND
+
+
+def test_subnet_clash_is_told_to_who_attaches_and_in_the_status(lab: Lab, stack: Stack) -> None:
+    lab.place.sh("ip route add 10.0.0.0/8 dev uplink")
+    reserve(stack)
+    with pytest.raises(BangerError, match=r"clashes with the route 10\.0\.0\.0/8") as caught:
+        stack.call("nat", "nat.attach", id=VM)
+    assert caught.value.code is Code.CONFLICT
+    assert "10.0.0.0/8" in stack.call("nat", "nat.status")["problem"]
+
+
+def test_in_user_mode_nat_touches_nothing_and_says_so(lab: Lab) -> None:
+    before = lab.dump()
+    with Stack() as stack:
+        for service in ("broker", "store"):
+            stack.start(service)
+        stack.start("nat", lab.place.run)
+        stack.reserve(VM, "alpha")
+        stack.call("store", "vm.update", id=VM, state="running")
+        assert not stack.call("nat", "nat.status")["enabled"]
+        with pytest.raises(BangerError, match="network mode is user"):
+            stack.call("nat", "nat.attach", id=VM)
+    assert lab.dump() == before
