@@ -21,7 +21,7 @@ from typing import Protocol
 
 from services.vm_supervisor.drivers.process import ProcessId
 from services.vm_supervisor.network import Forward, GuestNetwork
-from shared.accelerator import Accel
+from shared.accelerator import Accelerator
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,8 @@ class MachineSpec:
     vm_id: str
     vcpus: int
     memory_mib: int
-    accel: Accel
+    accelerator: Accelerator
+    """What shared.accelerator.detect answered."""
     kernel: Path
     """The kernel's directory: holds vmlinux (ELF) and vmlinuz."""
     initrd: Path

@@ -52,7 +52,7 @@ def spawn_detached(argv: Sequence[str], log: Path) -> ProcessId:
     try:
         pid = os.posix_spawnp(
             argv[0],
-            argv,
+            list(argv),
             os.environ,
             file_actions=actions,
             setsid=True,

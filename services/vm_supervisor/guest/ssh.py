@@ -1,6 +1,6 @@
 """The supervisor's side of ssh: keys, the pin, and the shared connection that sessions use::
 
-    ensure_key(paths.ssh_key)                       # banger's own, once
+    ours = ensure_key(paths.ssh_key)                # banger's own, once
     host_key = ensure_key(state / "host_key")       # the guest's, before its first boot
     write_known_hosts(access, host_key.public)
     await start_master(access, log, deadline)       # returns when sessions can use it
@@ -8,12 +8,24 @@
     await stop_master(access)
 
 The master is in its own session and outlives the supervisor; ``master_pid`` finds it again.
+Call ``start_master`` once the agent has answered: guest/init starts sshd first, so it listens
+by then and the first attempt succeeds.
 """
 
+import asyncio
+import os
+import signal
+import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.ssh import Access
+from services.vm_supervisor.drivers.process import Watch, spawn_detached
+from shared.errors import BangerError, Code
+from shared.ssh import Access, control_argv, master_argv
+
+_RETRY_SECONDS = 0.05
+_HOPELESS = ("Permission denied", "Host key verification failed", "REMOTE HOST IDENTIFICATION")
 
 
 @dataclass(frozen=True)
@@ -25,29 +37,119 @@ class KeyPair:
 
 
 def ensure_key(path: Path, comment: str = "banger") -> KeyPair:
-    """Read the key at ``path`` (``.pub`` beside it), or make it, mode 0600, atomically."""
-    raise NotImplementedError
+    """Read the key at ``path`` (``.pub`` beside it), or make it, mode 0600.
+
+    The private key is renamed into place last, so a key that is there is a whole one.
+
+    Raises:
+        BangerError: ``missing_tool`` without ssh-keygen.
+    """
+    public = path.with_name(f"{path.name}.pub")
+    if not path.exists():
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        _generate(temporary, comment)
+        temporary.with_name(f"{temporary.name}.pub").replace(public)
+        temporary.replace(path)
+    return KeyPair(path.read_text(), public.read_text().strip())
+
+
+def _generate(path: Path, comment: str) -> None:
+    path.unlink(missing_ok=True)
+    argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(path)]
+    try:
+        subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=True)
+    except FileNotFoundError as error:
+        raise BangerError(
+            Code.MISSING_TOOL, "ssh-keygen is not installed", hint="apt install openssh-client"
+        ) from error
+    except subprocess.CalledProcessError as error:
+        words = error.stderr.decode(errors="replace").strip()
+        raise BangerError(Code.INTERNAL, f"ssh-keygen cannot make {path}: {words}") from error
+
+
+def known_hosts_line(alias: str, public: str) -> str:
+    """One line of sshd(8)'s SSH_KNOWN_HOSTS format; the key's comment is left out."""
+    kind, key = public.split()[:2]
+    return f"{alias} {kind} {key}\n"
 
 
 def write_known_hosts(access: Access, public: str) -> None:
     """Pin ``public`` as the only host key of ``access.alias``."""
-    raise NotImplementedError
+    temporary = access.known_hosts.with_name(f".{access.known_hosts.name}.{os.getpid()}")
+    with temporary.open("w") as file:
+        file.write(known_hosts_line(access.alias, public))
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(access.known_hosts)
 
 
 async def start_master(access: Access, log: Path, deadline: float) -> None:
-    """Open the shared connection as soon as the guest's sshd answers.
+    """Open the shared connection, trying again until the guest's sshd answers.
+
+    ``ssh -f`` goes to the background when the control socket serves, so its exit is the event
+    to wait for. Fine when a master is there already.
 
     Raises:
-        BangerError: ``timeout`` when it did not before ``deadline`` (time.monotonic()).
+        BangerError: ``timeout`` when sshd did not answer before ``deadline`` (time.monotonic()),
+            ``denied`` when it refused the key or showed a host key that is not pinned.
     """
-    raise NotImplementedError
+    if await master_pid(access) is not None:
+        return
+    access.control.unlink(missing_ok=True)
+    while time.monotonic() < deadline:
+        log.unlink(missing_ok=True)
+        if await _attempt(
+            [*master_argv(access)[:1], "-E", str(log), *master_argv(access)[1:]], log, deadline
+        ):
+            return
+        words = log.read_text(errors="replace") if log.exists() else ""
+        if any(sign in words for sign in _HOPELESS):
+            raise BangerError(
+                Code.DENIED,
+                f"the guest refuses ssh: {words.strip().splitlines()[-1]}",
+                hint=f"see {log}",
+            )
+        await asyncio.sleep(_RETRY_SECONDS)
+    raise BangerError(
+        Code.TIMEOUT, f"no ssh on {access.host} port {access.port}", hint=f"see {log}"
+    )
+
+
+async def _attempt(argv: list[str], log: Path, deadline: float) -> bool:
+    watch = Watch(spawn_detached(argv, log))
+    try:
+        async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
+            return await watch.ended() == 0
+    except TimeoutError:
+        watch.kill(signal.SIGKILL)
+        return False
+    finally:
+        watch.close()
 
 
 async def master_pid(access: Access) -> int | None:
     """The pid of a master that answers, or None."""
-    raise NotImplementedError
+    if not access.control.exists():
+        return None
+    words = await _control(access, "check")
+    head, found, tail = words.partition("(pid=")
+    return int(tail.partition(")")[0]) if found and head.startswith("Master") else None
 
 
 async def stop_master(access: Access) -> None:
     """End the shared connection and its sessions; fine when there is none."""
-    raise NotImplementedError
+    if access.control.exists():
+        await _control(access, "exit")
+        access.control.unlink(missing_ok=True)
+
+
+async def _control(access: Access, command: str) -> str:
+    process = await asyncio.create_subprocess_exec(
+        *control_argv(access, command),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, words = await process.communicate()
+    return words.decode(errors="replace")

@@ -1,0 +1,178 @@
+"""Runs VMs with QEMU, controlled by QMP (the qemu.qmp library).
+
+QEMU is in a session of its own and keeps running when we die; ``adopt`` connects to its QMP
+socket again. What QEMU says of the guest's end comes as a SHUTDOWN event just before it exits.
+"""
+
+import asyncio
+import shutil
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from services.vm_supervisor.drivers.diagnosis import conclude, guest_failed, tail
+from services.vm_supervisor.drivers.driver import Capabilities, End, MachineSpec
+from services.vm_supervisor.drivers.process import ProcessId, Watch, spawn_detached
+from services.vm_supervisor.drivers.qemu_argv import PROGRAM, qemu_argv
+from services.vm_supervisor.network import Forward
+from shared.errors import BangerError, Code
+
+if TYPE_CHECKING:  # imported when QEMU runs already: the guest boots meanwhile
+    from qemu.qmp import QMPClient
+
+_CONNECT_RETRY_SECONDS = 0.01
+_CONNECT_SECONDS = 10.0
+_LAST_WORDS_SECONDS = 0.5
+
+
+class QemuDriver:
+    """See ``driver.Driver``."""
+
+    name = "qemu"
+    capabilities = Capabilities(user_network=True, pause=True, snapshot=False)
+
+    def prepare(self, spec: MachineSpec) -> None:
+        if shutil.which(PROGRAM) is None:
+            raise BangerError(
+                Code.MISSING_TOOL, "QEMU is not installed", hint="apt install qemu-system-x86"
+            )
+        drives = spec.drives
+        files = (drives.rootfs, drives.overlay, drives.work, drives.modules, spec.initrd)
+        for path in (*files, spec.kernel / "vmlinuz"):
+            if not path.exists():
+                raise BangerError(Code.NOT_FOUND, f"{path}, which the VM needs, is missing")
+
+    async def launch(self, spec: MachineSpec) -> "QemuMachine":
+        for name in ("qmp.sock", "console.sock", "agent.sock"):
+            (spec.run / name).unlink(missing_ok=True)
+        vmm_log = spec.state / "vmm.log"
+        vmm_log.unlink(missing_ok=True)
+        console = spec.state / "console.log"
+        console_start = console.stat().st_size if console.exists() else 0
+        watch = Watch(spawn_detached(qemu_argv(spec), vmm_log))
+        machine = QemuMachine(watch, spec.run, spec.state, console_start)
+        await machine.attach()
+        return machine
+
+    async def adopt(self, process: ProcessId, run: Path, state: Path) -> "QemuMachine":
+        machine = QemuMachine(Watch(process), run, state, console_start=0)
+        await machine.attach()
+        return machine
+
+
+class QemuMachine:
+    """One running QEMU; see ``driver.Machine``."""
+
+    def __init__(self, watch: Watch, run: Path, state: Path, console_start: int) -> None:
+        self._watch = watch
+        self._run = run
+        self._state = state
+        self._console_start = console_start
+        self._shutdown: str | None = None
+        self._qmp: QMPClient | None = None
+        self._events: asyncio.Task[None] | None = None
+
+    @property
+    def process(self) -> ProcessId:
+        return self._watch.process
+
+    @property
+    def agent_socket(self) -> Path:
+        return self._run / "agent.sock"
+
+    @property
+    def console_socket(self) -> Path:
+        return self._run / "console.sock"
+
+    async def attach(self) -> None:
+        """Connect QMP. Raises ``guest_failed`` with QEMU's last words when it is gone."""
+        from qemu.qmp import ConnectError, QMPClient
+
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + _CONNECT_SECONDS
+        while self._watch.alive and loop.time() < deadline:
+            qmp = QMPClient(f"banger-{self._watch.process.pid}")
+            # A QEMU that starts has no socket for some ms; that is no news for a log.
+            qmp.logger.setLevel("CRITICAL")
+            try:
+                await qmp.connect(str(self._run / "qmp.sock"))
+            except ConnectError:
+                await asyncio.sleep(_CONNECT_RETRY_SECONDS)
+            else:
+                self._qmp = qmp
+                self._events = asyncio.create_task(self._read_events(qmp))
+                return
+        if not self._watch.alive:
+            raise guest_failed(await self.ended(), self._state)
+        raise BangerError(Code.TIMEOUT, "QEMU does not answer on its QMP socket")
+
+    async def pause(self) -> None:
+        await self._execute("stop")
+
+    async def resume(self) -> None:
+        await self._execute("cont")
+
+    async def add_forward(self, forward: Forward) -> None:
+        answer = await self._monitor(f"hostfwd_add net0 {forward_rule(forward)}")
+        if answer.strip():
+            raise BangerError(
+                Code.CONFLICT,
+                f"{forward.host} port {forward.port} cannot be forwarded: {answer.strip()}",
+            )
+
+    async def remove_forward(self, forward: Forward) -> None:
+        source = f"{forward.protocol}:{forward.host}:{forward.port}"
+        await self._monitor(f"hostfwd_remove net0 {source}")
+
+    def kill(self, signum: signal.Signals = signal.SIGKILL) -> None:
+        self._watch.kill(signum)
+
+    async def ended(self) -> End:
+        exit_code = await self._watch.ended()
+        if self._events is not None:
+            # The event was written before QEMU exited, but may not have been read yet.
+            await asyncio.wait([self._events], timeout=_LAST_WORDS_SECONDS)
+        console = tail(self._state / "console.log", self._console_start)
+        return conclude(self._shutdown, exit_code, console, tail(self._state / "vmm.log"))
+
+    async def close(self) -> None:
+        if self._events is not None:
+            self._events.cancel()
+        if self._qmp is not None:
+            await _disconnect(self._qmp)
+        self._watch.close()
+
+    async def _read_events(self, qmp: "QMPClient") -> None:
+        async for event in qmp.events:
+            data = event.get("data")
+            if event["event"] == "SHUTDOWN" and isinstance(data, dict):
+                self._shutdown = str(data["reason"])
+
+    async def _monitor(self, line: str) -> str:
+        return str(await self._execute("human-monitor-command", {"command-line": line}))
+
+    async def _execute(self, command: str, arguments: dict[str, object] | None = None) -> object:
+        from qemu.qmp import QMPError
+
+        if self._qmp is None or not self._watch.alive:
+            raise BangerError(Code.NOT_RUNNING, "the VMM is gone")
+        try:
+            return await self._qmp.execute(command, arguments)
+        except QMPError as error:
+            if not self._watch.alive:
+                raise BangerError(Code.NOT_RUNNING, "the VMM is gone") from error
+            raise BangerError(Code.INTERNAL, f"QEMU refused {command}: {error}") from error
+
+
+def forward_rule(forward: Forward) -> str:
+    """QEMU's hostfwd syntax: tcp:127.77.0.2:8080-:80."""
+    return f"{forward.protocol}:{forward.host}:{forward.port}-:{forward.guest_port}"
+
+
+async def _disconnect(qmp: "QMPClient") -> None:
+    from qemu.qmp import QMPError
+
+    try:
+        await qmp.disconnect()
+    except (QMPError, OSError, EOFError):
+        return  # the other side went first

@@ -1,0 +1,99 @@
+"""QEMU's command line for one VM: a pure function of its ``MachineSpec``.
+
+The machine is microvm: no PCI, no legacy devices but PIT, PIC and a serial port, so a guest is
+at its init in about a second even when emulated. docs/boot.md has the measurements.
+"""
+
+from pathlib import Path
+
+from services.vm_supervisor.drivers.driver import MachineSpec
+from shared.accelerator import Accel, Accelerator
+
+PROGRAM = "qemu-system-x86_64"
+
+_KERNEL_ARGUMENTS = (
+    "console=ttyS0",
+    "quiet",
+    "loglevel=3",  # the emulated serial port is slow
+    "panic=-1",  # reset at once: with -no-reboot the VMM ends and the supervisor sees it
+    "net.ifnames=0",  # udev must not rename the device that is up already
+    # Ours are started by guest/init, before systemd.
+    "systemd.mask=ssh.service",
+    "systemd.mask=ssh.socket",
+    "systemd.mask=sshd.service",
+    "systemd.mask=qemu-guest-agent.service",
+)
+
+
+def kernel_arguments(accelerator: Accelerator) -> str:
+    """The kernel command line. Nothing of the user's is ever in it."""
+    words = list(_KERNEL_ARGUMENTS)
+    if accelerator.tsc_khz is not None:
+        # Else a busy host makes the guest's own calibration fail, and the guest hang (shared/tsc).
+        words += ["tsc=reliable", f"tsc_early_khz={accelerator.tsc_khz}"]
+    return " ".join(words)
+
+
+def qemu_argv(spec: MachineSpec) -> list[str]:
+    """The whole command line; sockets and logs are where ``sockets`` and driver.py say."""
+    return [
+        PROGRAM,
+        *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
+        *("-name", f"banger-{spec.vm_id}"),
+        *("-M", "microvm", *_accelerator(spec.accelerator.accel)),
+        *("-smp", str(spec.vcpus), "-m", f"{spec.memory_mib}M"),
+        *("-kernel", str(spec.kernel / "vmlinuz"), "-initrd", str(spec.initrd)),
+        *("-append", kernel_arguments(spec.accelerator)),
+        *_channels(spec),
+        *_drives(spec),
+        *("-netdev", spec.network.qemu),
+        *("-device", f"virtio-net-device,netdev=net0,mac={spec.network.mac}"),
+    ]
+
+
+def _accelerator(accel: Accel) -> list[str]:
+    if accel is Accel.KVM:
+        return ["-accel", "kvm", "-cpu", "host"]
+    # The default translation buffer is a quarter of the host's memory (at most 1 GiB).
+    return ["-accel", "tcg,tb-size=128"]
+
+
+def _channels(spec: MachineSpec) -> list[str]:
+    """QMP, serial console (kept in console.log) and the guest agent's port."""
+    run = _escape(spec.run)
+    log = _escape(spec.state / "console.log")
+    socket = "server=on,wait=off"
+    return [
+        *("-qmp", f"unix:{run}/qmp.sock,{socket}"),
+        "-chardev",
+        f"socket,id=console,path={run}/console.sock,{socket},logfile={log},logappend=on",
+        *("-serial", "chardev:console"),
+        *("-device", "virtio-serial-device"),
+        *("-chardev", f"socket,id=agent,path={run}/agent.sock,{socket}"),
+        *("-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0"),
+        *("-object", "rng-random,id=rng,filename=/dev/urandom"),
+        *("-device", "virtio-rng-device,rng=rng"),
+    ]
+
+
+def _drives(spec: MachineSpec) -> list[str]:
+    drives = spec.drives
+    return [
+        *_drive("rootfs", drives.rootfs, read_only=True),
+        *_drive("overlay", drives.overlay, read_only=False),
+        *_drive("work", drives.work, read_only=False),
+        *_drive("modules", drives.modules, read_only=True),
+    ]
+
+
+def _drive(name: str, path: Path, *, read_only: bool) -> list[str]:
+    # Writes stay in the host's page cache; a flush from the guest is an fdatasync here, so what
+    # the guest synced is safe. Discards give sparse space back.
+    mode = "readonly=on" if read_only else "readonly=off,discard=unmap"
+    backend = f"if=none,id={name},file={_escape(path)},format=raw,cache=writeback,{mode}"
+    return ["-drive", backend, "-device", f"virtio-blk-device,drive={name},serial={name}"]
+
+
+def _escape(path: Path) -> str:
+    """QEMU's option parser takes a comma for the end of the value unless it is doubled."""
+    return str(path).replace(",", ",,")
