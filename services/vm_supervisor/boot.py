@@ -28,6 +28,7 @@ from shared.accelerator import Accel, Accelerator, detect
 from shared.config import Config
 from shared.errors import BangerError, Code
 from shared.handle import Handle, host_boot_id, write_handle
+from shared.messages import vm as messages
 from shared.messages.network import Attachment
 from shared.messages.vm import SupervisorSpec
 from shared.paths import Paths, make_private
@@ -84,12 +85,16 @@ class Launcher:
         )
         write_initrd(run / "initrd", Path(spec.kernel) / "initrd-modules.cpio", identity)
         accelerator = await self._accelerator(Path(spec.kernel), say)
-        return await self._start_vmm(spec, network, accelerator.accel, access)
+        return await self._start_vmm(spec, network, accelerator, access)
 
     async def _start_vmm(
-        self, spec: SupervisorSpec, network: GuestNetwork, accel: Accel, access: Access
+        self,
+        spec: SupervisorSpec,
+        network: GuestNetwork,
+        accelerator: Accelerator,
+        access: Access,
     ) -> Guest:
-        machine_spec = self._machine_spec(spec, network, accel)
+        machine_spec = self._machine_spec(spec, network, accelerator)
         self.driver.prepare(machine_spec)
         machine = await self.driver.launch(machine_spec)
         handle = Handle(
@@ -98,8 +103,8 @@ class Launcher:
             pid=machine.process.pid,
             start_time=machine.process.start_time,
             vmm=self.driver.name,
-            accel=accel.value,
-            access=access,
+            accel=accelerator.accel.value,
+            access=to_message(access),
         )
         write_handle(machine_spec.run, handle)
         return Guest(machine, handle, access)
@@ -124,14 +129,14 @@ class Launcher:
         return Access(
             host=network.access_host,
             port=network.access_port,
-            key=str(self.paths.ssh_key),
-            known_hosts=str(state / "known_hosts"),
+            key=self.paths.ssh_key,
+            known_hosts=state / "known_hosts",
             alias=spec.vm.id,
-            control=str(run / "ssh.sock"),
+            control=run / "ssh.sock",
         )
 
     def _machine_spec(
-        self, spec: SupervisorSpec, network: GuestNetwork, accel: Accel
+        self, spec: SupervisorSpec, network: GuestNetwork, accelerator: Accelerator
     ) -> MachineSpec:
         vm, state, run = spec.vm, self.paths.vm_state(spec.vm.id), self.paths.vm_run(spec.vm.id)
         image = Path(spec.image)
@@ -139,7 +144,7 @@ class Launcher:
             vm_id=vm.id,
             vcpus=vm.vcpu,
             memory_mib=vm.memory_mib,
-            accel=accel,
+            accelerator=accelerator,
             kernel=Path(spec.kernel),
             initrd=run / "initrd",
             drives=Drives(
@@ -212,6 +217,28 @@ async def _unless_ended(machine: Machine, work: Awaitable[T]) -> T:
         for task in (working, ending):
             task.cancel()
         await asyncio.gather(working, ending, return_exceptions=True)
+
+
+def to_message(access: Access) -> messages.Access:
+    return messages.Access(
+        host=access.host,
+        port=access.port,
+        key=str(access.key),
+        known_hosts=str(access.known_hosts),
+        alias=access.alias,
+        control=str(access.control),
+    )
+
+
+def from_message(access: messages.Access) -> Access:
+    return Access(
+        host=access.host,
+        port=access.port,
+        key=Path(access.key),
+        known_hosts=Path(access.known_hosts),
+        alias=access.alias,
+        control=Path(access.control),
+    )
 
 
 def likely_cause(console: Path) -> str:

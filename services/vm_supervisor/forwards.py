@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable
 
 from services.vm_supervisor.drivers.driver import Machine
-from services.vm_supervisor.guest.agent import Agent, ListeningPort
+from services.vm_supervisor.guest.agent import Agent
+from services.vm_supervisor.guest.sockets import ListeningPort
 from services.vm_supervisor.network import Forward, choose_port
 from shared.errors import BangerError, Code
 from shared.logs import Log

@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from services.vm_supervisor.boot import Guest, Launcher, await_ready
+from services.vm_supervisor.boot import Guest, Launcher, await_ready, from_message
 from services.vm_supervisor.drivers.driver import Driver, End, EndReason
 from services.vm_supervisor.forwards import Forwards
 from services.vm_supervisor.guest.agent import Agent
@@ -93,7 +93,7 @@ class Supervisor(Actor):
             remove_handle(self._run)
             return
         machine = await self._driver.adopt(handle.process, self._run, self._vm_state)
-        self._guest = Guest(machine, handle, handle.access)
+        self._guest = Guest(machine, handle, from_message(handle.access))
         self._keep(self._watch(self._guest))
         self.log.info("took over the VMM", of=handle.pid, ready=handle.ready)
         self._booting = asyncio.create_task(self._take_over(self._guest))
@@ -219,8 +219,7 @@ class Supervisor(Actor):
                 if self._agent is None:
                     guest.machine.kill()
                 else:
-                    async with asyncio.timeout(POWER_OFF_ASKED):
-                        await self._agent.power_off()
+                    await self._agent.power_off(time.monotonic() + POWER_OFF_ASKED)
                 await guest.machine.ended()
         except (TimeoutError, BangerError) as error:
             self.log.warning("the guest did not power off, ending its VMM", error=str(error))

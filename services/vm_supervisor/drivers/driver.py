@@ -19,7 +19,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
-from services.vm_supervisor.drivers.process import ProcessId
+from shared.process import ProcessId
 from services.vm_supervisor.network import Forward, GuestNetwork
 from shared.accelerator import Accelerator
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from services.vm_supervisor.drivers.diagnosis import conclude, guest_failed, tail
 from services.vm_supervisor.drivers.driver import Capabilities, End, MachineSpec
-from services.vm_supervisor.drivers.process import ProcessId, Watch, spawn_detached
+from shared.process import ProcessId, Watch, spawn_detached
 from services.vm_supervisor.drivers.qemu_argv import PROGRAM, qemu_argv
 from services.vm_supervisor.network import Forward
 from shared.errors import BangerError, Code
