@@ -3,6 +3,7 @@
 Pure: the host's own size is handed in.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from shared.config import DefaultsConfig
@@ -43,12 +44,10 @@ def choose_sizes(request: VmCreate, defaults: DefaultsConfig, host: Host) -> Siz
         disk_bytes=_first(request.disk_bytes, parse_bytes(defaults.disk)),
         overlay_bytes=_first(request.overlay_bytes, parse_bytes(defaults.overlay)),
     )
-    _check_range("vcpu", sizes.vcpu, 1, host.cpus, "CPUs")
-    _check_range("memory", sizes.memory_mib, MIN_MEMORY_MIB, host.memory_mib, "MiB")
+    _check_range("vcpu", sizes.vcpu, 1, host.cpus, str)
+    _check_range("memory", sizes.memory_mib, MIN_MEMORY_MIB, host.memory_mib, "{} MiB".format)
     for what, size in (("disk", sizes.disk_bytes), ("overlay", sizes.overlay_bytes)):
-        _check_range(
-            f"{what} size", size // MIB, MIN_DISK_BYTES // MIB, MAX_DISK_BYTES // MIB, "MiB"
-        )
+        _check_range(f"{what} size", size, MIN_DISK_BYTES, MAX_DISK_BYTES, show_bytes)
     return sizes
 
 
@@ -56,8 +55,11 @@ def _first(*choices: int | None) -> int:
     return next(choice for choice in choices if choice is not None)
 
 
-def _check_range(what: str, value: int, least: int, most: int, unit: str) -> None:
+def _check_range(what: str, value: int, least: int, most: int, show: Callable[[int], str]) -> None:
     if value < least:
-        raise BangerError(Code.INVALID, f"{what} {value} is too small: the least is {least} {unit}")
-    if value > most:
-        raise BangerError(Code.INVALID, f"{what} {value} is too large: the most is {most} {unit}")
+        problem = f"too small: the least is {show(least)}"
+    elif value > most:
+        problem = f"too large: the most is {show(most)}"
+    else:
+        return
+    raise BangerError(Code.INVALID, f"{what} {show(value)} is {problem}")

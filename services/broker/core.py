@@ -105,7 +105,7 @@ class Core:
             case Kind.CANCEL:
                 return self._cancel(peer, header, frames)
             case Kind.EVENT:
-                return [Publish(header.verb, frames[0], frames[1])]
+                return self._publish(peer, header, frames)
             case Kind.READY:
                 return self._register(peer, header, frames[1])
             case Kind.DISCONNECT:
@@ -190,6 +190,12 @@ class Core:
             return []
         return [Send(target.peer, frames[0], frames[1], b"")]
 
+    def _publish(self, peer: bytes, header: Envelope, frames: list[bytes]) -> list[Command]:
+        sender = self.services.get(header.service)
+        if sender is None or sender.peer != peer:
+            return []  # a service speaks in its own name only
+        return [Publish(header.verb, frames[0], frames[1])]
+
     def _answer_myself(self, peer: bytes, header: Envelope) -> Send:
         if header.kind is Kind.PING:
             return _result(peer, header, self.status())
@@ -215,6 +221,7 @@ class Core:
 
     def _register(self, peer: bytes, header: Envelope, body: bytes) -> list[Command]:
         try:
+            self._check_name(peer, header.service)
             pid, build = _read_ready(envelope.decode_body(body))
         except BangerError as error:
             return [_final(peer, header.request_id, "broker", "ready", error)]
@@ -224,6 +231,14 @@ class Core:
         self.services[name] = Registration(name, peer, self._epoch, pid, build)
         lost = self._fail_pending(name, previous.epoch) if previous else []
         return [*lost, Watch(name, self._epoch, pid), _result(peer, header, {"epoch": self._epoch})]
+
+    def _check_name(self, peer: bytes, name: str) -> None:
+        """One peer is one service: the table is bounded by the connections."""
+        if name in ("", "broker"):
+            raise BangerError(Code.BAD_MESSAGE, f"no service may be called {name!r}")
+        other = [entry.name for entry in self.services.values() if entry.peer == peer]
+        if other and other != [name]:
+            raise BangerError(Code.CONFLICT, f"{name} is registered already as {other[0]}")
 
     def _fail_pending(self, name: str, epoch: int) -> list[Command]:
         lost = [

@@ -33,10 +33,11 @@ class Outbox:
         return self._keep(message) if failure is Code.BUSY else failure
 
     def _keep(self, message: Send) -> Code | None:
-        queue = self._queues.setdefault(message.peer, deque())
+        queue = self._queues.get(message.peer, deque())
         size = self._bytes.get(message.peer, 0) + len(message.header) + len(message.body)
         if len(queue) >= MAX_MESSAGES or size > MAX_BYTES:
             return Code.BUSY
+        self._queues[message.peer] = queue
         queue.append(message)
         self._bytes[message.peer] = size
         return None

@@ -13,10 +13,10 @@ def parse_procfile(text: str) -> dict[str, list[str]]:
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
-        name, separator, command = line.partition(":")
-        if not separator or not command.strip() or name.strip() in services:
+        name, _, command = (part.strip() for part in line.partition(":"))
+        if not name or not command or name in services:
             raise BangerError(Code.INVALID, f"procfile, line {number}: {line!r} is no service")
-        services[name.strip()] = command.split()
+        services[name] = command.split()
     return services
 
 

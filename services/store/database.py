@@ -1,9 +1,12 @@
 """Opening the database: location, pragmas, and the schema brought up to date by alembic."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event, inspect, text
+from sqlalchemy.exc import DatabaseError, IntegrityError
 
 from shared.errors import BangerError, Code
 
@@ -17,17 +20,46 @@ def open_database(url: str, default: Path) -> Engine:
     """An engine on ``url``, or on SQLite at ``default`` when it is empty, with the schema at HEAD.
 
     Raises:
-        BangerError: ``incompatible`` when the database is newer than this program.
+        BangerError: ``incompatible`` when the database is newer than this program; ``no_space``,
+            ``busy`` or ``unavailable`` when it cannot be used.
     """
     if not url:
         default.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     engine = create_engine(url or f"sqlite:///{default}")
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _set_pragmas)
-    revision = current_revision(engine)
-    if revision != HEAD:
-        _migrate(engine, revision)
+    with complaints():
+        revision = current_revision(engine)
+        if revision != HEAD:
+            _migrate(engine, revision)
     return engine
+
+
+@contextmanager
+def complaints() -> Iterator[None]:
+    """Turn what the database complains about into our errors; a broken constraint is the query's.
+
+    Raises:
+        BangerError: ``no_space``, ``busy`` or ``unavailable``.
+    """
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except DatabaseError as error:
+        raise _complaint(str(error.orig)) from error
+
+
+def _complaint(text: str) -> BangerError:
+    if "full" in text:
+        return BangerError(
+            Code.NO_SPACE,
+            "the disk that holds the database is full",
+            hint="free some space; nothing was changed",
+        )
+    if "locked" in text:
+        return BangerError(Code.BUSY, "the database is locked by another program")
+    return BangerError(Code.UNAVAILABLE, f"the database cannot be used: {text}")
 
 
 def _set_pragmas(connection: Any, _record: Any) -> None:

@@ -1,6 +1,6 @@
 """The database's tables. A change here needs a migration in ``migrations/versions``."""
 
-from sqlalchemy import ForeignKey, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -23,8 +23,8 @@ class VmRow(Base):
     kernel_id: Mapped[str]
     vcpu: Mapped[int]
     memory_mib: Mapped[int]
-    disk_bytes: Mapped[int]
-    overlay_bytes: Mapped[int]
+    disk_bytes: Mapped[int] = mapped_column(BigInteger)
+    overlay_bytes: Mapped[int] = mapped_column(BigInteger)
     network: Mapped[str]
     address: Mapped[str]
     nat: Mapped[bool]

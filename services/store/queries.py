@@ -10,9 +10,10 @@ from contextlib import contextmanager
 
 import msgspec
 from sqlalchemy import Engine, select
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from services.store.database import complaints
 from services.store.models import MutationRow, SequenceRow, VmRow
 from shared.errors import BangerError, Code
 from shared.messages.vm import Vm, VmReserve, VmRows, VmUpdate
@@ -29,12 +30,9 @@ class Store:
 
     @contextmanager
     def _session(self) -> Iterator[Session]:
-        """One transaction; the database's own complaints become ours."""
-        try:
-            with Session(self._engine) as session, session.begin():
-                yield session
-        except OperationalError as error:
-            raise _database_error(error) from error
+        """One transaction; the database's own complaints become ours, except about uniqueness."""
+        with complaints(), Session(self._engine) as session, session.begin():
+            yield session
 
     def rows(self) -> VmRows:
         """All VMs, oldest first, and the number of the last change, from one snapshot."""
@@ -137,16 +135,3 @@ def _free_address(session: Session, request: VmReserve) -> str:
         f"no free address is left in {subnet}",
         hint="delete VMs you do not need (banger vm list), or configure a larger subnet",
     )
-
-
-def _database_error(error: OperationalError) -> BangerError:
-    text = str(error.orig)
-    if "full" in text:
-        return BangerError(
-            Code.NO_SPACE,
-            "the disk that holds the database is full",
-            hint="free some space; nothing was changed",
-        )
-    if "locked" in text:
-        return BangerError(Code.BUSY, "the database is locked by another program")
-    return BangerError(Code.UNAVAILABLE, f"the database cannot be used: {text}")

@@ -4,7 +4,6 @@ Reasons for each option are in docs/decisions/0002-zeromq-options.md; the rules 
 the ZeroMQ guide's and zmq_setsockopt(3)'s.
 """
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -210,7 +209,7 @@ class Publisher:
         self._socket.bind(f"ipc://{path}")
 
     def publish(self, topic: str, header: bytes, body: bytes) -> None:
-        self._socket.send_multipart((os.fsencode(topic), header, body), zmq.NOBLOCK)
+        self._socket.send_multipart((topic.encode(), header, body), zmq.NOBLOCK)
 
     def close(self) -> None:
         self._socket.close()

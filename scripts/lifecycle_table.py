@@ -1,0 +1,36 @@
+"""Print docs/lifecycle.md from the table in shared/lifecycle.py; ``--write`` puts it in place."""
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from shared.lifecycle import LIVE, TABLE, Verb  # noqa: E402
+
+HEAD = """\
+# The lifecycle of a VM
+
+Printed from `shared/lifecycle.py` by `scripts/lifecycle_table.py --write`; do not edit.
+
+What a verb does to a VM, by the state it is in. `act`: it is carried out. `nothing`: it is so
+already, which is success. `conflict` (exit status 4) and `not_running` (exit status 5) are refusals
+that say what to do instead. `session` is `vm ssh`, `vm exec`, `vm cp`: all that needs the guest.
+
+"""
+
+
+def document() -> str:
+    rows = [["state", *Verb], ["---"] * (len(Verb) + 1)]
+    for state, answers in TABLE.items():
+        mark = " •" if state in LIVE else ""
+        rows.append([f"`{state}`{mark}", *(answers[verb].value for verb in Verb)])
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return HEAD + "\n".join(lines) + "\n\n• A VMM process is there, or about to be.\n"
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["--write"]:
+        (ROOT / "docs" / "lifecycle.md").write_text(document())
+    else:
+        sys.stdout.write(document())

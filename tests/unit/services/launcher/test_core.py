@@ -1,0 +1,110 @@
+"""The launcher's decisions as transcripts, and the procfile."""
+
+from pathlib import Path
+
+import pytest
+
+from services.launcher.core import Core, parse_procfile
+from shared.errors import BangerError, Code
+
+PROCFILE = Path(__file__).parents[4] / "procfile"
+
+
+def core() -> Core:
+    return Core({"broker": ["b"], "store": ["s"], "api": ["a"]})
+
+
+def started(now: float = 0.0) -> Core:
+    """A launcher whose services run with pids 1, 2, 3."""
+    launcher = core()
+    launcher.start_all(now)
+    for pid, service in enumerate(launcher.due(now), 1):
+        launcher.on_started(service.name, pid)
+    return launcher
+
+
+def names(launcher: Core, now: float) -> list[str]:
+    return [service.name for service in launcher.due(now)]
+
+
+def test_everything_starts_in_procfile_order() -> None:
+    launcher = core()
+    assert launcher.next_start() is None
+    launcher.start_all(5.0)
+    assert names(launcher, 5.0) == ["broker", "store", "api"]
+
+
+def test_what_has_been_started_is_not_due_again() -> None:
+    launcher = started()
+    assert names(launcher, 100.0) == []
+    assert launcher.next_start() is None
+    status = launcher.services["store"].status("/log")
+    assert (status.state, status.pid, status.restarts, status.reason) == ("running", 2, 0, "")
+
+
+def test_dead_service_comes_back_after_its_delay() -> None:
+    launcher = started()
+    launcher.on_exit("store", -9, 10.0, 1.0)
+    service = launcher.services["store"]
+    assert (service.state, service.pid, service.reason) == ("backoff", None, "killed by signal 9")
+    assert launcher.next_start() == 10.02
+    assert names(launcher, 10.01) == []
+    assert names(launcher, 10.02) == ["store"]
+    launcher.on_started("store", 7)
+    assert (service.state, service.pid, service.restarts, service.reason) == ("running", 7, 1, "")
+
+
+def test_service_that_cannot_stay_is_given_up_with_its_reason_and_others_go_on() -> None:
+    launcher = started()
+    for second in range(11):
+        launcher.on_exit("store", 3, float(second), 0.0)
+        for service in launcher.due(second + 0.99):
+            launcher.on_started(service.name, 100 + second)
+    service = launcher.services["store"]
+    assert service.state == "failed"
+    assert service.reason == "exited with 3; restarted too often, giving up"
+    assert (service.pid, service.restarts) == (None, 10)
+    assert names(launcher, 1e9) == []
+    assert launcher.services["broker"].state == "running"
+
+
+def test_person_who_says_start_gives_a_failed_service_another_chance() -> None:
+    launcher = started()
+    for _ in range(11):
+        launcher.on_exit("store", 3, 0.0, 0.0)
+    launcher.start_all(1.0)
+    assert names(launcher, 1.0) == ["store"]
+    launcher.on_started("store", 9)
+    launcher.on_exit("store", 3, 2.0, 1.0)
+    assert launcher.next_start() == 2.02
+
+
+def test_services_stop_last_first_and_none_comes_back() -> None:
+    launcher = started()
+    launcher.on_exit("api", 1, 1.0, 0.0)
+    assert [service.name for service in launcher.stop()] == ["store", "broker"]
+    launcher.on_exit("store", 0, 2.0, 0.0)
+    assert launcher.services["store"].state == "stopped"
+    assert names(launcher, 1e9) == []
+
+
+def test_lines_are_names_and_commands() -> None:
+    text = "# core\nbroker: python -m services.broker\n\n  dns :  python  -m services.dns\n"
+    assert parse_procfile(text) == {
+        "broker": ["python", "-m", "services.broker"],
+        "dns": ["python", "-m", "services.dns"],
+    }
+
+
+@pytest.mark.parametrize("line", ["broker", "broker:", ": python -m x", "a: b\na: c", "broker: "])
+def test_line_that_is_no_service_is_refused_with_its_number(line: str) -> None:
+    with pytest.raises(BangerError) as caught:
+        parse_procfile(f"first: one\n{line}")
+    assert caught.value.code is Code.INVALID
+    assert f"line {2 + line.count(chr(10))}" in caught.value.message
+
+
+def test_shipped_procfile_names_the_core_services_broker_first() -> None:
+    services = parse_procfile(PROCFILE.read_text())
+    assert list(services) == ["broker", "store", "images", "api", "nat", "dns"]
+    assert all(argv == ["python", "-m", f"services.{name}"] for name, argv in services.items())

@@ -1,0 +1,222 @@
+"""What is asked of the database, on a real SQLite file."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, create_engine
+
+from services.store.database import open_database
+from services.store.queries import Store
+from shared.errors import BangerError, Code
+from shared.messages.vm import VmReserve, VmUpdate
+from tests.unit.services.store.requests import reservation
+
+
+def address(store: Store, name: str, **changes: object) -> str:
+    return store.reserve(reservation(name, **changes))[0].address
+
+
+def reserve_fails(store: Store, request: VmReserve) -> BangerError:
+    with pytest.raises(BangerError) as caught:
+        store.reserve(request)
+    return caught.value
+
+
+def names(store: Store) -> list[str]:
+    return sorted(vm.name for vm in store.rows().vms)
+
+
+# -- reserve --------------------------------------------------------------------------------
+
+
+def test_reserved_vm_is_what_was_asked_and_is_listed(store: Store) -> None:
+    vm, seq = store.reserve(reservation("beta", nat=True, vcpu=3))
+    assert (vm.id, vm.name, vm.state, vm.nat, vm.vcpu) == ("id-beta", "beta", "created", True, 3)
+    assert vm.disk_bytes == 8 * 1024**3
+    rows = store.rows()
+    assert (rows.vms, rows.seq) == ([vm], seq)
+
+
+def test_addresses_are_handed_out_from_below(store: Store) -> None:
+    assert [address(store, name) for name in "abc"] == ["127.77.0.2", "127.77.0.3", "127.77.0.4"]
+
+
+def test_lowest_address_that_became_free_is_taken_again(store: Store) -> None:
+    for name in "abcd":
+        address(store, name)
+    store.remove("id-c")
+    store.remove("id-b")
+    assert address(store, "e") == "127.77.0.3"
+    assert address(store, "f") == "127.77.0.4"
+    assert address(store, "g") == "127.77.0.6"
+
+
+def test_networks_have_addresses_of_their_own(store: Store) -> None:
+    address(store, "a")
+    assert address(store, "b", network="bridge", subnet="10.77.0.0/24") == "10.77.0.2"
+
+
+def test_tiny_subnet_is_used_up_and_says_so(store: Store) -> None:
+    tiny = "10.0.0.0/29"  # 8 addresses: network, gateway and broadcast are not for VMs
+    for name in "abcde":
+        address(store, name, subnet=tiny)
+    error = reserve_fails(store, reservation("f", subnet=tiny))
+    assert error.code is Code.CONFLICT
+    assert tiny in error.message
+    assert names(store) == ["a", "b", "c", "d", "e"]
+    store.remove("id-b")
+    assert address(store, "f", subnet=tiny) == "10.0.0.3"
+
+
+@pytest.mark.parametrize("subnet", ["10.0.0.0/31", "10.0.0.0/32"])
+def test_subnet_without_room_gives_no_address(store: Store, subnet: str) -> None:
+    assert reserve_fails(store, reservation("a", subnet=subnet)).code is Code.CONFLICT
+
+
+def test_same_request_again_returns_the_same_vm_and_changes_nothing(store: Store) -> None:
+    first = store.reserve(reservation("beta"))
+    store.update(VmUpdate(id="id-beta", state="running"))
+    again, seq = store.reserve(reservation("beta", id="another-id"))
+    assert (again.id, again.address, again.state) == (first[0].id, first[0].address, "running")
+    assert seq == 2
+    assert names(store) == ["beta"]
+
+
+def test_taken_name_is_a_conflict_and_leaves_no_trace(store: Store) -> None:
+    store.reserve(reservation("beta"))
+    request = reservation("beta", id="other", request_id="other")
+    error = reserve_fails(store, request)
+    assert error.code is Code.CONFLICT
+    assert "'beta'" in error.message
+    assert store.rows().seq == 1
+    store.remove("id-beta")
+    vm, _ = store.reserve(request)
+    assert vm.id == "other"
+
+
+def test_names_are_taken_exactly_not_by_prefix(store: Store) -> None:
+    for name in ("beta", "beta-2", "bet"):
+        store.reserve(reservation(name))
+    assert names(store) == ["bet", "beta", "beta-2"]
+
+
+# -- update and remove ----------------------------------------------------------------------
+
+
+def test_update_changes_what_is_given_and_nothing_else(store: Store) -> None:
+    before, _ = store.reserve(reservation("beta"))
+    after, _ = store.update(VmUpdate(id=before.id, state="failed", reason="kernel panic"))
+    assert (after.state, after.reason) == ("failed", "kernel panic")
+    after, _ = store.update(VmUpdate(id=before.id, state="stopped"))
+    assert (after.state, after.reason) == ("stopped", "kernel panic")
+    after, _ = store.update(VmUpdate(id=before.id, reason=""))
+    assert (after.state, after.reason) == ("stopped", "")
+    after.state = before.state
+    assert after == before
+
+
+def test_update_from_an_unexpected_state_is_refused(store: Store) -> None:
+    store.reserve(reservation("beta"))
+    with pytest.raises(BangerError) as caught:
+        store.update(VmUpdate(id="id-beta", state="stopped", expected=["running", "paused"]))
+    assert caught.value.code is Code.CONFLICT
+    assert "beta is created" in caught.value.message
+    assert store.rows().seq == 1
+    assert store.rows().vms[0].state == "created"
+
+
+def test_update_from_an_expected_state_is_made(store: Store) -> None:
+    store.reserve(reservation("beta"))
+    update = VmUpdate(id="id-beta", state="starting", expected=["created", "stopped"])
+    assert store.update(update)[0].state == "starting"
+
+
+def test_update_of_nobody_is_not_found(store: Store) -> None:
+    with pytest.raises(BangerError) as caught:
+        store.update(VmUpdate(id="nobody", state="stopped"))
+    assert caught.value.code is Code.NOT_FOUND
+
+
+def test_remove_forgets_the_vm_and_the_request_that_made_it(store: Store) -> None:
+    store.reserve(reservation("beta"))
+    assert store.remove("id-beta") == 2
+    assert names(store) == []
+    vm, _ = store.reserve(reservation("beta", id="new"))
+    assert vm.id == "new"
+
+
+def test_removing_again_is_success_without_a_change(store: Store) -> None:
+    store.reserve(reservation("beta"))
+    store.remove("id-beta")
+    assert store.remove("id-beta") is None
+    assert store.rows().seq == 2
+
+
+# -- the number of the last change ----------------------------------------------------------
+
+
+def test_every_change_is_numbered_one_after_the_other(store: Store) -> None:
+    numbers = [
+        store.reserve(reservation("a"))[1],
+        store.reserve(reservation("b"))[1],
+        store.update(VmUpdate(id="id-a", state="running"))[1],
+        store.remove("id-b"),
+        store.reserve(reservation("c"))[1],
+    ]
+    assert numbers == [1, 2, 3, 4, 5]
+
+
+def test_numbers_and_rows_go_on_after_reopening(store: Store, engine: Engine) -> None:
+    kept, _ = store.reserve(reservation("a"))
+    path = Path(str(engine.url.database))
+    engine.dispose()
+    again = open_database("", path)
+    rows = Store(again).rows()
+    assert (rows.vms, rows.seq) == ([kept], 1)
+    assert Store(again).reserve(reservation("b"))[1] == 2
+    again.dispose()
+
+
+# -- a database in trouble ------------------------------------------------------------------
+
+
+def test_full_disk_is_no_space_and_nothing_is_changed(store: Store, engine: Engine) -> None:
+    store.reserve(reservation("a"))
+    with engine.connect() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+        connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+    error = reserve_fails(store, reservation("b", image_name="x" * 100_000))
+    assert error.code is Code.NO_SPACE
+    assert names(store) == ["a"]
+    assert store.rows().seq == 1
+    assert store.reserve(reservation("c"))[1] == 2
+
+
+def test_database_locked_by_another_program_is_busy(store: Store, engine: Engine) -> None:
+    with engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA busy_timeout=1")
+    path = str(engine.url.database)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    assert reserve_fails(store, reservation("a")).code is Code.BUSY
+    other.execute("ROLLBACK")
+    other.close()
+    assert store.reserve(reservation("a"))[1] == 1
+
+
+def test_database_that_cannot_be_used_is_unavailable(tmp_path: Path) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path}/no/such/directory.db")
+    with pytest.raises(BangerError) as caught:
+        Store(engine).rows()
+    assert caught.value.code is Code.UNAVAILABLE
+    engine.dispose()
+
+
+def test_damaged_database_is_unavailable_not_a_bug_of_ours(tmp_path: Path) -> None:
+    (tmp_path / "banger.db").write_bytes(b"not a database" * 500)
+    engine = create_engine(f"sqlite:///{tmp_path}/banger.db")
+    with pytest.raises(BangerError) as caught:
+        Store(engine).rows()
+    assert caught.value.code is Code.UNAVAILABLE
+    engine.dispose()
