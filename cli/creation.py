@@ -19,9 +19,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 OPTIONS = (
     click.option("--name", type=VmName(), help="Name of the VM; a random one if not given."),
-    click.option(
-        "--image", metavar="NAME", help="Image to start from.", shell_complete=image_names
-    ),
+    click.option("--image", metavar="NAME", help="What to start from.", shell_complete=image_names),
     click.option("--vcpu", metavar="N", type=click.IntRange(min=1), help="Number of processors."),
     click.option("--memory", "memory_mib", type=MemoryMib(), help="Memory: 2G, 512M, or MiB."),
     click.option("--disk-size", "disk_bytes", type=Size(), help="Size of /root: 8G."),

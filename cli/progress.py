@@ -1,4 +1,4 @@
-"""Partials of a long verb on stderr: a spinner on a terminal, a line per stage elsewhere."""
+"""Partials of a long verb on stderr: a spinner on a terminal, one line for each stage elsewhere."""
 
 import sys
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ class Progress:
 
     def __init__(self) -> None:
         self._live = colour(sys.stderr)
-        self._stage = ""
+        self._told: set[str] = set()
         self._status: Status | None = None
 
     def __enter__(self) -> "Progress":
@@ -34,9 +34,9 @@ class Progress:
             note(f"spec: {partial.get('message', '')}")
         elif self._live:
             self._spin(text)
-        elif stage != self._stage:
+        elif stage not in self._told:
             note(text)
-        self._stage = stage
+        self._told.add(stage)
 
     def _spin(self, text: str) -> None:
         if self._status is None:

@@ -33,9 +33,7 @@ def find(ref: str, listing: Sequence[Row]) -> Row:
     exact = [row for row in listing if ref in (row["id"], row["name"])]
     if exact:
         return exact[0]
-    begun = [
-        row for row in listing if ref and (_begins(row["id"], ref) or _begins(row["name"], ref))
-    ]
+    begun = [row for row in listing if ref and _begins(row, ref)]
     if not begun:
         raise BangerError(
             Code.NOT_FOUND, f"there is no VM {ref!r}", hint="banger vm list shows those there are"

@@ -1,0 +1,130 @@
+"""The CLI as a process of its own, in directories of its own."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+
+from shared.paths import Paths
+from tests.unit.cli.peer import Answer, Peer
+
+ROOT = Path(__file__).parents[3]
+
+# ssh's last words here: the command for the guest's shell, or the destination for a login shell.
+SCRIPTED_SSH = """#!/bin/sh
+for last; do :; done
+case "$last" in
+    root@*) exec sh ;;
+    *) exec sh -c "$last" ;;
+esac
+"""
+
+
+@dataclass(frozen=True)
+class Ran:
+    status: int
+    out: str
+    err: str
+
+
+class Cli:
+    """Runs ``banger``; ``ssh`` is a script that runs the guest's command on this machine."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.run_dir = root / "run"
+        bin_dir = root / "bin"
+        bin_dir.mkdir()
+        (bin_dir / "ssh").write_text(SCRIPTED_SSH)
+        (bin_dir / "ssh").chmod(0o755)
+        self.env = {
+            "PATH": f"{bin_dir}:{os.environ['PATH']}",
+            "HOME": str(root),
+            "PYTHONPATH": str(ROOT),
+            "BANGER_RUN_DIR": str(self.run_dir),
+            **{f"XDG_{kind}_HOME": str(root / kind.lower()) for kind in ("DATA", "STATE")},
+        }
+
+    @property
+    def paths(self) -> Paths:
+        home, state, data = self.root, self.root / "state", self.root / "data"
+        return Paths(
+            home / ".config/banger", data / "banger", state / "banger", home / "c", self.run_dir
+        )
+
+    def popen(self, *args: str, **options: Any) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(
+            [sys.executable, "-m", "cli", *args], env=self.env, cwd=self.root, **options
+        )
+
+    def __call__(self, *args: str, stdin: bytes = b"", env: dict[str, str] | None = None) -> Ran:
+        done = subprocess.run(
+            [sys.executable, "-m", "cli", *args],
+            env=self.env | (env or {}),
+            cwd=self.root,
+            input=stdin,
+            capture_output=True,
+            timeout=50,
+            check=False,
+        )
+        return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+@pytest.fixture
+def cli() -> Iterator[Cli]:
+    # Not tmp_path: Unix socket paths are short.
+    with TemporaryDirectory(prefix="banger-") as root:
+        yield Cli(Path(root))
+
+
+@pytest.fixture
+def peer(cli: Cli) -> Iterator[Callable[..., Peer]]:
+    """Start the scripted peer with a script of verb → answer."""
+    peers: list[Peer] = []
+
+    def begin(script: dict[str, Answer], **options: Any) -> Peer:
+        peers.append(Peer(cli.run_dir, script, **options))
+        return peers[-1].__enter__()
+
+    yield begin
+    for each in peers:
+        each.__exit__()
+
+
+def view(name: str = "web", vm_id: str = "0123456789ab", **fields: Any) -> dict[str, Any]:
+    """A VmView; ``fields`` replace those of its row."""
+    row = {
+        "id": vm_id,
+        "name": name,
+        "state": "running",
+        "image_id": "1" * 16,
+        "image_name": "debian-bookworm",
+        "kernel_id": "2" * 16,
+        "vcpu": 2,
+        "memory_mib": 2048,
+        "disk_bytes": 8 * 1024**3,
+        "overlay_bytes": 8 * 1024**3,
+        "network": "user",
+        "address": "127.77.0.2",
+        "nat": False,
+        "created_at": "2026-11-22T09:30:00.000Z",
+        "reason": "",
+        "workspace": "",
+    }
+    access = {
+        "host": "127.77.0.2",
+        "port": 22,
+        "key": "/k",
+        "known_hosts": "/h",
+        "alias": vm_id,
+        "control": "/c",
+    }
+    state = {"pid": 7, "boot_id": "b", "accel": "tcg", "ports": {}, "console_log": ""}
+    vm = row | fields
+    return {"vm": vm, "access": access if vm["state"] == "running" else None, **state}

@@ -1,0 +1,117 @@
+"""A scripted peer: one thread that is broker, api and images, and answers from a table.
+
+It speaks the real protocol over a real socket and holds the launcher's lock, so that the CLI, run
+as a process of its own, takes it for the services.
+"""
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgpack
+
+from shared.bus import envelope
+from shared.bus.envelope import Envelope, Kind
+from shared.bus.socket import Router
+from shared.errors import BangerError, Code
+from shared.locks import Lock
+from shared.version import __version__
+
+Body = dict[str, Any]
+Answer = Callable[[Body], Body]
+SERVICES = ("launcher", "store", "images", "api", "nat", "dns")
+
+
+class Held(Exception):
+    """Raised by an answer: no final until the caller cancels."""
+
+
+class Peer:
+    """A context manager; ``calls`` are (verb, body) in the order they came."""
+
+    def __init__(self, run: Path, script: dict[str, Answer], *, build: str = __version__) -> None:
+        self.calls: list[tuple[str, Body]] = []
+        self.cancelled = threading.Event()
+        self._run = run
+        self._script = {"broker.services": _registered(build), **script}
+        self._partials: list[Body] = []
+        self._thread = threading.Thread(target=self._serve)
+        self._stop_read, self._stop_write = os.pipe()
+        self._ready = threading.Event()
+
+    def progress(self, stage: str, message: str) -> None:
+        """Called by an answer: send this partial before the final."""
+        self._partials.append({"stage": stage, "message": message})
+
+    def verbs(self) -> list[str]:
+        return [verb for verb, _ in self.calls if verb != "broker.services"]
+
+    def __enter__(self) -> "Peer":
+        self._run.mkdir(mode=0o700, exist_ok=True)
+        lock = Lock.try_acquire(self._run / "launcher.lock")
+        assert lock is not None
+        self._lock = lock
+        self._thread.start()
+        assert self._ready.wait(10)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._stop_write)
+        self._thread.join(10)
+        os.close(self._stop_read)
+        self._lock.release()
+
+    def _serve(self) -> None:
+        router = Router(self._run / "broker.sock")
+        router.watch(self._stop_read)
+        self._ready.set()
+        while self._stop_read not in router.poll(10):
+            while (received := router.receive()) is not None:
+                peer, frames, _ = received
+                self._answer(router, peer, envelope.decode(frames[0]), frames[1])
+        router.close()
+
+    def _answer(self, router: Router, peer: bytes, header: Envelope, packed: bytes) -> None:
+        if header.kind is Kind.CANCEL:
+            error = BangerError(Code.CANCELLED, f"{header.verb} was cancelled")
+            self._send(router, peer, header, Kind.FINAL, envelope.final_error(error))
+            self.cancelled.set()
+            return
+        body = envelope.decode_body(packed)
+        self.calls.append((header.verb, body))
+        final: bytes | None
+        try:
+            final = envelope.final_ok(self._script[header.verb](body))
+        except BangerError as error:
+            final = envelope.final_error(error)
+        except Held:
+            final = None
+        for partial in self._partials:
+            self._send(router, peer, header, Kind.PARTIAL, msgpack.packb(partial))
+        self._partials.clear()
+        if final is not None:
+            self._send(router, peer, header, Kind.FINAL, final)
+
+    def _send(self, router: Router, peer: bytes, header: Envelope, kind: Kind, body: bytes) -> None:
+        reply = Envelope(kind, header.request_id, header.service, header.verb)
+        router.send(peer, envelope.encode(reply), body)
+
+
+def _registered(build: str) -> Answer:
+    entries = [{"name": name, "pid": 1, "build": build, "epoch": 1} for name in SERVICES]
+    return lambda _: {"services": entries}
+
+
+def hold(_body: Body) -> Body:
+    raise Held
+
+
+def refuse(code: Code, message: str, **more: Any) -> Answer:
+    """An answer that is this error."""
+
+    def answer(_body: Body) -> Body:
+        raise BangerError(code, message, **more)
+
+    return answer

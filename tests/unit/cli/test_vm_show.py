@@ -1,0 +1,85 @@
+"""``vm list`` and ``vm show``: data on stdout in three forms."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from shared.errors import Code
+from tests.unit.cli.conftest import Cli, view
+from tests.unit.cli.peer import Peer, refuse
+
+Begin = Callable[..., Peer]
+LISTING = {"vms": [view("web"), view("db", "ba9876543210", state="failed", reason="no space")]}
+
+
+@pytest.fixture
+def services(peer: Begin) -> Peer:
+    return peer({"vm.list": lambda _: LISTING, "vm.show": lambda _: view("web")})
+
+
+def test_the_table_has_a_row_for_each(cli: Cli, services: Peer) -> None:
+    ran = cli("vm", "list")
+    header, web, db = ran.out.splitlines()
+    assert header.split() == "ID NAME STATE IMAGE IP VCPU MEM DISK WORKSPACE CREATED".split()
+    assert web.split()[:7] == "0123456789ab web running debian-bookworm 127.77.0.2 2 2G".split()
+    assert db.split()[2] == "failed"
+    assert (ran.status, ran.err) == (0, "")
+
+
+def test_json_is_one_flat_object_per_vm(cli: Cli, services: Peer) -> None:
+    web, db = json.loads(cli("vm", "ls", "-o", "json").out)
+    assert (web["name"], web["memory_mib"], web["access"]["port"]) == ("web", 2048, 22)
+    assert (db["reason"], db["access"]) == ("no space", None)
+
+
+def test_names_and_ids_are_one_per_line(cli: Cli, services: Peer) -> None:
+    assert cli("vm", "list", "-o", "name").out == "web\ndb\n"
+    assert cli("vm", "list", "-q").out == "0123456789ab\nba9876543210\n"
+
+
+def test_show_has_a_line_per_field(cli: Cli, services: Peer) -> None:
+    out = cli("vm", "show", "web").out
+    assert "network    user, without nat" in out
+    assert services.calls[-1] == ("vm.show", {"ref": "web"})
+
+
+def test_an_error_is_two_lines_and_its_status(cli: Cli, peer: Begin) -> None:
+    peer({"vm.show": refuse(Code.NOT_FOUND, "there is no VM 'x'", hint="look with vm list")})
+    ran = cli("vm", "show", "x")
+    assert ran.err == "error: there is no VM 'x'\nhint: look with vm list\n"
+    assert (ran.status, ran.out) == (3, "")
+
+
+def test_an_error_in_json_mode_is_one_object_on_stderr(cli: Cli, peer: Begin) -> None:
+    peer({"vm.show": refuse(Code.AMBIGUOUS, "several", details={"candidates": ["a", "b"]})})
+    ran = cli("vm", "show", "x", "-o", "json")
+    error = json.loads(ran.err)["error"]
+    assert (error["code"], error["details"]) == ("ambiguous", {"candidates": ["a", "b"]})
+    assert (ran.status, ran.out) == (3, "")
+
+
+def test_services_of_another_build_are_refused_with_what_to_do(cli: Cli, peer: Begin) -> None:
+    peer({"vm.list": lambda _: LISTING}, build="0.0.1")
+    ran = cli("vm", "list")
+    assert "version 0.0.1" in ran.err
+    assert "banger daemon restart" in ran.err
+    assert ran.status == 1
+
+
+def test_a_run_directory_open_to_others_is_refused(cli: Cli) -> None:
+    cli.run_dir.mkdir(mode=0o755)
+    ran = cli("vm", "list")
+    assert "chmod 700" in ran.err
+    assert ran.status == 1
+
+
+def test_a_closed_pipe_is_no_error(cli: Cli, peer: Begin) -> None:
+    peer({"vm.list": lambda _: {"vms": [view(f"vm-{n}") for n in range(2000)]}})
+    process = cli.popen("vm", "list", "-o", "json", stdout=-1, stderr=-1)
+    assert process.stdout
+    assert process.stderr
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.wait()
+    process.stderr.close()
