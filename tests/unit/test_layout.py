@@ -1,0 +1,123 @@
+"""The rules of the house, held against the syntax trees of the source."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCES = sorted(
+    path.relative_to(ROOT)
+    for top in ("cli", "services", "shared")
+    for path in ROOT.glob(f"{top}/**/*.py")
+)
+HOMES = {
+    "zmq": "shared/bus",
+    "sqlalchemy": "services/store",
+    "alembic": "services/store",
+    "pyroute2": "services/nat",
+    "dnslib": "services/dns",
+}
+FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "manager", "common", "misc"}
+LONGEST_FUNCTION = 45
+
+MIRRORED = ("shared", "services/broker", "services/launcher", "services/store", "services/api")
+WITHOUT_MIRROR = {
+    "shared/version.py": "one constant",
+    "shared/messages/image.py": "declarations only",
+    "shared/messages/network.py": "declarations only",
+    "shared/messages/operation.py": "declarations only",
+    "shared/messages/vm.py": "declarations only",
+    "shared/bus/socket.py": "real sockets: tests/integration/test_bus.py",
+    "shared/bus/link.py": "real sockets: tests/integration/test_bus.py",
+    "shared/bus/client.py": "real sockets: tests/integration/test_bus.py",
+    "shared/bus/actor.py": "real sockets: tests/integration/test_bus.py",
+    "shared/follower.py": "real sockets: tests/integration/test_dns.py",
+    "services/api/machines.py": "asks real supervisors: tests/e2e",
+    "services/api/supervisors.py": "starts real supervisors: tests/e2e",
+    "services/store/models.py": "compared with the migrations in test_database.py",
+    "services/store/migrations/env.py": "run by test_database.py",
+    "services/store/migrations/versions/rev_0001_first.py": "run by test_database.py",
+}
+"""Modules whose tests are elsewhere, and where. ``service.py`` shells are tested in integration."""
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse((ROOT / path).read_text(), str(path))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Dotted names of everything imported anywhere in a file, inside functions too."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def belongs_to(name: str, package: str) -> bool:
+    return name == package or name.startswith(f"{package}.")
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=str)
+def test_module_imports_only_what_its_floor_may(path: Path) -> None:
+    own_service = ".".join(path.parts[:2])
+    for name in imports(path):
+        if belongs_to(name, "services"):
+            assert belongs_to(name, own_service), f"{path} imports {name}"
+        assert not belongs_to(name, "cli") or path.parts[0] == "cli", f"{path} imports {name}"
+        assert not belongs_to(name, "tests"), f"{path} imports {name}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=str)
+def test_heavy_library_stays_in_the_one_place_that_needs_it(path: Path) -> None:
+    for name in imports(path):
+        home = HOMES.get(name.split(".")[0])
+        assert home is None or path.is_relative_to(home), f"{path} imports {name}, {home}'s alone"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=str)
+def test_names_say_what_a_thing_is(path: Path) -> None:
+    assert not FORBIDDEN_NAMES & {part.removesuffix(".py") for part in path.parts}
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.ClassDef):
+            assert not node.name.lower().endswith(tuple(FORBIDDEN_NAMES)), f"{path}: {node.name}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=str)
+def test_function_fits_on_a_screen(path: Path) -> None:
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            lines = (node.end_lineno or 0) - node.lineno + 1
+            assert lines <= LONGEST_FUNCTION, f"{path}: {node.name} has {lines} lines"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=str)
+def test_module_says_what_it_is_for(path: Path) -> None:
+    assert path.name == "__init__.py" or ast.get_docstring(tree(path)), f"{path}: no docstring"
+
+
+def test_every_module_has_the_test_that_mirrors_it() -> None:
+    missing = [
+        path
+        for path in SOURCES
+        if any(path.is_relative_to(top) for top in MIRRORED)
+        and path.name not in ("__init__.py", "__main__.py", "service.py")
+        and str(path) not in WITHOUT_MIRROR
+        and not (ROOT / "tests" / "unit" / path.parent / f"test_{path.name}").exists()
+    ]
+    assert missing == []
+
+
+def test_list_of_exceptions_names_only_modules_that_are_there_and_have_no_mirror() -> None:
+    for name in WITHOUT_MIRROR:
+        path = Path(name)
+        assert path in SOURCES
+        assert not (ROOT / "tests" / "unit" / path.parent / f"test_{path.name}").exists()
+
+
+def test_there_is_source_to_look_at() -> None:
+    assert {path.parts[0] for path in SOURCES} == {"cli", "services", "shared"}
+    assert len(SOURCES) > 80
