@@ -12,8 +12,8 @@ run: setup  ## Boot a VM, run CMD in it, exit with its status
 	@$(BIN)/banger vm run --rm -- sh -c '$(subst ','\'',$(CMD))'
 
 test: setup  ## Unit, integration and e2e tests (e2e boots real VMs)
-	@$(BIN)/banger image build --if-missing debian-bookworm
-	@$(BIN)/banger kernel pull --if-missing debian-bookworm
+	@$(BIN)/banger image build debian-bookworm
+	@$(BIN)/banger kernel pull debian-bookworm
 	$(BIN)/pytest tests
 
 unit integration e2e: setup

@@ -1,0 +1,76 @@
+"""Bridge mode, in a network namespace of its own: the machine's own network is never touched."""
+
+import json
+import os
+import secrets
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import Home, await_true, close_home, make_home
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root"),
+]
+
+CONFIG = 'network = "bridge"\n'
+
+
+def _ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True)
+
+
+@pytest.fixture
+def namespace() -> Iterator[str]:
+    name = f"bgr{secrets.token_hex(3)}"
+    _ip("netns", "add", name)
+    _ip("-n", name, "link", "set", "lo", "up")
+    yield name
+    pids = subprocess.run(["ip", "netns", "pids", name], capture_output=True, check=True).stdout
+    _ip("netns", "delete", name)
+    assert not pids, "processes left in the namespace"
+
+
+@pytest.fixture
+def bridged(images: None, namespace: str) -> Iterator[Home]:
+    with tempfile.TemporaryDirectory(prefix="bgr") as directory:
+        home = make_home(Path(directory), CONFIG, ("ip", "netns", "exec", namespace))
+        yield home
+        close_home(home)
+
+
+def _inside(home: Home, *argv: str) -> str:
+    done = subprocess.run([*home.prefix, *argv], capture_output=True, check=True, text=True)
+    return done.stdout
+
+
+def _links(home: Home) -> list[str]:
+    return [link["ifname"] for link in json.loads(_inside(home, "ip", "-j", "link"))]
+
+
+def _resolves(home: Home, name: str) -> str:
+    return _inside(home, "dig", "+short", "-p", "42069", "@127.0.0.1", name).strip()
+
+
+def test_a_vm_on_the_bridge_is_reached_named_and_cleaned_up(bridged: Home) -> None:
+    home = bridged
+    before = _inside(home, "nft", "list", "ruleset"), _links(home)
+    home.banger("vm", "run", "-d", "--name", "bridged", "--memory", "512M")
+    shown = json.loads(home.banger("vm", "show", "bridged", "-o", "json").stdout)
+    assert shown["address"] == "10.77.0.2"
+    assert home.banger("vm", "exec", "bridged", "--", "echo", "hello").stdout == "hello\n"
+    assert any(link.startswith("bgr") for link in _links(home))
+    assert "table inet banger" in _inside(home, "nft", "list", "tables")
+    await_true(lambda: _resolves(home, "bridged.vm") == "10.77.0.2", 5)
+    assert _resolves(home, "bridged.vm") == "10.77.0.2"
+    home.banger("vm", "stop", "bridged")
+    await_true(lambda: _resolves(home, "bridged.vm") == "", 5)
+    assert _resolves(home, "bridged.vm") == ""
+    home.banger("vm", "delete", "bridged")
+    await_true(lambda: (_inside(home, "nft", "list", "ruleset"), _links(home)) == before, 10)
+    assert (_inside(home, "nft", "list", "ruleset"), _links(home)) == before

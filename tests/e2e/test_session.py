@@ -1,0 +1,149 @@
+"""Commands in a running guest: streams, statuses, signals, terminals, ports."""
+
+import fcntl
+import hashlib
+import json
+import os
+import pty
+import signal
+import struct
+import subprocess
+import termios
+import threading
+import urllib.request
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import Home, await_true
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+HUNDRED_MEGABYTES = 100 * 1000 * 1000
+
+
+@pytest.mark.parametrize("status", [0, 1, 42, 127, 255])
+def test_the_exit_status_is_the_guest_commands_own(shared_home: Home, vm: str, status: int) -> None:
+    done = shared_home.banger("vm", "exec", vm, "--", "sh", "-c", f"exit {status}", check=False)
+    assert done.returncode == status
+
+
+def test_a_command_killed_by_a_signal_gives_128_plus_its_number(shared_home: Home, vm: str) -> None:
+    done = shared_home.banger("vm", "exec", vm, "--", "sh", "-c", "kill -KILL $$", check=False)
+    assert done.returncode == 128 + signal.SIGKILL
+
+
+def test_stdout_and_stderr_stay_apart(shared_home: Home, vm: str) -> None:
+    done = shared_home.banger("vm", "exec", vm, "--", "sh", "-c", "echo out; echo err >&2")
+    assert (done.stdout, done.stderr) == ("out\n", "err\n")
+
+
+def test_arguments_arrive_as_they_were_given(shared_home: Home, vm: str) -> None:
+    words = ["a b", "'", '"', "$HOME", "*", "", "ä\n"]
+    done = shared_home.banger("vm", "exec", vm, "--", "printf", "%s|", *words)
+    assert done.stdout == "".join(f"{word}|" for word in words)
+
+
+def test_environment_and_directory(shared_home: Home, vm: str) -> None:
+    done = shared_home.banger(
+        "vm", "exec", vm, "-w", "/etc", "-e", "A=x y", "--", "sh", "-c", 'echo "$A"; pwd'
+    )
+    assert done.stdout == "x y\n/etc\n"
+
+
+def test_a_hundred_megabytes_arrive_intact_both_ways(shared_home: Home, vm: str) -> None:
+    process = shared_home.start("vm", "exec", vm, "--", "cat", stdin=subprocess.PIPE)
+    sent, received = hashlib.sha256(), hashlib.sha256()
+    block = os.urandom(1000 * 1000)
+
+    def feed() -> None:
+        assert process.stdin
+        for number in range(HUNDRED_MEGABYTES // len(block)):
+            piece = number.to_bytes(8, "big") + block[8:]
+            sent.update(piece)
+            process.stdin.write(piece)
+        process.stdin.close()
+
+    feeder = threading.Thread(target=feed)
+    feeder.start()
+    assert process.stdout
+    assert process.stderr
+    total = 0
+    while piece := process.stdout.read(1 << 20):
+        received.update(piece)
+        total += len(piece)
+    feeder.join()
+    assert process.wait(timeout=10) == 0
+    process.stdout.close()
+    process.stderr.close()
+    assert total == HUNDRED_MEGABYTES
+    assert received.digest() == sent.digest()
+
+
+def test_ctrl_c_reaches_the_guests_command(shared_home: Home, vm: str) -> None:
+    script = 'trap "echo caught; exit 9" INT; echo ready; while :; do sleep 0.1; done'
+    with shared_home.start("vm", "exec", vm, "--", "sh", "-c", script) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"ready\n"
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.readline() == b"caught\n"
+        assert process.wait(timeout=30) == 9
+
+
+def test_a_terminal_has_our_size_and_follows_it(shared_home: Home, vm: str) -> None:
+    ours, theirs = pty.openpty()
+    _resize(theirs, 41, 123)
+    script = 'trap "stty size; exit" WINCH; stty size; while :; do sleep 0.1; done'
+    process = subprocess.Popen(
+        shared_home.argv("vm", "exec", vm, "--", "sh", "-c", script),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=subprocess.DEVNULL,
+        env=shared_home.environment,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(theirs, termios.TIOCSCTTY, 0),
+    )
+    os.close(theirs)
+    terminal = os.fdopen(ours, "rb", buffering=0)
+    assert terminal.readline() == b"41 123\r\n"
+    _resize(ours, 50, 99)
+    os.killpg(process.pid, signal.SIGWINCH)
+    assert terminal.readline() == b"50 99\r\n"
+    assert process.wait(timeout=30) == 0
+    terminal.close()
+
+
+def _resize(terminal: int, rows: int, columns: int) -> None:
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+
+SERVER = r"""
+use IO::Socket::INET;
+$s = IO::Socket::INET->new(LocalPort => 3000, Listen => 5, ReuseAddr => 1) or die;
+while ($c = $s->accept) { <$c>; print $c "HTTP/1.0 200 OK\r\n\r\nfrom the guest"; close $c; }
+"""
+
+
+def test_a_listening_port_appears_on_the_vms_address_and_goes(shared_home: Home, vm: str) -> None:
+    with shared_home.start("vm", "exec", vm, "--", "perl", "-e", SERVER) as server:
+        await_true(lambda: "tcp/3000" in _show(shared_home, vm)["ports"], 60)
+        shown = _show(shared_home, vm)
+        url = f"http://{shown['address']}:{shown['ports']['tcp/3000']}/"
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            assert answer.read() == b"from the guest"
+        server.send_signal(signal.SIGINT)
+        server.wait(timeout=30)
+    await_true(lambda: "tcp/3000" not in _show(shared_home, vm)["ports"], 60)
+    assert "tcp/3000" not in _show(shared_home, vm)["ports"]
+
+
+def _show(home: Home, vm: str) -> dict[str, Any]:
+    shown: dict[str, Any] = json.loads(home.banger("vm", "show", vm, "-o", "json").stdout)
+    return shown
+
+
+def test_the_guest_has_no_outside_without_nat(shared_home: Home, vm: str) -> None:
+    probe = "exec 3<>/dev/tcp/10.0.2.2/22"
+    done = shared_home.banger("vm", "exec", vm, "--", "timeout", "5", "bash", "-c", probe,
+                              check=False)  # fmt: skip
+    assert done.returncode != 0
