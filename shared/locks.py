@@ -1,12 +1,24 @@
-"""Ownership by flock(2): the kernel releases it when the holder dies, however it dies.
+"""Ownership by a file lock: the kernel releases it when the holder dies, however it dies.
 
-A pidfile can lie, an flock cannot (runtime rules 12 and 19). The holder's pid is written into the
+A pidfile can lie, a lock cannot (runtime rules 12 and 19). The holder's pid is written into the
 file for people and for pidfd_open; who owns the thing is decided by the lock alone.
+
+The locks are those of open file descriptions (fcntl(2), F_OFD_SETLK). They live and die like
+flock(2)'s, but can be asked about without being taken: with flock, one process that looks who
+holds a free lock would turn away another that takes it at that moment.
 """
 
 import fcntl
 import os
+import struct
 from pathlib import Path
+
+_FLOCK = struct.Struct("hhqqi0q")
+"""struct flock: l_type, l_whence, l_start, l_len, l_pid. All zeros but the type: the whole file."""
+
+
+def _lock_of_whole_file(kind: int) -> bytes:
+    return _FLOCK.pack(kind, os.SEEK_SET, 0, 0, 0)
 
 
 class Lock:
@@ -21,7 +33,7 @@ class Lock:
         """The lock, or None when somebody holds it."""
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _lock_of_whole_file(fcntl.F_WRLCK))
         except BlockingIOError:
             os.close(fd)
             return None
@@ -40,11 +52,10 @@ def holder(path: Path) -> int | None:
     except FileNotFoundError:
         return None
     try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
+        answer = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _lock_of_whole_file(fcntl.F_WRLCK))
+        if _FLOCK.unpack(answer)[0] == fcntl.F_UNLCK:
+            return None
         text = os.pread(fd, 32, 0).decode(errors="replace").strip()
         return int(text) if text.isdigit() else None
-    else:
-        return None
     finally:
         os.close(fd)

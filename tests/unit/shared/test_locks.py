@@ -1,8 +1,9 @@
-"""flock ownership, between real processes."""
+"""Ownership by lock, between real processes."""
 
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 from shared.locks import Lock, holder
@@ -70,3 +71,22 @@ def test_lock_file_without_a_pid_has_a_holder_without_a_name(tmp_path: Path) -> 
     path.write_text("not a pid")
     assert holder(path) is None
     lock.release()
+
+
+def test_asking_who_holds_a_free_lock_never_turns_its_taker_away(tmp_path: Path) -> None:
+    path, done = tmp_path / "lock", threading.Event()
+
+    def ask() -> None:
+        while not done.is_set():
+            holder(path)
+
+    asker = threading.Thread(target=ask)
+    asker.start()
+    try:
+        for _ in range(500):
+            lock = Lock.try_acquire(path)
+            assert lock
+            lock.release()
+    finally:
+        done.set()
+        asker.join()
