@@ -91,7 +91,7 @@ def _create(path: Path, size: int, label: str) -> None:
 
 def mke2fs_argv(path: Path, label: str) -> list[str]:
     """Lazy tables; owned by root even when made by somebody else; no blocks kept back for root."""
-    extended = "lazy_itable_init=1,lazy_journal_init=1,nodiscard,root_owner=0:0"
+    extended = "lazy_itable_init=1,lazy_journal_init=1,root_owner=0:0"
     return ["mke2fs", "-q", "-F", "-t", "ext4", "-m", "0", "-L", label, "-E", extended, str(path)]
 
 

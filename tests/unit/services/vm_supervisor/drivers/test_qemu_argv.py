@@ -1,0 +1,68 @@
+"""QEMU's command line, word by word where it matters."""
+
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+from services.vm_supervisor.drivers.driver import Drives, MachineSpec
+from services.vm_supervisor.drivers.qemu_argv import kernel_arguments, qemu_argv
+from services.vm_supervisor.network import user_network
+from shared.accelerator import Accel, Accelerator
+
+VM = Path("/state/vms/0123456789ab")
+SPEC = MachineSpec(
+    vm_id="0123456789ab",
+    vcpus=2,
+    memory_mib=512,
+    accelerator=Accelerator(Accel.TCG, "", 2_600_000),
+    kernel=Path("/kernels/k"),
+    initrd=Path("/run/vm/initrd"),
+    drives=Drives(Path("/images/i"), VM / "overlay", VM / "work", Path("/kernels/k/modules")),
+    network=user_network("0123456789ab", "127.77.0.2", 2222, nat=False),
+    run=Path("/run/vm"),
+    state=VM,
+)
+
+
+def option_values(argv: list[str], option: str) -> list[str]:
+    return [value for name, value in pairwise(argv) if name == option]
+
+
+def test_drives_come_in_the_order_the_guests_init_relies_on() -> None:
+    files = [part.split(",")[2] for part in option_values(qemu_argv(SPEC), "-drive")]
+    assert files == [
+        "file=/images/i",
+        f"file={VM}/overlay",
+        f"file={VM}/work",
+        "file=/kernels/k/modules",
+    ]
+
+
+def test_what_vms_share_is_read_only() -> None:
+    modes = ["readonly=on" in part for part in option_values(qemu_argv(SPEC), "-drive")]
+    assert modes == [True, False, False, True]
+
+
+def test_a_comma_in_a_path_does_not_end_the_value() -> None:
+    spec = replace(SPEC, drives=replace(SPEC.drives, rootfs=Path("/a,readonly=off")))
+    assert "file=/a,,readonly=off,format=raw" in option_values(qemu_argv(spec), "-drive")[0]
+
+
+def test_sizes_are_passed_on() -> None:
+    argv = qemu_argv(SPEC)
+    assert option_values(argv, "-smp") == ["2"]
+    assert option_values(argv, "-m") == ["512M"]
+
+
+def test_an_emulated_guest_is_told_its_tsc_frequency() -> None:
+    assert "tsc_early_khz=2600000" in kernel_arguments(SPEC.accelerator)
+
+
+def test_a_guest_under_kvm_finds_it_by_itself_and_sees_the_hosts_cpu() -> None:
+    kvm = Accelerator(Accel.KVM, "")
+    assert "tsc" not in kernel_arguments(kvm)
+    assert option_values(qemu_argv(replace(SPEC, accelerator=kvm)), "-cpu") == ["host"]
+
+
+def test_a_guest_reset_ends_the_vmm_so_that_it_is_seen() -> None:
+    assert "-no-reboot" in qemu_argv(SPEC)

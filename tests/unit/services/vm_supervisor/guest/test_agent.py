@@ -1,0 +1,131 @@
+"""The agent's client against a scripted agent on a real socket."""
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.vm_supervisor.guest.agent import Agent, is_sync_reply
+from shared.errors import BangerError, Code
+
+Answer = Callable[[dict[str, Any]], dict[str, Any] | None]
+
+
+def answering(commands: Answer, leftover: bytes = b"") -> Callable[..., Awaitable[None]]:
+    """A guest agent: ``leftover`` is what a client before us was owed; None is silence."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(leftover)
+        while line := await reader.readline():
+            request = json.loads(line.lstrip(b"\xff"))
+            if request["execute"] == "guest-sync-delimited":
+                reply = json.dumps({"return": request["arguments"]["id"]}).encode()
+                writer.write(b'{"error": {"desc": "stray"}}\n\xff' + reply + b"\n")
+            elif (answer := commands(request)) is not None:
+                writer.write(json.dumps(answer).encode() + b"\n")
+        writer.close()
+
+    return serve
+
+
+def with_agent(
+    path: Path, serve: Callable[..., Awaitable[None]], use: Callable[[Agent], Awaitable[Any]]
+) -> Any:
+    async def scenario() -> Any:
+        served = asyncio.Event()
+
+        async def serve_and_tell(
+            reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        ) -> None:
+            await serve(reader, writer)
+            await writer.wait_closed()
+            served.set()
+
+        server = await asyncio.start_unix_server(serve_and_tell, path)
+        try:
+            agent = await Agent.connect(path, soon())
+            try:
+                return await use(agent)
+            finally:
+                agent.close()
+        finally:
+            server.close()
+            await served.wait()
+
+    return asyncio.run(scenario())
+
+
+def soon() -> float:
+    return time.monotonic() + 10
+
+
+def obedient(request: dict[str, Any]) -> dict[str, Any]:
+    match request["execute"]:
+        case "guest-exec":
+            return {"return": {"pid": 7}}
+        case "guest-exec-status":
+            return {"return": {"exited": True, "exitcode": 42, "out-data": "aGk="}}
+        case _:
+            return {"return": {}}
+
+
+def test_what_a_dead_client_was_owed_is_not_taken_for_an_answer(tmp_path: Path) -> None:
+    async def use(agent: Agent) -> tuple[int, bytes]:
+        done = await agent.execute(["true"], soon())
+        return done.status, done.stdout
+
+    serve = answering(obedient, leftover=b'{"return": {"pid": 999}}\n')
+    assert with_agent(tmp_path / "a", serve, use) == (42, b"hi")
+
+
+def test_a_late_answer_does_not_shift_the_ones_after_it(tmp_path: Path) -> None:
+    silent_once = iter([True])
+
+    def commands(request: dict[str, Any]) -> dict[str, Any] | None:
+        if request["execute"] == "guest-fsfreeze-thaw" and next(silent_once, False):
+            return None
+        return {"return": 5} if request["execute"] == "guest-fsfreeze-thaw" else {"return": {}}
+
+    async def use(agent: Agent) -> int:
+        with pytest.raises(BangerError) as caught:
+            await agent.thaw(time.monotonic())
+        assert caught.value.code is Code.TIMEOUT
+        next(silent_once, None)
+        return await agent.thaw(soon())
+
+    assert with_agent(tmp_path / "a", answering(commands), use) == 5
+
+
+def test_a_refusal_carries_the_agents_words(tmp_path: Path) -> None:
+    def commands(request: dict[str, Any]) -> dict[str, Any]:
+        failed = {"error": {"class": "GenericError", "desc": "No such file or directory"}}
+        return failed if request["execute"] == "guest-file-open" else {"return": {}}
+
+    async def use(agent: Agent) -> None:
+        with pytest.raises(BangerError, match="No such file") as caught:
+            await agent.read_file("/absent", soon())
+        assert caught.value.code is Code.NOT_FOUND
+
+    with_agent(tmp_path / "a", answering(commands), use)
+
+
+def test_a_vmm_that_goes_away_is_a_failed_guest(tmp_path: Path) -> None:
+    async def gone(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async def use(agent: Agent) -> None:
+        raise AssertionError("there was no agent")
+
+    with pytest.raises(BangerError) as caught:
+        with_agent(tmp_path / "a", gone, use)
+    assert caught.value.code is Code.GUEST_FAILED
+
+
+def test_only_a_delimited_reply_with_our_number_is_in_step() -> None:
+    assert is_sync_reply(b'\xff{"return": 3}\n', 3)
+    assert not is_sync_reply(b'\xff{"return": 2}\n', 3)
+    assert not is_sync_reply(b'{"return": 3}\n', 3)

@@ -1,0 +1,26 @@
+"""Keys are made once; the pin is one line."""
+
+from pathlib import Path
+
+from services.vm_supervisor.guest.ssh import ensure_key, known_hosts_line, write_known_hosts
+from shared.ssh import Access
+
+
+def test_a_key_is_made_once_and_is_private(tmp_path: Path) -> None:
+    first = ensure_key(tmp_path / "ssh" / "id")
+    assert first == ensure_key(tmp_path / "ssh" / "id")
+    assert first.private.startswith("-----BEGIN OPENSSH PRIVATE KEY-----\n")
+    assert first.public.startswith("ssh-ed25519 ")
+    assert (tmp_path / "ssh" / "id").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_pin_is_by_alias_and_without_the_comment() -> None:
+    assert known_hosts_line("vm", "ssh-ed25519 AAAA me@here") == "vm ssh-ed25519 AAAA\n"
+
+
+def test_a_new_pin_replaces_the_old_one(tmp_path: Path) -> None:
+    here = tmp_path
+    access = Access("127.77.0.2", 22, here / "id", here / "known_hosts", "vm", here / "s")
+    write_known_hosts(access, "ssh-ed25519 OLD")
+    write_known_hosts(access, "ssh-ed25519 NEW")
+    assert access.known_hosts.read_text() == "vm ssh-ed25519 NEW\n"
