@@ -11,7 +11,13 @@ COLOURS = {"PASS": "green", "WARN": "yellow", "FAIL": "red"}
 
 
 @click.command()
-@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    help="Form of the output.",
+)
 def doctor(output: str) -> int:
     """Check this machine; exit with 1 when something fails.
 

@@ -108,8 +108,9 @@ def remote_command(
     command = shlex.join(["env", *words, *argv] if words else argv)
     enter = f"cd {shlex.quote(cwd)} || exit 126; " if cwd else ""
     # The shell stays as the parent, because ssh turns "killed by a signal" into 255. Its own
-    # remarks ("Terminated") go nowhere, and Ctrl-C on a terminal must not end it first.
-    return f"{enter}trap : INT QUIT; exec 3>&2 2>/dev/null; {command} 2>&3 3>&-; exit $?"
+    # remarks ("Terminated") go nowhere: hence the subshell, without which dash would make them
+    # on the command's stderr. Ctrl-C on a terminal must not end it before the command.
+    return f"{enter}trap : INT QUIT; exec 3>&2 2>/dev/null; (exec {command}) 2>&3 3>&-; exit $?"
 
 
 MARK = "BANGER_EXEC"

@@ -38,6 +38,7 @@ class Cli:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._processes: list[subprocess.Popen[bytes]] = []
         self.run_dir = root / "run"
         bin_dir = root / "bin"
         bin_dir.mkdir()
@@ -59,9 +60,17 @@ class Cli:
         )
 
     def popen(self, *args: str, **options: Any) -> "subprocess.Popen[bytes]":
-        return subprocess.Popen(
+        """A command that is still running when the test goes on; ended with the test."""
+        process = subprocess.Popen(
             [sys.executable, "-m", "cli", *args], env=self.env, cwd=self.root, **options
         )
+        self._processes.append(process)
+        return process
+
+    def close(self) -> None:
+        for process in self._processes:
+            with process:  # closes its pipes, and so ends what reads from them
+                process.kill()
 
     def __call__(self, *args: str, stdin: bytes = b"", env: dict[str, str] | None = None) -> Ran:
         done = subprocess.run(
@@ -80,7 +89,9 @@ class Cli:
 def cli() -> Iterator[Cli]:
     # Not tmp_path: Unix socket paths are short.
     with TemporaryDirectory(prefix="banger-") as root:
-        yield Cli(Path(root))
+        made = Cli(Path(root))
+        yield made
+        made.close()
 
 
 @pytest.fixture

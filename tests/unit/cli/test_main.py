@@ -1,0 +1,123 @@
+"""The command as a whole: help, unknown words, what is imported, what a bug looks like."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import pytest
+
+from cli.root import banger
+from scripts.cli_docs import PAGE, page
+from tests.unit.cli.conftest import ROOT, Cli
+from tests.unit.cli.peer import Peer
+
+Begin = Callable[..., Peer]
+
+HEAVY = {
+    "asyncio",
+    "asyncssh",
+    "importlib.metadata",
+    "msgspec",
+    "pyroute2",
+    "rich",
+    "shared.config",
+    "sqlalchemy",
+    "subprocess",
+}
+
+
+def commands(
+    command: click.Command = banger, path: tuple[str, ...] = ()
+) -> list[tuple[tuple[str, ...], click.Command]]:
+    found = [(path, command)]
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            child = command.get_command(context, name)
+            assert child is not None
+            found += commands(child, (*path, name))
+    return found
+
+
+@pytest.mark.parametrize(("path", "command"), commands(), ids=lambda v: str(v)[:40])
+def test_every_command_explains_itself_with_an_example(
+    path: tuple[str, ...], command: click.Command
+) -> None:
+    text = command.help or ""
+    assert "Example" in text
+    assert f"banger {' '.join(path)}".rstrip() in text.partition("Example")[2]
+    for option in command.params:
+        assert not isinstance(option, click.Option) or option.help
+
+
+def test_the_page_about_the_commands_is_current() -> None:
+    assert PAGE.read_text() == page(), "run: python scripts/cli_docs.py"
+
+
+def test_a_listing_imports_nothing_heavy(cli: Cli, peer: Begin) -> None:
+    peer({"vm.list": lambda _: {"vms": []}})
+    code = (
+        "import sys; from cli.__main__ import run; status = run(['vm', 'list', '-o', 'json']);"
+        "print(*sys.modules, file=sys.stderr); sys.exit(status)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=cli.env, capture_output=True, check=True, timeout=30
+    )
+    assert not HEAVY & set(done.stderr.decode().split())
+
+
+@pytest.mark.parametrize(
+    "args",
+    [["version"], ["--help"], ["vm", "run", "--help"], ["completion", "bash"], ["daemon", "stop"]],
+)
+def test_what_needs_no_services_starts_none(cli: Cli, args: list[str]) -> None:
+    ran = cli(*args)
+    assert ran.status == 0
+    assert not cli.run_dir.exists()
+
+
+def test_status_without_services_says_so_and_starts_none(cli: Cli) -> None:
+    ran = cli("daemon", "status", "-o", "json")
+    assert (ran.status, ran.out) == (6, '{\n  "running": false,\n  "services": []\n}\n')
+    assert not cli.run_dir.exists()
+
+
+def test_an_unknown_command_names_the_nearest(cli: Cli) -> None:
+    ran = cli("vm", "lits")
+    assert ran.status == 2
+    assert ran.err.splitlines() == [
+        "error: No such command 'lits'. Did you mean 'list'?",
+        "hint: banger vm --help shows how it is used",
+    ]
+
+
+def test_a_usage_error_is_json_too_when_that_was_asked_for(cli: Cli) -> None:
+    ran = cli("vm", "show", "-o", "json")
+    assert ran.err.startswith('{"error": {"code": "usage"')
+
+
+def test_a_bug_is_one_line_and_its_traceback_in_the_log(cli: Cli, peer: Begin) -> None:
+    peer({"vm.list": lambda _: {"unexpected": 1}})
+    ran = cli("vm", "list")
+    assert ran.status == 1
+    assert ran.err.startswith("error: KeyError: 'vms'\nhint: the traceback is in ")
+    assert "Traceback" not in ran.err
+    assert "Traceback" in cli.paths.log_file("cli").read_text()
+
+
+def test_the_cli_imports_shared_only() -> None:
+    for path in sorted((ROOT / "cli").rglob("*.py")):
+        assert not _imported(path) & {"services", "zmq", "sqlalchemy", "pyroute2", "dnslib"}, path
+
+
+def _imported(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module.split(".")[0])
+    return names

@@ -1,0 +1,142 @@
+"""``vm run``: what is created, what is said, and what is left."""
+
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from shared.errors import BangerError, Code
+from tests.unit.cli.conftest import Cli, view
+from tests.unit.cli.peer import Answer, Peer, hold, refuse
+
+Begin = Callable[..., Peer]
+WEB = view("web")
+CREATE: dict[str, Answer] = {
+    "vm.create": lambda _: WEB,
+    "vm.delete": lambda _: WEB,
+    "vm.show": lambda _: WEB,
+}
+
+
+def test_a_command_runs_and_its_status_comes_back(cli: Cli, peer: Begin) -> None:
+    services = peer(CREATE)
+    ran = cli("vm", "run", "--", "sh", "-c", "echo out; exit 42")
+    assert (ran.status, ran.out) == (42, "out\n")
+    assert services.verbs() == ["vm.create"]
+
+
+def test_only_what_was_given_is_sent(cli: Cli, peer: Begin) -> None:
+    services = peer(CREATE)
+    cli("vm", "run", "-d", "--name", "web", "--memory", "2G", "--disk-size", "1G", "--nat")
+    body = services.calls[-1][1]
+    assert {key: value for key, value in body.items() if value is not None} == {
+        "name": "web",
+        "memory_mib": 2048,
+        "disk_bytes": 1 << 30,
+        "nat": True,
+        "start": True,
+    }
+
+
+def test_rm_deletes_the_vm_by_its_id_whatever_the_status(cli: Cli, peer: Begin) -> None:
+    services = peer(CREATE)
+    assert cli("vm", "run", "--rm", "--", "false").status == 1
+    assert services.verbs() == ["vm.create", "vm.delete"]
+    assert services.calls[-1][1] == {"ref": WEB["vm"]["id"]}
+
+
+def test_detached_prints_the_name(cli: Cli, peer: Begin) -> None:
+    peer(CREATE)
+    ran = cli("vm", "run", "-d")
+    assert (ran.status, ran.out, ran.err) == (0, "web\n", "")
+
+
+def test_after_a_shell_one_line_says_what_goes_on_running(cli: Cli, peer: Begin) -> None:
+    peer(CREATE)
+    ran = cli("vm", "run", stdin=b"exit 4")
+    assert ran.status == 4
+    assert ran.err == "web is still running: banger vm ssh web | banger vm stop web\n"
+
+
+def test_sizes_and_each_stage_once_go_to_stderr(cli: Cli, peer: Begin) -> None:
+    def create(_body: dict[str, Any]) -> dict[str, Any]:
+        services.progress("spec", "2 vcpu | 2048 MiB | 8G disk")
+        services.progress("boot", "starting the guest")
+        services.progress("boot", "waiting for its agent")
+        return WEB
+
+    services = peer(CREATE | {"vm.create": create})
+    ran = cli("vm", "run", "-d")
+    assert ran.err == "spec: 2 vcpu | 2048 MiB | 8G disk\nboot: starting the guest\n"
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["-d", "--rm"],
+        ["-d", "--", "true"],
+        ["--env", "A=b"],
+        ["--memory", "0"],
+        ["--vcpu", "-1"],
+        ["--name", "No"],
+        ["somewhere"],
+    ],
+)
+def test_contradictions_are_refused_before_anything_is_started(cli: Cli, args: list[str]) -> None:
+    ran = cli("vm", "run", *args)
+    assert ran.status == 2
+    assert [line.split(":")[0] for line in ran.err.splitlines()] == ["error", "hint"]
+    assert not cli.run_dir.exists()
+
+
+def test_a_machine_that_never_became_ready_is_kept_in_spite_of_rm(cli: Cli, peer: Begin) -> None:
+    failed = refuse(Code.GUEST_FAILED, "web: the agent never came", details={"kept": "web"})
+    services = peer({"vm.create": failed})
+    ran = cli("vm", "run", "--rm", "--", "true")
+    assert ran.status == 1
+    assert ran.err.startswith("web is kept in spite of --rm: it never became ready\nerror: web:")
+    assert services.verbs() == ["vm.create"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_while_creating_cancels_the_creation(
+    cli: Cli, peer: Begin, number: signal.Signals
+) -> None:
+    services = peer({"vm.create": hold})
+    process = cli.popen("vm", "run", "--rm", "--", "true", stderr=-1)
+    _until(lambda: services.verbs() == ["vm.create"])
+    process.send_signal(number)
+    _, err = process.communicate(timeout=50)
+    assert process.returncode == 128 + number
+    assert err == b"cancelling vm.create\n"
+    assert services.cancelled.is_set()
+
+
+def test_a_signal_during_the_command_still_deletes(cli: Cli, peer: Begin) -> None:
+    services = peer(CREATE)
+    process = cli.popen(
+        "vm", "run", "--rm", "--", "sh", "-c", "echo up; exec cat", stdin=-1, stdout=-1
+    )
+    assert process.stdout
+    assert process.stdout.readline() == b"up\n"
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(50) == 128 + signal.SIGTERM
+    assert services.verbs() == ["vm.create", "vm.delete"]
+
+
+def test_a_delete_that_fails_is_told_and_the_status_stays(cli: Cli, peer: Begin) -> None:
+    def fail(_body: dict[str, Any]) -> dict[str, Any]:
+        raise BangerError(Code.BUSY, "web is busy")
+
+    peer(CREATE | {"vm.delete": fail})
+    ran = cli("vm", "run", "--rm", "--", "sh", "-c", "exit 9")
+    assert ran.status == 9
+    assert "banger vm delete web" in ran.err
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    """Wait for another process to get somewhere; the test's own deadline bounds it."""
+    while not condition():
+        time.sleep(0.005)
