@@ -38,7 +38,7 @@ class QemuDriver:
             )
         drives = spec.drives
         files = (drives.rootfs, drives.overlay, drives.work, drives.modules, spec.initrd)
-        for path in (*files, spec.kernel / "vmlinuz"):
+        for path in (*files, spec.kernel / "vmlinux"):
             if not path.exists():
                 raise BangerError(Code.NOT_FOUND, f"{path}, which the VM needs, is missing")
 

@@ -42,7 +42,7 @@ def qemu_argv(spec: MachineSpec) -> list[str]:
         *("-name", f"banger-{spec.vm_id}"),
         *("-M", "microvm", *_accelerator(spec.accelerator.accel)),
         *("-smp", str(spec.vcpus), "-m", f"{spec.memory_mib}M"),
-        *("-kernel", str(spec.kernel / "vmlinuz"), "-initrd", str(spec.initrd)),
+        *("-kernel", str(spec.kernel / "vmlinux"), "-initrd", str(spec.initrd)),
         *("-append", kernel_arguments(spec.accelerator)),
         *_channels(spec),
         *_drives(spec),
