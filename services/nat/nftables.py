@@ -1,9 +1,11 @@
 """Loads our rules with nft(8) and reads back which of ours are loaded."""
 
+import errno
 import json
 import shutil
 import subprocess
 
+from services.nat.refusal import refusal
 from services.nat.rules import DELETE, FAMILIES, TABLE, Ruleset
 from shared.errors import BangerError, Code
 
@@ -60,11 +62,7 @@ def _nft(*arguments: str, text: str = "") -> str:
 
 def _failure(stderr: str) -> BangerError:
     if "Operation not permitted" in stderr:
-        return BangerError(
-            Code.DENIED,
-            "nft: the nat service may not change the host's network",
-            hint='run it with CAP_NET_ADMIN (banger system install), or set network = "user"',
-        )
+        return refusal("nft failed", errno.EPERM)
     first = stderr.strip().splitlines()[0] if stderr.strip() else "no message"
     return BangerError(
         Code.UNAVAILABLE, f"nft refused: {first}", hint="see: banger daemon logs nat"

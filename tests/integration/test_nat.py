@@ -391,6 +391,17 @@ def test_vm_deleted_while_nat_was_dead_leaves_nothing(lab: Lab, stack: Stack) ->
     eventually(lambda: lab.dump() == before)
 
 
+def test_rules_flushed_by_another_program_are_back_with_the_next_change(
+    lab: Lab, stack: Stack
+) -> None:
+    reserve(stack)
+    stack.call("nat", "nat.attach", id=VM)
+    before = lab.dump()
+    lab.place.sh("nft flush ruleset")
+    stack.call("store", "vm.update", id=VM, state="starting")
+    eventually(lambda: lab.dump() == before)
+
+
 def test_attach_of_an_unknown_vm_is_not_found(stack: Stack) -> None:
     with pytest.raises(BangerError) as caught:
         stack.call("nat", "nat.attach", id="ffffffffffff")
