@@ -19,9 +19,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
-from shared.process import ProcessId
 from services.vm_supervisor.network import Forward, GuestNetwork
 from shared.accelerator import Accelerator
+from shared.process import ProcessId
 
 
 @dataclass(frozen=True)

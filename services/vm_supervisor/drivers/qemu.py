@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from services.vm_supervisor.drivers.diagnosis import conclude, guest_failed, tail
 from services.vm_supervisor.drivers.driver import Capabilities, End, MachineSpec
-from shared.process import ProcessId, Watch, spawn_detached
 from services.vm_supervisor.drivers.qemu_argv import PROGRAM, qemu_argv
 from services.vm_supervisor.network import Forward
 from shared.errors import BangerError, Code
+from shared.process import ProcessId, Watch, spawn_detached
 
 if TYPE_CHECKING:  # imported when QEMU runs already: the guest boots meanwhile
     from qemu.qmp import QMPClient

@@ -20,8 +20,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from services.vm_supervisor.drivers.process import Watch, spawn_detached
 from shared.errors import BangerError, Code
+from shared.process import Watch, spawn_detached
 from shared.ssh import Access, control_argv, master_argv
 
 _RETRY_SECONDS = 0.05
