@@ -32,6 +32,9 @@ program that it waits for at that instant is ended."""
 _SEARCH = ":".join(("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"))
 """depmod and mke2fs live in sbin, which an ordinary user's PATH leaves out."""
 
+_SETTLING = 5.0
+"""Seconds that the other programs of a pipe have to end by themselves after one has failed."""
+
 _PACKAGES = {
     "mmdebstrap": "mmdebstrap",
     "newuidmap": "uidmap",
@@ -109,7 +112,7 @@ async def run(
                 children.append(await _Child.start(command, source, sink, on_line))
         await asyncio.gather(*(child.finished() for child in children))
     except CommandFailed:
-        await _end_all(children)  # before blaming: how the others ended is part of it
+        await _settle(children)  # before blaming: how the others ended is part of it
         raise _culprit(children) from None
     finally:
         await _end_all(children)
@@ -191,8 +194,16 @@ def _culprit(children: Sequence[_Child]) -> CommandFailed:
 
 
 def _lost_its_reader(child: _Child) -> bool:
-    broken = any("Broken pipe" in line or "signal PIPE" in line for line in child.lines)
-    return broken or child.status == -signal.SIGPIPE
+    return child.status == -signal.SIGPIPE or any("Broken pipe" in line for line in child.lines)
+
+
+async def _settle(children: Sequence[_Child]) -> None:
+    """Let the others end by themselves: a consumer often fails at once when its producer, which
+    knows the reason, is still cleaning up. One that goes on regardless is ended."""
+    ending = [asyncio.create_task(child.finished()) for child in children]
+    await asyncio.wait(ending, timeout=_SETTLING)
+    await _end_all(children)
+    await asyncio.gather(*ending, return_exceptions=True)
 
 
 async def _end_all(children: Sequence[_Child]) -> None:

@@ -5,6 +5,8 @@ threads, so that pings and cancels are answered meanwhile.
 """
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from services.images.build import build_image
 from services.images.catalogue import (
@@ -24,6 +26,7 @@ from services.images.shop import Shop
 from services.images.views import available_view, broken_view, image_view, kernel_view
 from shared.bus.actor import Actor, Call, own, verb
 from shared.config import Config
+from shared.errors import BangerError
 from shared.logs import Log
 from shared.messages.image import (
     Deleted,
@@ -123,7 +126,8 @@ class ImagesService(Actor):
         async def make(place: Scratch, progress: Progress) -> ImageManifest:
             return await build_image(recipe, place, mirror=self._mirror, progress=progress)
 
-        made = await self._images.get(recipe.name, make, force=force, progress=call.progress)
+        with self._failure_logged(f"image {recipe.name}"):
+            made = await self._images.get(recipe.name, make, force=force, progress=call.progress)
         return image_view(made, self._images.library.path_of(made))
 
     async def _find_kernel(self, reference: str) -> Kernel:
@@ -135,5 +139,15 @@ class ImagesService(Actor):
         async def make(place: Scratch, progress: Progress) -> KernelManifest:
             return await pull_kernel(recipe, place, mirror=self._mirror, progress=progress)
 
-        made = await self._kernels.get(recipe.name, make, force=force, progress=call.progress)
+        with self._failure_logged(f"kernel {recipe.name}"):
+            made = await self._kernels.get(recipe.name, make, force=force, progress=call.progress)
         return kernel_view(made, self._kernels.library.path_of(made))
+
+    @contextmanager
+    def _failure_logged(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except BangerError as error:
+            output = error.details.get("output", [])
+            self.log.error("not made", what=what, problem=error.message, output=output)
+            raise

@@ -61,6 +61,13 @@ def test_the_producer_is_blamed_when_it_failed_first() -> None:
     assert (raised.value.program, raised.value.status) == ("sh", 3)
 
 
+def test_the_producer_is_blamed_when_it_failed_but_ends_after_its_consumer() -> None:
+    producer = shell("exec >&-; seq 100000 | tail -1 >&2; echo no mirror >&2; exit 3")
+    with pytest.raises(CommandFailed) as raised:
+        finish(run(producer, shell("read line || exit 1")))
+    assert (raised.value.status, raised.value.lines[-1]) == (3, "no mirror")
+
+
 def test_the_consumer_is_blamed_when_the_producer_only_lost_its_reader() -> None:
     consumer = Command(["tar", "--extract", "--file=/nonexistent"])
     with pytest.raises(CommandFailed) as raised:
