@@ -195,14 +195,21 @@ class Actor:
         self._send_final(header, envelope.final_ok(answer | self.status()))
 
     def _start(self, header: Envelope, body: bytes) -> None:
-        if header.request_id in self._tasks:
-            return  # sent again after a lost link: the one final will reach the caller
+        # The answer first: a task that has just answered is still among the running ones.
         if (answered := self._answered.get(header.request_id)) is not None:
             self._send_final(header, answered)
             return
+        if header.request_id in self._tasks:
+            return  # sent again after a lost link: the one final will reach the caller
         task = asyncio.create_task(self._serve(header, body))
         self._tasks[header.request_id] = task
-        task.add_done_callback(lambda _: self._tasks.pop(header.request_id, None))
+        task.add_done_callback(lambda ended: self._forget_task(header, ended))
+
+    def _forget_task(self, header: Envelope, task: asyncio.Task[None]) -> None:
+        self._tasks.pop(header.request_id, None)
+        if task.cancelled():  # before its first step: nothing in it could answer
+            error = BangerError(Code.CANCELLED, f"{header.verb} was cancelled")
+            self._final(header, envelope.final_error(error))
 
     async def _serve(self, header: Envelope, body: bytes) -> None:
         started = time.monotonic()
@@ -225,6 +232,7 @@ class Actor:
         try:
             async with asyncio.timeout(header.deadline - time.monotonic()):
                 result = await known.handler(self, request, Call(self.link, header))
+            return _encode_final(result)
         except TimeoutError:
             raise BangerError(Code.TIMEOUT, f"{header.verb} did not end in time") from None
         except asyncio.CancelledError:
@@ -238,7 +246,6 @@ class Actor:
                 f"{self.name} failed at {header.verb}: {type(error).__name__}: {error}",
                 hint=f"the traceback is in {self.log.path}",
             ) from error
-        return _encode_final(result)
 
     def _final(self, header: Envelope, body: bytes) -> None:
         """Answer, and keep the answer: a caller that lost its link asks again by the same id."""

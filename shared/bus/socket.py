@@ -123,6 +123,7 @@ class Router:
         self._socket.setsockopt(zmq.ROUTER_MANDATORY, 1)  # EHOSTUNREACH instead of a silent drop
         self._socket.setsockopt(zmq.LINGER, LINGER_MS)
         self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE + 4096)
+        self._path = path
         self._socket.bind(f"ipc://{path}")
         self._trusted: dict[bytes, None] = {}
         self._poller = zmq.Poller()
@@ -181,6 +182,7 @@ class Router:
 
     def close(self) -> None:
         self._socket.close()
+        self._path.unlink(missing_ok=True)  # libzmq leaves it; whoever sees it waits for nobody
 
 
 NO_UID = -1
@@ -206,6 +208,7 @@ class Publisher:
     def __init__(self, path: Path) -> None:
         self._socket = _context().socket(zmq.PUB)
         self._socket.setsockopt(zmq.LINGER, 0)
+        self._path = path
         self._socket.bind(f"ipc://{path}")
 
     def publish(self, topic: str, header: bytes, body: bytes) -> None:
@@ -213,6 +216,7 @@ class Publisher:
 
     def close(self) -> None:
         self._socket.close()
+        self._path.unlink(missing_ok=True)
 
 
 class Subscriber:
