@@ -11,13 +11,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from shared.bus.client import Client
 from shared.errors import BangerError, Code
 from shared.locks import Lock, holder
 from shared.paths import Paths, check_private, check_socket_length
 from shared.version import __version__
+
+if TYPE_CHECKING:
+    import subprocess
 
 START_SECONDS = 15.0
 POLL_SECONDS = 0.02
@@ -80,9 +83,9 @@ def start(paths: Paths) -> None:
     try:
         if running(paths):
             return
-        _spawn_launcher(paths)
+        launcher = _spawn_launcher(paths)
         while not running(paths):
-            if time.monotonic() > deadline:
+            if launcher.poll() is not None or time.monotonic() > deadline:
                 _fail("launcher", paths)
             time.sleep(POLL_SECONDS)
     finally:
@@ -99,14 +102,14 @@ def _acquire(path: Path, deadline: float) -> Lock:
     return lock
 
 
-def _spawn_launcher(paths: Paths) -> None:
+def _spawn_launcher(paths: Paths) -> "subprocess.Popen[bytes]":
     import subprocess
 
     paths.logs.mkdir(parents=True, exist_ok=True, mode=0o700)
     checkout = Path(__file__).parents[1]
     path = os.pathsep.join(filter(None, [str(checkout), os.environ.get("PYTHONPATH", "")]))
     with (paths.logs / "launcher.err").open("ab") as errors:
-        subprocess.Popen(
+        return subprocess.Popen(
             [sys.executable, "-m", "services.launcher"],
             stdin=subprocess.DEVNULL,
             stdout=errors,
@@ -160,8 +163,7 @@ def _fail(service: str, paths: Paths) -> NoReturn:
     said = last_line(errors)
     raise BangerError(
         Code.UNAVAILABLE,
-        f"the service {service} did not come up in {START_SECONDS:.0f} s"
-        + (f"; its last words: {said}" if said else ""),
+        f"the service {service} did not come up" + (f"; its last words: {said}" if said else ""),
         hint=f"look into {errors if said else paths.log_file(service)}, "
         "or run: banger daemon status",
     )

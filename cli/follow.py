@@ -26,16 +26,18 @@ def read(path: Path, *, follow: bool) -> Iterator[bytes]:
         raise BangerError(
             Code.NOT_FOUND, f"there is no {path}", hint="nothing has been logged there yet"
         ) from None
-    while True:
-        while chunk := file.read(CHUNK):
-            yield chunk
-        if not follow:
-            file.close()
-            return
-        time.sleep(INTERVAL)
-        if _replaced(path, file.fileno(), file.tell()):
-            file.close()
-            file = path.open("rb")
+    try:
+        while True:
+            while chunk := file.read(CHUNK):
+                yield chunk
+            if not follow:
+                return
+            time.sleep(INTERVAL)
+            if _replaced(path, file.fileno(), file.tell()):
+                file.close()
+                file = path.open("rb")
+    finally:
+        file.close()
 
 
 def _replaced(path: Path, fd: int, position: int) -> bool:

@@ -4,6 +4,7 @@ import hashlib
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -66,8 +67,16 @@ def test_the_three_streams_are_kept_apart_and_whole(cli: Cli, web: Peer) -> None
     assert err == b"done\n"
 
 
-def _started(cli: Cli, script: str) -> "subprocess.Popen[bytes]":
-    process = cli.popen("vm", "exec", "web", "--", "sh", "-c", script, stdin=-1, stdout=-1)
+STUBBORN = """
+import signal, sys
+signal.signal(signal.SIGINT, lambda *_: print("no", flush=True))
+print("up", flush=True)
+sys.stdin.read()
+"""
+
+
+def _started(cli: Cli, *argv: str) -> "subprocess.Popen[bytes]":
+    process = cli.popen("vm", "exec", "web", "--", *argv, stdin=-1, stdout=-1)
     assert process.stdout
     assert process.stdout.readline() == b"up\n"
     return process
@@ -78,21 +87,23 @@ def test_a_signal_is_carried_to_the_command_and_its_status_is_ours(
     cli: Cli, web: Peer, number: signal.Signals
 ) -> None:
     name = number.name.removeprefix("SIG")
-    process = _started(cli, f"trap 'echo caught; exit 33' {name}; echo up; read x; read x")
+    process = _started(
+        cli, "sh", "-c", f"trap 'echo caught; exit 33' {name}; echo up; read x; read x"
+    )
     process.send_signal(number)
     assert process.wait(50) == 33
     assert process.communicate()[0] == b"caught\n"
 
 
 def test_a_command_that_the_signal_ends_leaves_nothing_running(cli: Cli, web: Peer) -> None:
-    process = _started(cli, "echo up; exec cat")
+    process = _started(cli, "sh", "-c", "echo up; exec cat")
     process.send_signal(signal.SIGTERM)
     assert process.wait(50) == 128 + signal.SIGTERM
     assert process.communicate()[0] == b""  # the end of it: nobody holds the pipe any more
 
 
 def test_the_third_signal_gives_up_waiting(cli: Cli, web: Peer) -> None:
-    process = _started(cli, "trap 'echo no' INT; echo up; while read x; do :; done; read x")
+    process = _started(cli, sys.executable, "-c", STUBBORN)
     assert process.stdout
     for _ in range(2):
         process.send_signal(signal.SIGINT)
