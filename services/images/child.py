@@ -38,6 +38,7 @@ _SETTLING = 5.0
 _PACKAGES = {
     "mmdebstrap": "mmdebstrap",
     "newuidmap": "uidmap",
+    "unshare": "util-linux",
     "sqfstar": "squashfs-tools",
     "mksquashfs": "squashfs-tools",
     "depmod": "kmod",
