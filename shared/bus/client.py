@@ -20,6 +20,8 @@ CONNECT_SECONDS = 2.0
 """How long to wait for a broker whose socket exists, and for a crashed service to come back."""
 
 Partial = Callable[[dict[str, Any]], None]
+Outcome = dict[str, Any] | BangerError
+"""The result of one of several calls, or why there is none."""
 
 
 class Client:
@@ -74,25 +76,38 @@ class Client:
         bodies: Sequence[dict[str, Any]],
         *,
         timeout: float = 10.0,
-    ) -> list[dict[str, Any] | BangerError]:
+    ) -> list[Outcome]:
         """Ask for the same verb with each of ``bodies`` at once; the answers in their order.
 
         One that fails is its ``BangerError`` in the list, so the others are not lost with it.
+        What is unavailable is asked for again for a moment, as in ``call``.
         """
         deadline = time.monotonic() + timeout
-        requests = [
-            Envelope(Kind.REQUEST, envelope.new_request_id(), service, verb, deadline)
-            for _ in bodies
-        ]
+        requests = {
+            Envelope(Kind.REQUEST, envelope.new_request_id(), service, verb, deadline): body
+            for body in bodies
+        }
+        patience = min(deadline, time.monotonic() + CONNECT_SECONDS)
+        outcomes: dict[Envelope, Outcome] = {}
+        todo = list(requests)
+        while True:
+            outcomes |= self._exchange_all({request: requests[request] for request in todo})
+            todo = [request for request in todo if _is_lost(outcomes[request])]
+            if not todo or time.monotonic() > patience:
+                break
+            self._pause(0.05)
+        return [outcomes[request] for request in requests]
+
+    def _exchange_all(self, requests: dict[Envelope, dict[str, Any]]) -> dict[Envelope, Outcome]:
         finals: dict[bytes, bytes] = {}
-        failure = None
+        failure = BangerError(Code.INTERNAL, "a request got lost")
         try:
-            for request, body in zip(requests, bodies, strict=True):
+            for request, body in requests.items():
                 self._send_when_connected(request, msgpack.packb(body))
-            self._gather(requests, finals)
+            self._gather(list(requests), finals)
         except BangerError as error:
             failure = error
-        return [_outcome(finals.get(request.request_id), failure) for request in requests]
+        return {request: _outcome(finals.get(request.request_id), failure) for request in requests}
 
     def _gather(self, requests: Sequence[Envelope], finals: dict[bytes, bytes]) -> None:
         wanted = {request.request_id for request in requests}
@@ -186,10 +201,14 @@ class Client:
         close_context()
 
 
-def _outcome(final: bytes | None, failure: BangerError | None) -> dict[str, Any] | BangerError:
+def _outcome(final: bytes | None, failure: BangerError) -> Outcome:
     if final is None:
-        return failure or BangerError(Code.INTERNAL, "a request got lost")
+        return failure
     try:
         return envelope.read_final(final)
     except BangerError as error:
         return error
+
+
+def _is_lost(outcome: Outcome) -> bool:
+    return isinstance(outcome, BangerError) and outcome.code is Code.UNAVAILABLE

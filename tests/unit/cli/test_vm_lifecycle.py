@@ -44,6 +44,19 @@ def test_one_that_fails_is_told_and_the_others_are_done(cli: Cli, peer: Begin) -
     assert ran.status == 1
 
 
+def test_what_is_unavailable_for_a_moment_is_asked_for_again(cli: Cli, peer: Begin) -> None:
+    def stop(body: dict[str, Any]) -> dict[str, Any]:
+        if body["ref"] == "0123456789ab" and services.verbs().count("vm.stop") < 3:
+            raise BangerError(Code.UNAVAILABLE, "vm:0123456789ab is not running")
+        return WEB
+
+    services = peer({"vm.list": lambda _: LISTING, "vm.stop": stop})
+    ran = cli("vm", "stop", "web", "db")
+    assert (ran.status, ran.out, ran.err) == (0, "web\ndb\n", "")
+    asked = [body["ref"] for verb, body in services.calls if verb == "vm.stop"]
+    assert asked == ["0123456789ab", "ba9876543210", "0123456789ab"]
+
+
 def test_no_vm_at_all_is_a_usage_error(cli: Cli) -> None:
     ran = cli("vm", "stop")
     assert ran.status == 2
