@@ -16,6 +16,8 @@ DEADLINE_GRACE = 1.0
 BAD_LIMIT, BAD_WINDOW = 64, 60.0
 """A peer with this many undecodable messages in this many seconds is not listened to."""
 BAD_PEERS_MAX = 4096
+PID_MAX = 2**22
+"""The kernel's own limit (proc_sys_kernel(5), pid_max); far larger ones overflow pidfd_open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +282,7 @@ def _read_ready(ready: dict[str, Any]) -> tuple[int, str]:
     pid, build, protocol = ready.get("pid"), ready.get("build"), ready.get("protocol")
     if protocol != PROTOCOL:
         raise BangerError(Code.INCOMPATIBLE, f"this broker speaks protocol {PROTOCOL}")
-    if type(pid) is not int or pid <= 0 or type(build) is not str:
+    if type(pid) is not int or not 0 < pid <= PID_MAX or type(build) is not str:
         raise BangerError(Code.BAD_MESSAGE, "ready without pid or build")
     return pid, build
 

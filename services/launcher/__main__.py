@@ -1,5 +1,6 @@
-"""``python -m services.launcher``: run the procfile until told to stop."""
+"""``python -m services.launcher [--procfile FILE]``: run the procfile until told to stop."""
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -12,8 +13,11 @@ PROCFILES = (Path(__file__).parents[2] / "procfile", Path(__file__).parent / "pr
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(prog="banger-launcher", allow_abbrev=False)
+    shipped = next(path for path in PROCFILES if path.exists())
+    parser.add_argument("--procfile", type=Path, default=shipped)
+    procfile: Path = parser.parse_args().procfile
     paths = Paths.from_environment()
-    procfile = next(path for path in PROCFILES if path.exists())
 
     def prepare() -> None:
         make_private(paths.run)

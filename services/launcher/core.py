@@ -80,7 +80,7 @@ class Core:
     def on_exit(self, name: str, status: int, now: float, jitter: float) -> None:
         """``status`` as subprocess gives it: negative for a signal."""
         service = self.services[name]
-        service.pid = None
+        service.pid = service.start_at = None
         if self.stopping:
             service.state = "stopped"
             return

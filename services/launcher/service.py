@@ -27,6 +27,9 @@ from shared.version import __version__
 STOP_SECONDS = 5.0
 """What a service gets between SIGTERM and SIGKILL."""
 
+NOT_FOUND = 127
+"""What a shell exits with when there is no such program."""
+
 
 class Launcher(Actor):
     """Runs the procfile. One per run directory, by lock."""
@@ -71,8 +74,20 @@ class Launcher(Actor):
     async def _launch(self, service: Service) -> None:
         argv = [sys.executable if word == "python" else word for word in service.argv]
         errors = self.paths.logs / f"{service.name}.err"
+        try:
+            process = await self._spawn(argv, errors)
+        except OSError as error:
+            self.log.error("service not started", name=service.name, error=str(error))
+            self._core.on_exit(service.name, NOT_FOUND, time.monotonic(), random.random())
+            return
+        self._processes[service.name] = process
+        self._core.on_started(service.name, process.pid)
+        self.log.info("service started", name=service.name, of=process.pid)
+        self._keep(self._wait_for(service.name, process))
+
+    async def _spawn(self, argv: list[str], errors: Path) -> asyncio.subprocess.Process:
         with errors.open("ab") as stderr:
-            process = await asyncio.create_subprocess_exec(
+            return await asyncio.create_subprocess_exec(
                 *argv,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=stderr,
@@ -80,10 +95,6 @@ class Launcher(Actor):
                 pass_fds=(self._read_end,),
                 env=os.environ | {lifeline.VARIABLE: str(self._read_end)},
             )
-        self._processes[service.name] = process
-        self._core.on_started(service.name, process.pid)
-        self.log.info("service started", name=service.name, of=process.pid)
-        self._keep(self._wait_for(service.name, process))
 
     async def _wait_for(self, name: str, process: asyncio.subprocess.Process) -> None:
         status = await process.wait()

@@ -247,6 +247,8 @@ def test_death_of_one_service_leaves_requests_at_others(table: Table) -> None:
         ({"protocol": PROTOCOL + 1}, Code.INCOMPATIBLE),
         ({"protocol": None}, Code.INCOMPATIBLE),
         ({"pid": 0}, Code.BAD_MESSAGE),
+        ({"pid": -1}, Code.BAD_MESSAGE),
+        ({"pid": 2**31}, Code.BAD_MESSAGE),
         ({"pid": "100"}, Code.BAD_MESSAGE),
         ({"pid": True}, Code.BAD_MESSAGE),
         ({"build": None}, Code.BAD_MESSAGE),

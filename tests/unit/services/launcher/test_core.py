@@ -68,6 +68,16 @@ def test_service_that_cannot_stay_is_given_up_with_its_reason_and_others_go_on()
     assert launcher.services["broker"].state == "running"
 
 
+def test_service_whose_program_is_missing_is_given_up_too() -> None:
+    launcher = core()
+    launcher.start_all(0.0)
+    for second in range(11):
+        assert "store" in names(launcher, second + 0.99)
+        launcher.on_exit("store", 127, second + 0.99, 0.0)
+    assert launcher.services["store"].state == "failed"
+    assert names(launcher, 1e9) == ["broker", "api"]
+
+
 def test_person_who_says_start_gives_a_failed_service_another_chance() -> None:
     launcher = started()
     for _ in range(11):

@@ -1,0 +1,242 @@
+"""Processes killed at the worst moment: what comes back, how soon, and what callers are told."""
+
+import os
+import queue
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+
+from shared.bus.client import Client
+from shared.bus.envelope import Kind
+from shared.errors import BangerError, Code
+from tests.integration.conftest import Daemon, Home
+from tests.integration.peer import Peer, Silence, error_of
+from tests.integration.stack import eventually
+
+BACK_SECONDS = 2.0
+"""How soon a killed service answers again."""
+
+
+def kill(daemon: Daemon, service: str) -> int:
+    """End a service by SIGKILL; returns the pid it had."""
+    pid = daemon.pid(service)
+    os.kill(pid, signal.SIGKILL)
+    return pid
+
+
+def wait_for_all(daemon: Daemon) -> None:
+    """Return when everybody has registered with the new broker."""
+    everybody = {"launcher", "store", "echo"}
+    eventually(lambda: everybody <= daemon.registered().keys(), patience=BACK_SECONDS)
+
+
+def answers(daemon: Daemon, service: str, old: int) -> bool:
+    """Whether the service answers as a process other than ``old``."""
+    try:
+        with Peer(daemon.paths.broker_socket, patience=0.5) as peer:
+            return bool(peer.final(peer.ask(service, "", kind=Kind.PING))["pid"] != old)
+    except (BangerError, Silence):
+        return False
+
+
+@pytest.mark.parametrize("service", ["store", "echo", "broker"])
+def test_killed_service_answers_again_within_two_seconds(stack: Daemon, service: str) -> None:
+    old = kill(stack, service)
+    eventually(lambda: answers(stack, service, old), patience=BACK_SECONDS)
+    assert stack.call("store", "vm.list") == {"vms": [], "seq": 0}
+    status = stack.call("launcher", "daemon.status")["services"]
+    assert {each["name"]: each["restarts"] for each in status}[service] == 1
+
+
+def test_everybody_registers_with_a_new_broker(stack: Daemon) -> None:
+    kill(stack, "broker")
+    wait_for_all(stack)
+
+
+def test_request_at_a_service_that_dies_is_unavailable_at_once(stack: Daemon) -> None:
+    with stack.peer() as peer:
+        waiting = peer.ask("echo", "echo.wait", seconds=60)
+        peer.receive()
+        kill(stack, "echo")
+        error = error_of(lambda: peer.final(waiting))
+    assert error.code is Code.UNAVAILABLE
+    assert "echo ended while it worked on echo.wait" in error.message
+
+
+def test_callers_see_the_broker_die(stack: Daemon) -> None:
+    with stack.peer() as peer:
+        peer.ask("echo", "echo.wait", seconds=60)
+        peer.receive()
+        kill(stack, "broker")
+        peer.wait_for_loss()
+    wait_for_all(stack)
+
+
+def in_a_thread(daemon: Daemon, *, retry: bool) -> "tuple[threading.Thread, queue.Queue[object]]":
+    """A client that waits for ``echo.wait``; first its progress, then its outcome are queued."""
+    heard: queue.Queue[object] = queue.Queue()
+
+    def ask() -> None:
+        with Client(daemon.paths.broker_socket) as client:
+            try:
+                answer = client.call("echo", "echo.wait", retry=retry, on_partial=heard.put)
+            except BangerError as error:
+                heard.put(error)
+            else:
+                heard.put(answer)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    for _partial in range(2):
+        heard.get(timeout=5)
+    return thread, heard
+
+
+def test_request_that_may_be_repeated_survives_the_death_of_the_broker(stack: Daemon) -> None:
+    thread, heard = in_a_thread(stack, retry=True)
+    with stack.peer() as peer:
+        pid = peer.call("launcher", "daemon.status")["services"][0]["pid"]
+        os.kill(pid, signal.SIGKILL)
+        peer.wait_for_loss()
+    with stack.peer() as peer:
+        eventually(lambda: is_there(peer, "echo"))
+        peer.call("echo", "echo.release")
+    assert heard.get(timeout=5) == {"count": 1}  # the one verb went on and was not done twice
+    thread.join()
+
+
+def test_request_that_may_not_be_repeated_is_unavailable_and_says_where_to_look(
+    stack: Daemon,
+) -> None:
+    thread, heard = in_a_thread(stack, retry=False)
+    with stack.peer() as peer:
+        pid = peer.call("launcher", "daemon.status")["services"][0]["pid"]
+        os.kill(pid, signal.SIGKILL)
+        error = heard.get(timeout=5)
+    thread.join()
+    wait_for_all(stack)
+    assert isinstance(error, BangerError)
+    assert error.code is Code.UNAVAILABLE
+    assert "banger vm list" in error.hint
+
+
+def is_there(peer: Peer, service: str) -> bool:
+    try:
+        peer.final(peer.ask(service, "", kind=Kind.PING))
+    except BangerError:
+        return False
+    return True
+
+
+# -- the launcher ---------------------------------------------------------------------------
+
+
+def test_second_launcher_is_refused_and_disturbs_nobody(stack: Daemon) -> None:
+    before = stack.registered()
+    second = stack.home.run("services.launcher", "--procfile", str(stack.home.root / "procfile"))
+    assert second.returncode == 4
+    assert second.stderr == f"error: a launcher already serves {stack.paths.run}\n"
+    assert stack.registered() == before
+
+
+def test_second_broker_is_refused_and_does_not_steal_the_socket(stack: Daemon) -> None:
+    second = stack.home.run("services.broker")
+    assert second.returncode == 4
+    assert "another broker serves" in second.stderr
+    assert stack.call("echo", "echo.say", text="here")["text"] == "here"
+
+
+def test_services_end_with_a_killed_launcher_and_a_new_one_works(stack: Daemon) -> None:
+    assert stack.launcher
+    stack.launcher.kill()
+    stack.launcher.wait()
+    eventually(lambda: not stack.home.processes(), patience=5)
+    stack.start()
+    assert stack.call("echo", "echo.say", text="again")["text"] == "again"
+
+
+def test_daemon_stop_ends_the_services_and_the_launcher(stack: Daemon) -> None:
+    assert stack.launcher
+    assert stack.call("launcher", "daemon.stop") == {}
+    assert stack.launcher.wait(10) == 0
+    assert stack.home.processes() == {}
+
+
+def test_service_that_cannot_start_is_given_up_and_the_others_serve(daemon: Daemon) -> None:
+    path = daemon.home.root / "procfile"
+    path.write_text("broker: python -m services.broker\nnone: banger-no-such-program\n")
+    daemon.launcher = daemon.home.spawn("services.launcher", "--procfile", str(path))
+    eventually(lambda: "launcher" in daemon.registered())
+
+    def given_up() -> bool:
+        services = daemon.call("launcher", "daemon.status")["services"]
+        return {each["name"]: each["state"] for each in services}["none"] == "failed"
+
+    eventually(given_up, patience=20)
+    assert daemon.pid("broker")
+
+
+# -- a run directory that will not do -------------------------------------------------------
+
+
+@pytest.mark.parametrize("service", ["services.broker", "services.launcher"])
+def test_open_run_directory_is_refused_in_one_line(home: Home, service: str) -> None:
+    home.paths.run.mkdir()
+    home.paths.run.chmod(0o755)
+    refused = home.run(service)
+    assert refused.returncode == 1
+    assert refused.stderr == (
+        f"error: {home.paths.run} has mode 755: others could reach the sockets in it\n"
+    )
+
+
+@pytest.mark.parametrize("service", ["services.broker", "services.launcher"])
+def test_run_directory_too_long_for_sockets_is_refused(home: Home, service: str) -> None:
+    long = home.root / ("r" * 80)
+    refused = home.run(service, BANGER_RUN_DIR=str(long))
+    assert refused.returncode == 2
+    assert "is too long" in refused.stderr
+    assert refused.stderr.count("\n") == 1
+
+
+def test_procfile_that_is_wrong_is_refused_with_its_line(home: Home) -> None:
+    path = home.root / "procfile"
+    path.write_text("broker python -m services.broker\n")
+    refused = home.run("services.launcher", "--procfile", str(path))
+    assert refused.returncode == 2
+    assert "procfile, line 1" in refused.stderr
+
+
+def test_bad_configuration_is_refused_with_its_file(home: Home) -> None:
+    home.configure("colour = 1\n")
+    home.paths.run.mkdir(mode=0o700)
+    refused = home.run("services.store")
+    assert refused.returncode == 2
+    assert str(home.paths.config_file) in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_log_directory_has_a_file_for_each_service(stack: Daemon) -> None:
+    names = {path.name for path in Path(stack.paths.logs).glob("*.log")}
+    assert {"broker.log", "store.log", "echo.log", "launcher.log"} <= names
+
+
+def test_sleeping_service_is_slow_and_not_dead(stack: Daemon) -> None:
+    """ "Unresponsive" is not death: a stopped process is waited for, not replaced."""
+    pid = stack.pid("store")
+    with stack.peer() as peer:
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            late = peer.ask("store", "vm.list", seconds=10)
+            assert (
+                error_of(
+                    lambda: peer.final(peer.ask("store", "", kind=Kind.PING, seconds=0.1))
+                ).code
+                is Code.TIMEOUT
+            )
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        assert peer.final(late) == {"vms": [], "seq": 0}
+    assert stack.pid("store") == pid
