@@ -13,7 +13,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from cli.signals import interrupts_readable
@@ -41,10 +40,10 @@ def access_of(vm: Mapping[str, Any]) -> ssh.Access:
     return ssh.Access(
         host=access["host"],
         port=access["port"],
-        key=Path(access["key"]),
-        known_hosts=Path(access["known_hosts"]),
+        key=access["key"],
+        known_hosts=access["known_hosts"],
         alias=access["alias"],
-        control=Path(access["control"]),
+        control=access["control"],
     )
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 
 from shared.files import write_atomically
-from shared.messages.vm import Access
 from shared.process import ProcessId, start_time
+from shared.ssh import Access
 
 VERSION = 1
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -28,6 +28,8 @@ class Handle(msgspec.Struct, kw_only=True):
     vmm: str
     accel: str
     access: Access
+    console_start: int = 0
+    """Where in console.log this boot's output begins, in bytes."""
     guest_boot: str = ""
     ready: bool = False
     """Whether the guest's agent and sshd had answered."""

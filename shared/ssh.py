@@ -10,20 +10,19 @@ master connection (``master_argv``); sessions of the CLI go over it (``session_a
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 
 @dataclass(frozen=True)
 class Access:
-    """The way to a guest's sshd."""
+    """The way to a guest's sshd; paths are on this host, as they go over the bus."""
 
     host: str
     port: int
-    key: Path
-    known_hosts: Path
+    key: str
+    known_hosts: str
     alias: str
     """The VM id: what the host key is pinned to (HostKeyAlias), whatever the address."""
-    control: Path
+    control: str
     """Socket of the shared connection."""
     user: str = "root"
 
@@ -32,10 +31,10 @@ def options(access: Access) -> list[str]:
     """The -o options that every connection has, without destination."""
     values = {
         "HostKeyAlias": access.alias,
-        "UserKnownHostsFile": str(access.known_hosts),
+        "UserKnownHostsFile": access.known_hosts,
         "GlobalKnownHostsFile": "/dev/null",
         "StrictHostKeyChecking": "yes",
-        "IdentityFile": str(access.key),
+        "IdentityFile": access.key,
         "IdentitiesOnly": "yes",
         "IdentityAgent": "none",
         "PreferredAuthentications": "publickey",
@@ -65,7 +64,7 @@ def master_argv(access: Access) -> list[str]:
     return [
         *_ssh(access),
         "-o", "ControlMaster=yes",
-        "-o", f"ControlPath={_literal(str(access.control))}",
+        "-o", f"ControlPath={_literal(access.control)}",
         "-o", "ServerAliveInterval=15",
         "-fN",
         _destination(access),
@@ -82,7 +81,7 @@ def session_argv(access: Access, command: str = "", *, tty: bool = False) -> lis
     return [
         *_ssh(access),
         "-o", "ControlMaster=no",
-        "-o", f"ControlPath={_literal(str(access.control))}",
+        "-o", f"ControlPath={_literal(access.control)}",
         "-tt" if tty else "-T",  # twice: also when our own stdin is not a terminal
         _destination(access),
         *tail,
@@ -91,7 +90,7 @@ def session_argv(access: Access, command: str = "", *, tty: bool = False) -> lis
 
 def control_argv(access: Access, command: str) -> list[str]:
     """``ssh -O command``: "check" (exit 0 when the master answers) or "exit"."""
-    control = f"ControlPath={_literal(str(access.control))}"
+    control = f"ControlPath={_literal(access.control)}"
     return ["ssh", "-F", "/dev/null", "-o", control, "-O", command, _destination(access)]
 
 

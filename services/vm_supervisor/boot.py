@@ -27,8 +27,7 @@ from services.vm_supervisor.network import (
 from shared.accelerator import Accel, Accelerator, detect
 from shared.config import Config
 from shared.errors import BangerError, Code
-from shared.handle import Handle, host_boot_id, write_handle
-from shared.messages import vm as messages
+from shared.handle import Handle, host_boot_id, remove_handle, write_handle
 from shared.messages.network import Attachment
 from shared.messages.vm import SupervisorSpec
 from shared.paths import Paths, make_private
@@ -45,7 +44,10 @@ class Guest:
 
     machine: Machine
     handle: Handle
-    access: Access
+
+    @property
+    def access(self) -> Access:
+        return self.handle.access
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,8 @@ class Launcher:
         say("disks", "preparing disks and keys")
         network, host_key, user_key, *_ = await asyncio.gather(
             self._network(spec),
-            asyncio.to_thread(ensure_key, state / "host_key", f"banger {vm.name}"),
-            asyncio.to_thread(ensure_key, _made_private(self.paths.ssh_key)),
+            asyncio.to_thread(ensure_key, state / "ssh" / "host_key", f"banger {vm.name}"),
+            asyncio.to_thread(ensure_key, self.paths.ssh_key),
             asyncio.to_thread(create_overlay, state / "overlay.ext4", vm.overlay_bytes),
             asyncio.to_thread(create_work_disk, state / "work.ext4", vm.disk_bytes),
         )
@@ -96,7 +98,7 @@ class Launcher:
     ) -> Guest:
         machine_spec = self._machine_spec(spec, network, accelerator)
         self.driver.prepare(machine_spec)
-        machine = await self.driver.launch(machine_spec)
+        machine = self.driver.launch(machine_spec)
         handle = Handle(
             vm_id=spec.vm.id,
             host_boot=host_boot_id(),
@@ -104,10 +106,17 @@ class Launcher:
             start_time=machine.process.start_time,
             vmm=self.driver.name,
             accel=accelerator.accel.value,
-            access=to_message(access),
+            access=access,
+            console_start=machine.console_start,
         )
         write_handle(machine_spec.run, handle)
-        return Guest(machine, handle, access)
+        try:
+            await machine.attach()
+        except BaseException:
+            machine.kill()
+            remove_handle(machine_spec.run)
+            raise
+        return Guest(machine, handle)
 
     async def _network(self, spec: SupervisorSpec) -> GuestNetwork:
         vm = spec.vm
@@ -129,10 +138,10 @@ class Launcher:
         return Access(
             host=network.access_host,
             port=network.access_port,
-            key=self.paths.ssh_key,
-            known_hosts=state / "known_hosts",
+            key=str(self.paths.ssh_key),
+            known_hosts=str(state / "known_hosts"),
             alias=spec.vm.id,
-            control=run / "ssh.sock",
+            control=str(run / "ssh.sock"),
         )
 
     def _machine_spec(
@@ -219,28 +228,6 @@ async def _unless_ended(machine: Machine, work: Awaitable[T]) -> T:
         await asyncio.gather(working, ending, return_exceptions=True)
 
 
-def to_message(access: Access) -> messages.Access:
-    return messages.Access(
-        host=access.host,
-        port=access.port,
-        key=str(access.key),
-        known_hosts=str(access.known_hosts),
-        alias=access.alias,
-        control=str(access.control),
-    )
-
-
-def from_message(access: messages.Access) -> Access:
-    return Access(
-        host=access.host,
-        port=access.port,
-        key=Path(access.key),
-        known_hosts=Path(access.known_hosts),
-        alias=access.alias,
-        control=Path(access.control),
-    )
-
-
 def likely_cause(console: Path) -> str:
     """What the console's last lines say about a guest that never answered, in a few words."""
     try:
@@ -264,8 +251,3 @@ def _manifest(directory: Path) -> dict[str, Any]:
             hint="banger image list and banger kernel list show what is there",
         ) from error
     return manifest
-
-
-def _made_private(key: Path) -> Path:
-    make_private(key.parent)
-    return key

@@ -6,12 +6,12 @@ the tap, and the guest's address comes from the VM's row.
 """
 
 import errno
-import hashlib
 import socket
 from dataclasses import dataclass
 from typing import Literal
 
 from shared.errors import BangerError, Code
+from shared.mac import mac_address
 
 
 @dataclass(frozen=True)
@@ -68,12 +68,6 @@ def bridge_network(
         access_host=address.partition("/")[0],
         access_port=22,
     )
-
-
-def mac_address(vm_id: str) -> str:
-    """A MAC that is the VM's for life: locally administered, unicast (IEEE 802 U/L bit)."""
-    tail = hashlib.sha256(vm_id.encode()).digest()[:5]
-    return ":".join(f"{octet:02x}" for octet in (0x02, *tail))
 
 
 def choose_port(host: str, preferred: tuple[int, ...]) -> int:

@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from services.vm_supervisor.boot import Guest, Launcher, await_ready, from_message
+from services.vm_supervisor.boot import Guest, Launcher, await_ready
 from services.vm_supervisor.drivers.driver import Driver, End, EndReason
 from services.vm_supervisor.forwards import Forwards
 from services.vm_supervisor.guest.agent import Agent
@@ -92,8 +92,11 @@ class Supervisor(Actor):
         if handle is None or not handle.alive:
             remove_handle(self._run)
             return
-        machine = await self._driver.adopt(handle.process, self._run, self._vm_state)
-        self._guest = Guest(machine, handle, from_message(handle.access))
+        machine = self._driver.adopt(
+            handle.process, self._run, self._vm_state, handle.console_start
+        )
+        await machine.attach()
+        self._guest = Guest(machine, handle)
         self._keep(self._watch(self._guest))
         self.log.info("took over the VMM", of=handle.pid, ready=handle.ready)
         self._booting = asyncio.create_task(self._take_over(self._guest))

@@ -7,6 +7,8 @@ from typing import Literal
 
 import msgspec
 
+from shared.ssh import Access
+
 State = Literal["created", "starting", "running", "paused", "stopping", "stopped", "failed"]
 NetworkMode = Literal["user", "bridge"]
 
@@ -30,17 +32,6 @@ class Vm(msgspec.Struct, kw_only=True):
     created_at: str
     reason: str = ""
     workspace: str = ""
-
-
-class Access(msgspec.Struct, kw_only=True):
-    """How OpenSSH reaches a running guest; paths are on this host."""
-
-    host: str
-    port: int
-    key: str
-    known_hosts: str
-    alias: str
-    control: str
 
 
 class VmView(msgspec.Struct, kw_only=True):

@@ -5,8 +5,9 @@ the supervisor leaves the VMM running; ``adopt`` takes it over again by its proc
 
     driver = QemuDriver()
     driver.prepare(spec)                    # tools there? sockets' directory there?
-    machine = await driver.launch(spec)     # returns as soon as the VMM process exists
-    write_handle(machine.process, ...)
+    machine = driver.launch(spec)           # returns as soon as the VMM process exists
+    write_handle(machine.process, ...)      # before anything else: from here on it can be adopted
+    await machine.attach()
     agent = await Agent.connect(machine.agent_socket, deadline=...)
     end = await machine.ended()             # End(reason=EndReason.POWEROFF, ...)
 
@@ -94,10 +95,20 @@ class Machine(Protocol):
     def process(self) -> ProcessId: ...
 
     @property
+    def console_start(self) -> int:
+        """Where in console.log this boot's output begins, in bytes."""
+
+    @property
     def agent_socket(self) -> Path: ...
 
     @property
     def console_socket(self) -> Path: ...
+
+    async def attach(self) -> None:
+        """Connect to the VMM's control socket, once.
+
+        Raises ``guest_failed`` with the VMM's last words when it has died.
+        """
 
     async def pause(self) -> None: ...
 
@@ -127,14 +138,11 @@ class Driver(Protocol):
     def prepare(self, spec: MachineSpec) -> None:
         """Check tools and files before anything is created: ``missing_tool``, ``not_found``."""
 
-    async def launch(self, spec: MachineSpec) -> Machine:
-        """Start the VMM in a session of its own and return while the guest boots.
+    def launch(self, spec: MachineSpec) -> Machine:
+        """Start the VMM in a session of its own and return while the guest boots."""
 
-        Raises ``guest_failed`` when the VMM dies at once, with its last words.
-        """
-
-    async def adopt(self, process: ProcessId, run: Path, state: Path) -> Machine:
-        """Take over a VMM launched by an earlier supervisor.
+    def adopt(self, process: ProcessId, run: Path, state: Path, console_start: int) -> Machine:
+        """Take over a VMM launched by an earlier supervisor; ``console_start`` is its machine's.
 
         Raises ``not_running`` when that process is gone (a pid is only believed with its
         start time).

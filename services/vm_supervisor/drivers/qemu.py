@@ -42,7 +42,7 @@ class QemuDriver:
             if not path.exists():
                 raise BangerError(Code.NOT_FOUND, f"{path}, which the VM needs, is missing")
 
-    async def launch(self, spec: MachineSpec) -> "QemuMachine":
+    def launch(self, spec: MachineSpec) -> "QemuMachine":
         for name in ("qmp.sock", "console.sock", "agent.sock"):
             (spec.run / name).unlink(missing_ok=True)
         vmm_log = spec.state / "vmm.log"
@@ -50,14 +50,12 @@ class QemuDriver:
         console = spec.state / "console.log"
         console_start = console.stat().st_size if console.exists() else 0
         watch = Watch(spawn_detached(qemu_argv(spec), vmm_log))
-        machine = QemuMachine(watch, spec.run, spec.state, console_start)
-        await machine.attach()
-        return machine
+        return QemuMachine(watch, spec.run, spec.state, console_start)
 
-    async def adopt(self, process: ProcessId, run: Path, state: Path) -> "QemuMachine":
-        machine = QemuMachine(Watch(process), run, state, console_start=0)
-        await machine.attach()
-        return machine
+    def adopt(
+        self, process: ProcessId, run: Path, state: Path, console_start: int
+    ) -> "QemuMachine":
+        return QemuMachine(Watch(process), run, state, console_start)
 
 
 class QemuMachine:
@@ -75,6 +73,10 @@ class QemuMachine:
     @property
     def process(self) -> ProcessId:
         return self._watch.process
+
+    @property
+    def console_start(self) -> int:
+        return self._console_start
 
     @property
     def agent_socket(self) -> Path:

@@ -1,7 +1,7 @@
 """The supervisor's side of ssh: keys, the pin, and the shared connection that sessions use::
 
     ours = ensure_key(paths.ssh_key)                # banger's own, once
-    host_key = ensure_key(state / "host_key")       # the guest's, before its first boot
+    host_key = ensure_key(state / "ssh" / "host_key")      # the guest's, before its first boot
     write_known_hosts(access, host_key.public)
     await start_master(access, log, deadline)       # returns when sessions can use it
     ...
@@ -13,14 +13,17 @@ by then and the first attempt succeeds.
 """
 
 import asyncio
-import os
+import errno
+import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from shared.errors import BangerError, Code
+from shared.files import write_atomically
 from shared.process import Watch, spawn_detached
 from shared.ssh import Access, control_argv, master_argv
 
@@ -39,23 +42,29 @@ class KeyPair:
 def ensure_key(path: Path, comment: str = "banger") -> KeyPair:
     """Read the key at ``path`` (``.pub`` beside it), or make it, mode 0600.
 
-    The private key is renamed into place last, so a key that is there is a whole one.
+    The key has its directory to itself: both files appear together by the directory's rename, so
+    that two supervisors making banger's own key at once end with the same pair.
 
     Raises:
         BangerError: ``missing_tool`` without ssh-keygen.
     """
-    public = path.with_name(f"{path.name}.pub")
     if not path.exists():
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        _generate(temporary, comment)
-        temporary.with_name(f"{temporary.name}.pub").replace(public)
-        temporary.replace(path)
+        directory = path.parent
+        directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
+        try:
+            _generate(temporary / path.name, comment)
+            temporary.rename(directory)  # an empty directory may be there; a full one has won
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    public = path.with_name(f"{path.name}.pub")
     return KeyPair(path.read_text(), public.read_text().strip())
 
 
 def _generate(path: Path, comment: str) -> None:
-    path.unlink(missing_ok=True)
     argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(path)]
     try:
         subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=True)
@@ -76,12 +85,8 @@ def known_hosts_line(alias: str, public: str) -> str:
 
 def write_known_hosts(access: Access, public: str) -> None:
     """Pin ``public`` as the only host key of ``access.alias``."""
-    temporary = access.known_hosts.with_name(f".{access.known_hosts.name}.{os.getpid()}")
-    with temporary.open("w") as file:
-        file.write(known_hosts_line(access.alias, public))
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(access.known_hosts)
+    line = known_hosts_line(access.alias, public)
+    write_atomically(Path(access.known_hosts), line.encode())
 
 
 async def start_master(access: Access, log: Path, deadline: float) -> None:
@@ -96,7 +101,7 @@ async def start_master(access: Access, log: Path, deadline: float) -> None:
     """
     if await master_pid(access) is not None:
         return
-    access.control.unlink(missing_ok=True)
+    Path(access.control).unlink(missing_ok=True)
     while time.monotonic() < deadline:
         log.unlink(missing_ok=True)
         if await _attempt(
@@ -130,7 +135,7 @@ async def _attempt(argv: list[str], log: Path, deadline: float) -> bool:
 
 async def master_pid(access: Access) -> int | None:
     """The pid of a master that answers, or None."""
-    if not access.control.exists():
+    if not Path(access.control).exists():
         return None
     words = await _control(access, "check")
     head, found, tail = words.partition("(pid=")
@@ -139,9 +144,9 @@ async def master_pid(access: Access) -> int | None:
 
 async def stop_master(access: Access) -> None:
     """End the shared connection and its sessions; fine when there is none."""
-    if access.control.exists():
+    if Path(access.control).exists():
         await _control(access, "exit")
-        access.control.unlink(missing_ok=True)
+        Path(access.control).unlink(missing_ok=True)
 
 
 async def _control(access: Access, command: str) -> str:

@@ -14,8 +14,8 @@ from shared.handle import (
     remove_handle,
     write_handle,
 )
-from shared.messages.vm import Access
 from shared.process import start_time
+from shared.ssh import Access
 
 
 def own_handle() -> Handle:

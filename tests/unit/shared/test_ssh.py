@@ -6,7 +6,7 @@ from pathlib import Path
 
 from shared.ssh import Access, control_argv, master_argv, options, remote_command, session_argv
 
-ACCESS = Access("127.77.0.2", 2222, Path("/k"), Path("/kh"), "0123456789ab", Path("/r/ssh.sock"))
+ACCESS = Access("127.77.0.2", 2222, "/k", "/kh", "0123456789ab", "/r/ssh.sock")
 
 
 def shell(command: str) -> subprocess.CompletedProcess[bytes]:
@@ -46,7 +46,7 @@ def test_a_command_is_one_argument_after_the_destination() -> None:
 
 
 def test_openssh_reads_back_paths_with_spaces_and_percent() -> None:
-    access = replace(ACCESS, known_hosts=Path("/a b/%h"))
+    access = replace(ACCESS, known_hosts="/a b/%h")
     argv = [*session_argv(access)[:1], "-G", *session_argv(access)[1:]]
     seen = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
     assert "userknownhostsfile" in seen

@@ -7,9 +7,10 @@ import pytest
 
 from services.api.truth import checked, view
 from shared.handle import Handle, host_boot_id, write_handle
-from shared.messages.vm import Access, State, Vm
+from shared.messages.vm import State, Vm
 from shared.paths import Paths
 from shared.process import start_time
+from shared.ssh import Access
 from tests.unit.services.api.test_names import vm
 
 ACCESS = Access(host="127.77.0.2", port=22, key="k", known_hosts="h", alias="a", control="c")

@@ -2,7 +2,7 @@
 
 import socket
 
-from services.vm_supervisor.network import bridge_network, choose_port, mac_address, user_network
+from services.vm_supervisor.network import bridge_network, choose_port, user_network
 
 
 def test_a_vm_without_nat_is_closed_to_the_outside() -> None:
@@ -18,12 +18,6 @@ def test_a_bridged_guest_is_reached_at_its_own_address() -> None:
     network = bridge_network("0123456789ab", "tap0", "10.7.0.5/16", "10.7.0.1", ("10.7.0.1",))
     assert network.qemu == "tap,id=net0,ifname=tap0,script=no,downscript=no"
     assert (network.access_host, network.access_port) == ("10.7.0.5", 22)
-
-
-def test_a_mac_is_local_unicast_and_the_vms_own() -> None:
-    first = mac_address("0123456789ab")
-    assert int(first[:2], 16) & 0b11 == 0b10
-    assert first == mac_address("0123456789ab") != mac_address("0123456789ac")
 
 
 def test_a_preferred_port_that_is_taken_is_passed_over() -> None:

@@ -19,8 +19,8 @@ def test_the_pin_is_by_alias_and_without_the_comment() -> None:
 
 
 def test_a_new_pin_replaces_the_old_one(tmp_path: Path) -> None:
-    here = tmp_path
-    access = Access("127.77.0.2", 22, here / "id", here / "known_hosts", "vm", here / "s")
+    pins = tmp_path / "known_hosts"
+    access = Access("127.77.0.2", 22, "id", str(pins), "vm", "socket")
     write_known_hosts(access, "ssh-ed25519 OLD")
     write_known_hosts(access, "ssh-ed25519 NEW")
-    assert access.known_hosts.read_text() == "vm ssh-ed25519 NEW\n"
+    assert pins.read_text() == "vm ssh-ed25519 NEW\n"
