@@ -30,6 +30,8 @@ class Client:
     def __init__(self, broker_socket: Path) -> None:
         self._socket_path = broker_socket
         self._dealer = Dealer(broker_socket)
+        self._sent = False
+        """Whether the last request has left: if not, the broker has been waited for already."""
 
     def __enter__(self) -> "Client":
         return self
@@ -59,13 +61,17 @@ class Client:
         request_id = request_id or envelope.new_request_id()
         request = Envelope(Kind.REQUEST, request_id, service, verb, deadline)
         packed = msgpack.packb(body or {})
-        patience = min(deadline, time.monotonic() + CONNECT_SECONDS)
+        lost = None  # since when, however long the request had been at work before
         while True:
+            asked = time.monotonic()
             try:
                 return envelope.read_final(self._exchange(request, packed, on_partial))
             except BangerError as error:
-                lost = error.code is Code.UNAVAILABLE
-                if not (lost and retry) or time.monotonic() > patience:
+                now = time.monotonic()
+                if lost is None or now - asked > CONNECT_SECONDS:
+                    lost = now
+                hopeless = not self._sent or now > min(deadline, lost + CONNECT_SECONDS)
+                if not retry or error.code is not Code.UNAVAILABLE or hopeless:
                     raise
                 self._pause(0.05)
 
@@ -139,7 +145,9 @@ class Client:
         return envelope.read_final(self._exchange(request, msgpack.packb({}), None))
 
     def _exchange(self, request: Envelope, body: bytes, heard: Partial | None) -> bytes:
+        self._sent = False
         self._send_when_connected(request, body)
+        self._sent = True
         while True:
             for header, received in self._received():
                 if header.request_id != request.request_id:
