@@ -110,7 +110,6 @@ def delete(image: str) -> None:
     Example:
       banger image delete debian-bookworm
     """
-    from cli.call import ask
+    from cli.removal import delete_unused
 
-    ask("images", "image.delete", {"ref": image})
-    click.echo(image)
+    click.echo(delete_unused("image", image))

@@ -99,7 +99,6 @@ def delete(kernel: str) -> None:
     Example:
       banger kernel delete debian-bookworm
     """
-    from cli.call import ask
+    from cli.removal import delete_unused
 
-    ask("images", "kernel.delete", {"ref": kernel})
-    click.echo(kernel)
+    click.echo(delete_unused("kernel", kernel))

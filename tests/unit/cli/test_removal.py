@@ -1,0 +1,39 @@
+"""An image or a kernel is not deleted under a VM."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.unit.cli.conftest import Cli, view
+from tests.unit.cli.peer import Answer, Peer
+
+Begin = Callable[..., Peer]
+
+
+def script(kind: str, identity: str) -> dict[str, Answer]:
+    return {
+        f"{kind}.show": lambda _: {"id": identity, "name": "debian-bookworm"},
+        f"{kind}.delete": lambda _: {"id": identity},
+        "vm.list": lambda _: {"vms": [view("web", state="stopped")]},
+    }
+
+
+@pytest.mark.parametrize(("kind", "used"), [("image", "1" * 16), ("kernel", "2" * 16)])
+def test_what_a_vm_boots_from_stays_and_the_vm_is_named(
+    cli: Cli, peer: Begin, kind: str, used: str
+) -> None:
+    services = peer(script(kind, used))
+    ran = cli(kind, "delete", "debian")
+    assert ran.status == 4
+    assert ran.err == (
+        f"error: the {kind} debian-bookworm is what web boots from\nhint: banger vm delete web\n"
+    )
+    assert f"{kind}.delete" not in services.verbs()
+
+
+@pytest.mark.parametrize("kind", ["image", "kernel"])
+def test_what_no_vm_needs_is_deleted_by_its_id(cli: Cli, peer: Begin, kind: str) -> None:
+    services = peer(script(kind, "f" * 16))
+    ran = cli(kind, "delete", "debian")
+    assert (ran.status, ran.out) == (0, "debian-bookworm\n")
+    assert services.calls[-1] == (f"{kind}.delete", {"ref": "f" * 16})
