@@ -1,5 +1,6 @@
 """The bus as its peers see it: real processes, real sockets."""
 
+import asyncio
 import os
 import re
 import subprocess
@@ -15,10 +16,12 @@ import pytest
 import zmq
 
 from shared.bus import envelope
+from shared.bus.actor import own
 from shared.bus.client import Client
 from shared.bus.envelope import MAX_MESSAGE, Envelope, Kind
 from shared.bus.socket import Dealer, Router, Subscriber, close_context, peer_uid
 from shared.errors import BangerError, Code
+from shared.locks import Lock
 from tests.integration.conftest import ROOT, Daemon, Home
 from tests.integration.peer import Peer, error_of
 from tests.integration.stack import eventually
@@ -257,6 +260,7 @@ def test_router_looks_up_credentials_until_it_trusts(home: Home) -> None:
 STRANGER = """
 import os, sys
 from pathlib import Path
+from shared.bus.actor import own
 from shared.bus.client import Client
 from shared.errors import BangerError
 os.setgroups([])
@@ -297,3 +301,14 @@ def test_sockets_are_closed_to_others_by_their_directory(stack: Daemon) -> None:
     assert stack.paths.run.stat().st_mode & 0o777 == 0o700
     sockets = [path for path in Path(stack.paths.run).iterdir() if path.is_socket()]
     assert {path.name for path in sockets} == {"broker.sock", "events.sock"}
+
+
+def test_service_of_which_there_must_be_one_is_refused_while_another_holds_its_lock(
+    tmp_path: Path,
+) -> None:
+    held = Lock.try_acquire(tmp_path / "store.lock")
+    assert held
+    error = error_of(lambda: asyncio.run(own(tmp_path / "store.lock", patience=0.05)))
+    assert (error.code, "store.lock" in error.message) == (Code.CONFLICT, True)
+    held.release()
+    asyncio.run(own(tmp_path / "store.lock")).release()

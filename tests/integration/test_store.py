@@ -138,17 +138,3 @@ def check_database(home: Home) -> None:
     orphans = "SELECT count(*) FROM vm LEFT JOIN mutation ON vm_id = vm.id WHERE vm_id IS NULL"
     assert connection.execute(orphans).fetchone() == (0,)
     connection.close()
-
-
-def test_second_store_waits_for_the_lock_and_gives_up(home: Home) -> None:
-    broker = home.spawn("services.broker")
-    eventually(home.paths.broker_socket.exists)
-    with Peer(home.paths.broker_socket) as peer:
-        crashing = Crashing(home, peer)
-        second = home.run("services.store")
-        assert second.returncode == 4
-        assert "another process holds" in second.stderr
-        assert peer.call("store", "vm.list") == {"vms": [], "seq": 0}
-        crashing.end()
-    broker.terminate()
-    assert broker.wait(5) == 0
