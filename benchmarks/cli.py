@@ -20,8 +20,7 @@ def banger(*arguments: str) -> subprocess.CompletedProcess[bytes]:
 
 def figures(names: list[str]) -> list[Figure]:
     """``names``: ten VMs to create, list and delete again."""
-    creations = [seconds(lambda n=name: banger("vm", "create", "--no-start", "--name", n))
-                 for name in names]  # fmt: skip
+    creations = [_timed("vm", "create", "--no-start", "--name", name) for name in names]
     try:
         listing, floor = paired(
             lambda: banger("vm", "list", "-o", "json"),
@@ -29,7 +28,7 @@ def figures(names: list[str]) -> list[Figure]:
             runs=RUNS,
         )
     finally:
-        deletions = [seconds(lambda n=name: banger("vm", "delete", n)) for name in names]
+        deletions = [_timed("vm", "delete", name) for name in names]
     return [
         Figure(
             f"vm list -o json, {len(names)} VMs",
@@ -43,3 +42,7 @@ def figures(names: list[str]) -> list[Figure]:
         Figure("vm create --no-start", "s", median(creations), 0.3, runs=len(names)),
         Figure("vm delete of a stopped VM", "s", median(deletions), 0.5, runs=len(names)),
     ]
+
+
+def _timed(*arguments: str) -> float:
+    return seconds(lambda: banger(*arguments))

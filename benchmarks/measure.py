@@ -42,12 +42,18 @@ def median(values: list[float]) -> float:
 
 
 def paired(
-    one: Callable[[], object], other: Callable[[], object], *, runs: int, warm_up: int = 1
+    one: Callable[[], object],
+    other: Callable[[], object],
+    *,
+    runs: int,
+    warm_up: int = 1,
+    before: Callable[[], object] = lambda: None,
 ) -> tuple[float, float]:
-    """Median seconds of both, taken in turn."""
+    """Median seconds of both, taken in turn; ``before`` is called outside the clock."""
     first: list[float] = []
     second: list[float] = []
     for run in range(runs + warm_up):
+        before()
         times = seconds(one), seconds(other)
         if run >= warm_up:
             first.append(times[0])

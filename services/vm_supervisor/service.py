@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from services.vm_supervisor.boot import Guest, Launcher, await_ready
+from services.vm_supervisor.boot import Guest, Launcher, await_ready, let_init_go_on
 from services.vm_supervisor.drivers.driver import Driver, End, EndReason
 from services.vm_supervisor.forwards import Forwards
 from services.vm_supervisor.guest.agent import Agent
@@ -189,6 +189,7 @@ class Supervisor(Actor):
         write_handle(self._run, guest.handle)
         if self._spec.vm.network == "user":
             self._follow_ports(guest, self._agent)
+        self._keep(let_init_go_on(self._agent, guest.handle.accel))
         await self._report("running")
         self._say("ready", "the guest answers")
         self._booting = None

@@ -37,6 +37,9 @@ T = TypeVar("T")
 KEPT_ANSWERS = 64
 """Finals kept for callers that ask again. Bodies are small; lists are the largest, some 50 KB."""
 
+PASSING = (Code.UNAVAILABLE, Code.BUSY)
+"""Failures that asking again may mend, so they are not kept."""
+
 Handler = Callable[[Any, Any, "Call"], Awaitable[Any]]
 
 
@@ -214,21 +217,23 @@ class Actor:
     async def _serve(self, header: Envelope, body: bytes) -> None:
         started = time.monotonic()
         with log_context(request=header.request_id.hex(), verb=header.verb):
-            outcome = "ok"
+            outcome, passing = "ok", False
             try:
                 answer = await self._handle(header, body)
             except BangerError as error:
-                outcome = error.code.value
+                outcome, passing = error.code.value, error.code in PASSING
                 answer = envelope.final_error(error)
             took = round((time.monotonic() - started) * 1000, 1)
             self.log.info("served", outcome=outcome, milliseconds=took)
-            self._final(header, answer)
+            self._final(header, answer, keep=not passing)
 
     async def _handle(self, header: Envelope, body: bytes) -> bytes:
         known = self._verbs.get(header.verb)
         if known is None:
             raise BangerError(Code.BAD_MESSAGE, f"{self.name} has no verb {header.verb!r}")
         request = decode_request(body, known.request)
+        if header.deadline <= time.monotonic():
+            raise BangerError(Code.TIMEOUT, f"the deadline of {header.verb} has passed")
         try:
             async with asyncio.timeout(header.deadline - time.monotonic()):
                 result = await known.handler(self, request, Call(self.link, header))
@@ -247,9 +252,10 @@ class Actor:
                 hint=f"the traceback is in {self.log.path}",
             ) from error
 
-    def _final(self, header: Envelope, body: bytes) -> None:
+    def _final(self, header: Envelope, body: bytes, *, keep: bool = True) -> None:
         """Answer, and keep the answer: a caller that lost its link asks again by the same id."""
-        self._answered[header.request_id] = body
+        if keep:
+            self._answered[header.request_id] = body
         if len(self._answered) > KEPT_ANSWERS:
             del self._answered[next(iter(self._answered))]
         self._send_final(header, body)
@@ -320,6 +326,8 @@ def start_service(
         asyncio.run(main())
     except BangerError as error:
         sys.stderr.write(f"error: {error.message}\n")
+        if error.hint:
+            sys.stderr.write(f"hint: {error.hint}\n")
         return error.exit_status
     close_context()
     return 0

@@ -5,6 +5,7 @@ socket again. What QEMU says of the guest's end comes as a SHUTDOWN event just b
 """
 
 import asyncio
+import contextlib
 import shutil
 import signal
 from pathlib import Path
@@ -67,6 +68,7 @@ class QemuMachine:
         self._state = state
         self._console_start = console_start
         self._shutdown: str | None = None
+        self._shutdown_read = asyncio.Event()
         self._qmp: QMPClient | None = None
         self._events: asyncio.Task[None] | None = None
 
@@ -131,9 +133,10 @@ class QemuMachine:
 
     async def ended(self) -> End:
         exit_code = await self._watch.ended()
-        if self._events is not None:
+        if exit_code is None or exit_code == 0:  # a QEMU that was killed had no last words
             # The event was written before QEMU exited, but may not have been read yet.
-            await asyncio.wait([self._events], timeout=_LAST_WORDS_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._shutdown_read.wait(), _LAST_WORDS_SECONDS)
         console = tail(self._state / "console.log", self._console_start)
         return conclude(self._shutdown, exit_code, console, tail(self._state / "vmm.log"))
 
@@ -149,6 +152,7 @@ class QemuMachine:
             data = event.get("data")
             if event["event"] == "SHUTDOWN" and isinstance(data, dict):
                 self._shutdown = str(data["reason"])
+                self._shutdown_read.set()
 
     async def _monitor(self, line: str) -> str:
         return str(await self._execute("human-monitor-command", {"command-line": line}))

@@ -15,6 +15,7 @@ _KERNEL_ARGUMENTS = (
     "console=ttyS0",
     "quiet",
     "loglevel=3",  # the emulated serial port is slow
+    "cryptomgr.notests",  # the kernel tests its ciphers at every boot, a quarter second emulated
     "panic=-1",  # reset at once: with -no-reboot the VMM ends and the supervisor sees it
     "net.ifnames=0",  # udev must not rename the device that is up already
     # Ours are started by guest/init, before systemd.

@@ -152,6 +152,15 @@ class Agent:
         finally:
             await self._call("guest-file-close", {"handle": handle}, deadline)
 
+    async def write_file(self, path: str, content: bytes, deadline: float) -> None:
+        """Replace the file (or write into the pipe). Raises ``not_found``."""
+        handle = await self._call("guest-file-open", {"path": path, "mode": "w"}, deadline)
+        try:
+            data = base64.b64encode(content).decode()
+            await self._call("guest-file-write", {"handle": handle, "buf-b64": data}, deadline)
+        finally:
+            await self._call("guest-file-close", {"handle": handle}, deadline)
+
     async def freeze(self, deadline: float) -> int:
         """Freeze all filesystems; returns how many. The agent allows nothing but thaw after."""
         return int(await self._call("guest-fsfreeze-freeze", {}, deadline))
