@@ -32,6 +32,8 @@ class Vm(msgspec.Struct, kw_only=True):
     created_at: str
     reason: str = ""
     workspace: str = ""
+    touched_at: str = ""
+    """When somebody last used it (ssh, exec, cp, console), RFC 3339; empty: never."""
 
 
 class VmView(msgspec.Struct, kw_only=True):
@@ -112,6 +114,11 @@ class VmUpdate(msgspec.Struct, kw_only=True, omit_defaults=True):
     id: str
     state: State | None = None
     reason: str | None = None
+    vcpu: int | None = None
+    memory_mib: int | None = None
+    disk_bytes: int | None = None
+    nat: bool | None = None
+    touched_at: str | None = None
     expected: list[State] | None = None
     """Refuse with ``conflict`` unless the row's state is one of these."""
 
@@ -137,6 +144,81 @@ class VmStop(msgspec.Struct, kw_only=True):
     timeout: float = 30.0
 
 
+class VmKill(msgspec.Struct, kw_only=True):
+    """``vm.kill``: signal the VMM; ``signal`` is a name of signal(7), with or without SIG."""
+
+    ref: str
+    signal: str = "KILL"
+
+
+class VmSet(msgspec.Struct, kw_only=True):
+    """``vm.set``: what is None stays. Sizes change on a stopped VM only, ``nat`` at any time."""
+
+    ref: str
+    vcpu: int | None = None
+    memory_mib: int | None = None
+    disk_bytes: int | None = None
+    nat: bool | None = None
+
+
+class VmStats(msgspec.Struct, kw_only=True):
+    """One sample. Times in seconds, sizes in bytes; what needs a running VMM is None without one.
+
+    ``cpu_seconds`` is the VMM's processor time; a rate is the difference of two samples over that
+    of their ``at`` (CLOCK_MONOTONIC). Disks are system overlay and work disk together.
+    """
+
+    id: str
+    name: str
+    state: State
+    at: float
+    vcpu: int
+    memory_bytes: int
+    disk_apparent: int
+    disk_allocated: int
+    cpu_seconds: float | None = None
+    resident_bytes: int | None = None
+    uptime: float | None = None
+    received_bytes: int | None = None
+    sent_bytes: int | None = None
+
+
+class Port(msgspec.Struct, kw_only=True):
+    """A listening socket of the guest. ``host_port`` is None where nothing forwards to it.
+
+    ``url`` is given where HTTP answered.
+    """
+
+    protocol: Literal["tcp", "udp"]
+    guest_address: str
+    guest_port: int
+    host_address: str = ""
+    host_port: int | None = None
+    url: str = ""
+
+
+class PortList(msgspec.Struct, kw_only=True):
+    ports: list[Port]
+
+
+class Check(msgspec.Struct, kw_only=True):
+    """One line of a VM's health. ``milliseconds`` is how long the answer took."""
+
+    name: str
+    ok: bool
+    detail: str
+    milliseconds: float | None = None
+
+
+class Health(msgspec.Struct, kw_only=True):
+    """``healthy`` when every check is ok."""
+
+    id: str
+    name: str
+    healthy: bool
+    checks: list[Check]
+
+
 class SupervisorReady(msgspec.Struct, kw_only=True):
     """A supervisor tells the api that it serves; the api answers what it is to do."""
 
@@ -154,6 +236,28 @@ class SupervisorSpec(msgspec.Struct, kw_only=True):
 
 class MachineStop(msgspec.Struct, kw_only=True):
     timeout: float = 30.0
+
+
+class MachineKill(msgspec.Struct, kw_only=True):
+    """``machine.kill``: the number of a signal. SIGKILL and SIGTERM end the VMM: wait for it."""
+
+    signal: int = 9
+
+
+class MachineNat(msgspec.Struct, kw_only=True):
+    """``machine.nat``: open or close the outside for a running guest."""
+
+    nat: bool
+
+
+class GuestStats(msgspec.Struct, kw_only=True):
+    """``machine.stats``: the running VMM's part of ``VmStats``."""
+
+    cpu_seconds: float
+    resident_bytes: int
+    uptime: float
+    received_bytes: int | None
+    sent_bytes: int | None
 
 
 class MachineStatus(msgspec.Struct, kw_only=True):
