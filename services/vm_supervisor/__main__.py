@@ -24,7 +24,7 @@ def main() -> int:
     return start_service(
         f"vm:{spec.vm.id}",
         paths,
-        lambda log, config: Supervisor(paths, log, config, spec, QemuDriver()),
+        lambda log, config: Supervisor(paths, log, config, spec, QemuDriver(config.qemu_bin)),
         log_file=paths.vm_state(spec.vm.id) / "supervisor.log",
     )
 

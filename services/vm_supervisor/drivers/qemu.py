@@ -32,11 +32,13 @@ class QemuDriver:
     name = "qemu"
     capabilities = Capabilities(user_network=True, pause=True, snapshot=False)
 
+    def __init__(self, program: str = PROGRAM) -> None:
+        """``program``: name or path of QEMU (``qemu_bin`` of the configuration)."""
+        self._program = program
+
     def prepare(self, spec: MachineSpec) -> None:
-        if shutil.which(PROGRAM) is None:
-            raise BangerError(
-                Code.MISSING_TOOL, "QEMU is not installed", hint="apt install qemu-system-x86"
-            )
+        if shutil.which(self._program) is None:
+            raise self._missing()
         drives = spec.drives
         files = (drives.rootfs, drives.overlay, drives.work, drives.modules, spec.initrd)
         for path in (*files, spec.kernel / "vmlinux"):
@@ -50,13 +52,24 @@ class QemuDriver:
         vmm_log.unlink(missing_ok=True)
         console = spec.state / "console.log"
         console_start = console.stat().st_size if console.exists() else 0
-        watch = Watch(spawn_detached(qemu_argv(spec), vmm_log))
+        watch = Watch(spawn_detached(qemu_argv(spec, self._program), vmm_log))
         return QemuMachine(watch, spec.run, spec.state, console_start)
 
     def adopt(
         self, process: ProcessId, run: Path, state: Path, console_start: int
     ) -> "QemuMachine":
         return QemuMachine(Watch(process), run, state, console_start)
+
+    def _missing(self) -> BangerError:
+        if self._program == PROGRAM:
+            return BangerError(
+                Code.MISSING_TOOL, "QEMU is not installed", hint="apt install qemu-system-x86"
+            )
+        return BangerError(
+            Code.MISSING_TOOL,
+            f"there is no program {self._program}, which qemu_bin of the configuration names",
+            hint="correct it, or leave it out and: apt install qemu-system-x86",
+        )
 
 
 class QemuMachine:

@@ -35,10 +35,10 @@ def kernel_arguments(accelerator: Accelerator) -> str:
     return " ".join(words)
 
 
-def qemu_argv(spec: MachineSpec) -> list[str]:
+def qemu_argv(spec: MachineSpec, program: str = PROGRAM) -> list[str]:
     """The whole command line; sockets and logs are where ``sockets`` and driver.py say."""
     return [
-        PROGRAM,
+        program,
         *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
         *("-name", f"banger-{spec.vm_id}"),
         *("-M", "microvm", *_accelerator(spec.accelerator.accel)),
