@@ -42,6 +42,8 @@ class Config(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     qemu_bin: str = "qemu-system-x86_64"
     boot_timeout: float = 120.0
     """Seconds a guest may take until its agent answers."""
+    auto_stop_stale_after: float = 0.0
+    """Seconds after which a running VM that nobody used is stopped; 0: never."""
     user_subnet: str = "127.77.0.0/16"
     defaults: DefaultsConfig = msgspec.field(default_factory=DefaultsConfig)
     nat: NatConfig = msgspec.field(default_factory=NatConfig)

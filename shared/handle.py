@@ -51,20 +51,44 @@ def handle_path(vm_run: Path) -> Path:
 
 
 def write_handle(vm_run: Path, handle: Handle) -> None:
-    write_atomically(handle_path(vm_run), msgspec.json.encode(handle))
+    """Write the handle and a copy of it: a damaged one must not cost a running VM."""
+    content = msgspec.json.encode(handle)
+    for path in _copies(vm_run):
+        write_atomically(path, content)
 
 
 def read_handle(vm_run: Path) -> Handle | None:
-    """The handle, or None when there is none or it cannot be read (truncated by a crash)."""
-    try:
-        handle = msgspec.json.decode(handle_path(vm_run).read_bytes(), type=Handle)
-    except (OSError, msgspec.DecodeError):
-        return None
-    return handle if handle.version == VERSION else None
+    """The handle, or its copy, or None when neither can be read."""
+    for path in _copies(vm_run):
+        handle = _read(path)
+        if handle is not None:
+            return handle
+    return None
+
+
+def mend_handle(vm_run: Path, handle: Handle) -> bool:
+    """Write the handle again if it or its copy cannot be read; True when that was needed."""
+    if all(_read(path) is not None for path in _copies(vm_run)):
+        return False
+    write_handle(vm_run, handle)
+    return True
 
 
 def remove_handle(vm_run: Path) -> None:
-    handle_path(vm_run).unlink(missing_ok=True)
+    for path in _copies(vm_run):
+        path.unlink(missing_ok=True)
+
+
+def _copies(vm_run: Path) -> tuple[Path, Path]:
+    return handle_path(vm_run), vm_run / "handle.copy.json"
+
+
+def _read(path: Path) -> Handle | None:
+    try:
+        handle = msgspec.json.decode(path.read_bytes(), type=Handle)
+    except (OSError, msgspec.DecodeError):
+        return None
+    return handle if handle.version == VERSION else None
 
 
 def host_boot_id() -> str:

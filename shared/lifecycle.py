@@ -18,6 +18,11 @@ class Verb(StrEnum):
     KILL = "kill"
     DELETE = "delete"
     SESSION = "session"  # ssh, exec, cp: anything that needs the guest
+    RESTART = "restart"
+    PAUSE = "pause"
+    RESUME = "resume"
+    RESIZE = "resize"  # set --vcpu, --memory, --disk-size
+    NAT = "nat"  # set --nat, --no-nat
 
 
 class Answer(StrEnum):
@@ -37,14 +42,15 @@ def _row(*answers: Answer) -> dict[Verb, Answer]:
 
 
 TABLE: dict[State, dict[Verb, Answer]] = {
-    #               start stop kill delete session
-    "created": _row(_A, _N, _N, _A, _R),
-    "starting": _row(_A, _A, _A, _A, _R),  # start joins the boot under way
-    "running": _row(_N, _A, _A, _A, _A),
-    "paused": _row(_C, _A, _A, _A, _R),
-    "stopping": _row(_C, _A, _A, _A, _R),  # stop joins the one under way
-    "stopped": _row(_A, _N, _N, _A, _R),
-    "failed": _row(_A, _N, _A, _A, _R),  # a failed VM may still have a VMM to kill
+    #               start stop kill delete session restart pause resume resize nat
+    "created": _row(_A, _N, _N, _A, _R, _A, _R, _R, _A, _A),
+    "starting": _row(_A, _A, _A, _A, _R, _C, _C, _C, _C, _A),  # start joins the boot under way
+    "running": _row(_N, _A, _A, _A, _A, _A, _A, _N, _C, _A),
+    "paused": _row(_C, _A, _A, _A, _R, _A, _N, _A, _C, _A),
+    "stopping": _row(_C, _A, _A, _A, _R, _C, _C, _C, _C, _A),  # stop joins the one under way
+    "stopped": _row(_A, _N, _N, _A, _R, _A, _R, _R, _A, _A),
+    # A failed VM may still have a VMM (its supervisor was lost): to kill, and to start again.
+    "failed": _row(_A, _A, _A, _A, _R, _A, _R, _R, _A, _A),
 }
 
 LIVE: frozenset[State] = frozenset({"starting", "running", "paused", "stopping"})
@@ -53,7 +59,9 @@ LIVE: frozenset[State] = frozenset({"starting", "running", "paused", "stopping"}
 _WAIT = "wait until it is done, or: banger vm kill {name}"
 _HINTS: dict[tuple[State, Verb], str] = {
     ("paused", Verb.START): "resume it: banger vm resume {name}",
-    ("stopping", Verb.START): _WAIT,
+    ("paused", Verb.SESSION): "resume it: banger vm resume {name}",
+    ("paused", Verb.RESIZE): "stop it first: banger vm stop {name}",
+    ("running", Verb.RESIZE): "stop it first: banger vm stop {name}",
 }
 
 
@@ -65,9 +73,9 @@ def check(name: str, state: State, verb: Verb) -> bool:
     """
     answer = TABLE[state][verb]
     if answer is Answer.CONFLICT:
-        hint = _HINTS.get((state, verb), "").format(name=name)
+        hint = _HINTS.get((state, verb), _WAIT).format(name=name)
         raise BangerError(Code.CONFLICT, f"{name} is {state}: cannot {verb} it", hint=hint)
     if answer is Answer.NOT_RUNNING:
-        hint = f"start it: banger vm start {name}"
+        hint = _HINTS.get((state, verb), "start it: banger vm start {name}").format(name=name)
         raise BangerError(Code.NOT_RUNNING, f"{name} is {state}, not running", hint=hint)
     return answer is Answer.ACT

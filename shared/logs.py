@@ -63,7 +63,7 @@ class Log:
 
     def _write(self, level: str, message: str, fields: dict[str, Any]) -> None:
         line = {
-            "time": _now(),
+            "time": now_rfc3339(),
             "level": level,
             "service": self._service,
             "pid": os.getpid(),
@@ -87,7 +87,8 @@ class Log:
         os.close(self._fd)
 
 
-def _now() -> str:
+def now_rfc3339() -> str:
+    """This moment in UTC, with milliseconds."""
     now = time.time()
     seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
     return f"{seconds}.{int(now % 1 * 1000):03d}Z"

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,25 @@ from typing import Any
 from services.api.supervisors import Supervisors
 from shared.bus.actor import Actor, Call
 from shared.errors import BangerError, Code
-from shared.messages.vm import MachineStatus, MachineStop, Nothing, SupervisorSpec, Vm
+from shared.handle import read_handle, remove_handle
+from shared.messages.vm import (
+    MachineKill,
+    MachineStatus,
+    MachineStop,
+    Nothing,
+    SupervisorSpec,
+    Vm,
+    VmUpdate,
+)
 from shared.paths import Paths
+from shared.process import Watch
 
 QUICK = 10.0
 """Seconds for an answer that needs no guest."""
+KILL_SECONDS = 5.0
+"""What a supervisor gets to end its VMM before both are ended without its help."""
+ENDING = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT})
+"""Signals that end a VMM."""
 
 
 def supervisor_spec(vm: Vm, paths: Paths) -> SupervisorSpec:
@@ -40,7 +55,7 @@ class Machines:
         for last_try in (False, True):
             await self._supervisors.ensure(supervisor_spec(vm, self._actor.paths))
             try:
-                await self._ask(vm, "machine.start", Nothing(), call)
+                await self.ask(vm, "machine.start", Nothing(), call)
                 return
             except BangerError as error:
                 if last_try or error.code is not Code.UNAVAILABLE:
@@ -50,23 +65,61 @@ class Machines:
 
     async def stop(self, vm: Vm, seconds: float, call: Call) -> None:
         """Power off, and after ``seconds`` end the VMM; returns when its supervisor is gone."""
-        if self._supervisors.serves(vm.id):
-            await self._ask(vm, "machine.stop", MachineStop(timeout=seconds), call)
-            await self._supervisors.ended(vm.id)
-
-    async def end(self, vm: Vm) -> None:
-        """End the VMM at once, whatever the deadline of the call that wants it."""
+        await self._supervisors.settle(vm.id)
         if not self._supervisors.serves(vm.id):
+            await self._end_orphan(vm)
             return
-        deadline = time.monotonic() + QUICK
         try:
-            await self._actor.call(
-                f"vm:{vm.id}", "machine.kill", Nothing(), MachineStatus, deadline=deadline
-            )
+            await self.ask(vm, "machine.stop", MachineStop(timeout=seconds), call)
         except BangerError as error:
             if error.code is not Code.UNAVAILABLE:
-                raise  # unavailable: it was about to end by itself
+                raise  # unavailable: the guest was quicker than we
         await self._supervisors.ended(vm.id)
+
+    async def end(self, vm: Vm, number: signal.Signals = signal.SIGKILL) -> None:
+        """Signal the VMM, whatever the deadline of the call that wants it.
+
+        Returns when the VMM has ended, if the signal ends one. SIGKILL works without the
+        supervisor's help, too: one that does not answer is killed with its VMM.
+        """
+        await self._supervisors.settle(vm.id)
+        if not self._supervisors.serves(vm.id):
+            await self._end_orphan(vm, number)
+            return
+        body, deadline = MachineKill(signal=number), time.monotonic() + KILL_SECONDS
+        try:
+            await self._actor.call(
+                f"vm:{vm.id}", "machine.kill", body, MachineStatus, deadline=deadline
+            )
+        except BangerError as error:
+            if error.code is Code.TIMEOUT and number == signal.SIGKILL:
+                self._supervisors.kill(vm.id)
+                await self._supervisors.ended(vm.id)
+                await self._end_orphan(vm)
+                return
+            if error.code is not Code.UNAVAILABLE:
+                raise  # unavailable: it was about to end by itself
+        if number in ENDING:
+            await self._supervisors.ended(vm.id)
+
+    async def _end_orphan(self, vm: Vm, number: signal.Signals = signal.SIGKILL) -> None:
+        """A VMM whose supervisor could not be kept: found by its handle, signalled by pidfd."""
+        run = self._actor.paths.vm_run(vm.id)
+        handle = read_handle(run)
+        if handle is None or not handle.alive:
+            return
+        try:
+            watch = Watch(handle.process)
+        except BangerError:
+            return  # it ended this moment
+        watch.kill(number)
+        if number in ENDING:
+            await watch.ended()
+            remove_handle(run)
+            update = VmUpdate(id=vm.id, state="stopped", reason="")
+            deadline = time.monotonic() + QUICK
+            await self._actor.call("store", "vm.update", update, Vm, deadline=deadline)
+        watch.close()
 
     async def status(self, vm: Vm, seconds: float) -> MachineStatus:
         """What the supervisor says within ``seconds``."""
@@ -83,9 +136,12 @@ class Machines:
         paths = self._actor.paths
         for directory in (paths.vm_run(vm_id), paths.vm_state(vm_id)):
             await asyncio.to_thread(_remove_tree, directory)
+
+    def forget(self, vm_id: str) -> None:
+        """The VM is gone; so is its lock, which nobody may hold any more."""
         self._locks.pop(vm_id, None)
 
-    async def _ask(self, vm: Vm, name: str, body: Any, call: Call) -> MachineStatus:
+    async def ask(self, vm: Vm, name: str, body: Any, call: Call) -> MachineStatus:
         return await self._actor.call(
             f"vm:{vm.id}",
             name,

@@ -44,11 +44,32 @@ def choose_sizes(request: VmCreate, defaults: DefaultsConfig, host: Host) -> Siz
         disk_bytes=_first(request.disk_bytes, parse_bytes(defaults.disk)),
         overlay_bytes=_first(request.overlay_bytes, parse_bytes(defaults.overlay)),
     )
-    _check_range("vcpu", sizes.vcpu, 1, host.cpus, str)
-    _check_range("memory", sizes.memory_mib, MIN_MEMORY_MIB, host.memory_mib, "{} MiB".format)
-    for what, size in (("disk", sizes.disk_bytes), ("overlay", sizes.overlay_bytes)):
-        _check_range(f"{what} size", size, MIN_DISK_BYTES, MAX_DISK_BYTES, show_bytes)
+    check_sizes(
+        host,
+        vcpu=sizes.vcpu,
+        memory=sizes.memory_mib,
+        disk=sizes.disk_bytes,
+        overlay=sizes.overlay_bytes,
+    )
     return sizes
+
+
+def check_sizes(
+    host: Host,
+    *,
+    vcpu: int | None = None,
+    memory: int | None = None,
+    disk: int | None = None,
+    overlay: int | None = None,
+) -> None:
+    """Raises ``invalid`` for a size that this host cannot give; None is not looked at."""
+    if vcpu is not None:
+        _check_range("vcpu", vcpu, 1, host.cpus, str)
+    if memory is not None:
+        _check_range("memory", memory, MIN_MEMORY_MIB, host.memory_mib, "{} MiB".format)
+    for what, size in (("disk", disk), ("overlay", overlay)):
+        if size is not None:
+            _check_range(f"{what} size", size, MIN_DISK_BYTES, MAX_DISK_BYTES, show_bytes)
 
 
 def _first(*choices: int | None) -> int:

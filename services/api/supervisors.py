@@ -8,6 +8,7 @@ VMM, and a spare has them behind it.
 import asyncio
 import os
 import random
+import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -42,6 +43,8 @@ class _Supervised:
     watch: Watch
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     gone: asyncio.Event = field(default_factory=asyncio.Event)
+    abandoned: bool = False
+    """Killed by us: its VMM is somebody else's to end."""
 
 
 class Supervisors:
@@ -83,12 +86,7 @@ class Supervisors:
         supervised = self._known.get(spec.vm.id)
         if supervised is None:
             supervised = self._hand_out(spec)
-        waits = [asyncio.create_task(e.wait()) for e in (supervised.ready, supervised.gone)]
-        try:
-            await asyncio.wait(waits, timeout=READY_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in waits:
-                task.cancel()
+        await _first((supervised.ready, supervised.gone), READY_SECONDS)
         if not supervised.ready.is_set() or supervised.gone.is_set():
             log = self._paths.vm_state(spec.vm.id) / "supervisor.log"
             raise BangerError(
@@ -148,6 +146,19 @@ class Supervisors:
         supervised = self._known.get(vm_id)
         return supervised is not None and supervised.ready.is_set()
 
+    async def settle(self, vm_id: str) -> None:
+        """Wait until a supervisor that is on its way serves, or is gone."""
+        supervised = self._known.get(vm_id)
+        if supervised:
+            await _first((supervised.ready, supervised.gone), READY_SECONDS)
+
+    def kill(self, vm_id: str) -> None:
+        """End a supervisor that does not answer; its VMM goes on, and is not taken over."""
+        supervised = self._known.get(vm_id)
+        if supervised:
+            supervised.abandoned = True
+            supervised.watch.kill(signal.SIGKILL)
+
     async def ended(self, vm_id: str) -> None:
         """Wait until the VM's supervisor has ended; at once when it has none."""
         supervised = self._known.get(vm_id)
@@ -187,7 +198,7 @@ class Supervisors:
         del self._known[vm_id]
         supervised.gone.set()
         handle = read_handle(self._paths.vm_run(vm_id))
-        if handle and handle.alive and not self._closing:
+        if handle and handle.alive and not self._closing and not supervised.abandoned:
             await self._restart(vm_id)
         else:
             self._policies.pop(vm_id, None)
@@ -224,6 +235,16 @@ class Supervisors:
             supervised.watch.close()
         if self._spare:
             os.close(self._spare.pipe)
+
+
+async def _first(events: tuple[asyncio.Event, ...], seconds: float) -> None:
+    """Wait until one of ``events`` is set, at most ``seconds``."""
+    waits = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waits:
+            task.cancel()
 
 
 def _write_and_close(pipe: int, content: bytes) -> None:

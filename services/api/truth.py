@@ -13,12 +13,13 @@ from shared.paths import Paths
 def checked(vm: Vm, paths: Paths, *, supervised: bool) -> Vm:
     """The row, set to ``stopped`` when nothing of the VM runs.
 
-    ``supervised``: whether it has a supervisor; a VM that is starting has no VMM yet.
+    ``supervised``: whether it has a supervisor, which watches the VMM itself: then a handle that
+    cannot be read (none yet, or damaged) is no sign of its end.
     """
-    if vm.state not in LIVE or (vm.state == "starting" and supervised):
+    if vm.state not in LIVE:
         return vm
     handle = read_handle(paths.vm_run(vm.id))
-    if handle is None or not handle.alive:
+    if not handle.alive if handle else not supervised:
         vm.state, vm.reason = "stopped", vm.reason or "its VMM is gone"
     return vm
 
@@ -26,7 +27,9 @@ def checked(vm: Vm, paths: Paths, *, supervised: bool) -> Vm:
 def view(vm: Vm, paths: Paths) -> VmView:
     """The checked row with what the handle knows of the running VMM."""
     shown = VmView(vm=vm, console_log=str(paths.vm_state(vm.id) / "console.log"))
-    handle = read_handle(paths.vm_run(vm.id)) if vm.state in LIVE else None
+    # A failed VM may have a VMM still: its supervisor was lost.
+    has_vmm = vm.state in LIVE or vm.state == "failed"
+    handle = read_handle(paths.vm_run(vm.id)) if has_vmm else None
     if handle and handle.alive:
         shown.pid, shown.accel, shown.boot_id = handle.pid, handle.accel, handle.guest_boot
         shown.access = handle.access if handle.ready else None

@@ -30,6 +30,7 @@ class VmRow(Base):
     nat: Mapped[bool]
     workspace: Mapped[str] = mapped_column(default="")
     created_at: Mapped[str]
+    touched_at: Mapped[str] = mapped_column(default="")
 
 
 class MutationRow(Base):

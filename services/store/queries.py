@@ -21,6 +21,9 @@ from shared.messages.vm import Vm, VmReserve, VmRows, VmUpdate
 RESERVED_HOSTS = 2
 """Network address and gateway: the first address handed out is the subnet's .2."""
 
+UPDATABLE = ("state", "reason", "vcpu", "memory_mib", "disk_bytes", "nat", "touched_at")
+"""Fields of a VM that ``vm.update`` may change."""
+
 
 class Store:
     """Questions and mutations over one engine."""
@@ -72,8 +75,10 @@ class Store:
                 raise BangerError(Code.NOT_FOUND, f"there is no VM {request.id}")
             if request.expected and row.state not in request.expected:
                 raise BangerError(Code.CONFLICT, f"{row.name} is {row.state}")
-            row.state = request.state or row.state
-            row.reason = row.reason if request.reason is None else request.reason
+            for field in UPDATABLE:
+                value = getattr(request, field)
+                if value is not None:
+                    setattr(row, field, value)
             return _vm(row), _next_sequence(session)
 
     def remove(self, vm_id: str) -> int | None:
@@ -118,6 +123,7 @@ def _new_row(request: VmReserve, address: str) -> VmRow:
         nat=request.nat,
         workspace="",
         created_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        touched_at="",
     )
 
 

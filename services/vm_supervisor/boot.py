@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from services.vm_supervisor.disks import create_overlay, create_work_disk
+from services.vm_supervisor.disks import create_overlay, create_work_disk, grow, usage
 from services.vm_supervisor.drivers.driver import Driver, Drives, End, Machine, MachineSpec
 from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.guest.ssh import ensure_key, start_master, write_known_hosts
@@ -75,7 +75,7 @@ class Launcher:
             asyncio.to_thread(ensure_key, state / "ssh" / "host_key", f"banger {vm.name}"),
             asyncio.to_thread(ensure_key, self.paths.ssh_key),
             asyncio.to_thread(create_overlay, state / "overlay.ext4", vm.overlay_bytes),
-            asyncio.to_thread(create_work_disk, state / "work.ext4", vm.disk_bytes),
+            asyncio.to_thread(_work_disk, state / "work.ext4", vm.disk_bytes),
         )
         access = self._access(spec, network)
         write_known_hosts(access, host_key.public)
@@ -252,6 +252,13 @@ def likely_cause(console: Path) -> str:
             return line.strip()
     last = next((line.strip() for line in reversed(lines) if line.strip()), "")
     return f"its console ends with {last!r}" if last else "it wrote nothing to its console"
+
+
+def _work_disk(path: Path, size: int) -> None:
+    """Make it, or grow it to what ``vm set --disk-size`` has asked for."""
+    create_work_disk(path, size)
+    if usage(path).apparent < size:
+        grow(path, size)
 
 
 def _manifest(directory: Path) -> dict[str, Any]:

@@ -79,13 +79,18 @@ def base_part(busybox: Path) -> bytes:
 
 def identity_part(identity: GuestIdentity) -> bytes:
     """The archive of one VM. Values are quoted, since guest/init reads them as shell variables."""
+    outside = identity.network.outside
     variables = {
         "hostname": identity.hostname,
         "machine_id": identity.machine_id,
         "kernel_version": identity.kernel_version,
+        "mac": identity.network.mac,
         "address": identity.network.address,
         "gateway": identity.network.gateway,
         "resolvers": " ".join(identity.network.resolvers),
+        "outside_mac": outside.mac if outside else "",
+        "outside_address": outside.address if outside else "",
+        "outside_gateway": outside.gateway if outside else "",
     }
     lines = [f"{name}={shlex.quote(value)}\n" for name, value in variables.items()]
     archive = Archive()

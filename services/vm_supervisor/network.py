@@ -25,6 +25,25 @@ class Forward:
 
 
 @dataclass(frozen=True)
+class Outside:
+    """User mode: a second device of the guest, for the outside alone.
+
+    It hangs on a QEMU hub that has an uplink only while NAT is on, so NAT opens and closes while
+    the guest runs, ssh and forwards (on the first device) do not notice, and without an uplink
+    there is no way out whatever the guest does.
+    """
+
+    mac: str
+    connected: bool
+    address: str = "10.0.3.15/24"
+    gateway: str = "10.0.3.2"
+
+
+UPLINK = "user,id=outside,net=10.0.3.0/24,ipv6=off"
+"""QEMU's -netdev for the outside. The guest's resolver there is 10.0.3.3."""
+
+
+@dataclass(frozen=True)
 class GuestNetwork:
     """What the VMM and the guest need to know of the VM's network.
 
@@ -35,23 +54,25 @@ class GuestNetwork:
     mac: str
     address: str
     gateway: str
+    """Empty where the first device is no way out."""
     resolvers: tuple[str, ...]
     qemu: str
     access_host: str
     access_port: int
+    outside: Outside | None = None
 
 
 def user_network(vm_id: str, loopback: str, ssh_port: int, *, nat: bool) -> GuestNetwork:
-    """QEMU's user-mode network; ``nat`` False closes the outside (restrict=on)."""
-    ssh = f"hostfwd=tcp:{loopback}:{ssh_port}-:22"
+    """QEMU's user-mode network, closed (restrict=on) but for ssh; ``nat`` opens the second one."""
     return GuestNetwork(
         mac=mac_address(vm_id),
         address="10.0.2.15/24",
-        gateway="10.0.2.2",
-        resolvers=("10.0.2.3",),
-        qemu=f"user,id=net0,restrict={'off' if nat else 'on'},{ssh}",
+        gateway="",
+        resolvers=("10.0.3.3",),
+        qemu=f"user,id=net0,restrict=on,ipv6=off,hostfwd=tcp:{loopback}:{ssh_port}-:22",
         access_host=loopback,
         access_port=ssh_port,
+        outside=Outside(mac=mac_address(f"{vm_id}-outside"), connected=nat),
     )
 
 

@@ -66,6 +66,8 @@ class Call:
     def __init__(self, link: Link, request: Envelope) -> None:
         self._link = link
         self._request = request
+        self.on_progress: Callable[[str, str], None] | None = None
+        """Somebody else who wants to hear of progress: the operation this call is."""
 
     @property
     def request_id(self) -> str:
@@ -79,6 +81,8 @@ class Call:
 
     def progress(self, stage: str, message: str, fraction: float | None = None) -> None:
         """Tell the caller how far it is. Lost when the broker is away: progress is a courtesy."""
+        if self.on_progress:
+            self.on_progress(stage, message)
         header = Envelope(Kind.PARTIAL, self._request.request_id)
         body = {"stage": stage, "message": message, "fraction": fraction}
         try:
@@ -285,7 +289,8 @@ class Actor:
 
 
 def _collect_verbs(kind: type[Actor]) -> dict[str, _Verb]:
-    marked = (getattr(member, "__banger_verb__", None) for member in vars(kind).values())
+    members = (member for base in kind.__mro__ for member in vars(base).values())
+    marked = (getattr(member, "__banger_verb__", None) for member in members)
     return {entry.name: entry for entry in marked if entry is not None}
 
 

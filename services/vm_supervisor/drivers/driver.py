@@ -119,6 +119,9 @@ class Machine(Protocol):
 
     async def remove_forward(self, forward: Forward) -> None: ...
 
+    async def set_outside(self, *, open_: bool) -> None:
+        """User mode: open or close the guest's way out while it runs; idempotent."""
+
     def kill(self, signum: signal.Signals = signal.SIGKILL) -> None:
         """Signal the VMM; nothing happens if it is gone. ``ended`` tells when it is."""
 

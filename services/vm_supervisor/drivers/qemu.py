@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from services.vm_supervisor.drivers.diagnosis import conclude, guest_failed, tail
 from services.vm_supervisor.drivers.driver import Capabilities, End, MachineSpec
 from services.vm_supervisor.drivers.qemu_argv import PROGRAM, qemu_argv
-from services.vm_supervisor.network import Forward
+from services.vm_supervisor.network import UPLINK, Forward
 from shared.errors import BangerError, Code
 from shared.process import ProcessId, Watch, spawn_detached
 
@@ -141,6 +141,17 @@ class QemuMachine:
         source = f"{forward.protocol}:{forward.host}:{forward.port}"
         await self._monitor(f"hostfwd_remove net0 {source}")
 
+    async def set_outside(self, *, open_: bool) -> None:
+        """Connect or cut the uplink of the guest's second network device; idempotent."""
+        present = "outside" in await self._monitor("info network")
+        if open_ and not present:
+            await self._execute("netdev_add", _netdev(UPLINK))
+            hub = {"type": "hubport", "id": "uplink", "hubid": 0, "netdev": "outside"}
+            await self._execute("netdev_add", hub)
+        elif present and not open_:
+            await self._execute("netdev_del", {"id": "uplink"})
+            await self._execute("netdev_del", {"id": "outside"})
+
     def kill(self, signum: signal.Signals = signal.SIGKILL) -> None:
         self._watch.kill(signum)
 
@@ -181,6 +192,16 @@ class QemuMachine:
             if not self._watch.alive:
                 raise BangerError(Code.NOT_RUNNING, "the VMM is gone") from error
             raise BangerError(Code.INTERNAL, f"QEMU refused {command}: {error}") from error
+
+
+def _netdev(option: str) -> dict[str, object]:
+    """A -netdev value as netdev_add takes it (QEMU QMP Reference, Netdev)."""
+    kind, *pairs = option.split(",")
+    arguments: dict[str, object] = {"type": kind}
+    for pair in pairs:
+        name, _, value = pair.partition("=")
+        arguments[name] = value == "on" if value in ("on", "off") else value
+    return arguments
 
 
 def forward_rule(forward: Forward) -> str:

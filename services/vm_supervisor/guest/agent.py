@@ -138,6 +138,13 @@ class Agent:
             for one in interfaces
         }
 
+    async def traffic(self, deadline: float) -> tuple[int, int]:
+        """Bytes (received, sent) since the boot, by all devices but the loopback."""
+        interfaces = await self._call("guest-network-get-interfaces", {}, deadline)
+        counted = [one["statistics"] for one in interfaces
+                   if one["name"] != "lo" and "statistics" in one]  # fmt: skip
+        return sum(c["rx-bytes"] for c in counted), sum(c["tx-bytes"] for c in counted)
+
     async def read_file(self, path: str, deadline: float) -> bytes:
         """The whole file (meant for small ones). Raises ``not_found`` if it cannot be opened."""
         handle = await self._call("guest-file-open", {"path": path, "mode": "r"}, deadline)

@@ -1,0 +1,137 @@
+"""What every verb of the api stands on: rows, the truth about them, supervisors, operations."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from services.api import names
+from services.api.machines import QUICK, Machines, supervisor_spec
+from services.api.operations import Operations
+from services.api.supervisors import Supervisors
+from services.api.truth import checked, view
+from shared.bus.actor import Actor, Call
+from shared.config import Config
+from shared.errors import BangerError, Code
+from shared.lifecycle import LIVE
+from shared.logs import Log, now_rfc3339
+from shared.messages.operation import Operation
+from shared.messages.vm import Nothing, SupervisorSpec, Vm, VmRows, VmUpdate, VmView
+from shared.paths import Paths
+
+T = TypeVar("T")
+
+
+class ApiBase(Actor):
+    """Questions about VMs, and the corrections that crashes make necessary."""
+
+    def __init__(self, paths: Paths, log: Log, config: Config) -> None:
+        super().__init__("api", paths, log)
+        self._config = config
+        self._operations = Operations()
+        self._supervisors = Supervisors(
+            paths,
+            log,
+            spec_of=self._spec_of,
+            on_end=self._supervisor_ended,
+            give_up=self._supervisor_lost,
+        )
+        self._machines = Machines(self, self._supervisors)
+        self._background: set[asyncio.Task[None]] = set()
+
+    def _keep(self, coroutine: "asyncio._CoroutineLike[None]") -> None:
+        task = asyncio.create_task(coroutine)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    # -- operations -------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _operation(self, call: Call, verb: str, subject: str) -> AsyncIterator[Operation]:
+        """Make what is inside an operation that can be looked up and cancelled."""
+        operation = Operation(
+            id=call.request_id,
+            verb=verb,
+            subject=subject,
+            state="running",
+            started_at=now_rfc3339(),
+        )
+        task = asyncio.current_task()
+        assert task, "verbs run as tasks"
+        self._operations.begin(operation, task.cancel)
+        call.on_progress = lambda stage, message: self._operations.progress(
+            operation.id, stage, message
+        )
+        error: BangerError | None = None
+        try:
+            yield operation
+        except BangerError as failure:
+            error = failure
+            raise
+        except BaseException:
+            error = BangerError(Code.CANCELLED, f"{verb} {subject} was cancelled")
+            raise
+        finally:
+            self._operations.end(operation.id, error, now_rfc3339(), time.monotonic())
+            self._operations.prune(time.monotonic())
+
+    # -- what is true -----------------------------------------------------------------------
+
+    async def _ask_store(self, name: str, body: Any, kind: type[T]) -> T:
+        return await self.call("store", name, body, kind, deadline=time.monotonic() + QUICK)
+
+    async def _raw_rows(self) -> list[Vm]:
+        return (await self._ask_store("vm.list", Nothing(), VmRows)).vms
+
+    async def _rows_when_there(self) -> list[Vm]:
+        """The store may still be starting: every service starts at the same time."""
+        while True:
+            try:
+                return await self._raw_rows()
+            except BangerError as error:
+                if error.code not in (Code.UNAVAILABLE, Code.TIMEOUT):
+                    raise
+                await asyncio.sleep(0.05)
+
+    async def _rows(self) -> list[Vm]:
+        knows = self._supervisors.knows
+        rows = await self._raw_rows()
+        return [checked(vm, self.paths, supervised=knows(vm.id)) for vm in rows]
+
+    async def _find(self, ref: str) -> Vm:
+        return names.find(ref, await self._rows())
+
+    async def _full_view(self, vm: Vm) -> VmView:
+        """With what only the supervisor knows; without it when it does not answer quickly."""
+        shown = view(vm, self.paths)
+        if vm.state == "running" and self._supervisors.serves(vm.id):
+            try:
+                shown.ports = (await self._machines.status(vm, 1.0)).ports
+            except BangerError as error:
+                self.log.warning("no status from the supervisor", vm=vm.id, error=error.message)
+        return shown
+
+    # -- supervisors ------------------------------------------------------------------------
+
+    async def _spec_of(self, vm_id: str) -> SupervisorSpec:
+        return supervisor_spec(await self._find(vm_id), self.paths)
+
+    async def _supervisor_ended(self, vm_id: str) -> None:
+        for vm in await self._rows_when_there():
+            if vm.id == vm_id:
+                await self._correct(vm, "its supervisor and its VMM ended")
+
+    async def _correct(self, vm: Vm, reason: str) -> None:
+        """Nothing of this VM runs; a row that says otherwise is set right."""
+        if vm.state not in LIVE:
+            return
+        update = VmUpdate(id=vm.id, state="stopped", reason=reason, expected=list(LIVE))
+        try:
+            await self._ask_store("vm.update", update, Vm)
+        except BangerError as error:
+            self.log.warning("row not corrected", vm=vm.id, error=error.message)
+
+    async def _supervisor_lost(self, vm_id: str, reason: str) -> None:
+        self.log.error("supervisor given up", vm=vm_id, reason=reason)
+        await self._ask_store("vm.update", VmUpdate(id=vm_id, state="failed", reason=reason), Vm)

@@ -1,0 +1,156 @@
+"""Verbs that change VMs that are there: start, stop, kill, restart, pause, set, delete."""
+
+import signal
+from typing import Any
+
+from services.api.creation import Creation, host
+from services.api.sizing import check_sizes
+from services.api.truth import view
+from shared.bus.actor import Call, verb
+from shared.errors import BangerError, Code
+from shared.lifecycle import Verb, check
+from shared.messages.vm import (
+    MachineNat,
+    Nothing,
+    Vm,
+    VmId,
+    VmKill,
+    VmRef,
+    VmSet,
+    VmStop,
+    VmUpdate,
+    VmView,
+)
+
+
+class Changes(Creation):
+    """Each verb looks the VM up, asks the table of states, and lets its supervisor do it."""
+
+    @verb("vm.start", VmRef)
+    async def start(self, request: VmRef, call: Call) -> VmView:
+        vm = await self._find(request.ref)
+        async with self._operation(call, "vm.start", vm.name), self._machines.serialised(vm.id):
+            vm = await self._find(vm.id)
+            if check(vm.name, vm.state, Verb.START):
+                self._keep(self._touch(vm.id))
+                await self._machines.boot(vm, call)
+        return await self._full_view(await self._find(vm.id))
+
+    @verb("vm.stop", VmStop)
+    async def stop(self, request: VmStop, call: Call) -> VmView:
+        # Not serialised with the start: stopping is what one does when a start takes too long.
+        vm = await self._find(request.ref)
+        if check(vm.name, vm.state, Verb.STOP):
+            async with self._operation(call, "vm.stop", vm.name):
+                await self._machines.stop(vm, request.timeout, call)
+        return view(await self._find(vm.id), self.paths)
+
+    @verb("vm.restart", VmStop)
+    async def restart(self, request: VmStop, call: Call) -> VmView:
+        vm = await self._find(request.ref)
+        check(vm.name, vm.state, Verb.RESTART)
+        async with self._operation(call, "vm.restart", vm.name), self._machines.serialised(vm.id):
+            vm = await self._find(vm.id)
+            if check(vm.name, vm.state, Verb.STOP):
+                await self._machines.stop(vm, request.timeout, call)
+            await self._machines.boot(await self._find(vm.id), call)
+        return await self._full_view(await self._find(vm.id))
+
+    @verb("vm.kill", VmKill)
+    async def kill(self, request: VmKill, _call: Call) -> VmView:
+        number = signal_number(request.signal)
+        vm = await self._find(request.ref)
+        if check(vm.name, vm.state, Verb.KILL):
+            await self._machines.end(vm, number)
+        return view(await self._find(vm.id), self.paths)
+
+    @verb("vm.pause", VmRef)
+    async def pause(self, request: VmRef, call: Call) -> VmView:
+        return await self._ask_machine(request.ref, Verb.PAUSE, "machine.pause", call)
+
+    @verb("vm.resume", VmRef)
+    async def resume(self, request: VmRef, call: Call) -> VmView:
+        return await self._ask_machine(request.ref, Verb.RESUME, "machine.resume", call)
+
+    async def _ask_machine(self, ref: str, what: Verb, name: str, call: Call) -> VmView:
+        vm = await self._find(ref)
+        if check(vm.name, vm.state, what):
+            await self._machines.ask(vm, name, Nothing(), call)
+        return view(await self._find(vm.id), self.paths)
+
+    @verb("vm.access", VmRef)
+    async def access(self, request: VmRef, _call: Call) -> VmView:
+        """How to reach the guest, for somebody who is about to: counts as use."""
+        vm = await self._find(request.ref)
+        shown = view(vm, self.paths)
+        if shown.access is None or vm.state == "paused":
+            check(vm.name, vm.state, Verb.SESSION)
+            raise BangerError(
+                Code.NOT_RUNNING,
+                f"{vm.name} does not answer yet",
+                hint=f"banger vm health {vm.name} says more",
+            )
+        self._keep(self._touch(vm.id))
+        return shown
+
+    @verb("vm.delete", VmRef)
+    async def delete(self, request: VmRef, _call: Call) -> VmView:
+        vm = await self._find(request.ref)
+        shown = view(vm, self.paths)
+        await self._machines.end(vm)
+        async with self._machines.serialised(vm.id):
+            await self._machines.end(vm)  # a start that was waiting may have begun meanwhile
+            await self._machines.remove_files(vm.id)
+            await self._ask_store("vm.remove", VmId(id=vm.id), dict[str, Any])
+        self._machines.forget(vm.id)
+        return shown
+
+    @verb("vm.set", VmSet)
+    async def set_sizes(self, request: VmSet, call: Call) -> VmView:
+        vm = await self._find(request.ref)
+        async with self._machines.serialised(vm.id):
+            vm = await self._find(vm.id)
+            await self._resize(vm, request)
+            if request.nat is not None and request.nat != vm.nat:
+                await self._set_nat(vm, nat=request.nat, call=call)
+        return await self._full_view(await self._find(vm.id))
+
+    async def _resize(self, vm: Vm, request: VmSet) -> None:
+        sizes = (request.vcpu, request.memory_mib, request.disk_bytes)
+        if all(size is None for size in sizes):
+            return
+        check(vm.name, vm.state, Verb.RESIZE)
+        check_sizes(host(), vcpu=request.vcpu, memory=request.memory_mib, disk=request.disk_bytes)
+        if request.disk_bytes is not None and request.disk_bytes < vm.disk_bytes:
+            raise BangerError(
+                Code.INVALID,
+                f"the disk of {vm.name} has {vm.disk_bytes} bytes and cannot shrink",
+                hint="disks only grow",
+            )
+        # The disk itself grows at the next start: its supervisor knows how, and it is stopped.
+        update = VmUpdate(
+            id=vm.id,
+            vcpu=request.vcpu,
+            memory_mib=request.memory_mib,
+            disk_bytes=request.disk_bytes,
+        )
+        await self._ask_store("vm.update", update, Vm)
+
+    async def _set_nat(self, vm: Vm, *, nat: bool, call: Call) -> None:
+        """The row first: in bridge mode ``nat`` follows it, and a crash leaves what was asked."""
+        await self._ask_store("vm.update", VmUpdate(id=vm.id, nat=nat), Vm)
+        if vm.network == "user" and self._supervisors.serves(vm.id):
+            await self._machines.ask(vm, "machine.nat", MachineNat(nat=nat), call)
+
+
+def signal_number(name: str) -> signal.Signals:
+    """The signal called ``name`` ("KILL", "SIGTERM", "9"). Raises ``invalid``."""
+    wanted = name.upper().removeprefix("SIG")
+    try:
+        if wanted.isdigit():
+            return signal.Signals(int(wanted))
+        return signal.Signals[f"SIG{wanted}"]
+    except (KeyError, ValueError):
+        raise BangerError(
+            Code.INVALID, f"there is no signal {name!r}", hint="try KILL, TERM, INT, STOP or CONT"
+        ) from None

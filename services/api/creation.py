@@ -1,0 +1,132 @@
+"""``vm.create``: decide everything, reserve, boot, and undo it all when that fails."""
+
+import asyncio
+import os
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from services.api import names
+from services.api.base import ApiBase
+from services.api.sizing import Host, choose_sizes
+from services.api.truth import view
+from shared.bus.actor import Call, verb
+from shared.errors import BangerError
+from shared.logs import log_context, now_rfc3339
+from shared.messages.image import Image, Kernel, Resolve
+from shared.messages.vm import Vm, VmCreate, VmId, VmReserve, VmUpdate, VmView
+
+T = TypeVar("T")
+
+
+class Creation(ApiBase):
+    """Verbs that make VMs."""
+
+    @verb("vm.create", VmCreate)
+    async def create(self, request: VmCreate, call: Call) -> VmView:
+        async with self._operation(call, "vm.create", request.name or "") as operation:
+            reservation = await self._plan(request, call)
+            vm = await self.call("store", "vm.reserve", reservation, Vm, deadline=call.deadline)
+            operation.subject = vm.name
+            with log_context(vm=vm.id):
+                if request.start:
+                    await self._boot_or_undo(vm, call)
+                    return await self._full_view(await self._find(vm.id))
+                return view(vm, self.paths)
+
+    async def _boot_or_undo(self, vm: Vm, call: Call) -> None:
+        try:
+            async with self._machines.serialised(vm.id):
+                self._keep(self._touch(vm.id))
+                await self._machines.boot(vm, call)
+        except (BangerError, asyncio.CancelledError) as error:
+            await self._undo_creation(vm, error)
+            raise
+
+    async def _touch(self, vm_id: str) -> None:
+        """Note that somebody uses it now; nobody waits for this."""
+        try:
+            await self._ask_store("vm.update", VmUpdate(id=vm_id, touched_at=now_rfc3339()), Vm)
+        except BangerError as error:
+            self.log.warning("use not noted", vm=vm_id, error=error.message)
+
+    async def _plan(self, request: VmCreate, call: Call) -> VmReserve:
+        """Everything that can be refused is refused here, before there is a row."""
+        if request.name is not None:
+            names.check_name(request.name)
+        sizes = choose_sizes(request, self._config.defaults, host())
+        call.progress("spec", str(sizes))
+        taken = {vm.name for vm in await self._rows()}
+        image, kernel = await self._resolve(request.image, call)
+        mode = self._config.network_mode
+        return VmReserve(
+            id=secrets.token_hex(6),
+            name=request.name or names.random_name(taken, secrets.randbits(32)),
+            image_id=image.id,
+            image_name=image.name,
+            kernel_id=kernel.id,
+            vcpu=sizes.vcpu,
+            memory_mib=sizes.memory_mib,
+            disk_bytes=sizes.disk_bytes,
+            overlay_bytes=sizes.overlay_bytes,
+            nat=request.nat,
+            network=mode,
+            subnet=self._config.user_subnet if mode == "user" else self._config.nat.subnet,
+            request_id=call.request_id,
+        )
+
+    async def _resolve(self, image_ref: str | None, call: Call) -> tuple[Image, Kernel]:
+        """Image and kernel, built or pulled when they are not here yet."""
+        defaults = self._config.defaults
+
+        async def ask(name: str, ref: str, kind: type[T]) -> T:
+            return await self.call(
+                "images",
+                name,
+                Resolve(ref=ref),
+                kind,
+                deadline=call.deadline,
+                on_partial=call.progress,
+            )
+
+        return await asyncio.gather(
+            ask("image.resolve", image_ref or defaults.image, Image),
+            ask("kernel.resolve", defaults.kernel, Kernel),
+        )
+
+    async def _undo_creation(self, vm: Vm, error: BaseException) -> None:
+        """A VM whose VMM never ran leaves nothing; one that did is kept for a post-mortem."""
+        rows = {row.id: row for row in await self._rows_when_there()}
+        if vm.id not in rows:
+            return  # deleted meanwhile
+        if isinstance(error, BangerError) and rows[vm.id].state == "failed":
+            error.details["kept"] = vm.name
+            error.hint = f"{error.hint}; delete it with: banger vm delete {vm.name}".lstrip("; ")
+            return
+        problems = await self._undo(vm)
+        if problems and isinstance(error, BangerError):
+            error.details["undo_errors"] = problems
+            error.message += f" (and undoing it failed: {'; '.join(problems)})"
+
+    async def _undo(self, vm: Vm) -> list[str]:
+        """Every step, whatever became of the one before; returns what went wrong."""
+        steps: list[Callable[[], Awaitable[object]]] = [
+            lambda: self._machines.end(vm),
+            lambda: self._machines.remove_files(vm.id),
+            lambda: self._ask_store("vm.remove", VmId(id=vm.id), dict[str, Any]),
+        ]
+        problems: list[str] = []
+        for step in steps:
+            try:
+                await step()
+            except (BangerError, OSError) as problem:
+                problems.append(str(problem))
+        for words in problems:
+            self.log.error("undo failed", vm=vm.id, problem=words)
+        return problems
+
+
+def host() -> Host:
+    """The size of this machine."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return Host(cpus=os.cpu_count() or 1, memory_mib=memory // (1024 * 1024))

@@ -1,0 +1,323 @@
+"""One VM's life under its supervisor: boot, adoption, and every way it can end.
+
+The state is told to the store until it has heard; the VMM is watched by pidfd; what the end means
+(stopped as asked, powered off, rebooted, failed) is decided in one place, ``_meaning``.
+"""
+
+import asyncio
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from services.vm_supervisor.boot import Guest, Launcher, await_ready, let_init_go_on
+from services.vm_supervisor.drivers.driver import Driver, End, EndReason
+from services.vm_supervisor.forwards import Forwards
+from services.vm_supervisor.guest.agent import Agent
+from services.vm_supervisor.guest.ssh import stop_master
+from shared.config import Config
+from shared.errors import BangerError, Code
+from shared.handle import mend_handle, read_handle, remove_handle, write_handle
+from shared.lifecycle import Verb, check
+from shared.logs import Log
+from shared.messages.vm import MachineStatus, State, SupervisorSpec
+
+POWER_OFF_ASKED = 3.0
+"""Seconds the agent gets to accept a power-off before the VMM is ended instead."""
+AGENT_AGAIN = 5.0
+"""Seconds between attempts to reach the agent of a VMM that was taken over."""
+HANDLE_LOOKED_AT = 1.0
+"""Seconds between looks at the handle file: somebody may have truncated it."""
+ENDING = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT})
+"""Signals that end a VMM."""
+
+Say = Callable[[str, str], None]
+
+
+class Supervision:
+    """The VM of one supervisor. ``tell(state, reason)`` stores a state, ``leave()`` is called when
+    there is nothing left to supervise."""
+
+    def __init__(
+        self,
+        spec: SupervisorSpec,
+        config: Config,
+        launcher: Launcher,
+        driver: Driver,
+        log: Log,
+        *,
+        tell: Callable[[State, str], Awaitable[None]],
+        leave: Callable[[], Awaitable[None]],
+    ) -> None:
+        self.spec = spec
+        self.state: State = spec.vm.state
+        self.reason = ""
+        self.guest: Guest | None = None
+        self.agent: Agent | None = None
+        self.over = asyncio.Event()
+        self._config = config
+        self._launcher = launcher
+        self._driver = driver
+        self._log = log
+        self._tell = tell
+        self._leave = leave
+        self._run = launcher.paths.vm_run(spec.vm.id)
+        self._disks = launcher.paths.vm_state(spec.vm.id)
+        self._booting: asyncio.Task[None] | None = None
+        self._intended = False
+        self._listeners: list[Say] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def run(self) -> Path:
+        return self._run
+
+    # -- adoption ---------------------------------------------------------------------------
+
+    async def adopt(self) -> None:
+        """Take over the VMM that an earlier supervisor launched, if there is one."""
+        handle = read_handle(self._run)
+        if handle is None or not handle.alive:
+            remove_handle(self._run)
+            return
+        machine = self._driver.adopt(handle.process, self._run, self._disks, handle.console_start)
+        await machine.attach()
+        self.guest = Guest(machine, handle)
+        self._keep(self._watch(self.guest))
+        self._keep(self._mend_handle(self.guest))
+        self._log.info("took over the VMM", of=handle.pid, ready=handle.ready)
+        if handle.ready:
+            self.state = "paused" if self.spec.vm.state == "paused" else "running"
+            self._keep(self._report(self.state))
+            self._keep(self._reach_again(self.guest))
+        else:
+            self._begin(self._become_ready(self.guest))
+
+    async def _reach_again(self, guest: Guest) -> None:
+        """A guest that is slow to answer is not dead: it is asked until it answers."""
+        while self.agent is None:
+            try:
+                self._reached(guest, await self._answering(guest))
+            except BangerError as error:
+                self._log.warning("the guest does not answer yet", error=error.message)
+                await asyncio.sleep(AGENT_AGAIN)
+
+    # -- boot -------------------------------------------------------------------------------
+
+    async def start(self, listener: Say) -> None:
+        """Boot, or join the boot under way. Raises what went wrong."""
+        self.refuse_if_over()
+        if self._booting is None and check(self.spec.vm.name, self.state, Verb.START):
+            self._begin(self._boot())
+        if self._booting:
+            self._listeners.append(listener)
+            try:
+                await asyncio.shield(self._booting)
+            finally:
+                self._listeners.remove(listener)
+
+    def _begin(self, boot: "asyncio._CoroutineLike[None]") -> None:
+        self._booting = asyncio.create_task(boot)
+        self._booting.add_done_callback(_retrieve)
+
+    async def _boot(self) -> None:
+        before: State = "created" if self.state == "created" else "stopped"
+        self._intended = False
+        reporting = self._keep(self._report("starting"))
+        try:
+            guest = await self._launcher.launch(self.spec, self._say)
+        except BaseException:
+            await reporting
+            self._booting = None
+            await self._report(before)
+            self._keep(self._end_of_supervision())
+            raise
+        await reporting
+        self.guest = guest
+        self._keep(self._watch(guest))
+        self._keep(self._mend_handle(guest))
+        self._say("boot", f"booting with {guest.handle.accel}")
+        await self._become_ready(guest)
+
+    async def _become_ready(self, guest: Guest) -> None:
+        try:
+            agent = await self._answering(guest)
+        except BangerError as error:
+            self.reason = error.message
+            guest.machine.kill()
+            await self.over.wait()
+            if self._intended:
+                name = self.spec.vm.name
+                raise BangerError(Code.CANCELLED, f"{name} was stopped while it booted") from error
+            raise
+        guest.handle.ready = True
+        self._reached(guest, agent)
+        self._keep(let_init_go_on(agent, guest.handle.accel))
+        await self._report("running")
+        self._say("ready", "the guest answers")
+        self._booting = None
+
+    async def _answering(self, guest: Guest) -> Agent:
+        seconds = self._config.boot_timeout
+        return await await_ready(guest, self.spec.vm.name, self._disks, seconds)
+
+    def _reached(self, guest: Guest, agent: Agent) -> None:
+        self.agent = agent
+        write_handle(self._run, guest.handle)
+        if self.spec.vm.network == "user":
+            self._follow_ports(guest, agent)
+
+    def _follow_ports(self, guest: Guest, agent: Agent) -> None:
+        def changed(ports: dict[str, int]) -> None:
+            guest.handle.ports = ports
+            write_handle(self._run, guest.handle)
+
+        address, known = self.spec.vm.address, guest.handle.ports
+        forwards = Forwards(guest.machine, agent, address, known, self._log, changed)
+        self._keep(forwards.follow())
+
+    async def _mend_handle(self, guest: Guest) -> None:
+        while self.guest is guest:
+            await asyncio.sleep(HANDLE_LOOKED_AT)
+            if self.guest is guest and mend_handle(self._run, guest.handle):
+                self._log.warning("the handle file was damaged, it is written again")
+
+    # -- pause ------------------------------------------------------------------------------
+
+    async def pause(self) -> None:
+        if self.guest and check(self.spec.vm.name, self.state, Verb.PAUSE):
+            await self.guest.machine.pause()
+            await self._report("paused")
+
+    async def resume(self) -> None:
+        """Go on; the guest's clock stood still meanwhile and is set right."""
+        if self.guest and check(self.spec.vm.name, self.state, Verb.RESUME):
+            await self.guest.machine.resume()
+            await self._report("running")
+            if self.agent:
+                self._keep(self._set_time(self.agent))
+
+    async def _set_time(self, agent: Agent) -> None:
+        try:
+            await agent.set_time(time.monotonic() + 10.0)
+        except BangerError as error:
+            self._log.warning("the guest's clock was not set", error=error.message)
+
+    # -- end --------------------------------------------------------------------------------
+
+    async def stop(self, seconds: float) -> None:
+        """Ask the guest to power off; end the VMM when it has not in ``seconds``."""
+        self.refuse_if_over()
+        if self.guest is None:
+            await self._give_up_boot()
+            return
+        if self.state == "paused":
+            await self.guest.machine.resume()
+        self._intended = True
+        self._keep(self._report("stopping"))
+        await self._power_off(self.guest, time.monotonic() + seconds)
+        await self.over.wait()
+
+    async def kill(self, number: signal.Signals) -> None:
+        """Signal the VMM; when the signal is one that ends it, return when it has ended."""
+        if self.guest is None:
+            await self._give_up_boot()
+            return
+        self._intended = self._intended or number in ENDING
+        self.guest.machine.kill(number)
+        if number in ENDING:
+            await self.over.wait()
+
+    async def _give_up_boot(self) -> None:
+        if self._booting:
+            self._booting.cancel()
+            await asyncio.gather(self._booting, return_exceptions=True)
+        else:
+            self._keep(self._end_of_supervision())
+
+    async def _power_off(self, guest: Guest, limit: float) -> None:
+        """Returns when the guest is off or out of time; ``_watch`` does the rest."""
+        try:
+            async with asyncio.timeout(max(0.0, limit - time.monotonic())):
+                if self.agent is None:
+                    guest.machine.kill()
+                else:
+                    await self.agent.power_off(time.monotonic() + POWER_OFF_ASKED)
+                await guest.machine.ended()
+        except (TimeoutError, BangerError) as error:
+            self._log.warning("the guest did not power off, ending its VMM", error=str(error))
+            guest.machine.kill()
+
+    async def _watch(self, guest: Guest) -> None:
+        """Wait for the VMM's end and tell what it means."""
+        end = await guest.machine.ended()
+        self._log.info("the VMM ended", reason=end.reason.value, detail=end.detail)
+        if self.agent:
+            self.agent.close()
+            self.agent = None
+        await stop_master(guest.access)
+        await guest.machine.close()
+        remove_handle(self._run)
+        self.guest = None
+        if end.reason is EndReason.REBOOT and not self._intended and self._booting is None:
+            self._begin(self._boot())
+            return
+        await self._report(*self._meaning(end))
+        await self._end_of_supervision()
+
+    def _meaning(self, end: End) -> tuple[State, str]:
+        if self._intended or end.reason is EndReason.POWEROFF:
+            return "stopped", ""
+        return "failed", self.reason or end.detail
+
+    async def _end_of_supervision(self) -> None:
+        self.over.set()
+        await self._leave()
+
+    def refuse_if_over(self) -> None:
+        """Raises ``unavailable`` when the VM has ended and this supervisor is about to."""
+        if self.over.is_set():
+            raise BangerError(Code.UNAVAILABLE, "this supervisor is ending, its VM has stopped")
+
+    async def let_go(self) -> None:
+        """Stop supervising; the VM goes on."""
+        for task in self._tasks:
+            task.cancel()
+        if self._booting:
+            self._booting.cancel()
+        if self.agent:
+            self.agent.close()
+        if self.guest:
+            await self.guest.machine.close()
+
+    # -- telling ----------------------------------------------------------------------------
+
+    async def _report(self, state: State, reason: str = "") -> None:
+        self.state, self.reason = state, reason
+        await self._tell(state, reason)
+
+    def _say(self, stage: str, message: str) -> None:
+        self._log.info(message, stage=stage)
+        for listener in self._listeners:
+            listener(stage, message)
+
+    def status(self) -> MachineStatus:
+        status = MachineStatus(state=self.state, reason=self.reason)
+        if self.guest:
+            handle = self.guest.handle
+            status.pid, status.accel = handle.pid, handle.accel
+            status.boot_id, status.ports = handle.guest_boot, handle.ports
+            status.access = handle.access if handle.ready else None
+        return status
+
+    def _keep(self, coroutine: "asyncio._CoroutineLike[None]") -> asyncio.Task[None]:
+        task = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+def _retrieve(task: asyncio.Task[None]) -> None:
+    """Whoever waits for the boot hears of its failure; nobody may be waiting any more."""
+    if not task.cancelled():
+        task.exception()
