@@ -10,6 +10,7 @@ from shared.handle import (
     Handle,
     handle_path,
     host_boot_id,
+    mend_handle,
     read_handle,
     remove_handle,
     write_handle,
@@ -60,12 +61,23 @@ def test_nothing_lives_on_from_another_boot(monkeypatch: pytest.MonkeyPatch) -> 
     assert not handle.alive
 
 
-def test_truncated_handle_is_no_handle_at_any_length(tmp_path: Path) -> None:
-    write_handle(tmp_path, own_handle())
+def test_truncated_handle_is_read_from_its_copy_and_mended(tmp_path: Path) -> None:
+    handle = own_handle()
+    write_handle(tmp_path, handle)
     whole = handle_path(tmp_path).read_bytes()
+    assert not mend_handle(tmp_path, handle)
     for length in range(len(whole)):
         handle_path(tmp_path).write_bytes(whole[:length])
-        assert read_handle(tmp_path) is None
+        assert read_handle(tmp_path) == handle
+    assert mend_handle(tmp_path, handle)
+    assert handle_path(tmp_path).read_bytes() == whole
+
+
+def test_two_truncated_copies_are_no_handle(tmp_path: Path) -> None:
+    write_handle(tmp_path, own_handle())
+    for path in tmp_path.iterdir():
+        path.write_bytes(path.read_bytes()[:10])
+    assert read_handle(tmp_path) is None
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"[]", b"{}", b'{"pid": "x"}', b"\x00" * 100])

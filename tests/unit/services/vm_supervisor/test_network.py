@@ -7,11 +7,18 @@ from services.vm_supervisor.network import bridge_network, choose_port, user_net
 
 def test_a_vm_without_nat_is_closed_to_the_outside() -> None:
     network = user_network("0123456789ab", "127.77.0.2", 2222, nat=False)
-    assert network.qemu == "user,id=net0,restrict=on,hostfwd=tcp:127.77.0.2:2222-:22"
+    assert network.qemu == "user,id=net0,restrict=on,ipv6=off,hostfwd=tcp:127.77.0.2:2222-:22"
+    assert network.gateway == ""
+    assert network.outside
+    assert not network.outside.connected
 
 
-def test_a_vm_with_nat_is_not() -> None:
-    assert "restrict=off" in user_network("0123456789ab", "127.77.0.2", 22, nat=True).qemu
+def test_a_vm_with_nat_has_a_second_device_for_it_and_its_first_stays_closed() -> None:
+    network = user_network("0123456789ab", "127.77.0.2", 22, nat=True)
+    assert "restrict=on" in network.qemu
+    assert network.outside
+    assert network.outside.connected
+    assert network.outside.mac != network.mac
 
 
 def test_a_bridged_guest_is_reached_at_its_own_address() -> None:
