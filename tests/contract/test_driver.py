@@ -1,0 +1,265 @@
+"""What every driver does, asked of the scripted QEMU and of the real one.
+
+What the scripted one is trusted for elsewhere is proved here: both pass the same tests. The real
+one is emulated and boots the default image and kernel, which must have been built (``e2e``).
+"""
+
+import asyncio
+import signal
+import socket
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from services.vm_supervisor.boot import _manifest
+from services.vm_supervisor.disks import create_overlay, create_work_disk
+from services.vm_supervisor.drivers.driver import Drives, EndReason, Machine, MachineSpec
+from services.vm_supervisor.drivers.qemu import QemuDriver
+from services.vm_supervisor.guest.agent import Agent
+from services.vm_supervisor.guest.ssh import ensure_key
+from services.vm_supervisor.initrd import GuestIdentity, write_initrd
+from services.vm_supervisor.network import Forward, user_network
+from shared.accelerator import Accel, Accelerator
+from shared.errors import BangerError, Code
+from shared.paths import Paths
+from shared.process import start_time
+from shared.tsc import host_tsc_khz
+from tests.scripted import shelf
+
+BOOT_SECONDS = 120.0
+HOST = "127.77.255.77"
+"""A loopback address that no VM of a test's stack gets: those are handed out from the lowest."""
+
+
+@dataclass
+class Bench:
+    """A driver and a guest for it."""
+
+    driver: QemuDriver
+    spec: MachineSpec
+
+    @asynccontextmanager
+    async def running(self, spec: MachineSpec | None = None) -> AsyncIterator[Machine]:
+        """A launched VM with its control connected; ended with the block."""
+        machine = self.driver.launch(spec or self.spec)
+        try:
+            await machine.attach()
+            yield machine
+        finally:
+            machine.kill()
+            await machine.ended()
+            await machine.close()
+
+
+@pytest.fixture(params=["scripted", pytest.param("qemu", marks=pytest.mark.e2e)])
+def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
+    with tempfile.TemporaryDirectory(prefix="bngr") as root:
+        if request.param == "qemu":
+            driver, paths = QemuDriver(), Paths.from_environment()
+        else:
+            paths = Paths(*(Path(root, name) for name in ("c", "data", "s", "k", "r")))
+            shelf.stock(paths)
+            driver = QemuDriver(str(shelf.install(Path(root, "bin"))))
+        yield Bench(driver, _spec(Path(root), paths))
+
+
+def _spec(root: Path, paths: Paths) -> MachineSpec:
+    """A guest with everything that the supervisor gives one."""
+    image, kernel = (each / "by-name" / shelf.NAME for each in (paths.images, paths.kernels))
+    network = user_network("0123456789ab", HOST, _free_port(), nat=False)
+    host_key = ensure_key(root / "ssh" / "host_key")
+    version = _manifest(kernel)["version"]
+    identity = GuestIdentity(
+        "contract", "0" * 32, host_key.private, host_key.public, version, network
+    )
+    write_initrd(root / "initrd", kernel / "initrd-modules.cpio", identity)
+    create_overlay(root / "overlay.ext4", 64 << 20)
+    create_work_disk(root / "work.ext4", 64 << 20)
+    return MachineSpec(
+        vm_id="0123456789ab",
+        vcpus=1,
+        memory_mib=512,
+        accelerator=Accelerator(Accel.TCG, "the test wants it", host_tsc_khz()),
+        kernel=kernel,
+        initrd=root / "initrd",
+        drives=Drives(
+            rootfs=image / "rootfs.squashfs",
+            overlay=root / "overlay.ext4",
+            work=root / "work.ext4",
+            modules=kernel / "modules.squashfs",
+        ),
+        network=network,
+        run=root,
+        state=root,
+    )
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+Test = Callable[[Bench], Awaitable[None]]
+
+
+def contract(test: Test) -> Callable[[Bench], None]:
+    """Run the coroutine; pytest sees an ordinary test."""
+
+    def run(bench: Bench) -> None:
+        asyncio.run(test(bench))  # type: ignore[arg-type]
+
+    run.__name__, run.__doc__ = test.__name__, test.__doc__
+    return pytest.mark.timeout(BOOT_SECONDS + 60)(run)
+
+
+async def _agent(machine: Machine) -> Agent:
+    return await Agent.connect(machine.agent_socket, time.monotonic() + BOOT_SECONDS)
+
+
+def _soon() -> float:
+    return time.monotonic() + 30
+
+
+def _reachable(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex((HOST, port)) == 0
+
+
+async def _refusal(action: Awaitable[object]) -> BangerError:
+    with pytest.raises(BangerError) as caught:
+        await action
+    return caught.value
+
+
+@contract
+async def test_launch_returns_a_process_that_can_be_recognised(bench: Bench) -> None:
+    bench.driver.prepare(bench.spec)
+    async with bench.running() as machine:
+        assert start_time(machine.process.pid) == machine.process.start_time
+        assert machine.console_start == 0
+        assert machine.console_socket.is_socket()
+
+
+@contract
+async def test_killed_machine_says_so_to_everyone_who_waits(bench: Bench) -> None:
+    async with bench.running() as machine:
+        waiting = [asyncio.create_task(machine.ended()) for _ in range(2)]
+        machine.kill()
+        ends = [await task for task in (*waiting, asyncio.create_task(machine.ended()))]
+        assert [end.reason for end in ends] == [EndReason.KILLED] * 3
+        assert start_time(machine.process.pid) is None
+
+
+@contract
+async def test_sigterm_ends_the_machine(bench: Bench) -> None:
+    async with bench.running() as machine:
+        machine.kill(signal.SIGTERM)
+        assert (await machine.ended()).reason is EndReason.KILLED
+        assert not machine.console_socket.exists()
+
+
+@contract
+async def test_everything_is_refused_after_the_end(bench: Bench) -> None:
+    forward = Forward("tcp", HOST, _free_port(), 80)
+    async with bench.running() as machine:
+        machine.kill()
+        await machine.ended()
+        for action in (machine.pause(), machine.resume(), machine.add_forward(forward)):
+            assert (await _refusal(action)).code is Code.NOT_RUNNING
+        machine.kill()  # nothing happens
+
+
+@contract
+async def test_machine_that_dies_at_once_leaves_its_last_words(bench: Bench) -> None:
+    with socket.socket() as taken:
+        taken.bind((HOST, 0))
+        taken.listen()
+        network = user_network("0123456789ab", HOST, taken.getsockname()[1], nat=False)
+        machine = bench.driver.launch(replace(bench.spec, network=network))
+        error = await _refusal(machine.attach())
+        assert (await machine.ended()).reason is EndReason.CRASHED
+        await machine.close()
+    assert error.code is Code.GUEST_FAILED
+    assert "Could not set up host forwarding rule" in error.message
+    assert str(bench.spec.state / "vmm.log") in error.hint
+
+
+@contract
+async def test_closed_machine_goes_on_and_is_adopted(bench: Bench) -> None:
+    first = bench.driver.launch(bench.spec)
+    await first.attach()
+    await first.close()
+    process = first.process
+    second = bench.driver.adopt(process, bench.spec.run, bench.spec.state, first.console_start)
+    await second.attach()
+    await second.pause()
+    second.kill()
+    assert (await second.ended()).reason in (EndReason.UNKNOWN, EndReason.KILLED)
+    await second.close()
+
+
+@contract
+async def test_process_that_is_gone_is_not_adopted(bench: Bench) -> None:
+    async with bench.running() as machine:
+        machine.kill()
+        await machine.ended()
+    with pytest.raises(BangerError) as caught:
+        bench.driver.adopt(machine.process, bench.spec.run, bench.spec.state, 0)
+    assert caught.value.code is Code.NOT_RUNNING
+
+
+@contract
+async def test_forwards_come_and_go_while_it_runs(bench: Bench) -> None:
+    forward = Forward("tcp", HOST, _free_port(), 22)
+    async with bench.running() as machine:
+        await machine.add_forward(forward)
+        assert _reachable(forward.port)
+        assert (await _refusal(machine.add_forward(forward))).code is Code.CONFLICT
+        await machine.remove_forward(forward)
+        assert not _reachable(forward.port)
+
+
+@contract
+async def test_guest_answers_unless_paused_and_powers_off_when_asked(bench: Bench) -> None:
+    async with bench.running() as machine:
+        agent = await _agent(machine)
+        boot = await agent.read_file("/proc/sys/kernel/random/boot_id", _soon())
+        assert len(boot.strip()) == 36
+        await machine.pause()
+        late = await _refusal(agent.ping(time.monotonic() + 0.2))
+        assert late.code is Code.TIMEOUT
+        await machine.resume()
+        await agent.ping(_soon())
+        assert 22 in [port.port for port in await agent.listening_ports(_soon())]
+        await agent.write_file("/run/contract", b"kept", _soon())
+        assert await agent.read_file("/run/contract", _soon()) == b"kept"
+        missing = await _refusal(agent.read_file("/no/such/file", _soon()))
+        assert missing.code is Code.NOT_FOUND
+        ran = await agent.execute(["/bin/sh", "-c", "echo out; echo err >&2; exit 3"], _soon())
+        assert (ran.status, ran.stdout, ran.stderr) == (3, b"out\n", b"err\n")
+        await agent.power_off(_soon())
+        async with asyncio.timeout(90):
+            end = await machine.ended()
+        assert end.reason is EndReason.POWEROFF
+        agent.close()
+
+
+def test_prepare_names_the_program_that_is_missing(bench: Bench) -> None:
+    with pytest.raises(BangerError) as caught:
+        QemuDriver("no-such-qemu").prepare(bench.spec)
+    assert caught.value.code is Code.MISSING_TOOL
+    assert "no-such-qemu" in caught.value.message
+
+
+def test_prepare_names_the_file_that_is_missing(bench: Bench) -> None:
+    bench.spec.initrd.unlink()
+    with pytest.raises(BangerError) as caught:
+        bench.driver.prepare(bench.spec)
+    assert caught.value.code is Code.NOT_FOUND
+    assert str(bench.spec.initrd) in caught.value.message

@@ -1,0 +1,126 @@
+"""QMP, the server's side (the QEMU QMP Reference Manual): bytes in, lines out."""
+
+import json
+import time
+from typing import Any, Protocol
+
+_GREETING: dict[str, Any] = {
+    "QMP": {"version": {"qemu": {"major": 7, "minor": 2, "micro": 0}, "package": "scripted"}}
+}
+
+
+_decoder = json.JSONDecoder()
+
+
+class Refused(Exception):
+    """Becomes {"error": {"class": "GenericError", "desc": ...}}."""
+
+
+class Machine(Protocol):
+    """What the monitor can do to the machine it belongs to."""
+
+    paused: bool
+
+    def end(self, reason: str) -> None: ...
+
+    def press_power_button(self) -> None: ...
+
+    def add_forward(self, rule: str) -> str:
+        """Returns QEMU's complaint, or ""."""
+
+    def remove_forward(self, source: str) -> str: ...
+
+    def add_network(self, options: dict[str, Any]) -> None: ...
+
+    def remove_network(self) -> None: ...
+
+
+class Monitor:
+    """One connection's worth of state; a new one begins with ``greeting``."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._buffer = b""
+        self._negotiated = False
+
+    def greeting(self) -> bytes:
+        self._buffer, self._negotiated = b"", False
+        return _line({"QMP": {**_GREETING["QMP"], "capabilities": []}})
+
+    def event(self, name: str, data: dict[str, Any] | None = None) -> bytes:
+        """Nobody hears events before the capabilities have been negotiated."""
+        if not self._negotiated:
+            return b""
+        seconds, micro = divmod(time.time_ns() // 1000, 1_000_000)
+        stamp = {"seconds": seconds, "microseconds": micro}
+        return _line({"event": name, "timestamp": stamp} | ({"data": data} if data else {}))
+
+    def receive(self, data: bytes) -> bytes:
+        # A stream of JSON texts: clients need not end them by a newline.
+        self._buffer, answers = (self._buffer + data).lstrip(), b""
+        while self._buffer:
+            try:
+                request, end = _decoder.raw_decode(self._buffer.decode())
+            except ValueError:
+                break  # half of one
+            answers += self._answer(request)
+            self._buffer = self._buffer[end:].lstrip()
+        return answers
+
+    def _answer(self, request: dict[str, Any]) -> bytes:
+        tag = {"id": request["id"]} if "id" in request else {}
+        try:
+            events, result = self._execute(request["execute"], request.get("arguments", {}))
+        except Refused as refused:
+            return _line({"error": {"class": "GenericError", "desc": str(refused)}} | tag)
+        return events + _line({"return": result} | tag)
+
+    def _execute(self, command: str, arguments: dict[str, Any]) -> tuple[bytes, Any]:
+        """Events that come before the answer, and the answer."""
+        machine, events = self._machine, b""
+        result: object = {}
+        match command:
+            case "qmp_capabilities":
+                self._negotiated = True
+            case "query-status":
+                status = "paused" if machine.paused else "running"
+                result = {"running": not machine.paused, "singlestep": False, "status": status}
+            case "stop":
+                events = self._set_paused(True)
+            case "cont":
+                events = self._set_paused(False)
+            case "quit":
+                machine.end("host-qmp-quit")
+            case "system_powerdown":
+                machine.press_power_button()
+                events = self.event("POWERDOWN")
+            case "human-monitor-command":
+                result = self._human(arguments["command-line"])
+            case "netdev_add":
+                machine.add_network(arguments)
+            case "netdev_del":
+                machine.remove_network()
+            case "set_link":
+                pass
+            case _:
+                raise Refused(f"The command {command} has not been found")
+        return events, result
+
+    def _set_paused(self, paused: bool) -> bytes:
+        if self._machine.paused == paused:
+            return b""
+        self._machine.paused = paused
+        return self.event("STOP" if paused else "RESUME")
+
+    def _human(self, line: str) -> str:
+        match line.split():
+            case ["hostfwd_add", "net0", rule]:
+                return self._machine.add_forward(rule)
+            case ["hostfwd_remove", "net0", source]:
+                return self._machine.remove_forward(source)
+            case _:
+                return f"unknown command: '{line}'\r\n"
+
+
+def _line(message: dict[str, Any]) -> bytes:
+    return json.dumps(message).encode() + b"\r\n"
