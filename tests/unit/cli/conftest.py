@@ -16,14 +16,7 @@ from tests.unit.cli.peer import Answer, Peer
 
 ROOT = Path(__file__).parents[3]
 
-# ssh's last words here: the command for the guest's shell, or the destination for a login shell.
-SCRIPTED_SSH = """#!/bin/sh
-for last; do :; done
-case "$last" in
-    root@*) exec sh ;;
-    *) exec sh -c "$last" ;;
-esac
-"""
+SCRIPTED_SSH = ROOT / "tests/scripted/ssh"
 
 
 @dataclass(frozen=True)
@@ -42,8 +35,7 @@ class Cli:
         self.run_dir = root / "run"
         bin_dir = root / "bin"
         bin_dir.mkdir()
-        (bin_dir / "ssh").write_text(SCRIPTED_SSH)
-        (bin_dir / "ssh").chmod(0o755)
+        (bin_dir / "ssh").symlink_to(SCRIPTED_SSH)
         self.env = {
             "PATH": f"{bin_dir}:{os.environ['PATH']}",
             "HOME": str(root),
