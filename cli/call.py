@@ -9,9 +9,9 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from shared.bus.client import Client
 from shared.errors import BangerError, Code
@@ -22,6 +22,8 @@ from shared.version import __version__
 if TYPE_CHECKING:
     import subprocess
 
+SomeClient = TypeVar("SomeClient", bound=Client)
+
 START_SECONDS = 15.0
 POLL_SECONDS = 0.02
 
@@ -30,19 +32,25 @@ REQUIRED = ("store", "images", "api")
 ALL = ("launcher", *REQUIRED, "nat", "dns")
 
 
-@contextmanager
-def connect(paths: Paths | None = None) -> Iterator[Client]:
+def connect() -> AbstractContextManager[Client]:
     """A connection to services that are up and of this build, started if need be.
 
     Raises:
         BangerError: ``unavailable`` naming the service that did not come up; ``incompatible``
             when they are of another build; ``denied`` when the run directory is not ours alone.
     """
-    paths = paths or Paths.from_environment()
+    return connect_as(Client)
+
+
+@contextmanager
+def connect_as(kind: type[SomeClient]) -> Iterator[SomeClient]:
+    """``connect`` with a client of one's own."""
+    paths = Paths.from_environment()
     wanted = REQUIRED if running(paths) else ALL
     if wanted is ALL:
         start(paths)
-    with Client(paths.broker_socket) as client:
+    client = kind(paths.broker_socket)
+    with client:
         wait_for(client, paths, wanted, time.monotonic() + START_SECONDS)
         yield client
 

@@ -27,6 +27,16 @@ def _live(service: str, verb: str, names: Callable[[dict[str, Any]], list[str]])
 
 
 vm_names = _live("api", "vm.list", lambda answer: [view["vm"]["name"] for view in answer["vms"]])
+running_vms = _live(
+    "api",
+    "vm.list",
+    lambda answer: [
+        view["vm"]["name"] for view in answer["vms"] if view["vm"]["state"] == "running"
+    ],
+)
+operation_ids = _live(
+    "api", "ops.list", lambda answer: [operation["id"] for operation in answer["operations"]]
+)
 image_names = _live(
     "images", "image.list", lambda answer: [image["name"] for image in answer["images"]]
 )

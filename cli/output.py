@@ -70,14 +70,15 @@ def show_one(item: Item, fields: Mapping[str, Column], output: str, *, quiet: bo
             click.echo(f"{label.lower():<{width}}  {field(item)}".rstrip())
 
 
-def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Aligned columns, two spaces apart; the header is bold on a terminal."""
+def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, err: bool = False) -> None:
+    """Aligned columns, two spaces apart; the header is bold on a terminal. ``err``: to stderr."""
+    bold = colour(sys.stderr if err else sys.stdout)
     table = [list(header), *map(list, rows)]
     widths = [max(len(row[index]) for row in table) for index in range(len(header))]
     for number, row in enumerate(table):
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
         line = "  ".join(cells).rstrip()
-        click.echo(click.style(line, bold=True) if number == 0 and colour(sys.stdout) else line)
+        click.echo(click.style(line, bold=True) if number == 0 and bold else line, err=err)
 
 
 def colour(stream: Any) -> bool:

@@ -8,6 +8,7 @@ COMMANDS = {
     "vm": "cli.vm:vm",
     "image": "cli.image:image",
     "kernel": "cli.kernel:kernel",
+    "ops": "cli.ops:ops",
     "daemon": "cli.daemon:daemon",
     "doctor": "cli.doctor:doctor",
     "completion": "cli.completion:completion",

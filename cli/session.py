@@ -7,14 +7,14 @@ of it.
 """
 
 import os
-import secrets
 import select
 import signal
-import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from cli.child import Child
 from cli.signals import interrupts_readable
 from shared import ssh
 from shared.errors import BangerError, Code
@@ -23,6 +23,8 @@ PATIENCE = 3
 """The Ctrl-C that gives up waiting for the guest's command."""
 ATTEMPTS = 20
 """How often to look for the guest's command when a signal came before it had started."""
+GRACE_SECONDS = 5.0
+"""Between SIGTERM and SIGKILL for a command that ran out of time, and then for ssh to end."""
 
 Forward = Callable[[int], list[str]]
 """Signal number → argv of an ssh that carries it into the guest."""
@@ -54,7 +56,9 @@ def on_terminal() -> bool:
 
 def run_shell(access: ssh.Access, *, tty: bool | None = None) -> int:
     """A login shell; returns its exit status."""
-    return _run(ssh.session_argv(access, tty=on_terminal() if tty is None else tty), None)
+    argv = ssh.session_argv(access, tty=on_terminal() if tty is None else tty)
+    with interrupts_readable() as interrupts:
+        return _shell_status(_Watch(Child(argv), interrupts).until_ended())
 
 
 def run_command(
@@ -64,91 +68,116 @@ def run_command(
     cwd: str = "",
     env: Mapping[str, str] | None = None,
     tty: bool | None = None,
+    seconds: float | None = None,
 ) -> int:
-    """Run exactly ``argv`` and return its exit status, 128+N when signal N ended it."""
-    token = secrets.token_hex(8)
-    command = ssh.remote_command(argv, cwd=cwd, env={**(env or {}), ssh.MARK: token})
+    """Run exactly ``argv`` and return its exit status, 128+N when signal N ended it.
+
+    After ``seconds`` the command gets SIGTERM, and SIGKILL if that was not enough.
+
+    Raises:
+        BangerError: ``timeout`` when it did not end by itself in ``seconds``.
+    """
+    token = os.urandom(8).hex()
+    # Exported by the shell: an env(1) more would be a program more to load, 40 ms emulated.
+    command = f"export {ssh.MARK}={token}; {ssh.remote_command(argv, cwd=cwd, env=env)}"
 
     def carry(number: int) -> list[str]:
         name = signal.Signals(number).name.removeprefix("SIG")
         return ssh.session_argv(access, ssh.signal_command(token, name))
 
     tty = on_terminal() if tty is None else tty
-    return _run(ssh.session_argv(access, command, tty=tty), None if tty else carry)
-
-
-def _run(argv: Sequence[str], forward: Forward | None) -> int:
     with interrupts_readable() as interrupts:
-        process = _spawn(argv, start_new_session=forward is not None)
-        watch = _Watch(process, interrupts, forward)
+        child = Child(ssh.session_argv(access, command, tty=tty), own_session=not tty)
+        watch = _Watch(child, interrupts, carry, terminal=tty, seconds=seconds)
         status = watch.until_ended()
+    if watch.expired:
+        raise BangerError(
+            Code.TIMEOUT,
+            f"{argv[0]} was still running after {seconds:g} s, and was ended",
+        )
+    return _shell_status(status)
+
+
+def _shell_status(status: int) -> int:
     return status if status >= 0 else 128 - status
 
 
-def _spawn(argv: Sequence[str], **options: Any) -> "subprocess.Popen[bytes]":
-    try:
-        return subprocess.Popen(argv, **options)
-    except FileNotFoundError:
-        raise BangerError(
-            Code.MISSING_TOOL, f"there is no {argv[0]} on this machine", hint="banger doctor"
-        ) from None
-
-
 class _Watch:
-    """Waits for ssh, and for signals in the meantime."""
+    """Waits for ssh, and for signals and the time limit in the meantime."""
 
     def __init__(
-        self, process: "subprocess.Popen[bytes]", interrupts: int, forward: Forward | None
+        self,
+        child: Child,
+        interrupts: int,
+        forward: Forward | None = None,
+        *,
+        terminal: bool = True,
+        seconds: float | None = None,
     ) -> None:
-        self._process = process
+        self.expired = False
+        self._child = child
         self._forward = forward
+        self._terminal = terminal
         self._interrupts = interrupts
         self._received: list[int] = []
         self._attempts = 0
-        self._carriers: dict[int, tuple[int, subprocess.Popen[bytes]]] = {}
-        self._pidfd = os.pidfd_open(process.pid)
+        self._carriers: dict[int, tuple[int, Child]] = {}
         self._poll = select.poll()
-        self._poll.register(self._pidfd, select.POLLIN)
+        self._poll.register(child.pidfd, select.POLLIN)
         self._poll.register(interrupts, select.POLLIN)
+        self._next_step = None if seconds is None else time.monotonic() + seconds
+        self._steps = [signal.SIGTERM, signal.SIGKILL]
 
     def until_ended(self) -> int:
         """The exit status of ssh, or 128+N when it had to be ended because of signal N."""
         try:
             while True:
-                for fd, _ in self._poll.poll():
-                    if fd == self._pidfd:
-                        return self._ended(self._process.wait())
+                for fd, _ in self._poll.poll(self._milliseconds()):
+                    if fd == self._child.pidfd:
+                        return self._ended(self._child.wait())
                     if fd == self._interrupts:
                         for number in os.read(fd, 64):
                             self._on_signal(number)
                     else:
                         self._on_carried(fd)
+                if self._milliseconds() == 0:
+                    self._on_time()
         finally:
-            os.close(self._pidfd)
             for fd in list(self._carriers):
                 self._forget(fd)
 
     def _ended(self, status: int) -> int:
         return 128 + self._received[-1] if status < 0 and self._received else status
 
+    def _milliseconds(self) -> float | None:
+        """Until the next step against a command that runs too long; None: for ever."""
+        if self._next_step is None:
+            return None
+        return max(0.0, self._next_step - time.monotonic()) * 1000
+
+    def _on_time(self) -> None:
+        self.expired = True
+        self._next_step = time.monotonic() + GRACE_SECONDS
+        if self._steps and self._forward:
+            self._carry(self._steps.pop(0), self._forward)
+        else:
+            self._child.send(signal.SIGKILL)
+
     def _on_signal(self, number: int) -> None:
         self._received.append(number)
-        if self._forward is None:
+        if self._terminal or self._forward is None:
             # On a terminal Ctrl-C has reached ssh by itself; the others are meant for us.
             if number != signal.SIGINT:
-                self._process.terminate()
+                self._child.send(signal.SIGTERM)
         elif len(self._received) >= PATIENCE:
-            self._process.kill()
+            self._child.send(signal.SIGKILL)
         else:
             self._carry(number, self._forward)
 
     def _carry(self, number: int, forward: Forward) -> None:
-        null = subprocess.DEVNULL
-        argv = forward(number)
-        carrier = _spawn(argv, stdin=null, stdout=null, stderr=null, start_new_session=True)
-        pidfd = os.pidfd_open(carrier.pid)
-        self._carriers[pidfd] = (number, carrier)
-        self._poll.register(pidfd, select.POLLIN)
+        carrier = Child(forward(number), own_session=True, quiet=True)
+        self._carriers[carrier.pidfd] = (number, carrier)
+        self._poll.register(carrier.pidfd, select.POLLIN)
 
     def _on_carried(self, fd: int) -> None:
         number, status = self._forget(fd)
@@ -159,6 +188,5 @@ class _Watch:
     def _forget(self, fd: int) -> tuple[int, int]:
         number, carrier = self._carriers.pop(fd)
         self._poll.unregister(fd)
-        os.close(fd)
-        carrier.terminate()
+        carrier.send(signal.SIGTERM)
         return number, carrier.wait()

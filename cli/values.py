@@ -1,15 +1,19 @@
 """What may be written on the command line, refused before anything is asked of a service."""
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from shared.errors import BangerError
 from shared.sizes import MIB, parse_bytes
 
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+USUAL_SIGNALS = ("KILL", "TERM", "INT", "QUIT", "HUP", "USR1", "USR2", "STOP", "CONT")
 
 
 class Size(click.ParamType[int]):
@@ -86,3 +90,29 @@ class Variable(click.ParamType[tuple[str, str]]):
         if not separator or not VARIABLE.fullmatch(name):
             self.fail(f"{value!r} is not NAME=VALUE", param, ctx)
         return name, content
+
+
+class SignalName(click.ParamType[str]):
+    """A signal of signal(7): TERM, SIGTERM or 15; given back as "TERM"."""
+
+    name = "signal"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        import signal
+
+        text = str(value).upper()
+        name = text if text.startswith("SIG") else f"SIG{text}"
+        try:
+            found = signal.Signals(int(text)) if text.isdecimal() else signal.Signals[name]
+        except (KeyError, ValueError):
+            usual = ", ".join(USUAL_SIGNALS)
+            self.fail(f"there is no signal {value!r}; some that there are: {usual}", param, ctx)
+        return found.name.removeprefix("SIG")
+
+    def shell_complete(
+        self, _ctx: click.Context, _param: click.Parameter, incomplete: str
+    ) -> list["CompletionItem"]:
+        from click.shell_completion import CompletionItem
+
+        begun = [name for name in USUAL_SIGNALS if name.startswith(incomplete.upper())]
+        return [CompletionItem(name) for name in begun]

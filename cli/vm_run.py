@@ -22,6 +22,12 @@ DELETE_SECONDS = 60.0
 @click.option("--rm", is_flag=True, help="Delete the VM at the end, whatever the status.")
 @click.option("-d", "--detach", is_flag=True, help="Leave it running and print its name.")
 @click.option("--env", type=Variable(), multiple=True, help="Variable of CMD; repeatable.")
+@click.option(
+    "--timeout",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0, min_open=True),
+    help="End CMD when it runs for longer, and exit with 7.",
+)
 @click.pass_context
 def run(
     ctx: click.Context,
@@ -29,29 +35,34 @@ def run(
     rm: bool,
     detach: bool,
     env: tuple[tuple[str, str], ...],
+    timeout: float | None,
     **sizing: Any,
 ) -> int:
     """Create a VM, and open a shell or run a command in it.
 
     With a command after --, stdin, stdout and stderr are the command's and its exit status is
     ours. With --rm the VM is deleted at the end, also on Ctrl-C; a VM that never became ready is
-    kept, so that one can look why.
+    kept, so that one can look why. A command that is out of time gets TERM, and KILL 5 s later.
 
     \b
     Examples:
       banger vm run --rm
       banger vm run --rm --memory 4G -- sh -c 'uname -r; exit 42'
+      banger vm run --rm --timeout 600 -- make test
       banger vm run -d --name web --nat
     """
     argv = trailing(ctx)
-    _refuse_contradictions(ctx, argv, rm=rm, detach=detach, env=env)
+    _refuse_contradictions(ctx, argv, rm=rm, detach=detach)
+    if not argv and (env or timeout):
+        option = "--env" if env else "--timeout"
+        raise click.UsageError(f"{option} is for the command after --, and there is none", ctx)
     with interrupts_raise():
         vm = _create(sizing, rm=rm)
         try:
             if detach:
                 click.echo(vm["name"])
                 return 0
-            status = _work(vm, argv, dict(env))
+            status = _work(vm, argv, dict(env), timeout)
         finally:
             if rm:
                 _delete(vm)
@@ -61,7 +72,7 @@ def run(
 
 
 def _refuse_contradictions(
-    ctx: click.Context, argv: tuple[str, ...], *, rm: bool, detach: bool, env: tuple[Any, ...]
+    ctx: click.Context, argv: tuple[str, ...], *, rm: bool, detach: bool
 ) -> None:
     """Before anything is created."""
     if detach and rm:
@@ -70,8 +81,6 @@ def _refuse_contradictions(
         raise click.UsageError(
             "--detach does not wait for a command; start it with banger vm exec afterwards", ctx
         )
-    if env and not argv:
-        raise click.UsageError("--env is for the command after --, and there is none", ctx)
 
 
 def _create(sizing: dict[str, Any], *, rm: bool) -> dict[str, Any]:
@@ -94,11 +103,13 @@ def _create(sizing: dict[str, Any], *, rm: bool) -> dict[str, Any]:
         raise
 
 
-def _work(vm: dict[str, Any], argv: tuple[str, ...], env: dict[str, str]) -> int:
+def _work(
+    vm: dict[str, Any], argv: tuple[str, ...], env: dict[str, str], seconds: float | None
+) -> int:
     from cli.session import access_of, run_command, run_shell
 
     access = access_of(vm)
-    return run_command(access, argv, env=env) if argv else run_shell(access)
+    return run_command(access, argv, env=env, seconds=seconds) if argv else run_shell(access)
 
 
 def _delete(vm: dict[str, Any]) -> None:

@@ -71,6 +71,6 @@ def reach(ref: str) -> Access:
     """How to reach the VM that ``ref`` means; raises ``not_running`` when it does not run."""
     from cli.call import ask
     from cli.session import access_of
-    from cli.vm_show import flatten
 
-    return access_of(flatten(ask("api", "vm.show", {"ref": ref})))
+    view = ask("api", "vm.access", {"ref": ref})
+    return access_of({**view["vm"], "access": view["access"]})

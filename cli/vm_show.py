@@ -26,9 +26,7 @@ DETAILS = {
     "OVERLAY": lambda vm: show_size(vm["overlay_bytes"]),
     "REASON": lambda vm: str(vm["reason"]) or "-",
     "NETWORK": lambda vm: f"{vm['network']}, {'with' if vm['nat'] else 'without'} nat",
-    "PORTS": lambda vm: (
-        ", ".join(f"{guest} -> {port}" for guest, port in vm["ports"].items()) or "-"
-    ),
+    "PORTS": lambda vm: _ports(vm["ports"]) or "-",
     "PID": lambda vm: str(vm["pid"] or "-"),
     "ACCEL": lambda vm: str(vm["accel"]) or "-",
     "CONSOLE": lambda vm: str(vm["console_log"]) or "-",
@@ -55,10 +53,27 @@ def list_(output: str, quiet: bool) -> None:
       banger vm ls -o json | jq -r '.[] | select(.state == "running") | .name'
       banger vm delete $(banger vm list -q)
     """
+    show_many(_all_vms(), COLUMNS, output, quiet=quiet)
+
+
+@click.command()
+@format_options
+def ps(output: str, quiet: bool) -> None:
+    """List the VMs that run.
+
+    \b
+    Examples:
+      banger vm ps
+      banger vm stop $(banger vm ps -q)
+    """
+    running = [vm for vm in _all_vms() if vm["state"] == "running"]
+    show_many(running, COLUMNS, output, quiet=quiet)
+
+
+def _all_vms() -> list[Item]:
     from cli.call import ask
 
-    vms = [flatten(view) for view in ask("api", "vm.list")["vms"]]
-    show_many(vms, COLUMNS, output, quiet=quiet)
+    return [flatten(view) for view in ask("api", "vm.list")["vms"]]
 
 
 @click.command()

@@ -18,7 +18,7 @@ Begin = Callable[..., Peer]
 
 @pytest.fixture
 def web(peer: Begin) -> Peer:
-    return peer({"vm.show": lambda _: view("web")})
+    return peer({"vm.access": lambda _: view("web")})
 
 
 @pytest.mark.parametrize("status", [0, 1, 42, 254, 255])
@@ -127,12 +127,12 @@ def test_exec_without_a_command_is_a_usage_error(cli: Cli) -> None:
 
 
 def test_a_vm_that_does_not_run_gives_5_and_how_to_start_it(cli: Cli, peer: Begin) -> None:
-    peer({"vm.show": lambda _: view("web", state="stopped")})
+    peer({"vm.access": lambda _: view("web", state="stopped")})
     ran = cli("vm", "exec", "web", "--", "true")
     assert ran.status == 5
     assert ran.err == "error: web is stopped\nhint: banger vm start web\n"
 
 
 def test_no_such_vm_gives_3(cli: Cli, peer: Begin) -> None:
-    peer({"vm.show": refuse(Code.NOT_FOUND, "there is no VM 'web'")})
+    peer({"vm.access": refuse(Code.NOT_FOUND, "there is no VM 'web'")})
     assert cli("vm", "exec", "web", "--", "true").status == 3

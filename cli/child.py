@@ -1,0 +1,51 @@
+"""A program that runs as our child, started and watched with what the kernel offers.
+
+``vm exec`` is felt like a local command, and importing subprocess alone takes longer than
+starting ssh.
+"""
+
+import os
+import signal
+from collections.abc import Sequence
+from contextlib import suppress
+
+from shared.errors import BangerError, Code
+
+
+class Child:
+    """``argv`` with our stdin, stdout and stderr, or with /dev/null for all three when ``quiet``.
+
+    ``own_session``: keys typed on our terminal raise no signal in it. ``pidfd`` becomes readable
+    when it has ended; then ``wait`` does not block.
+    """
+
+    def __init__(
+        self, argv: Sequence[str], *, own_session: bool = False, quiet: bool = False
+    ) -> None:
+        """Raises ``missing_tool`` when the program is not there."""
+        null = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
+        try:
+            self._pid = os.posix_spawnp(
+                argv[0],
+                list(argv),
+                os.environ,
+                file_actions=null if quiet else [],
+                setsid=own_session,
+                # Python ignores it; a program that writes into a closed pipe shall end.
+                setsigdef=[signal.SIGPIPE],
+            )
+        except FileNotFoundError:
+            raise BangerError(
+                Code.MISSING_TOOL, f"there is no {argv[0]} on this machine", hint="banger doctor"
+            ) from None
+        self.pidfd = os.pidfd_open(self._pid)
+
+    def send(self, number: int) -> None:
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.pidfd, number)
+
+    def wait(self) -> int:
+        """Close it and return its exit status, -N when signal N ended it."""
+        _, status = os.waitpid(self._pid, 0)
+        os.close(self.pidfd)
+        return os.waitstatus_to_exitcode(status)
