@@ -24,6 +24,9 @@ from shared.messages.vm import MachineStatus, State, SupervisorSpec
 
 POWER_OFF_ASKED = 3.0
 """Seconds the agent gets to accept a power-off before the VMM is ended instead."""
+POWER_OFF_AGAIN = 2.0
+POWER_OFF_REFUSALS = 2
+"""An agent that did not answer this often is gone, and the VMM is ended."""
 AGENT_AGAIN = 5.0
 """Seconds between attempts to reach the agent of a VMM that was taken over."""
 HANDLE_LOOKED_AT = 1.0
@@ -237,16 +240,27 @@ class Supervision:
 
     async def _power_off(self, guest: Guest, limit: float) -> None:
         """Returns when the guest is off or out of time; ``_watch`` does the rest."""
+        asking = asyncio.create_task(self._ask_for_power_off(guest))
         try:
             async with asyncio.timeout(max(0.0, limit - time.monotonic())):
-                if self.agent is None:
-                    guest.machine.kill()
-                else:
-                    await self.agent.power_off(time.monotonic() + POWER_OFF_ASKED)
                 await guest.machine.ended()
-        except (TimeoutError, BangerError) as error:
-            self._log.warning("the guest did not power off, ending its VMM", error=str(error))
+        except TimeoutError:
+            self._log.warning("the guest did not power off, ending its VMM")
             guest.machine.kill()
+        finally:
+            asking.cancel()
+
+    async def _ask_for_power_off(self, guest: Guest) -> None:
+        """Again and again: a guest that has just booted has no init yet to hear it."""
+        refused = 0
+        while self.agent and refused < POWER_OFF_REFUSALS:
+            try:
+                await self.agent.power_off(time.monotonic() + POWER_OFF_ASKED)
+            except BangerError as error:
+                self._log.warning("the agent did not take the power-off", error=error.message)
+                refused += 1
+            await asyncio.sleep(POWER_OFF_AGAIN)
+        guest.machine.kill()
 
     async def _watch(self, guest: Guest) -> None:
         """Wait for the VMM's end and tell what it means."""

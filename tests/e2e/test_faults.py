@@ -68,9 +68,11 @@ def with_broken_image(home: Home, name: str, break_it: "str") -> Home:
 
 
 @pytest.mark.parametrize("own_home", ["boot_timeout = 60.0"], indirect=True)
-def test_a_guest_without_an_init_says_so_and_is_kept(own_home: Home) -> None:
+def test_a_guest_without_a_root_says_so_and_is_kept(own_home: Home) -> None:
     home = with_broken_image(
-        own_home, "images/by-name/debian-bookworm", "truncate -s 4096 rootfs.squashfs"
+        own_home,
+        "images/by-name/debian-bookworm",
+        "chmod u+w rootfs.squashfs; dd if=/dev/zero of=rootfs.squashfs bs=4096 count=1 conv=notrunc",
     )
     done = home.banger("vm", "run", "--rm", "--name", "broken", "--", "true", check=False)
     assert done.returncode == 1
