@@ -34,6 +34,8 @@ from shared.paths import Paths, make_private
 from shared.ssh import Access
 
 T = TypeVar("T")
+LAST_WORDS = 1.0
+"""Seconds in which a VMM that closed its sockets is expected to be gone."""
 HEAD_START = 0.5
 """Seconds that the first command has an emulated processor to itself."""
 SSH_PORTS = (22, 2222)
@@ -232,6 +234,9 @@ async def _unless_ended(machine: Machine, work: Awaitable[T]) -> T:
     ending = asyncio.ensure_future(machine.ended())
     try:
         await asyncio.wait({working, ending}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done() and working.exception():
+            # A VMM that ends closes its sockets first: the end is the cause, the rest follows.
+            await asyncio.wait({ending}, timeout=LAST_WORDS)
         if ending.done():
             raise _Ended(ending.result())
         return working.result()
