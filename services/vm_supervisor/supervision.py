@@ -27,6 +27,8 @@ POWER_OFF_ASKED = 3.0
 POWER_OFF_AGAIN = 2.0
 POWER_OFF_REFUSALS = 2
 """An agent that did not answer this often is gone, and the VMM is ended."""
+POWER_OFF_AGAIN = 2.0
+"""Seconds between requests to power off."""
 AGENT_AGAIN = 5.0
 """Seconds between attempts to reach the agent of a VMM that was taken over."""
 HANDLE_LOOKED_AT = 1.0
@@ -240,27 +242,26 @@ class Supervision:
 
     async def _power_off(self, guest: Guest, limit: float) -> None:
         """Returns when the guest is off or out of time; ``_watch`` does the rest."""
-        asking = asyncio.create_task(self._ask_for_power_off(guest))
         try:
             async with asyncio.timeout(max(0.0, limit - time.monotonic())):
+                if self.agent is None:
+                    guest.machine.kill()
+                else:
+                    await self.agent.power_off(time.monotonic() + POWER_OFF_ASKED)
+                    self._keep(self._ask_again(guest, self.agent))
                 await guest.machine.ended()
-        except TimeoutError:
-            self._log.warning("the guest did not power off, ending its VMM")
+        except (TimeoutError, BangerError) as error:
+            self._log.warning("the guest did not power off, ending its VMM", error=str(error))
             guest.machine.kill()
-        finally:
-            asking.cancel()
 
-    async def _ask_for_power_off(self, guest: Guest) -> None:
-        """Again and again: a guest that has just booted has no init yet to hear it."""
-        refused = 0
-        while self.agent and refused < POWER_OFF_REFUSALS:
-            try:
-                await self.agent.power_off(time.monotonic() + POWER_OFF_ASKED)
-            except BangerError as error:
-                self._log.warning("the agent did not take the power-off", error=error.message)
-                refused += 1
+    async def _ask_again(self, guest: Guest, agent: Agent) -> None:
+        """A request is lost when it comes before the guest's init listens to signals."""
+        while self.guest is guest:
             await asyncio.sleep(POWER_OFF_AGAIN)
-        guest.machine.kill()
+            try:
+                await agent.power_off(time.monotonic() + POWER_OFF_ASKED)
+            except BangerError:
+                return  # the agent has been stopped: the guest is on its way down
 
     async def _watch(self, guest: Guest) -> None:
         """Wait for the VMM's end and tell what it means."""
@@ -276,11 +277,12 @@ class Supervision:
         if end.reason is EndReason.REBOOT and not self._intended and self._booting is None:
             self._begin(self._boot())
             return
-        await self._report(*self._meaning(end))
+        await self._report(*self._meaning(guest, end))
         await self._end_of_supervision()
 
-    def _meaning(self, end: End) -> tuple[State, str]:
-        if self._intended or end.reason is EndReason.POWEROFF:
+    def _meaning(self, guest: Guest, end: End) -> tuple[State, str]:
+        """A guest may power itself off, but not before it was ever ready."""
+        if self._intended or (end.reason is EndReason.POWEROFF and guest.handle.ready):
             return "stopped", ""
         return "failed", self.reason or end.detail
 
