@@ -39,8 +39,9 @@ class CommandLine:
         self.agent = Path(channels["agent"]["path"])
         self.console = Path(channels["console"]["path"])
         self.console_log = Path(channels["console"]["logfile"])
-        self.netdev = fields(options["-netdev"][0])
-        self.hostfwd = self.netdev.get("hostfwd", "").split()
+        networks = [fields(each) for each in options["-netdev"]]
+        self.networks = {each["id"]: each for each in networks}
+        self.hostfwd = networks[0].get("hostfwd", "").split()
         self.kernel = Path(options["-kernel"][0])
         self.initrd = Path(options["-initrd"][0])
         self.drives = [Path(fields(drive)["file"]) for drive in options["-drive"]]

@@ -20,8 +20,13 @@ class Machine(Protocol):
     """What the monitor can do to the machine it belongs to."""
 
     paused: bool
+    networks: dict[str, dict[str, Any]]
+    """By id, as -netdev or netdev_add made them."""
 
     def end(self, reason: str) -> None: ...
+
+    def on_control(self) -> None:
+        """Somebody has connected and negotiated."""
 
     def press_power_button(self) -> None: ...
 
@@ -29,10 +34,6 @@ class Machine(Protocol):
         """Returns QEMU's complaint, or ""."""
 
     def remove_forward(self, source: str) -> str: ...
-
-    def add_network(self, options: dict[str, Any]) -> None: ...
-
-    def remove_network(self) -> None: ...
 
 
 class Monitor:
@@ -82,6 +83,7 @@ class Monitor:
         match command:
             case "qmp_capabilities":
                 self._negotiated = True
+                machine.on_control()
             case "query-status":
                 status = "paused" if machine.paused else "running"
                 result = {"running": not machine.paused, "singlestep": False, "status": status}
@@ -97,9 +99,12 @@ class Monitor:
             case "human-monitor-command":
                 result = self._human(arguments["command-line"])
             case "netdev_add":
-                machine.add_network(arguments)
+                if arguments["id"] in machine.networks:
+                    raise Refused(f"Duplicate ID '{arguments['id']}' for netdev")
+                machine.networks[arguments["id"]] = arguments
             case "netdev_del":
-                machine.remove_network()
+                if machine.networks.pop(arguments["id"], None) is None:
+                    raise Refused(f"Device '{arguments['id']}' not found")
             case "set_link":
                 pass
             case _:
@@ -118,6 +123,9 @@ class Monitor:
                 return self._machine.add_forward(rule)
             case ["hostfwd_remove", "net0", source]:
                 return self._machine.remove_forward(source)
+            case ["info", "network"]:
+                lines = self._machine.networks.items()
+                return "".join(f"{name}: index=0,type={n['type']}\r\n" for name, n in lines)
             case _:
                 return f"unknown command: '{line}'\r\n"
 

@@ -143,12 +143,6 @@ class Forwards:
         listener.close()
         return f"host forwarding rule for {source} removed\r\n"
 
-    def clear(self) -> None:
-        for source in list(self._listeners):
-            self.remove(source)
-        while self._connections:
-            self._connections.pop().close()
-
 
 class Machine:
     """The virtual machine; see ``monitor.Machine`` for what QMP does to it."""
@@ -163,8 +157,12 @@ class Machine:
                 raise Crash(f"could not open '{path}': No such file or directory")
         self._paused = False
         self._reason: str | None = None
+        self._asked = False
         self._loop = Loop()
         self._forwards = Forwards(self._loop)
+        self.networks: dict[str, dict[str, Any]] = {
+            name: {"type": options[""]} for name, options in line.networks.items()
+        }
         for rule in line.hostfwd:
             self._add_or_crash(rule)
         boot_id = Path("/proc/sys/kernel/random/uuid").read_text().strip()
@@ -172,7 +170,7 @@ class Machine:
         self._monitor = Monitor(self)
         self._agent_channel = Channel(self._loop, line.agent, self._agent.receive)
         self._agent_channel.set_readable(False)
-        self._up = False
+        self._up = self._booted = self._controlled = False
         self._console = Channel(self._loop, line.console, self._type)
         self._qmp = Channel(self._loop, line.qmp, self._monitor.receive)
         self._qmp.greeting = self._monitor.greeting
@@ -213,24 +211,38 @@ class Machine:
         self._loop.watch(file, go)
 
     def _boot(self) -> None:
-        script = self._script
-        if "crash" in script:
-            raise Crash(script["crash"])
-        if "panic" in script:
-            self._panic()
-        elif "fail" in script:
-            self._print(f"banger-init: error: {script['fail']}")
-            self.end("guest-shutdown")
-        elif "mute" not in script:
+        self._booted = True
+        if any(wish in self._script for wish in ("crash", "panic", "fail")):
+            self._fail_under_control()
+        elif "mute" not in self._script:
             self._up = True
             self._agent_channel.set_readable(not self._paused)
+
+    def on_control(self) -> None:
+        self._controlled = True
+        if self._booted:
+            self._fail_under_control()
+
+    def _fail_under_control(self) -> None:
+        """A real guest needs longer to fail than QMP to be connected."""
+        if not self._controlled:
+            return
+        if "crash" in self._script:
+            raise Crash(self._script["crash"])
+        if "panic" in self._script:
+            self._panic()
+        if "fail" in self._script:
+            self._print(f"banger-init: error: {self._script['fail']}")
+            self.end("guest-shutdown")
 
     def _panic(self) -> None:
         self._print("Kernel panic - not syncing: scripted")
         self.end("guest-reset")  # panic=-1 on the kernel's command line
 
     def _power_off(self) -> None:
-        if "stubborn" not in self._script:
+        if "deaf" in self._script and not self._asked:
+            self._asked = True
+        elif "stubborn" not in self._script:
             self._print("reboot: Power down")
             self.end("guest-shutdown")
 
@@ -276,17 +288,10 @@ class Machine:
     def remove_forward(self, source: str) -> str:
         return self._forwards.remove(source)
 
-    def add_network(self, options: dict[str, Any]) -> None:
-        for rule in options.get("hostfwd", []):
-            self._forwards.add(rule["str"])
-
-    def remove_network(self) -> None:
-        self._forwards.clear()
-
     def _add_or_crash(self, rule: str) -> None:
         complaint = self._forwards.add(rule)
         if complaint:
-            raise Crash(f"-netdev {self._line.netdev['']},…: {complaint.strip()}")
+            raise Crash(f"-netdev user,id=net0,hostfwd={rule}: {complaint.strip()}")
 
 
 def main() -> int:

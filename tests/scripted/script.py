@@ -16,6 +16,7 @@ WISHES = {
     "crash": "the VMM ends with status 1 while the guest boots, with the rest of the line",
     "mute": "the agent never answers",
     "stubborn": "a power-off is accepted and not done",
+    "deaf": "the first request to power off is lost, as before an init listens",
     "hold": "the boot waits until the FIFO named by the rest of the line has been written to",
 }
 

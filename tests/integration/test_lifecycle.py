@@ -1,0 +1,303 @@
+"""The whole life of VMs, by the command and on the bus, with scripted guests."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from shared.bus.envelope import Kind
+from shared.errors import BangerError, Code
+from tests.integration.conftest import ROOT
+from tests.integration.guests import (
+    NOTHING,
+    SMALL,
+    Guests,
+    View,
+    clean,
+    finals,
+    kill,
+    new_guests,
+    stage_reached,
+)
+from tests.integration.peer import error_of
+from tests.integration.stack import eventually
+
+SIZES = ("--vcpu", "1", "--memory", "128M", "--disk-size", "64M", "--overlay-size", "64M")
+SHORT_BOOT = "boot_timeout = 1.0"
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Guests]:
+    with new_guests(SHORT_BOOT) as guests:
+        yield guests
+
+
+@pytest.fixture
+def guests(stack: Guests) -> Iterator[Guests]:
+    with clean(stack):
+        yield stack
+
+
+# -- by the command -------------------------------------------------------------------------
+
+
+def test_run_gives_the_status_of_the_command_and_leaves_nothing(guests: Guests) -> None:
+    argv = ("vm", "run", "--rm", *SIZES, "--env", "A=b c", "--", "sh", "-c", 'echo "$A"; exit 42')
+    status, out, err = guests.banger(*argv)
+    assert (status, out) == (42, "b c\n"), err
+    assert "spec: 1 vcpu" in err
+    assert guests.leftovers() == NOTHING
+
+
+def test_create_start_stop_kill_delete(guests: Guests) -> None:
+    assert guests.banger("vm", "create", "--name", "web", "--no-start", *SIZES)[0] == 0
+    assert guests.state("web") == "created"
+    assert (guests.vmms(), guests.files()) == ([], [])
+    assert guests.banger("vm", "start", "web")[0] == 0
+    first = guests.show("web")
+    assert (first["vm"]["state"], [first["pid"]]) == ("running", guests.vmms("web"))
+    assert len(guests.masters()) == 1
+    assert guests.banger("vm", "stop", "web")[0] == 0
+    assert guests.state("web") == "stopped"
+    assert (guests.vmms(), guests.masters()) == ([], [])
+    assert (guests.home.paths.vm_state(first["vm"]["id"]) / "work.ext4").exists()
+    assert guests.banger("vm", "start", "web")[0] == 0
+    second = guests.show("web")
+    assert second["boot_id"] not in ("", first["boot_id"])
+    assert second["vm"]["address"] == first["vm"]["address"]
+    assert guests.banger("vm", "kill", "web")[0] == 0
+    assert (guests.state("web"), guests.vmms(), guests.masters()) == ("stopped", [], [])
+    assert guests.banger("vm", "delete", "web")[0] == 0
+    assert guests.banger("vm", "show", "web")[0] == 3
+
+
+def test_ctrl_c_during_the_boot_cancels_it_and_leaves_nothing(guests: Guests) -> None:
+    guests.hold("late")
+    argv = [sys.executable, "-m", "cli", "vm", "run", "--name", "late", *SIZES, "--", "true"]
+    environment = guests.home.environment
+    with subprocess.Popen(argv, cwd=ROOT, env=environment, stderr=subprocess.PIPE) as process:
+        assert process.stderr
+        while b"boot" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+    assert process.returncode == 128 + signal.SIGINT
+    assert guests.leftovers() == NOTHING
+
+
+# -- guests that fail -----------------------------------------------------------------------
+
+
+def failed_run(guests: Guests, name: str, *wishes: str) -> str:
+    """What ``vm run --rm`` says of a guest that follows ``wishes``; the VM is kept."""
+    guests.script(name, *wishes)
+    status, out, err = guests.banger("vm", "run", "--rm", "--name", name, *SIZES, "--", "true")
+    assert (status, out) == (1, "")
+    assert "Traceback" not in err
+    row = guests.row(name)
+    assert row["state"] == "failed"
+    assert row["reason"] in err
+    assert f"banger vm delete {name}" in err
+    assert str(guests.home.paths.vm_state(row["id"]) / "console.log") in err
+    assert (guests.vmms(), guests.masters()) == ([], [])
+    guests.call("vm.delete", ref=name)
+    return err
+
+
+def test_agent_that_never_comes_is_given_up(guests: Guests) -> None:
+    said = failed_run(guests, "mute", "mute")
+    assert "the agent of mute did not answer within 1 s" in said
+    assert "Linux version 6.1.0-scripted" in said
+
+
+def test_panic_is_told_with_its_line(guests: Guests) -> None:
+    said = failed_run(guests, "panic", "panic")
+    assert "panic did not come up: Kernel panic - not syncing: scripted" in said
+
+
+def test_init_that_gives_up_is_told_with_its_line(guests: Guests) -> None:
+    said = failed_run(guests, "rootless", "fail cannot mount the image (/dev/vda)")
+    assert "banger-init: error: cannot mount the image (/dev/vda)" in said
+
+
+def test_vmm_that_crashes_while_booting_is_told_with_its_last_words(guests: Guests) -> None:
+    guests.script("crashed", "crash the processor melted")
+    error = error_of(lambda: guests.create("crashed"))
+    assert error.code is Code.GUEST_FAILED
+    assert "the processor melted" in error.message
+    assert (guests.leftovers()["vmms"], guests.leftovers()["ssh"]) == ([], [])
+    guests.delete_all()
+
+
+def test_vmm_that_dies_at_once_leaves_nothing(guests: Guests) -> None:
+    guests.script("stillborn", "die no room for a machine")
+    error = error_of(lambda: guests.create("stillborn"))
+    assert error.code is Code.GUEST_FAILED
+    assert "no room for a machine" in error.message
+    assert guests.leftovers() == NOTHING
+
+
+def test_failed_vm_starts_again(guests: Guests) -> None:
+    guests.script("again", "panic")
+    error_of(lambda: guests.create("again"))
+    guests.script("again")
+    assert guests.call("vm.start", ref="again")["vm"]["state"] == "running"
+    assert guests.row("again")["reason"] == ""
+    guests.call("vm.delete", ref="again")
+
+
+# -- what a running guest does --------------------------------------------------------------
+
+
+@pytest.fixture
+def web(guests: Guests) -> Iterator[str]:
+    """A running VM, deleted at the end."""
+    guests.create("web")
+    yield "web"
+    guests.script("web")
+    guests.call("vm.delete", ref="web")
+
+
+def test_guest_that_powers_itself_off_is_stopped(guests: Guests, web: str) -> None:
+    guests.type(web, "poweroff")
+    eventually(lambda: guests.state(web) == "stopped")
+    assert (guests.row(web)["reason"], guests.masters()) == ("", [])
+
+
+def test_guest_that_reboots_is_booted_again(guests: Guests, web: str) -> None:
+    first = guests.show(web)
+    guests.type(web, "reboot")
+    eventually(lambda: guests.show(web)["boot_id"] not in ("", first["boot_id"]))
+    eventually(lambda: guests.state(web) == "running")
+    assert guests.show(web)["pid"] != first["pid"]
+    eventually(lambda: len(guests.masters()) == 1)
+
+
+def test_guest_that_panics_has_failed(guests: Guests, web: str) -> None:
+    guests.type(web, "panic")
+    eventually(lambda: guests.state(web) == "failed")
+    assert guests.row(web)["reason"] == "Kernel panic - not syncing: scripted"
+
+
+def test_killed_vmm_is_told(guests: Guests, web: str) -> None:
+    kill(guests.vmms(web)[0])
+    eventually(lambda: guests.state(web) == "failed")
+    assert "killed by signal 9" in guests.row(web)["reason"]
+    eventually(lambda: guests.masters() == [])
+
+
+def test_listening_port_appears_and_goes(guests: Guests, web: str) -> None:
+    guests.type(web, "listen 3000")
+    eventually(lambda: "tcp/3000" in guests.show(web)["ports"])
+    guests.type(web, "unlisten 3000")
+    eventually(lambda: "tcp/3000" not in guests.show(web)["ports"])
+
+
+def test_power_off_that_is_ignored_ends_with_the_vmm(guests: Guests) -> None:
+    guests.script("stubborn", "stubborn")
+    guests.create("stubborn")
+    stopped = guests.call("vm.stop", ref="stubborn", timeout=0.3)
+    assert stopped["vm"]["state"] == "stopped"
+    assert guests.vmms() == []
+    guests.call("vm.delete", ref="stubborn")
+
+
+def test_power_off_that_is_lost_is_asked_again(guests: Guests) -> None:
+    """As when the guest is asked before its init listens to signals."""
+    guests.script("deaf", "deaf")
+    guests.create("deaf")
+    guests.call("vm.stop", ref="deaf", timeout=15)
+    log = (guests.home.paths.vm_state(guests.row("deaf")["id"]) / "console.log").read_text()
+    assert "reboot: Power down" in log
+    guests.call("vm.delete", ref="deaf")
+
+
+def test_paused_guest_stops_all_the_same(guests: Guests, web: str) -> None:
+    assert guests.call("vm.pause", ref=web)["vm"]["state"] == "paused"
+    assert guests.call("vm.stop", ref=web, timeout=5)["vm"]["state"] == "stopped"
+
+
+def test_outside_is_opened_while_it_runs(guests: Guests, web: str) -> None:
+    assert guests.call("vm.set", ref=web, nat=True)["vm"]["nat"]
+    assert not guests.call("vm.set", ref=web, nat=False)["vm"]["nat"]
+
+
+# -- at once --------------------------------------------------------------------------------
+
+
+def test_twenty_at_once_have_twenty_addresses_and_names(guests: Guests) -> None:
+    with guests.peer() as peer:
+        asked = [peer.ask("api", "vm.create", {**SMALL, "start": False}) for _ in range(20)]
+        answers = [each for each in finals(peer, asked).values() if isinstance(each, dict)]
+    rows = {answer["vm"]["id"]: answer["vm"] for answer in answers}
+    assert len({row["address"] for row in rows.values()}) == 20
+    assert len({row["name"] for row in rows.values()}) == 20
+    guests.delete_all()
+
+
+def outcome(answer: View | BangerError) -> str:
+    """ "ok", or the code of the error."""
+    return answer.code.value if isinstance(answer, BangerError) else "ok"
+
+
+@pytest.mark.parametrize("running", [False, True])
+def test_two_clients_and_every_verb_at_once_end_in_one_state(guests: Guests, running: bool) -> None:
+    """Start, stop and delete, twice each, at the same moment: whoever comes late is told why."""
+    guests.create("torn", start=running)
+    with guests.peer() as one, guests.peer() as two:
+        asked = [
+            (peer, peer.ask("api", verb, {"ref": "torn", **more}, seconds=20))
+            for verb, more in (("vm.start", {}), ("vm.stop", {"timeout": 2}), ("vm.delete", {}))
+            for peer in (one, two)
+        ]
+        answers = {
+            request: answer
+            for peer in (one, two)
+            for request, answer in finals(peer, [r for p, r in asked if p is peer]).items()
+        }
+    told = {outcome(answer) for answer in answers.values()}
+    assert told <= {"ok", "not_found", "conflict", "cancelled", "unavailable"}
+    deleted = [outcome(answers[request]) for _, request in asked[4:]]
+    assert "ok" in deleted
+    eventually(lambda: guests.leftovers() == NOTHING)
+
+
+def test_start_twice_boots_once(guests: Guests) -> None:
+    guests.create("once", start=False)
+    with guests.peer() as peer:
+        asked = [peer.ask("api", "vm.start", {"ref": "once"}) for _ in range(5)]
+        pids = {
+            answer["pid"] for answer in finals(peer, asked).values() if isinstance(answer, dict)
+        }
+    assert list(pids) == guests.vmms("once")
+    guests.call("vm.delete", ref="once")
+
+
+@pytest.mark.parametrize("words", ["spec", "preparing disks", "booting with"])
+def test_cancelled_creation_leaves_nothing(guests: Guests, words: str) -> None:
+    guests.hold("gone")
+    with guests.peer() as peer:
+        asked = peer.ask("api", "vm.create", {"name": "gone", **SMALL})
+        stage_reached(peer, asked, words)
+        peer.ask("api", "vm.create", request_id=asked, kind=Kind.CANCEL)
+        assert error_of(lambda: peer.final(asked)).code is Code.CANCELLED
+    assert guests.leftovers() == NOTHING
+
+
+def test_cancel_while_the_store_makes_the_row_leaves_nothing(guests: Guests) -> None:
+    """The row may be committed though its answer is not awaited any more."""
+    store = guests.daemon.pid("store")
+    with guests.peer() as peer:
+        asked = peer.ask("api", "vm.create", {"name": "unlucky", **SMALL, "start": False})
+        stage_reached(peer, asked, "spec")
+        os.kill(store, signal.SIGSTOP)
+        peer.ask("api", "vm.create", request_id=asked, kind=Kind.CANCEL)
+        os.kill(store, signal.SIGCONT)
+        with contextlib.suppress(BangerError):
+            peer.final(asked)
+            guests.delete_all()  # it was quicker than the signal
+    eventually(lambda: guests.leftovers() == NOTHING)
