@@ -56,6 +56,12 @@ def detect(kernel: Path, run: Path) -> Accelerator:
     return known
 
 
+def configured(accel: Accel) -> Accelerator:
+    """The accelerator that the configuration names, without a probe; takes 0.1 s for TCG."""
+    tsc_khz = host_tsc_khz() if accel is Accel.TCG else None
+    return Accelerator(accel, "set in the configuration", tsc_khz)
+
+
 def kvm_obstacle(device: Path = _KVM) -> str | None:
     """Why KVM cannot even be tried, or None: no device, or no right to open it."""
     if not device.exists():

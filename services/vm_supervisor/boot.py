@@ -24,7 +24,7 @@ from services.vm_supervisor.network import (
     choose_port,
     user_network,
 )
-from shared.accelerator import Accel, Accelerator, detect
+from shared.accelerator import Accel, Accelerator, configured, detect
 from shared.config import Config
 from shared.errors import BangerError, Code
 from shared.handle import Handle, host_boot_id, remove_handle, write_handle
@@ -133,7 +133,7 @@ class Launcher:
 
     async def _accelerator(self, kernel: Path, say: Callable[[str, str], None]) -> Accelerator:
         if self.config.accel != "auto":
-            return Accelerator(Accel(self.config.accel), "set in the configuration")
+            return await asyncio.to_thread(configured, Accel(self.config.accel))
         say("accelerator", "looking whether KVM runs a guest here")
         return await asyncio.to_thread(detect, kernel, self.paths.run)
 

@@ -1,9 +1,12 @@
 """When KVM cannot be tried the reason is told; an answer is kept for one boot."""
 
 import json
+import platform
 from pathlib import Path
 
-from shared.accelerator import Accel, Accelerator, detect, kvm_obstacle, probe_argv
+import pytest
+
+from shared.accelerator import Accel, Accelerator, configured, detect, kvm_obstacle, probe_argv
 
 
 def test_a_host_without_kvm_says_so(tmp_path: Path) -> None:
@@ -26,3 +29,12 @@ def test_the_answer_of_this_boot_is_not_asked_for_again(tmp_path: Path) -> None:
 def test_the_probe_asks_for_nothing_but_kvm(tmp_path: Path) -> None:
     argv = probe_argv(tmp_path, tmp_path / "initrd")
     assert argv[argv.index("-accel") + 1] == "kvm"
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="other processors have no such counter")
+def test_an_emulated_guest_is_told_its_clock_also_when_the_configuration_names_tcg() -> None:
+    assert configured(Accel.TCG).tsc_khz
+
+
+def test_kvm_has_a_clock_of_its_own() -> None:
+    assert configured(Accel.KVM).tsc_khz is None
