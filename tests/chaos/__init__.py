@@ -1,0 +1,1 @@
+"""Seeded faults against the whole system, and what must hold after each of them."""

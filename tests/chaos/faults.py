@@ -1,0 +1,119 @@
+"""Faults carried out. Each returns when it is over: what was stopped goes on again, what was
+filled or locked is free again."""
+
+import os
+import random
+import signal
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.chaos.clients import Clients
+from tests.chaos.core import Process
+from tests.chaos.observe import processes
+from tests.chaos.plan import Fault
+from tests.e2e.conftest import Home
+
+HANDLES = ("handle.json", "handle.copy.json")
+
+
+class Faults:
+    """``ids``: VM id by name, as it is when a fault is carried out."""
+
+    def __init__(self, home: Home, clients: Clients, seed: int) -> None:
+        self._home = home
+        self._clients = clients
+        self._random = random.Random(seed)
+        self.ids: dict[str, str] = {}
+
+    def carry_out(self, fault: Fault) -> str:
+        """Do it; returns a word on what came of it, e.g. that there was nothing to kill."""
+        action, _, what = fault.kind.partition(" ")
+        if action == "kill":
+            return self._signal(what, fault.target, signal.SIGKILL)
+        if action == "stop":
+            return self._suspend(what, fault)
+        special: dict[str, Callable[[Fault], str]] = {
+            "truncate handle": lambda f: self._truncate(f.target, self._random.choice(HANDLES)),
+            "truncate both handles": lambda f: self._truncate(f.target, *HANDLES),
+            "fill disk": self._fill,
+            "lock store": self._lock,
+            "clients": lambda f: self._clients.run(f.verbs),
+        }
+        return special[fault.kind](fault)
+
+    # -- processes --------------------------------------------------------------------------
+
+    def _find(self, what: str, target: str) -> list[Process]:
+        kind = target if what == "service" else what
+        vm = self.ids.get(target, "")
+        found = [p for p in processes(self._home) if p.kind == kind]
+        return (
+            [p for p in found if p.vm == vm] if kind in ("supervisor", "vmm", "master") else found
+        )
+
+    def _signal(self, what: str, target: str, number: signal.Signals) -> str:
+        found = self._find(what, target)
+        for process in found:
+            _send(process.pid, number)
+        return "" if found else "nothing to kill"
+
+    def _suspend(self, what: str, fault: Fault) -> str:
+        found = self._find(what, fault.target)
+        for process in found:
+            _send(process.pid, signal.SIGSTOP)
+        time.sleep(fault.seconds if found else 0)
+        for process in found:
+            _send(process.pid, signal.SIGCONT)
+        return "" if found else "nothing to stop"
+
+    # -- files ------------------------------------------------------------------------------
+
+    def _truncate(self, vm: str, *names: str) -> str:
+        run = self._home.paths.vm_run(self.ids.get(vm, "none"))
+        found = [run / name for name in names if (run / name).exists()]
+        for path in found:
+            os.truncate(path, self._random.choice((0, 1, 20)))
+        return "" if found else "no handle"
+
+    def _fill(self, fault: Fault) -> str:
+        """Leave not a byte on the state's file system, for a while."""
+        ballast = self._home.paths.state / "ballast"
+        try:
+            _fill_up(ballast)
+            time.sleep(fault.seconds)
+        finally:
+            ballast.unlink(missing_ok=True)
+        return ""
+
+    def _lock(self, fault: Fault) -> str:
+        connection = sqlite3.connect(self._home.paths.database, timeout=10, isolation_level=None)
+        try:
+            connection.execute("BEGIN EXCLUSIVE")
+            time.sleep(fault.seconds)
+            connection.execute("ROLLBACK")
+        except sqlite3.Error as error:
+            return f"not locked: {error}"
+        finally:
+            connection.close()
+        return ""
+
+
+def _fill_up(path: Path) -> None:
+    info = os.statvfs(path.parent)
+    with path.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, max(1, info.f_bavail * info.f_frsize - (1 << 20)))
+        file.seek(0, os.SEEK_END)
+        try:
+            while True:
+                os.write(file.fileno(), b"\0" * 4096)
+        except OSError:
+            return
+
+
+def _send(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return  # quicker than we

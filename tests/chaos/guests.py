@@ -1,0 +1,79 @@
+"""The work that guests do: a loop that appends numbered lines to a file and syncs each."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from tests.chaos.core import Guest, Observed, continuity
+from tests.e2e.conftest import Home
+
+ANSWER_SECONDS = 30.0
+"""How long a guest of a settled system may take until it says how it is."""
+FILE = "/root/lines"
+SYNCED = "/run/synced"
+LOOP = (
+    f"n=$(cat {FILE} 2>/dev/null | wc -l); while :; do n=$((n+1)); echo $n >> {FILE} && "
+    f"sync {FILE} && echo $n > {SYNCED}.new && mv {SYNCED}.new {SYNCED}; sleep 0.5; done"
+)
+START = f"setsid sh -c '{LOOP}' </dev/null >/dev/null 2>&1 & "
+"""Detached: it must outlive every session, and the ssh that started it."""
+ASK = (
+    "cat /proc/sys/kernel/random/boot_id; cat " + SYNCED + " 2>/dev/null || echo 0; "
+    f"awk '$1 == NR {{ n = NR }} $1 != NR {{ exit }} END {{ print n + 0 }}' {FILE}"
+)
+
+
+@dataclass
+class Guests:
+    """The VMs by name, each as it last was; None for one that was not asked since it was ended."""
+
+    home: Home
+    last: dict[str, Guest | None]
+    synced: dict[str, Guest]
+
+    @classmethod
+    def of(cls, home: Home, names: tuple[str, ...]) -> "Guests":
+        return cls(home, dict.fromkeys(names), {})
+
+    def start_work(self, name: str) -> None:
+        self.home.banger("vm", "exec", name, "--", "sh", "-c", START)
+
+    def ask(self, name: str, pid: int) -> Guest:
+        """What the guest says of itself. Raises TimeoutError when it says nothing."""
+        limit = time.monotonic() + ANSWER_SECONDS
+        while True:
+            left = max(1.0, limit - time.monotonic())
+            done = self.home.banger(
+                "vm", "exec", name, "--", "sh", "-c", ASK, check=False, timeout=left + 15
+            )
+            words = done.stdout.split()
+            if done.returncode == 0 and len(words) == 3:
+                return Guest(pid, words[0], int(words[1]), int(words[2]))
+            if time.monotonic() > limit:
+                raise TimeoutError(done.stderr.strip())
+            time.sleep(0.2)
+
+    def check(self, seen: Observed, disturbed: set[str]) -> list[str]:
+        """Ask every guest that runs; those in ``disturbed`` need not be the boot they were."""
+        with ThreadPoolExecutor(4) as threads:
+            found = threads.map(lambda name: self._check(name, seen, name in disturbed), self.last)
+            return [problem for problems in found for problem in problems]
+
+    def _check(self, name: str, seen: Observed, disturbed: bool) -> list[str]:
+        row = next((row for row in seen.rows if row.name == name), None)
+        if row is None:
+            return [f"{name}: the VM is gone"]
+        if row.state != "running":
+            self.last[name] = None
+            return [] if disturbed else [f"{name} is {row.state}, nobody asked for it"]
+        pid = next(vm.pid or 0 for vm in seen.listed if vm.id == row.id)
+        before = self.synced.get(name)
+        try:
+            now = self.ask(name, pid)
+        except (TimeoutError, OSError) as error:
+            return [f"{name} says nothing: {error}"]
+        same_boot = not disturbed and self.last[name] is not None
+        if not same_boot and (before is None or now.boot_id != before.boot_id):
+            self.start_work(name)
+        self.last[name] = self.synced[name] = now
+        return continuity(name, before, now, same_boot=same_boot) if before else []
