@@ -25,9 +25,6 @@ from shared.messages.vm import MachineStatus, State, SupervisorSpec
 POWER_OFF_ASKED = 3.0
 """Seconds the agent gets to accept a power-off before the VMM is ended instead."""
 POWER_OFF_AGAIN = 2.0
-POWER_OFF_REFUSALS = 2
-"""An agent that did not answer this often is gone, and the VMM is ended."""
-POWER_OFF_AGAIN = 2.0
 """Seconds between requests to power off."""
 AGENT_AGAIN = 5.0
 """Seconds between attempts to reach the agent of a VMM that was taken over."""
