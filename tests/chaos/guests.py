@@ -18,7 +18,7 @@ LOOP = (
 START = f"setsid sh -c '{LOOP}' </dev/null >/dev/null 2>&1 & "
 """Detached: it must outlive every session, and the ssh that started it."""
 ASK = (
-    "cat /proc/sys/kernel/random/boot_id; cat " + SYNCED + " 2>/dev/null || echo 0; "
+    f"touch {FILE}; cat /proc/sys/kernel/random/boot_id; cat " + SYNCED + " 2>/dev/null || echo 0; "
     f"awk '$1 == NR {{ n = NR }} $1 != NR {{ exit }} END {{ print n + 0 }}' {FILE}"
 )
 
