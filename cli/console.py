@@ -113,9 +113,7 @@ class _Relay:
 
     def _on_console(self) -> bool:
         """Move what can be moved; False when the VM closed its end."""
-        with suppress(BlockingIOError):
-            if self._to_guest:
-                self._to_guest = self._to_guest[self._console.send(self._to_guest) :]
+        self._send()
         try:
             heard = self._console.recv(CHUNK)
         except BlockingIOError:
@@ -134,4 +132,9 @@ class _Relay:
             return not self._terminal
         before, escape, _ = typed.partition(DETACH) if self._terminal else (typed, b"", b"")
         self._to_guest += before
+        self._send()
         return not escape
+
+    def _send(self) -> None:
+        with suppress(BlockingIOError, ConnectionError):  # its end is seen by reading
+            self._to_guest = self._to_guest[self._console.send(self._to_guest) :]

@@ -21,7 +21,7 @@ BIG = 64 * MIB
 
 MEANINGS = (
     ("No space left", Code.NO_SPACE),
-    ("No such file or directory", Code.NOT_FOUND),
+    ("No such file", Code.NOT_FOUND),
     ("not a regular file", Code.INVALID),
     ("Permission denied", Code.DENIED),
     ("Read-only file system", Code.DENIED),
@@ -47,7 +47,7 @@ def upload(access: ssh.Access, source: Path, target: str) -> None:
 def download(access: ssh.Access, source: str, target: Path) -> None:
     """Copy a file or a directory out of the guest. Raises what ``upload`` does."""
     local = str(target.absolute()) + ("/" if target.is_dir() else "")
-    _scp(access, [_remote(access, source), local], "")
+    _scp(access, [_remote(access, source), local], None)
 
 
 def _size(source: Path) -> int:
@@ -82,7 +82,7 @@ def _refuse_unless_it_fits(access: ssh.Access, size: int, target: str) -> None:
     if free is not None and size > free:
         raise BangerError(
             Code.NO_SPACE,
-            f"{size // MIB} MiB do not fit: the guest has {free // MIB} MiB free for {target!r}",
+            f"{size // MIB} MiB do not fit: the guest has {free // MIB} MiB free there",
             hint="a sparse file counts whole; a stopped VM's disk grows with banger vm set",
         )
 
@@ -103,8 +103,8 @@ def _remote(access: ssh.Access, path: str) -> str:
     return f"{access.user}@{access.host}:{quoted}"
 
 
-def _scp(access: ssh.Access, paths: list[str], target: str) -> None:
-    """``target``: where in the guest it goes, empty when it comes from there."""
+def _scp(access: ssh.Access, paths: list[str], target: str | None) -> None:
+    """``target``: where in the guest it goes, None when it comes from there."""
     # Those of a session, which begin with "ssh -F /dev/null -p PORT" and end with "-T HOST".
     options = ssh.session_argv(access)[5:-2]
     argv = ["scp", "-r", "-p", "-F", "/dev/null", "-P", str(access.port), *options, *paths]
@@ -121,13 +121,13 @@ def _scp(access: ssh.Access, paths: list[str], target: str) -> None:
         raise _failure(access, done.stderr.decode(errors="replace"), target)
 
 
-def _failure(access: ssh.Access, said: str, target: str) -> BangerError:
+def _failure(access: ssh.Access, said: str, target: str | None) -> BangerError:
     lines = [line.removeprefix("scp: ") for line in said.splitlines() if line.strip()]
     text = lines[0] if lines else "scp failed without a word"
     for words, code in MEANINGS:
         if words in said:
             return BangerError(code, text, details={"said": lines})
-    if target and _is_full(access, target):
+    if target is not None and _is_full(access, target):
         return BangerError(
             Code.NO_SPACE,
             f"the guest's disk is full: {text}",

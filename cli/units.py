@@ -2,6 +2,7 @@
 
 from shared.sizes import show_bytes
 
+_SCALES = (("G", 1024**3), ("M", 1024**2), ("K", 1024))
 _STEPS = (("d", 86400), ("h", 3600), ("m", 60))
 
 
@@ -10,8 +11,8 @@ def show_size(size: int) -> str:
     exact = show_bytes(size)
     if not exact.endswith(("B", "K")) or size < 1024:
         return exact
-    unit, scale = ("G", 1024**3) if size >= 1024**3 else ("M", 1024**2)
-    return f"{size / scale:.1f}{unit}" if size >= 1024**2 else exact
+    unit, scale = next(step for step in _SCALES if size >= step[1])
+    return exact if exact.endswith(unit) else f"{size / scale:.1f}{unit}"
 
 
 def show_seconds(seconds: float) -> str:

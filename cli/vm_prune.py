@@ -54,7 +54,7 @@ def _agreed(count: int) -> bool:
     if not sys.stdin.isatty():
         raise BangerError(
             Code.USAGE,
-            f"deleting {count} VMs has to be agreed to, and there is no terminal to ask on",
+            "deleting them has to be agreed to, and there is no terminal to ask on",
             hint="banger vm prune -f deletes without asking",
         )
     return bool(click.confirm(f"Delete {count} of them?", default=False, err=True))

@@ -52,7 +52,8 @@ def stats(settings: Settings, vms: tuple[str, ...], watch: bool, output: str, qu
         before = sample
         if any(each["cpu_seconds"] is not None for each in sample.values()):
             time.sleep(PAUSE_SECONDS)
-            sample, status = _sample(list(sample), settings)
+            sample, later = _sample(list(sample), settings)
+            status = status or later
         print_table(HEADER, table(before, sample))
     else:
         show_many(list(sample.values()), {}, output, quiet=quiet)

@@ -1,9 +1,11 @@
 """The CLI as a process of its own, in directories of its own."""
 
+import io
 import os
+import pty
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -59,6 +61,22 @@ class Cli:
         self._processes.append(process)
         return process
 
+    def on_terminal(self, args: Sequence[str], typed: list[tuple[bytes, bytes]]) -> Ran:
+        """Run ``banger`` on a terminal of its own; ``typed``: (what is shown, keys typed then)."""
+        ours, theirs = pty.openpty()
+        process = self.popen(
+            *args, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+        )
+        os.close(theirs)
+        shown = b""
+        with os.fdopen(ours, "r+b", buffering=0) as terminal:
+            while chunk := _read_terminal(terminal):
+                shown += chunk
+                if typed and typed[0][0] in shown:
+                    terminal.write(typed.pop(0)[1])
+            status = process.wait(50)
+        return Ran(status, shown.decode(), "")
+
     def close(self) -> None:
         for process in self._processes:
             with process:  # closes its pipes, and so ends what reads from them
@@ -75,6 +93,14 @@ class Cli:
             check=False,
         )
         return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def _read_terminal(terminal: "io.FileIO") -> bytes:
+    """What is shown next; empty when nobody has the terminal open any more (EIO on Linux)."""
+    try:
+        return terminal.read(4096) or b""
+    except OSError:
+        return b""
 
 
 @pytest.fixture

@@ -37,6 +37,7 @@ class Peer:
         self._run = run
         self._script = {"broker.services": _registered(build), **script}
         self._partials: list[Body] = []
+        self._finals: dict[bytes, bytes] = {}
         self._thread = threading.Thread(target=self._serve)
         self._stop_read, self._stop_write = os.pipe()
         self._ready = threading.Event()
@@ -76,7 +77,8 @@ class Peer:
     def _answer(self, router: Router, peer: bytes, header: Envelope, packed: bytes) -> None:
         if header.kind is Kind.CANCEL:
             error = BangerError(Code.CANCELLED, f"{header.verb} was cancelled")
-            self._send(router, peer, header, Kind.FINAL, envelope.final_error(error))
+            given = self._finals.get(header.request_id, envelope.final_error(error))
+            self._send(router, peer, header, Kind.FINAL, given)
             self.cancelled.set()
             return
         body = envelope.decode_body(packed)
@@ -92,6 +94,7 @@ class Peer:
             self._send(router, peer, header, Kind.PARTIAL, msgpack.packb(partial))
         self._partials.clear()
         if final is not None:
+            self._finals[header.request_id] = final
             self._send(router, peer, header, Kind.FINAL, final)
 
     def _send(self, router: Router, peer: bytes, header: Envelope, kind: Kind, body: bytes) -> None:

@@ -7,7 +7,14 @@ from cli.units import show_size, show_time
 
 @pytest.mark.parametrize(
     ("size", "shown"),
-    [(8 << 30, "8G"), (512 << 20, "512M"), (75_000_000, "71.5M"), (0, "0B"), (1000, "1000B")],
+    [
+        (8 << 30, "8G"),
+        (512 << 20, "512M"),
+        (75_000_000, "71.5M"),
+        (0, "0B"),
+        (1000, "1000B"),
+        (2427, "2.4K"),
+    ],
 )
 def test_a_size_is_short_and_exact_where_it_can_be(size: int, shown: str) -> None:
     assert show_size(size) == shown

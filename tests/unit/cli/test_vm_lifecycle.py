@@ -1,12 +1,16 @@
 """Verbs over several VMs."""
 
 import json
+import signal
+import time
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from shared.errors import BangerError, Code
 from tests.unit.cli.conftest import Cli, view
-from tests.unit.cli.peer import Peer
+from tests.unit.cli.peer import Peer, hold
 
 Begin = Callable[..., Peer]
 WEB, DB = view("web"), view("db", "ba9876543210")
@@ -62,3 +66,57 @@ def test_no_vm_at_all_is_a_usage_error(cli: Cli) -> None:
     assert ran.status == 2
     assert ran.err.startswith("error: Missing argument 'VM...'")
     assert not cli.run_dir.exists()
+
+
+@pytest.mark.parametrize("written", ["TERM", "sigterm", "15"])
+def test_a_signal_is_sent_by_its_name_however_it_was_written(
+    cli: Cli, peer: Begin, written: str
+) -> None:
+    services = peer({"vm.list": lambda _: LISTING, "vm.kill": lambda _: WEB})
+    assert cli("vm", "kill", "--signal", written, "web").out == "web\n"
+    assert services.calls[-1] == ("vm.kill", {"ref": "0123456789ab", "signal": "TERM"})
+
+
+@pytest.mark.parametrize("written", ["FOO", "0", "99"])
+def test_an_unknown_signal_is_a_usage_error_that_names_some(cli: Cli, written: str) -> None:
+    ran = cli("vm", "kill", "--signal", written, "web")
+    assert ran.status == 2
+    assert "KILL, TERM, INT" in ran.err
+    assert not cli.run_dir.exists()
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume", "restart"])
+def test_each_verb_is_asked_of_every_vm(cli: Cli, peer: Begin, verb: str) -> None:
+    services = peer({"vm.list": lambda _: LISTING, f"vm.{verb}": lambda _: WEB})
+    assert cli("vm", verb, "web", "db").out == "web\ndb\n"
+    assert services.verbs() == ["vm.list", f"vm.{verb}", f"vm.{verb}"]
+
+
+def test_only_what_is_given_is_set(cli: Cli, peer: Begin) -> None:
+    services = peer({"vm.list": lambda _: LISTING, "vm.set": lambda _: WEB})
+    assert cli("vm", "set", "web", "--memory", "4G", "--no-nat").status == 0
+    asked = {"ref": "0123456789ab", "memory_mib": 4096, "nat": False}
+    assert services.calls[-1] == ("vm.set", asked)
+
+
+@pytest.mark.parametrize("args", [[], ["--vcpu", "0"], ["--disk-size", "-1G"], ["--memory", "0"]])
+def test_setting_nothing_or_less_than_one_is_a_usage_error(cli: Cli, args: list[str]) -> None:
+    assert cli("vm", "set", "web", *args).status == 2
+    assert not cli.run_dir.exists()
+
+
+def test_ctrl_c_cancels_what_is_in_flight_and_tells_what_was_done(cli: Cli, peer: Begin) -> None:
+    def stop(body: dict[str, Any]) -> dict[str, Any]:
+        return DB if body["ref"] == "ba9876543210" else hold(body)
+
+    services = peer({"vm.list": lambda _: LISTING, "vm.stop": stop})
+    process = cli.popen("vm", "stop", "web", "db", "-o", "json", stdout=-1, stderr=-1)
+    while services.verbs().count("vm.stop") < 2:
+        time.sleep(0.005)  # until both are in flight; the test's own deadline bounds it
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=50)
+    web, db = json.loads(out)
+    assert process.returncode == 128 + signal.SIGINT
+    assert err.startswith(b"cancelling vm.stop\n")
+    assert (web["ok"], web["error"]["code"]) == (False, "cancelled")
+    assert (db["ok"], db["name"]) == (True, "db")

@@ -78,6 +78,8 @@ def test_sizes_and_each_stage_once_go_to_stderr(cli: Cli, peer: Begin) -> None:
         ["-d", "--rm"],
         ["-d", "--", "true"],
         ["--env", "A=b"],
+        ["--timeout", "5"],
+        ["--timeout", "0", "--", "true"],
         ["--memory", "0"],
         ["--vcpu", "-1"],
         ["--name", "No"],
@@ -124,6 +126,27 @@ def test_a_signal_during_the_command_still_deletes(cli: Cli, peer: Begin) -> Non
     process.send_signal(signal.SIGTERM)
     assert process.wait(50) == 128 + signal.SIGTERM
     assert services.verbs() == ["vm.create", "vm.delete"]
+
+
+def test_a_command_out_of_time_is_ended_and_the_vm_still_deleted(cli: Cli, peer: Begin) -> None:
+    services = peer(CREATE)
+    script = "trap 'echo ended; exit 3' TERM; echo up; read x"
+    process = cli.popen(
+        *("vm", "run", "--rm", "--timeout", "0.2", "--", "sh", "-c", script),
+        stdin=-1, stdout=-1, stderr=-1,
+    )  # fmt: skip
+    out, err = process.stdout, process.stderr
+    assert process.wait(50) == 7
+    assert out
+    assert err
+    assert out.read() == b"up\nended\n"
+    assert err.read() == b"error: sh was still running after 0.2 s, and was ended\n"
+    assert services.verbs() == ["vm.create", "vm.delete"]
+
+
+def test_a_command_in_time_keeps_its_status(cli: Cli, peer: Begin) -> None:
+    peer(CREATE)
+    assert cli("vm", "run", "--timeout", "40", "--", "sh", "-c", "exit 9").status == 9
 
 
 def test_a_delete_that_fails_is_told_and_the_status_stays(cli: Cli, peer: Begin) -> None:
