@@ -273,3 +273,15 @@ def test_prepare_names_the_file_that_is_missing(bench: Bench) -> None:
         bench.driver.prepare(bench.spec)
     assert caught.value.code is Code.NOT_FOUND
     assert str(bench.spec.initrd) in caught.value.message
+
+
+@pytest.mark.parametrize("bench", ["scripted"], indirect=True)
+def test_machine_that_ends_while_control_is_connected_tells_why(bench: Bench) -> None:
+    """At that moment, which only the scripted one can be made to hit, and again and again."""
+
+    async def launch_and_wait() -> EndReason:
+        async with bench.running() as machine:
+            return (await machine.ended()).reason
+
+    (bench.spec.state / "script").write_text("panic")
+    assert [asyncio.run(launch_and_wait()) for _ in range(5)] == [EndReason.PANIC] * 5

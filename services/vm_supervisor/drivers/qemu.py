@@ -24,6 +24,8 @@ if TYPE_CHECKING:  # imported when QEMU runs already: the guest boots meanwhile
 _CONNECT_RETRY_SECONDS = 0.01
 _CONNECT_SECONDS = 10.0
 _LAST_WORDS_SECONDS = 0.5
+_SPACE_AGAIN_SECONDS = 1.0
+"""Between attempts to let a guest go on that was stopped because the host's disk was full."""
 
 
 class QemuDriver:
@@ -84,6 +86,7 @@ class QemuMachine:
         self._shutdown_read = asyncio.Event()
         self._qmp: QMPClient | None = None
         self._events: asyncio.Task[None] | None = None
+        self._mending: asyncio.Task[None] | None = None
 
     @property
     def process(self) -> ProcessId:
@@ -112,12 +115,16 @@ class QemuMachine:
             # A QEMU that starts has no socket for some ms; that is no news for a log.
             qmp.logger.setLevel("CRITICAL")
             try:
-                await qmp.connect(str(self._run / "qmp.sock"))
+                # The library asserts that the other side is still there after the handshake; a
+                # VMM that is not has been reached all the same, and ``ended`` tells why it went.
+                with contextlib.suppress(AssertionError):
+                    await qmp.connect(str(self._run / "qmp.sock"))
             except ConnectError:
                 await asyncio.sleep(_CONNECT_RETRY_SECONDS)
             else:
                 self._qmp = qmp
                 self._events = asyncio.create_task(self._read_events(qmp))
+                self._mend()  # an event may have passed while nobody was connected
                 return
         if not self._watch.alive:
             raise guest_failed(await self.ended(), self._state)
@@ -165,8 +172,9 @@ class QemuMachine:
         return conclude(self._shutdown, exit_code, console, tail(self._state / "vmm.log"))
 
     async def close(self) -> None:
-        if self._events is not None:
-            self._events.cancel()
+        for task in (self._events, self._mending):
+            if task is not None:
+                task.cancel()
         if self._qmp is not None:
             await _disconnect(self._qmp)
         self._watch.close()
@@ -177,6 +185,25 @@ class QemuMachine:
             if event["event"] == "SHUTDOWN" and isinstance(data, dict):
                 self._shutdown = str(data["reason"])
                 self._shutdown_read.set()
+            elif event["event"] == "BLOCK_IO_ERROR":
+                self._mend()
+
+    def _mend(self) -> None:
+        if self._mending is None or self._mending.done():
+            self._mending = asyncio.create_task(self._go_on())
+
+    async def _go_on(self) -> None:
+        """QEMU stops a guest whose write found no space, so that nothing is lost. It writes again
+        when it goes on; nobody but us would tell it to."""
+        with contextlib.suppress(BangerError):  # the VMM is gone: ``ended`` tells
+            while await self._status() == "io-error":
+                await asyncio.sleep(_SPACE_AGAIN_SECONDS)
+                await self._execute("cont")
+
+    async def _status(self) -> str:
+        """A RunState of the QEMU QMP Reference."""
+        answer = await self._execute("query-status")
+        return str(answer["status"]) if isinstance(answer, dict) else ""
 
     async def _monitor(self, line: str) -> str:
         return str(await self._execute("human-monitor-command", {"command-line": line}))
