@@ -190,6 +190,23 @@ def test_killed_vmm_is_told(guests: Guests, web: str) -> None:
     eventually(lambda: guests.masters() == [])
 
 
+def test_guest_stopped_by_a_full_disk_goes_on_when_it_can(guests: Guests, web: str) -> None:
+    guests.type(web, "full")
+    eventually(lambda: guests.banger("vm", "ports", web)[0] == 0)
+    assert guests.state(web) == "running"
+
+
+def test_guest_stopped_by_a_full_disk_while_nobody_watched_goes_on(
+    guests: Guests, web: str
+) -> None:
+    supervisor = guests.supervisor(web)
+    os.kill(supervisor, signal.SIGSTOP)
+    guests.type(web, "full")
+    kill(supervisor)
+    eventually(lambda: guests.supervisor(web) not in (0, supervisor))
+    eventually(lambda: guests.banger("vm", "ports", web)[0] == 0)
+
+
 def test_listening_port_appears_and_goes(guests: Guests, web: str) -> None:
     guests.type(web, "listen 3000")
     eventually(lambda: "tcp/3000" in guests.show(web)["ports"])

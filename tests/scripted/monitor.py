@@ -43,6 +43,7 @@ class Monitor:
         self._machine = machine
         self._buffer = b""
         self._negotiated = False
+        self._failed_write = False
 
     def greeting(self) -> bytes:
         self._buffer, self._negotiated = b"", False
@@ -55,6 +56,12 @@ class Monitor:
         seconds, micro = divmod(time.time_ns() // 1000, 1_000_000)
         stamp = {"seconds": seconds, "microseconds": micro}
         return _line({"event": name, "timestamp": stamp} | ({"data": data} if data else {}))
+
+    def fail_write(self) -> bytes:
+        """No space on the host for what the guest wrote: QEMU stops it (-drive werror=enospc)."""
+        self._failed_write = True
+        data = {"operation": "write", "action": "stop", "nospace": True, "reason": "No space left"}
+        return self.event("BLOCK_IO_ERROR", data) + self._set_paused(True)
 
     def receive(self, data: bytes) -> bytes:
         # A stream of JSON texts: clients need not end them by a newline.
@@ -85,11 +92,13 @@ class Monitor:
                 self._negotiated = True
                 machine.on_control()
             case "query-status":
-                status = "paused" if machine.paused else "running"
+                stopped = "io-error" if self._failed_write else "paused"
+                status = stopped if machine.paused else "running"
                 result = {"running": not machine.paused, "singlestep": False, "status": status}
             case "stop":
                 events = self._set_paused(True)
             case "cont":
+                self._failed_write = False
                 events = self._set_paused(False)
             case "quit":
                 machine.end("host-qmp-quit")

@@ -261,6 +261,8 @@ class Machine:
                     self._panic()
                 case ["crash", *words]:
                     raise Crash(" ".join(words))
+                case ["full"]:
+                    self._qmp.send(self._monitor.fail_write())
                 case ["listen", port]:
                     self._agent.listen(int(port))
                 case ["unlisten", port]:
