@@ -1,5 +1,6 @@
 """The work that guests do: a loop that appends numbered lines to a file and syncs each."""
 
+import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -70,7 +71,7 @@ class Guests:
         before = self.synced.get(name)
         try:
             now = self.ask(name, pid)
-        except (TimeoutError, OSError) as error:
+        except (TimeoutError, subprocess.TimeoutExpired) as error:
             return [f"{name} says nothing: {error}"]
         same_boot = not disturbed and self.last[name] is not None
         if not same_boot and (before is None or now.boot_id != before.boot_id):
