@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import tempfile
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -39,10 +40,11 @@ class Accelerator:
     tsc_khz: int | None = None
 
 
-def detect(kernel: Path, run: Path) -> Accelerator:
+def detect(kernel: Path, run: Path, on_probe: Callable[[], object] = lambda: None) -> Accelerator:
     """Boot ``kernel`` (a kernel directory) under KVM; answer from the cache in ``run`` if there.
 
-    Takes at most about six seconds, once per boot of the host and per kernel.
+    Takes at most about six seconds, once per boot of the host and per kernel; ``on_probe`` is
+    called before that.
 
     Raises:
         BangerError: ``missing_tool`` without a static busybox.
@@ -51,6 +53,7 @@ def detect(kernel: Path, run: Path) -> Accelerator:
     key = f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {kernel.resolve().name}"
     known = _read_cache(cache, key)
     if known is None:
+        on_probe()
         known = _probe(kernel)
         _write_cache(cache, key, known)
     return known

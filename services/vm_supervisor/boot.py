@@ -134,8 +134,13 @@ class Launcher:
     async def _accelerator(self, kernel: Path, say: Callable[[str, str], None]) -> Accelerator:
         if self.config.accel != "auto":
             return await asyncio.to_thread(configured, Accel(self.config.accel))
-        say("accelerator", "looking whether KVM runs a guest here")
-        return await asyncio.to_thread(detect, kernel, self.paths.run)
+        loop = asyncio.get_running_loop()
+
+        def probing() -> None:
+            words = ("accelerator", "looking whether KVM runs a guest here")
+            loop.call_soon_threadsafe(say, *words)
+
+        return await asyncio.to_thread(detect, kernel, self.paths.run, probing)
 
     def _access(self, spec: SupervisorSpec, network: GuestNetwork) -> Access:
         state, run = self.paths.vm_state(spec.vm.id), self.paths.vm_run(spec.vm.id)
