@@ -168,7 +168,7 @@ def _check_builds(builds: dict[str, str]) -> None:
 
 def _fail(service: str, paths: Paths) -> NoReturn:
     errors = paths.logs / f"{service}.err"
-    said = last_line(errors)
+    said = last_words(errors)
     raise BangerError(
         Code.UNAVAILABLE,
         f"the service {service} did not come up" + (f"; its last words: {said}" if said else ""),
@@ -177,13 +177,14 @@ def _fail(service: str, paths: Paths) -> NoReturn:
     )
 
 
-def last_line(path: Path) -> str:
-    """The last line that is not empty, or "" when there is none or no file."""
+def last_words(path: Path) -> str:
+    """The last line that is neither empty nor a hint, or "" when there is none or no file."""
     try:
         lines = path.read_text(errors="replace").split("\n")[-20:]
     except OSError:
         return ""
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+    said = (line.strip().removeprefix("error: ") for line in reversed(lines))
+    return next((line for line in said if line and not line.startswith("hint: ")), "")
 
 
 def ask(service: str, verb: str, body: dict[str, Any] | None = None) -> dict[str, Any]:

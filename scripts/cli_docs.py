@@ -30,7 +30,9 @@ reason image_id image_name kernel_id vcpu memory_mib disk_bytes overlay_bytes ne
 workspace created_at`, and, as found at this moment, `access` (null, or how ssh reaches it: `host
 port key known_hosts alias control`), `pid`, `boot_id`, `accel`, `ports`, `console_log`. Images and
 kernels have the fields of their manifests. Verbs that take several VMs print an array with `ref`
-and `ok` for each, then `id` and `name`, or `error`.
+and `ok` for each, then `id` and `name`, or `error`. `vm stats`, `vm ports`, `vm health` and `ops`
+print what [protocol.md](protocol.md) has for them: `VmStats`, `Port` (with `id` and `vm`, whose it
+is, and `name`, where it is reached), `Health`, `Operation`.
 
 **Errors** are two lines on stderr, `error: …` and `hint: …`. With `-o json` they are one object
 per line on stderr, `{"error": {"code", "message", "hint", "details"}}`; the codes are listed in
@@ -42,13 +44,13 @@ ended it; 255 also when ssh itself failed). Otherwise 0, or
 
 | status | meaning |
 | --- | --- |
-| 1 | anything not below, and `doctor` with a FAIL |
+| 1 | anything not below, and `doctor` with a FAIL, `vm health` with a failed check |
 | 2 | usage: a word or a value that cannot be accepted |
 | 3 | not found, or a prefix of several |
 | 4 | conflict: exists already, or in the wrong state |
 | 5 | the VM is not running |
 | 6 | unavailable: services down or busy |
-| 7 | timed out |
+| 7 | timed out, also a command that `vm run --timeout` ended |
 | 130, 143, 129 | ended by Ctrl-C, SIGTERM, SIGHUP |
 
 **References.** A VM is meant by its exact id or name, else by the beginning of either when only
@@ -60,8 +62,8 @@ memory and means MiB.
 **Services** are started by the first command that needs them. `version`, `completion`, `doctor`,
 `daemon status`, `daemon stop`, `daemon logs` and every `--help` never start them.
 
-**Ctrl-C** while a VM is created or an image built cancels that. While a command runs in a guest
-without a terminal it is passed on to that command, and banger waits for its end; the third one
+**Ctrl-C** while a VM is created, an image built, or while a verb is at work on several VMs cancels
+that; of several VMs those that were done already are printed. While a command runs in a guest without a terminal it is passed on to that command, and banger waits for its end; the third one
 gives up waiting. With a terminal it reaches the guest as a key.
 """
 

@@ -25,6 +25,7 @@ def run_checks(paths: Paths) -> list[Result]:
         services.registered,
         services.images_and_kernels,
         services.dns_port,
+        host.isolation,
         host.default_sizes,
     )
     for check in checks:

@@ -64,6 +64,18 @@ def newest_kernel(paths: Paths) -> Path | None:
     return max(kernels, key=lambda path: path.stat().st_mtime, default=None)
 
 
+def isolation(_paths: Paths, _config: Config) -> Iterator[Result]:
+    """Whether every VMM gets a control group of its own that limits it."""
+    from shared.cgroup import support
+
+    found = support()
+    if found.base is not None and not found.missing:
+        yield ok("isolation", f"cgroup v2 below {found.base}: {found.reason}")
+    else:
+        advice = "VMs run all the same; a cgroup v2 host with cpu, memory and pids limits them"
+        yield warn("isolation", found.reason, advice)
+
+
 def default_sizes(_paths: Paths, config: Config) -> Iterator[Result]:
     """What a VM gets when nothing is said, and where each number comes from."""
     cpus = len(os.sched_getaffinity(0))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cli.call import ALL, connect_if_running, last_line, running
+from cli.call import ALL, connect_if_running, last_words, running
 from cli.checks.result import Result, fail, ok, warn
 from shared.config import Config
 from shared.errors import BangerError
@@ -33,7 +33,7 @@ def registered(paths: Paths, _config: Config) -> Iterator[Result]:
     missing = [name for name in ALL if name not in builds]
     older = [name for name in ALL if builds.get(name, __version__) != __version__]
     if missing:
-        said = last_line(paths.logs / f"{missing[0]}.err")
+        said = last_words(paths.logs / f"{missing[0]}.err")
         found = f"not there: {', '.join(missing)}" + (f"; last words: {said}" if said else "")
         yield fail("services", found, "banger daemon status")
     elif older:

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.guests import Guests, clean, new_guests
+from tests.integration.stack import eventually
+
 REPOSITORY = Path(__file__).parents[2]
 PATIENCE = 50
 SERVICES = ["launcher", "broker", "store", "images", "api", "nat", "dns"]
@@ -122,3 +125,86 @@ def test_doctor_on_a_fresh_machine_starts_and_creates_nothing(machine: Machine) 
     assert found["run directory"]["status"] == "PASS"
     assert found["image"]["status"] == "WARN"
     assert sorted(machine.root.rglob("*")) == before
+
+
+# -- with scripted guests -------------------------------------------------------------------
+
+SIZES = ("--vcpu", "1", "--memory", "128M", "--disk-size", "64M", "--overlay-size", "64M")
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Guests]:
+    with new_guests() as guests:
+        yield guests
+
+
+@pytest.fixture
+def web(stack: Guests) -> Iterator[Guests]:
+    """A stack with one VM, ``web``, that runs; it is deleted again."""
+    with clean(stack):
+        assert stack.banger("vm", "create", "--name", "web", *SIZES)[0] == 0
+        yield stack
+        stack.delete_all()
+
+
+def test_a_paused_vm_takes_no_command_until_it_is_resumed(web: Guests) -> None:
+    assert web.banger("vm", "pause", "web")[:2] == (0, "web\n")
+    assert web.banger("vm", "ps", "-q")[:2] == (0, "")
+    assert web.banger("vm", "exec", "web", "--", "true")[0] == 5
+    assert web.banger("vm", "resume", "web")[:2] == (0, "web\n")
+    assert web.banger("vm", "exec", "web", "--", "echo", "here")[:2] == (0, "here\n")
+    assert web.banger("vm", "ps", "-o", "name")[:2] == (0, "web\n")
+
+
+def test_a_command_counts_as_use(web: Guests) -> None:
+    before = web.row("web")["touched_at"]
+    web.banger("vm", "exec", "web", "--", "true")
+    eventually(lambda: web.row("web")["touched_at"] > before)
+
+
+def test_sizes_are_set_on_a_stopped_vm_only(web: Guests) -> None:
+    status, _, err = web.banger("vm", "set", "web", "--memory", "256M")
+    assert (status, "banger vm stop web" in err) == (4, True)
+    assert web.banger("vm", "stop", "web")[0] == 0
+    assert web.banger("vm", "set", "web", "--memory", "256M", "--vcpu", "2")[0] == 0
+    row = web.row("web")
+    assert (row["memory_mib"], row["vcpu"]) == (256, 2)
+
+
+def test_a_restart_gives_another_boot(web: Guests) -> None:
+    before = web.show("web")["boot_id"]
+    assert web.banger("vm", "restart", "--timeout", "5", "web")[:2] == (0, "web\n")
+    after = web.show("web")
+    assert after["vm"]["state"] == "running"
+    assert after["boot_id"] != before
+
+
+def test_prune_deletes_what_does_not_run_and_nothing_else(web: Guests) -> None:
+    web.banger("vm", "create", "--name", "old", "--no-start", *SIZES)
+    assert web.banger("vm", "prune", "-f")[:2] == (0, "old\n")
+    assert web.banger("vm", "list", "-o", "name")[:2] == (0, "web\n")
+
+
+def test_what_a_vm_uses_is_raw_numbers_in_json(web: Guests) -> None:
+    status, out, _ = web.banger("vm", "stats", "-o", "json")
+    (sample,) = json.loads(out)
+    assert (status, sample["name"], sample["memory_bytes"]) == (0, "web", 128 << 20)
+    assert sample["cpu_seconds"] >= 0
+    assert sample["disk_allocated"] <= sample["disk_apparent"] == 128 << 20
+
+
+def test_the_creation_is_an_operation_that_can_be_looked_up(web: Guests) -> None:
+    status, out, _ = web.banger("ops", "list", "-o", "json")
+    creation = next(each for each in json.loads(out) if each["verb"] == "vm.create")
+    assert (status, creation["state"]) == (0, "done")
+    status, out, _ = web.banger("ops", "show", creation["id"], "-o", "json")
+    assert (status, json.loads(out)) == (0, creation)
+    assert web.banger("ops", "show", "no-such-operation")[0] == 3
+
+
+def test_a_command_out_of_time_gives_7_and_its_vm_goes(stack: Guests) -> None:
+    with clean(stack):
+        argv = ("vm", "run", "--rm", "--timeout", "0.3", *SIZES, "--", "sleep", "600")
+        status, _, err = stack.banger(*argv)
+        assert status == 7, err
+        assert "sleep was still running after 0.3 s" in err
