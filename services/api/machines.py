@@ -9,6 +9,7 @@ from typing import Any
 
 from services.api.supervisors import Supervisors
 from shared.bus.actor import Actor, Call
+from shared.cgroup import release
 from shared.errors import BangerError, Code
 from shared.handle import read_handle, remove_handle
 from shared.messages.vm import (
@@ -27,6 +28,11 @@ QUICK = 10.0
 """Seconds for an answer that needs no guest."""
 KILL_SECONDS = 5.0
 """What a supervisor gets to end its VMM before both are ended without its help."""
+LOST_SECONDS = 10.0
+"""How long a supervisor that is not there is asked again: it or the broker was killed."""
+SUCCESSOR_SECONDS = 5.0
+"""What the successor of a killed supervisor may take to be started."""
+AGAIN = 0.02
 ENDING = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT})
 """Signals that end a VMM."""
 
@@ -52,29 +58,39 @@ class Machines:
 
     async def boot(self, vm: Vm, call: Call) -> None:
         """Return when the guest answers. Raises what the supervisor says."""
-        for last_try in (False, True):
+        patience = _Patience()
+        while True:
             await self._supervisors.ensure(supervisor_spec(vm, self._actor.paths))
             try:
                 await self.ask(vm, "machine.start", Nothing(), call)
                 return
             except BangerError as error:
-                if last_try or error.code is not Code.UNAVAILABLE:
-                    raise
                 # That one was leaving, or was killed while the guest booted: ask its successor.
-                await self._supervisors.ended(vm.id)
+                # Or the broker was: ask again, which joins the boot under way.
+                await patience.bear(error)
 
     async def stop(self, vm: Vm, seconds: float, call: Call) -> None:
         """Power off, and after ``seconds`` end the VMM; returns when its supervisor is gone."""
+        patience = _Patience()
+        while await self._supervised(vm):
+            try:
+                await self.ask(vm, "machine.stop", MachineStop(timeout=seconds), call)
+                await self._supervisors.ended(vm.id)
+                return
+            except BangerError as error:
+                await patience.bear(error)  # the guest was quicker than we, or as in ``boot``
+        await self._end_orphan(vm)
+
+    async def _supervised(self, vm: Vm) -> bool:
+        """Whether a supervisor serves the VM; a VMM that lost its own gets another in a moment."""
+        limit = time.monotonic() + SUCCESSOR_SECONDS
+        handle = read_handle(self._actor.paths.vm_run(vm.id))
+        while handle and handle.alive and not self._supervisors.knows(vm.id):
+            if time.monotonic() > limit:
+                return False
+            await asyncio.sleep(AGAIN)
         await self._supervisors.settle(vm.id)
-        if not self._supervisors.serves(vm.id):
-            await self._end_orphan(vm)
-            return
-        try:
-            await self.ask(vm, "machine.stop", MachineStop(timeout=seconds), call)
-        except BangerError as error:
-            if error.code is not Code.UNAVAILABLE:
-                raise  # unavailable: the guest was quicker than we
-        await self._supervisors.ended(vm.id)
+        return self._supervisors.serves(vm.id)
 
     async def end(self, vm: Vm, number: signal.Signals = signal.SIGKILL) -> None:
         """Signal the VMM, whatever the deadline of the call that wants it.
@@ -82,25 +98,23 @@ class Machines:
         Returns when the VMM has ended, if the signal ends one. SIGKILL works without the
         supervisor's help, too: one that does not answer is killed with its VMM.
         """
-        await self._supervisors.settle(vm.id)
-        if not self._supervisors.serves(vm.id):
-            await self._end_orphan(vm, number)
-            return
-        body, deadline = MachineKill(signal=number), time.monotonic() + KILL_SECONDS
-        try:
-            await self._actor.call(
-                f"vm:{vm.id}", "machine.kill", body, MachineStatus, deadline=deadline
-            )
-        except BangerError as error:
-            if error.code is Code.TIMEOUT and number == signal.SIGKILL:
-                self._supervisors.kill(vm.id)
-                await self._supervisors.ended(vm.id)
-                await self._end_orphan(vm)
+        patience = _Patience()
+        while await self._supervised(vm):
+            body, deadline = MachineKill(signal=number), time.monotonic() + KILL_SECONDS
+            try:
+                await self._actor.call(
+                    f"vm:{vm.id}", "machine.kill", body, MachineStatus, deadline=deadline
+                )
+                if number in ENDING:
+                    await self._supervisors.ended(vm.id)
                 return
-            if error.code is not Code.UNAVAILABLE:
-                raise  # unavailable: it was about to end by itself
-        if number in ENDING:
-            await self._supervisors.ended(vm.id)
+            except BangerError as error:
+                if error.code is Code.TIMEOUT and number == signal.SIGKILL:
+                    self._supervisors.kill(vm.id)
+                    await self._supervisors.ended(vm.id)
+                    break
+                await patience.bear(error)  # it was about to end by itself, or as in ``boot``
+        await self._end_orphan(vm, number)
 
     async def _end_orphan(self, vm: Vm, number: signal.Signals = signal.SIGKILL) -> None:
         """A VMM whose supervisor could not be kept: found by its handle, signalled by pidfd."""
@@ -136,6 +150,7 @@ class Machines:
         paths = self._actor.paths
         for directory in (paths.vm_run(vm_id), paths.vm_state(vm_id)):
             await asyncio.to_thread(_remove_tree, directory)
+        release(vm_id)
 
     def forget(self, vm_id: str) -> None:
         """The VM is gone; so is its lock, which nobody may hold any more."""
@@ -150,6 +165,21 @@ class Machines:
             deadline=call.deadline,
             on_partial=call.progress,
         )
+
+
+class _Patience:
+    """With ``unavailable``, for some seconds after it was first met; other errors are raised."""
+
+    def __init__(self) -> None:
+        self._limit: float | None = None
+
+    async def bear(self, error: BangerError) -> None:
+        now = time.monotonic()
+        if self._limit is None:
+            self._limit = now + LOST_SECONDS
+        if error.code is not Code.UNAVAILABLE or now > self._limit:
+            raise error
+        await asyncio.sleep(AGAIN)
 
 
 def _remove_tree(directory: Path) -> None:

@@ -15,6 +15,8 @@ from services.vm_supervisor.drivers.driver import Driver, End, EndReason
 from services.vm_supervisor.forwards import Forwards
 from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.guest.ssh import stop_master
+from services.vm_supervisor.power_off import power_off
+from shared.cgroup import Limits, confine, release
 from shared.config import Config
 from shared.errors import BangerError, Code
 from shared.handle import mend_handle, read_handle, remove_handle, write_handle
@@ -22,12 +24,10 @@ from shared.lifecycle import Verb, check
 from shared.logs import Log
 from shared.messages.vm import MachineStatus, State, SupervisorSpec
 
-POWER_OFF_ASKED = 3.0
-"""Seconds the agent gets to accept a power-off before the VMM is ended instead."""
-POWER_OFF_AGAIN = 2.0
-"""Seconds between requests to power off."""
 AGENT_AGAIN = 5.0
 """Seconds between attempts to reach the agent of a VMM that was taken over."""
+ASKED_WITHIN = 5.0
+"""Seconds that a supervisor without a VMM waits to be asked for one."""
 HANDLE_LOOKED_AT = 1.0
 """Seconds between looks at the handle file: somebody may have truncated it."""
 ENDING = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT})
@@ -81,6 +81,7 @@ class Supervision:
         handle = read_handle(self._run)
         if handle is None or not handle.alive:
             remove_handle(self._run)
+            self._keep(self._leave_unless_asked())
             return
         machine = self._driver.adopt(handle.process, self._run, self._disks, handle.console_start)
         await machine.attach()
@@ -94,6 +95,12 @@ class Supervision:
             self._keep(self._reach_again(self.guest))
         else:
             self._begin(self._become_ready(self.guest))
+
+    async def _leave_unless_asked(self) -> None:
+        """The api that was to ask for the start may have died before it could."""
+        await asyncio.sleep(ASKED_WITHIN)
+        if self.guest is None and self._booting is None:
+            await self._end_of_supervision()
 
     async def _reach_again(self, guest: Guest) -> None:
         """A guest that is slow to answer is not dead: it is asked until it answers."""
@@ -138,8 +145,15 @@ class Supervision:
         self.guest = guest
         self._keep(self._watch(guest))
         self._keep(self._mend_handle(guest))
+        self._confine(guest)
         self._say("boot", f"booting with {guest.handle.accel}")
         await self._become_ready(guest)
+
+    def _confine(self, guest: Guest) -> None:
+        vm = self.spec.vm
+        unlimited = confine(vm.id, guest.handle.pid, Limits(vm.vcpu, vm.memory_mib))
+        if unlimited:
+            self._log.info("the VMM is not limited in everything", reason=unlimited)
 
     async def _become_ready(self, guest: Guest) -> None:
         try:
@@ -217,7 +231,8 @@ class Supervision:
             await self.guest.machine.resume()
         self._intended = True
         self._keep(self._report("stopping"))
-        await self._power_off(self.guest, time.monotonic() + seconds)
+        limit = time.monotonic() + seconds
+        await power_off(self.guest.machine, self.agent, limit, self._log)
         await self.over.wait()
 
     async def kill(self, number: signal.Signals) -> None:
@@ -237,29 +252,6 @@ class Supervision:
         else:
             self._keep(self._end_of_supervision())
 
-    async def _power_off(self, guest: Guest, limit: float) -> None:
-        """Returns when the guest is off or out of time; ``_watch`` does the rest."""
-        try:
-            async with asyncio.timeout(max(0.0, limit - time.monotonic())):
-                if self.agent is None:
-                    guest.machine.kill()
-                else:
-                    await self.agent.power_off(time.monotonic() + POWER_OFF_ASKED)
-                    self._keep(self._ask_again(guest, self.agent))
-                await guest.machine.ended()
-        except (TimeoutError, BangerError) as error:
-            self._log.warning("the guest did not power off, ending its VMM", error=str(error))
-            guest.machine.kill()
-
-    async def _ask_again(self, guest: Guest, agent: Agent) -> None:
-        """A request is lost when it comes before the guest's init listens to signals."""
-        while self.guest is guest:
-            await asyncio.sleep(POWER_OFF_AGAIN)
-            try:
-                await agent.power_off(time.monotonic() + POWER_OFF_ASKED)
-            except BangerError:
-                return  # the agent has been stopped: the guest is on its way down
-
     async def _watch(self, guest: Guest) -> None:
         """Wait for the VMM's end and tell what it means."""
         end = await guest.machine.ended()
@@ -270,6 +262,7 @@ class Supervision:
         await stop_master(guest.access)
         await guest.machine.close()
         remove_handle(self._run)
+        release(self.spec.vm.id)
         self.guest = None
         if end.reason is EndReason.REBOOT and not self._intended and self._booting is None:
             self._begin(self._boot())

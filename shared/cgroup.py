@@ -1,0 +1,132 @@
+"""A control group of its own for every VMM, where the host lets us make one (cgroups v2).
+
+Base is the highest group above our own that we may write to: the root for root, the user's
+manager (user@UID.service, delegated by systemd) for a user. In it ``banger/<vm id>`` is made, with
+limits for the controllers that are there. The kernel's documentation is
+Documentation/admin-guide/cgroup-v2.rst; ``doctor`` says what is missing.
+"""
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+MIB = 1024 * 1024
+CPU_PERIOD = 100_000
+"""Microseconds, the kernel's default for cpu.max."""
+SPARE_CPUS = 1
+"""A VMM's own threads (disks, network) beside its vCPUs."""
+SPARE_MEMORY = 512 * MIB
+"""What a VMM needs beside the guest's memory: translated code, page tables, buffers."""
+MOST_TASKS = 512
+CONTROLLERS = ("cpu", "memory", "pids")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one VMM may use."""
+
+    vcpu: int
+    memory_mib: int
+
+    def settings(self) -> dict[str, str]:
+        """File of the group → what is written to it."""
+        memory = self.memory_mib * MIB
+        return {
+            "cpu.max": f"{(self.vcpu + SPARE_CPUS) * CPU_PERIOD} {CPU_PERIOD}",
+            "memory.max": str(memory + memory // 8 + SPARE_MEMORY),
+            "pids.max": str(MOST_TASKS),
+        }
+
+
+@dataclass(frozen=True)
+class Support:
+    """``base`` is None where no group can be made; ``missing`` controllers cannot limit."""
+
+    base: Path | None
+    missing: tuple[str, ...]
+    reason: str
+
+
+def support(mounts: str | None = None, own: str | None = None) -> Support:
+    """Look at /proc/self/mounts and /proc/self/cgroup (or the given texts); changes nothing."""
+    mounts = Path("/proc/self/mounts").read_text() if mounts is None else mounts
+    own = Path("/proc/self/cgroup").read_text() if own is None else own
+    root = _mount_point(mounts)
+    if root is None:
+        return Support(None, CONTROLLERS, "the host has no cgroup v2")
+    base = _highest_writable(root, _own_group(own))
+    if base is None:
+        return Support(None, CONTROLLERS, "no cgroup of this user's may be written to")
+    there = (base / "cgroup.controllers").read_text().split()
+    missing = tuple(name for name in CONTROLLERS if name not in there)
+    reason = f"without {', '.join(missing)}" if missing else "all limits apply"
+    return Support(base, missing, reason)
+
+
+def _mount_point(mounts: str) -> Path | None:
+    rows = (line.split() for line in mounts.splitlines())
+    return next((Path(row[1]) for row in rows if row[2] == "cgroup2"), None)
+
+
+def _own_group(own: str) -> str:
+    """Of the line "0::/path" (cgroups(7)); the v1 hierarchies have other numbers."""
+    return next((line[3:] for line in own.splitlines() if line.startswith("0::")), "/")
+
+
+def _highest_writable(root: Path, own: str) -> Path | None:
+    group, found = root / own.lstrip("/"), None
+    for candidate in (group, *group.parents):
+        if os.access(candidate / "cgroup.procs", os.W_OK) and os.access(candidate, os.W_OK):
+            found = candidate
+        if candidate == root:
+            break
+    return found
+
+
+def confine(vm_id: str, pid: int, limits: Limits) -> str:
+    """Put the process into a group of its own; returns what could not be limited, "" if nothing.
+
+    A host that does not let us is no reason not to run a VM.
+    """
+    allowed = support()
+    if allowed.base is None:
+        return allowed.reason
+    top = allowed.base / "banger"
+    try:
+        for group in (top, top / vm_id):
+            group.mkdir(exist_ok=True)
+            _enable(group.parent)
+        group = top / vm_id
+        missing = [
+            name for name, value in limits.settings().items() if not _set(group, name, value)
+        ]
+        (group / "cgroup.procs").write_text(str(pid))
+    except OSError as error:
+        return f"{top / vm_id}: {error.strerror}"
+    return f"cannot set {', '.join(missing)}" if missing else ""
+
+
+def _enable(group: Path) -> None:
+    """One by one: a controller that is not there must not cost the others."""
+    for controller in CONTROLLERS:
+        with suppress(OSError):
+            (group / "cgroup.subtree_control").write_text(f"+{controller}")
+
+
+def _set(group: Path, name: str, value: str) -> bool:
+    try:
+        (group / name).write_text(value)
+    except OSError:
+        return False
+    return True
+
+
+def release(vm_id: str) -> None:
+    """Remove the group of a VMM that has ended."""
+    allowed = support()
+    if allowed.base is not None:
+        with suppress(OSError):
+            (allowed.base / "banger" / vm_id).rmdir()
+        with suppress(OSError):  # not empty: others are in it
+            (allowed.base / "banger").rmdir()
