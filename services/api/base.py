@@ -21,6 +21,10 @@ from shared.messages.vm import Nothing, SupervisorSpec, Vm, VmRows, VmUpdate, Vm
 from shared.paths import Paths
 
 T = TypeVar("T")
+PASSING = (Code.UNAVAILABLE, Code.TIMEOUT, Code.BUSY, Code.NO_SPACE)
+"""Troubles of the store that end by themselves or by somebody's hand: it is asked again."""
+AGAIN = 0.1
+"""Seconds between such attempts."""
 
 
 class ApiBase(Actor):
@@ -90,9 +94,9 @@ class ApiBase(Actor):
             try:
                 return await self._raw_rows()
             except BangerError as error:
-                if error.code not in (Code.UNAVAILABLE, Code.TIMEOUT):
+                if error.code not in PASSING:
                     raise
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(AGAIN)
 
     async def _rows(self) -> list[Vm]:
         knows = self._supervisors.knows
@@ -123,14 +127,18 @@ class ApiBase(Actor):
                 await self._correct(vm, "its supervisor and its VMM ended")
 
     async def _correct(self, vm: Vm, reason: str) -> None:
-        """Nothing of this VM runs; a row that says otherwise is set right."""
-        if vm.state not in LIVE:
-            return
+        """Nothing of this VM runs; a row that says otherwise is set right, however long the store
+        is away, unless the VM is started meanwhile."""
         update = VmUpdate(id=vm.id, state="stopped", reason=reason, expected=list(LIVE))
-        try:
-            await self._ask_store("vm.update", update, Vm)
-        except BangerError as error:
-            self.log.warning("row not corrected", vm=vm.id, error=error.message)
+        while vm.state in LIVE and not self._supervisors.knows(vm.id):
+            try:
+                await self._ask_store("vm.update", update, Vm)
+                return
+            except BangerError as error:
+                self.log.warning("row not corrected", vm=vm.id, error=error.message)
+                if error.code not in PASSING:
+                    return
+                await asyncio.sleep(AGAIN)
 
     async def _supervisor_lost(self, vm_id: str, reason: str) -> None:
         self.log.error("supervisor given up", vm=vm_id, reason=reason)

@@ -43,7 +43,7 @@ class Api(Reports):
 
     @verb("supervisor.ready", SupervisorReady)
     async def supervisor_ready(self, request: SupervisorReady, _call: Call) -> None:
-        self._supervisors.on_ready(request.id)
+        self._supervisors.on_ready(request.id, request.pid)
 
     # -- stale VMs --------------------------------------------------------------------------
 

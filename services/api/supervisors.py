@@ -131,11 +131,18 @@ class Supervisors:
 
     # -- watching ---------------------------------------------------------------------------
 
-    def on_ready(self, vm_id: str) -> None:
-        """A supervisor serves."""
+    def on_ready(self, vm_id: str, pid: int) -> None:
+        """A supervisor serves: ours, or one that an earlier api had started and not seen ready.
+
+        It holds the VM's lock, so it is the one, whoever else was started for the VM meanwhile.
+        """
         supervised = self._known.get(vm_id)
         if supervised:
             supervised.ready.set()
+        if supervised is None or supervised.watch.process.pid != pid:
+            born = start_time(pid)
+            if born is not None:
+                self._adopt(vm_id, ProcessId(pid, born))
 
     def knows(self, vm_id: str) -> bool:
         """Whether the VM has a supervisor, be it still on its way."""
@@ -173,11 +180,12 @@ class Supervisors:
         dead: list[Vm] = []
         for vm in vms:
             run = self._paths.vm_run(vm.id)
-            pid = holder(run / "lock")
-            born = start_time(pid) if pid else None
+            owner = self._owner(vm.id)
             handle = read_handle(run)
-            if pid and born is not None:
-                self._adopt(vm.id, ProcessId(pid, born))
+            if self.knows(vm.id):
+                continue  # it was quicker to say so, or somebody to ask for it
+            if owner:
+                self._adopt(vm.id, owner)
             elif handle and handle.alive:
                 self._keep(self._restart(vm.id))
             else:
@@ -185,8 +193,18 @@ class Supervisors:
                 dead.append(vm)
         return dead
 
+    def _owner(self, vm_id: str) -> ProcessId | None:
+        """The supervisor that holds the VM's lock."""
+        pid = holder(self._paths.vm_run(vm_id) / "lock")
+        born = start_time(pid) if pid else None
+        return ProcessId(pid, born) if pid and born is not None else None
+
     def _adopt(self, vm_id: str, process: ProcessId) -> None:
-        supervised = _Supervised(Watch(process))
+        try:
+            supervised = _Supervised(Watch(process))
+        except BangerError:  # it ended this moment
+            self._keep(self._left(vm_id))
+            return
         supervised.ready.set()
         self._known[vm_id] = supervised
         self._keep(self._follow(vm_id, supervised))
@@ -195,10 +213,16 @@ class Supervisors:
     async def _follow(self, vm_id: str, supervised: _Supervised) -> None:
         await supervised.watch.ended()
         supervised.watch.close()
-        del self._known[vm_id]
         supervised.gone.set()
+        if self._known.get(vm_id) is not supervised:
+            return  # another one had the lock
+        del self._known[vm_id]
+        await self._left(vm_id, abandoned=supervised.abandoned)
+
+    async def _left(self, vm_id: str, *, abandoned: bool = False) -> None:
+        """The VM has no supervisor any more."""
         handle = read_handle(self._paths.vm_run(vm_id))
-        if handle and handle.alive and not self._closing and not supervised.abandoned:
+        if handle and handle.alive and not self._closing and not abandoned:
             await self._restart(vm_id)
         else:
             self._policies.pop(vm_id, None)
@@ -212,6 +236,10 @@ class Supervisors:
             return
         self._log.warning("supervisor ended, its VMM lives: starting it again", vm=vm_id)
         await asyncio.sleep(delay)
+        owner = self._owner(vm_id)
+        if owner and not self.knows(vm_id):  # started by an earlier api, and not ready then
+            self._adopt(vm_id, owner)
+            return
         try:
             await self.ensure(await self._spec_of(vm_id))
         except BangerError as error:

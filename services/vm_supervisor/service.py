@@ -5,6 +5,7 @@ the next supervisor adopts them by the handle file.
 """
 
 import asyncio
+import os
 import signal
 import time
 
@@ -71,7 +72,7 @@ class Supervisor(Actor):
 
     async def _announce(self) -> None:
         """Tell the api that we serve; it may be restarting, so tell it until it has heard."""
-        body = SupervisorReady(id=self._vm.id, pid=0)
+        body = SupervisorReady(id=self._vm.id, pid=os.getpid())
         while True:
             deadline = time.monotonic() + QUICK
             try:

@@ -86,6 +86,7 @@ class QemuMachine:
         self._shutdown_read = asyncio.Event()
         self._qmp: QMPClient | None = None
         self._events: asyncio.Task[None] | None = None
+        self._stopped = asyncio.Event()
         self._mending: asyncio.Task[None] | None = None
 
     @property
@@ -124,7 +125,8 @@ class QemuMachine:
             else:
                 self._qmp = qmp
                 self._events = asyncio.create_task(self._read_events(qmp))
-                self._mend()  # an event may have passed while nobody was connected
+                self._stopped.set()  # an event may have passed while nobody was connected
+                self._mending = asyncio.create_task(self._go_on())
                 return
         if not self._watch.alive:
             raise guest_failed(await self.ended(), self._state)
@@ -185,20 +187,21 @@ class QemuMachine:
             if event["event"] == "SHUTDOWN" and isinstance(data, dict):
                 self._shutdown = str(data["reason"])
                 self._shutdown_read.set()
-            elif event["event"] == "BLOCK_IO_ERROR":
-                self._mend()
-
-    def _mend(self) -> None:
-        if self._mending is None or self._mending.done():
-            self._mending = asyncio.create_task(self._go_on())
+            elif event["event"] == "STOP":
+                self._stopped.set()
 
     async def _go_on(self) -> None:
         """QEMU stops a guest whose write found no space, so that nothing is lost. It writes again
-        when it goes on; nobody but us would tell it to."""
+        when it goes on; nobody but us would tell it to.
+
+        STOP is the event to wait for: at BLOCK_IO_ERROR it still runs.
+        """
         with contextlib.suppress(BangerError):  # the VMM is gone: ``ended`` tells
-            while await self._status() == "io-error":
-                await asyncio.sleep(_SPACE_AGAIN_SECONDS)
-                await self._execute("cont")
+            while await self._stopped.wait():
+                self._stopped.clear()
+                while await self._status() == "io-error":
+                    await asyncio.sleep(_SPACE_AGAIN_SECONDS)
+                    await self._execute("cont")
 
     async def _status(self) -> str:
         """A RunState of the QEMU QMP Reference."""

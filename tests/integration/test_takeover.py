@@ -1,0 +1,90 @@
+"""An api that dies at a bad moment: its successor finds what it had begun."""
+
+import os
+import signal
+import sqlite3
+from collections.abc import Iterator
+
+import pytest
+
+from tests.integration.guests import SMALL, Guests, clean, kill, new_guests
+from tests.integration.stack import eventually
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Guests]:
+    with new_guests() as guests:
+        yield guests
+
+
+@pytest.fixture
+def guests(stack: Guests) -> Iterator[Guests]:
+    with clean(stack):
+        yield stack
+
+
+def supervisors(guests: Guests) -> list[int]:
+    """Pids of all of them, the spare one too."""
+    found = guests.home.processes().items()
+    return [pid for pid, line in found if "services.vm_supervisor" in line]
+
+
+@pytest.fixture
+def late(guests: Guests) -> Iterator[int]:
+    """The pid of the supervisor of ``late``, which became ready when the api that had started it
+    was dead. Nobody has asked it for anything."""
+    guests.create("late", start=False)
+    eventually(lambda: len(supervisors(guests)) == 1)
+    (spare,) = supervisors(guests)
+    os.kill(spare, signal.SIGSTOP)
+    api = guests.daemon.pid("api")
+    with guests.peer() as peer:
+        peer.ask("api", "vm.start", {"ref": "late"}, seconds=20)
+        log = guests.home.paths.log_file("api")
+        eventually(lambda: f'"of": {spare}' in log.read_text())
+    kill(api)
+    eventually(lambda: guests.daemon.registered().get("api") not in (None, api))
+    eventually(lambda: guests.state("late") == "created")
+    os.kill(spare, signal.SIGCONT)
+    eventually(lambda: guests.supervisor("late") == spare)
+    yield spare
+    guests.call("vm.delete", ref="late")
+
+
+def test_supervisor_that_is_ready_late_serves_the_next_api(guests: Guests, late: int) -> None:
+    guests.call("vm.start", ref="late")
+    assert guests.supervisor("late") == late
+    guests.call("vm.stop", ref="late", timeout=10)
+    assert "Power down" in console(guests, "late")
+
+
+def test_supervisor_that_nobody_asks_for_anything_leaves(guests: Guests, late: int) -> None:
+    eventually(lambda: guests.supervisor("late") == 0)
+    assert guests.state("late") == "created"
+
+
+def console(guests: Guests, name: str) -> str:
+    with open(guests.show(name)["console_log"]) as log:
+        return log.read()
+
+
+def test_row_is_corrected_when_the_store_can_be_written_again(guests: Guests) -> None:
+    guests.call("vm.create", name="torn", **SMALL)
+    lock = sqlite3.connect(guests.home.paths.database, isolation_level=None)
+    lock.execute("BEGIN IMMEDIATE")
+    (vmm,), supervisor = guests.vmms("torn"), guests.supervisor("torn")
+    os.kill(supervisor, signal.SIGSTOP)  # it shall not tell of the VMM's end
+    kill(vmm)
+    kill(supervisor)
+    log = guests.home.paths.log_file("api")
+    eventually(lambda: "row not corrected" in log.read_text())
+    lock.execute("ROLLBACK")
+    lock.close()
+    eventually(lambda: stored_state(guests) == "stopped")
+    guests.call("vm.delete", ref="torn")
+
+
+def stored_state(guests: Guests) -> str:
+    with guests.peer() as peer:
+        (row,) = peer.call("store", "vm.list")["vms"]
+    return str(row["state"])
