@@ -110,7 +110,7 @@ class Guests:
 
     def masters(self) -> list[int]:
         found = self.home.processes().items()
-        return sorted(pid for pid, line in found if "ssh_master" in line)
+        return sorted(pid for pid, line in found if "ssh_master" in line and "-fN" in line)
 
     def supervisor(self, name: str) -> int:
         """The pid of the supervisor of a VM, once there is one that serves."""
