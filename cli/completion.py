@@ -1,9 +1,12 @@
 """``banger completion``, and the live names it offers."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 Complete = Callable[[click.Context, click.Parameter, str], list[str]]
 
@@ -37,6 +40,18 @@ running_vms = _live(
 operation_ids = _live(
     "api", "ops.list", lambda answer: [operation["id"] for operation in answer["operations"]]
 )
+
+
+def places(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> "list[str] | list[CompletionItem]":
+    """``VM:`` while that is what may have been begun, else files here."""
+    from click.shell_completion import CompletionItem
+
+    names = [f"{name}:" for name in running_vms(ctx, param, incomplete)]
+    return names or [CompletionItem(incomplete, type="file")]
+
+
 image_names = _live(
     "images", "image.list", lambda answer: [image["name"] for image in answer["images"]]
 )

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import click
 
-from cli.completion import running_vms
+from cli.completion import places
 
 
 @click.command()
-@click.argument("source", metavar="SRC", shell_complete=running_vms)
-@click.argument("target", metavar="DST", shell_complete=running_vms)
+@click.argument("source", metavar="SRC", shell_complete=places)
+@click.argument("target", metavar="DST", shell_complete=places)
 @click.option(
     "-o", "--output", type=click.Choice(["table", "json"]), default="table", help="Form of output."
 )

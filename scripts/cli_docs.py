@@ -63,7 +63,8 @@ memory and means MiB.
 `daemon status`, `daemon stop`, `daemon logs` and every `--help` never start them.
 
 **Ctrl-C** while a VM is created, an image built, or while a verb is at work on several VMs cancels
-that; of several VMs those that were done already are printed. While a command runs in a guest without a terminal it is passed on to that command, and banger waits for its end; the third one
+that; of several VMs those that were done already are printed. While a command runs in a guest
+without a terminal it is passed on to that command, and banger waits for its end; the third one
 gives up waiting. With a terminal it reaches the guest as a key.
 """
 

@@ -11,7 +11,7 @@ import pytest
 
 from cli.root import banger
 from scripts.cli_docs import PAGE, page
-from tests.unit.cli.conftest import ROOT, Cli
+from tests.unit.cli.conftest import ROOT, Cli, view
 from tests.unit.cli.peer import Peer
 
 Begin = Callable[..., Peer]
@@ -57,16 +57,31 @@ def test_the_page_about_the_commands_is_current() -> None:
     assert PAGE.read_text() == page(), "run: python scripts/cli_docs.py"
 
 
-def test_a_listing_imports_nothing_heavy(cli: Cli, peer: Begin) -> None:
-    peer({"vm.list": lambda _: {"vms": []}})
+def modules_of(cli: Cli, *args: str) -> set[str]:
+    """What a command has imported when it has done its work."""
     code = (
-        "import sys; from cli.__main__ import run; status = run(['vm', 'list', '-o', 'json']);"
+        f"import sys; from cli.__main__ import run; status = run({list(args)});"
         "print(*sys.modules, file=sys.stderr); sys.exit(status)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], env=cli.env, capture_output=True, check=True, timeout=30
     )
-    assert not HEAVY & set(done.stderr.decode().split())
+    return set(done.stderr.decode().split())
+
+
+def test_a_listing_imports_nothing_heavy(cli: Cli, peer: Begin) -> None:
+    peer({"vm.list": lambda _: {"vms": []}})
+    assert not HEAVY & modules_of(cli, "vm", "list", "-o", "json")
+
+
+def test_a_command_in_a_guest_imports_nothing_heavy(cli: Cli, peer: Begin) -> None:
+    peer({"vm.access": lambda _: view("web")})
+    imported = modules_of(cli, "vm", "exec", "web", "--", "true")
+    assert not (HEAVY | {"hashlib", "cli.vm_show"}) & imported
+
+
+def test_help_imports_no_bus(cli: Cli) -> None:
+    assert "zmq" not in modules_of(cli, "vm", "--help")
 
 
 @pytest.mark.parametrize(

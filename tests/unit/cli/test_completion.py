@@ -1,0 +1,47 @@
+"""What Tab offers: live names, and nothing at all when the services are down."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.unit.cli.conftest import Cli, view
+from tests.unit.cli.peer import Peer
+
+Begin = Callable[..., Peer]
+LISTING = {"vms": [view("web"), view("wax", "ba9876543210", state="stopped")]}
+
+
+def offered(cli: Cli, *words: str) -> list[str]:
+    """The completions of the last word in bash, as "type,value"."""
+    line = {"COMP_WORDS": " ".join(["banger", *words]), "COMP_CWORD": str(len(words))}
+    return cli(env={"_BANGER_COMPLETE": "bash_complete", **line}).out.split()
+
+
+@pytest.fixture
+def services(peer: Begin) -> Peer:
+    operations = {"operations": [{"id": "3f2a"}, {"id": "77aa"}]}
+    return peer({"vm.list": lambda _: LISTING, "ops.list": lambda _: operations})
+
+
+def test_what_acts_on_any_vm_offers_all(cli: Cli, services: Peer) -> None:
+    assert offered(cli, "vm", "start", "w") == ["plain,web", "plain,wax"]
+
+
+@pytest.mark.parametrize("verb", ["console", "ports", "health", "stats"])
+def test_what_needs_a_running_vm_offers_those(cli: Cli, services: Peer, verb: str) -> None:
+    assert offered(cli, "vm", verb, "w") == ["plain,web"]
+
+
+def test_a_copy_offers_vms_with_a_colon_else_files(cli: Cli, services: Peer) -> None:
+    assert offered(cli, "vm", "cp", "w") == ["plain,web:"]
+    assert offered(cli, "vm", "cp", "./w") == ["file,./w"]
+
+
+def test_operations_and_signals_are_offered(cli: Cli, services: Peer) -> None:
+    assert offered(cli, "ops", "cancel", "3") == ["plain,3f2a"]
+    assert offered(cli, "vm", "kill", "--signal", "t") == ["plain,TERM"]
+
+
+def test_nothing_is_offered_and_nothing_started_without_services(cli: Cli) -> None:
+    assert offered(cli, "vm", "start", "w") == []
+    assert not cli.run_dir.exists()
