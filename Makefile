@@ -1,9 +1,11 @@
 # One command each. `make run` and `make test` do all the set-up they need themselves.
 SHELL := /bin/bash
 CMD ?= uname -a; cat /etc/os-release
+SEED ?= 1
+MINUTES ?= 2
 BIN := .venv/bin
 
-.PHONY: setup run test unit integration e2e check bench docs clean
+.PHONY: setup run test unit integration e2e chaos check bench docs clean
 
 setup:  ## Debian packages, virtualenv with pinned dependencies
 	@scripts/setup
@@ -18,6 +20,11 @@ test: setup  ## Unit, integration and e2e tests (e2e boots real VMs)
 
 unit integration e2e: setup
 	$(BIN)/pytest tests/$@
+
+chaos: setup  ## Seeded faults on four VMs at work (SEED, MINUTES): docs/reliability.md
+	$(BIN)/banger image build debian-bookworm
+	$(BIN)/banger kernel pull debian-bookworm
+	$(BIN)/python -m tests.chaos --seed $(SEED) --minutes $(MINUTES)
 
 check: setup  ## Lint, format, types
 	$(BIN)/ruff check .
