@@ -14,7 +14,7 @@ FILE = "/root/lines"
 SYNCED = "/run/synced"
 LOOP = (
     f"n=$(cat {FILE} 2>/dev/null | wc -l); while :; do n=$((n+1)); echo $n >> {FILE} && "
-    f"sync {FILE} && echo $n > {SYNCED}.new && mv {SYNCED}.new {SYNCED}; sleep 0.5; done"
+    f"sync {FILE} && echo $n > {SYNCED}; sleep 1; done"
 )
 START = f"setsid sh -c '{LOOP}' </dev/null >/dev/null 2>&1 & "
 """Detached: it must outlive every session, and the ssh that started it."""

@@ -91,6 +91,7 @@ class Run:
         self._start_again(seen)
         self._violate(self._clients.violations)
         self._clients.violations.clear()
+        self._say(f"     settled after {seconds:.1f} s")
 
     def _look(self) -> Observed:
         return observe(self._home, self._port, self._clients.created)
