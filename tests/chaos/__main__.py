@@ -11,11 +11,14 @@ import signal
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
+from tests.chaos.guests import Guests, IdleGuests
 from tests.chaos.observe import processes
 from tests.chaos.run import CONFIG, Bounds, Run, free_port
 from tests.e2e.conftest import Home, await_true, make_home
+from tests.scripted import shelf
 
 INSIDE = "BANGER_CHAOS_INSIDE"
 """Set in the environment of the process that has a mount namespace of its own."""
@@ -30,6 +33,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="bgrc") as directory:
         port = free_port()
         home = make_home(Path(directory), CONFIG.format(port=port))
+        if arguments.guests == "scripted":
+            _script(home, port)
         home.paths.state.mkdir(parents=True)
         mount = ["mount", "-t", "tmpfs", "-o", f"size={STATE_SIZE},mode=700", "chaos"]
         subprocess.run([*mount, str(home.paths.state)], check=True)
@@ -45,6 +50,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=2.0)
     parser.add_argument("--faults", type=int, default=1_000_000, help="end after so many")
     parser.add_argument("--vms", type=int, default=4)
+    parser.add_argument("--guests", choices=("real", "scripted"), default="real")
     parser.add_argument("--report", type=Path, help="write JSON to this file")
     return parser.parse_args()
 
@@ -56,8 +62,18 @@ def _inside_namespace() -> int:
     return done.returncode
 
 
+def _script(home: Home, port: int) -> None:
+    """Scripted VMMs instead of real ones (tests/scripted): hundreds of faults in some minutes."""
+    qemu = shelf.install(home.root / "bin")
+    home.environment.update(shelf.environment(home.root / "bin"))
+    home.environment["XDG_DATA_HOME"] = str(home.root / "data")
+    home.paths.config_file.write_text(f'qemu_bin = "{qemu}"\n' + CONFIG.format(port=port))
+    shelf.stock(replace(home.paths, data=home.root / "data" / "banger"))
+
+
 def _run(arguments: argparse.Namespace, home: Home, port: int) -> int:
-    run = Run(home, port, arguments.seed, arguments.vms)
+    kind = Guests if arguments.guests == "real" else IdleGuests
+    run = Run(home, port, arguments.seed, arguments.vms, kind)
     report = run.run(Bounds(arguments.minutes * 60, arguments.faults))
     print(report)
     if arguments.report:

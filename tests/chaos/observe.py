@@ -95,9 +95,9 @@ def _classify(pid: int, line: str, locks: dict[int | None, str]) -> Process:
         return Process(pid, "supervisor" if pid in locks else "spare", locks.get(pid, ""))
     if service in SERVICES:
         kind = service  # type: ignore[assignment]
-    elif "qemu-system" in line and vm:
+    elif ("qemu-system" in line or "scripted.qemu" in line) and vm:
         kind = "vmm"
-    elif words[:1] in (["ssh"], ["ssh:"]) and ("[mux]" in line or "ControlMaster=yes" in line):
+    elif "[mux]" in line or "ControlMaster=yes" in line:  # ssh's own title, or not yet
         kind = "master"
     return Process(pid, kind, vm, line[:120])
 

@@ -37,13 +37,15 @@ class Bounds:
 
 
 class Run:
-    def __init__(self, home: Home, dns_port: int, seed: int, vms: int) -> None:
+    def __init__(
+        self, home: Home, dns_port: int, seed: int, vms: int, guests: type[Guests] = Guests
+    ) -> None:
         self.report = Report(seed, vms)
         self._home = home
         self._port = dns_port
         self._names = tuple(f"work-{number}" for number in range(vms))
         self._clients = Clients(home)
-        self._guests = Guests.of(home, self._names)
+        self._guests = guests.of(home, self._names)
         self._faults = Faults(home, self._clients, seed)
         self._plan = Plan(seed, self._names)
         self._started = time.monotonic()
@@ -87,11 +89,18 @@ class Run:
         if paused:
             seen, found, _ = settle(self._look)
             self._violate(found)
-        self._violate(self._guests.check(seen, ended))
+        self._violate(self._guests.check(seen, ended, self._to_ask(faults)))
         self._start_again(seen)
         self._violate(self._clients.violations)
         self._clients.violations.clear()
         self._say(f"     settled after {seconds:.1f} s")
+
+    def _to_ask(self, faults: list[Fault]) -> set[str]:
+        """The VMs that a fault was aimed at, and one in turn; all of them when the disk was full."""
+        if not faults or any(fault.kind == "fill disk" for fault in faults):
+            return set(self._names)
+        in_turn = self._names[len(self.report.settle_seconds) % len(self._names)]
+        return {in_turn, *(fault.target for fault in faults)}
 
     def _look(self) -> Observed:
         return observe(self._home, self._port, self._clients.created)
@@ -118,7 +127,7 @@ class Run:
                 self._violate([f"{name} cannot be started: {answer.words}"])
         if down and not self.report.violations:
             seen, found, _ = settle(self._look)
-            self._violate([*found, *self._guests.check(seen, set(down))])
+            self._violate([*found, *self._guests.check(seen, set(down), set())])
 
     # -- the end ----------------------------------------------------------------------------
 
