@@ -1,6 +1,7 @@
 """``vm.create``: decide everything, reserve, boot, and undo it all when that fails."""
 
 import asyncio
+import contextlib
 import os
 import secrets
 from collections.abc import Awaitable, Callable
@@ -26,13 +27,23 @@ class Creation(ApiBase):
     async def create(self, request: VmCreate, call: Call) -> VmView:
         async with self._operation(call, "vm.create", request.name or "") as operation:
             reservation = await self._plan(request, call)
-            vm = await self.call("store", "vm.reserve", reservation, Vm, deadline=call.deadline)
+            vm = await self._reserve(reservation)
             operation.subject = vm.name
             with log_context(vm=vm.id):
                 if request.start:
                     await self._boot_or_undo(vm, call)
                     return await self._full_view(await self._find(vm.id))
                 return view(vm, self.paths)
+
+    async def _reserve(self, reservation: VmReserve) -> Vm:
+        """The row. A cancel does not keep the store from making it, so it is undone then."""
+        asking = asyncio.ensure_future(self._ask_store("vm.reserve", reservation, Vm))
+        try:
+            return await asyncio.shield(asking)
+        except asyncio.CancelledError:
+            with contextlib.suppress(BangerError):
+                await self._undo(await asking)
+            raise
 
     async def _boot_or_undo(self, vm: Vm, call: Call) -> None:
         try:

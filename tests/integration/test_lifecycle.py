@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ from tests.integration.guests import (
     new_guests,
     stage_reached,
 )
-from tests.integration.peer import error_of
+from tests.integration.peer import Peer, error_of
 from tests.integration.stack import eventually
 
 SIZES = ("--vcpu", "1", "--memory", "128M", "--disk-size", "64M", "--overlay-size", "64M")
@@ -305,16 +306,25 @@ def test_cancelled_creation_leaves_nothing(guests: Guests, words: str) -> None:
     assert guests.leftovers() == NOTHING
 
 
+def ping(peer: Peer, service: str) -> View:
+    return peer.final(peer.ask(service, "", kind=Kind.PING))
+
+
 def test_cancel_while_the_store_makes_the_row_leaves_nothing(guests: Guests) -> None:
-    """The row may be committed though its answer is not awaited any more."""
-    store = guests.daemon.pid("store")
-    with guests.peer() as peer:
+    """The row is committed though nobody waits for the answer any more."""
+    database = sqlite3.connect(guests.home.paths.database, isolation_level=None)
+    with contextlib.closing(database), guests.peer() as peer, guests.peer() as other:
+        database.execute("BEGIN IMMEDIATE")  # others may read and not write
         asked = peer.ask("api", "vm.create", {"name": "unlucky", **SMALL, "start": False})
-        stage_reached(peer, asked, "spec")
-        os.kill(store, signal.SIGSTOP)
+        eventually(lambda: all(ping(other, "store")["tasks"] for _ in range(30)))
         peer.ask("api", "vm.create", request_id=asked, kind=Kind.CANCEL)
-        os.kill(store, signal.SIGCONT)
-        with contextlib.suppress(BangerError):
-            peer.final(asked)
-            guests.delete_all()  # it was quicker than the signal
-    eventually(lambda: guests.leftovers() == NOTHING)
+        ping(other, "api")
+        database.execute("ROLLBACK")
+        assert error_of(lambda: peer.final(asked)).code is Code.CANCELLED
+    eventually(lambda: not ping_once(guests, "store")["tasks"])
+    assert guests.leftovers() == NOTHING
+
+
+def ping_once(guests: Guests, service: str) -> View:
+    with guests.peer() as peer:
+        return ping(peer, service)
