@@ -96,7 +96,7 @@ class Run:
         self._say(f"     settled after {seconds:.1f} s")
 
     def _to_ask(self, faults: list[Fault]) -> set[str]:
-        """The VMs that a fault was aimed at, and one in turn; all of them when the disk was full."""
+        """The VMs that a fault was aimed at and one in turn; after a full disk all of them."""
         if not faults or any(fault.kind == "fill disk" for fault in faults):
             return set(self._names)
         in_turn = self._names[len(self.report.settle_seconds) % len(self._names)]
