@@ -9,7 +9,7 @@ import os
 import sys
 from dataclasses import asdict
 
-from benchmarks import broker, cli, machine
+from benchmarks import broker, cli, fleet, machine
 from benchmarks.measure import Figure
 from shared.paths import Paths
 
@@ -21,6 +21,7 @@ def main() -> int:
         *broker.figures(paths),
         *cli.figures([f"bench-{os.getpid()}-{n}" for n in range(10)]),
         *machine.figures(paths),
+        *fleet.figures(paths),
     ]
     sys.stdout.write(table(figures))
     sys.stdout.write(json.dumps([asdict(f) | {"value": f.value, "met": f.met} for f in figures]))

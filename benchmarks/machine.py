@@ -88,7 +88,7 @@ def figures(paths: Paths) -> list[Figure]:
             floor.remove()
         time.sleep(SETTLE_SECONDS)
         warm = _warm_exec(shown["access"])
-        memory = _proportional_set_size(paths, shown["id"])
+        memory = proportional_set_size(paths, shown["id"])
         stops = [seconds(lambda: banger("vm", "stop", name))]
         for _ in range(2):
             banger("vm", "start", name)
@@ -128,7 +128,7 @@ def _warm_exec(access: dict[str, str]) -> Figure:
     return Figure("exec -- true, warm", "s", shared, 0.35, alone, "ssh host true, fresh", RUNS)
 
 
-def _proportional_set_size(paths: Paths, vm_id: str) -> float:
+def proportional_set_size(paths: Paths, vm_id: str) -> float:
     """Of the VM's supervisor, in MB (10^6 bytes); proc_pid_smaps_rollup, line Pss."""
     pid = (paths.vm_run(vm_id) / "lock").read_text().strip()
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()

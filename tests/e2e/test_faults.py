@@ -72,7 +72,7 @@ def test_a_guest_without_a_root_says_so_and_is_kept(own_home: Home) -> None:
     home = with_broken_image(
         own_home,
         "images/by-name/debian-bookworm",
-        "chmod u+w rootfs.squashfs; dd if=/dev/zero of=rootfs.squashfs bs=4096 count=1 conv=notrunc",
+        "chmod u+w rootfs.squashfs; dd if=/dev/zero of=rootfs.squashfs bs=4k count=1 conv=notrunc",
     )
     done = home.banger("vm", "run", "--rm", "--name", "broken", "--", "true", check=False)
     assert done.returncode == 1
