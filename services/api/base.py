@@ -119,7 +119,7 @@ class ApiBase(Actor):
     # -- supervisors ------------------------------------------------------------------------
 
     async def _spec_of(self, vm_id: str) -> SupervisorSpec:
-        return supervisor_spec(await self._find(vm_id), self.paths)
+        return supervisor_spec(names.find(vm_id, await self._rows_when_there()), self.paths)
 
     async def _supervisor_ended(self, vm_id: str) -> None:
         for vm in await self._rows_when_there():

@@ -97,16 +97,29 @@ class Supervisors:
 
     def _hand_out(self, spec: SupervisorSpec) -> _Supervised:
         make_private(self._paths.vm_run(spec.vm.id))
-        spare, self._spare = self._spare or self._spawn(), None
-        # The watch comes first: if the spare has died, this raises and the pipe is not written.
-        watch = Watch(spare.process)
-        _write_and_close(spare.pipe, msgspec.msgpack.encode(spec))
+        content = msgspec.msgpack.encode(spec)
+        spare, self._spare = self._spare, None
+        watch = (spare and self._hand_to(spare, content)) or self._hand_to(self._spawn(), content)
+        if watch is None:
+            hint = f"see {self._errors}"
+            raise BangerError(Code.UNAVAILABLE, "a supervisor ended as it began", hint=hint)
         supervised = _Supervised(watch)
         self._known[spec.vm.id] = supervised
         self._keep(self._follow(spec.vm.id, supervised))
-        self._log.info("supervisor started", vm=spec.vm.id, of=spare.process.pid)
+        self._log.info("supervisor started", vm=spec.vm.id, of=watch.process.pid)
         asyncio.get_running_loop().call_later(1.0, self.prepare_spare)
         return supervised
+
+    def _hand_to(self, spare: _Spare, content: bytes) -> Watch | None:
+        """Tell a waiting supervisor its VM; None when it has died. One that was our child and is
+        not reaped yet can be watched like a living one, so the pipe is the proof."""
+        watch = Watch(spare.process)
+        try:
+            _write_and_close(spare.pipe, content)
+        except BrokenPipeError:
+            self._keep(_bury(watch))
+            return None
+        return watch
 
     def prepare_spare(self) -> None:
         """Have one supervisor waiting for its VM."""
@@ -114,6 +127,7 @@ class Supervisors:
             self._spare = self._spawn()
         elif self._spare and start_time(self._spare.process.pid) is None:
             os.close(self._spare.pipe)
+            self._keep(_bury(Watch(self._spare.process)))
             self._spare = self._spawn()
 
     def _spawn(self) -> _Spare:
@@ -273,6 +287,12 @@ async def _first(events: tuple[asyncio.Event, ...], seconds: float) -> None:
     finally:
         for task in waits:
             task.cancel()
+
+
+async def _bury(watch: Watch) -> None:
+    """Reap a child that has ended."""
+    await watch.ended()
+    watch.close()
 
 
 def _write_and_close(pipe: int, content: bytes) -> None:

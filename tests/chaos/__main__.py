@@ -94,7 +94,8 @@ def _close(home: Home) -> None:
         for process in left:
             os.kill(process.pid, signal.SIGKILL)
         await_true(lambda: not processes(home), 1)
-    subprocess.run(["umount", str(home.paths.state)], check=False)
+    # Lazily: a process that is killed needs a moment to give its files up.
+    subprocess.run(["umount", "--lazy", str(home.paths.state)], check=False)
 
 
 if __name__ == "__main__":

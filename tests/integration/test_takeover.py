@@ -88,3 +88,11 @@ def stored_state(guests: Guests) -> str:
     with guests.peer() as peer:
         (row,) = peer.call("store", "vm.list")["vms"]
     return str(row["state"])
+
+
+def test_spare_that_was_killed_costs_nothing(guests: Guests) -> None:
+    eventually(lambda: len(supervisors(guests)) == 1)
+    kill(supervisors(guests)[0])
+    guests.call("vm.create", name="first", **SMALL)
+    assert guests.state("first") == "running"
+    guests.call("vm.delete", ref="first")
