@@ -11,7 +11,8 @@ from pathlib import Path
 
 from services.api.idle import open_sessions, stale
 from services.api.reports import Reports
-from shared.bus.actor import Call, own, verb
+from shared.bus.actor import Call, verb
+from shared.bus.runner import own
 from shared.errors import BangerError
 from shared.messages.vm import MachineStatus, MachineStop, SupervisorReady, Vm
 

@@ -3,7 +3,7 @@
 import sys
 
 from services.dns.service import Dns
-from shared.bus.actor import start_service
+from shared.bus.runner import start_service
 from shared.paths import Paths
 
 

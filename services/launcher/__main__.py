@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from services.launcher.service import Launcher
-from shared.bus.actor import start_service
+from shared.bus.runner import start_service
 from shared.paths import Paths, check_socket_length, make_private
 
 PROCFILES = (Path(__file__).parents[2] / "procfile", Path(__file__).parent / "procfile")

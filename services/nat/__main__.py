@@ -3,7 +3,7 @@
 import sys
 
 from services.nat.service import Nat
-from shared.bus.actor import start_service
+from shared.bus.runner import start_service
 from shared.paths import Paths
 
 

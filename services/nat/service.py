@@ -15,7 +15,8 @@ from services.nat.forwarding import Loan
 from services.nat.guests import Holds, guest_of
 from services.nat.host import Host
 from services.nat.state import Desired, Guest, bridge_mac
-from shared.bus.actor import Actor, Call, own, verb
+from shared.bus.actor import Actor, Call, verb
+from shared.bus.runner import own
 from shared.config import Config
 from shared.errors import BangerError, Code
 from shared.follower import Follower

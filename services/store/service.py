@@ -10,7 +10,8 @@ from typing import TypeVar
 
 from services.store.database import open_database
 from services.store.queries import Store
-from shared.bus.actor import Actor, Call, own, verb
+from shared.bus.actor import Actor, Call, verb
+from shared.bus.runner import own
 from shared.config import Config
 from shared.logs import Log
 from shared.messages.vm import (

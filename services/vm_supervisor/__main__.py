@@ -10,7 +10,7 @@ import msgspec
 
 from services.vm_supervisor.drivers.qemu import QemuDriver
 from services.vm_supervisor.service import Supervisor
-from shared.bus.actor import start_service
+from shared.bus.runner import start_service
 from shared.messages.vm import SupervisorSpec
 from shared.paths import Paths
 

@@ -14,7 +14,8 @@ from services.vm_supervisor.boot import Guest, Launcher
 from services.vm_supervisor.drivers.driver import Driver
 from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.supervision import Supervision
-from shared.bus.actor import Actor, Call, own, verb
+from shared.bus.actor import Actor, Call, verb
+from shared.bus.runner import own
 from shared.config import Config
 from shared.errors import BangerError, Code
 from shared.logs import Log

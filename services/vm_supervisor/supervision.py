@@ -12,14 +12,14 @@ from pathlib import Path
 
 from services.vm_supervisor.boot import Guest, Launcher, await_ready, let_init_go_on
 from services.vm_supervisor.drivers.driver import Driver, End, EndReason
-from services.vm_supervisor.forwards import Forwards
 from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.guest.ssh import stop_master
 from services.vm_supervisor.power_off import power_off
-from shared.cgroup import Limits, confine, release
+from services.vm_supervisor.tending import follow_ports, keep_handle, limit, set_clock
+from shared.cgroup import release
 from shared.config import Config
 from shared.errors import BangerError, Code
-from shared.handle import mend_handle, read_handle, remove_handle, write_handle
+from shared.handle import read_handle, remove_handle, write_handle
 from shared.lifecycle import Verb, check
 from shared.logs import Log
 from shared.messages.vm import MachineStatus, State, SupervisorSpec
@@ -28,8 +28,6 @@ AGENT_AGAIN = 5.0
 """Seconds between attempts to reach the agent of a VMM that was taken over."""
 ASKED_WITHIN = 5.0
 """Seconds that a supervisor without a VMM waits to be asked for one."""
-HANDLE_LOOKED_AT = 1.0
-"""Seconds between looks at the handle file: somebody may have truncated it."""
 ENDING = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT})
 """Signals that end a VMM."""
 
@@ -69,6 +67,7 @@ class Supervision:
         self._intended = False
         self._listeners: list[Say] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._companions: list[asyncio.Task[None]] = []
 
     @property
     def run(self) -> Path:
@@ -86,8 +85,7 @@ class Supervision:
         machine = self._driver.adopt(handle.process, self._run, self._disks, handle.console_start)
         await machine.attach()
         self.guest = Guest(machine, handle)
-        self._keep(self._watch(self.guest))
-        self._keep(self._mend_handle(self.guest))
+        self._guard(self.guest)
         self._log.info("took over the VMM", of=handle.pid, ready=handle.ready)
         if handle.ready:
             self.state = "paused" if self.spec.vm.state == "paused" else "running"
@@ -95,6 +93,11 @@ class Supervision:
             self._keep(self._reach_again(self.guest))
         else:
             self._begin(self._become_ready(self.guest))
+
+    def _guard(self, guest: Guest) -> None:
+        """From now on the VMM's end is noticed and its handle kept whole."""
+        self._keep(self._watch(guest))
+        self._companions.append(self._keep(keep_handle(guest, self._run, self._log)))
 
     async def _leave_unless_asked(self) -> None:
         """The api that was to ask for the start may have died before it could."""
@@ -104,7 +107,7 @@ class Supervision:
 
     async def _reach_again(self, guest: Guest) -> None:
         """A guest that is slow to answer is not dead: it is asked until it answers."""
-        while self.agent is None:
+        while self.agent is None and self.guest is guest:
             try:
                 self._reached(guest, await self._answering(guest))
             except BangerError as error:
@@ -143,17 +146,10 @@ class Supervision:
             raise
         await reporting
         self.guest = guest
-        self._keep(self._watch(guest))
-        self._keep(self._mend_handle(guest))
-        self._confine(guest)
+        self._guard(guest)
+        limit(self.spec.vm, guest, self._log)
         self._say("boot", f"booting with {guest.handle.accel}")
         await self._become_ready(guest)
-
-    def _confine(self, guest: Guest) -> None:
-        vm = self.spec.vm
-        unlimited = confine(vm.id, guest.handle.pid, Limits(vm.vcpu, vm.memory_mib))
-        if unlimited:
-            self._log.info("the VMM is not limited in everything", reason=unlimited)
 
     async def _become_ready(self, guest: Guest) -> None:
         try:
@@ -181,22 +177,8 @@ class Supervision:
         self.agent = agent
         write_handle(self._run, guest.handle)
         if self.spec.vm.network == "user":
-            self._follow_ports(guest, agent)
-
-    def _follow_ports(self, guest: Guest, agent: Agent) -> None:
-        def changed(ports: dict[str, int]) -> None:
-            guest.handle.ports = ports
-            write_handle(self._run, guest.handle)
-
-        address, known = self.spec.vm.address, guest.handle.ports
-        forwards = Forwards(guest.machine, agent, address, known, self._log, changed)
-        self._keep(forwards.follow())
-
-    async def _mend_handle(self, guest: Guest) -> None:
-        while self.guest is guest:
-            await asyncio.sleep(HANDLE_LOOKED_AT)
-            if self.guest is guest and mend_handle(self._run, guest.handle):
-                self._log.warning("the handle file was damaged, it is written again")
+            follow = follow_ports(self.spec.vm, guest, agent, self._run, self._log)
+            self._companions.append(self._keep(follow))
 
     # -- pause ------------------------------------------------------------------------------
 
@@ -211,13 +193,7 @@ class Supervision:
             await self.guest.machine.resume()
             await self._report("running")
             if self.agent:
-                self._keep(self._set_time(self.agent))
-
-    async def _set_time(self, agent: Agent) -> None:
-        try:
-            await agent.set_time(time.monotonic() + 10.0)
-        except BangerError as error:
-            self._log.warning("the guest's clock was not set", error=error.message)
+                self._keep(set_clock(self.agent, self._log))
 
     # -- end --------------------------------------------------------------------------------
 
@@ -256,6 +232,9 @@ class Supervision:
         """Wait for the VMM's end and tell what it means."""
         end = await guest.machine.ended()
         self._log.info("the VMM ended", reason=end.reason.value, detail=end.detail)
+        for companion in self._companions:
+            companion.cancel()
+        self._companions.clear()
         if self.agent:
             self.agent.close()
             self.agent = None

@@ -6,17 +6,15 @@ A service subclasses ``Actor`` and marks its verbs::
         @verb("vm.get", VmRef)
         async def get(self, request: VmRef, call: Call) -> Vm: ...
 
-``start_service`` runs it. Handlers run as tasks; ping and cancel are answered on the loop.
+``shared.bus.runner`` starts it. Handlers run as tasks; ping and cancel are answered on the loop.
 """
 
 import asyncio
 import os
 import signal
-import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -25,10 +23,7 @@ from shared import lifeline
 from shared.bus import envelope
 from shared.bus.envelope import PROTOCOL, Envelope, Kind
 from shared.bus.link import Link, Progress
-from shared.bus.socket import close_context
-from shared.config import Config, load_config
 from shared.errors import BangerError, Code
-from shared.locks import Lock
 from shared.logs import Log, log_context
 from shared.paths import Paths
 from shared.version import __version__
@@ -304,49 +299,3 @@ def decode_request(body: bytes, kind: type[T]) -> T:
 
 def _encode_final(result: Any) -> bytes:
     return msgspec.msgpack.encode({"ok": True, "result": {} if result is None else result})
-
-
-def start_service(
-    name: str,
-    paths: Paths,
-    make: Callable[[Log, Config], Actor],
-    *,
-    prepare: Callable[[], None] | None = None,
-    log_file: Path | None = None,
-) -> int:
-    """The body of a service's ``__main__``: serve until told to stop; returns the exit status.
-
-    ``make`` is called with the loop running, since sockets register with it. A BangerError at the
-    start is one line on stderr, like the CLI's.
-    """
-
-    async def main() -> None:
-        if prepare:
-            prepare()
-        config = load_config(paths.config_file)
-        log = Log(log_file or paths.log_file(name), name, level=config.log_level)
-        await make(log, config).run()
-
-    try:
-        asyncio.run(main())
-    except BangerError as error:
-        sys.stderr.write(f"error: {error.message}\n")
-        if error.hint:
-            sys.stderr.write(f"hint: {error.hint}\n")
-        return error.exit_status
-    close_context()
-    return 0
-
-
-async def own(path: Path, *, patience: float = 5.0) -> Lock:
-    """The lock of a service of which there must be one; waits while a predecessor ends.
-
-    Raises:
-        BangerError: ``conflict`` when it is still held after ``patience`` seconds.
-    """
-    limit = time.monotonic() + patience
-    while (lock := Lock.try_acquire(path)) is None:
-        if time.monotonic() > limit:
-            raise BangerError(Code.CONFLICT, f"another process holds {path}")
-        await asyncio.sleep(0.05)
-    return lock

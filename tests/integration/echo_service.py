@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from shared.bus.actor import Actor, Call, start_service, verb
+from shared.bus.actor import Actor, Call, verb
+from shared.bus.runner import start_service
 from shared.logs import Log
 from shared.messages.vm import Nothing
 from shared.paths import Paths

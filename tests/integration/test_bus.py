@@ -16,9 +16,9 @@ import pytest
 import zmq
 
 from shared.bus import envelope
-from shared.bus.actor import own
 from shared.bus.client import Client
 from shared.bus.envelope import MAX_MESSAGE, Envelope, Kind
+from shared.bus.runner import own
 from shared.bus.socket import Dealer, Router, Subscriber, close_context, peer_uid
 from shared.errors import BangerError, Code
 from shared.locks import Lock
@@ -260,7 +260,7 @@ def test_router_looks_up_credentials_until_it_trusts(home: Home) -> None:
 STRANGER = """
 import os, sys
 from pathlib import Path
-from shared.bus.actor import own
+from shared.bus.runner import own
 from shared.bus.client import Client
 from shared.errors import BangerError
 os.setgroups([])

@@ -32,6 +32,7 @@ WITHOUT_MIRROR = {
     "shared/bus/socket.py": "real sockets: tests/integration/test_bus.py",
     "shared/bus/link.py": "real sockets: tests/integration/test_bus.py",
     "shared/bus/client.py": "real sockets: tests/integration/test_bus.py",
+    "shared/bus/runner.py": "real processes: tests/integration/test_crashes.py",
     "shared/bus/actor.py": "real sockets: tests/integration/test_bus.py",
     "shared/follower.py": "real sockets: tests/integration/test_dns.py",
     "services/api/machines.py": "asks real supervisors: tests/e2e",

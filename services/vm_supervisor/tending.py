@@ -1,0 +1,52 @@
+"""What runs beside a guest that runs: its limits, its forwards, its handle, its clock."""
+
+import asyncio
+import time
+from pathlib import Path
+
+from services.vm_supervisor.boot import Guest
+from services.vm_supervisor.forwards import Forwards
+from services.vm_supervisor.guest.agent import Agent
+from shared.cgroup import Limits, confine
+from shared.errors import BangerError
+from shared.handle import mend_handle, write_handle
+from shared.logs import Log
+from shared.messages.vm import Vm
+
+HANDLE_LOOKED_AT = 1.0
+"""Seconds between looks at the handle file: somebody may have truncated it."""
+CLOCK_SECONDS = 10.0
+
+
+def limit(vm: Vm, guest: Guest, log: Log) -> None:
+    """Put the VMM into a control group of its own; a host without them runs it all the same."""
+    unlimited = confine(vm.id, guest.handle.pid, Limits(vm.vcpu, vm.memory_mib))
+    if unlimited:
+        log.info("the VMM is not limited in everything", reason=unlimited)
+
+
+async def follow_ports(vm: Vm, guest: Guest, agent: Agent, run: Path, log: Log) -> None:
+    """User mode: forward what the guest listens on, and note it in the handle."""
+
+    def changed(ports: dict[str, int]) -> None:
+        guest.handle.ports = ports
+        write_handle(run, guest.handle)
+
+    known = guest.handle.ports
+    await Forwards(guest.machine, agent, vm.address, known, log, changed).follow()
+
+
+async def keep_handle(guest: Guest, run: Path, log: Log) -> None:
+    """Write the handle file again whenever it has been damaged, until cancelled."""
+    while True:
+        await asyncio.sleep(HANDLE_LOOKED_AT)
+        if mend_handle(run, guest.handle):
+            log.warning("the handle file was damaged, it is written again")
+
+
+async def set_clock(agent: Agent, log: Log) -> None:
+    """After a pause, in which the guest's clock stood still."""
+    try:
+        await agent.set_time(time.monotonic() + CLOCK_SECONDS)
+    except BangerError as error:
+        log.warning("the guest's clock was not set", error=error.message)

@@ -1,0 +1,64 @@
+"""The start of a service's process: configuration, log, loop, and the lock there is one of.
+
+A service's ``__main__`` is a call of ``start_service``; its ``on_start`` takes the lock by ``own``.
+"""
+
+import asyncio
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from shared.bus.actor import Actor
+from shared.bus.socket import close_context
+from shared.config import Config, load_config
+from shared.errors import BangerError, Code
+from shared.locks import Lock
+from shared.logs import Log
+from shared.paths import Paths
+
+
+def start_service(
+    name: str,
+    paths: Paths,
+    make: Callable[[Log, Config], Actor],
+    *,
+    prepare: Callable[[], None] | None = None,
+    log_file: Path | None = None,
+) -> int:
+    """The body of a service's ``__main__``: serve until told to stop; returns the exit status.
+
+    ``make`` is called with the loop running, since sockets register with it. A BangerError at the
+    start is one line on stderr, like the CLI's.
+    """
+
+    async def main() -> None:
+        if prepare:
+            prepare()
+        config = load_config(paths.config_file)
+        log = Log(log_file or paths.log_file(name), name, level=config.log_level)
+        await make(log, config).run()
+
+    try:
+        asyncio.run(main())
+    except BangerError as error:
+        sys.stderr.write(f"error: {error.message}\n")
+        if error.hint:
+            sys.stderr.write(f"hint: {error.hint}\n")
+        return error.exit_status
+    close_context()
+    return 0
+
+
+async def own(path: Path, *, patience: float = 5.0) -> Lock:
+    """The lock of a service of which there must be one; waits while a predecessor ends.
+
+    Raises:
+        BangerError: ``conflict`` when it is still held after ``patience`` seconds.
+    """
+    limit = time.monotonic() + patience
+    while (lock := Lock.try_acquire(path)) is None:
+        if time.monotonic() > limit:
+            raise BangerError(Code.CONFLICT, f"another process holds {path}")
+        await asyncio.sleep(0.05)
+    return lock
