@@ -2,25 +2,11 @@
 
 import msgspec
 
-from shared.messages.vm import State, Vm, VmChanged, VmDeleted, VmRows
+from shared.messages.vm import State, VmChanged, VmDeleted, VmRows
 from shared.projection import BUFFERED, Projection, Verdict
+from tests.example import example_vm
 
-BETA = Vm(
-    id="bbbbbbbbbbbb",
-    name="beta",
-    state="created",
-    image_id="i",
-    image_name="debian",
-    kernel_id="k",
-    vcpu=1,
-    memory_mib=512,
-    disk_bytes=1,
-    overlay_bytes=1,
-    network="user",
-    address="127.77.0.2",
-    nat=False,
-    created_at="2026-11-22T00:00:00Z",
-)
+BETA = example_vm(id="bbbbbbbbbbbb", state="created")
 
 
 def changed(seq: int, state: State, vm_id: str = BETA.id) -> VmChanged:

@@ -5,26 +5,18 @@ from pathlib import Path
 
 from services.api.idle import open_sessions, stale
 from shared.messages.vm import State, Vm
+from tests.example import example_vm
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 def vm(id_: str, minutes_ago: int, state: State = "running", *, touched: bool = True) -> Vm:
     then = (NOW - timedelta(minutes=minutes_ago)).isoformat().replace("+00:00", "Z")
-    return Vm(
+    return example_vm(
         id=id_,
         name=id_,
         state=state,
-        image_id="i",
         image_name="i",
-        kernel_id="k",
-        vcpu=1,
-        memory_mib=512,
-        disk_bytes=1,
-        overlay_bytes=1,
-        network="user",
-        address="127.77.0.2",
-        nat=False,
         created_at=then,
         touched_at=then if touched else "",
     )

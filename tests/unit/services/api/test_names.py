@@ -5,25 +5,11 @@ import pytest
 from services.api.names import ADJECTIVES, NOUNS, check_name, find, random_name
 from shared.errors import BangerError, Code
 from shared.messages.vm import Vm
+from tests.example import example_vm
 
 
 def vm(name: str, vm_id: str = "0123456789ab") -> Vm:
-    return Vm(
-        id=vm_id,
-        name=name,
-        state="stopped",
-        image_id="i",
-        image_name="debian",
-        kernel_id="k",
-        vcpu=1,
-        memory_mib=512,
-        disk_bytes=1,
-        overlay_bytes=1,
-        network="user",
-        address="127.77.0.2",
-        nat=False,
-        created_at="2026-01-01T00:00:00Z",
-    )
+    return example_vm(id=vm_id, name=name)
 
 
 BETA, BETA2, GAMMA = vm("beta", "aa0000000000"), vm("beta-2", "ab0000000000"), vm("gamma", "b" * 12)

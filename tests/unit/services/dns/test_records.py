@@ -7,25 +7,11 @@ import pytest
 from services.dns.records import zone_of
 from services.dns.zone import Rcode, Type
 from shared.messages.vm import State, Vm
+from tests.example import example_vm
 
 
 def vm(state: State, address: str = "127.77.0.2") -> Vm:
-    return Vm(
-        id="0123456789ab",
-        name="beta",
-        state=state,
-        image_id="i",
-        image_name="debian",
-        kernel_id="k",
-        vcpu=1,
-        memory_mib=512,
-        disk_bytes=1,
-        overlay_bytes=1,
-        network="user",
-        address=address,
-        nat=False,
-        created_at="2026-11-22T00:00:00Z",
-    )
+    return example_vm(state=state, address=address)
 
 
 @pytest.mark.parametrize("state", ["starting", "running", "paused", "stopping"])

@@ -9,27 +9,15 @@ from services.nat.guests import HOLD_SECONDS, Holds, guest_of
 from shared.errors import BangerError, Code
 from shared.mac import mac_address
 from shared.messages.vm import NetworkMode, State, Vm
+from tests.example import example_vm
 
 SUBNET = IPv4Network("10.77.0.0/24")
 ALPHA = "aaaaaaaaaaaa"
 
 
 def vm(state: State, *, network: NetworkMode = "bridge", address: str = "10.77.0.2") -> Vm:
-    return Vm(
-        id=ALPHA,
-        name="alpha",
-        state=state,
-        image_id="i",
-        image_name="debian",
-        kernel_id="k",
-        vcpu=1,
-        memory_mib=512,
-        disk_bytes=1,
-        overlay_bytes=1,
-        network=network,
-        address=address,
-        nat=True,
-        created_at="2026-11-22T00:00:00Z",
+    return example_vm(
+        id=ALPHA, name="alpha", state=state, network=network, address=address, nat=True
     )
 
 
