@@ -144,9 +144,9 @@ class Supervision:
             await self._report(before)
             self._keep(self._end_of_supervision())
             raise
-        await reporting
-        self.guest = guest
+        self.guest = guest  # before anything is awaited: from here on there is something to kill
         self._guard(guest)
+        await reporting
         limit(self.spec.vm, guest, self._log)
         self._say("boot", f"booting with {guest.handle.accel}")
         await self._become_ready(guest)
@@ -225,8 +225,8 @@ class Supervision:
         if self._booting:
             self._booting.cancel()
             await asyncio.gather(self._booting, return_exceptions=True)
-        else:
-            self._keep(self._end_of_supervision())
+        # Said again if the boot has said so; one that was cancelled before its first step has not.
+        self._keep(self._end_of_supervision())
 
     async def _watch(self, guest: Guest) -> None:
         """Wait for the VMM's end and tell what it means."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.guests import SMALL, Guests, clean, kill, new_guests
+from tests.integration.guests import SMALL, Guests, clean, finals, kill, new_guests
 from tests.integration.stack import eventually
 
 
@@ -61,6 +61,18 @@ def test_supervisor_that_is_ready_late_serves_the_next_api(guests: Guests, late:
 def test_supervisor_that_nobody_asks_for_anything_leaves(guests: Guests, late: int) -> None:
     eventually(lambda: guests.supervisor("late") == 0)
     assert guests.state("late") == "created"
+
+
+def test_boot_that_is_killed_before_its_first_step_is_over(guests: Guests, late: int) -> None:
+    service = f"vm:{guests.row('late')['id']}"
+    with guests.peer() as peer:
+        asked = [
+            peer.ask(service, "machine.start"),
+            peer.ask(service, "machine.kill", {"signal": 9}),
+        ]
+        finals(peer, asked)
+    eventually(lambda: guests.supervisor("late") == 0)
+    assert (guests.state("late"), guests.vmms()) == ("created", [])
 
 
 def console(guests: Guests, name: str) -> str:
