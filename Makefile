@@ -5,7 +5,7 @@ SEED ?= 1
 MINUTES ?= 2
 BIN := .venv/bin
 
-.PHONY: setup run test unit integration e2e chaos check bench docs clean
+.PHONY: setup run test unit integration e2e chaos chaos-store check bench docs clean
 
 setup:  ## Debian packages, virtualenv with pinned dependencies
 	@scripts/setup
@@ -25,6 +25,9 @@ chaos: setup  ## Seeded faults on four VMs at work (SEED, MINUTES): docs/reliabi
 	$(BIN)/banger image build debian-bookworm
 	$(BIN)/banger kernel pull debian-bookworm
 	$(BIN)/python -m tests.chaos --seed $(SEED) --minutes $(MINUTES)
+
+chaos-store: setup  ## 500 changes of the database, the store killed in one of eight
+	BANGER_STORE_MUTATIONS=500 $(BIN)/pytest --timeout 600 tests/integration/test_store.py
 
 check: setup  ## Lint, format, types
 	$(BIN)/ruff check .

@@ -1,5 +1,6 @@
 """The store killed at random moments: what it acknowledged is there, the rest not by half."""
 
+import os
 import random
 import signal
 import sqlite3
@@ -16,7 +17,8 @@ from tests.integration.conftest import Home
 from tests.integration.peer import Peer
 from tests.integration.stack import eventually
 
-MUTATIONS = 100
+MUTATIONS = int(os.environ.get("BANGER_STORE_MUTATIONS", "100"))
+"""`make chaos-store` asks for 500: a minute on an idle machine of two cores."""
 KILL_EVERY = 8
 """One of so many mutations, on average, is cut short by a kill."""
 
