@@ -8,6 +8,7 @@ ticks since boot, proc(5)) it names one process for one boot of the host.
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -73,6 +74,8 @@ def spawn_detached(
             setsigdef=[signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGHUP],
         )
     except FileNotFoundError as error:
+        if shutil.which(argv[0]):
+            raise  # it is there: what is missing is the directory of ``log``
         raise BangerError(
             Code.MISSING_TOOL, f"{argv[0]} is not installed", hint="run `banger doctor`"
         ) from error
