@@ -10,7 +10,6 @@ import contextlib
 import os
 import shutil
 import signal
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,13 +35,7 @@ def start_time(pid: int) -> int | None:
     return None if fields[0] in "ZX" else int(fields[19])
 
 
-def spawn_detached(
-    argv: list[str],
-    log: Path,
-    *,
-    stdin: int | None = None,
-    env: Mapping[str, str] | None = None,
-) -> ProcessId:
+def spawn_detached(argv: list[str], log: Path, *, stdin: int | None = None) -> ProcessId:
     """Run ``argv`` in a session of its own: stdin from /dev/null (or the descriptor ``stdin``),
     output appended to ``log``.
 
@@ -67,7 +60,7 @@ def spawn_detached(
         pid = os.posix_spawnp(
             argv[0],
             argv,
-            os.environ if env is None else env,
+            os.environ,
             file_actions=actions,
             setsid=True,
             setsigmask=[],
@@ -79,9 +72,8 @@ def spawn_detached(
         raise BangerError(
             Code.MISSING_TOOL, f"{argv[0]} is not installed", hint="run `banger doctor`"
         ) from error
-    born = start_time(pid)
     # A zombie of ours keeps its pid: a process that died at once is found by ``Watch``.
-    return ProcessId(pid, born if born is not None else _zombie_start_time(pid))
+    return ProcessId(pid, _zombie_start_time(pid))
 
 
 def _zombie_start_time(pid: int) -> int:

@@ -6,10 +6,8 @@ VMM, and a spare has them behind it.
 """
 
 import asyncio
-import os
 import random
 import signal
-import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -17,23 +15,20 @@ from pathlib import Path
 
 import msgspec
 
+from services.api.spare import Spare
 from shared.errors import BangerError, Code
 from shared.handle import read_handle, remove_handle
 from shared.locks import holder
 from shared.logs import Log
 from shared.messages.vm import SupervisorSpec, Vm
 from shared.paths import Paths, make_private
-from shared.process import ProcessId, Watch, spawn_detached, start_time
+from shared.process import ProcessId, Watch, start_time
 from shared.restart import RestartPolicy
 
+NEXT_SPARE = 1.0
+"""Seconds after which the next spare is started: by then the guest's own boot has the machine."""
 READY_SECONDS = 20.0
 """How long a supervisor may take to call ``supervisor.ready``."""
-
-
-@dataclass
-class _Spare:
-    process: ProcessId
-    pipe: int
 
 
 @dataclass
@@ -72,7 +67,7 @@ class Supervisors:
         self._known: dict[str, _Supervised] = {}
         self._policies: dict[str, RestartPolicy] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._spare: _Spare | None = None
+        self._spare = Spare(self._errors, self._keep)
         self._closing = False
 
     # -- starting ---------------------------------------------------------------------------
@@ -97,9 +92,7 @@ class Supervisors:
 
     def _hand_out(self, spec: SupervisorSpec) -> _Supervised:
         make_private(self._paths.vm_run(spec.vm.id))
-        content = msgspec.msgpack.encode(spec)
-        spare, self._spare = self._spare, None
-        watch = (spare and self._hand_to(spare, content)) or self._hand_to(self._spawn(), content)
+        watch = self._spare.hand_out(msgspec.msgpack.encode(spec))
         if watch is None:
             hint = f"see {self._errors}"
             raise BangerError(Code.UNAVAILABLE, "a supervisor ended as it began", hint=hint)
@@ -107,37 +100,12 @@ class Supervisors:
         self._known[spec.vm.id] = supervised
         self._keep(self._follow(spec.vm.id, supervised))
         self._log.info("supervisor started", vm=spec.vm.id, of=watch.process.pid)
-        asyncio.get_running_loop().call_later(1.0, self.prepare_spare)
+        asyncio.get_running_loop().call_later(NEXT_SPARE, self.prepare_spare)
         return supervised
-
-    def _hand_to(self, spare: _Spare, content: bytes) -> Watch | None:
-        """Tell a waiting supervisor its VM; None when it has died. One that was our child and is
-        not reaped yet can be watched like a living one, so the pipe is the proof."""
-        watch = Watch(spare.process)
-        try:
-            _write_and_close(spare.pipe, content)
-        except BrokenPipeError:
-            self._keep(_bury(watch))
-            return None
-        return watch
 
     def prepare_spare(self) -> None:
         """Have one supervisor waiting for its VM."""
-        if self._spare is None and not self._closing:
-            self._spare = self._spawn()
-        elif self._spare and start_time(self._spare.process.pid) is None:
-            os.close(self._spare.pipe)
-            self._keep(_bury(Watch(self._spare.process)))
-            self._spare = self._spawn()
-
-    def _spawn(self) -> _Spare:
-        read, write = os.pipe2(os.O_CLOEXEC)
-        argv = [sys.executable, "-m", "services.vm_supervisor"]
-        try:
-            process = spawn_detached(argv, self._errors, stdin=read)
-        finally:
-            os.close(read)
-        return _Spare(process, write)
+        self._spare.prepare()
 
     @property
     def _errors(self) -> Path:
@@ -275,8 +243,7 @@ class Supervisors:
             task.cancel()
         for supervised in self._known.values():
             supervised.watch.close()
-        if self._spare:
-            os.close(self._spare.pipe)
+        self._spare.close()
 
 
 async def _first(events: tuple[asyncio.Event, ...], seconds: float) -> None:
@@ -287,16 +254,3 @@ async def _first(events: tuple[asyncio.Event, ...], seconds: float) -> None:
     finally:
         for task in waits:
             task.cancel()
-
-
-async def _bury(watch: Watch) -> None:
-    """Reap a child that has ended."""
-    await watch.ended()
-    watch.close()
-
-
-def _write_and_close(pipe: int, content: bytes) -> None:
-    try:
-        os.write(pipe, content)  # far below PIPE_BUF's 64 KiB buffer: never blocks
-    finally:
-        os.close(pipe)
