@@ -21,7 +21,7 @@ import msgspec
 
 from shared import lifeline
 from shared.bus import envelope
-from shared.bus.envelope import PROTOCOL, Envelope, Kind
+from shared.bus.envelope import PROTOCOL, Envelope, Kind, current_cause
 from shared.bus.link import Link, Progress
 from shared.errors import BangerError, Code
 from shared.logs import Log, log_context
@@ -215,7 +215,8 @@ class Actor:
 
     async def _serve(self, header: Envelope, body: bytes) -> None:
         started = time.monotonic()
-        with log_context(request=header.request_id.hex(), verb=header.verb):
+        current_cause.set(header.origin)  # a task has a context of its own
+        with log_context(request=header.origin.hex(), verb=header.verb):
             outcome, passing = "ok", False
             try:
                 answer = await self._handle(header, body)

@@ -4,6 +4,7 @@ Pure and small on purpose: the broker does this for every message and reads noth
 """
 
 import os
+from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -36,13 +37,26 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """One header. ``deadline`` is CLOCK_MONOTONIC seconds, 0.0 where the kind has none."""
+    """One header. ``deadline`` is CLOCK_MONOTONIC seconds, 0.0 where the kind has none.
+
+    ``cause`` is the id of the request that a person made, where this one was made for it.
+    """
 
     kind: Kind
     request_id: bytes
     service: str = ""
     verb: str = ""
     deadline: float = 0.0
+    cause: bytes = b""
+
+    @property
+    def origin(self) -> bytes:
+        """The id that logs are searched for: the cause's, or its own."""
+        return self.cause or self.request_id
+
+
+current_cause: ContextVar[bytes] = ContextVar("current_cause", default=b"")
+"""The origin of the request being served: calls made meanwhile carry it on."""
 
 
 def new_request_id() -> bytes:
@@ -57,6 +71,7 @@ def encode(envelope: Envelope) -> bytes:
             envelope.service,
             envelope.verb,
             envelope.deadline,
+            envelope.cause,
         )
     )
     return MAGIC + packed
@@ -89,6 +104,9 @@ def _checked(fields: Any) -> Envelope:
     if not isinstance(fields, tuple) or len(fields) < 5:
         raise BangerError(Code.BAD_MESSAGE, "the header is not an array of five")
     kind, request_id, service, verb, deadline = fields[:5]
+    cause = fields[5] if len(fields) > 5 else b""
+    if type(cause) is not bytes or len(cause) not in (0, REQUEST_ID_SIZE):
+        raise BangerError(Code.BAD_MESSAGE, "the cause is not a request id")
     if type(request_id) is not bytes or len(request_id) != REQUEST_ID_SIZE:
         raise BangerError(Code.BAD_MESSAGE, "the request id is not 16 bytes")
     if type(service) is not str or type(verb) is not str:
@@ -99,7 +117,7 @@ def _checked(fields: Any) -> Envelope:
         raise BangerError(Code.BAD_MESSAGE, "the deadline is not a number of seconds")
     if type(kind) is not int or not Kind.READY <= kind <= Kind.DISCONNECT:
         raise BangerError(Code.BAD_MESSAGE, f"unknown kind {kind!r:.20}")
-    return Envelope(Kind(kind), request_id, service, verb, deadline)
+    return Envelope(Kind(kind), request_id, service, verb, deadline, cause)
 
 
 def final_ok(result: Any) -> bytes:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from shared.bus import envelope
-from shared.bus.envelope import Envelope, Kind
+from shared.bus.envelope import Envelope, Kind, current_cause
 from shared.bus.socket import Dealer
 from shared.errors import BangerError, Code
 
@@ -73,7 +73,8 @@ class Link:
         Raises:
             BangerError: ``unavailable`` (also when the link drops), ``timeout``, ``too_large``.
         """
-        request = Envelope(Kind.REQUEST, envelope.new_request_id(), service, verb, deadline)
+        cause = current_cause.get()
+        request = Envelope(Kind.REQUEST, envelope.new_request_id(), service, verb, deadline, cause)
         return await self._exchange(request, msgspec.msgpack.encode(body), on_partial)
 
     async def _exchange(self, request: Envelope, body: bytes, heard: Progress | None) -> bytes:

@@ -1,6 +1,7 @@
 """The whole life of VMs, by the command and on the bus, with scripted guests."""
 
 import contextlib
+import json
 import os
 import signal
 import sqlite3
@@ -52,6 +53,18 @@ def test_run_gives_the_status_of_the_command_and_leaves_nothing(guests: Guests) 
     assert (status, out) == (42, "b c\n"), err
     assert "spec: 1 vcpu" in err
     assert guests.leftovers() == NOTHING
+
+
+def test_one_request_is_found_in_the_logs_of_every_service_it_went_through(
+    guests: Guests,
+) -> None:
+    guests.create("followed")
+    operations = guests.call("ops.list")["operations"]
+    request = next(each["id"] for each in operations if each["subject"] == "followed")
+    _, lines, _ = guests.banger("daemon", "logs", "--request", request, "--json")
+    told = {json.loads(line)["service"].partition(":")[0] for line in lines.splitlines()}
+    assert told >= {"api", "store", "images", "vm"}
+    guests.call("vm.delete", ref="followed")
 
 
 def test_create_start_stop_kill_delete(guests: Guests) -> None:

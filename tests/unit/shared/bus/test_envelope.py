@@ -13,6 +13,7 @@ from shared.bus.envelope import MAX_NAME, Envelope, Kind
 from shared.errors import BangerError, Code
 
 ID = bytes(range(16))
+OTHER = bytes(range(16, 32))
 GOOD: list[Any] = [2, ID, "store", "vm.list", 12.5]
 
 
@@ -29,9 +30,9 @@ def refused(header: bytes) -> Code:
 
 @pytest.mark.parametrize("kind", Kind)
 def test_header_is_the_documented_bytes_and_comes_back_the_same(kind: Kind) -> None:
-    header = Envelope(kind, ID, "vm:0123456789ab", "machine.start", 12.5)
+    header = Envelope(kind, ID, "vm:0123456789ab", "machine.start", 12.5, OTHER)
     encoded = envelope.encode(header)
-    assert encoded == wire([int(kind), ID, "vm:0123456789ab", "machine.start", 12.5])
+    assert encoded == wire([int(kind), ID, "vm:0123456789ab", "machine.start", 12.5, OTHER])
     assert envelope.decode(encoded) == header
 
 
@@ -49,7 +50,18 @@ def test_any_header_survives_the_round_trip(
 
 
 def test_fields_of_a_later_minor_version_are_ignored() -> None:
-    assert envelope.decode(wire([*GOOD, "more", 1])).verb == "vm.list"
+    assert envelope.decode(wire([*GOOD, b"", "more", 1])).verb == "vm.list"
+
+
+def test_a_request_without_a_cause_is_its_own_origin() -> None:
+    assert envelope.decode(wire(GOOD)).origin == ID
+    assert envelope.decode(wire([*GOOD, b""])).origin == ID
+    assert envelope.decode(wire([*GOOD, OTHER])).origin == OTHER
+
+
+@pytest.mark.parametrize("cause", [bytes(15), bytes(17), "", None, 0])
+def test_cause_is_a_request_id_or_nothing(cause: object) -> None:
+    assert refused(wire([*GOOD, cause])) is Code.BAD_MESSAGE
 
 
 @pytest.mark.parametrize("kind", [0, 9, -1, True, 2.0, "2", None, 2**63])
