@@ -124,8 +124,10 @@ def test_a_guest_that_reboots_is_booted_again(home: Home) -> None:
 
 
 def _ask_systemd(home: Home, name: str, verb: str) -> None:
-    """As soon as it listens: the guest answers before its systemd does."""
-    script = f"until systemctl {verb} --force; do sleep 0.2; done"
+    """As soon as it listens: the guest answers before its systemd does, and systemctl takes a
+    session from before for one in a chroot."""
+    booted = "until [ -d /run/systemd/system ]; do sleep 0.2; done"
+    script = f"{booted}; until systemctl {verb} --force; do sleep 0.2; done"
     home.banger("vm", "exec", name, "--", "sh", "-c", script, check=False)
 
 
