@@ -74,6 +74,11 @@ class BangerError(Exception):
             "details": self.details,
         }
 
+    def to_text(self) -> str:
+        """For stderr: one line, and one more with what to do next where it is known."""
+        hint = f"hint: {self.hint}\n" if self.hint else ""
+        return f"error: {self.message}\n{hint}"
+
     @classmethod
     def from_wire(cls, body: dict[str, Any]) -> "BangerError":
         """Read what ``to_wire`` wrote. A code of a newer program is taken as ``internal``."""

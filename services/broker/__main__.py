@@ -17,7 +17,7 @@ def main() -> int:
         )
         Broker(paths, log).serve()
     except BangerError as error:
-        sys.stderr.write(f"error: {error.message}\n")
+        sys.stderr.write(error.to_text())
         return error.exit_status
     return 0
 

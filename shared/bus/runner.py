@@ -42,9 +42,7 @@ def start_service(
     try:
         asyncio.run(main())
     except BangerError as error:
-        sys.stderr.write(f"error: {error.message}\n")
-        if error.hint:
-            sys.stderr.write(f"hint: {error.hint}\n")
+        sys.stderr.write(error.to_text())
         return error.exit_status
     close_context()
     return 0

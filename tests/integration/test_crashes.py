@@ -141,7 +141,9 @@ def test_second_launcher_is_refused_and_disturbs_nobody(stack: Daemon) -> None:
     before = stack.registered()
     second = stack.home.run("services.launcher", "--procfile", str(stack.home.root / "procfile"))
     assert second.returncode == 4
-    assert second.stderr == f"error: a launcher already serves {stack.paths.run}\n"
+    assert second.stderr == (
+        f"error: a launcher already serves {stack.paths.run}\nhint: banger daemon status shows it\n"
+    )
     assert stack.registered() == before
 
 
@@ -186,13 +188,14 @@ def test_service_that_cannot_start_is_given_up_and_the_others_serve(daemon: Daem
 
 
 @pytest.mark.parametrize("service", ["services.broker", "services.launcher"])
-def test_open_run_directory_is_refused_in_one_line(home: Home, service: str) -> None:
+def test_open_run_directory_is_refused_with_what_to_do(home: Home, service: str) -> None:
     home.paths.run.mkdir()
     home.paths.run.chmod(0o755)
     refused = home.run(service)
     assert refused.returncode == 1
     assert refused.stderr == (
         f"error: {home.paths.run} has mode 755: others could reach the sockets in it\n"
+        f"hint: chmod 700 {home.paths.run}\n"
     )
 
 
@@ -202,7 +205,7 @@ def test_run_directory_too_long_for_sockets_is_refused(home: Home, service: str)
     refused = home.run(service, BANGER_RUN_DIR=str(long))
     assert refused.returncode == 2
     assert "is too long" in refused.stderr
-    assert refused.stderr.count("\n") == 1
+    assert refused.stderr.endswith("hint: set BANGER_RUN_DIR to a shorter path\n")
 
 
 def test_procfile_that_is_wrong_is_refused_with_its_line(home: Home) -> None:
