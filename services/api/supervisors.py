@@ -24,6 +24,7 @@ from shared.messages.vm import SupervisorSpec, Vm
 from shared.paths import Paths, make_private
 from shared.process import ProcessId, Watch, start_time
 from shared.restart import RestartPolicy
+from shared.vmm import find_vmm
 
 NEXT_SPARE = 1.0
 """Seconds after which the next spare is started: by then the guest's own boot has the machine."""
@@ -163,17 +164,21 @@ class Supervisors:
         for vm in vms:
             run = self._paths.vm_run(vm.id)
             owner = self._owner(vm.id)
-            handle = read_handle(run)
             if self.knows(vm.id):
                 continue  # it was quicker to say so, or somebody to ask for it
             if owner:
                 self._adopt(vm.id, owner)
-            elif handle and handle.alive:
+            elif self._has_vmm(vm.id):
                 self._keep(self._restart(vm.id))
             else:
                 remove_handle(run)
                 dead.append(vm)
         return dead
+
+    def _has_vmm(self, vm_id: str) -> bool:
+        """By its handle, else by the kernel's list: a damaged handle is no sign of an end."""
+        handle = read_handle(self._paths.vm_run(vm_id))
+        return handle.alive if handle else find_vmm(vm_id) is not None
 
     def _owner(self, vm_id: str) -> ProcessId | None:
         """The supervisor that holds the VM's lock."""
@@ -203,8 +208,7 @@ class Supervisors:
 
     async def _left(self, vm_id: str, *, abandoned: bool = False) -> None:
         """The VM has no supervisor any more."""
-        handle = read_handle(self._paths.vm_run(vm_id))
-        if handle and handle.alive and not self._closing and not abandoned:
+        if not self._closing and not abandoned and self._has_vmm(vm_id):
             await self._restart(vm_id)
         else:
             self._policies.pop(vm_id, None)

@@ -8,6 +8,7 @@ from shared.handle import read_handle
 from shared.lifecycle import LIVE
 from shared.messages.vm import Vm, VmView
 from shared.paths import Paths
+from shared.vmm import find_vmm
 
 
 def checked(vm: Vm, paths: Paths, *, supervised: bool) -> Vm:
@@ -19,7 +20,8 @@ def checked(vm: Vm, paths: Paths, *, supervised: bool) -> Vm:
     if vm.state not in LIVE:
         return vm
     handle = read_handle(paths.vm_run(vm.id))
-    if not handle.alive if handle else not supervised:
+    runs = handle.alive if handle else supervised or find_vmm(vm.id) is not None
+    if not runs:
         vm.state, vm.reason = "stopped", vm.reason or "its VMM is gone"
     return vm
 

@@ -32,6 +32,7 @@ from shared.messages.network import Attachment
 from shared.messages.vm import SupervisorSpec
 from shared.paths import Paths, make_private
 from shared.ssh import Access
+from shared.vmm import accelerator, command_line, find_vmm, forwarded_ssh_port
 
 T = TypeVar("T")
 LAST_WORDS = 1.0
@@ -79,7 +80,7 @@ class Launcher:
             asyncio.to_thread(create_overlay, state / "overlay.ext4", vm.overlay_bytes),
             asyncio.to_thread(_work_disk, state / "work.ext4", vm.disk_bytes),
         )
-        access = self._access(spec, network)
+        access = self._access(spec, network.access_host, network.access_port)
         write_known_hosts(access, host_key.public)
         identity = GuestIdentity(
             hostname=vm.name,
@@ -92,6 +93,29 @@ class Launcher:
         write_initrd(run / "initrd", Path(spec.kernel) / "initrd-modules.cpio", identity)
         accelerator = await self._accelerator(Path(spec.kernel), say)
         return await self._start_vmm(spec, network, accelerator, access)
+
+    def rediscover(self, spec: SupervisorSpec) -> Handle | None:
+        """The handle of a VMM that runs though its handle cannot be read, made anew.
+
+        What only the old one knew (forwards, the guest's boot id) is found again or made again.
+        """
+        process = find_vmm(spec.vm.id)
+        if process is None:
+            return None
+        words = command_line(process.pid)
+        console = self.paths.vm_state(spec.vm.id) / "console.log"
+        return Handle(
+            vm_id=spec.vm.id,
+            host_boot=host_boot_id(),
+            pid=process.pid,
+            start_time=process.start_time,
+            vmm=self.driver.name,
+            accel=accelerator(words),
+            access=self._access(spec, spec.vm.address, forwarded_ssh_port(words) or 22),
+            # Where this boot's output began is lost: from here on, an old panic is not this one's.
+            console_start=console.stat().st_size if console.exists() else 0,
+            ready=spec.vm.state in ("running", "paused"),
+        )
 
     async def _start_vmm(
         self,
@@ -142,11 +166,11 @@ class Launcher:
 
         return await asyncio.to_thread(detect, kernel, self.paths.run, probing)
 
-    def _access(self, spec: SupervisorSpec, network: GuestNetwork) -> Access:
+    def _access(self, spec: SupervisorSpec, host: str, port: int) -> Access:
         state, run = self.paths.vm_state(spec.vm.id), self.paths.vm_run(spec.vm.id)
         return Access(
-            host=network.access_host,
-            port=network.access_port,
+            host=host,
+            port=port,
             key=str(self.paths.ssh_key),
             known_hosts=str(state / "known_hosts"),
             alias=spec.vm.id,

@@ -19,7 +19,7 @@ from services.vm_supervisor.tending import follow_ports, keep_handle, limit, set
 from shared.cgroup import release
 from shared.config import Config
 from shared.errors import BangerError, Code
-from shared.handle import read_handle, remove_handle, write_handle
+from shared.handle import mend_handle, read_handle, remove_handle, write_handle
 from shared.lifecycle import Verb, check
 from shared.logs import Log
 from shared.messages.vm import MachineStatus, State, SupervisorSpec
@@ -77,11 +77,12 @@ class Supervision:
 
     async def adopt(self) -> None:
         """Take over the VMM that an earlier supervisor launched, if there is one."""
-        handle = read_handle(self._run)
+        handle = read_handle(self._run) or self._launcher.rediscover(self.spec)
         if handle is None or not handle.alive:
             remove_handle(self._run)
             self._keep(self._leave_unless_asked())
             return
+        mend_handle(self._run, handle)
         machine = self._driver.adopt(handle.process, self._run, self._disks, handle.console_start)
         await machine.attach()
         self.guest = Guest(machine, handle)

@@ -1,0 +1,45 @@
+"""A VMM found by its command line: the last resort when its handle and the copy are damaged.
+
+The kernel's list of processes is the truth that handles are notes of. Reading it all takes some
+milliseconds, so it is done only when the notes cannot be read and nobody supervises the VM.
+"""
+
+import os
+import re
+from pathlib import Path
+
+from shared.process import ProcessId, start_time
+
+_SSH_FORWARD = re.compile(rb"hostfwd=tcp:[\d.]+:(\d+)-:22(?=[,\0])")
+
+
+def find_vmm(vm_id: str) -> ProcessId | None:
+    """The process of ours that was started with ``-name banger-<vm_id>``, or None."""
+    mark = f"\0-name\0banger-{vm_id}\0".encode()
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            ours = entry.stat().st_uid == os.geteuid() and mark in command_line(int(entry.name))
+        except OSError:
+            continue  # it ended this moment
+        born = start_time(int(entry.name)) if ours else None
+        if born is not None:
+            return ProcessId(int(entry.name), born)
+    return None
+
+
+def command_line(pid: int) -> bytes:
+    """The words of a process, each with a NUL behind it (proc_pid_cmdline(5))."""
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+def forwarded_ssh_port(words: bytes) -> int | None:
+    """The host's port that a user-mode VMM forwards to the guest's sshd."""
+    found = _SSH_FORWARD.search(words)
+    return int(found[1]) if found else None
+
+
+def accelerator(words: bytes) -> str:
+    """What the command line names: kvm or tcg."""
+    return "kvm" if b"\0-accel\0kvm\0" in words else "tcg"
