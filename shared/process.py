@@ -15,6 +15,9 @@ from pathlib import Path
 
 from shared.errors import BangerError, Code
 
+ENDING = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT})
+"""Signals that end a VMM."""
+
 
 @dataclass(frozen=True)
 class ProcessId:

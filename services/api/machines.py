@@ -22,7 +22,7 @@ from shared.messages.vm import (
     VmUpdate,
 )
 from shared.paths import Paths
-from shared.process import Watch
+from shared.process import ENDING, Watch
 
 QUICK = 10.0
 """Seconds for an answer that needs no guest."""
@@ -33,8 +33,6 @@ LOST_SECONDS = 10.0
 SUCCESSOR_SECONDS = 5.0
 """What the successor of a killed supervisor may take to be started."""
 AGAIN = 0.02
-ENDING = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT})
-"""Signals that end a VMM."""
 
 
 def supervisor_spec(vm: Vm, paths: Paths) -> SupervisorSpec:

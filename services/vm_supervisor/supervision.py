@@ -8,7 +8,6 @@ import asyncio
 import signal
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 from services.vm_supervisor.boot import Guest, Launcher, await_ready, let_init_go_on
 from services.vm_supervisor.drivers.driver import Driver, End, EndReason
@@ -23,13 +22,12 @@ from shared.handle import mend_handle, read_handle, remove_handle, write_handle
 from shared.lifecycle import Verb, check
 from shared.logs import Log
 from shared.messages.vm import MachineStatus, State, SupervisorSpec
+from shared.process import ENDING
 
 AGENT_AGAIN = 5.0
 """Seconds between attempts to reach the agent of a VMM that was taken over."""
 ASKED_WITHIN = 5.0
 """Seconds that a supervisor without a VMM waits to be asked for one."""
-ENDING = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT})
-"""Signals that end a VMM."""
 
 Say = Callable[[str, str], None]
 
@@ -68,10 +66,6 @@ class Supervision:
         self._listeners: list[Say] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._companions: list[asyncio.Task[None]] = []
-
-    @property
-    def run(self) -> Path:
-        return self._run
 
     # -- adoption ---------------------------------------------------------------------------
 

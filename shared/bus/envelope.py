@@ -102,7 +102,7 @@ def decode(header: bytes) -> Envelope:
 
 def _checked(fields: Any) -> Envelope:
     if not isinstance(fields, tuple) or len(fields) < 5:
-        raise BangerError(Code.BAD_MESSAGE, "the header is not an array of five")
+        raise BangerError(Code.BAD_MESSAGE, "the header has fewer than five fields")
     kind, request_id, service, verb, deadline = fields[:5]
     cause = fields[5] if len(fields) > 5 else b""
     if type(cause) is not bytes or len(cause) not in (0, REQUEST_ID_SIZE):
