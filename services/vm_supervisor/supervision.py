@@ -66,6 +66,7 @@ class Supervision:
         self._listeners: list[Say] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._companions: list[asyncio.Task[None]] = []
+        self._following: asyncio.Task[None] | None = None
 
     # -- adoption ---------------------------------------------------------------------------
 
@@ -173,7 +174,8 @@ class Supervision:
         write_handle(self._run, guest.handle)
         if self.spec.vm.network == "user":
             follow = follow_ports(self.spec.vm, guest, agent, self._run, self._log)
-            self._companions.append(self._keep(follow))
+            self._following = self._keep(follow)
+            self._companions.append(self._following)
 
     # -- pause ------------------------------------------------------------------------------
 
@@ -201,6 +203,8 @@ class Supervision:
         if self.state == "paused":
             await self.guest.machine.resume()
         self._intended = True
+        if self._following:  # its questions every second would cost the guest a tenth of its stop
+            self._following.cancel()
         self._keep(self._report("stopping"))
         limit = time.monotonic() + seconds
         await power_off(self.guest.machine, self.agent, limit, self._log)

@@ -24,6 +24,14 @@ _KERNEL_ARGUMENTS = (
     "systemd.mask=ssh.socket",
     "systemd.mask=sshd.service",
     "systemd.mask=qemu-guest-agent.service",
+    # Work at each boot and stop that is for other machines: a login on a screen that is not there,
+    # a random seed (the VMM gives entropy), wtmp's records of boots, firmware's crash dumps.
+    "systemd.mask=getty@tty1.service",
+    "systemd.mask=systemd-random-seed.service",
+    "systemd.mask=systemd-update-utmp.service",
+    "systemd.mask=systemd-update-utmp-runlevel.service",
+    "systemd.mask=modprobe@drm.service",
+    "systemd.mask=modprobe@efi_pstore.service",
 )
 
 
