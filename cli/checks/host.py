@@ -4,6 +4,7 @@ import os
 import platform
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from cli.checks.result import Result, fail, ok, warn
 from shared.config import Config
@@ -50,7 +51,11 @@ def _probe(paths: Paths, config: Config) -> Result:
     from shared.accelerator import Accel, detect
 
     try:
-        answer = detect(kernel, paths.run)
+        if paths.run.is_dir():
+            answer = detect(kernel, paths.run)
+        else:  # before the first start: nothing is made here, so the answer is not kept
+            with TemporaryDirectory(prefix="banger-probe-") as elsewhere:
+                answer = detect(kernel, Path(elsewhere))
     except BangerError as error:
         return warn("kvm", error.message, error.hint)
     if answer.accel is Accel.KVM:
