@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import TCPServer
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 T = TypeVar("T")
 
@@ -128,11 +128,20 @@ def _carry_frame(source: int, target: int) -> None:
         return  # that side is down: the frame is lost, as on a cable
 
 
-class WebServer:
-    """A tiny HTTP server inside a namespace that answers with the address it was asked from."""
+class Place(Protocol):
+    """Where something can be done: a namespace, or just here."""
 
-    def __init__(self, place: Namespace, address: str, port: int) -> None:
+    def run(self, action: Callable[[], T]) -> T:
+        """Do ``action`` there, and wait for it."""
+
+
+class WebServer:
+    """A tiny HTTP server in a place that answers with the address it was asked from."""
+
+    def __init__(self, place: Place, address: str, port: int) -> None:
+        """``port`` 0: any that is free."""
         self._server = place.run(lambda: TCPServer((address, port), _TellPeer))
+        self.port = int(self._server.server_address[1])
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
         self._thread.start()
 

@@ -1,0 +1,20 @@
+"""The scenarios, by subject. Importing a module registers what is in it."""
+
+import importlib
+
+MODULES = (
+    "lifecycle",
+    "crashes",
+    "network",
+    "runs",
+    "user_network",
+    "session",
+    "refusals",
+    "reports",
+)
+"""Those whose group takes longest first, so that jobs end together."""
+
+
+def load() -> None:
+    for name in MODULES:
+        importlib.import_module(f"{__name__}.{name}")

@@ -1,0 +1,126 @@
+"""A VM's states: what a user makes it go through, and what it keeps."""
+
+from scripts.smoke.case import Case
+from scripts.smoke.expect import contains, equal, eventually, holds
+from scripts.smoke.registry import Group, scenario
+
+LIFECYCLE = Group("lifecycle")
+
+GIB = 2**30
+
+
+@scenario(LIFECYCLE)
+def stop_and_start(case: Case) -> None:
+    """What was synced before a stop is there after the start, which is another boot."""
+    case.banger("vm", "create", "--no-start", "--name", "keep")
+    equal("state before the first start", case.state("keep"), "created")
+    case.banger("vm", "start", "keep")
+    first = case.boot_id("keep")
+    case.inside("keep", "echo system >/etc/kept; echo work >/root/kept; sync")
+    case.banger("vm", "stop", "keep")
+    stopped = case.show("keep")
+    equal("state and pid of a stopped VM", (stopped["state"], stopped["pid"]), ("stopped", None))
+    case.banger("vm", "stop", "keep")
+    refused = case.banger("vm", "exec", "keep", "--", "true", status=5)
+    contains("the refusal", refused.err, "keep")
+    case.banger("vm", "start", "keep")
+    holds("a start after a stop is another boot", case.boot_id("keep") != first)
+    equal("files", case.inside("keep", "cat /etc/kept /root/kept"), "system\nwork")
+
+
+@scenario(LIFECYCLE)
+def set_sizes_of_a_stopped_vm(case: Case) -> None:
+    """Processors, memory and disk change while a VM is stopped, and the guest has them."""
+    case.banger("vm", "create", "--no-start", "--name", "grown", "--disk-size", "1G")
+    case.banger("vm", "set", "grown", "--vcpu", "2", "--memory", "600M", "--disk-size", "2G")
+    row = case.show("grown")
+    sizes = (row["vcpu"], row["memory_mib"], row["disk_bytes"])
+    equal("sizes shown", sizes, (2, 600, 2 * GIB))
+    shrunk = case.banger("vm", "set", "grown", "--disk-size", "1G", status=2)
+    contains("the refusal to shrink", shrunk.err, "shrink")
+    case.banger("vm", "start", "grown")
+    equal("processors in the guest", case.inside("grown", "nproc"), "2")
+    memory = int(case.inside("grown", "awk '/MemTotal/ {print $2}' /proc/meminfo")) / 1024
+    holds(f"{memory:.0f} MiB in the guest are of 600", 512 < memory <= 600)
+    disk = int(case.inside("grown", "df -B1 --output=size /root | tail -1")) / GIB
+    holds(f"/root has {disk:.2f} GiB of 2", 1.8 < disk <= 2)
+
+
+@scenario(LIFECYCLE)
+def set_sizes_of_a_running_vm(case: Case) -> None:
+    """A running VM keeps its sizes: a conflict that says to stop it."""
+    case.run_vm("busy")
+    before = case.show("busy")
+    for option, value in (("--vcpu", "2"), ("--memory", "700M"), ("--disk-size", "9G")):
+        refused = case.banger("vm", "set", "busy", option, value, status=4)
+        contains("the refusal", refused.err, "stop")
+    after = case.show("busy")
+    for field in ("vcpu", "memory_mib", "disk_bytes", "boot_id"):
+        equal(field, after[field], before[field])
+
+
+@scenario(LIFECYCLE)
+def restart(case: Case) -> None:
+    """A restart is another boot, and the disks are as they were."""
+    case.run_vm("again")
+    first = case.boot_id("again")
+    case.inside("again", "echo here >/root/kept; sync")
+    case.banger("vm", "restart", "again")
+    second = case.boot_id("again")
+    holds("another boot", second != first)
+    equal("the boot id shown", case.show("again")["boot_id"], second)
+    equal("the file", case.inside("again", "cat /root/kept"), "here")
+
+
+@scenario(LIFECYCLE)
+def kill(case: Case) -> None:
+    """Kill ends the VMM at once, with the signal that was named; the VM is stopped and starts."""
+    case.run_vm("killed")
+    contains("a signal there is not", case.banger(
+        "vm", "kill", "killed", "--signal", "NOSUCH", status=2).err, "NOSUCH")  # fmt: skip
+    equal("state after it", case.state("killed"), "running")
+    case.banger("vm", "kill", "killed")
+    equal("state after KILL", case.state("killed"), "stopped")
+    case.banger("vm", "start", "killed")
+    case.banger("vm", "kill", "--signal", "TERM", "killed")
+    equal("state after TERM", case.state("killed"), "stopped")
+    again = case.banger("vm", "kill", "killed", status=None)
+    holds("a kill of a stopped VM is told, or nothing", again.status in (0, 4, 5))
+
+
+@scenario(LIFECYCLE)
+def pause_and_resume(case: Case) -> None:
+    """A paused guest stands still, and goes on as the same boot."""
+    case.run_vm("still")
+    first = case.boot_id("still")
+    case.banger("vm", "pause", "still")
+    equal("state", case.state("still"), "paused")
+    holds("no command runs in it", case.banger(
+        "vm", "exec", "still", "--", "true", status=None).status in (4, 5))  # fmt: skip
+    case.banger("vm", "resume", "still")
+    equal("state", case.state("still"), "running")
+    equal("boot id", case.boot_id("still"), first)
+
+
+@scenario(LIFECYCLE)
+def prune_spares_what_runs(case: Case) -> None:
+    """Prune deletes what does not run, and nothing else; without a terminal only with -f."""
+    case.run_vm("runs")
+    case.banger("vm", "create", "--no-start", "--name", "idle")
+    case.banger("vm", "prune", status=2)
+    equal("VMs after a refusal", sorted(case.names()), ["idle", "runs"])
+    pruned = case.banger("vm", "prune", "-f", "-o", "json").json
+    equal("pruned", [(vm["name"], vm["ok"]) for vm in pruned], [("idle", True)])
+    equal("VMs left", case.names(), ["runs"])
+    equal("state", case.state("runs"), "running")
+
+
+@scenario(LIFECYCLE)
+def guest_powers_itself_off(case: Case) -> None:
+    """A guest that powers itself off leaves a stopped VM, and no process."""
+    case.run_vm("tired")
+    pid = case.show("tired")["pid"]
+    script = "until [ -d /run/systemd/system ]; do sleep 0.2; done; systemctl poweroff --force"
+    case.banger("vm", "exec", "tired", "--", "sh", "-c", script, status=None)
+    case.eventually_state("tired", "stopped", 90)
+    eventually("the VMM is gone", lambda: pid not in case.stack.home.processes())

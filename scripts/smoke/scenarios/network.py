@@ -1,0 +1,157 @@
+"""How guests are reached, what they reach, and what they are called."""
+
+import json
+import shutil
+import urllib.request
+from typing import Any
+
+from scripts.smoke.case import Case
+from scripts.smoke.expect import Skipped, equal, eventually, holds, lacks
+from scripts.smoke.ground import output
+from scripts.smoke.registry import Group, scenario
+
+NETWORK = Group("network")
+BRIDGE = Group("bridge", "bridge")
+
+SERVER = r"""
+use IO::Socket::INET;
+$s = IO::Socket::INET->new(LocalPort => 3000, Listen => 5, ReuseAddr => 1) or die;
+while ($c = $s->accept) { <$c>; print $c "HTTP/1.0 200 OK\r\n\r\nfrom the guest"; close $c; }
+"""
+GET = "curl -s --noproxy '*' --connect-timeout 5 --max-time 20 http://{}:{}/"
+ANSWER = b"from the guest"
+
+
+def outside(case: Case) -> tuple[str, int]:
+    """Address and port of the web server outside."""
+    if case.ground.web is None:
+        raise Skipped("this machine has no address but loopback, so there is no outside to reach")
+    return case.ground.web
+
+
+def reaches(case: Case, ref: str, address: str, port: int) -> str:
+    """The web server's answer as the guest gets it: who asked; "" when it gets none."""
+    return case.inside(ref, f"{GET.format(address, port)} || true")
+
+
+@scenario(NETWORK)
+def nat_on_and_off(case: Case) -> None:
+    """A running guest reaches the outside while NAT is on, and only then."""
+    web = outside(case)
+    vm = case.vm
+    equal("answer without NAT", reaches(case, vm, *web), "")
+    case.banger("vm", "set", vm, "--nat")
+    equal("whom the outside sees", reaches(case, vm, *web), case.ground.uplink)
+    case.banger("vm", "set", vm, "--no-nat")
+    equal("answer after NAT was switched off", reaches(case, vm, *web), "")
+
+
+@scenario(NETWORK)
+def nat_after_a_restart(case: Case) -> None:
+    """NAT that was switched on live is on after a restart, and off again when told so."""
+    web = outside(case)
+    vm = case.vm
+    case.banger("vm", "set", vm, "--nat")
+    case.banger("vm", "restart", vm)
+    equal("NAT shown", case.show(vm)["nat"], True)
+    equal("whom the outside sees", reaches(case, vm, *web), case.ground.uplink)
+    case.banger("vm", "set", vm, "--no-nat")
+
+
+@scenario(NETWORK)
+def nat_after_a_delete(case: Case) -> None:
+    """Nothing of a deleted VM's NAT is left for the next VM that gets its address."""
+    web = outside(case)
+    case.run_vm("let-out", "--nat")
+    address = case.show("let-out")["address"]
+    equal("whom the outside sees", reaches(case, "let-out", *web), case.ground.uplink)
+    case.banger("vm", "delete", "let-out")
+    case.run_vm("heir")
+    equal("the heir's address", case.show("heir")["address"], address)
+    equal("the heir's answer", reaches(case, "heir", *web), "")
+
+
+@scenario(NETWORK)
+def ports(case: Case) -> None:
+    """What listens in the guest is shown and reached from here, and goes when it ends."""
+    vm = case.vm
+    server = case.start("vm", "exec", vm, "--", "perl", "-e", SERVER)
+    shown = eventually("port 3000 is shown", lambda: _ports(case, vm, 3000), 60)[0]
+    url = f"http://{shown['host_address']}:{shown['host_port']}/"
+    equal("answer from here", case.ground.run(lambda: _get(url)), ANSWER)
+    eventually(
+        "a URL is shown", lambda: [port for port in _ports(case, vm, 3000) if port["url"]], 60
+    )
+    server.send_signal(2)
+    case.finish(server)
+    eventually("port 3000 is gone", lambda: not _ports(case, vm, 3000), 60)
+
+
+def _ports(case: Case, vm: str, number: int) -> list[dict[str, Any]]:
+    """Those of this number that are reached from here already."""
+    listed = case.banger("vm", "ports", vm, "-o", "json").json
+    return [port for port in listed if port["guest_port"] == number and port["host_port"]]
+
+
+def _get(url: str) -> bytes:
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=30) as got:
+        content: bytes = got.read()
+        return content
+
+
+@scenario(NETWORK)
+def names_in_dns(case: Case) -> None:
+    """NAME.vm resolves while the VM runs and not after; its address has the name."""
+    if shutil.which("dig") is None:
+        raise Skipped("dig is not installed")
+    case.run_vm("named")
+    address = case.show("named")["address"]
+    eventually("named.vm resolves", lambda: _dig(case, "named.vm") == address)
+    equal("the name of the address", _dig(case, "-x", address), "named.vm.")
+    equal("by TCP", _dig(case, "+tcp", "named.vm"), address)
+    equal("a name nobody has", _dig(case, "nobody.vm"), "")
+    case.banger("vm", "stop", "named")
+    eventually("named.vm is gone", lambda: _dig(case, "named.vm") == "")
+
+
+def _dig(case: Case, *words: str) -> str:
+    argv = ("dig", "+short", "-p", str(case.stack.dns_port), "@127.0.0.1", *words)
+    return output(case.ground, *argv).strip()
+
+
+@scenario(BRIDGE)
+def guests_are_isolated(case: Case) -> None:
+    """Guests reach neither each other nor the services of the host; the host reaches both."""
+    case.run_vm("one", "--nat")
+    case.run_vm("two", "--nat")
+    addresses = {name: case.show(name)["address"] for name in ("one", "two")}
+    connect = "timeout 5 bash -c 'exec 3<>/dev/tcp/{}/{}' 2>&1 && echo connected"
+    for name, other in (("one", "two"), ("two", "one")):
+        said = case.inside(name, connect.format(addresses[other], 22), status=None)
+        lacks(f"what {name} says of {other}", said, "connected")
+        equal(f"{name} itself", case.inside(name, "hostname"), name)
+    address, port = outside(case)
+    said = case.inside("one", connect.format(address, port), status=None)
+    equal("a connection that is allowed", said, "connected")
+
+
+@scenario(BRIDGE)
+def taps_and_rules_go_with_the_vm(case: Case) -> None:
+    """The last VM takes bridge, tap, rules and forwarding with it."""
+    before = _host_network(case)
+    case.run_vm("only", "--nat")
+    during = _host_network(case)
+    holds("there is a tap", any(name.startswith("bgr") for name in during["links"]))
+    holds("there are rules", during["tables"])
+    equal("forwarding", during["forwarding"], "1")
+    case.banger("vm", "delete", "only")
+    eventually("all is as before", lambda: _host_network(case) == before)
+
+
+def _host_network(case: Case) -> dict[str, Any]:
+    links = json.loads(output(case.ground, "ip", "-j", "link"))
+    return {
+        "links": [link["ifname"] for link in links],
+        "tables": output(case.ground, "nft", "list", "ruleset"),
+        "forwarding": output(case.ground, "cat", "/proc/sys/net/ipv4/ip_forward").strip(),
+    }

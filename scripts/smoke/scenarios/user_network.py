@@ -1,0 +1,10 @@
+"""The same stories in user mode, for a run whose other groups are in bridge mode."""
+
+from scripts.smoke.registry import REGISTRY, Group
+from scripts.smoke.scenarios.crashes import supervisor_killed_with_a_vm_up
+from scripts.smoke.scenarios.network import names_in_dns, nat_on_and_off, ports
+
+USER = Group("user", "user")
+
+for play in (nat_on_and_off, ports, supervisor_killed_with_a_vm_up, names_in_dns):
+    REGISTRY.add(USER, play, prefix="user-")
