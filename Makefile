@@ -3,9 +3,11 @@ SHELL := /bin/bash
 CMD ?= uname -a; cat /etc/os-release
 SEED ?= 1
 MINUTES ?= 2
+SMOKE ?=
 BIN := .venv/bin
 
-.PHONY: setup run test unit integration e2e chaos chaos-store check bench docs clean
+.PHONY: setup run test unit integration e2e chaos chaos-store coverage smoke smoke-coverage-html \
+  smoke-clean check bench docs clean
 
 setup:  ## Debian packages, virtualenv with pinned dependencies
 	@scripts/setup
@@ -29,6 +31,23 @@ chaos: setup  ## Seeded faults on four VMs at work (SEED, MINUTES): docs/reliabi
 chaos-store: setup  ## 500 changes of the database, the store killed in one of eight
 	BANGER_STORE_MUTATIONS=500 $(BIN)/pytest --timeout 600 tests/integration/test_store.py
 
+coverage: setup  ## What unit and integration tests cover, for `make smoke` to compare with
+	rm -rf .coverage-data && mkdir .coverage-data
+	COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml COVERAGE_FILE=$(CURDIR)/.coverage-data/tests \
+	  $(BIN)/pytest --timeout 180 tests/unit tests/integration
+	$(BIN)/coverage combine --quiet --data-file=.coverage-data/tests
+
+smoke: setup  ## The real command on real VMs, with the coverage of every process: docs/testing.md
+	@$(BIN)/banger image build debian-bookworm
+	@$(BIN)/banger kernel pull debian-bookworm
+	$(BIN)/python -m scripts.smoke --coverage $(SMOKE)
+
+smoke-coverage-html:  ## What the last `make smoke` has run, line by line, in htmlcov/
+	$(BIN)/coverage html --quiet --data-file=.smoke/coverage/combined --directory=htmlcov
+
+smoke-clean:  ## Results and coverage of smoke and tests
+	rm -rf .smoke .coverage-data htmlcov
+
 check: setup  ## Lint, format, types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -42,5 +61,5 @@ docs: setup  ## Documents that are printed from the code
 	$(BIN)/python scripts/lifecycle_table.py
 
 clean:  ## What the build left in this checkout; VMs and images stay
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache htmlcov dist build
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .smoke .coverage-data htmlcov dist build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
