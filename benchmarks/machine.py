@@ -17,6 +17,7 @@ from pathlib import Path
 from benchmarks.cli import banger
 from benchmarks.measure import Figure, median, paired, seconds
 from services.vm_supervisor.guest.agent import Agent
+from services.vm_supervisor.guest.channel import AgentAddress
 from shared.paths import Paths
 
 RUNS = 7
@@ -72,7 +73,7 @@ class Floor:
 
 
 async def _answered(socket: Path) -> None:
-    (await Agent.connect(socket, time.monotonic() + 120)).close()
+    (await Agent.connect(AgentAddress(socket), time.monotonic() + 120)).close()
 
 
 def figures(paths: Paths) -> list[Figure]:

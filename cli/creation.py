@@ -17,6 +17,8 @@ CREATE_SECONDS = 3600.0
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+VMM = click.Choice(("auto", "firecracker", "qemu"))
+
 OPTIONS = (
     click.option("--name", type=VmName(), help="Name of the VM; a random one if not given."),
     click.option("--image", metavar="NAME", help="What to start from.", shell_complete=image_names),
@@ -24,6 +26,9 @@ OPTIONS = (
     click.option("--memory", "memory_mib", type=MemoryMib(), help="Memory: 2G, 512M, or MiB."),
     click.option("--disk-size", "disk_bytes", type=Size(), help="Size of /root: 8G."),
     click.option("--overlay-size", "overlay_bytes", type=Size(), help="Room for system changes."),
+    click.option(
+        "--vmm", type=VMM, help="What runs it; auto: Firecracker where it can, else QEMU."
+    ),
     click.option("--nat", is_flag=True, help="Let the VM reach the outside."),
 )
 

@@ -1,6 +1,7 @@
 """``banger vm console``."""
 
 import sys
+from pathlib import Path
 
 import click
 
@@ -25,10 +26,12 @@ def console(vm: str) -> int:
     from cli.console import attach
     from shared.paths import Paths
 
-    row = ask("api", "vm.access", {"ref": vm})["vm"]
+    shown = ask("api", "vm.access", {"ref": vm})
+    row = shown["vm"]
     if sys.stdin.isatty():
         note(f"attached to the console of {row['name']}; detach with Ctrl-]")
-    status = attach(row["name"], Paths.from_environment().vm_run(row["id"]) / "console.sock")
+    run = Paths.from_environment().vm_run(row["id"])
+    status = attach(row["name"], run, Path(shown["console_log"]))
     if sys.stdin.isatty():
         note("\ndetached")
     return status

@@ -28,6 +28,7 @@ DETAILS = {
     "NETWORK": lambda vm: f"{vm['network']}, {'with' if vm['nat'] else 'without'} nat",
     "PORTS": lambda vm: _ports(vm["ports"]) or "-",
     "PID": lambda vm: str(vm["pid"] or "-"),
+    "VMM": lambda vm: str(vm["running_vmm"] or vm["vmm"]),
     "ACCEL": lambda vm: str(vm["accel"]) or "-",
     "CONSOLE": lambda vm: str(vm["console_log"]) or "-",
 }

@@ -7,23 +7,19 @@ booted once per boot of the host and per kernel, and the answer kept in the run 
     choice.accel, choice.reason, choice.tsc_khz
 """
 
-import json
 import os
-import subprocess
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
-from shared.busybox import find_busybox
-from shared.cpio import Archive
+from shared.probe import Kept, failure_of, probe_initrd
 from shared.tsc import host_tsc_khz
 
 _KVM = Path("/dev/kvm")
 _PROBE_SECONDS = 6.0
-_SIGN = "banger-probe: alive"
-_INIT = f"#!/bin/busybox sh\necho '{_SIGN}'\n/bin/busybox poweroff -f\n"
 
 
 class Accel(StrEnum):
@@ -49,13 +45,13 @@ def detect(kernel: Path, run: Path, on_probe: Callable[[], object] = lambda: Non
     Raises:
         BangerError: ``missing_tool`` without a static busybox.
     """
-    cache = run / "accelerator.json"
-    key = f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {kernel.resolve().name}"
-    known = _read_cache(cache, key)
+    kept = Kept(run / "accelerator.json", kernel.resolve().name)
+    entry = kept.read()
+    known = _decode(entry) if entry else None
     if known is None:
         on_probe()
         known = _probe(kernel)
-        _write_cache(cache, key, known)
+        kept.write(asdict(known))
     return known
 
 
@@ -92,23 +88,8 @@ def _failure_of_probe_guest(kernel: Path) -> str | None:
     """Boot under KVM. None when the guest's first process spoke, else what went wrong."""
     with tempfile.TemporaryDirectory(prefix="banger-probe-") as directory:
         initrd = Path(directory) / "initrd"
-        initrd.write_bytes(_probe_initrd())
-        try:
-            done = subprocess.run(
-                probe_argv(kernel, initrd),
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=_PROBE_SECONDS,
-                check=False,
-            )
-        except FileNotFoundError:
-            return "qemu-system-x86_64 is not installed"
-        except subprocess.TimeoutExpired:
-            return f"a probe guest under KVM gave no sign of life in {_PROBE_SECONDS:.0f} s"
-    if _SIGN.encode() in done.stdout:
-        return None
-    words = done.stderr.decode(errors="replace").strip().splitlines()
-    return f"a probe guest under KVM died: {words[-1] if words else f'exit {done.returncode}'}"
+        initrd.write_bytes(probe_initrd("poweroff -f"))
+        return failure_of(probe_argv(kernel, initrd), _PROBE_SECONDS)
 
 
 def probe_argv(kernel: Path, initrd: Path) -> list[str]:
@@ -122,27 +103,8 @@ def probe_argv(kernel: Path, initrd: Path) -> list[str]:
     ]  # fmt: skip
 
 
-def _probe_initrd() -> bytes:
-    archive = Archive()
-    archive.file("init", _INIT.encode(), 0o755)
-    archive.file("bin/busybox", find_busybox().read_bytes(), 0o755)
-    archive.directory("dev")
-    return archive.to_bytes()
-
-
-def _read_cache(cache: Path, key: str) -> Accelerator | None:
+def _decode(entry: dict[str, Any]) -> Accelerator | None:
     try:
-        entry = json.loads(cache.read_text())[key]
         return Accelerator(Accel(entry["accel"]), entry["reason"], entry["tsc_khz"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError):
         return None
-
-
-def _write_cache(cache: Path, key: str, value: Accelerator) -> None:
-    # One entry only: another kernel or another boot makes the old one worthless.
-    temporary = cache.with_name(f".{cache.name}.{os.getpid()}")
-    with temporary.open("w") as file:
-        json.dump({key: asdict(value)}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(cache)

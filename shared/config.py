@@ -21,6 +21,17 @@ class DnsConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     port: int = 42069
 
 
+class FirecrackerConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """How Firecracker is run. Limits are for each drive and each direction of the network of
+    every VM; 0 is none."""
+
+    metrics: bool = False
+    """Whether it writes metrics.json beside a VM's logs, some 10 KB a minute."""
+    disk_mib_per_second: int = 0
+    disk_operations_per_second: int = 0
+    network_mib_per_second: int = 0
+
+
 class DefaultsConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Sizes for VMs that do not name their own; unset ones are derived from the host."""
 
@@ -35,11 +46,14 @@ class DefaultsConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 class Config(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     network: Literal["auto", "user", "bridge"] = "auto"
     accel: Literal["auto", "kvm", "tcg"] = "auto"
+    vmm: Literal["auto", "firecracker", "qemu"] = "auto"
+    """For VMs that do not name their own; auto: Firecracker where it can run them, else QEMU."""
     log_level: Literal["info", "debug"] = "info"
     database_url: str = ""
     mirror: str = ""
     """Debian mirror for image builds; empty: the build tool's own default."""
     qemu_bin: str = "qemu-system-x86_64"
+    firecracker_bin: str = "firecracker"
     boot_timeout: float = 120.0
     """Seconds a guest may take until its agent answers."""
     auto_stop_stale_after: float = 0.0
@@ -48,6 +62,7 @@ class Config(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     defaults: DefaultsConfig = msgspec.field(default_factory=DefaultsConfig)
     nat: NatConfig = msgspec.field(default_factory=NatConfig)
     dns: DnsConfig = msgspec.field(default_factory=DnsConfig)
+    firecracker: FirecrackerConfig = msgspec.field(default_factory=FirecrackerConfig)
 
     @property
     def network_mode(self) -> Literal["user", "bridge"]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from shared.files import write_atomically
+from shared.messages.vm import VmmName
 from shared.process import ProcessId, start_time
 from shared.ssh import Access
 
@@ -25,7 +26,7 @@ class Handle(msgspec.Struct, kw_only=True):
     host_boot: str
     pid: int
     start_time: int
-    vmm: str
+    vmm: VmmName
     accel: str
     access: Access
     console_start: int = 0

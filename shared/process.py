@@ -38,9 +38,11 @@ def start_time(pid: int) -> int | None:
     return None if fields[0] in "ZX" else int(fields[19])
 
 
-def spawn_detached(argv: list[str], log: Path, *, stdin: int | None = None) -> ProcessId:
+def spawn_detached(
+    argv: list[str], log: Path, *, stdin: int | None = None, stdout: Path | None = None
+) -> ProcessId:
     """Run ``argv`` in a session of its own: stdin from /dev/null (or the descriptor ``stdin``),
-    output appended to ``log``.
+    output appended to ``log`` (or stdout to a file of its own).
 
     posix_spawn, since a fork of a big supervisor costs milliseconds; Python's descriptors are
     close-on-exec (PEP 446), so nothing else is inherited.
@@ -56,8 +58,8 @@ def spawn_detached(argv: list[str], log: Path, *, stdin: int | None = None) -> P
     )
     actions = [
         source,
-        (os.POSIX_SPAWN_OPEN, 1, os.fspath(log), flags, 0o600),
-        (os.POSIX_SPAWN_DUP2, 1, 2),
+        (os.POSIX_SPAWN_OPEN, 1, os.fspath(stdout or log), flags, 0o600),
+        (os.POSIX_SPAWN_OPEN, 2, os.fspath(log), flags, 0o600),
     ]
     try:
         pid = os.posix_spawnp(

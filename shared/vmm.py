@@ -8,25 +8,31 @@ import os
 import re
 from pathlib import Path
 
+from shared.messages.vm import VmmName
 from shared.process import ProcessId, start_time
 
 _SSH_FORWARD = re.compile(rb"hostfwd=tcp:[\d.]+:(\d+)-:22(?=[,\0])")
 
 
 def find_vmm(vm_id: str) -> ProcessId | None:
-    """The process of ours that was started with ``-name banger-<vm_id>``, or None."""
-    mark = f"\0-name\0banger-{vm_id}\0".encode()
+    """The process of ours that was started as ``banger-<vm_id>``, or None."""
+    marks = [f"\0{option}\0banger-{vm_id}\0".encode() for option in ("-name", "--id")]
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
         try:
-            ours = entry.stat().st_uid == os.geteuid() and mark in command_line(int(entry.name))
+            ours = entry.stat().st_uid == os.geteuid() and _has(int(entry.name), marks)
         except OSError:
             continue  # it ended this moment
         born = start_time(int(entry.name)) if ours else None
         if born is not None:
             return ProcessId(int(entry.name), born)
     return None
+
+
+def _has(pid: int, marks: list[bytes]) -> bool:
+    words = command_line(pid)
+    return any(mark in words for mark in marks)
 
 
 def command_line(pid: int) -> bytes:
@@ -40,6 +46,12 @@ def forwarded_ssh_port(words: bytes) -> int | None:
     return int(found[1]) if found else None
 
 
+def vmm_name(words: bytes) -> VmmName:
+    """Which VMM a command line is of."""
+    return "firecracker" if b"\0--api-sock\0" in words else "qemu"
+
+
 def accelerator(words: bytes) -> str:
-    """What the command line names: kvm or tcg."""
-    return "kvm" if b"\0-accel\0kvm\0" in words else "tcg"
+    """What the command line names: kvm or tcg; Firecracker knows only the one."""
+    kvm = vmm_name(words) == "firecracker" or b"\0-accel\0kvm\0" in words
+    return "kvm" if kvm else "tcg"

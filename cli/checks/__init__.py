@@ -12,12 +12,12 @@ Check = Callable[[Paths, Config], Iterator[Result]]
 
 def run_checks(paths: Paths) -> list[Result]:
     """All results. A check that goes wrong itself is a FAIL, and the others still run."""
-    from cli.checks import host, services, storage, tools
+    from cli.checks import host, services, storage, tools, vmm
 
     config, results = _config(paths)
     checks: tuple[Check, ...] = (
         host.architecture,
-        host.accelerator,
+        vmm.virtual_machines,
         tools.host_tools,
         storage.run_directory,
         storage.store,

@@ -57,7 +57,6 @@ _NFT = dict.fromkeys(INSTALL, "nftables")
 def needed(config: Config, *, root: bool) -> list[Tool]:
     """The programs that this configuration and user need."""
     tools = [
-        Tool(config.qemu_bin, "runs the VMs", _QEMU),
         Tool("ssh", "opens sessions", _SSH, ("-V",)),
         Tool("ssh-keygen", "makes keys", _SSH, ()),
         Tool("mke2fs", "makes disks", _E2FS, ("-V",)),
@@ -76,6 +75,12 @@ def host_tools(_paths: Paths, config: Config) -> Iterator[Result]:
     family = family_of(OS_RELEASE.read_text() if OS_RELEASE.exists() else "")
     for tool in needed(config, root=os.geteuid() == 0):
         yield check_tool(tool, family)
+
+
+def check_qemu(config: Config) -> Iterator[Result]:
+    """Where QEMU is what runs the VMs."""
+    family = family_of(OS_RELEASE.read_text() if OS_RELEASE.exists() else "")
+    yield check_tool(Tool(config.qemu_bin, "runs the VMs", _QEMU), family)
 
 
 def check_tool(tool: Tool, family: str) -> Result:

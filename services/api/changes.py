@@ -116,8 +116,8 @@ class Changes(Creation):
         return await self._full_view(await self._find(vm.id))
 
     async def _resize(self, vm: Vm, request: VmSet) -> None:
-        sizes = (request.vcpu, request.memory_mib, request.disk_bytes)
-        if all(size is None for size in sizes):
+        changes = (request.vcpu, request.memory_mib, request.disk_bytes, request.vmm)
+        if all(change is None for change in changes):
             return
         check(vm.name, vm.state, Verb.RESIZE)
         check_sizes(host(), vcpu=request.vcpu, memory=request.memory_mib, disk=request.disk_bytes)
@@ -133,6 +133,7 @@ class Changes(Creation):
             vcpu=request.vcpu,
             memory_mib=request.memory_mib,
             disk_bytes=request.disk_bytes,
+            vmm=request.vmm,
         )
         await self._ask_store("vm.update", update, Vm)
 

@@ -5,6 +5,7 @@ import contextlib
 import os
 import secrets
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 from services.api import names
@@ -15,7 +16,8 @@ from shared.bus.actor import Call, verb
 from shared.errors import BangerError
 from shared.logs import log_context, now_rfc3339
 from shared.messages.image import Image, Kernel, Resolve
-from shared.messages.vm import Vm, VmCreate, VmId, VmReserve, VmUpdate, VmView
+from shared.messages.vm import Vm, VmCreate, VmId, VmmWanted, VmReserve, VmUpdate, VmView
+from shared.vmm_choice import Choice, choose
 
 T = TypeVar("T")
 
@@ -66,10 +68,12 @@ class Creation(ApiBase):
         if request.name is not None:
             names.check_name(request.name)
         sizes = choose_sizes(request, self._config.defaults, host())
-        call.progress("spec", str(sizes))
         taken = {vm.name for vm in await self._rows()}
         image, kernel = await self._resolve(request.image, call)
         mode = self._config.network_mode
+        vmm = request.vmm or self._config.vmm
+        choice = await self._choose(vmm, Path(kernel.path), call)
+        call.progress("spec", f"{sizes} | {choice.vmm} ({choice.reason})")
         return VmReserve(
             id=secrets.token_hex(6),
             name=request.name or names.random_name(taken, secrets.randbits(32)),
@@ -81,9 +85,24 @@ class Creation(ApiBase):
             disk_bytes=sizes.disk_bytes,
             overlay_bytes=sizes.overlay_bytes,
             nat=request.nat,
+            vmm=vmm,
             network=mode,
             subnet=self._config.user_subnet if mode == "user" else self._config.nat.subnet,
             request_id=call.request_id,
+        )
+
+    async def _choose(self, wanted: VmmWanted, kernel: Path, call: Call) -> Choice:
+        """What would run it now; refuses what cannot be, while there is nothing to undo."""
+        loop = asyncio.get_running_loop()
+        words = ("vmm", "looking whether Firecracker runs a guest here")
+        return await asyncio.to_thread(
+            choose,
+            wanted,
+            network=self._config.network_mode,
+            config=self._config,
+            kernel=kernel,
+            run=self.paths.run,
+            on_probe=lambda: loop.call_soon_threadsafe(call.progress, *words),
         )
 
     async def _resolve(self, image_ref: str | None, call: Call) -> tuple[Image, Kernel]:

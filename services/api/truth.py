@@ -34,6 +34,7 @@ def view(vm: Vm, paths: Paths) -> VmView:
     handle = read_handle(paths.vm_run(vm.id)) if has_vmm else None
     if handle and handle.alive:
         shown.pid, shown.accel, shown.boot_id = handle.pid, handle.accel, handle.guest_boot
+        shown.running_vmm = handle.vmm
         shown.access = handle.access if handle.ready else None
         shown.ports = handle.ports
     return shown

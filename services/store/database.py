@@ -10,7 +10,7 @@ from sqlalchemy.exc import DatabaseError, IntegrityError
 
 from shared.errors import BangerError, Code
 
-HEAD = "0002"
+HEAD = "0003"
 """The revision this program needs. When the database is there already, alembic (0.1 s of imports)
 is not loaded at all."""
 MIGRATIONS = Path(__file__).parent / "migrations"

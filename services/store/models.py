@@ -31,6 +31,7 @@ class VmRow(Base):
     workspace: Mapped[str] = mapped_column(default="")
     created_at: Mapped[str]
     touched_at: Mapped[str] = mapped_column(default="")
+    vmm: Mapped[str] = mapped_column(default="auto")
 
 
 class MutationRow(Base):

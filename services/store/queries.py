@@ -21,7 +21,7 @@ from shared.messages.vm import Vm, VmReserve, VmRows, VmUpdate
 RESERVED_HOSTS = 2
 """Network address and gateway: the first address handed out is the subnet's .2."""
 
-UPDATABLE = ("state", "reason", "vcpu", "memory_mib", "disk_bytes", "nat", "touched_at")
+UPDATABLE = ("state", "reason", "vcpu", "memory_mib", "disk_bytes", "nat", "touched_at", "vmm")
 """Fields of a VM that ``vm.update`` may change."""
 
 
@@ -121,6 +121,7 @@ def _new_row(request: VmReserve, address: str) -> VmRow:
         network=request.network,
         address=address,
         nat=request.nat,
+        vmm=request.vmm,
         workspace="",
         created_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         touched_at="",

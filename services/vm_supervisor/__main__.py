@@ -8,11 +8,27 @@ import sys
 
 import msgspec
 
+from services.vm_supervisor.boot import Drivers
+from services.vm_supervisor.drivers.driver import Driver
 from services.vm_supervisor.drivers.qemu import QemuDriver
 from services.vm_supervisor.service import Supervisor
 from shared.bus.runner import start_service
-from shared.messages.vm import SupervisorSpec
+from shared.config import Config
+from shared.messages.vm import SupervisorSpec, VmmName
 from shared.paths import Paths
+
+
+def drivers(config: Config) -> Drivers:
+    """Makes the driver of a VMM. Firecracker's is imported where it is used: it costs memory."""
+
+    def make(vmm: VmmName) -> Driver:
+        if vmm == "qemu":
+            return QemuDriver(config.qemu_bin)
+        from services.vm_supervisor.drivers.firecracker import FirecrackerDriver
+
+        return FirecrackerDriver(config.firecracker_bin, config.firecracker)
+
+    return make
 
 
 def main() -> int:
@@ -24,7 +40,7 @@ def main() -> int:
     return start_service(
         f"vm:{spec.vm.id}",
         paths,
-        lambda log, config: Supervisor(paths, log, config, spec, QemuDriver(config.qemu_bin)),
+        lambda log, config: Supervisor(paths, log, config, spec, drivers(config)),
         log_file=paths.vm_state(spec.vm.id) / "supervisor.log",
     )
 

@@ -1,22 +1,19 @@
-"""From a row to a guest that answers: disks, keys, initrd, VMM, agent, ssh.
+"""From a row to a running VMM: disks, keys, initrd, network, and the VMM itself.
 
-``launch`` is everything up to a running VMM; what fails before that leaves the VM as it was.
-``await_ready`` is the guest's own part; it raises ``guest_failed`` with the likely cause.
+What fails before there is a VMM leaves the VM as it was. The guest's own part is readiness.py.
 """
 
 import asyncio
 import hashlib
 import json
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from services.vm_supervisor.disks import create_overlay, create_work_disk, grow, usage
-from services.vm_supervisor.drivers.driver import Driver, Drives, End, Machine, MachineSpec
-from services.vm_supervisor.guest.agent import Agent
-from services.vm_supervisor.guest.ssh import ensure_key, start_master, write_known_hosts
+from services.vm_supervisor.drivers.driver import Capabilities, Driver, Drives, Machine, MachineSpec
+from services.vm_supervisor.guest.ssh import ensure_key, write_known_hosts
 from services.vm_supervisor.initrd import GuestIdentity, write_initrd
 from services.vm_supervisor.network import (
     GuestNetwork,
@@ -29,16 +26,13 @@ from shared.config import Config
 from shared.errors import BangerError, Code
 from shared.handle import Handle, host_boot_id, remove_handle, write_handle
 from shared.messages.network import Attachment
-from shared.messages.vm import SupervisorSpec
+from shared.messages.vm import SupervisorSpec, VmmName
 from shared.paths import Paths, make_private
 from shared.ssh import Access
-from shared.vmm import accelerator, command_line, find_vmm, forwarded_ssh_port
+from shared.vmm_choice import choose
 
-T = TypeVar("T")
-LAST_WORDS = 1.0
-"""Seconds in which a VMM that closed its sockets is expected to be gone."""
-HEAD_START = 0.5
-"""Seconds that the first command has an emulated processor to itself."""
+Say = Callable[[str, str], None]
+Drivers = Callable[[VmmName], Driver]
 SSH_PORTS = (22, 2222)
 """Preferred ports of the VM's own loopback address: 22 where the host lets us, else 2222."""
 
@@ -49,6 +43,7 @@ class Guest:
 
     machine: Machine
     handle: Handle
+    capabilities: Capabilities
 
     @property
     def access(self) -> Access:
@@ -61,10 +56,10 @@ class Launcher:
 
     paths: Paths
     config: Config
-    driver: Driver
+    drivers: Drivers
     attach: Callable[[str], Awaitable[Attachment]]
 
-    async def launch(self, spec: SupervisorSpec, say: Callable[[str, str], None]) -> Guest:
+    async def launch(self, spec: SupervisorSpec, say: Say) -> Guest:
         """Make what is missing, start the VMM and write the handle.
 
         Raises:
@@ -72,6 +67,7 @@ class Launcher:
         """
         vm, state, run = spec.vm, self.paths.vm_state(spec.vm.id), self.paths.vm_run(spec.vm.id)
         make_private(state)
+        driver = self.drivers(await self._choose(spec, say))
         say("disks", "preparing disks and keys")
         network, host_key, user_key, *_ = await asyncio.gather(
             self._network(spec),
@@ -80,7 +76,7 @@ class Launcher:
             asyncio.to_thread(create_overlay, state / "overlay.ext4", vm.overlay_bytes),
             asyncio.to_thread(_work_disk, state / "work.ext4", vm.disk_bytes),
         )
-        access = self._access(spec, network.access_host, network.access_port)
+        access = access_to(self.paths, vm.id, network.access_host, network.access_port)
         write_known_hosts(access, host_key.public)
         identity = GuestIdentity(
             hostname=vm.name,
@@ -89,62 +85,55 @@ class Launcher:
             authorized_keys=user_key.public,
             kernel_version=_manifest(Path(spec.kernel))["version"],
             network=network,
+            agent=driver.capabilities.agent,
         )
         write_initrd(run / "initrd", Path(spec.kernel) / "initrd-modules.cpio", identity)
-        accelerator = await self._accelerator(Path(spec.kernel), say)
-        return await self._start_vmm(spec, network, accelerator, access)
-
-    def rediscover(self, spec: SupervisorSpec) -> Handle | None:
-        """The handle of a VMM that runs though its handle cannot be read, made anew.
-
-        What only the old one knew (forwards, the guest's boot id) is found again or made again.
-        """
-        process = find_vmm(spec.vm.id)
-        if process is None:
-            return None
-        words = command_line(process.pid)
-        console = self.paths.vm_state(spec.vm.id) / "console.log"
-        return Handle(
-            vm_id=spec.vm.id,
-            host_boot=host_boot_id(),
-            pid=process.pid,
-            start_time=process.start_time,
-            vmm=self.driver.name,
-            accel=accelerator(words),
-            access=self._access(spec, spec.vm.address, forwarded_ssh_port(words) or 22),
-            # Where this boot's output began is lost: from here on, an old panic is not this one's.
-            console_start=console.stat().st_size if console.exists() else 0,
-            ready=spec.vm.state in ("running", "paused"),
-        )
-
-    async def _start_vmm(
-        self,
-        spec: SupervisorSpec,
-        network: GuestNetwork,
-        accelerator: Accelerator,
-        access: Access,
-    ) -> Guest:
+        accelerator = await self._accelerator(driver.name, Path(spec.kernel), say)
         machine_spec = self._machine_spec(spec, network, accelerator)
-        self.driver.prepare(machine_spec)
-        machine = self.driver.launch(machine_spec)
+        return await self._start_vmm(driver, machine_spec, access)
+
+    async def adopt(self, handle: Handle) -> Guest:
+        """The VMM that an earlier supervisor launched. Raises ``not_running`` when it is gone."""
+        driver = self.drivers(handle.vmm)
+        run, state = self.paths.vm_run(handle.vm_id), self.paths.vm_state(handle.vm_id)
+        machine = driver.adopt(handle.process, run, state, handle.console_start)
+        await machine.attach()
+        return Guest(machine, handle, driver.capabilities)
+
+    async def _start_vmm(self, driver: Driver, spec: MachineSpec, access: Access) -> Guest:
+        driver.prepare(spec)
+        machine = driver.launch(spec)
         handle = Handle(
-            vm_id=spec.vm.id,
+            vm_id=spec.vm_id,
             host_boot=host_boot_id(),
             pid=machine.process.pid,
             start_time=machine.process.start_time,
-            vmm=self.driver.name,
-            accel=accelerator.accel.value,
+            vmm=driver.name,
+            accel=spec.accelerator.accel.value,
             access=access,
             console_start=machine.console_start,
         )
-        write_handle(machine_spec.run, handle)
+        write_handle(spec.run, handle)
         try:
             await machine.attach()
         except BaseException:
             machine.kill()
-            remove_handle(machine_spec.run)
+            remove_handle(spec.run)
             raise
-        return Guest(machine, handle)
+        return Guest(machine, handle, driver.capabilities)
+
+    async def _choose(self, spec: SupervisorSpec, say: Say) -> VmmName:
+        """Anew at each start: what the host can do may have changed."""
+        choice = await asyncio.to_thread(
+            choose,
+            spec.vm.vmm,
+            network=spec.vm.network,
+            config=self.config,
+            kernel=Path(spec.kernel),
+            run=self.paths.run,
+            on_probe=_from_thread(say, "vmm", "looking whether Firecracker runs a guest here"),
+        )
+        return choice.vmm
 
     async def _network(self, spec: SupervisorSpec) -> GuestNetwork:
         vm = spec.vm
@@ -155,27 +144,13 @@ class Launcher:
         address = f"{tap.address}/{tap.prefix}"
         return bridge_network(vm.id, tap.tap, address, tap.gateway, (tap.gateway,))
 
-    async def _accelerator(self, kernel: Path, say: Callable[[str, str], None]) -> Accelerator:
+    async def _accelerator(self, vmm: str, kernel: Path, say: Say) -> Accelerator:
+        if vmm == "firecracker":
+            return Accelerator(Accel.KVM, "Firecracker knows no other")
         if self.config.accel != "auto":
             return await asyncio.to_thread(configured, Accel(self.config.accel))
-        loop = asyncio.get_running_loop()
-
-        def probing() -> None:
-            words = ("accelerator", "looking whether KVM runs a guest here")
-            loop.call_soon_threadsafe(say, *words)
-
+        probing = _from_thread(say, "accelerator", "looking whether KVM runs a guest here")
         return await asyncio.to_thread(detect, kernel, self.paths.run, probing)
-
-    def _access(self, spec: SupervisorSpec, host: str, port: int) -> Access:
-        state, run = self.paths.vm_state(spec.vm.id), self.paths.vm_run(spec.vm.id)
-        return Access(
-            host=host,
-            port=port,
-            key=str(self.paths.ssh_key),
-            known_hosts=str(state / "known_hosts"),
-            alias=spec.vm.id,
-            control=str(run / "ssh.sock"),
-        )
 
     def _machine_spec(
         self, spec: SupervisorSpec, network: GuestNetwork, accelerator: Accelerator
@@ -201,91 +176,22 @@ class Launcher:
         )
 
 
-async def await_ready(guest: Guest, name: str, state: Path, seconds: float) -> Agent:
-    """Wait until agent and sshd answer; the agent is returned, the ssh master is up.
-
-    Raises:
-        BangerError: ``guest_failed`` when the VMM ends, or nothing answers in ``seconds``.
-    """
-    deadline = time.monotonic() + seconds
-    console = state / "console.log"
-    try:
-        return await _unless_ended(guest.machine, _answers(guest, state, deadline))
-    except _Ended as ended:
-        raise BangerError(
-            Code.GUEST_FAILED,
-            f"{name} did not come up: {ended.end.detail}",
-            hint=f"its console: {console}",
-        ) from None
-    except BangerError as error:
-        if error.code is not Code.TIMEOUT:
-            raise
-        raise BangerError(
-            Code.GUEST_FAILED,
-            f"the agent of {name} did not answer within {seconds:.0f} s: "
-            f"{await asyncio.to_thread(likely_cause, console)}",
-            hint=f"its console: {console}",
-        ) from None
-
-
-async def _answers(guest: Guest, state: Path, deadline: float) -> Agent:
-    agent = await Agent.connect(guest.machine.agent_socket, deadline)
-    # Not before the agent answers: a SYN that finds no network is sent again seconds later.
-    _, boot = await asyncio.gather(
-        start_master(guest.access, state / "ssh.log", deadline),
-        agent.read_file("/proc/sys/kernel/random/boot_id", deadline),
+def access_to(paths: Paths, vm_id: str, host: str, port: int) -> Access:
+    """How ssh reaches the guest."""
+    return Access(
+        host=host,
+        port=port,
+        key=str(paths.ssh_key),
+        known_hosts=str(paths.vm_state(vm_id) / "known_hosts"),
+        alias=vm_id,
+        control=str(paths.vm_run(vm_id) / "ssh.sock"),
     )
-    guest.handle.guest_boot = boot.decode().strip()
-    return agent
 
 
-async def let_init_go_on(agent: Agent, accel: str) -> None:
-    """Tell guest/init that ssh is connected: it waits to become the image's own init.
-
-    Under emulation that init takes the processor for twenty seconds, so the first command gets
-    half a second before it.
-    """
-    await asyncio.sleep(HEAD_START if accel == Accel.TCG else 0)
-    try:
-        await agent.write_file("/run/banger/go", b"go\n", time.monotonic() + 5.0)
-    except BangerError:
-        return  # it does not wait any more: it goes on by itself after some seconds
-
-
-class _Ended(Exception):
-    def __init__(self, end: End) -> None:
-        self.end = end
-
-
-async def _unless_ended(machine: Machine, work: Awaitable[T]) -> T:
-    """``work``, given up as soon as the VMM is gone."""
-    working = asyncio.ensure_future(work)
-    ending = asyncio.ensure_future(machine.ended())
-    try:
-        await asyncio.wait({working, ending}, return_when=asyncio.FIRST_COMPLETED)
-        if working.done() and working.exception():
-            # A VMM that ends closes its sockets first: the end is the cause, the rest follows.
-            await asyncio.wait({ending}, timeout=LAST_WORDS)
-        if ending.done():
-            raise _Ended(ending.result())
-        return working.result()
-    finally:
-        for task in (working, ending):
-            task.cancel()
-        await asyncio.gather(working, ending, return_exceptions=True)
-
-
-def likely_cause(console: Path) -> str:
-    """What the console's last lines say about a guest that never answered, in a few words."""
-    try:
-        lines = console.read_bytes()[-4096:].decode(errors="replace").splitlines()
-    except FileNotFoundError:
-        return "it wrote nothing to its console"
-    for line in reversed(lines):
-        if "banger-init: error" in line or "Kernel panic" in line or "Out of memory" in line:
-            return line.strip()
-    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
-    return f"its console ends with {last!r}" if last else "it wrote nothing to its console"
+def _from_thread(say: Say, stage: str, message: str) -> Callable[[], object]:
+    """``say`` as a thread may call it."""
+    loop = asyncio.get_running_loop()
+    return lambda: loop.call_soon_threadsafe(say, stage, message)
 
 
 def _work_disk(path: Path, size: int) -> None:

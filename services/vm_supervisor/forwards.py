@@ -7,7 +7,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from services.vm_supervisor.drivers.driver import Machine
+from services.vm_supervisor.drivers.driver import UserNetwork
 from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.guest.sockets import ListeningPort
 from services.vm_supervisor.network import Forward, choose_port
@@ -33,14 +33,14 @@ class Forwards:
 
     def __init__(
         self,
-        machine: Machine,
+        network: UserNetwork,
         agent: Agent,
         address: str,
         ports: dict[str, int],
         log: Log,
         on_change: Callable[[dict[str, int]], None],
     ) -> None:
-        self._machine = machine
+        self._network = network
         self._agent = agent
         self._address = address
         self._ports = dict(ports)
@@ -64,10 +64,10 @@ class Forwards:
         for key in gone:
             guest_port = int(key.partition("/")[2])
             forward = Forward("tcp", self._address, self._ports.pop(key), guest_port)
-            await self._machine.remove_forward(forward)
+            await self._network.remove_forward(forward)
         for key in new:
             port = choose_port(self._address, (want[key], want[key] + MAPPED_UP))
-            await self._machine.add_forward(Forward("tcp", self._address, port, want[key]))
+            await self._network.add_forward(Forward("tcp", self._address, port, want[key]))
             self._ports[key] = port
         if gone or new:
             self._log.info("forwards changed", ports=self._ports)

@@ -11,6 +11,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from services.vm_supervisor.guest.channel import GUEST_CID, VSOCK_PORT, Channel
 from services.vm_supervisor.network import GuestNetwork
 from shared.busybox import find_busybox
 from shared.cpio import Archive
@@ -37,6 +38,8 @@ class GuestIdentity:
     kernel_version: str
     """What uname -r says; where the modules are mounted."""
     network: GuestNetwork
+    agent: Channel
+    """Where the guest's agent is to listen."""
 
 
 def write_initrd(target: Path, kernel_modules: Path, identity: GuestIdentity) -> None:
@@ -84,6 +87,7 @@ def identity_part(identity: GuestIdentity) -> bytes:
         "hostname": identity.hostname,
         "machine_id": identity.machine_id,
         "kernel_version": identity.kernel_version,
+        "agent_vsock": f"{GUEST_CID}:{VSOCK_PORT}" if identity.agent == "vsock" else "",
         "mac": identity.network.mac,
         "address": identity.network.address,
         "gateway": identity.network.gateway,

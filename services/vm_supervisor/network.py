@@ -60,6 +60,8 @@ class GuestNetwork:
     access_host: str
     access_port: int
     outside: Outside | None = None
+    tap: str = ""
+    """The host's interface in bridge mode."""
 
 
 def user_network(vm_id: str, loopback: str, ssh_port: int, *, nat: bool) -> GuestNetwork:
@@ -88,6 +90,7 @@ def bridge_network(
         qemu=f"tap,id=net0,ifname={tap},script=no,downscript=no",
         access_host=address.partition("/")[0],
         access_port=22,
+        tap=tap,
     )
 
 

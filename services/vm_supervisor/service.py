@@ -10,8 +10,7 @@ import signal
 import time
 
 from services.vm_supervisor import inspection
-from services.vm_supervisor.boot import Guest, Launcher
-from services.vm_supervisor.drivers.driver import Driver
+from services.vm_supervisor.boot import Drivers, Guest, Launcher
 from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.supervision import Supervision
 from shared.bus.actor import Actor, Call, verb
@@ -47,14 +46,14 @@ class Supervisor(Actor):
     """Verbs and the bus; what they do is ``Supervision``'s."""
 
     def __init__(
-        self, paths: Paths, log: Log, config: Config, spec: SupervisorSpec, driver: Driver
+        self, paths: Paths, log: Log, config: Config, spec: SupervisorSpec, drivers: Drivers
     ) -> None:
         super().__init__(f"vm:{spec.vm.id}", paths, log)
         self._vm = spec.vm
-        launcher = Launcher(paths, config, driver, self._attach)
+        launcher = Launcher(paths, config, drivers, self._attach)
         self._vm_run = paths.vm_run(spec.vm.id)
         self._supervision = Supervision(
-            spec, config, launcher, driver, log, tell=self._tell, leave=self._leave
+            spec, config, launcher, log, tell=self._tell, leave=self._leave
         )
         self._announcing: asyncio.Task[None] | None = None
 
@@ -136,7 +135,8 @@ class Supervisor(Actor):
     @verb("machine.nat", MachineNat)
     async def nat(self, request: MachineNat, _call: Call) -> MachineStatus:
         guest, _ = self._running()
-        await guest.machine.set_outside(open_=request.nat)
+        if guest.machine.user_network:
+            await guest.machine.user_network.set_outside(open_=request.nat)
         self._vm.nat = request.nat  # for the next boot, should the guest reboot itself
         return self._supervision.status()
 

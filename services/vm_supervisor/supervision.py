@@ -9,16 +9,18 @@ import signal
 import time
 from collections.abc import Awaitable, Callable
 
-from services.vm_supervisor.boot import Guest, Launcher, await_ready, let_init_go_on
-from services.vm_supervisor.drivers.driver import Driver, End, EndReason
+from services.vm_supervisor.boot import Guest, Launcher, Say
+from services.vm_supervisor.drivers.driver import End, EndReason
 from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.guest.ssh import stop_master
 from services.vm_supervisor.power_off import power_off
+from services.vm_supervisor.readiness import await_ready, let_init_go_on
+from services.vm_supervisor.rediscovery import rediscover
 from services.vm_supervisor.tending import follow_ports, keep_handle, limit, set_clock
 from shared.cgroup import release
 from shared.config import Config
 from shared.errors import BangerError, Code
-from shared.handle import mend_handle, read_handle, remove_handle, write_handle
+from shared.handle import Handle, mend_handle, read_handle, remove_handle, write_handle
 from shared.lifecycle import Verb, check
 from shared.logs import Log
 from shared.messages.vm import MachineStatus, State, SupervisorSpec
@@ -28,8 +30,6 @@ AGENT_AGAIN = 5.0
 """Seconds between attempts to reach the agent of a VMM that was taken over."""
 ASKED_WITHIN = 5.0
 """Seconds that a supervisor without a VMM waits to be asked for one."""
-
-Say = Callable[[str, str], None]
 
 
 class Supervision:
@@ -41,7 +41,6 @@ class Supervision:
         spec: SupervisorSpec,
         config: Config,
         launcher: Launcher,
-        driver: Driver,
         log: Log,
         *,
         tell: Callable[[State, str], Awaitable[None]],
@@ -55,7 +54,6 @@ class Supervision:
         self.over = asyncio.Event()
         self._config = config
         self._launcher = launcher
-        self._driver = driver
         self._log = log
         self._tell = tell
         self._leave = leave
@@ -72,15 +70,13 @@ class Supervision:
 
     async def adopt(self) -> None:
         """Take over the VMM that an earlier supervisor launched, if there is one."""
-        handle = read_handle(self._run) or self._launcher.rediscover(self.spec)
-        if handle is None or not handle.alive:
+        handle = read_handle(self._run) or rediscover(self.spec.vm, self._launcher.paths)
+        self.guest = await self._adopted(handle) if handle and handle.alive else None
+        if handle is None or self.guest is None:
             remove_handle(self._run)
             self._keep(self._leave_unless_asked())
             return
         mend_handle(self._run, handle)
-        machine = self._driver.adopt(handle.process, self._run, self._disks, handle.console_start)
-        await machine.attach()
-        self.guest = Guest(machine, handle)
         self._guard(self.guest)
         self._log.info("took over the VMM", of=handle.pid, ready=handle.ready)
         if handle.ready:
@@ -89,6 +85,14 @@ class Supervision:
             self._keep(self._reach_again(self.guest))
         else:
             self._begin(self._become_ready(self.guest))
+
+    async def _adopted(self, handle: Handle) -> Guest | None:
+        try:
+            return await self._launcher.adopt(handle)
+        except BangerError as error:
+            if error.code is not Code.NOT_RUNNING:
+                raise
+            return None  # it ended this moment, or its guest was never started
 
     def _guard(self, guest: Guest) -> None:
         """From now on the VMM's end is noticed and its handle kept whole."""
@@ -172,8 +176,9 @@ class Supervision:
     def _reached(self, guest: Guest, agent: Agent) -> None:
         self.agent = agent
         write_handle(self._run, guest.handle)
-        if self.spec.vm.network == "user":
-            follow = follow_ports(self.spec.vm, guest, agent, self._run, self._log)
+        network = guest.machine.user_network
+        if network and self.spec.vm.network == "user":
+            follow = follow_ports(self.spec.vm, network, guest, agent, self._run, self._log)
             self._following = self._keep(follow)
             self._companions.append(self._following)
 
@@ -207,7 +212,7 @@ class Supervision:
             self._following.cancel()
         self._keep(self._report("stopping"))
         limit = time.monotonic() + seconds
-        await power_off(self.guest.machine, self.agent, limit, self._log)
+        await power_off(self.guest, self.agent, limit, self._log)
         await self.over.wait()
 
     async def kill(self, number: signal.Signals) -> None:

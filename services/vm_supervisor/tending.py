@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 from services.vm_supervisor.boot import Guest
+from services.vm_supervisor.drivers.driver import UserNetwork
 from services.vm_supervisor.forwards import Forwards
 from services.vm_supervisor.guest.agent import Agent
 from shared.cgroup import Limits, confine
@@ -25,15 +26,17 @@ def limit(vm: Vm, guest: Guest, log: Log) -> None:
         log.info("the VMM is not limited in everything", reason=unlimited)
 
 
-async def follow_ports(vm: Vm, guest: Guest, agent: Agent, run: Path, log: Log) -> None:
-    """User mode: forward what the guest listens on, and note it in the handle."""
+async def follow_ports(
+    vm: Vm, network: UserNetwork, guest: Guest, agent: Agent, run: Path, log: Log
+) -> None:
+    """Forward what the guest listens on, and note it in the handle."""
 
     def changed(ports: dict[str, int]) -> None:
         guest.handle.ports = ports
         write_handle(run, guest.handle)
 
     known = guest.handle.ports
-    await Forwards(guest.machine, agent, vm.address, known, log, changed).follow()
+    await Forwards(network, agent, vm.address, known, log, changed).follow()
 
 
 async def keep_handle(guest: Guest, run: Path, log: Log) -> None:

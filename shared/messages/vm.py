@@ -11,6 +11,9 @@ from shared.ssh import Access
 
 State = Literal["created", "starting", "running", "paused", "stopping", "stopped", "failed"]
 NetworkMode = Literal["user", "bridge"]
+VmmName = Literal["firecracker", "qemu"]
+VmmWanted = Literal["auto", "firecracker", "qemu"]
+"""auto: Firecracker where it can run this VM at the time it is started, else QEMU."""
 
 
 class Vm(msgspec.Struct, kw_only=True):
@@ -34,6 +37,7 @@ class Vm(msgspec.Struct, kw_only=True):
     workspace: str = ""
     touched_at: str = ""
     """When somebody last used it (ssh, exec, cp, console), RFC 3339; empty: never."""
+    vmm: VmmWanted = "auto"
 
 
 class VmView(msgspec.Struct, kw_only=True):
@@ -43,6 +47,8 @@ class VmView(msgspec.Struct, kw_only=True):
     access: Access | None = None
     pid: int | None = None
     boot_id: str = ""
+    running_vmm: str = ""
+    """Which VMM runs it now; ``vm.vmm`` is what was asked for."""
     accel: str = ""
     ports: dict[str, int] = msgspec.field(default_factory=dict)
     """Guest port as "tcp/80" -> port on the VM's address."""
@@ -86,6 +92,7 @@ class VmCreate(msgspec.Struct, kw_only=True):
     disk_bytes: int | None = None
     overlay_bytes: int | None = None
     nat: bool = False
+    vmm: VmmWanted | None = None
     start: bool = True
 
 
@@ -102,6 +109,7 @@ class VmReserve(msgspec.Struct, kw_only=True):
     disk_bytes: int
     overlay_bytes: int
     nat: bool
+    vmm: VmmWanted
     network: NetworkMode
     subnet: str
     """Where the address is taken from, e.g. 127.77.0.0/16."""
@@ -119,6 +127,7 @@ class VmUpdate(msgspec.Struct, kw_only=True, omit_defaults=True):
     disk_bytes: int | None = None
     nat: bool | None = None
     touched_at: str | None = None
+    vmm: VmmWanted | None = None
     expected: list[State] | None = None
     """Refuse with ``conflict`` unless the row's state is one of these."""
 
@@ -152,12 +161,13 @@ class VmKill(msgspec.Struct, kw_only=True):
 
 
 class VmSet(msgspec.Struct, kw_only=True):
-    """``vm.set``: what is None stays. Sizes change on a stopped VM only, ``nat`` at any time."""
+    """``vm.set``: what is None stays. Sizes and VMM change on a stopped VM only, ``nat`` always."""
 
     ref: str
     vcpu: int | None = None
     memory_mib: int | None = None
     disk_bytes: int | None = None
+    vmm: VmmWanted | None = None
     nat: bool | None = None
 
 

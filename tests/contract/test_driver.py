@@ -76,7 +76,7 @@ def _spec(root: Path, paths: Paths) -> MachineSpec:
     host_key = ensure_key(root / "ssh" / "host_key")
     version = _manifest(kernel)["version"]
     identity = GuestIdentity(
-        "contract", "0" * 32, host_key.private, host_key.public, version, network
+        "contract", "0" * 32, host_key.private, host_key.public, version, network, "virtio-serial"
     )
     write_initrd(root / "initrd", kernel / "initrd-modules.cpio", identity)
     create_overlay(root / "overlay.ext4", 64 << 20)
@@ -120,7 +120,7 @@ def contract(test: Test) -> Callable[[Bench], None]:
 
 
 async def _agent(machine: Machine) -> Agent:
-    return await Agent.connect(machine.agent_socket, time.monotonic() + BOOT_SECONDS)
+    return await Agent.connect(machine.agent, time.monotonic() + BOOT_SECONDS)
 
 
 def _soon() -> float:
@@ -144,7 +144,7 @@ async def test_launch_returns_a_process_that_can_be_recognised(bench: Bench) -> 
     async with bench.running() as machine:
         assert start_time(machine.process.pid) == machine.process.start_time
         assert machine.console_start == 0
-        assert machine.console_socket.is_socket()
+        assert (bench.spec.run / "console.sock").is_socket()
 
 
 @contract
@@ -162,7 +162,7 @@ async def test_sigterm_ends_the_machine(bench: Bench) -> None:
     async with bench.running() as machine:
         machine.kill(signal.SIGTERM)
         assert (await machine.ended()).reason is EndReason.KILLED
-        assert not machine.console_socket.exists()
+        assert not (bench.spec.run / "console.sock").exists()
 
 
 @contract
@@ -171,7 +171,9 @@ async def test_everything_is_refused_after_the_end(bench: Bench) -> None:
     async with bench.running() as machine:
         machine.kill()
         await machine.ended()
-        for action in (machine.pause(), machine.resume(), machine.add_forward(forward)):
+        network = machine.user_network
+        assert network
+        for action in (machine.pause(), machine.resume(), network.add_forward(forward)):
             assert (await _refusal(action)).code is Code.NOT_RUNNING
         machine.kill()  # nothing happens
 
@@ -219,18 +221,21 @@ async def test_process_that_is_gone_is_not_adopted(bench: Bench) -> None:
 async def test_forwards_come_and_go_while_it_runs(bench: Bench) -> None:
     forward = Forward("tcp", HOST, _free_port(), 22)
     async with bench.running() as machine:
-        await machine.add_forward(forward)
+        network = machine.user_network
+        assert network
+        await network.add_forward(forward)
         assert _reachable(forward.port)
-        assert (await _refusal(machine.add_forward(forward))).code is Code.CONFLICT
-        await machine.remove_forward(forward)
+        assert (await _refusal(network.add_forward(forward))).code is Code.CONFLICT
+        await network.remove_forward(forward)
         assert not _reachable(forward.port)
 
 
 @contract
 async def test_outside_is_opened_and_closed_any_number_of_times(bench: Bench) -> None:
     async with bench.running() as machine:
+        assert machine.user_network
         for open_ in (True, True, False, False, True):
-            await machine.set_outside(open_=open_)
+            await machine.user_network.set_outside(open_=open_)
 
 
 @contract

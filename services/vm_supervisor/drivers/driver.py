@@ -8,7 +8,7 @@ the supervisor leaves the VMM running; ``adopt`` takes it over again by its proc
     machine = driver.launch(spec)           # returns as soon as the VMM process exists
     write_handle(machine.process, ...)      # before anything else: from here on it can be adopted
     await machine.attach()
-    agent = await Agent.connect(machine.agent_socket, deadline=...)
+    agent = await Agent.connect(machine.agent, deadline=...)
     end = await machine.ended()             # End(reason=EndReason.POWEROFF, ...)
 
 A scripted VMM passes the same contract test as the real ones.
@@ -20,19 +20,25 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
+from services.vm_supervisor.guest.channel import AgentAddress, Channel
 from services.vm_supervisor.network import Forward, GuestNetwork
 from shared.accelerator import Accelerator
+from shared.errors import BangerError, Code
+from shared.messages.vm import VmmName
 from shared.process import ProcessId
 
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What the callers may ask of a driver beyond launch and kill."""
+    """What the callers may ask of a driver beyond launch, pause and kill, and what its guests
+    must do for it."""
 
     user_network: bool
-    """Has its own user-mode network, with forwards that change at run time."""
-    pause: bool
-    snapshot: bool
+    """Has its own user-mode network: ``Machine.user_network`` is there."""
+    power_off: bool
+    """Ends when the guest powers off. Without it only a reset of the guest ends the VMM at once."""
+    agent: Channel
+    """How the guest's agent is reached."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,7 @@ class MachineSpec:
     drives: Drives
     network: GuestNetwork
     run: Path
-    """Sockets: qmp.sock, agent.sock, console.sock."""
+    """Sockets: of control, agent and console."""
     state: Path
     """Logs: console.log (guest's serial console), vmm.log (the VMM's own messages)."""
 
@@ -88,6 +94,18 @@ class End:
     detail: str
 
 
+class UserNetwork(Protocol):
+    """A VMM's own user-mode network. Raises as ``Machine`` does."""
+
+    async def add_forward(self, forward: Forward) -> None:
+        """Make a guest port appear on the host. Raises ``conflict`` if the port is taken."""
+
+    async def remove_forward(self, forward: Forward) -> None: ...
+
+    async def set_outside(self, *, open_: bool) -> None:
+        """Open or close the guest's way out while it runs; idempotent."""
+
+
 class Machine(Protocol):
     """One running VMM. Every coroutine raises ``not_running`` once the VMM is gone."""
 
@@ -99,28 +117,22 @@ class Machine(Protocol):
         """Where in console.log this boot's output begins, in bytes."""
 
     @property
-    def agent_socket(self) -> Path: ...
+    def agent(self) -> AgentAddress: ...
 
     @property
-    def console_socket(self) -> Path: ...
+    def user_network(self) -> UserNetwork | None:
+        """None where the VMM has none; of use to a guest in user mode only."""
 
     async def attach(self) -> None:
-        """Connect to the VMM's control socket, once.
+        """Connect to the VMM's control socket, once; the guest boots when this returns.
 
-        Raises ``guest_failed`` with the VMM's last words when it has died.
+        Raises ``guest_failed`` with the VMM's last words when it has died or refuses what it was
+        asked, and ``not_running`` for an adopted VMM whose guest was never started.
         """
 
     async def pause(self) -> None: ...
 
     async def resume(self) -> None: ...
-
-    async def add_forward(self, forward: Forward) -> None:
-        """Make a guest port appear on the host. Raises ``conflict`` if the port is taken."""
-
-    async def remove_forward(self, forward: Forward) -> None: ...
-
-    async def set_outside(self, *, open_: bool) -> None:
-        """User mode: open or close the guest's way out while it runs; idempotent."""
 
     def kill(self, signum: signal.Signals = signal.SIGKILL) -> None:
         """Signal the VMM; nothing happens if it is gone. ``ended`` tells when it is."""
@@ -135,7 +147,7 @@ class Machine(Protocol):
 class Driver(Protocol):
     """A way to run virtual machines."""
 
-    name: str
+    name: VmmName
     capabilities: Capabilities
 
     def prepare(self, spec: MachineSpec) -> None:
@@ -150,3 +162,12 @@ class Driver(Protocol):
         Raises ``not_running`` when that process is gone (a pid is only believed with its
         start time).
         """
+
+
+def check_files(spec: MachineSpec) -> None:
+    """Raises ``not_found`` for a file of the VM that is not there; every VMM needs them all."""
+    drives = spec.drives
+    files = (drives.rootfs, drives.overlay, drives.work, drives.modules, spec.initrd)
+    for path in (*files, spec.kernel / "vmlinux"):
+        if not path.exists():
+            raise BangerError(Code.NOT_FOUND, f"{path}, which the VM needs, is missing")

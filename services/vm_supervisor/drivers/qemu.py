@@ -12,10 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from services.vm_supervisor.drivers.diagnosis import conclude, guest_failed, tail
-from services.vm_supervisor.drivers.driver import Capabilities, End, MachineSpec
+from services.vm_supervisor.drivers.driver import (
+    Capabilities,
+    End,
+    MachineSpec,
+    check_files,
+)
 from services.vm_supervisor.drivers.qemu_argv import PROGRAM, qemu_argv
-from services.vm_supervisor.network import UPLINK, Forward
+from services.vm_supervisor.drivers.qemu_network import QemuUserNetwork
+from services.vm_supervisor.guest.channel import AgentAddress
 from shared.errors import BangerError, Code
+from shared.messages.vm import VmmName
 from shared.process import ProcessId, Watch, spawn_detached
 
 if TYPE_CHECKING:  # imported when QEMU runs already: the guest boots meanwhile
@@ -31,8 +38,8 @@ _SPACE_AGAIN_SECONDS = 1.0
 class QemuDriver:
     """See ``driver.Driver``."""
 
-    name = "qemu"
-    capabilities = Capabilities(user_network=True, pause=True, snapshot=False)
+    name: VmmName = "qemu"
+    capabilities = Capabilities(user_network=True, power_off=True, agent="virtio-serial")
 
     def __init__(self, program: str = PROGRAM) -> None:
         """``program``: name or path of QEMU (``qemu_bin`` of the configuration)."""
@@ -41,11 +48,7 @@ class QemuDriver:
     def prepare(self, spec: MachineSpec) -> None:
         if shutil.which(self._program) is None:
             raise self._missing()
-        drives = spec.drives
-        files = (drives.rootfs, drives.overlay, drives.work, drives.modules, spec.initrd)
-        for path in (*files, spec.kernel / "vmlinux"):
-            if not path.exists():
-                raise BangerError(Code.NOT_FOUND, f"{path}, which the VM needs, is missing")
+        check_files(spec)
 
     def launch(self, spec: MachineSpec) -> "QemuMachine":
         for name in ("qmp.sock", "console.sock", "agent.sock"):
@@ -98,12 +101,12 @@ class QemuMachine:
         return self._console_start
 
     @property
-    def agent_socket(self) -> Path:
-        return self._run / "agent.sock"
+    def agent(self) -> AgentAddress:
+        return AgentAddress(self._run / "agent.sock")
 
     @property
-    def console_socket(self) -> Path:
-        return self._run / "console.sock"
+    def user_network(self) -> QemuUserNetwork:
+        return QemuUserNetwork(self._execute)
 
     async def attach(self) -> None:
         """Connect QMP. Raises ``guest_failed`` with QEMU's last words when it is gone."""
@@ -137,29 +140,6 @@ class QemuMachine:
 
     async def resume(self) -> None:
         await self._execute("cont")
-
-    async def add_forward(self, forward: Forward) -> None:
-        answer = await self._monitor(f"hostfwd_add net0 {forward_rule(forward)}")
-        if answer.strip():
-            raise BangerError(
-                Code.CONFLICT,
-                f"{forward.host} port {forward.port} cannot be forwarded: {answer.strip()}",
-            )
-
-    async def remove_forward(self, forward: Forward) -> None:
-        source = f"{forward.protocol}:{forward.host}:{forward.port}"
-        await self._monitor(f"hostfwd_remove net0 {source}")
-
-    async def set_outside(self, *, open_: bool) -> None:
-        """Connect or cut the uplink of the guest's second network device; idempotent."""
-        present = "outside" in await self._monitor("info network")
-        if open_ and not present:
-            await self._execute("netdev_add", _netdev(UPLINK))
-            hub = {"type": "hubport", "id": "uplink", "hubid": 0, "netdev": "outside"}
-            await self._execute("netdev_add", hub)
-        elif present and not open_:
-            await self._execute("netdev_del", {"id": "uplink"})
-            await self._execute("netdev_del", {"id": "outside"})
 
     def kill(self, signum: signal.Signals = signal.SIGKILL) -> None:
         self._watch.kill(signum)
@@ -208,9 +188,6 @@ class QemuMachine:
         answer = await self._execute("query-status")
         return str(answer["status"]) if isinstance(answer, dict) else ""
 
-    async def _monitor(self, line: str) -> str:
-        return str(await self._execute("human-monitor-command", {"command-line": line}))
-
     async def _execute(self, command: str, arguments: dict[str, object] | None = None) -> object:
         from qemu.qmp import QMPError
 
@@ -222,21 +199,6 @@ class QemuMachine:
             if not self._watch.alive:
                 raise BangerError(Code.NOT_RUNNING, "the VMM is gone") from error
             raise BangerError(Code.INTERNAL, f"QEMU refused {command}: {error}") from error
-
-
-def _netdev(option: str) -> dict[str, object]:
-    """A -netdev value as netdev_add takes it (QEMU QMP Reference, Netdev)."""
-    kind, *pairs = option.split(",")
-    arguments: dict[str, object] = {"type": kind}
-    for pair in pairs:
-        name, _, value = pair.partition("=")
-        arguments[name] = value == "on" if value in ("on", "off") else value
-    return arguments
-
-
-def forward_rule(forward: Forward) -> str:
-    """QEMU's hostfwd syntax: tcp:127.77.0.2:8080-:80."""
-    return f"{forward.protocol}:{forward.host}:{forward.port}-:{forward.guest_port}"
 
 
 async def _disconnect(qmp: "QMPClient") -> None:

@@ -7,41 +7,11 @@ at its init in about a second even when emulated. docs/boot.md has the measureme
 from pathlib import Path
 
 from services.vm_supervisor.drivers.driver import MachineSpec
+from services.vm_supervisor.drivers.kernel_arguments import kernel_arguments
 from services.vm_supervisor.network import UPLINK, Outside
-from shared.accelerator import Accel, Accelerator
+from shared.accelerator import Accel
 
 PROGRAM = "qemu-system-x86_64"
-
-_KERNEL_ARGUMENTS = (
-    "console=ttyS0",
-    "quiet",
-    "loglevel=3",  # the emulated serial port is slow
-    "cryptomgr.notests",  # the kernel tests its ciphers at every boot, a quarter second emulated
-    "panic=-1",  # reset at once: with -no-reboot the VMM ends and the supervisor sees it
-    "net.ifnames=0",  # udev must not rename the device that is up already
-    # Ours are started by guest/init, before systemd.
-    "systemd.mask=ssh.service",
-    "systemd.mask=ssh.socket",
-    "systemd.mask=sshd.service",
-    "systemd.mask=qemu-guest-agent.service",
-    # Work at each boot and stop that is for other machines: a login on a screen that is not there,
-    # a random seed (the VMM gives entropy), wtmp's records of boots, firmware's crash dumps.
-    "systemd.mask=getty@tty1.service",
-    "systemd.mask=systemd-random-seed.service",
-    "systemd.mask=systemd-update-utmp.service",
-    "systemd.mask=systemd-update-utmp-runlevel.service",
-    "systemd.mask=modprobe@drm.service",
-    "systemd.mask=modprobe@efi_pstore.service",
-)
-
-
-def kernel_arguments(accelerator: Accelerator) -> str:
-    """The kernel command line. Nothing of the user's is ever in it."""
-    words = list(_KERNEL_ARGUMENTS)
-    if accelerator.tsc_khz is not None:
-        # Else a busy host makes the guest's own calibration fail, and the guest hang (shared/tsc).
-        words += ["tsc=reliable", f"tsc_early_khz={accelerator.tsc_khz}"]
-    return " ".join(words)
 
 
 def qemu_argv(spec: MachineSpec, program: str = PROGRAM) -> list[str]:

@@ -1,6 +1,6 @@
-"""The qemu-guest-agent in the guest, spoken to over its Unix socket (one client at a time)::
+"""The qemu-guest-agent in the guest, spoken to over its channel (one client at a time)::
 
-    agent = await Agent.connect(socket, deadline=monotonic() + 30)  # returns when it answers
+    agent = await Agent.connect(address, deadline=monotonic() + 30)  # returns when it answers
     result = await agent.execute(["uname", "-r"], deadline=...)
     ports = await agent.listening_ports(deadline=...)
     await agent.power_off()
@@ -20,15 +20,14 @@ import json
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from services.vm_supervisor.guest.channel import AgentAddress, open_channel
 from services.vm_supervisor.guest.sockets import ListeningPort, Protocol, parse_sockets
 from shared.errors import BangerError, Code
 
 _LINE_MAX = 64 << 20
 """The agent itself reads at most 48 MiB at once, in base64."""
-_CONNECT_RETRY_SECONDS = 0.01
 _POLL_SECONDS = (0.005, 0.2)
 """First and longest pause between two looks at a command that runs in the guest."""
 _PROC_NET: tuple[tuple[Protocol, str], ...] = (
@@ -60,14 +59,14 @@ class Agent:
         self._sync_id = int(time.monotonic_ns()) & 0x7FFF_FFFF
 
     @classmethod
-    async def connect(cls, socket: Path, deadline: float) -> "Agent":
+    async def connect(cls, address: AgentAddress, deadline: float) -> "Agent":
         """Wait until the agent answers.
 
         Raises:
             BangerError: ``timeout``, or ``guest_failed`` when the VMM closes the socket.
         """
-        async with _until(deadline, f"the guest agent of {socket} did not answer"):
-            reader, writer = await _open(socket)
+        async with _until(deadline, f"the guest agent of {address.socket} did not answer"):
+            reader, writer = await open_channel(address, _LINE_MAX)
         agent = cls(reader, writer)
         try:
             await agent.ping(deadline)
@@ -117,13 +116,16 @@ class Agent:
             del arguments["env"]
         return int((await self._call("guest-exec", arguments, deadline))["pid"])
 
-    async def power_off(self, deadline: float) -> None:
+    async def power_off(self, deadline: float, *, by_reset: bool = False) -> None:
         """Ask for a clean shutdown; returns when it has been asked for, not when the guest is off.
 
         systemd starts poweroff.target on SIGRTMIN+4 (systemd(1)), which spares the guest the
         shutdown(8) program, its wall message and a trip to logind; other inits know SIGUSR2.
+        ``by_reset``: the same shutdown with a reset at its end (SIGRTMIN+5, SIGTERM), for a VMM
+        whose guests have no way to switch it off.
         """
-        script = "[ -d /run/systemd/system ] && exec kill -s RTMIN+4 1 || exec kill -s USR2 1"
+        systemd, other = ("RTMIN+5", "TERM") if by_reset else ("RTMIN+4", "USR2")
+        script = f"[ -d /run/systemd/system ] && exec kill -s {systemd} 1 || exec kill -s {other} 1"
         await self._start(["/bin/sh", "-c", script], deadline, b"", {})
 
     async def set_time(self, deadline: float) -> None:
@@ -247,14 +249,6 @@ def _refused(command: str, words: str) -> BangerError:
     missing = "No such file" in words or "Failed to execute" in words
     code = Code.NOT_FOUND if missing else Code.GUEST_FAILED
     return BangerError(code, f"the guest agent refused {command}: {words}")
-
-
-async def _open(socket: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    while True:  # the VMM makes the socket some milliseconds after it starts
-        try:
-            return await asyncio.open_unix_connection(socket, limit=_LINE_MAX)
-        except (FileNotFoundError, ConnectionRefusedError):
-            await asyncio.sleep(_CONNECT_RETRY_SECONDS)
 
 
 @contextlib.asynccontextmanager

@@ -145,6 +145,7 @@ def view(name: str = "web", vm_id: str = "0123456789ab", **fields: Any) -> dict[
         "created_at": "2026-11-22T09:30:00.000Z",
         "reason": "",
         "workspace": "",
+        "vmm": "auto",
     }
     access = {
         "host": "127.77.0.2",
@@ -154,6 +155,13 @@ def view(name: str = "web", vm_id: str = "0123456789ab", **fields: Any) -> dict[
         "alias": vm_id,
         "control": "/c",
     }
-    state = {"pid": 7, "boot_id": "b", "accel": "tcg", "ports": {}, "console_log": ""}
+    state = {
+        "pid": 7,
+        "boot_id": "b",
+        "running_vmm": "qemu",
+        "accel": "tcg",
+        "ports": {},
+        "console_log": "",
+    }
     vm = row | fields
     return {"vm": vm, "access": access if vm["state"] == "running" else None, **state}

@@ -1,10 +1,12 @@
 """``vm console``: keys to the guest, its words to us, and the terminal as it was before."""
 
+import os
 import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -15,6 +17,41 @@ from tests.unit.cli.peer import Peer, refuse
 
 Begin = Callable[..., Peer]
 VM_ID = "0123456789ab"
+
+
+class Firecracker:
+    """A guest whose line is a FIFO and a file; prints what was typed in capitals."""
+
+    def __init__(self, cli: Cli) -> None:
+        run, self._log = cli.paths.vm_run(VM_ID), cli.paths.vm_state(VM_ID) / "console.log"
+        for directory in (run, self._log.parent):
+            directory.mkdir(parents=True)
+        os.mkfifo(run / "console.in")
+        self._log.write_text("before\n")
+        self._keys = os.open(run / "console.in", os.O_RDWR)
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        typed = b""
+        while not typed.endswith(b"\n"):
+            typed += os.read(self._keys, 4096)
+        if typed == b"\n":
+            return  # nobody came
+        with self._log.open("ab") as log:
+            log.write(typed.upper())
+        if typed == b"poweroff\n":
+            os.close(self._keys)
+
+    def view(self) -> dict[str, Any]:
+        return view("web") | {"console_log": str(self._log)}
+
+    def close(self) -> None:
+        if self._thread.is_alive():
+            os.write(self._keys, b"\n")
+            self._thread.join(50)
+        with suppress(OSError):
+            os.close(self._keys)
 
 
 class Guest:
@@ -87,6 +124,40 @@ def test_a_signal_ends_it_with_its_status(cli: Cli, guest: Guest) -> None:
     assert process.stdout.read(7) == b"login: "
     process.send_signal(signal.SIGTERM)
     assert process.wait(50) == 128 + signal.SIGTERM
+
+
+@pytest.fixture
+def firecracker(cli: Cli, peer: Begin) -> Iterator[Firecracker]:
+    made: list[Firecracker] = []
+    peer({"vm.access": lambda _: made[0].view()})
+    made.append(Firecracker(cli))
+    yield made[0]
+    made[0].close()
+
+
+def test_a_fifo_takes_the_keys_and_the_log_gives_the_words(
+    cli: Cli, firecracker: Firecracker
+) -> None:
+    ran = cli("vm", "console", "web", stdin=b"root\n")
+    assert (ran.status, ran.out) == (0, "ROOT\n"), "and nothing of what was printed before"
+
+
+def test_a_fifo_that_nobody_reads_any_more_is_the_end_of_the_vm(
+    cli: Cli, firecracker: Firecracker
+) -> None:
+    process = cli.popen("vm", "console", "web", stdin=-1, stdout=-1)
+    assert process.stdin
+    process.stdin.write(b"poweroff\n")
+    process.stdin.flush()
+    assert process.wait(50) == 0
+
+
+def test_a_vm_without_a_line_is_named(cli: Cli, peer: Begin) -> None:
+    peer({"vm.access": lambda _: view("web")})
+    cli.paths.vm_run(VM_ID).mkdir(parents=True)
+    ran = cli("vm", "console", "web")
+    assert ran.status == 6
+    assert "web has no console" in ran.err
 
 
 def test_a_second_one_is_told_who_is_there(cli: Cli, guest: Guest) -> None:

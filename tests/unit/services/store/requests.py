@@ -17,6 +17,7 @@ def reservation(name: str, **changes: Any) -> VmReserve:
         "disk_bytes": 8 * 1024**3,
         "overlay_bytes": 8 * 1024**3,
         "nat": False,
+        "vmm": "auto",
         "network": "user",
         "subnet": "127.77.0.0/16",
         "request_id": f"request-{name}",

@@ -16,6 +16,7 @@ IDENTITY = GuestIdentity(
     authorized_keys="ssh-ed25519 AAAA\n",
     kernel_version="6.1.0",
     network=user_network("0123456789ab", "127.77.0.2", 22, nat=False),
+    agent="virtio-serial",
 )
 
 

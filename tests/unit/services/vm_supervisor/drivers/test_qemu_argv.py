@@ -5,7 +5,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from services.vm_supervisor.drivers.driver import Drives, MachineSpec
-from services.vm_supervisor.drivers.qemu_argv import kernel_arguments, qemu_argv
+from services.vm_supervisor.drivers.kernel_arguments import kernel_arguments
+from services.vm_supervisor.drivers.qemu_argv import qemu_argv
 from services.vm_supervisor.network import user_network
 from shared.accelerator import Accel, Accelerator
 

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from services.vm_supervisor.guest.agent import Agent, is_sync_reply
+from services.vm_supervisor.guest.channel import AgentAddress
 from shared.errors import BangerError, Code
+from tests.unit.services.vm_supervisor.serving import serving
 
 Answer = Callable[[dict[str, Any]], dict[str, Any] | None]
 
@@ -36,25 +38,12 @@ def with_agent(
     path: Path, serve: Callable[..., Awaitable[None]], use: Callable[[Agent], Awaitable[Any]]
 ) -> Any:
     async def scenario() -> Any:
-        served = asyncio.Event()
-
-        async def serve_and_tell(
-            reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-        ) -> None:
-            await serve(reader, writer)
-            await writer.wait_closed()
-            served.set()
-
-        server = await asyncio.start_unix_server(serve_and_tell, path)
-        try:
-            agent = await Agent.connect(path, soon())
+        async with serving(path, serve):
+            agent = await Agent.connect(AgentAddress(path), soon())
             try:
                 return await use(agent)
             finally:
                 agent.close()
-        finally:
-            server.close()
-            await served.wait()
 
     return asyncio.run(scenario())
 

@@ -1,0 +1,115 @@
+"""The two forms of a VM's serial console: QEMU's socket, and Firecracker's FIFO and log file.
+
+Firecracker's console is its own stdin and stdout. What the guest prints goes to console.log, what
+is typed goes into a FIFO; the FIFO loses its reader, and tells so by POLLERR, when the VM ends.
+"""
+
+import os
+import select
+import socket
+from pathlib import Path
+from typing import Protocol
+
+from shared.errors import BangerError, Code
+
+CHUNK = 64 * 1024
+
+
+class SerialLine(Protocol):
+    """``fd`` is polled for ``events``; ``look_every``: milliseconds between looks where what the
+    guest prints wakes nobody, else None."""
+
+    fd: int
+    events: int
+    look_every: int | None
+
+    def receive(self) -> bytes:
+        """What there is, b"" for nothing. Raises ConnectionError when the VM has ended."""
+
+    def send(self, data: bytes) -> int:
+        """How many bytes were taken. Raises BlockingIOError, ConnectionError."""
+
+    def close(self) -> None: ...
+
+
+def open_line(name: str, run: Path, log: Path) -> SerialLine:
+    """The console of the VM ``name``; ``run``: its directory of sockets; ``log``: console.log.
+
+    Raises:
+        BangerError: ``unavailable`` without a console.
+    """
+    keys = run / "console.in"
+    try:
+        return FileLine(keys, log) if keys.exists() else SocketLine(run / "console.sock")
+    except OSError as error:
+        raise BangerError(
+            Code.UNAVAILABLE,
+            f"{name} has no console at {run}: {error.strerror}",
+            hint=f"banger vm show {name}",
+        ) from None
+
+
+class SocketLine:
+    """QEMU's: both ways over one socket."""
+
+    events: int = select.POLLIN
+    look_every: int | None = None
+
+    def __init__(self, path: Path) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            self._socket.connect(os.fspath(path))
+        except OSError:
+            self._socket.close()
+            raise
+        self._socket.setblocking(False)
+        self.fd = self._socket.fileno()
+
+    def receive(self) -> bytes:
+        try:
+            heard = self._socket.recv(CHUNK)
+        except BlockingIOError:
+            return b""
+        if not heard:
+            raise ConnectionResetError
+        return heard
+
+    def send(self, data: bytes) -> int:
+        return self._socket.send(data)
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+class FileLine:
+    """Firecracker's: into a FIFO, out of a file that grows; from its present end on."""
+
+    events: int = 0  # POLLERR comes without being asked for
+    look_every: int | None = 50
+
+    def __init__(self, keys: Path, log: Path) -> None:
+        self.fd = os.open(keys, os.O_WRONLY | os.O_NONBLOCK)  # ENXIO: nobody reads, the VM is gone
+        try:
+            self._log = log.open("rb", buffering=0)
+        except OSError:
+            os.close(self.fd)
+            raise
+        self._log.seek(0, os.SEEK_END)
+
+    def receive(self) -> bytes:
+        heard = self._log.read(CHUNK)
+        if not heard and self._is_over():
+            raise ConnectionResetError
+        return heard or b""
+
+    def _is_over(self) -> bool:
+        poll = select.poll()
+        poll.register(self.fd, 0)
+        return bool(poll.poll(0))
+
+    def send(self, data: bytes) -> int:
+        return os.write(self.fd, data)
+
+    def close(self) -> None:
+        os.close(self.fd)
+        self._log.close()

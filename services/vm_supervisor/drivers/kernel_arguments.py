@@ -1,0 +1,38 @@
+"""The kernel's command line, the same for every VMM but for what its machine needs.
+
+Nothing of the user's is ever in it. Documentation/admin-guide/kernel-parameters.rst; masks:
+systemd-debug-generator(8).
+"""
+
+from shared.accelerator import Accelerator
+
+_KERNEL_ARGUMENTS = (
+    "console=ttyS0",
+    "quiet",
+    "loglevel=3",  # the emulated serial port is slow
+    "cryptomgr.notests",  # the kernel tests its ciphers at every boot, a quarter second emulated
+    "panic=-1",  # reset at once: a reset ends the VMM, and the supervisor sees it
+    "net.ifnames=0",  # udev must not rename the device that is up already
+    # Ours are started by guest/init, before systemd.
+    "systemd.mask=ssh.service",
+    "systemd.mask=ssh.socket",
+    "systemd.mask=sshd.service",
+    "systemd.mask=qemu-guest-agent.service",
+    # Work at each boot and stop that is for other machines: a login on a screen that is not there,
+    # a random seed (the VMM gives entropy), wtmp's records of boots, firmware's crash dumps.
+    "systemd.mask=getty@tty1.service",
+    "systemd.mask=systemd-random-seed.service",
+    "systemd.mask=systemd-update-utmp.service",
+    "systemd.mask=systemd-update-utmp-runlevel.service",
+    "systemd.mask=modprobe@drm.service",
+    "systemd.mask=modprobe@efi_pstore.service",
+)
+
+
+def kernel_arguments(accelerator: Accelerator, machine: tuple[str, ...] = ()) -> str:
+    """The whole line; ``machine``: what the VMM's machine needs besides."""
+    words = [*_KERNEL_ARGUMENTS, *machine]
+    if accelerator.tsc_khz is not None:
+        # Else a busy host makes the guest's own calibration fail, and the guest hang (shared/tsc).
+        words += ["tsc=reliable", f"tsc_early_khz={accelerator.tsc_khz}"]
+    return " ".join(words)

@@ -1,0 +1,107 @@
+"""The guest's own part of a boot: waited for until agent and sshd answer, or the cause is known."""
+
+import asyncio
+import time
+from collections.abc import Awaitable
+from pathlib import Path
+from typing import TypeVar
+
+from services.vm_supervisor.boot import Guest
+from services.vm_supervisor.drivers.driver import End, Machine
+from services.vm_supervisor.guest.agent import Agent
+from services.vm_supervisor.guest.ssh import start_master
+from shared.accelerator import Accel
+from shared.errors import BangerError, Code
+
+T = TypeVar("T")
+LAST_WORDS = 1.0
+"""Seconds in which a VMM that closed its sockets is expected to be gone."""
+HEAD_START = 0.5
+"""Seconds that the first command has an emulated processor to itself."""
+
+
+async def await_ready(guest: Guest, name: str, state: Path, seconds: float) -> Agent:
+    """Wait until agent and sshd answer; the agent is returned, the ssh master is up.
+
+    Raises:
+        BangerError: ``guest_failed`` when the VMM ends, or nothing answers in ``seconds``.
+    """
+    deadline = time.monotonic() + seconds
+    console = state / "console.log"
+    try:
+        return await _unless_ended(guest.machine, _answers(guest, state, deadline))
+    except _Ended as ended:
+        raise BangerError(
+            Code.GUEST_FAILED,
+            f"{name} did not come up: {ended.end.detail}",
+            hint=f"its console: {console}",
+        ) from None
+    except BangerError as error:
+        if error.code is not Code.TIMEOUT:
+            raise
+        raise BangerError(
+            Code.GUEST_FAILED,
+            f"the agent of {name} did not answer within {seconds:.0f} s: "
+            f"{await asyncio.to_thread(likely_cause, console)}",
+            hint=f"its console: {console}",
+        ) from None
+
+
+async def _answers(guest: Guest, state: Path, deadline: float) -> Agent:
+    agent = await Agent.connect(guest.machine.agent, deadline)
+    # Not before the agent answers: a SYN that finds no network is sent again seconds later.
+    _, boot = await asyncio.gather(
+        start_master(guest.access, state / "ssh.log", deadline),
+        agent.read_file("/proc/sys/kernel/random/boot_id", deadline),
+    )
+    guest.handle.guest_boot = boot.decode().strip()
+    return agent
+
+
+async def let_init_go_on(agent: Agent, accel: str) -> None:
+    """Tell guest/init that ssh is connected: it waits to become the image's own init.
+
+    Under emulation that init takes the processor for twenty seconds, so the first command gets
+    half a second before it.
+    """
+    await asyncio.sleep(HEAD_START if accel == Accel.TCG else 0)
+    try:
+        await agent.write_file("/run/banger/go", b"go\n", time.monotonic() + 5.0)
+    except BangerError:
+        return  # it does not wait any more: it goes on by itself after some seconds
+
+
+class _Ended(Exception):
+    def __init__(self, end: End) -> None:
+        self.end = end
+
+
+async def _unless_ended(machine: Machine, work: Awaitable[T]) -> T:
+    """``work``, given up as soon as the VMM is gone."""
+    working = asyncio.ensure_future(work)
+    ending = asyncio.ensure_future(machine.ended())
+    try:
+        await asyncio.wait({working, ending}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done() and working.exception():
+            # A VMM that ends closes its sockets first: the end is the cause, the rest follows.
+            await asyncio.wait({ending}, timeout=LAST_WORDS)
+        if ending.done():
+            raise _Ended(ending.result())
+        return working.result()
+    finally:
+        for task in (working, ending):
+            task.cancel()
+        await asyncio.gather(working, ending, return_exceptions=True)
+
+
+def likely_cause(console: Path) -> str:
+    """What the console's last lines say about a guest that never answered, in a few words."""
+    try:
+        lines = console.read_bytes()[-4096:].decode(errors="replace").splitlines()
+    except FileNotFoundError:
+        return "it wrote nothing to its console"
+    for line in reversed(lines):
+        if "banger-init: error" in line or "Kernel panic" in line or "Out of memory" in line:
+            return line.strip()
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return f"its console ends with {last!r}" if last else "it wrote nothing to its console"

@@ -1,0 +1,73 @@
+"""The Firecracker binary of this host: where it is, and whether it is one that we can use."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from shared.errors import BangerError, Code
+
+Version = tuple[int, int, int]
+
+OLDEST: Version = (1, 5, 0)
+"""The first whose API has all that we ask for."""
+TESTED: Version = (1, 12, 1)
+_VERSION = re.compile(r"^Firecracker v(\d+)\.(\d+)\.(\d+)", re.MULTILINE)
+_SAY_SECONDS = 5.0
+_HINT = "put a Firecracker release on the PATH, or name it as firecracker_bin in the configuration"
+
+
+def find_program(program: str) -> Path:
+    """The path of ``program``, a name or a path. Raises ``missing_tool``."""
+    found = shutil.which(program)
+    if found is None:
+        raise BangerError(Code.MISSING_TOOL, f"there is no program {program}", hint=_HINT)
+    return Path(found)
+
+
+def version_of(program: Path) -> Version:
+    """What the binary says of itself; 5 ms.
+
+    Raises:
+        BangerError: ``missing_tool`` when it cannot be run or says something else.
+    """
+    try:
+        done = subprocess.run(
+            [program, "--version"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_SAY_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise BangerError(
+            Code.MISSING_TOOL, f"{program} cannot be run: {error}", hint=_HINT
+        ) from error
+    said = _VERSION.search(done.stdout)
+    if said is None:
+        raise BangerError(Code.MISSING_TOOL, f"{program} is not Firecracker", hint=_HINT)
+    major, minor, patch = (int(number) for number in said.groups())
+    return major, minor, patch
+
+
+def check_version(program: Path) -> Version:
+    """The version. Raises ``incompatible`` for one that is too old, else as ``version_of``."""
+    version = version_of(program)
+    if version < OLDEST:
+        raise BangerError(
+            Code.INCOMPATIBLE,
+            f"{program} is Firecracker {show(version)}, at least {show(OLDEST)} is needed",
+            hint="install a newer release",
+        )
+    return version
+
+
+def newer_than_tested(version: Version) -> bool:
+    """By its minor version: patches are expected to be fine."""
+    return version[:2] > TESTED[:2]
+
+
+def show(version: Version) -> str:
+    return ".".join(str(number) for number in version)
