@@ -22,6 +22,7 @@ from services.vm_supervisor.drivers.driver import (
 )
 from services.vm_supervisor.drivers.firecracker_api import Refused, call
 from services.vm_supervisor.drivers.firecracker_requests import (
+    METRICS,
     PAUSE,
     RESUME,
     Request,
@@ -73,6 +74,8 @@ class FirecrackerDriver:
         os.mkfifo(keys, 0o600)
         vmm_log, console = spec.state / "vmm.log", spec.state / "console.log"
         vmm_log.write_bytes(b"")
+        if self._config.metrics:
+            (spec.state / METRICS).touch()  # it writes into files that are there only
         console_start = console.stat().st_size if console.exists() else 0
         argv = firecracker_argv(str(find_program(self._program)), spec.vm_id, api, vmm_log)
         # Opened for reading and writing: a FIFO that has a writer never ends.

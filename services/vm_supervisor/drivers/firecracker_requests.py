@@ -23,6 +23,8 @@ _MACHINE_ARGUMENTS = (
     "i8042.nomux",
     "i8042.dumbkbd",
 )
+METRICS = "metrics.json"
+"""In the VM's state directory."""
 _MIB = 1 << 20
 _REFILL_MS = 1000
 
@@ -66,7 +68,7 @@ def boot_requests(spec: MachineSpec, agent: Path, config: FirecrackerConfig) -> 
 
 def _metrics(spec: MachineSpec, config: FirecrackerConfig) -> Iterator[Request]:
     if config.metrics:
-        yield Request("PUT", "/metrics", {"metrics_path": str(spec.state / "metrics.json")})
+        yield Request("PUT", "/metrics", {"metrics_path": str(spec.state / METRICS)})
 
 
 def _drives(spec: MachineSpec, config: FirecrackerConfig) -> Iterator[Request]:

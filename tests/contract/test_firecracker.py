@@ -1,0 +1,286 @@
+"""Truth about Firecracker's API, from the real binary: all we ask of it, and how it refuses.
+
+No guest needs to run for this, only KVM to be there to be opened; what guests do under it is
+smoke-kvm's to show. Each test is a network namespace of its own, since the binary wants a tap.
+"""
+
+import asyncio
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.vm_supervisor.disks import create_overlay
+from services.vm_supervisor.drivers.driver import Drives, EndReason, MachineSpec
+from services.vm_supervisor.drivers.firecracker import FirecrackerDriver, FirecrackerMachine
+from services.vm_supervisor.drivers.firecracker_api import Refused, call
+from services.vm_supervisor.drivers.firecracker_requests import PAUSE, RESUME, START, Request
+from services.vm_supervisor.network import bridge_network
+from shared.accelerator import Accel, Accelerator, kvm_obstacle
+from shared.config import FirecrackerConfig
+from shared.errors import BangerError, Code
+from shared.paths import Paths
+from shared.process import start_time
+from tests.integration.namespaces import Namespace
+
+ROOT = Path(__file__).parents[2]
+VM_ID = "0123456789ab"
+TAP = f"bgr{VM_ID}"
+DESCRIBE = Request("GET", "/", {})
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.timeout(120),
+    pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root"),
+    pytest.mark.skipif(kvm_obstacle() is not None, reason=f"no KVM: {kvm_obstacle()}"),
+]
+
+
+@dataclass
+class Bench:
+    """A driver with limits and metrics, a VM's files, and the namespace that has its tap."""
+
+    program: str
+    spec: MachineSpec
+    place: Namespace
+
+    @property
+    def driver(self) -> FirecrackerDriver:
+        config = FirecrackerConfig(
+            metrics=True, disk_mib_per_second=100, disk_operations_per_second=1000,
+            network_mib_per_second=10,
+        )  # fmt: skip
+        return FirecrackerDriver(self.program, config)
+
+    @asynccontextmanager
+    async def launched(self, spec: MachineSpec | None = None) -> AsyncIterator[FirecrackerMachine]:
+        """Launched and not attached; ended with the block."""
+        machine = self.driver.launch(spec or self.spec)
+        try:
+            yield machine
+        finally:
+            machine.kill()
+            await machine.ended()
+            await machine.close()
+
+    async def ask(self, request: Request) -> Any:
+        return await call(self.spec.run / "api.sock", request)
+
+
+@pytest.fixture(scope="session")
+def program() -> str:
+    """The pinned binary; fetched once per machine."""
+    done = subprocess.run([ROOT / "scripts" / "firecracker"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return str(Path(done.stdout.strip()) / "firecracker")
+
+
+@pytest.fixture
+def bench(program: str) -> Iterator[Bench]:
+    place = Namespace()
+    place.sh(f"ip tuntap add {TAP} mode tap")
+    with tempfile.TemporaryDirectory(prefix="bgr") as root:
+        yield Bench(program, _spec(Path(root)), place)
+    place.close()
+
+
+def _spec(root: Path) -> MachineSpec:
+    kernel = Paths.from_environment().kernels / "by-name" / "debian-bookworm"
+    for name in ("overlay", "work"):
+        create_overlay(root / f"{name}.ext4", 64 << 20)
+    (root / "initrd").write_bytes(b"")
+    return MachineSpec(
+        vm_id=VM_ID,
+        vcpus=1,
+        memory_mib=256,
+        accelerator=Accelerator(Accel.KVM, "the test wants it"),
+        kernel=kernel.resolve(),
+        initrd=kernel / "initrd-modules.cpio",
+        drives=Drives(
+            rootfs=kernel / "modules.squashfs",
+            overlay=root / "overlay.ext4",
+            work=root / "work.ext4",
+            modules=kernel / "modules.squashfs",
+        ),
+        network=bridge_network(VM_ID, TAP, "10.77.0.2/24", "10.77.0.1", ("10.77.0.1",)),
+        run=root,
+        state=root,
+    )
+
+
+Test = Callable[[Bench], Awaitable[None]]
+
+
+def contract(test: Test) -> Callable[[Bench], None]:
+    """Run the coroutine inside the bench's namespace; pytest sees an ordinary test."""
+
+    def run(bench: Bench) -> None:
+        bench.place.run(lambda: asyncio.run(test(bench)))  # type: ignore[arg-type]
+
+    run.__name__, run.__doc__ = test.__name__, test.__doc__
+    return run
+
+
+async def _refusal(action: Awaitable[object]) -> BangerError:
+    with pytest.raises(BangerError) as caught:
+        await action
+    return caught.value
+
+
+@contract
+async def test_everything_asked_for_a_vm_is_granted(bench: Bench) -> None:
+    bench.driver.prepare(bench.spec)
+    async with bench.launched() as machine:
+        await machine.attach()
+        described = await bench.ask(DESCRIBE)
+        assert described["state"] == "Running"
+        assert described["id"] == f"banger-{VM_ID}"
+        whole = await bench.ask(Request("GET", "/vm/config", {}))
+        assert [drive["drive_id"] for drive in whole["drives"]] == [
+            "rootfs", "overlay", "work", "modules",
+        ]  # fmt: skip
+        assert {drive["cache_type"] for drive in whole["drives"]} == {"Writeback"}
+        assert whole["network-interfaces"][0]["tx_rate_limiter"]["bandwidth"]["size"] == 10 << 20
+
+
+@contract
+async def test_pause_and_resume_are_seen_in_its_state(bench: Bench) -> None:
+    async with bench.launched() as machine:
+        await machine.attach()
+        await machine.pause()
+        assert (await bench.ask(DESCRIBE))["state"] == "Paused"
+        await machine.resume()
+        assert (await bench.ask(DESCRIBE))["state"] == "Running"
+
+
+@contract
+async def test_sigterm_ends_it_and_everyone_is_told(bench: Bench) -> None:
+    async with bench.launched() as machine:
+        await machine.attach()
+        machine.kill(signal.SIGTERM)
+        assert (await machine.ended()).reason is EndReason.KILLED
+        assert start_time(machine.process.pid) is None
+        assert (await _refusal(machine.pause())).code is Code.NOT_RUNNING
+        machine.kill()  # nothing happens
+
+
+@contract
+async def test_closed_machine_goes_on_and_is_adopted(bench: Bench) -> None:
+    async with bench.launched() as first:
+        await first.attach()
+        second = bench.driver.adopt(first.process, bench.spec.run, bench.spec.state, 0)
+        await second.attach()
+        await second.pause()
+        assert (await bench.ask(DESCRIBE))["state"] == "Paused"
+        await second.close()
+
+
+@contract
+async def test_one_that_was_never_started_is_not_adopted_but_ended(bench: Bench) -> None:
+    async with bench.launched() as first:
+        second = bench.driver.adopt(first.process, bench.spec.run, bench.spec.state, 0)
+        assert (await _refusal(second.attach())).code is Code.NOT_RUNNING
+        assert start_time(first.process.pid) is None
+        await second.close()
+
+
+@contract
+async def test_sockets_left_by_an_earlier_one_are_no_obstacle(bench: Bench) -> None:
+    for _ in range(2):
+        async with bench.launched() as machine:
+            await machine.attach()
+        assert (bench.spec.run / "agent.sock").exists()
+
+
+@contract
+async def test_a_drive_that_vanished_is_named(bench: Bench) -> None:
+    async with bench.launched() as machine:
+        bench.spec.drives.work.unlink()
+        error = await _refusal(machine.attach())
+    assert error.code is Code.GUEST_FAILED
+    assert "/drives/work" in error.message
+    assert str(bench.spec.drives.work) in error.message
+    assert "vmm.log" in error.hint
+
+
+@contract
+async def test_a_tap_that_is_not_ours_is_refused(bench: Bench) -> None:
+    spec = replace(bench.spec, network=replace(bench.spec.network, tap="no-such-tap-at-all"))
+    async with bench.launched(spec) as machine:
+        assert "/network-interfaces/net0" in (await _refusal(machine.attach())).message
+
+
+@contract
+async def test_too_many_processors_are_refused_before_anything_is_started(bench: Bench) -> None:
+    with pytest.raises(BangerError) as caught:
+        bench.driver.prepare(replace(bench.spec, vcpus=33))
+    assert caught.value.code is Code.INVALID
+    assert "32" in caught.value.message
+
+
+@contract
+async def test_a_path_that_is_too_long_for_a_socket_is_told_with_its_last_words(
+    bench: Bench,
+) -> None:
+    deep = bench.spec.run / ("d" * 100)
+    deep.mkdir()
+    machine = bench.driver.launch(replace(bench.spec, run=deep))
+    error = await _refusal(machine.attach())
+    await machine.close()
+    assert error.code is Code.GUEST_FAILED
+    assert "socket" in error.message.lower() or "SUN_LEN" in error.message
+
+
+@contract
+async def test_a_program_that_dies_at_once_leaves_its_last_words(bench: Bench) -> None:
+    broken = bench.spec.run / "firecracker"
+    broken.write_text("#!/bin/sh\necho first >&2\necho no memory today >&2\nexit 1\n")
+    broken.chmod(0o755)
+    driver = FirecrackerDriver(str(broken), FirecrackerConfig())
+    machine = driver.launch(bench.spec)
+    error = await _refusal(machine.attach())
+    assert (await machine.ended()).reason is EndReason.CRASHED
+    await machine.close()
+    assert "no memory today" in error.message
+
+
+REFUSED = [
+    Request("PUT", "/machine-config", {"vcpu_count": 0, "mem_size_mib": 256, "smt": False}),
+    Request("PUT", "/machine-config", {"vcpu_count": 33, "mem_size_mib": 256, "smt": False}),
+    Request("PUT", "/machine-config", {"vcpu_count": 1, "mem_size_mib": 0, "smt": False}),
+    Request("PUT", "/machine-config", {"vcpu_count": 1}),
+    Request("PUT", "/boot-source", {"kernel_image_path": "/no/such/kernel"}),
+    Request("PUT", "/drives/work", {"drive_id": "other", "path_on_host": "/dev/null",
+            "is_root_device": False, "is_read_only": True}),
+    Request("PUT", "/network-interfaces/net0", {"iface_id": "net0", "host_dev_name": TAP,
+            "guest_mac": "not an address"}),
+    Request("PUT", "/vsock", {"guest_cid": 2, "uds_path": "/tmp/never"}),
+    Request("PUT", "/balloon", {"amount_mib": "much", "deflate_on_oom": True}),
+    Request("PUT", "/metrics", {"metrics_path": "/no/such/directory/metrics"}),
+    Request("PUT", "/no-such-thing", {}),
+    START,  # nothing to boot yet
+    PAUSE,
+    RESUME,
+]  # fmt: skip
+
+
+def test_each_bad_request_comes_back_as_our_error_and_harms_nothing(bench: Bench) -> None:
+    async def scenario() -> None:
+        async with bench.launched() as machine:
+            await machine._described()
+            for request in REFUSED:
+                error = await _refusal(bench.ask(request))
+                assert isinstance(error, Refused), request
+                assert error.details["fault_message"], request
+            assert (await bench.ask(DESCRIBE))["state"] == "Not started"
+            await machine.attach()  # it can be made and started all the same
+            assert isinstance(await _refusal(bench.ask(START)), Refused), "twice"
+
+    bench.place.run(lambda: asyncio.run(scenario()))
