@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 SomeClient = TypeVar("SomeClient", bound=Client)
 
-START_SECONDS = 15.0
+START_SECONDS = 60.0
+"""Nested hosts take half a minute to import everything for the first time."""
 POLL_SECONDS = 0.02
 
 REQUIRED = ("store", "images", "api")

@@ -12,7 +12,7 @@ from cli.output import Item, Settings, colour, format_options, print_table, show
 from cli.several import ask_each, good_ones
 from cli.units import show_seconds, show_size
 
-STATS_SECONDS = 10.0
+STATS_SECONDS = 30.0
 PAUSE_SECONDS = 0.5
 """Between the two samples that a rate is computed from."""
 WATCH_SECONDS = 2.0

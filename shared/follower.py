@@ -19,7 +19,7 @@ from shared.messages.vm import Nothing, VmChanged, VmDeleted, VmRows
 from shared.projection import Event, Projection, Verdict
 
 RESYNC_SECONDS = 30.0
-SNAPSHOT_SECONDS = 5.0
+SNAPSHOT_SECONDS = 20.0
 """How long one ``vm.snapshot`` may take."""
 
 RETRY_SECONDS = 0.5

@@ -24,13 +24,13 @@ from shared.messages.vm import (
 from shared.paths import Paths
 from shared.process import ENDING, Watch
 
-QUICK = 10.0
+QUICK = 30.0
 """Seconds for an answer that needs no guest."""
-KILL_SECONDS = 5.0
+KILL_SECONDS = 10.0
 """What a supervisor gets to end its VMM before both are ended without its help."""
-LOST_SECONDS = 10.0
+LOST_SECONDS = 30.0
 """How long a supervisor that is not there is asked again: it or the broker was killed."""
-SUCCESSOR_SECONDS = 5.0
+SUCCESSOR_SECONDS = 20.0
 """What the successor of a killed supervisor may take to be started."""
 AGAIN = 0.02
 

@@ -28,7 +28,7 @@ from shared.vmm import find_vmm
 
 NEXT_SPARE = 1.0
 """Seconds after which the next spare is started: by then the guest's own boot has the machine."""
-READY_SECONDS = 20.0
+READY_SECONDS = 60.0
 """How long a supervisor may take to call ``supervisor.ready``."""
 
 

@@ -37,7 +37,7 @@ from shared.messages.vm import (
 )
 from shared.paths import Paths, make_private
 
-QUICK = 10.0
+QUICK = 30.0
 AGAIN = 0.2
 """Seconds between attempts to reach a service that is away."""
 
