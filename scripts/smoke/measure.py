@@ -27,7 +27,11 @@ DATA, COMBINED = "data", "combined"
 def environment(results: Path) -> dict[str, str]:
     """Variables that make every Python process leave its data below ``results``."""
     data = results / "coverage" / DATA
-    return {"COVERAGE_PROCESS_START": str(SETTINGS), "COVERAGE_FILE": str(data)}
+    return {
+        "COVERAGE_PROCESS_START": str(SETTINGS),
+        "COVERAGE_FILE": str(data),
+        "BANGER_COVERAGE_ROOT": str(ROOT),
+    }
 
 
 def report(results: Sequence[Path]) -> str:
