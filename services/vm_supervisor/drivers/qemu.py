@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from services.vm_supervisor.drivers.diagnosis import conclude, guest_failed, tail
 from services.vm_supervisor.drivers.driver import Capabilities, End, MachineSpec
 from services.vm_supervisor.drivers.qemu_argv import PROGRAM, qemu_argv
-from services.vm_supervisor.network import UPLINK, Forward
+from services.vm_supervisor.network import CLOSED, OPEN, Forward
 from shared.errors import BangerError, Code
 from shared.process import ProcessId, Watch, spawn_detached
 
@@ -151,15 +151,18 @@ class QemuMachine:
         await self._monitor(f"hostfwd_remove net0 {source}")
 
     async def set_outside(self, *, open_: bool) -> None:
-        """Connect or cut the uplink of the guest's second network device; idempotent."""
-        present = "outside" in await self._monitor("info network")
-        if open_ and not present:
-            await self._execute("netdev_add", _netdev(UPLINK))
-            hub = {"type": "hubport", "id": "uplink", "hubid": 0, "netdev": "outside"}
-            await self._execute("netdev_add", hub)
-        elif present and not open_:
-            await self._execute("netdev_del", {"id": "uplink"})
-            await self._execute("netdev_del", {"id": "outside"})
+        """Lead the hub of the guest's second network device to the outside, or not; idempotent.
+
+        The new end is there before the old one goes: a hub without any keeps what it is sent.
+        """
+        new, old = (OPEN, CLOSED) if open_ else (CLOSED, OPEN)
+        present = await self._monitor("info network")
+        if new.port not in present:
+            for netdev in new.netdevs:
+                await self._execute("netdev_add", _netdev(netdev))
+        if old.port in present:
+            for name in (old.port, old.network):
+                await self._execute("netdev_del", {"id": name})
 
     def kill(self, signum: signal.Signals = signal.SIGKILL) -> None:
         self._watch.kill(signum)
@@ -230,7 +233,8 @@ def _netdev(option: str) -> dict[str, object]:
     arguments: dict[str, object] = {"type": kind}
     for pair in pairs:
         name, _, value = pair.partition("=")
-        arguments[name] = value == "on" if value in ("on", "off") else value
+        typed = int(value) if value.isdigit() else value
+        arguments[name] = value == "on" if value in ("on", "off") else typed
     return arguments
 
 
