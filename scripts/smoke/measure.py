@@ -13,7 +13,7 @@ from pathlib import Path
 
 from coverage import Coverage
 
-from scripts.smoke.packages import Tally, table
+from scripts.smoke.packages import Tally, silent_programs, table
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = ROOT / "pyproject.toml"
@@ -27,7 +27,11 @@ DATA, COMBINED = "data", "combined"
 def environment(results: Path) -> dict[str, str]:
     """Variables that make every Python process leave its data below ``results``."""
     data = results / "coverage" / DATA
-    return {"COVERAGE_PROCESS_START": str(SETTINGS), "COVERAGE_FILE": str(data)}
+    return {
+        "COVERAGE_PROCESS_START": str(SETTINGS),
+        "COVERAGE_FILE": str(data),
+        "BANGER_COVERAGE_ROOT": str(ROOT),
+    }
 
 
 def report(results: Sequence[Path]) -> str:
@@ -40,7 +44,10 @@ def report(results: Sequence[Path]) -> str:
     collected.combine(files, keep=True)
     collected.save()
     tests = dict(_measured(TESTS)) if TESTS.exists() else None
-    text = f"coverage of {len(files)} processes:\n{table(dict(_measured(combined)), tests)}"
+    smoke = dict(_measured(combined))
+    text = f"coverage of {len(files)} processes:\n{table(smoke, tests)}"
+    if silent := silent_programs(smoke):
+        text += f"\nno process left coverage of {', '.join(silent)}"
     if tests is None:
         text += "\nfor the percentages of the unit and integration tests beside it: make coverage"
     return text

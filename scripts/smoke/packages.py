@@ -46,6 +46,16 @@ def total(tallies: Iterable[Tally]) -> Tally:
     return sum(tallies, Tally())
 
 
+def silent_programs(files: Files) -> list[str]:
+    """Packages with a ``__main__`` of which no line ran: no process of theirs left its data."""
+    programs = [path.parent for path in files if path.name == "__main__.py"]
+    return sorted(
+        ".".join(program.parts)
+        for program in programs
+        if not total(tally for path, tally in files.items() if program in path.parents).covered
+    )
+
+
 def table(smoke: Files, tests: Files | None) -> str:
     """A row per package and one for all: lines, smoke %, and with ``tests`` their % and how much
     more (+) or less (-) smoke has run."""

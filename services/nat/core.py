@@ -6,7 +6,7 @@ nothing of ours: no bridge, no tap, no rule, and forwarding as it was found.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface
 
 from services.nat.rules import Ruleset
 from services.nat.state import Desired, Guest, Link, Observed, is_tap_name
@@ -28,6 +28,15 @@ class SetAddress:
 @dataclass(frozen=True)
 class SetUp:
     link: str
+
+
+@dataclass(frozen=True)
+class Introduce:
+    """Tell the host whose an address is now; it may remember the VM that had it before."""
+
+    bridge: str
+    address: IPv4Address
+    mac: str
 
 
 @dataclass(frozen=True)
@@ -73,6 +82,7 @@ Step = (
     CreateBridge
     | SetAddress
     | SetUp
+    | Introduce
     | CreateTap
     | Attach
     | DeleteLink
@@ -193,6 +203,7 @@ def _forwarding_steps(desired: Desired, observed: Observed) -> Iterator[Step]:
 def _tap_steps(guest: Guest, desired: Desired, observed: Observed) -> Iterator[Step]:
     link = observed.links.get(guest.tap)
     if link is None:
+        yield Introduce(desired.bridge, guest.address, guest.mac)
         yield CreateTap(guest.tap, desired.owner)
     if link is None or link.master is None or not link.isolated:
         yield Attach(guest.tap, desired.bridge)

@@ -13,15 +13,25 @@ from typing import Any
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from services.nat.core import Attach, CreateBridge, CreateTap, DeleteLink, SetAddress, SetUp
+from services.nat.core import (
+    Attach,
+    CreateBridge,
+    CreateTap,
+    DeleteLink,
+    Introduce,
+    SetAddress,
+    SetUp,
+)
 from services.nat.refusal import refusal
 from services.nat.state import Link, Route
 
 IFF_UP = 0x1
 AF_INET = 2
 MAIN_TABLE = 254
+NUD_STALE = 0x04
+"""A state of neighbour entries (ip-neighbour(8))."""
 
-LinkStep = CreateBridge | SetAddress | SetUp | CreateTap | Attach | DeleteLink
+LinkStep = CreateBridge | SetAddress | SetUp | Introduce | CreateTap | Attach | DeleteLink
 
 
 def read_links() -> dict[str, Link]:
@@ -85,6 +95,16 @@ def _take(ip: Any, step: LinkStep) -> None:
             )
         case SetUp(link):
             ip.link("set", index=_index(ip, link), state="up")
+        case Introduce(bridge, address, mac):
+            # Stale: it is used, and the guest asked whether it is right (RFC 4861, 7.3.2). Without
+            # this the host sends to the old one for 10 s, and TCP's own retries wait longer.
+            ip.neigh(
+                "replace",
+                ifindex=_index(ip, bridge),
+                dst=str(address),
+                lladdr=mac,
+                state=NUD_STALE,
+            )
         case CreateTap(name, owner):
             ip.link("add", ifname=name, kind="tuntap", mode="tap", uid=owner)
         case Attach(tap, bridge):

@@ -28,9 +28,9 @@ class Forward:
 class Outside:
     """User mode: a second device of the guest, for the outside alone.
 
-    It hangs on a QEMU hub that has an uplink only while NAT is on, so NAT opens and closes while
-    the guest runs, ssh and forwards (on the first device) do not notice, and without an uplink
-    there is no way out whatever the guest does.
+    It hangs on a QEMU hub that leads to the outside only while NAT is on, else to a closed network
+    as the first device does. So NAT opens and closes while the guest runs, and ssh and forwards (on
+    the first device) do not notice.
     """
 
     mac: str
@@ -39,8 +39,26 @@ class Outside:
     gateway: str = "10.0.3.2"
 
 
-UPLINK = "user,id=outside,net=10.0.3.0/24,ipv6=off"
-"""QEMU's -netdev for the outside. The guest's resolver there is 10.0.3.3."""
+@dataclass(frozen=True)
+class HubEnd:
+    """What the hub (id 0) leads to: a network of QEMU's and its port on the hub, by their ids."""
+
+    network: str
+    port: str
+    options: str = ""
+
+    @property
+    def netdevs(self) -> tuple[str, str]:
+        """Values of -netdev, in the order in which they are made."""
+        user = f"user,id={self.network},net=10.0.3.0/24,ipv6=off{self.options}"
+        return user, f"hubport,id={self.port},hubid=0,netdev={self.network}"
+
+
+OPEN = HubEnd("outside", "uplink")
+"""The guest's resolver there is 10.0.3.3."""
+CLOSED = HubEnd("sink", "drain", ",restrict=on")
+"""Refuses all that a guest sends. A hub that led nowhere would keep it, and QEMU does not look
+again when an uplink comes: the device would be dead for good."""
 
 
 @dataclass(frozen=True)

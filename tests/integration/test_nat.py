@@ -150,6 +150,18 @@ def test_host_reaches_its_guest(lab: Lab) -> None:
     assert fetch(lab.place, str(BETA.address), 8080) == GATEWAY
 
 
+def test_host_reaches_a_guest_at_once_that_got_the_address_of_another(lab: Lab) -> None:
+    lab.reconcile(ALPHA, BETA)
+    lab.boot(ALPHA)  # one that stays: the host forgets all it knows when the last one goes
+    lab.serve(lab.boot(BETA), str(BETA.address), 80)
+    assert fetch(lab.place, str(BETA.address)) == str(GATEWAY)
+    lab.reconcile(ALPHA)
+    heir = spec("cccccccccccc", str(BETA.address), nat=False)
+    lab.reconcile(ALPHA, heir)
+    lab.serve(lab.boot(heir), str(heir.address), 80)
+    assert fetch(lab.place, str(heir.address)) == str(GATEWAY)
+
+
 def test_guests_do_not_reach_each_other(lab: Lab) -> None:
     lab.reconcile(ALPHA, BETA)
     alpha, beta = lab.boot(ALPHA), lab.boot(BETA)
@@ -220,7 +232,7 @@ def test_guest_cannot_answer_for_an_address_that_is_not_its_own(lab: Lab) -> Non
     lab.reconcile(ALPHA)
     lab.boot(ALPHA, address="10.77.0.99")
     assert is_cut_off(lab.place, "10.77.0.99", 8080)
-    neighbours = lab.place.sh("ip neigh show dev br-banger")
+    neighbours = lab.place.sh("ip neigh show 10.77.0.99 dev br-banger")
     assert mac_address(ALPHA.id) not in neighbours
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from services.vm_supervisor.drivers.driver import MachineSpec
 from services.vm_supervisor.drivers.kernel_arguments import kernel_arguments
-from services.vm_supervisor.network import UPLINK, Outside
+from services.vm_supervisor.network import CLOSED, OPEN, Outside
 from shared.accelerator import Accel
 
 PROGRAM = "qemu-system-x86_64"
@@ -33,14 +33,14 @@ def qemu_argv(spec: MachineSpec, program: str = PROGRAM) -> list[str]:
 
 
 def _outside(outside: Outside | None) -> list[str]:
-    """The second network device on its hub (id 0), and the hub's uplink where NAT is on."""
+    """The second network device on its hub (id 0), and what the hub leads to."""
     if outside is None:
         return []
-    uplink = ["-netdev", UPLINK, "-netdev", "hubport,id=uplink,hubid=0,netdev=outside"]
+    user, port = (OPEN if outside.connected else CLOSED).netdevs
     return [
         *("-netdev", "hubport,id=net1,hubid=0"),
         *("-device", f"virtio-net-device,netdev=net1,mac={outside.mac}"),
-        *(uplink if outside.connected else []),
+        *("-netdev", user, "-netdev", port),
     ]
 
 

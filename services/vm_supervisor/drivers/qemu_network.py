@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
-from services.vm_supervisor.network import UPLINK, Forward
+from services.vm_supervisor.network import CLOSED, OPEN, Forward
 from shared.errors import BangerError, Code
 
 Execute = Callable[[str, dict[str, object] | None], Awaitable[object]]
@@ -28,15 +28,18 @@ class QemuUserNetwork:
         await self._monitor(f"hostfwd_remove net0 {source}")
 
     async def set_outside(self, *, open_: bool) -> None:
-        """Connect or cut the uplink of the guest's second network device."""
-        present = "outside" in await self._monitor("info network")
-        if open_ and not present:
-            await self._execute("netdev_add", _netdev(UPLINK))
-            hub = {"type": "hubport", "id": "uplink", "hubid": 0, "netdev": "outside"}
-            await self._execute("netdev_add", hub)
-        elif present and not open_:
-            await self._execute("netdev_del", {"id": "uplink"})
-            await self._execute("netdev_del", {"id": "outside"})
+        """Lead the hub of the guest's second network device to the outside, or not; idempotent.
+
+        The new end is there before the old one goes: a hub without any keeps what it is sent.
+        """
+        new, old = (OPEN, CLOSED) if open_ else (CLOSED, OPEN)
+        present = await self._monitor("info network")
+        if new.port not in present:
+            for netdev in new.netdevs:
+                await self._execute("netdev_add", _netdev(netdev))
+        if old.port in present:
+            for name in (old.port, old.network):
+                await self._execute("netdev_del", {"id": name})
 
     async def _monitor(self, line: str) -> str:
         return str(await self._execute("human-monitor-command", {"command-line": line}))

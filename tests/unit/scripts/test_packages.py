@@ -4,7 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from scripts.smoke.packages import Tally, by_package, package_of, table, total
+from scripts.smoke.packages import (
+    Tally,
+    by_package,
+    package_of,
+    silent_programs,
+    table,
+    total,
+)
 
 SMOKE = {
     Path("cli/main.py"): Tally(10, 5),
@@ -62,3 +69,14 @@ def test_without_the_tests_data_smoke_stands_alone() -> None:
     head, first, *_ = table(SMOKE, None).splitlines()
     assert head.split() == ["package", "lines", "smoke", "%"]
     assert first.split() == ["cli", "40", "75.0"]
+
+
+def test_a_program_without_a_line_that_ran_is_told() -> None:
+    files = {
+        Path("cli/__main__.py"): Tally(5, 0),
+        Path("cli/root.py"): Tally(5, 1),
+        Path("services/nat/__main__.py"): Tally(5, 0),
+        Path("services/nat/rules.py"): Tally(5, 0),
+        Path("shared/paths.py"): Tally(5, 0),
+    }
+    assert silent_programs(files) == ["services.nat"]

@@ -12,6 +12,7 @@ from services.nat.core import (
     CreateTap,
     DeleteLink,
     DeleteRules,
+    Introduce,
     LendForwarding,
     ReturnForwarding,
     SetAddress,
@@ -69,6 +70,7 @@ def test_first_guest_brings_bridge_then_rules_then_its_tap() -> None:
         SetUp("br-banger"),
         ApplyRules(wanted.rules),
         LendForwarding(),
+        Introduce("br-banger", ALPHA.address, ALPHA.mac),
         CreateTap("bgraaaaaaaaaaaa", OWNER),
         Attach("bgraaaaaaaaaaaa", "br-banger"),
         SetUp("bgraaaaaaaaaaaa"),
@@ -79,6 +81,7 @@ def test_second_guest_adds_only_what_is_new() -> None:
     wanted = desired(ALPHA, BETA)
     assert plan(wanted, in_place(ALPHA)) == [
         ApplyRules(wanted.rules),
+        Introduce("br-banger", BETA.address, BETA.mac),
         CreateTap(BETA.tap, OWNER),
         Attach(BETA.tap, "br-banger"),
         SetUp(BETA.tap),
@@ -225,7 +228,7 @@ def carried_out(observed: Observed, step: Step) -> Observed:
     return replace(observed, links=links)
 
 
-@pytest.mark.parametrize("survived", range(9))
+@pytest.mark.parametrize("survived", range(10))
 def test_a_plan_cut_short_anywhere_is_finished_by_the_next(survived: int) -> None:
     wanted = desired(ALPHA)
     there = host(UPLINK)

@@ -4,6 +4,8 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
+
 from services.vm_supervisor.drivers.driver import Drives, MachineSpec
 from services.vm_supervisor.drivers.kernel_arguments import kernel_arguments
 from services.vm_supervisor.drivers.qemu_argv import qemu_argv
@@ -67,3 +69,13 @@ def test_a_guest_under_kvm_finds_it_by_itself_and_sees_the_hosts_cpu() -> None:
 
 def test_a_guest_reset_ends_the_vmm_so_that_it_is_seen() -> None:
     assert "-no-reboot" in qemu_argv(SPEC)
+
+
+@pytest.mark.parametrize(("nat", "end"), [(True, "outside"), (False, "sink")])
+def test_the_hub_always_leads_somewhere_and_outside_only_with_nat(nat: bool, end: str) -> None:
+    network = user_network("0123456789ab", "127.77.0.2", 2222, nat=nat)
+    netdevs = option_values(qemu_argv(replace(SPEC, network=network)), "-netdev")
+    ports = [part.split(",netdev=") for part in netdevs if part.startswith("hubport,")]
+    assert [to for _, *to in ports] == [[], [end]]  # the guest's device, and what it leads to
+    (user,) = [part for part in netdevs if f"id={end}" in part]
+    assert ("restrict=on" in user) is not nat
