@@ -43,6 +43,7 @@ def image() -> None:
     Examples:
       banger image list
       banger image build debian-bookworm
+      banger image build debian-bookworm --name py --include python3,python3-venv
     """
 
 
@@ -84,19 +85,35 @@ def show(image: str, output: str, quiet: bool) -> None:
 
 
 @image.command()
-@click.argument("name", shell_complete=buildable_images)
+@click.argument("base", shell_complete=buildable_images)
 @click.option("--force", is_flag=True, help="Build it even when it is there.")
+@click.option(
+    "--include",
+    "packages",
+    metavar="PKG[,PKG...]",
+    multiple=True,
+    help="Further packages of the distribution; may be repeated. Needs --name.",
+)
+@click.option("--name", "as_name", metavar="NAME", default="", help="What to call that image.")
 @format_options
-def build(name: str, force: bool, output: str, quiet: bool) -> None:
+def build(
+    base: str, force: bool, packages: tuple[str, ...], as_name: str, output: str, quiet: bool
+) -> None:
     """Build an image of the catalogue on this machine.
 
+    With --include it is a new image: BASE and further packages of the distribution, under a name
+    of its own.
+
     \b
-    Example:
+    Examples:
       banger image build debian-bookworm
+      banger image build debian-bookworm --name py --include python3,python3-venv
+      banger vm run --image py
     """
     from cli.operation import run_operation
 
-    body = {"name": name, "force": force}
+    include = [word for option in packages for word in option.split(",")]
+    body = {"name": base, "force": force, "as_name": as_name, "include": include}
     built = run_operation("images", "image.build", body, BUILD_SECONDS)
     show_one(built, DETAILS, output, quiet=quiet)
 

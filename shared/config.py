@@ -54,6 +54,8 @@ class Config(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Debian mirror for image builds; empty: the build tool's own default."""
     qemu_bin: str = "qemu-system-x86_64"
     firecracker_bin: str = "firecracker"
+    qemu_cpu: str = ""
+    """QEMU's -cpu for emulated guests; empty: its default. ``EPYC,+svm`` gives guests KVM."""
     boot_timeout: float = 120.0
     """Seconds a guest may take until its agent answers."""
     auto_stop_stale_after: float = 0.0

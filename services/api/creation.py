@@ -17,6 +17,7 @@ from shared.errors import BangerError
 from shared.logs import log_context, now_rfc3339
 from shared.messages.image import Image, Kernel, Resolve
 from shared.messages.vm import Vm, VmCreate, VmId, VmmWanted, VmReserve, VmUpdate, VmView
+from shared.names import check_name
 from shared.vmm_choice import Choice, choose
 
 T = TypeVar("T")
@@ -66,7 +67,7 @@ class Creation(ApiBase):
     async def _plan(self, request: VmCreate, call: Call) -> VmReserve:
         """Everything that can be refused is refused here, before there is a row."""
         if request.name is not None:
-            names.check_name(request.name)
+            check_name(request.name, "a VM")
         sizes = choose_sizes(request, self._config.defaults, host())
         taken = {vm.name for vm in await self._rows()}
         image, kernel = await self._resolve(request.image, call)

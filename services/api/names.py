@@ -1,13 +1,9 @@
-"""Names of VMs: what is a name, what a reference means, and a readable one when none is given."""
+"""Names of VMs: what a reference means, and a readable one when none is given."""
 
-import re
 from collections.abc import Iterable
 
 from shared.errors import BangerError, Code
 from shared.messages.vm import Vm
-
-NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
-"""1-63 of a-z 0-9 -, no dash at either end: a DNS label (RFC 1123 section 2.1), lower case."""
 
 ADJECTIVES = (
     "amber bold brave brisk calm clear clever coral crisp eager early fair fast fleet fresh "
@@ -23,17 +19,6 @@ NOUNS = (
     "sloth snail sparrow stoat stork swan tiger toad trout turtle vole wasp whale wolf wren "
     "yak zebra"
 ).split()
-
-
-def check_name(name: str) -> str:
-    """The name itself; it is never rewritten. Raises ``invalid``."""
-    if not NAME.fullmatch(name):
-        raise BangerError(
-            Code.INVALID,
-            f"{name!r} is not a name for a VM",
-            hint="use 1 to 63 of a-z, 0-9 and -, without a dash at either end",
-        )
-    return name
 
 
 def random_name(taken: Iterable[str], number: int) -> str:

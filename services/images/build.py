@@ -97,8 +97,14 @@ def _options(recipe: ImageRecipe) -> list[str]:
         "--variant=minbase",
         f"--include={','.join(recipe.packages)}",
         *(f"--dpkgopt={line}" for line in _LEAVE_OUT),
+        f"--customize-hook={_every_one_is_there(recipe)}",
         *(f"--customize-hook={line}" for line in _HOOKS),
     ]
+
+
+def _every_one_is_there(recipe: ImageRecipe) -> str:
+    """apt takes a name that it does not know for a pattern, and installs what matches."""
+    return f'chroot "$1" dpkg-query --show {" ".join(recipe.packages)} >/dev/null'
 
 
 def _describe(recipe: ImageRecipe, rootfs: Path) -> ImageManifest:

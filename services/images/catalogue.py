@@ -22,10 +22,14 @@ class ImageRecipe:
     suite: str
     packages: tuple[str, ...]
     description: str
+    included: tuple[str, ...] = ()
+    """Those of ``packages`` that the user asked for, sorted (extension.py)."""
 
     @property
     def source(self) -> str:
-        return f"debian:{self.suite}"
+        """``debian:bookworm``, ``debian:bookworm+nftables,python3``."""
+        further = f"+{','.join(self.included)}" if self.included else ""
+        return f"debian:{self.suite}{further}"
 
 
 @dataclass(frozen=True)

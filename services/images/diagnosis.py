@@ -1,5 +1,6 @@
 """Says in our words why a build program failed, from what it printed. Pure."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -58,13 +59,13 @@ _CAUSES = (
         "this machine does not let users make user namespaces",
         "allow them (sysctl kernel.unprivileged_userns_clone), or run the services as root",
     ),
-    _Cause(
-        ("Unable to locate package", "has no installation candidate"),
-        Code.NOT_FOUND,
-        "the mirror does not have one of the packages",
-        "check `mirror` in the configuration file",
-    ),
 )
+
+_UNKNOWN_PACKAGE = re.compile(
+    r"(?:Unable to locate package|no packages found matching) (\S+)"
+    r"|Package '?([^\s']+)'? has no installation candidate"
+)
+"""What apt and dpkg-query say of it."""
 
 
 def diagnose(what: str, program: str, status: int, lines: Sequence[str]) -> BangerError:
@@ -73,6 +74,13 @@ def diagnose(what: str, program: str, status: int, lines: Sequence[str]) -> Bang
     ``lines`` are the last of its stderr; the last five go into the details.
     """
     last = [_short(line) for line in lines if line][-5:]
+    if unknown := _unknown_packages(lines):
+        return BangerError(
+            Code.NOT_FOUND,
+            f"cannot make {what}: the mirror has no package {', '.join(unknown)}",
+            hint="check the spelling (apt search), or `mirror` in the configuration file",
+            details={"output": last},
+        )
     for cause in _CAUSES:
         if any(sign in line for line in lines for sign in cause.signs):
             message = f"cannot make {what}: {cause.reason}"
@@ -84,6 +92,11 @@ def diagnose(what: str, program: str, status: int, lines: Sequence[str]) -> Bang
         hint="its last lines are in the log of the images service: banger daemon logs images",
         details={"output": last},
     )
+
+
+def _unknown_packages(lines: Sequence[str]) -> list[str]:
+    found = (match for line in lines for match in _UNKNOWN_PACKAGE.finditer(line))
+    return sorted({match[1] or match[2] for match in found})
 
 
 def _complaint(lines: Sequence[str]) -> str:

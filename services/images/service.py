@@ -17,6 +17,7 @@ from services.images.catalogue import (
     image_recipe,
     kernel_recipe,
 )
+from services.images.extension import check_made, extended
 from services.images.kernels import pull_kernel
 from services.images.library import Library
 from services.images.manifest import ImageManifest, KernelManifest
@@ -83,7 +84,10 @@ class ImagesService(Actor):
 
     @verb("image.build", ImageBuild)
     async def image_build(self, request: ImageBuild, call: Call) -> Image:
-        return await self._build(image_recipe(request.name), call, force=request.force)
+        recipe = image_recipe(request.name)
+        if request.as_name or request.include:
+            recipe = extended(recipe, request.as_name, request.include)
+        return await self._build(recipe, call, force=request.force)
 
     @verb("image.delete", Ref)
     async def image_delete(self, request: Ref, _call: Call) -> Deleted:
@@ -129,6 +133,7 @@ class ImagesService(Actor):
 
         with self._failure_logged(f"image {recipe.name}"):
             made = await self._images.get(recipe.name, make, force=force, progress=call.progress)
+        check_made(recipe, made.source)
         return image_view(made, self._images.library.path_of(made))
 
     async def _find_kernel(self, reference: str) -> Kernel:

@@ -173,6 +173,7 @@ class Launcher:
             network=network,
             run=run,
             state=state,
+            qemu_cpu=self.config.qemu_cpu,
         )
 
 

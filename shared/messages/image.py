@@ -47,10 +47,15 @@ class Resolve(msgspec.Struct, kw_only=True):
 
 
 class ImageBuild(msgspec.Struct, kw_only=True):
-    """``image.build``: build a catalogue image. ``force`` builds it even when it is there."""
+    """``image.build``: build a catalogue image. ``force`` builds it even when it is there.
+
+    ``include`` are further packages of the distribution; such an image is called ``as_name``.
+    """
 
     name: str
     force: bool = False
+    as_name: str = ""
+    include: list[str] = []
 
 
 class KernelPull(msgspec.Struct, kw_only=True):

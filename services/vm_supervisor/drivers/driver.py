@@ -73,6 +73,8 @@ class MachineSpec:
     """Sockets: of control, agent and console."""
     state: Path
     """Logs: console.log (guest's serial console), vmm.log (the VMM's own messages)."""
+    qemu_cpu: str = ""
+    """QEMU's CPU model for an emulated guest; empty: QEMU's default."""
 
 
 class EndReason(StrEnum):

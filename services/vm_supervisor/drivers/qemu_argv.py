@@ -20,7 +20,7 @@ def qemu_argv(spec: MachineSpec, program: str = PROGRAM) -> list[str]:
         program,
         *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
         *("-name", f"banger-{spec.vm_id}"),
-        *("-M", "microvm", *_accelerator(spec.accelerator.accel)),
+        *("-M", "microvm", *_accelerator(spec)),
         *("-smp", str(spec.vcpus), "-m", f"{spec.memory_mib}M"),
         *("-kernel", str(spec.kernel / "vmlinux"), "-initrd", str(spec.initrd)),
         *("-append", kernel_arguments(spec.accelerator)),
@@ -44,11 +44,12 @@ def _outside(outside: Outside | None) -> list[str]:
     ]
 
 
-def _accelerator(accel: Accel) -> list[str]:
-    if accel is Accel.KVM:
+def _accelerator(spec: MachineSpec) -> list[str]:
+    if spec.accelerator.accel is Accel.KVM:
         return ["-accel", "kvm", "-cpu", "host"]
+    model = ["-cpu", spec.qemu_cpu] if spec.qemu_cpu else []
     # The default translation buffer is a quarter of the host's memory (at most 1 GiB).
-    return ["-accel", "tcg,tb-size=128"]
+    return ["-accel", "tcg,tb-size=128", *model]
 
 
 def _channels(spec: MachineSpec) -> list[str]:

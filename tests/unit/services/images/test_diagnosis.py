@@ -39,3 +39,16 @@ def test_endless_lines_are_cut() -> None:
     error = diagnose("image x", "mmdebstrap", 1, ["E: " + "package " * 1000])
     assert len(error.message) < 300
     assert all(len(line) < 300 for line in error.details["output"])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "E: Unable to locate package pyhton3",
+        "E: Package 'pyhton3' has no installation candidate",
+        "dpkg-query: no packages found matching pyhton3",
+    ],
+)
+def test_a_package_that_the_mirror_does_not_have_is_named(line: str) -> None:
+    error = diagnose("image x", "mmdebstrap", 25, ["I: start", line, "E: mmdebstrap failed to run"])
+    assert error.message == "cannot make image x: the mirror has no package pyhton3"

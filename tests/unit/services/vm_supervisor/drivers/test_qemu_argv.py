@@ -67,6 +67,14 @@ def test_a_guest_under_kvm_finds_it_by_itself_and_sees_the_hosts_cpu() -> None:
     assert option_values(qemu_argv(replace(SPEC, accelerator=kvm)), "-cpu") == ["host"]
 
 
+def test_the_cpu_model_of_the_configuration_is_for_emulated_guests_only() -> None:
+    assert option_values(qemu_argv(SPEC), "-cpu") == []
+    chosen = replace(SPEC, qemu_cpu="EPYC,+svm")
+    assert option_values(qemu_argv(chosen), "-cpu") == ["EPYC,+svm"]
+    kvm = replace(chosen, accelerator=Accelerator(Accel.KVM, "", None))
+    assert option_values(qemu_argv(kvm), "-cpu") == ["host"]
+
+
 def test_a_guest_reset_ends_the_vmm_so_that_it_is_seen() -> None:
     assert "-no-reboot" in qemu_argv(SPEC)
 
