@@ -25,6 +25,8 @@ class Tool:
     purpose: str
     packages: Mapping[str, str]
     version: tuple[str, ...] = ("--version",)
+    builds_only: bool = False
+    """Whether images and kernels that are there can be used without it."""
 
 
 INSTALL = {
@@ -60,14 +62,14 @@ def needed(config: Config, *, root: bool) -> list[Tool]:
         Tool("ssh", "opens sessions", _SSH, ("-V",)),
         Tool("ssh-keygen", "makes keys", _SSH, ()),
         Tool("mke2fs", "makes disks", _E2FS, ("-V",)),
-        Tool("mmdebstrap", "builds images", _MMDEBSTRAP),
-        Tool("sqfstar", "packs images", _SQUASHFS, ("-version",)),
+        Tool("mmdebstrap", "builds images", _MMDEBSTRAP, builds_only=True),
+        Tool("sqfstar", "packs images", _SQUASHFS, ("-version",), builds_only=True),
         Tool("busybox", "is the guests' first shell", _BUSYBOX, ()),
     ]
     if config.network_mode == "bridge":
         tools.append(Tool("nft", "keeps the bridge's rules", _NFT))
     if not root:
-        tools.append(Tool("newuidmap", "lets a user build images", _UIDMAP, ()))
+        tools.append(Tool("newuidmap", "lets a user build images", _UIDMAP, (), builds_only=True))
     return tools
 
 
@@ -86,7 +88,8 @@ def check_qemu(config: Config) -> Iterator[Result]:
 def check_tool(tool: Tool, family: str) -> Result:
     path = shutil.which(tool.program, path=f"{os.environ.get('PATH', '')}:{SBIN}")
     if path is None:
-        return fail(tool.program, f"missing; it {tool.purpose}", install_line([tool], family))
+        say = warn if tool.builds_only else fail
+        return say(tool.program, f"missing; it {tool.purpose}", install_line([tool], family))
     if tool.program == "busybox" and not is_static(Path(path)):
         return fail("busybox", f"{path} is not static", install_line([tool], family))
     if not tool.version:

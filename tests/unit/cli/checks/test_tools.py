@@ -81,3 +81,9 @@ def test_a_program_with_an_interpreter_is_not_static(tmp_path: Path) -> None:
 def test_a_program_that_says_nothing_has_no_version() -> None:
     assert version_line(["true"]) == ""
     assert version_line(["/no/such/program"]) == ""
+
+
+def test_what_only_builds_need_is_missed_but_no_failure() -> None:
+    absent = Tool("no-such-tool", "builds nothing", {"debian": "nothing"}, builds_only=True)
+    assert check_tool(absent, "debian").status == "WARN"
+    assert check_tool(MISSING, "debian").status == "FAIL"
