@@ -84,7 +84,7 @@ class Machines:
         limit = time.monotonic() + SUCCESSOR_SECONDS
         handle = read_handle(self._actor.paths.vm_run(vm.id))
         while handle and handle.alive and not self._supervisors.knows(vm.id):
-            if time.monotonic() > limit:
+            if time.monotonic() > limit or self._supervisors.has_given_up(vm.id):
                 return False
             await asyncio.sleep(AGAIN)
         await self._supervisors.settle(vm.id)

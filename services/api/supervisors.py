@@ -67,6 +67,7 @@ class Supervisors:
         self._give_up = give_up
         self._known: dict[str, _Supervised] = {}
         self._policies: dict[str, RestartPolicy] = {}
+        self._given_up: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._spare = Spare(self._errors, self._keep)
         self._closing = False
@@ -93,6 +94,7 @@ class Supervisors:
 
     def _hand_out(self, spec: SupervisorSpec) -> _Supervised:
         make_private(self._paths.vm_run(spec.vm.id))
+        self._given_up.discard(spec.vm.id)
         watch = self._spare.hand_out(msgspec.msgpack.encode(spec))
         if watch is None:
             hint = f"see {self._errors}"
@@ -135,6 +137,10 @@ class Supervisors:
         """Whether the VM has a living supervisor that has called ``supervisor.ready``."""
         supervised = self._known.get(vm_id)
         return supervised is not None and supervised.ready.is_set()
+
+    def has_given_up(self, vm_id: str) -> bool:
+        """Whether the VM's VMM goes on without a supervisor, for good."""
+        return vm_id in self._given_up
 
     async def settle(self, vm_id: str) -> None:
         """Wait until a supervisor that is on its way serves, or is gone."""
@@ -212,12 +218,14 @@ class Supervisors:
             await self._restart(vm_id)
         else:
             self._policies.pop(vm_id, None)
+            self._given_up.discard(vm_id)
             await self._on_end(vm_id)
 
     async def _restart(self, vm_id: str) -> None:
         policy = self._policies.setdefault(vm_id, RestartPolicy())
         delay = policy.after_exit(time.monotonic(), random.random())
         if delay is None:
+            self._given_up.add(vm_id)
             await self._give_up(vm_id, "its supervisor ended too often, see its log")
             return
         self._log.warning("supervisor ended, its VMM lives: starting it again", vm=vm_id)

@@ -16,7 +16,7 @@ from shared.bus.envelope import Envelope, Kind
 from shared.bus.socket import Dealer, close_context
 from shared.errors import BangerError, Code
 
-CONNECT_SECONDS = 10.0
+CONNECT_SECONDS = 4.0
 """How long to wait for a broker whose socket exists, and for a crashed service to come back."""
 
 Partial = Callable[[dict[str, Any]], None]

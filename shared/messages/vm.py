@@ -109,11 +109,11 @@ class VmReserve(msgspec.Struct, kw_only=True):
     disk_bytes: int
     overlay_bytes: int
     nat: bool
-    vmm: VmmWanted
     network: NetworkMode
     subnet: str
     """Where the address is taken from, e.g. 127.77.0.0/16."""
     request_id: str
+    vmm: VmmWanted = "auto"
 
 
 class VmUpdate(msgspec.Struct, kw_only=True, omit_defaults=True):

@@ -56,5 +56,6 @@ def _netdev(option: str) -> dict[str, object]:
     arguments: dict[str, object] = {"type": kind}
     for pair in pairs:
         name, _, value = pair.partition("=")
-        arguments[name] = value == "on" if value in ("on", "off") else value
+        typed = int(value) if value.isdigit() else value
+        arguments[name] = value == "on" if value in ("on", "off") else typed
     return arguments
