@@ -95,6 +95,7 @@ class Run:
         if outcome == "failed":
             kept = stack.keep_logs(self.settings.results / "logs" / scenario.name)
             logs = (str(log), *map(str, kept))
+            stack.shared = ""  # whatever state it is in: the next scenario gets another one
         stack.clean()
         last = shown[-1] if shown and outcome == "failed" else ""
         return Result(scenario.name, scenario.group.name, outcome, seconds, reason, last, logs)
