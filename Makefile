@@ -34,8 +34,8 @@ chaos-store: setup  ## 500 changes of the database, the store killed in one of e
 coverage: setup  ## What unit and integration tests cover, for `make smoke` to compare with
 	rm -rf .coverage-data && mkdir .coverage-data
 	COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml BANGER_COVERAGE_ROOT=$(CURDIR) \
-	  COVERAGE_FILE=$(CURDIR)/.coverage-data/tests $(BIN)/pytest --timeout 180 tests/unit tests/integration
-	$(BIN)/coverage combine --quiet --data-file=.coverage-data/tests
+	  COVERAGE_FILE=$(CURDIR)/.coverage-data/tests $(BIN)/pytest --timeout 180 tests/unit tests/integration; \
+	  status=$$?; $(BIN)/coverage combine --quiet --data-file=.coverage-data/tests; exit $$status
 
 smoke: setup  ## The real command on real VMs, with the coverage of every process: docs/testing.md
 	@$(BIN)/banger image build debian-bookworm

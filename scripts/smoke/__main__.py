@@ -104,7 +104,7 @@ def _play(options: argparse.Namespace, settings: Settings, selected: list[Scenar
         print(measure.report([settings.results]), file=stream)
     print(f"{seconds:.0f} s, results in {settings.results}", file=stream)
     print(closing_line(run.results), file=stream)
-    return exit_status(run.results)
+    return 1 if run.interrupted else exit_status(run.results)
 
 
 def _clear(results: Path) -> None:

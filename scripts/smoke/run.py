@@ -51,6 +51,10 @@ class Run:
         self._stopping = threading.Event()
         self._lock = threading.Lock()
 
+    @property
+    def interrupted(self) -> bool:
+        return self._stopping.is_set()
+
     def play(self, scenarios: Sequence[Scenario]) -> None:
         """All of them; Ctrl-C ends what is at play and cleans up."""
         groups = grouped(list(scenarios))
@@ -67,7 +71,7 @@ class Run:
         self._told(self._last_check())
 
     def _play_group(self, number: int, group: Group, scenarios: list[Scenario]) -> None:
-        obstacle = INTERRUPTED if self._stopping.is_set() else self.settings.obstacle(group)
+        obstacle = INTERRUPTED if self.interrupted else self.settings.obstacle(group)
         if obstacle:
             for each in scenarios:
                 self._told(Result(each.name, group.name, "skipped", 0.0, obstacle))
@@ -83,7 +87,7 @@ class Run:
             self.leftovers += [f"{group.name}: {what}" for what in left]
 
     def _play_one(self, stack: Stack, scenario: Scenario) -> Result:
-        if self._stopping.is_set():
+        if self.interrupted:
             return Result(scenario.name, scenario.group.name, "skipped", 0.0, INTERRUPTED)
         case = Case(stack)
         began = time.monotonic()
@@ -95,6 +99,7 @@ class Run:
         if outcome == "failed":
             kept = stack.keep_logs(self.settings.results / "logs" / scenario.name)
             logs = (str(log), *map(str, kept))
+            stack.shared = ""  # whatever state it is in: the next scenario gets another one
         stack.clean()
         last = shown[-1] if shown and outcome == "failed" else ""
         return Result(scenario.name, scenario.group.name, outcome, seconds, reason, last, logs)

@@ -49,12 +49,12 @@ def set_sizes_of_a_stopped_vm(case: Case) -> None:
 @scenario(LIFECYCLE)
 def set_sizes_of_a_running_vm(case: Case) -> None:
     """A running VM keeps its sizes: a conflict that says to stop it."""
-    case.run_vm("busy")
-    before = case.show("busy")
+    vm = case.vm
+    before = case.show(vm)
     for option, value in (("--vcpu", "2"), ("--memory", "700M"), ("--disk-size", "9G")):
-        refused = case.banger("vm", "set", "busy", option, value, status=4)
+        refused = case.banger("vm", "set", vm, option, value, status=4)
         contains("the refusal", refused.err, "stop")
-    after = case.show("busy")
+    after = case.show(vm)
     for field in ("vcpu", "memory_mib", "disk_bytes", "boot_id"):
         equal(field, after[field], before[field])
 
@@ -62,14 +62,14 @@ def set_sizes_of_a_running_vm(case: Case) -> None:
 @scenario(LIFECYCLE)
 def restart(case: Case) -> None:
     """A restart is another boot, and the disks are as they were."""
-    case.run_vm("again")
-    first = case.boot_id("again")
-    case.inside("again", "echo here >/root/kept; sync")
-    case.banger("vm", "restart", "again")
-    second = case.boot_id("again")
+    vm = case.vm
+    first = case.boot_id(vm)
+    case.inside(vm, "echo here >/root/kept; sync")
+    case.banger("vm", "restart", vm)
+    second = case.boot_id(vm)
     holds("another boot", second != first)
-    equal("the boot id shown", case.show("again")["boot_id"], second)
-    equal("the file", case.inside("again", "cat /root/kept"), "here")
+    equal("the boot id shown", case.show(vm)["boot_id"], second)
+    equal("the file", case.inside(vm, "cat /root/kept"), "here")
 
 
 @scenario(LIFECYCLE)
@@ -91,28 +91,28 @@ def kill(case: Case) -> None:
 @scenario(LIFECYCLE)
 def pause_and_resume(case: Case) -> None:
     """A paused guest stands still, and goes on as the same boot."""
-    case.run_vm("still")
-    first = case.boot_id("still")
-    case.banger("vm", "pause", "still")
-    equal("state", case.state("still"), "paused")
+    vm = case.vm
+    first = case.boot_id(vm)
+    case.banger("vm", "pause", vm)
+    equal("state", case.state(vm), "paused")
     holds("no command runs in it", case.banger(
-        "vm", "exec", "still", "--", "true", status=None).status in (4, 5))  # fmt: skip
-    case.banger("vm", "resume", "still")
-    equal("state", case.state("still"), "running")
-    equal("boot id", case.boot_id("still"), first)
+        "vm", "exec", vm, "--", "true", status=None).status in (4, 5))  # fmt: skip
+    case.banger("vm", "resume", vm)
+    equal("state", case.state(vm), "running")
+    equal("boot id", case.boot_id(vm), first)
 
 
 @scenario(LIFECYCLE)
 def prune_spares_what_runs(case: Case) -> None:
     """Prune deletes what does not run, and nothing else; without a terminal only with -f."""
-    case.run_vm("runs")
+    vm = case.vm
     case.banger("vm", "create", "--no-start", "--name", "idle")
     case.banger("vm", "prune", status=2)
-    equal("VMs after a refusal", sorted(case.names()), ["idle", "runs"])
+    equal("VMs after a refusal", sorted(case.names()), ["idle", vm])
     pruned = case.banger("vm", "prune", "-f", "-o", "json").json
     equal("pruned", [(vm["name"], vm["ok"]) for vm in pruned], [("idle", True)])
-    equal("VMs left", case.names(), ["runs"])
-    equal("state", case.state("runs"), "running")
+    equal("VMs left", case.names(), [vm])
+    equal("state", case.state(vm), "running")
 
 
 @scenario(LIFECYCLE)
