@@ -42,6 +42,9 @@ smoke: setup  ## The real command on real VMs, with the coverage of every proces
 	@$(BIN)/banger kernel pull debian-bookworm
 	$(BIN)/python -m scripts.smoke --coverage $(SMOKE)
 
+smoke-kvm: setup  ## The same on Firecracker and real KVM, in an emulated host: docs/testing.md
+	$(BIN)/python -m scripts.smoke_kvm $(SMOKE)
+
 smoke-coverage-html:  ## What the last `make smoke` has run, line by line, in htmlcov/
 	$(BIN)/coverage html --quiet --data-file=.smoke/coverage/combined --directory=htmlcov
 
