@@ -6,7 +6,7 @@ MINUTES ?= 2
 SMOKE ?=
 BIN := .venv/bin
 
-.PHONY: setup run test unit integration e2e chaos chaos-store coverage smoke smoke-coverage-html \
+.PHONY: setup run test unit integration e2e chaos chaos-store coverage smoke smoke-kvm smoke-coverage-html \
   smoke-clean check bench docs clean
 
 setup:  ## Debian packages, virtualenv with pinned dependencies
@@ -42,11 +42,14 @@ smoke: setup  ## The real command on real VMs, with the coverage of every proces
 	@$(BIN)/banger kernel pull debian-bookworm
 	$(BIN)/python -m scripts.smoke --coverage $(SMOKE)
 
+smoke-kvm: setup  ## The same on Firecracker and real KVM, in an emulated host: docs/testing.md
+	$(BIN)/python -m scripts.smoke_kvm $(SMOKE)
+
 smoke-coverage-html:  ## What the last `make smoke` has run, line by line, in htmlcov/
 	$(BIN)/coverage html --quiet --data-file=.smoke/coverage/combined --directory=htmlcov
 
 smoke-clean:  ## Results and coverage of smoke and tests
-	rm -rf .smoke .coverage-data htmlcov
+	rm -rf .smoke .smoke-kvm .coverage-data htmlcov
 
 check: setup  ## Lint, format, types
 	$(BIN)/ruff check .
@@ -61,5 +64,5 @@ docs: setup  ## Documents that are printed from the code
 	$(BIN)/python scripts/lifecycle_table.py
 
 clean:  ## What the build left in this checkout; VMs and images stay
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .smoke .coverage-data htmlcov dist build
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .smoke .smoke-kvm .coverage-data htmlcov dist build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 SomeClient = TypeVar("SomeClient", bound=Client)
 
 START_SECONDS = 60.0
-"""Nested hosts take half a minute to import everything for the first time."""
+"""What services get to come up, unless BANGER_START_SECONDS says otherwise: an emulated machine
+takes ten seconds to import an SQL library."""
 POLL_SECONDS = 0.02
 
 REQUIRED = ("store", "images", "api")
@@ -52,8 +53,20 @@ def connect_as(kind: type[SomeClient]) -> Iterator[SomeClient]:
         start(paths)
     client = kind(paths.broker_socket)
     with client:
-        wait_for(client, paths, wanted, time.monotonic() + START_SECONDS)
+        wait_for(client, paths, wanted, time.monotonic() + start_seconds())
         yield client
+
+
+def start_seconds() -> float:
+    """Patience with services that start. Raises ``invalid`` for what is not a positive number."""
+    given = os.environ.get("BANGER_START_SECONDS") or str(START_SECONDS)
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise BangerError(Code.INVALID, f"BANGER_START_SECONDS={given} is not a number of seconds")
+    return seconds
 
 
 def running(paths: Paths) -> bool:
@@ -87,7 +100,7 @@ def start(paths: Paths) -> None:
 
     make_private(paths.run)
     check_socket_length(paths.run)
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + start_seconds()
     lock = _acquire(paths.run / "start.lock", deadline)
     try:
         if running(paths):

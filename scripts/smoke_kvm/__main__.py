@@ -1,0 +1,128 @@
+"""``python -m scripts.smoke_kvm``: the smoke suite on Firecracker and KVM, inside L1.
+
+Exits with 0, 1 (the suite failed) or 2 (it could not be played).
+"""
+
+import argparse
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import IO
+
+from scripts.smoke import measure
+from scripts.smoke_kvm import inside, parcel
+from scripts.smoke_kvm.dependencies import site_packages
+from scripts.smoke_kvm.l1 import L1
+from scripts.smoke_kvm.step import StepFailed, step
+from shared.paths import Paths
+
+RESULTS = Path(".smoke-kvm")
+FAILED, UNUSABLE = 1, 2
+PREPARE_SECONDS, FETCH_SECONDS = 300.0, 120.0
+USERS = ("root", inside.USER)
+
+
+def main(argv: list[str]) -> int:
+    options = _parser().parse_args(argv)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    results: Path = options.results.absolute()
+    shutil.rmtree(results, ignore_errors=True)
+    results.mkdir(parents=True)
+    began = time.monotonic()
+    l1 = L1(results / "steps.log")
+    try:
+        status = _play(l1, options, results)
+    except StepFailed as failure:
+        print(f"smoke-kvm: {failure}\nsmoke-kvm: all output: {l1.runner.log}", file=sys.stderr)
+        status = UNUSABLE
+    except KeyboardInterrupt:
+        print("smoke-kvm: interrupted", file=sys.stderr)
+        status = UNUSABLE
+    finally:
+        _close(l1, results, keep=options.keep)
+    print(f"smoke-kvm: {time.monotonic() - began:.0f} s, results in {results}")
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m scripts.smoke_kvm", description=__doc__)
+    parser.add_argument("--results", type=Path, default=RESULTS, metavar="DIR")
+    parser.add_argument("--users", default=",".join(USERS), metavar="A,B", help="play as these")
+    parser.add_argument("--scenario", metavar="A,B", help="only these scenarios or groups")
+    parser.add_argument("--jobs", type=int, default=2, metavar="N", help="groups side by side")
+    parser.add_argument("--scale", type=float, default=4.0, help="factor on the suite's deadlines")
+    parser.add_argument("--seconds", type=float, default=1500.0, help="deadline of one suite")
+    parser.add_argument("--vcpu", type=int, default=2)
+    parser.add_argument("--memory", default="3G")
+    parser.add_argument("--shell", action="store_true", help="a shell in L1, no suite")
+    parser.add_argument("--keep", action="store_true", help="leave L1 running, say how to use it")
+    return parser
+
+
+def _play(l1: L1, options: argparse.Namespace, results: Path) -> int:
+    _prepare(l1, options)
+    if options.shell:
+        return subprocess.call(l1.exec_argv("bash", "-l"), env=l1.home.environment)
+    statuses = [_suite(l1, user, options, results) for user in options.users.split(",")]
+    with step("look for what is left in L1"):
+        statuses.append(l1.play(["sh", "-c", inside.CHECK], PREPARE_SECONDS))
+    print(measure.report([results / user for user in options.users.split(",")]))
+    return FAILED if any(statuses) else 0
+
+
+def _prepare(l1: L1, options: argparse.Namespace) -> None:
+    paths = Paths.from_environment()
+    with step("build the images and the kernel"):
+        l1.build()
+    with step("fetch Firecracker and the Python packages"):
+        packages = site_packages(paths.cache / "test-tools", l1.runner)
+        firecracker = _firecracker()
+    with step("boot L1"):
+        l1.boot(options.vcpu, options.memory)
+
+    def write(stream: IO[bytes]) -> None:
+        parcel.write(stream, paths, packages, firecracker)
+
+    with step("put the checkout, images and kernels in"):
+        l1.put(write)
+    with step("load KVM, settle, compile"):
+        l1.sh(inside.PREPARE, PREPARE_SECONDS)
+
+
+def _suite(l1: L1, user: str, options: argparse.Namespace, results: Path) -> int:
+    words = ["--jobs", str(options.jobs)]
+    words += ["--scenario", options.scenario] if options.scenario else []
+    try:
+        with step(f"the suite as {user}"):
+            return l1.play(inside.suite(user, words, options.scale), options.seconds)
+    finally:
+        with step(f"bring the results of {user} out"):
+            l1.fetch(f"{inside.RESULTS}/{user}", results / user, FETCH_SECONDS)
+
+
+def _firecracker() -> Path:
+    script = str(parcel.ROOT / "scripts" / "firecracker")
+    done = subprocess.run([script], stdout=subprocess.PIPE, text=True, check=False, timeout=600)
+    if done.returncode != 0:
+        raise StepFailed("scripts/firecracker failed")
+    return Path(done.stdout.strip())
+
+
+def _close(l1: L1, results: Path, *, keep: bool) -> None:
+    """Not to be interrupted: what is half deleted would stay."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    l1.keep_logs(results / "l1")
+    if keep:
+        names = ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "BANGER_RUN_DIR")
+        words = " ".join(f"{name}={l1.home.environment[name]}" for name in names)
+        print(f"smoke-kvm: L1 stays: env {words} banger vm ssh l1; then vm delete l1, daemon stop")
+        return
+    with step("delete L1"):
+        l1.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
