@@ -19,7 +19,8 @@ from shared.probe import Kept, failure_of, probe_initrd
 from shared.tsc import host_tsc_khz
 
 _KVM = Path("/dev/kvm")
-_PROBE_SECONDS = 6.0
+_PROBE_SECONDS = 20.0
+"""A guest that hangs is given up then; under nested virtualisation one takes some seconds."""
 
 
 class Accel(StrEnum):
@@ -39,7 +40,7 @@ class Accelerator:
 def detect(kernel: Path, run: Path, on_probe: Callable[[], object] = lambda: None) -> Accelerator:
     """Boot ``kernel`` (a kernel directory) under KVM; answer from the cache in ``run`` if there.
 
-    Takes at most about six seconds, once per boot of the host and per kernel; ``on_probe`` is
+    Takes at most some twenty seconds, once per boot of the host and per kernel; ``on_probe`` is
     called before that.
 
     Raises:
@@ -97,7 +98,7 @@ def probe_argv(kernel: Path, initrd: Path) -> list[str]:
     return [
         "qemu-system-x86_64", "-nodefaults", "-no-user-config",
         "-M", "microvm", "-accel", "kvm", "-cpu", "host", "-m", "256", "-smp", "1",
-        "-kernel", str(kernel / "vmlinuz"), "-initrd", str(initrd),
+        "-kernel", str(kernel / "vmlinux"), "-initrd", str(initrd),
         "-append", "console=ttyS0 quiet panic=-1",
         "-display", "none", "-monitor", "none", "-serial", "stdio", "-no-reboot",
     ]  # fmt: skip

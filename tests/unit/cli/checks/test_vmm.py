@@ -10,7 +10,7 @@ from shared.paths import Paths
 def test_before_the_first_start_the_accelerator_is_probed_and_nothing_made(tmp_path: Path) -> None:
     kernel = tmp_path / "data" / "kernels" / "k"
     kernel.mkdir(parents=True)
-    for name in ("manifest.json", "vmlinuz"):
+    for name in ("manifest.json", "vmlinux"):
         (kernel / name).touch()
     places = [tmp_path / name for name in ("config", "data", "state", "cache", "run")]
     (result,) = vmm.accelerator(Paths(*places), Config())
