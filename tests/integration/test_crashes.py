@@ -46,6 +46,7 @@ def answers(daemon: Daemon, service: str, old: int) -> bool:
 def test_killed_service_answers_again_within_two_seconds(stack: Daemon, service: str) -> None:
     old = kill(stack, service)
     eventually(lambda: answers(stack, service, old), patience=BACK_SECONDS)
+    wait_for_all(stack)  # a new broker learns of the others a moment after it answers itself
     assert stack.call("store", "vm.list") == {"vms": [], "seq": 0}
     status = stack.call("launcher", "daemon.status")["services"]
     assert {each["name"]: each["restarts"] for each in status}[service] == 1
