@@ -3,12 +3,13 @@
 import difflib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
+
+from shared.messages.vm import NetworkMode
 
 if TYPE_CHECKING:
     from scripts.smoke.case import Case
 
-Network = Literal["user", "bridge"]
 Play = Callable[["Case"], None]
 
 
@@ -24,7 +25,7 @@ class Group:
     """
 
     name: str
-    network: Network | None = None
+    network: NetworkMode | None = None
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from scripts.smoke.case import Case
 from scripts.smoke.expect import Failed, Skipped
-from scripts.smoke.registry import Group, Network, Scenario, grouped
+from scripts.smoke.registry import Group, Scenario, grouped
 from scripts.smoke.result import Outcome, Result
 from scripts.smoke.stack import Stack
+from shared.messages.vm import NetworkMode
 
 INTERRUPTED = "the suite was interrupted"
 
@@ -22,7 +23,7 @@ class Settings:
     """How to play: ``network`` is the mode of groups that are for both; ``only_network`` leaves
     out those that need the other one."""
 
-    network: Network
+    network: NetworkMode
     only_network: bool
     jobs: int
     results: Path

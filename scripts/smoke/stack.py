@@ -12,8 +12,8 @@ from pathlib import Path
 
 from scripts.smoke.expect import scaled
 from scripts.smoke.ground import Ground, OwnNamespaces, ThisMachine
-from scripts.smoke.registry import Network
 from shared.locks import holder
+from shared.messages.vm import NetworkMode
 from tests.home import Home, make_home
 
 CONFIG = """\
@@ -37,7 +37,9 @@ CLOSE_SECONDS = 20.0
 class Stack:
     """A context of its own for a group: ``home`` and ``ground``, both gone after ``close``."""
 
-    def __init__(self, number: int, network: Network, more: str, env: Mapping[str, str]) -> None:
+    def __init__(
+        self, number: int, network: NetworkMode, more: str, env: Mapping[str, str]
+    ) -> None:
         """``more`` is appended to config.toml; ``number`` keeps stacks apart that share a
         machine's loopback addresses."""
         self.network = network
