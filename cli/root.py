@@ -11,6 +11,8 @@ COMMANDS = {
     "ops": "cli.ops:ops",
     "daemon": "cli.daemon:daemon",
     "doctor": "cli.doctor:doctor",
+    "ssh-config": "cli.ssh_config:ssh_config",
+    "ssh-proxy": "cli.ssh_proxy:ssh_proxy",
     "completion": "cli.completion:completion",
     "version": "cli.version:version",
 }

@@ -100,7 +100,7 @@ class Changes(Creation):
         await self._machines.end(vm)
         async with self._machines.serialised(vm.id):
             await self._machines.end(vm)  # a start that was waiting may have begun meanwhile
-            await self._machines.remove_files(vm.id)
+            await self._machines.remove_files(vm)
             await self._ask_store("vm.remove", VmId(id=vm.id), dict[str, Any])
         self._machines.forget(vm.id)
         return shown

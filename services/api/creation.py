@@ -143,7 +143,7 @@ class Creation(ApiBase):
         """Every step, whatever became of the one before; returns what went wrong."""
         steps: list[Callable[[], Awaitable[object]]] = [
             lambda: self._machines.end(vm),
-            lambda: self._machines.remove_files(vm.id),
+            lambda: self._machines.remove_files(vm),
             lambda: self._ask_store("vm.remove", VmId(id=vm.id), dict[str, Any]),
         ]
         problems: list[str] = []

@@ -143,12 +143,13 @@ class Machines:
             deadline=time.monotonic() + seconds,
         )
 
-    async def remove_files(self, vm_id: str) -> None:
+    async def remove_files(self, vm: Vm) -> None:
         """Disks, keys, logs and sockets of a VM that does not run."""
         paths = self._actor.paths
-        for directory in (paths.vm_run(vm_id), paths.vm_state(vm_id)):
+        paths.name_pin(vm.name).unlink(missing_ok=True)
+        for directory in (paths.vm_run(vm.id), paths.vm_state(vm.id)):
             await asyncio.to_thread(_remove_tree, directory)
-        release(vm_id)
+        release(vm.id)
 
     def forget(self, vm_id: str) -> None:
         """The VM is gone; so is its lock, which nobody may hold any more."""

@@ -77,7 +77,7 @@ class Launcher:
             asyncio.to_thread(_work_disk, state / "work.ext4", vm.disk_bytes),
         )
         access = access_to(self.paths, vm.id, network.access_host, network.access_port)
-        write_known_hosts(access, host_key.public)
+        write_known_hosts(access, host_key.public, self.paths.name_pin(vm.name))
         identity = GuestIdentity(
             hostname=vm.name,
             machine_id=hashlib.sha256(vm.id.encode()).hexdigest()[:32],

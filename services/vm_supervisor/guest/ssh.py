@@ -2,7 +2,7 @@
 
     ours = ensure_key(paths.ssh_key)                # banger's own, once
     host_key = ensure_key(state / "ssh" / "host_key")      # the guest's, before its first boot
-    write_known_hosts(access, host_key.public)
+    write_known_hosts(access, host_key.public, paths.name_pin(vm.name))
     await start_master(access, log, deadline)       # returns when sessions can use it
     ...
     await stop_master(access)
@@ -83,10 +83,12 @@ def known_hosts_line(alias: str, public: str) -> str:
     return f"{alias} {kind} {key}\n"
 
 
-def write_known_hosts(access: Access, public: str) -> None:
-    """Pin ``public`` as the only host key of ``access.alias``."""
-    line = known_hosts_line(access.alias, public)
-    write_atomically(Path(access.known_hosts), line.encode())
+def write_known_hosts(access: Access, public: str, by_name: Path) -> None:
+    """Pin ``public`` as the only host key of ``access.alias``, and of the host that the file
+    ``by_name`` is called after."""
+    write_atomically(Path(access.known_hosts), known_hosts_line(access.alias, public).encode())
+    by_name.parent.mkdir(mode=0o700, exist_ok=True)
+    write_atomically(by_name, known_hosts_line(by_name.name, public).encode())
 
 
 async def start_master(access: Access, log: Path, deadline: float) -> None:
