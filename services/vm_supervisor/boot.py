@@ -7,12 +7,19 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from services.vm_supervisor.disks import create_overlay, create_work_disk, grow, usage
-from services.vm_supervisor.drivers.driver import Capabilities, Driver, Drives, Machine, MachineSpec
+from services.vm_supervisor.drivers.driver import (
+    Capabilities,
+    Driver,
+    Drives,
+    Machine,
+    MachineSpec,
+    PortTaken,
+)
 from services.vm_supervisor.guest.ssh import ensure_key, write_known_hosts
 from services.vm_supervisor.initrd import GuestIdentity, write_initrd
 from services.vm_supervisor.network import (
@@ -90,7 +97,13 @@ class Launcher:
         write_initrd(run / "initrd", Path(spec.kernel) / "initrd-modules.cpio", identity)
         accelerator = await self._accelerator(driver.name, Path(spec.kernel), say)
         machine_spec = self._machine_spec(spec, network, accelerator)
-        return await self._start_vmm(driver, machine_spec, access)
+        try:
+            return await self._start_vmm(driver, machine_spec, access)
+        except PortTaken:
+            # Found free a moment ago; another user's VM may have the same loopback address.
+            network = await self._network(spec)
+            access = replace(access, port=network.access_port)
+            return await self._start_vmm(driver, replace(machine_spec, network=network), access)
 
     async def adopt(self, handle: Handle) -> Guest:
         """The VMM that an earlier supervisor launched. Raises ``not_running`` when it is gone."""

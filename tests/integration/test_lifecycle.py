@@ -341,3 +341,12 @@ def test_cancel_while_the_store_makes_the_row_leaves_nothing(guests: Guests) -> 
 def ping_once(guests: Guests, service: str) -> View:
     with guests.peer() as peer:
         return ping(peer, service)
+
+
+def test_a_port_that_somebody_took_meanwhile_is_no_reason_to_fail(guests: Guests) -> None:
+    """Two users' VMs may have the same loopback address: the port is free when it is looked at."""
+    words = "qemu: Could not set up host forwarding rule 'tcp:127.77.0.2:22-:22'"
+    guests.script("unlucky", "once", f"die {words}")
+    guests.create("unlucky")
+    assert guests.state("unlucky") == "running"
+    guests.call("vm.delete", ref="unlucky")

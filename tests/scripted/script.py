@@ -17,6 +17,7 @@ WISHES = {
     "mute": "the agent never answers",
     "stubborn": "a power-off is accepted and not done",
     "deaf": "the first request to power off is lost, as before an init listens",
+    "once": "the next launch finds no script any more",
     "hold": "the boot waits until the FIFO named by the rest of the line has been written to",
 }
 
@@ -35,7 +36,11 @@ class Script:
     def find(cls, state: Path, hostname: str) -> "Script":
         directory = os.environ.get(VARIABLE, "")
         places = [state / "script", *([Path(directory, hostname)] if directory else [])]
-        return cls(next((place.read_text() for place in places if place.exists()), ""))
+        place = next((place for place in places if place.exists()), None)
+        script = cls(place.read_text() if place else "")
+        if place and "once" in script:
+            place.unlink()
+        return script
 
     def __contains__(self, wish: str) -> bool:
         return wish in self._wishes

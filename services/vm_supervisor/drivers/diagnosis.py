@@ -3,10 +3,12 @@ reading the logs."""
 
 from pathlib import Path
 
-from services.vm_supervisor.drivers.driver import End, EndReason
+from services.vm_supervisor.drivers.driver import End, EndReason, PortTaken
 from shared.errors import BangerError, Code
 
 _TAIL_BYTES = 16384
+_NO_FORWARD = "Could not set up host forwarding rule"
+"""QEMU's words (net/slirp.c)."""
 
 _REASONS = {
     "guest-shutdown": EndReason.POWEROFF,
@@ -38,7 +40,8 @@ def conclude(shutdown: str | None, exit_code: int | None, console: str, vmm_log:
 def guest_failed(end: End, state: Path) -> BangerError:
     """The error for a VM that ended before its agent answered."""
     log = "vmm.log" if end.reason is EndReason.CRASHED else "console.log"
-    return BangerError(
+    kind = PortTaken if _NO_FORWARD in end.detail else BangerError
+    return kind(
         Code.GUEST_FAILED,
         f"the guest did not start: {end.detail}",
         hint=f"see {state / log}",

@@ -96,6 +96,10 @@ class End:
     detail: str
 
 
+class PortTaken(BangerError):
+    """The VMM could not have a port of the host that had been free when it was chosen."""
+
+
 class UserNetwork(Protocol):
     """A VMM's own user-mode network. Raises as ``Machine`` does."""
 

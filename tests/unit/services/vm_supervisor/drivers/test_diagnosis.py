@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from services.vm_supervisor.drivers.diagnosis import conclude, guest_failed, tail
-from services.vm_supervisor.drivers.driver import End, EndReason
+from services.vm_supervisor.drivers.driver import End, EndReason, PortTaken
 
 FAILED_STEP = "[1.0] x\nbanger-init: error: cannot mount the image (/dev/vda)\n[2.0] Power down\n"
 
@@ -42,6 +42,12 @@ def test_the_error_names_the_log_that_tells_more() -> None:
     state = Path("/s")
     assert guest_failed(End(EndReason.CRASHED, "x"), state).hint == "see /s/vmm.log"
     assert guest_failed(End(EndReason.POWEROFF, "x"), state).hint == "see /s/console.log"
+
+
+def test_a_port_that_was_taken_meanwhile_is_an_error_of_its_own() -> None:
+    words = "qemu: Could not set up host forwarding rule 'tcp:127.77.0.2:22-:22'"
+    assert isinstance(guest_failed(End(EndReason.CRASHED, words), Path("/s")), PortTaken)
+    assert not isinstance(guest_failed(End(EndReason.CRASHED, "x"), Path("/s")), PortTaken)
 
 
 def test_the_tail_does_not_reach_back_into_the_boot_before(tmp_path: Path) -> None:
