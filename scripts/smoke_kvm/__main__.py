@@ -51,7 +51,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m scripts.smoke_kvm", description=__doc__)
     parser.add_argument("--results", type=Path, default=RESULTS, metavar="DIR")
     parser.add_argument("--users", default=",".join(USERS), metavar="A,B", help="play as these")
-    parser.add_argument("--scenario", metavar="A,B", help="only these scenarios or groups")
+    parser.add_argument(
+        "--scenario", metavar="A,B", help="only these scenarios or groups, for each user"
+    )
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="groups side by side")
     parser.add_argument("--scale", type=float, default=4.0, help="factor on the suite's deadlines")
     parser.add_argument("--seconds", type=float, default=1500.0, help="deadline of one suite")
@@ -94,7 +96,8 @@ def _prepare(l1: L1, options: argparse.Namespace) -> None:
 
 def _suite(l1: L1, user: str, options: argparse.Namespace, results: Path) -> int:
     words = ["--jobs", str(options.jobs)]
-    words += ["--scenario", options.scenario] if options.scenario else []
+    chosen = options.scenario or ("" if user == "root" else inside.USERS_SCENARIOS)
+    words += ["--scenario", chosen] if chosen else []
     try:
         with step(f"the suite as {user}"):
             return l1.play(inside.suite(user, words, options.scale), options.seconds)
