@@ -13,6 +13,9 @@ from shared.errors import BangerError, Code
 class NatConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     enabled: bool = False
     """True where the privileged service has been installed: ``network = auto`` is bridge."""
+    external: bool = False
+    """True where root runs nat beside the services (``python -m services.nat --user NAME``): the
+    launcher does not start one, and ``network = auto`` is bridge."""
     bridge: str = "br-banger"
     subnet: str = "10.77.0.0/24"
 
@@ -68,9 +71,9 @@ class Config(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def network_mode(self) -> Literal["user", "bridge"]:
-        """``auto`` resolved: bridge where the privileged service is enabled, else user."""
+        """``auto`` resolved: bridge where there is a privileged nat, else user."""
         if self.network == "auto":
-            return "bridge" if self.nat.enabled else "user"
+            return "bridge" if self.nat.enabled or self.nat.external else "user"
         return self.network
 
 

@@ -12,9 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Network
 
 from services.nat.forwarding import Loan
-from services.nat.guests import Holds, guest_of
+from services.nat.guests import Holds, guest_of, with_addresses_of_their_own
 from services.nat.host import Host
 from services.nat.state import Desired, Guest, bridge_mac
+from services.nat.station import Station
 from shared.bus.actor import Actor, Call, verb
 from shared.bus.runner import own
 from shared.config import Config
@@ -23,21 +24,34 @@ from shared.follower import Follower
 from shared.logs import Log
 from shared.messages.network import Attachment, NatAttach, NatStatus
 from shared.messages.vm import Nothing, Vm
-from shared.paths import Paths
+from shared.paths import Paths, check_private
 
 
 class Nat(Actor):
     """The only process that needs privilege, and only in bridge mode (CAP_NET_ADMIN)."""
 
-    def __init__(self, paths: Paths, log: Log, config: Config) -> None:
+    def __init__(self, paths: Paths, log: Log, config: Config, station: Station) -> None:
         super().__init__("nat", paths, log)
         self._bridge: _Bridge | None = None
         self._config = config
+        self._station = station
 
     async def on_start(self) -> None:
-        if self._config.network_mode == "bridge":
-            self._lock = await own(self.paths.run / "nat.lock")
-            self._bridge = _Bridge(self, self._config)
+        if self._station.bridge:
+            self._lock = await own(self._station.keep / "nat.lock")
+            self._bridge = _Bridge(self, self._config, self._station)
+
+    def accepts_broker(self) -> bool:
+        """Root looks again each time: the directory may have been made anew meanwhile."""
+        if not self._station.external:
+            return True
+        try:
+            check_private(self.paths.run, owner=self._station.owner)
+        except (BangerError, OSError) as error:
+            self.log.error("the run directory is not the user's any more", error=str(error))
+            self.stopping.set()
+            return False
+        return True
 
     async def on_stop(self) -> None:
         if self._bridge:
@@ -62,16 +76,15 @@ class Nat(Actor):
 class _Bridge:
     """Bridge mode: the projection, the holds and the thread that talks to the kernel."""
 
-    def __init__(self, actor: Actor, config: Config) -> None:
+    def __init__(self, actor: Actor, config: Config, station: Station) -> None:
         self._log = actor.log
         self._desired = Desired(
             bridge=config.nat.bridge,
             mac=bridge_mac(str(actor.paths.state)),
             subnet=IPv4Network(config.nat.subnet),
-            # The taps are for the supervisors, who own the run directory; nat may be root.
-            owner=actor.paths.run.stat().st_uid,
+            owner=station.owner,
         )
-        self._host = Host(Loan(actor.paths.run / "ip_forward.json"))
+        self._host = Host(Loan(station.keep / "ip_forward.json"))
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kernel")
         self._holds = Holds()
         self._problem = ""
@@ -147,7 +160,8 @@ class _Bridge:
     def _with_guests(self) -> Desired:
         vms = self._holds.wanted(self._follower.projection.vms, time.monotonic())
         guests = (self._guest_or_none(vm) for vm in vms)
-        return self._desired.with_guests(tuple(guest for guest in guests if guest))
+        known = (guest for guest in guests if guest)
+        return self._desired.with_guests(tuple(with_addresses_of_their_own(known)))
 
     def _guest_or_none(self, vm: Vm) -> Guest | None:
         """One VM that does not fit must not keep the others from the network."""

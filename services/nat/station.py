@@ -1,0 +1,25 @@
+"""Whom a nat serves, and where it keeps its own lock and notes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared.config import Config
+from shared.paths import Paths
+
+
+@dataclass(frozen=True)
+class Station:
+    """``owner``: uid of the user whose supervisors open the taps. ``keep``: the directory of
+    nat's own files. ``external``: run by root beside the user's services, not by them."""
+
+    owner: int
+    keep: Path
+    bridge: bool
+    external: bool = False
+
+
+def own_station(paths: Paths, config: Config) -> Station:
+    """A nat that the user's launcher has started: it keeps its files among the user's."""
+    # Owner of the run directory rather than our uid: nat alone may have been made root.
+    owner = paths.run.stat().st_uid
+    return Station(owner=owner, keep=paths.run, bridge=config.network_mode == "bridge")
