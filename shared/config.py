@@ -28,6 +28,13 @@ class FirecrackerConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True
     """How Firecracker is run. Limits are for each drive and each direction of the network of
     every VM; 0 is none."""
 
+    jailer: bool = False
+    """Whether each Firecracker runs in a jail of its own; takes a nat that is root."""
+    jailer_bin: str = "jailer"
+    jail_directory: str = "/srv/banger-jail"
+    """nat's: where the jails are, root's alone."""
+    jail_uids: int = 2_000_000_000
+    """nat's: the first uid (and gid) of jails; each VM's is this and its number in the subnet."""
     metrics: bool = False
     """Whether it writes metrics.json beside a VM's logs, some 10 KB a minute."""
     disk_mib_per_second: int = 0

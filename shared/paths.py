@@ -14,7 +14,7 @@ from shared.errors import BangerError, Code
 SUN_PATH_MAX = 107
 """Longest Unix socket path in bytes: sizeof(sockaddr_un.sun_path) - 1 (unix(7))."""
 
-LONGEST_SOCKET = "vms/0123456789ab/console.sock"
+LONGEST_SOCKET = "vms/0123456789ab/jail/agent.sock"
 """The deepest socket under the run directory; its length bounds the run directory's own."""
 
 

@@ -46,7 +46,14 @@ class Service:
 
     @property
     def station(self) -> Station:
-        return Station(owner=self.user.pw_uid, keep=self.keep, bridge=True, external=True)
+        return Station(
+            owner=self.user.pw_uid,
+            gid=self.user.pw_gid,
+            groups=tuple(os.getgrouplist(self.user.pw_name, self.user.pw_gid)),
+            keep=self.keep,
+            bridge=True,
+            external=True,
+        )
 
 
 def parse(argv: list[str]) -> Service | None:

@@ -1,5 +1,6 @@
 """Whom a nat serves, and where it keeps its own lock and notes."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,10 +10,13 @@ from shared.paths import Paths
 
 @dataclass(frozen=True)
 class Station:
-    """``owner``: uid of the user whose supervisors open the taps. ``keep``: the directory of
+    """``owner``: uid of the user whose supervisors open the taps; ``gid`` and
+    ``groups`` are that user's. ``keep``: the directory of
     nat's own files. ``external``: run by root beside the user's services, not by them."""
 
     owner: int
+    gid: int
+    groups: tuple[int, ...]
     keep: Path
     bridge: bool
     external: bool = False
@@ -21,5 +25,10 @@ class Station:
 def own_station(paths: Paths, config: Config) -> Station:
     """A nat that the user's launcher has started: it keeps its files among the user's."""
     # Owner of the run directory rather than our uid: nat alone may have been made root.
-    owner = paths.run.stat().st_uid
-    return Station(owner=owner, keep=paths.run, bridge=config.network_mode == "bridge")
+    return Station(
+        owner=paths.run.stat().st_uid,
+        gid=os.getegid(),
+        groups=tuple(os.getgroups()),
+        keep=paths.run,
+        bridge=config.network_mode == "bridge",
+    )

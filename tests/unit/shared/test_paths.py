@@ -99,7 +99,7 @@ def test_directory_of_another_user_is_refused(
 
 
 def test_run_directory_may_be_as_long_as_its_sockets_fit() -> None:
-    room = 107 - len("/vms/0123456789ab/console.sock")
+    room = 107 - len("/vms/0123456789ab/jail/agent.sock")
     check_socket_length(Path("/" + "r" * (room - 1)))
     with pytest.raises(BangerError) as caught:
         check_socket_length(Path("/" + "r" * room))
