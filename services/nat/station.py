@@ -25,10 +25,11 @@ class Station:
 def own_station(paths: Paths, config: Config) -> Station:
     """A nat that the user's launcher has started: it keeps its files among the user's."""
     # Owner of the run directory rather than our uid: nat alone may have been made root.
+    run = paths.run.stat()
     return Station(
-        owner=paths.run.stat().st_uid,
-        gid=os.getegid(),
-        groups=tuple(os.getgroups()),
+        owner=run.st_uid,
+        gid=run.st_gid,
+        groups=tuple(os.getgroups()) if run.st_uid == os.geteuid() else (),
         keep=paths.run,
         bridge=config.network_mode == "bridge",
     )

@@ -6,245 +6,31 @@ network namespace of the test; the driver is the supervisor's, its warden asks n
 
 import asyncio
 import os
-import shutil
 import signal
 import stat
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from services.vm_supervisor.disks import create_overlay
-from services.vm_supervisor.drivers.driver import Drives, EndReason, MachineSpec, Warden
-from services.vm_supervisor.drivers.firecracker import FirecrackerMachine
-from services.vm_supervisor.drivers.firecracker_api import call
-from services.vm_supervisor.drivers.firecracker_jail import JailingDriver
+from services.vm_supervisor.drivers.driver import EndReason
 from services.vm_supervisor.drivers.firecracker_requests import Request
-from services.vm_supervisor.network import bridge_network
-from shared.accelerator import Accel, Accelerator, kvm_obstacle
-from shared.config import FirecrackerConfig
 from shared.errors import BangerError, Code
-from shared.paths import LONGEST_SOCKET, Paths
+from shared.paths import LONGEST_SOCKET
 from shared.process import ProcessId, start_time
 from shared.vmm import command_line, find_vmm, vmm_name
-from tests.integration.namespaces import Namespace
-from tests.integration.peer import Peer
+from tests.contract.prison import DOWN, NEEDED, VM, Prison
 from tests.integration.stack import eventually
-from tests.integration.users import ONE, TWO, User, new_users, users_python
+from tests.integration.users import TWO
 
-ROOT = Path(__file__).parents[2]
-VM = "0123456789ab"
-IMAGE, KERNEL = "a" * 16, "b" * 16
 JAIL_UID = 2_000_000_002
 """The base, and the first address that guests get: 10.77.0.2."""
 DESCRIBE = Request("GET", "/", {})
-UP, DOWN = "running", "stopped"
+UP = "running"
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.timeout(120),
-    pytest.mark.skipif(os.geteuid() != 0, reason="users, namespaces and jails need root"),
-    pytest.mark.skipif(kvm_obstacle() is not None, reason=f"no KVM: {kvm_obstacle()}"),
-    pytest.mark.skipif(
-        os.geteuid() == 0 and users_python() is None,
-        reason="no interpreter that an ordinary user could run",
-    ),
-]
-
-
-@pytest.fixture(scope="session")
-def tools() -> Path:
-    """The directory of the pinned binaries; fetched once per machine."""
-    done = subprocess.run([ROOT / "scripts" / "firecracker"], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return Path(done.stdout.strip())
-
-
-@dataclass
-class Prison:
-    """User one's services with root's nat, one VM of theirs, and where the jails are."""
-
-    one: User
-    two: User
-    root: Path
-    tools: Path
-    jails: Path
-
-    def configure_nat(self, jailer: str = "jailer") -> None:
-        (self.root / "config.toml").write_text(
-            f'firecracker_bin = "{self.tools}/firecracker"\n[firecracker]\n'
-            f'jailer_bin = "{self.tools}/{jailer}"\njail_directory = "{self.jails}"\n'
-        )
-
-    def start_nat(self) -> None:
-        self.one.start_nat(self.root)
-        eventually(lambda: "nat" in self.one.registered())
-
-    def restart_nat(self) -> None:
-        self.one.kill("nat")
-        self.start_nat()
-
-    def call(self, service: str, verb: str, **body: Any) -> dict[str, Any]:
-        with Peer(self.one.paths.broker_socket, patience=20.0) as peer:
-            return peer.call(service, verb, **body)
-
-    def refusal(self, service: str, verb: str, **body: Any) -> BangerError:
-        with pytest.raises(BangerError) as caught:
-            self.call(service, verb, **body)
-        return caught.value
-
-    def become(self, state: str) -> None:
-        self.call("store", "vm.update", id=VM, state=state)
-
-    @property
-    def warden(self) -> Warden:
-        async def jail(vm_id: str) -> ProcessId:
-            self.give_to_the_user()
-            return ProcessId(**await asyncio.to_thread(self.call, "nat", "nat.jail", id=vm_id))
-
-        async def unjail(vm_id: str, number: signal.Signals) -> None:
-            await asyncio.to_thread(self.call, "nat", "nat.unjail", id=vm_id, signal=number)
-
-        return Warden(jail, unjail)
-
-    @property
-    def driver(self) -> JailingDriver:
-        config = FirecrackerConfig(jailer=True, metrics=True)
-        return JailingDriver(str(self.tools / "firecracker"), config, self.warden)
-
-    @property
-    def run(self) -> Path:
-        return self.one.paths.vm_run(VM)
-
-    @property
-    def state(self) -> Path:
-        return self.one.paths.vm_state(VM)
-
-    @property
-    def sockets(self) -> Path:
-        return self.run / "jail"
-
-    @property
-    def spec(self) -> MachineSpec:
-        data = self.one.paths.data
-        kernel = data / "kernels" / KERNEL
-        return MachineSpec(
-            vm_id=VM,
-            vcpus=1,
-            memory_mib=256,
-            accelerator=Accelerator(Accel.KVM, "the test wants it"),
-            kernel=kernel,
-            initrd=self.run / "initrd",
-            drives=Drives(
-                rootfs=data / "images" / IMAGE / "rootfs.squashfs",
-                overlay=self.state / "overlay.ext4",
-                work=self.state / "work.ext4",
-                modules=kernel / "modules.squashfs",
-            ),
-            network=bridge_network(VM, f"bgr{VM}", "10.77.0.2/24", "10.77.0.1", ("10.77.0.1",)),
-            run=self.run,
-            state=self.state,
-        )
-
-    async def launch(self) -> FirecrackerMachine:
-        await asyncio.to_thread(self.call, "nat", "nat.attach", id=VM)
-        return await self.driver.launch(self.spec)
-
-    @asynccontextmanager
-    async def launched(self) -> AsyncIterator[FirecrackerMachine]:
-        """Launched and not attached; ended with the block."""
-        machine = await self.launch()
-        try:
-            yield machine
-        finally:
-            machine.kill()
-            await machine.ended()
-            await machine.close()
-
-    async def ask(self, request: Request) -> Any:
-        return await call(self.sockets / "api.sock", request)
-
-    def give_to_the_user(self) -> None:
-        """What the supervisor would have made belongs to the user."""
-        for path in (self.one.paths.state / "vms", self.one.paths.run / "vms"):
-            for each in (path, *path.rglob("*")):
-                os.chown(each, ONE, ONE, follow_symlinks=False)
-
-    def leftovers(self) -> list[str]:
-        """Of jails: directories, mounts, control groups, processes."""
-        mounts = [line for line in Path("/proc/mounts").read_text().splitlines() if "jail" in line]
-        groups = Path("/sys/fs/cgroup").glob(f"**/banger/{VM}")
-        found = find_vmm(VM)
-        directories = (path.parent for path in self.jails.glob("*/*/*/root"))
-        return [*mounts, *map(str, (*groups, *directories)), *([str(found)] if found else [])]
-
-
-def _publish(one: User) -> None:
-    """A kernel, and something in a root filesystem's place, as the user's own."""
-    source = (Paths.from_environment().kernels / "by-name" / "debian-bookworm").resolve()
-    image, kernel = one.paths.images / IMAGE, one.paths.kernels / KERNEL
-    assert one.can("mkdir", "-p", str(image), str(kernel))
-    for name, target in (
-        ("vmlinux", kernel / "vmlinux"),
-        ("modules.squashfs", kernel / "modules.squashfs"),
-        ("modules.squashfs", image / "rootfs.squashfs"),
-    ):
-        target.hardlink_to(source / name)
-
-
-def _make_vm(prison: Prison) -> None:
-    for directory in (prison.state, prison.run):
-        directory.mkdir(parents=True, mode=0o700)
-    for name in ("overlay", "work"):
-        create_overlay(prison.state / f"{name}.ext4", 64 << 20)
-    (prison.run / "initrd").write_bytes(b"secret")
-    (prison.run / "initrd").chmod(0o600)
-    prison.give_to_the_user()
-    prison.call(
-        "store", "vm.reserve", id=VM, name="alpha", image_id=IMAGE, image_name="debian",
-        kernel_id=KERNEL, vcpu=1, memory_mib=256, disk_bytes=1, overlay_bytes=1, nat=False,
-        vmm="firecracker", network="bridge", subnet="10.77.0.0/24",
-        request_id=os.urandom(16).hex(),
-    )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def block(tools: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prison]:
-    """The services and nat, for all tests; each has the VM to itself."""
-    with ExitStack() as cleanup:
-        place = Namespace()
-        cleanup.callback(place.close)
-        one, two = cleanup.enter_context(new_users(place, ONE, TWO))
-        one.configure("[nat]\nexternal = true\n")
-        root = tmp_path_factory.mktemp("root")
-        made = Prison(one, two, root, tools, root / "jails")
-        made.configure_nat()
-        for service in ("broker", "store"):
-            one.start(service)
-        made.start_nat()
-        yield made
-
-
-@pytest.fixture
-def prison(block: Prison) -> Iterator[Prison]:
-    """Fails when a test leaves something of a jail after the VM has stopped."""
-    _publish(block.one)
-    _make_vm(block)
-    yield block
-    rows = block.call("store", "vm.list")["vms"]
-    if rows:
-        block.become(DOWN)
-    eventually(lambda: not block.leftovers())
-    if rows:
-        block.call("store", "vm.remove", id=VM)
-    for directory in (block.state, block.run, block.one.paths.data):
-        shutil.rmtree(directory)
-
+pytestmark = NEEDED
 
 Test = Callable[[Prison], Awaitable[None]]
 
@@ -511,6 +297,24 @@ def test_a_second_jail_of_a_vm_is_refused_and_the_first_goes_on(prison: Prison) 
             assert (await prison.ask(DESCRIBE))["state"] == "Running"
 
     asyncio.run(scenario())
+
+
+def test_a_jailer_that_fails_is_told_with_its_last_words(prison: Prison, tmp_path: Path) -> None:
+    broken = tmp_path / "jailer"
+    broken.write_text("#!/bin/sh\necho first >&2\necho no jail today >&2\nexit 1\n")
+    broken.chmod(0o755)
+    prison.configure_nat(jailer=str(broken))
+    prison.restart_nat()
+
+    async def scenario() -> None:
+        machine = await prison.launch()
+        await machine.attach()
+
+    with pytest.raises(BangerError, match="no jail today") as caught:
+        asyncio.run(scenario())
+    assert caught.value.code is Code.GUEST_FAILED
+    prison.configure_nat()
+    prison.restart_nat()
 
 
 def test_without_the_jailer_it_is_named(prison: Prison) -> None:

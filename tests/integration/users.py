@@ -6,6 +6,7 @@ many distributions make them (0755), so that what keeps others out is banger's o
 
 import os
 import site
+import stat
 import subprocess
 import sys
 import tempfile
@@ -22,9 +23,14 @@ from tests.integration.stack import REPOSITORY, eventually
 
 ONE, TWO = 61001, 61002
 PACKAGES = os.pathsep.join([str(REPOSITORY), *site.getsitepackages()])
+KVM = Path("/dev/kvm")
 LEFT = (sys.executable, "/usr/bin/python3")
 """Interpreters to try: the tests' own may be in a directory that is closed to users."""
-OUR_PASSWD = 'mount --bind "$1" /etc/passwd && shift && exec "$@"'
+OUR_HOST = (
+    'mount --bind "$1/passwd" /etc/passwd && '
+    '{ [ ! -e /dev/kvm ] || mount --bind "$1/kvm" /dev/kvm; } && shift && exec "$@"'
+)
+"""A mount namespace's own: users with names, and KVM as the members of its group have it."""
 
 
 @cache
@@ -51,8 +57,8 @@ class User:
     uid: int
     root: Path
     place: Place
-    passwd: Path
-    """Bound over /etc/passwd for every process of this user's, and for nat."""
+    host: Path
+    """What is bound over the host's own files for this user's processes, and for nat."""
     processes: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
 
     @property
@@ -85,7 +91,7 @@ class User:
         return self.run(*argv).returncode == 0
 
     def run(self, *argv: str) -> "subprocess.CompletedProcess[bytes]":
-        command = [*self._with_passwd, *identity(self.uid), *argv]
+        command = [*self._on_our_host, *identity(self.uid), *argv]
         return self.place.run(
             lambda: subprocess.run(
                 command, cwd="/", env=self.environment, capture_output=True, timeout=20
@@ -101,6 +107,15 @@ class User:
         self._spawn(service, [*identity(self.uid), *own])
         eventually(lambda: service in self.registered())
 
+    def start_supervisor(self, name: str, spec: bytes) -> None:
+        """Run one and hand it its VM, as the api does; return when it is registered."""
+        argv = [*identity(self.uid), str(users_python()), "-m", "services.vm_supervisor"]
+        process = self._spawn(name, argv, stdin=subprocess.PIPE)
+        assert process.stdin
+        process.stdin.write(spec)
+        process.stdin.close()
+        eventually(lambda: name in self.registered())
+
     def start_nat(self, root: Path, *options: str) -> None:
         """Run nat for this user, as root; it may not be registered yet."""
         own = [sys.executable, "-m", "services.nat", "--user", f"user{self.uid}"]
@@ -108,15 +123,18 @@ class User:
         logs = ["--logs", str(root / "logs"), "--config", str(root / "config.toml")]
         self._spawn("nat", [*own, *users, *logs, *options])
 
-    def _spawn(self, service: str, argv: list[str]) -> None:
-        command = [*self._with_passwd, *argv]
+    def _spawn(
+        self, service: str, argv: list[str], stdin: int | None = None
+    ) -> "subprocess.Popen[bytes]":
+        command = [*self._on_our_host, *argv]
         self.processes[service] = self.place.run(
-            lambda: subprocess.Popen(command, cwd=REPOSITORY, env=self.environment)
+            lambda: subprocess.Popen(command, cwd=REPOSITORY, env=self.environment, stdin=stdin)
         )
+        return self.processes[service]
 
     @property
-    def _with_passwd(self) -> tuple[str, ...]:
-        return ("unshare", "--mount", "--", "sh", "-c", OUR_PASSWD, "sh", str(self.passwd))
+    def _on_our_host(self) -> tuple[str, ...]:
+        return ("unshare", "--mount", "--", "sh", "-c", OUR_HOST, "sh", str(self.host))
 
     def kill(self, service: str) -> None:
         process = self.processes.pop(service)
@@ -151,10 +169,12 @@ class User:
 def new_users(place: Place, *uids: int) -> Iterator[list[User]]:
     """Users with a home and a run directory each; fails when a service of theirs does not end."""
     with tempfile.TemporaryDirectory(prefix="bngr", dir="/tmp") as root:
-        passwd = Path(root, "passwd")
-        users = [User(uid, Path(root, str(uid)), place, passwd) for uid in uids]
+        users = [User(uid, Path(root, str(uid)), place, Path(root)) for uid in uids]
         Path(root).chmod(0o755)
-        passwd.write_text(Path("/etc/passwd").read_text() + "".join(map(_line, users)))
+        _open_kvm(Path(root, "kvm"))
+        Path(root, "passwd").write_text(
+            Path("/etc/passwd").read_text() + "".join(map(_line, users))
+        )
         for user in users:
             user.root.mkdir(mode=0o755)
             os.chown(user.root, user.uid, user.uid)
@@ -164,6 +184,12 @@ def new_users(place: Place, *uids: int) -> Iterator[list[User]]:
         finally:
             for user in users:
                 user.close()
+
+
+def _open_kvm(node: Path) -> None:
+    if KVM.exists():
+        os.mknod(node, stat.S_IFCHR, KVM.stat().st_rdev)
+        node.chmod(0o666)
 
 
 def _line(user: User) -> str:

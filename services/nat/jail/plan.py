@@ -92,19 +92,20 @@ def jail_uid(base: int, subnet: IPv4Network, address: IPv4Address) -> int:
     Raises:
         BangerError: ``invalid`` for a base that leads out of ``shared.jail.SPAN``.
     """
-    uid = base + int(address) - int(subnet.network_address)
-    if base not in jail.SPAN or uid not in jail.SPAN:
-        raise BangerError(
-            Code.INVALID,
-            f"firecracker.jail_uids = {base} leads to uid {uid}, which is not for jails",
-            hint=f"choose a number from {jail.SPAN.start} on",
-        )
-    return uid
+    return jail_uids(base, subnet)[int(address) - int(subnet.network_address)]
 
 
 def jail_uids(base: int, subnet: IPv4Network) -> range:
-    """All uids that jails of this subnet may have."""
-    return range(base, base + subnet.num_addresses)
+    """All uids that jails of this subnet may have. Raises as ``jail_uid``: taps of these uids
+    are taken for ours, so they must not be anybody else's."""
+    uids = range(base, base + subnet.num_addresses)
+    if uids[0] not in jail.SPAN or uids[-1] not in jail.SPAN:
+        raise BangerError(
+            Code.INVALID,
+            f"firecracker.jail_uids = {base} leads to uid {uids[-1]}, which is not for jails",
+            hint=f"choose a number from {jail.SPAN.start} on",
+        )
+    return uids
 
 
 def chroot_of(base: Path, firecracker: Path, vm_id: str) -> Path:
