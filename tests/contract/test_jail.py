@@ -23,7 +23,7 @@ from shared.process import ProcessId, start_time
 from shared.vmm import command_line, find_vmm, vmm_name
 from tests.contract.prison import DOWN, NEEDED, VM, Prison
 from tests.integration.stack import eventually
-from tests.integration.users import TWO
+from tests.integration.users import ONE, TWO
 
 JAIL_UID = 2_000_000_002
 """The base, and the first address that guests get: 10.77.0.2."""
@@ -181,6 +181,23 @@ def test_a_vm_that_ended_while_nat_was_dead_leaves_nothing(prison: Prison) -> No
     assert prison.leftovers()
     prison.start_nat()
     eventually(lambda: not prison.leftovers())
+
+
+def test_what_a_nat_that_died_while_it_made_a_jail_has_left_is_swept_away(prison: Prison) -> None:
+    """Killed after it had made the place; and with a helper that is still at work."""
+    prison.one.kill("nat")
+    base = prison.jails / str(ONE)
+    (base / "firecracker" / f"banger-{VM}" / "root").mkdir(parents=True)
+    words = ("--id", f"banger-{VM}", "--chroot-base-dir", str(base))
+    helper = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()", *words])
+    try:
+        assert prison.leftovers()
+        prison.start_nat()
+        assert helper.wait(15) == -signal.SIGKILL
+        eventually(lambda: not prison.leftovers())
+    finally:
+        helper.kill()
+        helper.wait(10)
 
 
 async def _launch_and_forget(prison: Prison) -> None:

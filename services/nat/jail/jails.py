@@ -33,13 +33,14 @@ from shared.cgroup import Limits, confine, release
 from shared.config import Config
 from shared.errors import BangerError, Code
 from shared.firecracker import find_program
-from shared.jail import jailer_id
+from shared.jail import SPAN, jailer_id
 from shared.messages.vm import Vm
 from shared.process import ProcessId, start_time
 
 ENTER = Path(__file__).with_name("enter.py")
 _ENTER_SECONDS = 10.0
 _PREFIX = jailer_id("")
+_NOBODY = -1
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Jails:
         if os.geteuid() != 0:
             return {}
         roots = self.base.glob(f"*/{_PREFIX}*/root")
-        return {path.parent.name.removeprefix(_PREFIX): path.stat().st_uid for path in roots}
+        return {path.parent.name.removeprefix(_PREFIX): _owner(path) for path in roots}
 
     def prepare(self, vm: Vm) -> None:
         """Make the jail's place, so that the tap becomes the jail's.
@@ -184,6 +185,13 @@ class Jails:
             )
         # The jailer resolves links, and calls the directory after what it finds.
         return Programs(Path(jailer), find_program(self.config.firecracker_bin).resolve())
+
+
+def _owner(root: Path) -> int:
+    """The jail's uid; nobody's when a nat died before it had given the place to the jail, for
+    root's other processes are in no jail of ours."""
+    uid = root.stat().st_uid
+    return uid if uid in SPAN else _NOBODY
 
 
 def _told(helper: "subprocess.Popen[str]", text: str) -> str:
