@@ -85,7 +85,7 @@ async def _timed(program: str, boot: Boot) -> float:
 async def _ours(program: str, spec: MachineSpec) -> None:
     driver = FirecrackerDriver(program, FirecrackerConfig())
     driver.prepare(spec)
-    machine = driver.launch(spec)
+    machine = await driver.launch(spec)
     try:
         await machine.attach()
         await _answered(machine.agent)

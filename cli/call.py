@@ -34,6 +34,18 @@ REQUIRED = ("store", "images", "api")
 ALL = ("launcher", *REQUIRED, "nat", "dns")
 
 
+def started_by_us(paths: Paths) -> tuple[str, ...]:
+    """``ALL``, but for a nat that root runs: that one may come later. A file that cannot be read
+    is for the launcher to complain of."""
+    from shared.config import load_config
+
+    try:
+        external = load_config(paths.config_file).nat.external
+    except BangerError:
+        external = False
+    return tuple(name for name in ALL if not (external and name == "nat"))
+
+
 def connect() -> AbstractContextManager[Client]:
     """A connection to services that are up and of this build, started if need be.
 
@@ -48,8 +60,9 @@ def connect() -> AbstractContextManager[Client]:
 def connect_as(kind: type[SomeClient]) -> Iterator[SomeClient]:
     """``connect`` with a client of one's own."""
     paths = Paths.from_environment()
-    wanted = REQUIRED if running(paths) else ALL
-    if wanted is ALL:
+    wanted: tuple[str, ...] = REQUIRED
+    if not running(paths):
+        wanted = started_by_us(paths)
         start(paths)
     client = kind(paths.broker_socket)
     with client:

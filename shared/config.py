@@ -13,6 +13,9 @@ from shared.errors import BangerError, Code
 class NatConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     enabled: bool = False
     """True where the privileged service has been installed: ``network = auto`` is bridge."""
+    external: bool = False
+    """True where root runs nat beside the services (``python -m services.nat --user NAME``): the
+    launcher does not start one, and ``network = auto`` is bridge."""
     bridge: str = "br-banger"
     subnet: str = "10.77.0.0/24"
 
@@ -25,6 +28,13 @@ class FirecrackerConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True
     """How Firecracker is run. Limits are for each drive and each direction of the network of
     every VM; 0 is none."""
 
+    jailer: bool = False
+    """Whether each Firecracker runs in a jail of its own; takes a nat that is root."""
+    jailer_bin: str = "jailer"
+    jail_directory: str = "/srv/banger-jail"
+    """nat's: where the jails are, root's alone."""
+    jail_uids: int = 2_000_000_000
+    """nat's: the first uid (and gid) of jails; each VM's is this and its number in the subnet."""
     metrics: bool = False
     """Whether it writes metrics.json beside a VM's logs, some 10 KB a minute."""
     disk_mib_per_second: int = 0
@@ -68,9 +78,9 @@ class Config(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def network_mode(self) -> Literal["user", "bridge"]:
-        """``auto`` resolved: bridge where the privileged service is enabled, else user."""
+        """``auto`` resolved: bridge where there is a privileged nat, else user."""
         if self.network == "auto":
-            return "bridge" if self.nat.enabled else "user"
+            return "bridge" if self.nat.enabled or self.nat.external else "user"
         return self.network
 
 

@@ -14,7 +14,7 @@ from shared.errors import BangerError, Code
 SUN_PATH_MAX = 107
 """Longest Unix socket path in bytes: sizeof(sockaddr_un.sun_path) - 1 (unix(7))."""
 
-LONGEST_SOCKET = "vms/0123456789ab/console.sock"
+LONGEST_SOCKET = "vms/0123456789ab/jail/agent.sock"
 """The deepest socket under the run directory; its length bounds the run directory's own."""
 
 
@@ -125,15 +125,33 @@ def make_private(path: Path) -> None:
         check_private(path)
 
 
-def check_private(path: Path) -> None:
-    """Raise ``denied`` unless ``path`` is a real directory, ours, closed to everyone else."""
+def close_to_others(path: Path) -> None:
+    """Make ``path`` if need be, and let nobody else into it: disks, keys and logs are below.
+
+    Raises:
+        BangerError: ``denied`` when it is not ours.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    try:
+        path.chmod(0o700)
+    except PermissionError as error:
+        raise BangerError(
+            Code.DENIED, f"{path} is not yours to close", hint=f"look at ls -ld {path}"
+        ) from error
+
+
+def check_private(path: Path, *, owner: int | None = None) -> None:
+    """Raise ``denied`` unless ``path`` is a real directory, closed to everyone but its owner: us,
+    or the uid ``owner``."""
     info = path.lstat()
+    owner = os.geteuid() if owner is None else owner
     if not stat.S_ISDIR(info.st_mode):
         raise BangerError(Code.DENIED, f"{path} is not a directory", hint=f"remove it: rm {path}")
-    if info.st_uid != os.geteuid():
+    if info.st_uid != owner:
+        whose = "you (uid" if owner == os.geteuid() else "the user it is for (uid"
         raise BangerError(
             Code.DENIED,
-            f"{path} belongs to uid {info.st_uid}, not to you (uid {os.geteuid()})",
+            f"{path} belongs to uid {info.st_uid}, not to {whose} {owner})",
             hint="set BANGER_RUN_DIR to a directory of your own",
         )
     if stat.S_IMODE(info.st_mode) & 0o077:

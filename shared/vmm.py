@@ -8,6 +8,7 @@ import os
 import re
 from pathlib import Path
 
+from shared import jail
 from shared.messages.vm import VmmName
 from shared.process import ProcessId, start_time
 
@@ -15,13 +16,15 @@ _SSH_FORWARD = re.compile(rb"hostfwd=tcp:[\d.]+:(\d+)-:22(?=[,\0])")
 
 
 def find_vmm(vm_id: str) -> ProcessId | None:
-    """The process of ours that was started as ``banger-<vm_id>``, or None."""
-    marks = [f"\0{option}\0banger-{vm_id}\0".encode() for option in ("-name", "--id")]
+    """The process of ours, or of a jail, that was started as ``banger-<vm_id>``, or None."""
+    # The jailer hands Firecracker the second form.
+    marks = [f"\0{option}banger-{vm_id}\0".encode() for option in ("-name\0", "--id\0", "--id=")]
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
         try:
-            ours = entry.stat().st_uid == os.geteuid() and _has(int(entry.name), marks)
+            uid = entry.stat().st_uid
+            ours = (uid == os.geteuid() or uid in jail.SPAN) and _has(int(entry.name), marks)
         except OSError:
             continue  # it ended this moment
         born = start_time(int(entry.name)) if ours else None

@@ -1,12 +1,13 @@
 """What the services say, when they are up; and what can be seen without them."""
 
 import json
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cli.call import ALL, connect_if_running, last_words, running
+from cli.call import connect_if_running, last_words, running, started_by_us
 from cli.checks.result import Result, fail, ok, warn
 from shared.config import Config
 from shared.errors import BangerError
@@ -24,14 +25,15 @@ def _ask(paths: Paths, service: str, verb: str) -> dict[str, Any] | None:
         return client.call(service, verb, timeout=3.0, retry=False)
 
 
-def registered(paths: Paths, _config: Config) -> Iterator[Result]:
+def registered(paths: Paths, config: Config) -> Iterator[Result]:
     answer = _ask(paths, "broker", "broker.services")
     if answer is None:
         yield ok("services", "down; they start with the first command that needs them")
         return
     builds = {entry["name"]: entry["build"] for entry in answer["services"]}
-    missing = [name for name in ALL if name not in builds]
-    older = [name for name in ALL if builds.get(name, __version__) != __version__]
+    wanted = started_by_us(paths)
+    missing = [name for name in wanted if name not in builds]
+    older = [name for name in wanted if builds.get(name, __version__) != __version__]
     if missing:
         said = last_words(paths.logs / f"{missing[0]}.err")
         found = f"not there: {', '.join(missing)}" + (f"; last words: {said}" if said else "")
@@ -39,7 +41,22 @@ def registered(paths: Paths, _config: Config) -> Iterator[Result]:
     elif older:
         yield warn("services", f"of another build: {', '.join(older)}", "banger daemon restart")
     else:
-        yield ok("services", f"all {len(ALL)} are up")
+        yield ok("services", f"all {len(wanted)} are up")
+    if config.nat.external:
+        yield external_nat(builds.get("nat"), paths.run)
+
+
+def external_nat(build: str | None, run: Path) -> Result:
+    """``build``: of the nat that is registered, None when nobody is."""
+    uid = os.geteuid()
+    apart = "" if run == Path(f"/run/user/{uid}/banger") else f" --run {run}"
+    command = f"python -m services.nat --user {uid}{apart}"
+    if build is None:
+        found = "nat.external is set, and nobody is registered as nat: no VM can join the bridge"
+        return fail("nat", found, f"have root run: {command}")
+    if build != __version__:
+        return warn("nat", f"of another build: {build}", f"have root restart: {command}")
+    return ok("nat", "run by root, registered")
 
 
 def dns_port(paths: Paths, config: Config) -> Iterator[Result]:

@@ -1,6 +1,7 @@
 """What runs the VMs: Firecracker or QEMU, why, and with KVM or without."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,6 +49,23 @@ def _firecracker(config: Config, reason: str) -> Iterator[Result]:
     else:
         yield ok("vmm", f"firecracker ({reason})")
     yield ok("kvm", "a probe guest ran under Firecracker")
+    yield jail(config)
+
+
+def jail(config: Config) -> Result:
+    """Whether a Firecracker that a guest broke out to would be nobody, or the user."""
+    advice = "set firecracker.jailer = true where nat is root's (docs/firecracker.md)"
+    if not config.firecracker.jailer:
+        return warn("jail", "Firecracker runs as you, without a jail", advice)
+    if config.nat.external:
+        return ok("jail", "each Firecracker has one, made by root's nat")
+    if os.geteuid() != 0:
+        hint = "set nat.external and have root run nat, or firecracker.jailer = false"
+        return fail("jail", "firecracker.jailer is set, and nat is not root", hint)
+    if shutil.which(config.firecracker.jailer_bin) is None:
+        found = f"there is no program {config.firecracker.jailer_bin}"
+        return fail("jail", found, "it comes with Firecracker's release")
+    return ok("jail", "each Firecracker has one")
 
 
 def accelerator(paths: Paths, config: Config) -> Iterator[Result]:

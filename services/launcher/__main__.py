@@ -6,7 +6,8 @@ from pathlib import Path
 
 from services.launcher.service import Launcher
 from shared.bus.runner import start_service
-from shared.paths import Paths, check_socket_length, make_private
+from shared.config import Config
+from shared.paths import Paths, check_socket_length, close_to_others, make_private
 
 PROCFILES = (Path(__file__).parents[2] / "procfile", Path(__file__).parent / "procfile")
 """In a checkout at the top; in an installed package beside this module."""
@@ -22,10 +23,19 @@ def main() -> int:
     def prepare() -> None:
         make_private(paths.run)
         check_socket_length(paths.run)
+        close_to_others(paths.state)
 
     return start_service(
-        "launcher", paths, lambda log, _: Launcher(paths, log, procfile), prepare=prepare
+        "launcher",
+        paths,
+        lambda log, config: Launcher(paths, log, procfile, external(config)),
+        prepare=prepare,
     )
+
+
+def external(config: Config) -> frozenset[str]:
+    """Services of the procfile that somebody else runs."""
+    return frozenset({"nat"}) if config.nat.external else frozenset()
 
 
 if __name__ == "__main__":

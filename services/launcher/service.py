@@ -34,7 +34,10 @@ NOT_FOUND = 127
 class Launcher(Actor):
     """Runs the procfile. One per run directory, by lock."""
 
-    def __init__(self, paths: Paths, log: Log, procfile: Path) -> None:
+    def __init__(
+        self, paths: Paths, log: Log, procfile: Path, external: frozenset[str] = frozenset()
+    ) -> None:
+        """``external``: names in the procfile that are not ours to start."""
         lock = Lock.try_acquire(paths.run / "launcher.lock")
         if lock is None:
             raise BangerError(
@@ -43,7 +46,8 @@ class Launcher(Actor):
                 hint="banger daemon status shows it",
             )
         self._lock = lock
-        self._core = Core(parse_procfile(procfile.read_text()))
+        commands = parse_procfile(procfile.read_text())
+        self._core = Core({name: argv for name, argv in commands.items() if name not in external})
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._changed = asyncio.Event()
         self._background: set[asyncio.Task[None]] = set()

@@ -156,7 +156,7 @@ def _our_tap(link: Link, desired: Desired) -> bool:
     return (
         is_tap_name(link.name)
         and link.kind == "tun"
-        and link.owner == desired.owner
+        and (link.owner == desired.owner or link.owner in desired.jails)
         and link.master in (None, desired.bridge)
     )
 
@@ -201,10 +201,14 @@ def _forwarding_steps(desired: Desired, observed: Observed) -> Iterator[Step]:
 
 
 def _tap_steps(guest: Guest, desired: Desired, observed: Observed) -> Iterator[Step]:
-    link = observed.links.get(guest.tap)
+    link, owner = observed.links.get(guest.tap), desired.owner_of(guest)
+    if link is not None and link.owner != owner:
+        # Between two VMMs of the VM, one jailed and one not: nobody has it open.
+        yield DeleteLink(guest.tap)
+        link = None
     if link is None:
         yield Introduce(desired.bridge, guest.address, guest.mac)
-        yield CreateTap(guest.tap, desired.owner)
+        yield CreateTap(guest.tap, owner)
     if link is None or link.master is None or not link.isolated:
         yield Attach(guest.tap, desired.bridge)
     if link is None or not link.up:

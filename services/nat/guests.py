@@ -1,6 +1,6 @@
 """Which VMs need a tap now: those that are up, and those about to be launched. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import AddressValueError, IPv4Address, IPv4Network
 
 from services.nat.state import Guest
@@ -46,7 +46,7 @@ def guest_of(vm: Vm, subnet: IPv4Network) -> Guest:
         address = IPv4Address(vm.address) if vm.network == "bridge" else None
     except AddressValueError:
         address = None
-    if address is None or address not in subnet:
+    if address is None or int(address) not in _for_guests(subnet):
         raise BangerError(
             Code.CONFLICT,
             f"VM {vm.name} has the address {vm.address or '(none)'}, "
@@ -54,3 +54,18 @@ def guest_of(vm: Vm, subnet: IPv4Network) -> Guest:
             hint="it was made with other network settings: delete it and create it again",
         )
     return Guest(vm.id, address, mac_address(vm.id), vm.nat)
+
+
+def _for_guests(subnet: IPv4Network) -> range:
+    """The addresses a guest may have: not the network's own, the bridge's, nor the broadcast."""
+    return range(int(subnet.network_address) + 2, int(subnet.broadcast_address))
+
+
+def with_addresses_of_their_own(guests: Iterable[Guest]) -> Iterator[Guest]:
+    """Without those whose address another one has already. The store gives no address twice; but
+    who serves an untrusted user must not be made to keep more taps than the subnet has room."""
+    taken: set[IPv4Address] = set()
+    for guest in guests:
+        if guest.address not in taken:
+            taken.add(guest.address)
+            yield guest

@@ -4,7 +4,8 @@ What is ours is told by marks that the kernel sets together with the object, so 
 between two steps never leaves a thing of unknown owner:
 
 - the bridge has our name *and* a hardware address made from the state directory;
-- a tap is called ``bgr`` + the VM's id, belongs to our user, and sits on our bridge or on none;
+- a tap is called ``bgr`` + the VM's id, belongs to our user or to one of our jails, and sits on
+  our bridge or on none;
 - rules are in the tables ``inet banger`` and ``bridge banger``.
 """
 
@@ -56,6 +57,8 @@ class Guest:
     address: IPv4Address
     mac: str
     nat: bool
+    jail: int | None = None
+    """The uid that opens the tap instead of the user's, of a VM whose VMM is jailed."""
 
     def __post_init__(self) -> None:
         """These strings end in names and rules of the kernel: refuse what is not exactly right."""
@@ -78,6 +81,8 @@ class Desired:
     subnet: IPv4Network
     owner: int
     guests: tuple[Guest, ...] = ()
+    jails: range = range(0)
+    """Uids of jailed VMMs, who may own taps too."""
 
     def __post_init__(self) -> None:
         if not _BRIDGE.fullmatch(self.bridge):
@@ -97,6 +102,9 @@ class Desired:
     def gateway(self) -> IPv4Interface:
         """The host's own address on the bridge: the subnet's first."""
         return IPv4Interface(f"{self.subnet.network_address + 1}/{self.subnet.prefixlen}")
+
+    def owner_of(self, guest: Guest) -> int:
+        return self.owner if guest.jail is None else guest.jail
 
     def with_guests(self, guests: tuple[Guest, ...]) -> "Desired":
         return replace(self, guests=guests)

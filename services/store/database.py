@@ -9,6 +9,7 @@ from sqlalchemy import Engine, create_engine, event, inspect, text
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
 from shared.errors import BangerError, Code
+from shared.paths import close_to_others
 
 HEAD = "0003"
 """The revision this program needs. When the database is there already, alembic (0.1 s of imports)
@@ -24,7 +25,7 @@ def open_database(url: str, default: Path) -> Engine:
             ``busy`` or ``unavailable`` when it cannot be used.
     """
     if not url:
-        default.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        close_to_others(default.parent)
     engine = create_engine(url or f"sqlite:///{default}")
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _set_pragmas)

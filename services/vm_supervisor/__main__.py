@@ -9,7 +9,7 @@ import sys
 import msgspec
 
 from services.vm_supervisor.boot import Drivers
-from services.vm_supervisor.drivers.driver import Driver
+from services.vm_supervisor.drivers.driver import Driver, Warden
 from services.vm_supervisor.drivers.qemu import QemuDriver
 from services.vm_supervisor.service import Supervisor
 from shared.bus.runner import start_service
@@ -21,12 +21,12 @@ from shared.paths import Paths
 def drivers(config: Config) -> Drivers:
     """Makes the driver of a VMM. Firecracker's is imported where it is used: it costs memory."""
 
-    def make(vmm: VmmName) -> Driver:
+    def make(vmm: VmmName, warden: Warden) -> Driver:
         if vmm == "qemu":
             return QemuDriver(config.qemu_bin)
-        from services.vm_supervisor.drivers.firecracker import FirecrackerDriver
+        from services.vm_supervisor.drivers.firecracker_jail import JailingDriver
 
-        return FirecrackerDriver(config.firecracker_bin, config.firecracker)
+        return JailingDriver(config.firecracker_bin, config.firecracker, warden)
 
     return make
 

@@ -19,6 +19,7 @@ from services.vm_supervisor.drivers.driver import (
     Machine,
     MachineSpec,
     PortTaken,
+    Warden,
 )
 from services.vm_supervisor.guest.ssh import ensure_key, write_known_hosts
 from services.vm_supervisor.initrd import GuestIdentity, write_initrd
@@ -39,7 +40,7 @@ from shared.ssh import Access
 from shared.vmm_choice import choose
 
 Say = Callable[[str, str], None]
-Drivers = Callable[[VmmName], Driver]
+Drivers = Callable[[VmmName, Warden], Driver]
 SSH_PORTS = (22, 2222)
 """Preferred ports of the VM's own loopback address: 22 where the host lets us, else 2222."""
 
@@ -59,12 +60,14 @@ class Guest:
 
 @dataclass(frozen=True)
 class Launcher:
-    """What a launch needs besides the VM itself. ``attach`` asks ``nat`` for the VM's tap."""
+    """What a launch needs besides the VM itself. ``attach`` asks ``nat`` for the VM's tap,
+    ``warden`` for its jail."""
 
     paths: Paths
     config: Config
     drivers: Drivers
     attach: Callable[[str], Awaitable[Attachment]]
+    warden: Warden
 
     async def launch(self, spec: SupervisorSpec, say: Say) -> Guest:
         """Make what is missing, start the VMM and write the handle.
@@ -74,7 +77,7 @@ class Launcher:
         """
         vm, state, run = spec.vm, self.paths.vm_state(spec.vm.id), self.paths.vm_run(spec.vm.id)
         make_private(state)
-        driver = self.drivers(await self._choose(spec, say))
+        driver = self.drivers(await self._choose(spec, say), self.warden)
         say("disks", "preparing disks and keys")
         network, host_key, user_key, *_ = await asyncio.gather(
             self._network(spec),
@@ -107,7 +110,7 @@ class Launcher:
 
     async def adopt(self, handle: Handle) -> Guest:
         """The VMM that an earlier supervisor launched. Raises ``not_running`` when it is gone."""
-        driver = self.drivers(handle.vmm)
+        driver = self.drivers(handle.vmm, self.warden)
         run, state = self.paths.vm_run(handle.vm_id), self.paths.vm_state(handle.vm_id)
         machine = driver.adopt(handle.process, run, state, handle.console_start)
         await machine.attach()
@@ -115,7 +118,7 @@ class Launcher:
 
     async def _start_vmm(self, driver: Driver, spec: MachineSpec, access: Access) -> Guest:
         driver.prepare(spec)
-        machine = driver.launch(spec)
+        machine = await driver.launch(spec)
         handle = Handle(
             vm_id=spec.vm_id,
             host_boot=host_boot_id(),

@@ -11,6 +11,7 @@ import time
 
 from services.vm_supervisor import inspection
 from services.vm_supervisor.boot import Drivers, Guest, Launcher
+from services.vm_supervisor.drivers.driver import Warden
 from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.supervision import Supervision
 from shared.bus.actor import Actor, Call, verb
@@ -18,7 +19,7 @@ from shared.bus.runner import own
 from shared.config import Config
 from shared.errors import BangerError, Code
 from shared.logs import Log
-from shared.messages.network import Attachment
+from shared.messages.network import Attachment, Jailed, NatJail, NatUnjail
 from shared.messages.vm import (
     GuestStats,
     Health,
@@ -36,6 +37,7 @@ from shared.messages.vm import (
     VmUpdate,
 )
 from shared.paths import Paths, make_private
+from shared.process import ProcessId
 
 QUICK = 30.0
 AGAIN = 0.2
@@ -50,7 +52,7 @@ class Supervisor(Actor):
     ) -> None:
         super().__init__(f"vm:{spec.vm.id}", paths, log)
         self._vm = spec.vm
-        launcher = Launcher(paths, config, drivers, self._attach)
+        launcher = Launcher(paths, config, drivers, self._attach, Warden(self._jail, self._unjail))
         self._vm_run = paths.vm_run(spec.vm.id)
         self._supervision = Supervision(
             spec, config, launcher, log, tell=self._tell, leave=self._leave
@@ -103,6 +105,15 @@ class Supervisor(Actor):
     async def _attach(self, vm_id: str) -> Attachment:
         deadline = time.monotonic() + QUICK
         return await self.call("nat", "nat.attach", VmId(id=vm_id), Attachment, deadline=deadline)
+
+    async def _jail(self, vm_id: str) -> ProcessId:
+        body, deadline = NatJail(id=vm_id), time.monotonic() + QUICK
+        jailed = await self.call("nat", "nat.jail", body, Jailed, deadline=deadline)
+        return ProcessId(jailed.pid, jailed.start_time)
+
+    async def _unjail(self, vm_id: str, number: signal.Signals) -> None:
+        body, deadline = NatUnjail(id=vm_id, signal=number), time.monotonic() + QUICK
+        await self.call("nat", "nat.unjail", body, Nothing, deadline=deadline)
 
     # -- verbs ------------------------------------------------------------------------------
 

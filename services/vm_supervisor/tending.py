@@ -11,6 +11,7 @@ from services.vm_supervisor.guest.agent import Agent
 from shared.cgroup import Limits, confine
 from shared.errors import BangerError
 from shared.handle import mend_handle, write_handle
+from shared.jail import is_jailed
 from shared.logs import Log
 from shared.messages.vm import Vm
 
@@ -20,7 +21,10 @@ CLOCK_SECONDS = 10.0
 
 
 def limit(vm: Vm, guest: Guest, log: Log) -> None:
-    """Put the VMM into a control group of its own; a host without them runs it all the same."""
+    """Put the VMM into a control group of its own; a host without them runs it all the same.
+    A jailed one is in its group from the start."""
+    if is_jailed(guest.handle.process):
+        return
     unlimited = confine(vm.id, guest.handle.pid, Limits(vm.vcpu, vm.memory_mib))
     if unlimited:
         log.info("the VMM is not limited in everything", reason=unlimited)

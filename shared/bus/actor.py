@@ -111,6 +111,10 @@ class Actor:
     async def on_stop(self) -> None:
         """After the last verb ended."""
 
+    def accepts_broker(self) -> bool:
+        """Each time a broker appears, before the service is announced to it."""
+        return True
+
     def status(self) -> dict[str, Any]:
         """Extra fields of the answer to a ping."""
         return {}
@@ -164,7 +168,7 @@ class Actor:
     _started = False
 
     def _register(self) -> None:
-        if not self._started:
+        if not self._started or not self.accepts_broker():
             return
         body = {
             "service": self.name,

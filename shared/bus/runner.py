@@ -25,6 +25,7 @@ def start_service(
     *,
     prepare: Callable[[], None] | None = None,
     log_file: Path | None = None,
+    config_file: Path | None = None,
 ) -> int:
     """The body of a service's ``__main__``: serve until told to stop; returns the exit status.
 
@@ -35,7 +36,7 @@ def start_service(
     async def main() -> None:
         if prepare:
             prepare()
-        config = load_config(paths.config_file)
+        config = load_config(config_file or paths.config_file)
         log = Log(log_file or paths.log_file(name), name, level=config.log_level)
         await make(log, config).run()
 

@@ -22,6 +22,11 @@ def _context() -> "zmq.Context[zmq.Socket[bytes]]":
     return zmq.Context.instance()
 
 
+def start_io_threads() -> None:
+    """Start ZeroMQ's own threads now: they make all connections, with this thread's identity."""
+    _context().socket(zmq.DEALER).close()
+
+
 def close_context() -> None:
     """End ZeroMQ in this process; call it last, after every socket is closed."""
     _context().term()

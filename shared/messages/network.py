@@ -19,6 +19,26 @@ class Attachment(msgspec.Struct, kw_only=True):
     gateway: str
 
 
+class NatJail(msgspec.Struct, kw_only=True):
+    """``nat.jail``: start this VM's Firecracker in a jail."""
+
+    id: str
+
+
+class NatUnjail(msgspec.Struct, kw_only=True):
+    """``nat.unjail``: signal this VM's jailed Firecracker; its end is seen by pidfd."""
+
+    id: str
+    signal: int
+
+
+class Jailed(msgspec.Struct, kw_only=True):
+    """The process that is the jailer, and Firecracker a moment later."""
+
+    pid: int
+    start_time: int
+
+
 class NatStatus(msgspec.Struct, kw_only=True):
     """``enabled`` is False in user mode: nothing on the host is touched then."""
 

@@ -47,7 +47,7 @@ class Bench:
     @asynccontextmanager
     async def running(self, spec: MachineSpec | None = None) -> AsyncIterator[Machine]:
         """A launched VM with its control connected; ended with the block."""
-        machine = self.driver.launch(spec or self.spec)
+        machine = await self.driver.launch(spec or self.spec)
         try:
             await machine.attach()
             yield machine
@@ -184,7 +184,7 @@ async def test_machine_that_dies_at_once_leaves_its_last_words(bench: Bench) -> 
         taken.bind((HOST, 0))
         taken.listen()
         network = user_network("0123456789ab", HOST, taken.getsockname()[1], nat=False)
-        machine = bench.driver.launch(replace(bench.spec, network=network))
+        machine = await bench.driver.launch(replace(bench.spec, network=network))
         error = await _refusal(machine.attach())
         assert (await machine.ended()).reason is EndReason.CRASHED
         await machine.close()
@@ -195,7 +195,7 @@ async def test_machine_that_dies_at_once_leaves_its_last_words(bench: Bench) -> 
 
 @contract
 async def test_closed_machine_goes_on_and_is_adopted(bench: Bench) -> None:
-    first = bench.driver.launch(bench.spec)
+    first = await bench.driver.launch(bench.spec)
     await first.attach()
     await first.close()
     process = first.process

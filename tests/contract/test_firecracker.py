@@ -62,7 +62,7 @@ class Bench:
     @asynccontextmanager
     async def launched(self, spec: MachineSpec | None = None) -> AsyncIterator[FirecrackerMachine]:
         """Launched and not attached; ended with the block."""
-        machine = self.driver.launch(spec or self.spec)
+        machine = await self.driver.launch(spec or self.spec)
         try:
             yield machine
         finally:
@@ -231,7 +231,7 @@ async def test_a_path_that_is_too_long_for_a_socket_is_told_with_its_last_words(
 ) -> None:
     deep = bench.spec.run / ("d" * 100)
     deep.mkdir()
-    machine = bench.driver.launch(replace(bench.spec, run=deep))
+    machine = await bench.driver.launch(replace(bench.spec, run=deep))
     error = await _refusal(machine.attach())
     await machine.close()
     assert error.code is Code.GUEST_FAILED
@@ -244,7 +244,7 @@ async def test_a_program_that_dies_at_once_leaves_its_last_words(bench: Bench) -
     broken.write_text("#!/bin/sh\necho first >&2\necho no memory today >&2\nexit 1\n")
     broken.chmod(0o755)
     driver = FirecrackerDriver(str(broken), FirecrackerConfig())
-    machine = driver.launch(bench.spec)
+    machine = await driver.launch(bench.spec)
     error = await _refusal(machine.attach())
     assert (await machine.ended()).reason is EndReason.CRASHED
     await machine.close()

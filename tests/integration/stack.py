@@ -90,6 +90,7 @@ class Stack:
             "disk_bytes": 1,
             "overlay_bytes": 1,
             "nat": False,
+            "vmm": "auto",
             "network": "user",
             "subnet": "127.77.0.0/16",
             "request_id": os.urandom(16).hex(),

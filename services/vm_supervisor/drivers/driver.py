@@ -5,7 +5,7 @@ the supervisor leaves the VMM running; ``adopt`` takes it over again by its proc
 
     driver = QemuDriver()
     driver.prepare(spec)                    # tools there? sockets' directory there?
-    machine = driver.launch(spec)           # returns as soon as the VMM process exists
+    machine = await driver.launch(spec)     # returns as soon as the VMM process exists
     write_handle(machine.process, ...)      # before anything else: from here on it can be adopted
     await machine.attach()
     agent = await Agent.connect(machine.agent, deadline=...)
@@ -15,6 +15,7 @@ A scripted VMM passes the same contract test as the real ones.
 """
 
 import signal
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -150,6 +151,15 @@ class Machine(Protocol):
         """Let go of the VMM without ending it."""
 
 
+@dataclass(frozen=True)
+class Warden:
+    """What ``nat`` does for a driver that jails its VMMs: start the jail of a VM, and signal what
+    is in it. Both raise what the verbs ``nat.jail`` and ``nat.unjail`` do."""
+
+    jail: Callable[[str], Awaitable[ProcessId]]
+    signal: Callable[[str, signal.Signals], Awaitable[None]]
+
+
 class Driver(Protocol):
     """A way to run virtual machines."""
 
@@ -159,7 +169,7 @@ class Driver(Protocol):
     def prepare(self, spec: MachineSpec) -> None:
         """Check tools and files before anything is created: ``missing_tool``, ``not_found``."""
 
-    def launch(self, spec: MachineSpec) -> Machine:
+    async def launch(self, spec: MachineSpec) -> Machine:
         """Start the VMM in a session of its own and return while the guest boots."""
 
     def adopt(self, process: ProcessId, run: Path, state: Path, console_start: int) -> Machine:

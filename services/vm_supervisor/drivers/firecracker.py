@@ -67,7 +67,7 @@ class FirecrackerDriver:
                 hint=f"banger vm set --vcpu {MAX_VCPUS}, or choose --vmm qemu",
             )
 
-    def launch(self, spec: MachineSpec) -> "FirecrackerMachine":
+    async def launch(self, spec: MachineSpec) -> "FirecrackerMachine":
         api, agent, keys = (spec.run / name for name in ("api.sock", "agent.sock", "console.in"))
         for path in (api, agent, keys):
             path.unlink(missing_ok=True)

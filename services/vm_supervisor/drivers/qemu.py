@@ -50,7 +50,7 @@ class QemuDriver:
             raise self._missing()
         check_files(spec)
 
-    def launch(self, spec: MachineSpec) -> "QemuMachine":
+    async def launch(self, spec: MachineSpec) -> "QemuMachine":
         for name in ("qmp.sock", "console.sock", "agent.sock"):
             (spec.run / name).unlink(missing_ok=True)
         vmm_log = spec.state / "vmm.log"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import BangerError, Code
-from shared.paths import Paths, check_socket_length, make_private
+from shared.paths import Paths, check_private, check_socket_length, close_to_others, make_private
 
 
 @pytest.fixture(autouse=True)
@@ -99,7 +99,7 @@ def test_directory_of_another_user_is_refused(
 
 
 def test_run_directory_may_be_as_long_as_its_sockets_fit() -> None:
-    room = 107 - len("/vms/0123456789ab/console.sock")
+    room = 107 - len("/vms/0123456789ab/jail/agent.sock")
     check_socket_length(Path("/" + "r" * (room - 1)))
     with pytest.raises(BangerError) as caught:
         check_socket_length(Path("/" + "r" * room))
@@ -110,3 +110,24 @@ def test_run_directory_may_be_as_long_as_its_sockets_fit() -> None:
 def test_socket_length_counts_bytes_not_characters() -> None:
     with pytest.raises(BangerError):
         check_socket_length(Path("/" + "\N{LATIN SMALL LETTER E WITH ACUTE}" * 40))
+
+
+def test_a_directory_that_was_open_is_closed_and_what_is_in_it_stays(tmp_path: Path) -> None:
+    state = tmp_path / "deep" / "state"
+    close_to_others(state)
+    (state / "file").touch()
+    state.chmod(0o755)
+    close_to_others(state)
+    assert state.stat().st_mode & 0o777 == 0o700
+    assert (state / "file").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
+def test_a_directory_is_private_to_the_owner_who_is_asked_for(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir(mode=0o700)
+    os.chown(run, 4242, -1)
+    check_private(run, owner=4242)
+    with pytest.raises(BangerError, match="the user it is for") as caught:
+        check_private(run, owner=4243)
+    assert caught.value.code is Code.DENIED

@@ -1,11 +1,13 @@
 """What can be seen without services: images on the disk, and whether the DNS port is free."""
 
+import os
 import socket
 from pathlib import Path
 
 import pytest
 
-from cli.checks.services import is_free, published
+from cli.checks.services import external_nat, is_free, published
+from shared.version import __version__
 
 
 @pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
@@ -35,3 +37,18 @@ def test_a_manifest_that_cannot_be_read_fails(tmp_path: Path) -> None:
     directory.mkdir(parents=True)
     (directory / "manifest.json").write_text("{")
     assert published("image", tmp_path, "x", "banger image build").status == "FAIL"
+
+
+@pytest.mark.parametrize(
+    ("build", "status"), [(None, "FAIL"), ("0.0.0", "WARN"), (__version__, "PASS")]
+)
+def test_a_nat_that_root_is_to_run_is_told_with_what_to_run(build: str | None, status: str) -> None:
+    result = external_nat(build, Path("/somewhere/run"))
+    assert result.status == status
+    command = f"python -m services.nat --user {os.geteuid()} --run /somewhere/run"
+    assert (command in result.hint) == (status != "PASS")
+
+
+def test_the_usual_run_directory_needs_no_words() -> None:
+    usual = Path(f"/run/user/{os.geteuid()}/banger")
+    assert "--run" not in external_nat(None, usual).hint

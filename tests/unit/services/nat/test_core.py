@@ -244,3 +244,30 @@ def test_a_plan_cut_short_anywhere_is_finished_by_the_next(survived: int) -> Non
     assert set(there.links) == {"eth0"}
     assert not there.tables
     assert not there.forwarding
+
+
+def test_a_jailed_vms_tap_becomes_the_jails_and_goes_back_with_the_jail() -> None:
+    jailed = replace(ALPHA, jail=2_000_000_002)
+    jails = range(2_000_000_000, 2_000_000_256)
+    wanted = replace(desired(jailed), jails=jails)
+    made_anew = [
+        DeleteLink(ALPHA.tap),
+        Introduce("br-banger", ALPHA.address, ALPHA.mac),
+        CreateTap(ALPHA.tap, 2_000_000_002),
+        Attach(ALPHA.tap, "br-banger"),
+        SetUp(ALPHA.tap),
+    ]
+    assert plan(wanted, in_place(ALPHA)) == made_anew
+    the_jails = replace(tap(ALPHA), owner=2_000_000_002)
+    there = in_place(ALPHA)
+    there = replace(there, links={**there.links, ALPHA.tap: the_jails})
+    assert plan(wanted, there) == []
+    back = replace(desired(ALPHA), jails=jails)
+    assert plan(back, there) == [*made_anew[:2], CreateTap(ALPHA.tap, OWNER), *made_anew[3:]]
+    assert DeleteLink(ALPHA.tap) in plan(replace(desired(), jails=jails), there)
+
+
+def test_a_tap_of_another_nats_jail_is_not_ours() -> None:
+    foreign = replace(tap(ALPHA), owner=2_000_001_002)
+    wanted = replace(desired(), jails=range(2_000_000_000, 2_000_000_256))
+    assert plan(wanted, host(UPLINK, foreign)) == []

@@ -5,7 +5,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 
-from services.nat.guests import HOLD_SECONDS, Holds, guest_of
+from services.nat.guests import HOLD_SECONDS, Holds, guest_of, with_addresses_of_their_own
 from shared.errors import BangerError, Code
 from shared.mac import mac_address
 from shared.messages.vm import NetworkMode, State, Vm
@@ -90,3 +90,18 @@ def test_vm_in_user_mode_cannot_be_attached() -> None:
     with pytest.raises(BangerError) as caught:
         guest_of(vm("running", network="user"), SUBNET)
     assert caught.value.code is Code.CONFLICT
+
+
+@pytest.mark.parametrize("address", ["10.77.0.0", "10.77.0.1", "10.77.0.255", "10.78.0.2"])
+def test_no_guest_gets_an_address_that_is_not_for_guests(address: str) -> None:
+    guest_of(vm("running", address="10.77.0.254"), SUBNET)
+    with pytest.raises(BangerError) as caught:
+        guest_of(vm("running", address=address), SUBNET)
+    assert caught.value.code is Code.CONFLICT
+
+
+def test_an_address_is_one_guests_only() -> None:
+    rows = [example_vm(id=digit * 12, network="bridge", address="10.77.0.2") for digit in "ab"]
+    rows.append(example_vm(id="c" * 12, network="bridge", address="10.77.0.3"))
+    guests = [guest_of(row, SUBNET) for row in rows]
+    assert [guest.id for guest in with_addresses_of_their_own(guests)] == ["a" * 12, "c" * 12]

@@ -1,0 +1,166 @@
+"""What a jail is made of: pure. From an id and what nat knows to the helper's orders.
+
+No path comes out of a message. All of them are put together here from the user's directories and
+from ids that are checked letter by letter.
+"""
+
+import re
+from dataclasses import asdict, dataclass
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import Any, Literal
+
+from shared import jail
+from shared.errors import BangerError, Code
+from shared.messages.vm import Vm
+from shared.paths import Paths
+
+Access = Literal["shared", "private", "write"]
+"""shared: read-only, must be readable by all. private: read-only, given to the jail's group.
+write: read and written by the jail's group."""
+
+CHROOT_MIB = 64
+"""Of memory, at most, for what is in a jail itself: a copy of Firecracker (3 MiB) and nodes."""
+_VM_ID = re.compile(r"[0-9a-f]{12}")
+_CONTENT_ID = re.compile(r"[0-9a-f]{16}")
+
+
+@dataclass(frozen=True)
+class File:
+    """``paths``: the first that exists is meant. ``inside``: where it is seen in the jail."""
+
+    inside: str
+    paths: tuple[str, ...]
+    access: Access
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class Orders:
+    """All that the helper (enter.py) does, as JSON. ``uid``, ``gid``, ``groups``: the user, whose
+    files these are. ``jail``: uid and gid of the jailed process."""
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+    jail: int
+    chroot: str
+    chroot_mib: int
+    files: tuple[File, ...]
+    sockets: str
+    sockets_inside: str
+    stdin: str
+    stdout: str
+    stderr: str
+    argv: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class User:
+    """Who is served. ``groups`` are all of theirs."""
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+    paths: Paths
+
+
+@dataclass(frozen=True)
+class Programs:
+    """The jailer, and Firecracker with its links resolved, as the jailer does."""
+
+    jailer: Path
+    firecracker: Path
+
+
+def check_id(vm_id: str) -> str:
+    """The id, or ``invalid``."""
+    if not _VM_ID.fullmatch(vm_id):
+        raise BangerError(Code.INVALID, f"{vm_id[:40]!r} is not the id of a VM")
+    return vm_id
+
+
+def jail_uid(base: int, subnet: IPv4Network, address: IPv4Address) -> int:
+    """uid and gid of a VM's jail: ``base`` plus its number in the subnet.
+
+    The address is the VM's alone for as long as there is the VM, so no two jails share a uid,
+    nothing has to be remembered, and files that carry the gid are the same VM's after any crash.
+
+    Raises:
+        BangerError: ``invalid`` for a base that leads out of ``shared.jail.SPAN``.
+    """
+    return jail_uids(base, subnet)[int(address) - int(subnet.network_address)]
+
+
+def jail_uids(base: int, subnet: IPv4Network) -> range:
+    """All uids that jails of this subnet may have. Raises as ``jail_uid``: taps of these uids
+    are taken for ours, so they must not be anybody else's."""
+    uids = range(base, base + subnet.num_addresses)
+    if uids[0] not in jail.SPAN or uids[-1] not in jail.SPAN:
+        raise BangerError(
+            Code.INVALID,
+            f"firecracker.jail_uids = {base} leads to uid {uids[-1]}, which is not for jails",
+            hint=f"choose a number from {jail.SPAN.start} on",
+        )
+    return uids
+
+
+def chroot_of(base: Path, firecracker: Path, vm_id: str) -> Path:
+    """Where the jailer makes the chroot: docs/jailer.md of Firecracker, "chroot-base-dir"."""
+    return base / firecracker.name / jail.jailer_id(vm_id) / "root"
+
+
+def orders(vm: Vm, uid: int, user: User, base: Path, programs: Programs) -> Orders:
+    """Raises ``invalid`` for a row with an id that is none."""
+    run, state = user.paths.vm_run(check_id(vm.id)), user.paths.vm_state(vm.id)
+    return Orders(
+        uid=user.uid,
+        gid=user.gid,
+        groups=user.groups,
+        jail=uid,
+        chroot=str(chroot_of(base, programs.firecracker, vm.id)),
+        chroot_mib=CHROOT_MIB,
+        files=_files(vm, user.paths),
+        sockets=str(jail.sockets_of(run)),
+        sockets_inside=str(jail.VM),
+        stdin=str(run / "console.in"),
+        stdout=str(state / "console.log"),
+        stderr=str(state / "vmm.log"),
+        argv=_argv(vm.id, uid, base, programs),
+    )
+
+
+def _files(vm: Vm, paths: Paths) -> tuple[File, ...]:
+    image = paths.images / _content(vm.image_id)
+    kernel = paths.kernels / _content(vm.kernel_id)
+    run, state = paths.vm_run(vm.id), paths.vm_state(vm.id)
+    rootfs = (str(image / "rootfs.squashfs"), str(image / "rootfs.ext4"))
+    return (
+        File(str(jail.KERNEL), (str(kernel / "vmlinux"),), "shared"),
+        File(str(jail.INITRD), (str(run / "initrd"),), "private"),
+        File(str(jail.ROOTFS), rootfs, "shared"),
+        File(str(jail.OVERLAY), (str(state / "overlay.ext4"),), "write"),
+        File(str(jail.WORK), (str(state / "work.ext4"),), "write"),
+        File(str(jail.MODULES), (str(kernel / "modules.squashfs"),), "shared"),
+        File(str(jail.LOG), (str(state / "vmm.log"),), "write"),
+        File(str(jail.METRICS), (str(state / "metrics.json"),), "write", optional=True),
+    )
+
+
+def _content(content_id: str) -> str:
+    if not _CONTENT_ID.fullmatch(content_id):
+        raise BangerError(Code.INVALID, f"{content_id[:40]!r} is not the id of an image or kernel")
+    return content_id
+
+
+def _argv(vm_id: str, uid: int, base: Path, programs: Programs) -> tuple[str, ...]:
+    """No cgroup here: nat has put the helper into its group already (shared/cgroup.py)."""
+    return (
+        *(str(programs.jailer), "--id", jail.jailer_id(vm_id)),
+        *("--exec-file", str(programs.firecracker), "--uid", str(uid), "--gid", str(uid)),
+        *("--chroot-base-dir", str(base), "--"),
+        *("--api-sock", str(jail.API), "--log-path", str(jail.LOG), "--level", "Warning"),
+    )

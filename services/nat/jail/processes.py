@@ -1,0 +1,92 @@
+"""The processes of a jail, in each of its stages: helper, jailer, Firecracker.
+
+All three have the words ``--id banger-<id>`` in their command line. The first two are root's, and
+name our directory too: root has other processes, some of them VMs of its own. The third has the
+jail's uid, which nobody else has. So nothing has to be written down.
+"""
+
+import os
+import select
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared.jail import jailer_id
+from shared.process import ProcessId, start_time
+
+END_SECONDS = 5.0
+"""A process that was sent SIGKILL takes milliseconds, unless the kernel is in trouble."""
+
+
+@dataclass(frozen=True)
+class Inmates:
+    """Whoever is in the jail of one VM. ``base``: the directory of all jails of the user."""
+
+    vm_id: str
+    uid: int
+    base: Path
+
+    def __iter__(self) -> Iterator[ProcessId]:
+        """Those that live now."""
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and self._has(int(entry.name)):
+                born = start_time(int(entry.name))
+                if born is not None:
+                    yield ProcessId(int(entry.name), born)
+
+    def _has(self, pid: int) -> bool:
+        try:
+            owner = Path(f"/proc/{pid}").stat().st_uid
+            words = Path(f"/proc/{pid}/cmdline").read_bytes() if owner in (0, self.uid) else b""
+        except OSError:
+            return False  # it ended this moment
+        return _says(words, "--id", jailer_id(self.vm_id)) and (
+            owner == self.uid or _says(words, "--chroot-base-dir", str(self.base))
+        )
+
+    def send(self, signum: signal.Signals) -> bool:
+        """Signal them all; False when there was none."""
+        sent = [self._send(process, signum) for process in self]
+        for fd in sent:
+            if fd is not None:
+                os.close(fd)
+        return any(fd is not None for fd in sent)
+
+    def end(self) -> bool:
+        """Kill them all and wait; False when one is still there after ``END_SECONDS``."""
+        killed = [self._send(process, signal.SIGKILL) for process in self]
+        return all([_gone(fd) for fd in killed if fd is not None])  # noqa: C419 - all are closed
+
+    def _send(self, process: ProcessId, signum: signal.Signals) -> int | None:
+        """A pidfd to wait with (and to close), or None when the process is gone.
+
+        Looked at again when the descriptor is there: from then on the pid cannot be another's.
+        """
+        try:
+            fd = os.pidfd_open(process.pid)
+        except ProcessLookupError:
+            return None
+        try:
+            if start_time(process.pid) == process.start_time and self._has(process.pid):
+                signal.pidfd_send_signal(fd, signum)
+                return fd
+        except ProcessLookupError:
+            pass
+        os.close(fd)
+        return None
+
+
+def _says(words: bytes, option: str, value: str) -> bool:
+    """Both forms of an option, as the jailer hands the second to Firecracker."""
+    forms = (f"\0{option}\0{value}\0", f"\0{option}={value}\0")
+    return any(form.encode() in words for form in forms)
+
+
+def _gone(fd: int) -> bool:
+    try:
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        return bool(poll.poll(END_SECONDS * 1000))
+    finally:
+        os.close(fd)

@@ -1,0 +1,198 @@
+"""An ordinary user's services with root's nat beside them, and one VM to jail."""
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.vm_supervisor.disks import create_overlay
+from services.vm_supervisor.drivers.driver import Drives, MachineSpec, Warden
+from services.vm_supervisor.drivers.firecracker import FirecrackerMachine
+from services.vm_supervisor.drivers.firecracker_api import call
+from services.vm_supervisor.drivers.firecracker_jail import JailingDriver
+from services.vm_supervisor.drivers.firecracker_requests import Request
+from services.vm_supervisor.network import bridge_network
+from shared.accelerator import Accel, Accelerator, kvm_obstacle
+from shared.config import FirecrackerConfig
+from shared.errors import BangerError
+from shared.paths import Paths
+from shared.process import ProcessId
+from shared.vmm import find_vmm
+from tests.integration.peer import Peer
+from tests.integration.stack import eventually
+from tests.integration.users import ONE, User, users_python
+
+ROOT = Path(__file__).parents[2]
+VM = "0123456789ab"
+IMAGE, KERNEL = "a" * 16, "b" * 16
+DOWN = "stopped"
+
+NEEDED = [
+    pytest.mark.e2e,
+    pytest.mark.timeout(120),
+    pytest.mark.skipif(os.geteuid() != 0, reason="users, namespaces and jails need root"),
+    pytest.mark.skipif(kvm_obstacle() is not None, reason=f"no KVM: {kvm_obstacle()}"),
+    pytest.mark.skipif(
+        os.geteuid() == 0 and users_python() is None,
+        reason="no interpreter that an ordinary user could run",
+    ),
+]
+
+
+@dataclass
+class Prison:
+    """User one's services with root's nat, one VM of theirs, and where the jails are."""
+
+    one: User
+    two: User
+    root: Path
+    tools: Path
+    jails: Path
+
+    def configure_nat(self, jailer: str = "jailer") -> None:
+        (self.root / "config.toml").write_text(
+            f'firecracker_bin = "{self.tools}/firecracker"\n[firecracker]\n'
+            f'jailer_bin = "{self.tools / jailer}"\njail_directory = "{self.jails}"\n'
+        )
+
+    def start_nat(self) -> None:
+        self.one.start_nat(self.root)
+        eventually(lambda: "nat" in self.one.registered())
+
+    def restart_nat(self) -> None:
+        self.one.kill("nat")
+        self.start_nat()
+
+    def call(self, service: str, verb: str, **body: Any) -> dict[str, Any]:
+        with Peer(self.one.paths.broker_socket, patience=20.0) as peer:
+            return peer.call(service, verb, **body)
+
+    def refusal(self, service: str, verb: str, **body: Any) -> BangerError:
+        with pytest.raises(BangerError) as caught:
+            self.call(service, verb, **body)
+        return caught.value
+
+    def become(self, state: str) -> None:
+        self.call("store", "vm.update", id=VM, state=state)
+
+    @property
+    def warden(self) -> Warden:
+        async def jail(vm_id: str) -> ProcessId:
+            self.give_to_the_user()
+            return ProcessId(**await asyncio.to_thread(self.call, "nat", "nat.jail", id=vm_id))
+
+        async def unjail(vm_id: str, number: signal.Signals) -> None:
+            await asyncio.to_thread(self.call, "nat", "nat.unjail", id=vm_id, signal=number)
+
+        return Warden(jail, unjail)
+
+    @property
+    def driver(self) -> JailingDriver:
+        config = FirecrackerConfig(jailer=True, metrics=True)
+        return JailingDriver(str(self.tools / "firecracker"), config, self.warden)
+
+    @property
+    def run(self) -> Path:
+        return self.one.paths.vm_run(VM)
+
+    @property
+    def state(self) -> Path:
+        return self.one.paths.vm_state(VM)
+
+    @property
+    def sockets(self) -> Path:
+        return self.run / "jail"
+
+    @property
+    def spec(self) -> MachineSpec:
+        data = self.one.paths.data
+        kernel = data / "kernels" / KERNEL
+        return MachineSpec(
+            vm_id=VM,
+            vcpus=1,
+            memory_mib=256,
+            accelerator=Accelerator(Accel.KVM, "the test wants it"),
+            kernel=kernel,
+            initrd=self.run / "initrd",
+            drives=Drives(
+                rootfs=data / "images" / IMAGE / "rootfs.squashfs",
+                overlay=self.state / "overlay.ext4",
+                work=self.state / "work.ext4",
+                modules=kernel / "modules.squashfs",
+            ),
+            network=bridge_network(VM, f"bgr{VM}", "10.77.0.2/24", "10.77.0.1", ("10.77.0.1",)),
+            run=self.run,
+            state=self.state,
+        )
+
+    async def launch(self) -> FirecrackerMachine:
+        await asyncio.to_thread(self.call, "nat", "nat.attach", id=VM)
+        return await self.driver.launch(self.spec)
+
+    @asynccontextmanager
+    async def launched(self) -> AsyncIterator[FirecrackerMachine]:
+        """Launched and not attached; ended with the block."""
+        machine = await self.launch()
+        try:
+            yield machine
+        finally:
+            machine.kill()
+            await machine.ended()
+            await machine.close()
+
+    async def ask(self, request: Request) -> Any:
+        return await call(self.sockets / "api.sock", request)
+
+    def give_to_the_user(self) -> None:
+        """What the supervisor would have made belongs to the user."""
+        for path in (self.one.paths.state / "vms", self.one.paths.run / "vms"):
+            for each in (path, *path.rglob("*")):
+                os.chown(each, ONE, ONE, follow_symlinks=False)
+
+    def leftovers(self) -> list[str]:
+        """Of jails: directories, mounts, control groups, processes."""
+        mounts = [line for line in Path("/proc/mounts").read_text().splitlines() if "jail" in line]
+        groups = Path("/sys/fs/cgroup").glob(f"**/banger/{VM}")
+        found = find_vmm(VM)
+        directories = (path.parent for path in self.jails.glob("*/*/*/root"))
+        return [*mounts, *map(str, (*groups, *directories)), *([str(found)] if found else [])]
+
+
+def publish(one: User) -> None:
+    """A kernel, and something in a root filesystem's place, as the user's own."""
+    source = (Paths.from_environment().kernels / "by-name" / "debian-bookworm").resolve()
+    image, kernel = one.paths.images / IMAGE, one.paths.kernels / KERNEL
+    assert one.can("mkdir", "-p", str(image), str(kernel))
+    for name, target in (
+        ("manifest.json", kernel / "manifest.json"),
+        ("initrd-modules.cpio", kernel / "initrd-modules.cpio"),
+        ("vmlinux", kernel / "vmlinux"),
+        ("modules.squashfs", kernel / "modules.squashfs"),
+        ("modules.squashfs", image / "rootfs.squashfs"),
+    ):
+        target.hardlink_to(source / name)
+    manifest = {"rootfs": {"file": "rootfs.squashfs"}}
+    (image / "manifest.json").write_text(json.dumps(manifest))
+
+
+def make_vm(prison: Prison) -> None:
+    for directory in (prison.state, prison.run):
+        directory.mkdir(parents=True, mode=0o700)
+    for name in ("overlay", "work"):
+        create_overlay(prison.state / f"{name}.ext4", 64 << 20)
+    (prison.run / "initrd").write_bytes(b"secret")
+    (prison.run / "initrd").chmod(0o600)
+    prison.give_to_the_user()
+    prison.call(
+        "store", "vm.reserve", id=VM, name="alpha", image_id=IMAGE, image_name="debian",
+        kernel_id=KERNEL, vcpu=1, memory_mib=256, disk_bytes=1, overlay_bytes=1, nat=False,
+        vmm="firecracker", network="bridge", subnet="10.77.0.0/24",
+        request_id=os.urandom(16).hex(),
+    )  # fmt: skip

@@ -1,0 +1,84 @@
+"""What a jail is made of, from a row and the user's directories; and rows that lie."""
+
+import json
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+import pytest
+
+from services.nat.jail.plan import Orders, Programs, User, check_id, jail_uid, jail_uids, orders
+from shared import jail
+from shared.errors import BangerError, Code
+from shared.messages.vm import Vm
+from shared.paths import Paths
+from tests.example import example_vm
+
+VM = "0123456789ab"
+SUBNET = IPv4Network("10.77.0.0/24")
+BASE = jail.SPAN.start
+HOME = Path("/home/ada")
+USER = User(1000, 1000, (1000, 109), Paths(HOME / "c", HOME / "data", HOME / "state", HOME / "x",
+            Path("/run/user/1000/banger")))  # fmt: skip
+PROGRAMS = Programs(Path("/usr/bin/jailer"), Path("/opt/firecracker-v1.12.1"))
+
+
+def row(**changes: str) -> Vm:
+    return example_vm(**{"id": VM, "image_id": "a" * 16, "kernel_id": "b" * 16, **changes})
+
+
+def planned(vm: Vm) -> Orders:
+    return orders(vm, BASE + 2, USER, Path("/srv/jail/1000"), PROGRAMS)
+
+
+def test_every_file_is_the_users_and_read_only_unless_it_is_the_vms_own() -> None:
+    files = {file.inside: (file.paths[0], file.access) for file in planned(row()).files}
+    state, kernel = f"/home/ada/state/vms/{VM}", f"/home/ada/data/kernels/{'b' * 16}"
+    assert files == {
+        "/boot/vmlinux": (f"{kernel}/vmlinux", "shared"),
+        "/boot/initrd": (f"/run/user/1000/banger/vms/{VM}/initrd", "private"),
+        "/disks/rootfs": (f"/home/ada/data/images/{'a' * 16}/rootfs.squashfs", "shared"),
+        "/disks/overlay": (f"{state}/overlay.ext4", "write"),
+        "/disks/work": (f"{state}/work.ext4", "write"),
+        "/disks/modules": (f"{kernel}/modules.squashfs", "shared"),
+        "/logs/vmm.log": (f"{state}/vmm.log", "write"),
+        "/logs/metrics.json": (f"{state}/metrics.json", "write"),
+    }
+
+
+def test_the_jailer_is_told_uid_place_and_paths_inside() -> None:
+    plan = planned(row())
+    assert plan.argv == (
+        "/usr/bin/jailer", "--id", f"banger-{VM}",
+        "--exec-file", "/opt/firecracker-v1.12.1", "--uid", str(BASE + 2), "--gid", str(BASE + 2),
+        "--chroot-base-dir", "/srv/jail/1000", "--",
+        "--api-sock", "/vm/api.sock", "--log-path", "/logs/vmm.log", "--level", "Warning",
+    )  # fmt: skip
+    assert plan.chroot == f"/srv/jail/1000/firecracker-v1.12.1/banger-{VM}/root"
+    assert (plan.stdin, plan.sockets) == (
+        f"/run/user/1000/banger/vms/{VM}/console.in", f"/run/user/1000/banger/vms/{VM}/jail",
+    )  # fmt: skip
+    assert json.loads(json.dumps(plan.as_json()))["groups"] == [1000, 109]
+
+
+@pytest.mark.parametrize("bad", ["", "..", "../../etc/x", "0123456789AB", f"{VM}\n", f"{VM}c", "é"])
+def test_an_id_that_is_none_never_becomes_a_path(bad: str) -> None:
+    with pytest.raises(BangerError) as caught:
+        check_id(bad)
+    assert caught.value.code is Code.INVALID
+    for field in ("id", "image_id", "kernel_id"):
+        with pytest.raises(BangerError) as caught:
+            planned(row(**{field: bad}))
+        assert caught.value.code is Code.INVALID
+
+
+def test_each_vm_has_a_uid_of_its_own_by_its_address() -> None:
+    assert jail_uid(BASE, SUBNET, IPv4Address("10.77.0.2")) == BASE + 2
+    assert jail_uid(BASE, SUBNET, IPv4Address("10.77.0.254")) in jail_uids(BASE, SUBNET)
+    assert len(jail_uids(BASE, SUBNET)) == 256
+
+
+@pytest.mark.parametrize("base", [0, 1000, 524_288, BASE - 1, jail.SPAN.stop - 2, 2**32])
+def test_a_base_that_leads_to_uids_of_others_is_refused(base: int) -> None:
+    with pytest.raises(BangerError) as caught:
+        jail_uid(base, SUBNET, IPv4Address("10.77.0.2"))
+    assert caught.value.code is Code.INVALID
