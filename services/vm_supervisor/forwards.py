@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from services.vm_supervisor.drivers.driver import UserNetwork
 from services.vm_supervisor.guest.agent import Agent
+from services.vm_supervisor.guest.listeners import Listeners
 from services.vm_supervisor.guest.sockets import ListeningPort
 from services.vm_supervisor.network import Forward, choose_port
 from shared.errors import BangerError, Code
@@ -41,7 +42,7 @@ class Forwards:
         on_change: Callable[[dict[str, int]], None],
     ) -> None:
         self._network = network
-        self._agent = agent
+        self._listeners = Listeners(agent, "tcp")
         self._address = address
         self._ports = dict(ports)
         self._log = log
@@ -50,7 +51,7 @@ class Forwards:
     async def follow(self) -> None:
         while True:
             try:
-                listening = await self._agent.listening_ports(time.monotonic() + 10)
+                listening = await self._listeners.ports(time.monotonic() + 10)
                 await self._reconcile(wanted(listening))
             except BangerError as error:
                 if error.code is Code.NOT_RUNNING:

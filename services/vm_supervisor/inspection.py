@@ -9,6 +9,7 @@ from pathlib import Path
 from services.vm_supervisor.boot import Guest
 from services.vm_supervisor.forwards import OUTSIDE
 from services.vm_supervisor.guest.agent import Agent
+from services.vm_supervisor.guest.listeners import Listeners
 from services.vm_supervisor.guest.sockets import ListeningPort
 from services.vm_supervisor.guest.ssh import master_pid
 from shared.errors import BangerError
@@ -46,7 +47,7 @@ async def _traffic(agent: Agent | None, deadline: float) -> tuple[int | None, in
 
 async def ports(vm: Vm, guest: Guest, agent: Agent, deadline: float) -> PortList:
     """Every listening socket of the guest, where the host reaches it, and whether HTTP answers."""
-    listening = await agent.listening_ports(deadline)
+    listening = await Listeners(agent, "tcp", "udp").ports(deadline)
     return PortList(ports=list(await asyncio.gather(*(_port(vm, guest, p) for p in listening))))
 
 

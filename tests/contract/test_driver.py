@@ -22,6 +22,7 @@ from services.vm_supervisor.disks import create_overlay, create_work_disk
 from services.vm_supervisor.drivers.driver import Drives, EndReason, Machine, MachineSpec
 from services.vm_supervisor.drivers.qemu import QemuDriver
 from services.vm_supervisor.guest.agent import Agent
+from services.vm_supervisor.guest.listeners import Listeners
 from services.vm_supervisor.guest.ssh import ensure_key
 from services.vm_supervisor.initrd import GuestIdentity, write_initrd
 from services.vm_supervisor.network import Forward, user_network
@@ -249,7 +250,7 @@ async def test_guest_answers_unless_paused_and_powers_off_when_asked(bench: Benc
         assert late.code is Code.TIMEOUT
         await machine.resume()
         await agent.ping(_soon())
-        assert 22 in [port.port for port in await agent.listening_ports(_soon())]
+        assert 22 in [port.port for port in await Listeners(agent, "tcp").ports(_soon())]
         await agent.write_file("/run/contract", b"kept", _soon())
         assert await agent.read_file("/run/contract", _soon()) == b"kept"
         missing = await _refusal(agent.read_file("/no/such/file", _soon()))
@@ -262,6 +263,23 @@ async def test_guest_answers_unless_paused_and_powers_off_when_asked(bench: Benc
                 await agent.power_off(time.monotonic() + 3)
             await asyncio.wait([end], timeout=3)
         assert end.result().reason is EndReason.POWEROFF
+        agent.close()
+
+
+@pytest.mark.parametrize("bench", ["qemu"], indirect=True)
+@pytest.mark.e2e
+@contract
+async def test_a_table_of_sockets_that_is_read_again_is_the_one_of_now(bench: Bench) -> None:
+    """Not what the agent's C library kept of it; and not what another agent's handle was for."""
+    async with bench.running() as machine:
+        agent = await _agent(machine)
+        listeners = Listeners(agent, "tcp")
+        assert 7777 not in [port.port for port in await listeners.ports(_soon())]
+        second = "/usr/sbin/sshd -f /run/banger/sshd_config -p 7777 -o PidFile=none"
+        await agent.execute(["/bin/sh", "-c", second], _soon())
+        assert 7777 in [port.port for port in await listeners.ports(_soon())]
+        listeners._handles = dict.fromkeys(listeners._handles, 999_999)
+        assert 7777 in [port.port for port in await listeners.ports(_soon())]
         agent.close()
 
 

@@ -103,6 +103,15 @@ class Agent:
         chunk = base64.b64encode(content[:count]).decode()
         return {"count": len(content[:count]), "buf-b64": chunk, "eof": len(content) < count}
 
+    def guest_file_seek(self, handle: int, offset: int, whence: str) -> dict[str, Any]:
+        """Only to the start, as a table of the kernel's is read again."""
+        assert (offset, whence) == (0, "set")
+        if handle not in self._open:
+            raise Refused(f"handle '{handle}' has not been found")
+        path, _ = self._open[handle]
+        self._open[handle] = (path, self._content(path))
+        return {"position": 0, "eof": False}
+
     def guest_file_write(self, handle: int, buf_b64: str) -> dict[str, Any]:
         path, _ = self._open[handle]
         content = base64.b64decode(buf_b64)

@@ -2,7 +2,6 @@
 
     agent = await Agent.connect(address, deadline=monotonic() + 30)  # returns when it answers
     result = await agent.execute(["uname", "-r"], deadline=...)
-    ports = await agent.listening_ports(deadline=...)
     await agent.power_off()
     agent.close()
 
@@ -23,19 +22,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.vm_supervisor.guest.channel import AgentAddress, open_channel
-from services.vm_supervisor.guest.sockets import ListeningPort, Protocol, parse_sockets
 from shared.errors import BangerError, Code
 
 _LINE_MAX = 64 << 20
 """The agent itself reads at most 48 MiB at once, in base64."""
+_PIECE = 1 << 20
 _POLL_SECONDS = (0.005, 0.2)
 """First and longest pause between two looks at a command that runs in the guest."""
-_PROC_NET: tuple[tuple[Protocol, str], ...] = (
-    ("tcp", "/proc/net/tcp"),
-    ("tcp", "/proc/net/tcp6"),
-    ("udp", "/proc/net/udp"),
-    ("udp", "/proc/net/udp6"),
-)
 
 
 @dataclass(frozen=True)
@@ -149,17 +142,32 @@ class Agent:
 
     async def read_file(self, path: str, deadline: float) -> bytes:
         """The whole file (meant for small ones). Raises ``not_found`` if it cannot be opened."""
-        handle = await self._call("guest-file-open", {"path": path, "mode": "r"}, deadline)
-        content = b""
+        handle = await self.open_file(path, deadline)
         try:
-            while True:
-                read = {"handle": handle, "count": 1 << 20}
-                chunk = await self._call("guest-file-read", read, deadline)
-                content += base64.b64decode(chunk["buf-b64"])
-                if chunk["eof"]:
-                    return content
+            return await self._read_on(handle, deadline)
         finally:
             await self._call("guest-file-close", {"handle": handle}, deadline)
+
+    async def open_file(self, path: str, deadline: float) -> int:
+        """A handle for ``read_again``, good for the agent's life. Raises ``not_found``."""
+        return int(await self._call("guest-file-open", {"path": path, "mode": "r"}, deadline))
+
+    async def read_again(self, handle: int, deadline: float) -> bytes:
+        """The whole file from its start. Raises ``guest_failed`` for a handle of another agent."""
+        start = {"handle": handle, "offset": 0, "whence": "set"}
+        await self._call("guest-file-seek", start, deadline)
+        return await self._read_on(handle, deadline)
+
+    async def _read_on(self, handle: int, deadline: float) -> bytes:
+        """To the end. In pieces so large that the agent's C library keeps none of it to itself:
+        what it had kept it would give again after a seek, however the file has changed."""
+        content = b""
+        while True:
+            read = {"handle": handle, "count": _PIECE}
+            chunk = await self._call("guest-file-read", read, deadline)
+            content += base64.b64decode(chunk["buf-b64"])
+            if chunk["eof"]:
+                return content
 
     async def write_file(self, path: str, content: bytes, deadline: float) -> None:
         """Replace the file (or write into the pipe). Raises ``not_found``."""
@@ -176,19 +184,6 @@ class Agent:
 
     async def thaw(self, deadline: float) -> int:
         return int(await self._call("guest-fsfreeze-thaw", {}, deadline))
-
-    async def listening_ports(self, deadline: float) -> list[ListeningPort]:
-        """The guest's listening TCP and bound UDP sockets, sorted, without repeats."""
-        found: set[ListeningPort] = set()
-        for protocol, path in _PROC_NET:
-            try:
-                table = await self.read_file(path, deadline)
-            except BangerError as error:
-                if error.code is not Code.NOT_FOUND:  # a guest without IPv6 has no tcp6
-                    raise
-            else:
-                found.update(parse_sockets(protocol, table.decode()))
-        return sorted(found)
 
     def close(self) -> None:
         self._writer.close()
