@@ -307,7 +307,12 @@ def test_ids_and_signals_that_are_none_are_refused(prison: Prison) -> None:
             assert error.code in (Code.NOT_FOUND, Code.INVALID), vm_id
     assert prison.refusal("nat", "nat.unjail", id=VM, signal=9).code is Code.NOT_RUNNING
     assert prison.refusal("nat", "nat.unjail", id=VM, signal=99).code is Code.INVALID
-    assert prison.refusal("nat", "nat.jail", id=VM).code is Code.CONFLICT, "not attached"
+
+
+def test_a_vm_that_was_not_attached_is_not_jailed(prison: Prison) -> None:
+    _ready(prison)
+    prison.restart_nat()  # it forgets who was attached in the tests before
+    assert prison.refusal("nat", "nat.jail", id=VM).code is Code.CONFLICT
 
 
 def test_unjail_reaches_no_process_of_roots_own(prison: Prison) -> None:
