@@ -1,6 +1,8 @@
 """The services for jails, once for a module; each test has the VM to itself."""
 
+import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -8,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.vmm import find_vmm
 from tests.contract.prison import DOWN, ROOT, VM, Prison, make_vm, publish
 from tests.integration.namespaces import Namespace
 from tests.integration.stack import eventually
@@ -54,7 +57,12 @@ def prison(block: Prison) -> Iterator[Prison]:
     rows = block.call("store", "vm.list")["vms"]
     if rows:
         block.become(DOWN)
-    eventually(lambda: not block.leftovers())
+    try:
+        eventually(lambda: not block.leftovers())
+    finally:
+        left = find_vmm(VM)
+        if left:
+            os.kill(left.pid, signal.SIGKILL)
     if rows:
         block.call("store", "vm.remove", id=VM)
     for directory in (block.state, block.run, block.one.paths.data):

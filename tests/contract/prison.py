@@ -22,6 +22,7 @@ from services.vm_supervisor.network import bridge_network
 from shared.accelerator import Accel, Accelerator, kvm_obstacle
 from shared.config import FirecrackerConfig
 from shared.errors import BangerError
+from shared.jail import SPAN
 from shared.paths import Paths
 from shared.process import ProcessId
 from shared.vmm import find_vmm
@@ -30,7 +31,9 @@ from tests.integration.stack import eventually
 from tests.integration.users import ONE, User, users_python
 
 ROOT = Path(__file__).parents[2]
-VM = "0123456789ab"
+VM = os.urandom(6).hex()
+UIDS = SPAN.start + os.getpid() % 400_000 * 256
+"""Of this run alone, as the id: jails are found in the list of all processes of the machine."""
 IMAGE, KERNEL = "a" * 16, "b" * 16
 DOWN = "stopped"
 
@@ -59,7 +62,8 @@ class Prison:
     def configure_nat(self, jailer: str = "jailer") -> None:
         (self.root / "config.toml").write_text(
             f'firecracker_bin = "{self.tools}/firecracker"\n[firecracker]\n'
-            f'jailer_bin = "{self.tools / jailer}"\njail_directory = "{self.jails}"\n'
+            f'jailer_bin = "{self.tools / jailer}"\n'
+            f'jail_directory = "{self.jails}"\njail_uids = {UIDS}\n'
         )
 
     def start_nat(self) -> None:

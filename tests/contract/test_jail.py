@@ -6,6 +6,7 @@ network namespace of the test; the driver is the supervisor's, its warden asks n
 
 import asyncio
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -21,12 +22,12 @@ from shared.errors import BangerError, Code
 from shared.paths import LONGEST_SOCKET
 from shared.process import ProcessId, start_time
 from shared.vmm import command_line, find_vmm, vmm_name
-from tests.contract.prison import DOWN, NEEDED, VM, Prison
+from tests.contract.prison import DOWN, IMAGE, NEEDED, UIDS, VM, Prison
 from tests.integration.stack import eventually
 from tests.integration.users import ONE, TWO
 
-JAIL_UID = 2_000_000_002
-"""The base, and the first address that guests get: 10.77.0.2."""
+JAIL_UID = UIDS + 2
+"""The first address that guests get is 10.77.0.2."""
 DESCRIBE = Request("GET", "/", {})
 UP = "running"
 
@@ -280,15 +281,38 @@ def test_a_file_of_somebody_else_is_refused(prison: Prison) -> None:
     assert (overlay.stat().st_gid, stat.S_IMODE(overlay.stat().st_mode)) == (TWO, 0o666)
 
 
+def test_a_link_on_the_way_leads_only_where_the_user_may_go(prison: Prison, tmp_path: Path) -> None:
+    """A file that everybody may read, in a directory that is closed to the user."""
+    _ready(prison)
+    closed, image = tmp_path / "closed", prison.one.paths.images / IMAGE
+    closed.mkdir(mode=0o700)
+    (closed / "rootfs.squashfs").write_text("root's")
+    shutil.rmtree(image)
+    image.symlink_to(closed)
+    prison.call("nat", "nat.attach", id=VM)
+    error = prison.refusal("nat", "nat.jail", id=VM)
+    assert (error.code, "rootfs.squashfs" in error.message) == (Code.DENIED, True)
+    image.unlink()
+    image.mkdir()
+    (image / "rootfs.squashfs").hardlink_to(prison.spec.drives.modules)
+    assert prison.call("nat", "nat.jail", id=VM)["pid"]
+    prison.call("nat", "nat.unjail", id=VM, signal=9)
+
+
 def test_ids_and_signals_that_are_none_are_refused(prison: Prison) -> None:
-    hostile = ("", "../../../etc", "0123456789AB", "0123456789ab/", "x" * 5000, "0123456789a\n")
+    hostile = ("", "../../../etc", "0123456789AB", f"{VM}/", "x" * 5000, f"{VM}\n")
     for vm_id in hostile:
         for verb, body in (("nat.jail", {}), ("nat.unjail", {"signal": 9})):
             error = prison.refusal("nat", verb, id=vm_id, **body)
             assert error.code in (Code.NOT_FOUND, Code.INVALID), vm_id
     assert prison.refusal("nat", "nat.unjail", id=VM, signal=9).code is Code.NOT_RUNNING
     assert prison.refusal("nat", "nat.unjail", id=VM, signal=99).code is Code.INVALID
-    assert prison.refusal("nat", "nat.jail", id=VM).code is Code.CONFLICT, "not attached"
+
+
+def test_a_vm_that_was_not_attached_is_not_jailed(prison: Prison) -> None:
+    _ready(prison)
+    prison.restart_nat()  # it forgets who was attached in the tests before
+    assert prison.refusal("nat", "nat.jail", id=VM).code is Code.CONFLICT
 
 
 def test_unjail_reaches_no_process_of_roots_own(prison: Prison) -> None:

@@ -97,6 +97,17 @@ def test_restart_replaces_every_service(machine: Machine) -> None:
     assert [name for name in SERVICES if after[name]["pid"] == before[name]["pid"]] == []
 
 
+def test_a_nat_that_root_is_to_run_is_neither_started_nor_waited_for(machine: Machine) -> None:
+    machine.configure("[dns]\nport = 0\n[nat]\nexternal = true\n")
+    status, _, err = machine.banger("vm", "list")
+    assert status == 0, err
+    assert set(machine.services()) == set(SERVICES) - {"nat"}
+    _, out, _ = machine.banger("doctor", "-o", "json")
+    (found,) = [line for line in json.loads(out) if line["name"] == "nat"]
+    assert found["status"] == "FAIL"
+    assert f"--user {os.geteuid()} --run {machine.root / 'run'}" in found["hint"]
+
+
 def test_services_that_cannot_start_are_named_with_their_last_words(machine: Machine) -> None:
     machine.configure('network = "carrier pigeon"\n')
     status, out, err = machine.banger("vm", "list")

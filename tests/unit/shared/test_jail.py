@@ -9,7 +9,7 @@ from shared.jail import SPAN, is_jailed
 from shared.process import ProcessId, start_time
 from shared.vmm import find_vmm
 
-VM = "0123456789ab"
+VM = os.urandom(6).hex()
 
 
 def own() -> ProcessId:

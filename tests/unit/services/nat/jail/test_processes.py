@@ -12,7 +12,7 @@ import pytest
 from services.nat.jail.processes import Inmates
 from shared.jail import SPAN
 
-VM = "0123456789ab"
+VM = os.urandom(6).hex()
 BASE = Path("/srv/banger-jail/1000")
 UID = SPAN.start + 2
 JAIL = Inmates(VM, UID, BASE)
