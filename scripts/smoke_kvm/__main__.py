@@ -51,9 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m scripts.smoke_kvm", description=__doc__)
     parser.add_argument("--results", type=Path, default=RESULTS, metavar="DIR")
     parser.add_argument("--users", default=",".join(USERS), metavar="A,B", help="play as these")
-    parser.add_argument(
-        "--scenario", metavar="A,B", help="only these scenarios or groups, for each user"
-    )
+    parser.add_argument("--scenario", metavar="A,B", help="only these, for each user")
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="groups side by side")
     parser.add_argument("--scale", type=float, default=4.0, help="factor on the suite's deadlines")
     parser.add_argument("--seconds", type=float, default=1500.0, help="deadline of one suite")
