@@ -22,6 +22,7 @@ from shared.paths import Paths
 RESULTS = Path(".smoke-kvm")
 FAILED, UNUSABLE = 1, 2
 PREPARE_SECONDS, FETCH_SECONDS = 300.0, 120.0
+JAILED_SECONDS, BENCH_SECONDS = 900.0, 900.0
 USERS = ("root", inside.USER)
 
 
@@ -67,6 +68,8 @@ def _play(l1: L1, options: argparse.Namespace, results: Path) -> int:
     if options.shell:
         return subprocess.call(l1.exec_argv("bash", "-l"), env=l1.home.environment)
     statuses = [_suite(l1, user, options, results) for user in options.users.split(",")]
+    if not options.scenario:
+        statuses += _beyond_the_suite(l1)
     with step("look for what is left in L1"):
         statuses.append(l1.play(["sh", "-c", inside.CHECK], PREPARE_SECONDS))
     print(measure.report([results / user for user in options.users.split(",")]))
@@ -102,6 +105,16 @@ def _suite(l1: L1, user: str, options: argparse.Namespace, results: Path) -> int
     finally:
         with step(f"bring the results of {user} out"):
             l1.fetch(f"{inside.RESULTS}/{user}", results / user, FETCH_SECONDS)
+
+
+def _beyond_the_suite(l1: L1) -> list[int]:
+    """What needs root and a user side by side, and what is a figure and no test."""
+    with step("an ordinary user's VM in a jail"):
+        jailed = l1.play(inside.module("scripts.smoke_kvm.jailed"), JAILED_SECONDS)
+    with step("Firecracker by us and by hand"):
+        bench = ["unshare", "-n", *inside.module("benchmarks.firecracker")]
+        measured = l1.play(bench, BENCH_SECONDS)
+    return [jailed, measured]
 
 
 def _firecracker() -> Path:

@@ -69,5 +69,11 @@ def suite(user: str, words: list[str], scale: float) -> list[str]:
     ]
 
 
+def module(name: str) -> list[str]:
+    """The command that runs a module of the checkout, as root."""
+    data = f"XDG_DATA_HOME=/{DATA.parent}"
+    return ["env", "-C", f"/{CHECKOUT}", data, f"/{VENV}/bin/python3", "-m", name]
+
+
 def home(user: str) -> str:
     return "/root" if user == "root" else f"/home/{user}"
