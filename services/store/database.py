@@ -1,19 +1,32 @@
-"""Opening the database: location, pragmas, and the schema brought up to date by alembic."""
+"""Opening the database: location, pragmas, and a schema that is made or brought up to date."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event, inspect, text
+from sqlalchemy import (
+    Column,
+    Engine,
+    MetaData,
+    String,
+    Table,
+    create_engine,
+    event,
+    insert,
+    inspect,
+    select,
+    text,
+)
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
+from services.store.models import Base, SequenceRow
 from shared.errors import BangerError, Code
 from shared.paths import close_to_others
 
 HEAD = "0003"
-"""The revision this program needs. When the database is there already, alembic (0.1 s of imports)
-is not loaded at all."""
+"""The revision this program needs. A new database is made from the models and one that has it
+already is used as it is: alembic (0.1 s of imports) is loaded for an older one only."""
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -31,8 +44,10 @@ def open_database(url: str, default: Path) -> Engine:
         event.listen(engine, "connect", _set_pragmas)
     with complaints():
         revision = current_revision(engine)
-        if revision != HEAD:
-            _migrate(engine, revision)
+        if revision is None:
+            _create(engine)
+        elif revision != HEAD:
+            migrate(engine, revision)
     return engine
 
 
@@ -81,7 +96,21 @@ def current_revision(engine: Engine) -> str | None:
         return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
 
-def _migrate(engine: Engine, revision: str | None) -> None:
+def _create(engine: Engine) -> None:
+    """All tables, and last the revision: a crash before it leaves what the next start completes."""
+    version = Table(
+        "alembic_version", MetaData(), Column("version_num", String(32), primary_key=True)
+    )
+    with engine.begin() as connection:
+        Base.metadata.create_all(connection)
+        if connection.execute(select(SequenceRow.id)).first() is None:
+            connection.execute(insert(SequenceRow).values(id=1, seq=0))
+        version.create(connection, checkfirst=True)
+        connection.execute(version.insert().values(version_num=HEAD))
+
+
+def migrate(engine: Engine, revision: str | None) -> None:
+    """From ``revision`` (None: an empty database) to HEAD. Raises ``incompatible``."""
     from alembic import command
     from alembic.config import Config
     from alembic.script import ScriptDirectory

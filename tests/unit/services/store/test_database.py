@@ -3,15 +3,16 @@
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, create_engine, inspect, text
 
-from services.store.database import HEAD, MIGRATIONS, current_revision, open_database
+from services.store.database import HEAD, MIGRATIONS, current_revision, migrate, open_database
 from services.store.models import Base
 from services.store.queries import Store
 from shared.errors import BangerError, Code
@@ -34,10 +35,46 @@ def test_url_decides_where_the_database_is(tmp_path: Path) -> None:
     engine.dispose()
 
 
-def test_migrations_make_the_schema_of_the_models(engine: Engine) -> None:
-    with engine.connect() as connection:
+@pytest.fixture
+def migrated(tmp_path: Path) -> Iterator[Engine]:
+    """What all migrations one after another have made of an empty database."""
+    engine = create_engine(f"sqlite:///{tmp_path}/migrated.db")
+    migrate(engine, None)
+    yield engine
+    engine.dispose()
+
+
+def test_migrations_make_the_schema_of_the_models(migrated: Engine) -> None:
+    with migrated.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, Base.metadata) == []
+    assert current_revision(migrated) == HEAD
+    assert Store(migrated).rows().seq == 0
+
+
+def test_a_new_database_has_what_the_migrations_make(engine: Engine, migrated: Engine) -> None:
+    def columns(of: Engine) -> dict[str, set[tuple[str, str, bool]]]:
+        look = inspect(of)
+        return {
+            table: {(c["name"], str(c["type"]), c["nullable"]) for c in look.get_columns(table)}
+            for table in look.get_table_names()
+        }
+
+    assert columns(engine) == columns(migrated)
+    made = [inspect(of).get_unique_constraints("vm") for of in (engine, migrated)]
+    assert [{tuple(c["column_names"]) for c in constraints} for constraints in made] == [
+        {("name",), ("network", "address")}
+    ] * 2
+
+
+def test_a_creation_that_was_cut_short_is_completed(tmp_path: Path) -> None:
+    cut = create_engine(f"sqlite:///{tmp_path}/cut.db")
+    Base.metadata.create_all(cut)
+    cut.dispose()
+    engine = open_database(f"sqlite:///{tmp_path}/cut.db", tmp_path / "never.db")
+    assert current_revision(engine) == HEAD
+    assert Store(engine).rows().seq == 0
+    engine.dispose()
 
 
 def test_head_is_the_last_migration() -> None:
@@ -85,8 +122,11 @@ def test_file_that_is_no_database_is_refused_in_one_line(tmp_path: Path) -> None
     assert (tmp_path / "banger.db").read_bytes() == b"not a database" * 500
 
 
-def test_current_schema_opens_without_loading_alembic(engine: Engine) -> None:
-    path = str(engine.url.database)
+@pytest.mark.parametrize("there", [True, False])
+def test_current_and_new_databases_are_opened_without_loading_alembic(
+    engine: Engine, tmp_path: Path, there: bool
+) -> None:
+    path = str(engine.url.database) if there else str(tmp_path / "state" / "new.db")
     program = (
         "import sys; from pathlib import Path; from services.store.database import open_database;"
         "open_database('', Path(sys.argv[1])).dispose(); sys.exit('alembic' in sys.modules)"
