@@ -48,6 +48,8 @@ def choose(
     """
     if wanted == "qemu":
         return Choice("qemu", "as asked")
+    if wanted == "auto" and network == "user":
+        return Choice("qemu", "for its user-mode network")
     obstacle = _plain_obstacle(network, config)
     obstacle = obstacle or _obstacle_of_binary(config.firecracker_bin)
     if obstacle is None:

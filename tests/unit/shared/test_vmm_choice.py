@@ -74,6 +74,11 @@ def test_qemu_is_had_for_the_asking(tmp_path: Path, binary: str) -> None:
     assert decide(tmp_path, binary, "qemu").vmm == "qemu"
 
 
+def test_in_user_mode_nothing_is_looked_for(tmp_path: Path) -> None:
+    chosen = decide(tmp_path, "no-such-firecracker", network="user")
+    assert chosen == Choice("qemu", "for its user-mode network")
+
+
 def test_accel_tcg_rules_firecracker_out(tmp_path: Path) -> None:
     config = Config(nat=NatConfig(enabled=True), accel="tcg")
     chosen = choose("auto", network="bridge", config=config, kernel=tmp_path, run=tmp_path)
