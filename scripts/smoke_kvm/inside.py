@@ -52,7 +52,7 @@ def suite(user: str, words: list[str], scale: float) -> list[str]:
         f"XDG_DATA_HOME=/{DATA.parent}",
         f"BANGER_SMOKE_SCALE={scale}",
         "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        f"BANGER_START_SECONDS={15 * scale:.0f}",
+        f"BANGER_START_SECONDS={30 * scale:.0f}",
         "PYTHONUNBUFFERED=1",
     ]
     if user != "root":

@@ -7,7 +7,7 @@ def test_root_plays_in_the_checkout_with_the_options_given() -> None:
     argv = suite("root", ["--jobs", "2"], 4.0)
     assert argv[:3] == ["env", "-C", "/opt/banger"]
     assert "runuser" not in argv
-    assert "BANGER_START_SECONDS=60" in argv
+    assert "BANGER_START_SECONDS=120" in argv
     assert argv[-4:] == ["--results", f"{RESULTS}/root", "--jobs", "2"]
 
 
