@@ -4,6 +4,7 @@ CMD ?= uname -a; cat /etc/os-release
 SEED ?= 1
 MINUTES ?= 2
 SMOKE ?=
+SMOKE_KVM ?=
 BIN := .venv/bin
 
 .PHONY: setup run test unit integration e2e chaos chaos-store coverage smoke smoke-kvm smoke-coverage-html \
@@ -43,7 +44,7 @@ smoke: setup  ## The real command on real VMs, with the coverage of every proces
 	$(BIN)/python -m scripts.smoke --coverage $(SMOKE)
 
 smoke-kvm: setup  ## The same on Firecracker and real KVM, in an emulated host: docs/testing.md
-	$(BIN)/python -m scripts.smoke_kvm $(SMOKE)
+	$(BIN)/python -m scripts.smoke_kvm $(SMOKE_KVM)
 
 smoke-coverage-html:  ## What the last `make smoke` has run, line by line, in htmlcov/
 	$(BIN)/coverage html --quiet --data-file=.smoke/coverage/combined --directory=htmlcov
