@@ -104,19 +104,26 @@ def _suite(l1: L1, user: str, options: argparse.Namespace, results: Path) -> int
     words += ["--scenario", chosen] if chosen else []
     try:
         with step(f"the suite as {user}"):
-            return l1.play(inside.suite(user, words, options.scale), options.seconds)
+            return _judged(l1.play(inside.suite(user, words, options.scale), options.seconds))
     finally:
         with step(f"bring the results of {user} out"):
             l1.fetch(f"{inside.RESULTS}/{user}", results / user, FETCH_SECONDS)
 
 
+def _judged(status: int) -> int:
+    """0 and 1 are the suite's own words; anything else (ssh's 255 above all) is L1's."""
+    if status not in (0, FAILED):
+        raise StepFailed(f"it could not be played to its end (status {status})")
+    return status
+
+
 def _beyond_the_suite(l1: L1) -> list[int]:
     """What needs root and a user side by side, and what is a figure and no test."""
     with step("an ordinary user's VM in a jail"):
-        jailed = l1.play(inside.module("scripts.smoke_kvm.jailed"), JAILED_SECONDS)
+        jailed = _judged(l1.play(inside.module("scripts.smoke_kvm.jailed"), JAILED_SECONDS))
     with step("Firecracker by us and by hand"):
         bench = ["unshare", "-n", *inside.module("benchmarks.firecracker")]
-        measured = l1.play(bench, BENCH_SECONDS)
+        measured = _judged(l1.play(bench, BENCH_SECONDS))
     return [jailed, measured]
 
 
