@@ -11,7 +11,14 @@ from pathlib import Path
 from scripts.smoke import measure, scenarios
 from scripts.smoke.preflight import obstacles
 from scripts.smoke.registry import REGISTRY, Scenario, UnknownScenario, grouped
-from scripts.smoke.result import Result, as_json, closing_line, exit_status, write_json
+from scripts.smoke.result import (
+    Result,
+    as_json,
+    closing_line,
+    exit_status,
+    repeated_line,
+    write_json,
+)
 from scripts.smoke.run import Run, Settings
 from scripts.smoke.stack import Stack
 
@@ -44,6 +51,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--results", type=Path, default=RESULTS, metavar="DIR")
     parser.add_argument("--json", action="store_true", help="results on stdout, the rest on stderr")
     parser.add_argument("--coverage", action="store_true", help="measure every process of ours")
+    parser.add_argument(
+        "--again",
+        action="store_true",
+        help="play a failed scenario once more, and say so; for hosts that lose guests",
+    )
     return parser
 
 
@@ -57,6 +69,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         results=results,
         config=Path(more).read_text() if more else "",
         environment=measure.environment(results) if options.coverage else {},
+        again=options.again,
     )
 
 
@@ -89,7 +102,7 @@ def _play(options: argparse.Namespace, settings: Settings, selected: list[Scenar
 
     def tell(result: Result) -> None:
         print(result.line(), file=stream, flush=True)
-        if result.outcome == "failed":
+        if result.outcome in ("failed", "repeated"):
             print(result.details(), file=stream, flush=True)
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -103,6 +116,8 @@ def _play(options: argparse.Namespace, settings: Settings, selected: list[Scenar
     if options.coverage:
         print(measure.report([settings.results]), file=stream)
     print(f"{seconds:.0f} s, results in {settings.results}", file=stream)
+    if again := repeated_line(run.results):
+        print(again, file=stream)
     print(closing_line(run.results), file=stream)
     return 1 if run.interrupted else exit_status(run.results)
 

@@ -7,8 +7,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-Outcome = Literal["passed", "failed", "skipped"]
-MARKS: dict[Outcome, str] = {"passed": "ok", "failed": "FAILED", "skipped": "skipped"}
+Outcome = Literal["passed", "failed", "repeated", "skipped"]
+"""repeated: it failed and was played once more (``--again``), which has a result of its own."""
+MARKS: dict[Outcome, str] = {
+    "passed": "ok",
+    "failed": "FAILED",
+    "repeated": "AGAIN",
+    "skipped": "skipped",
+}
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,12 @@ class Result:
 def closing_line(results: Sequence[Result]) -> str:
     count = Counter(result.outcome for result in results)
     return f"smoke: {count['passed']} passed, {count['failed']} failed, {count['skipped']} skipped"
+
+
+def repeated_line(results: Sequence[Result]) -> str:
+    """Which passed or failed at the second attempt only, "" for none."""
+    names = [result.name for result in results if result.outcome == "repeated"]
+    return f"smoke: failed first and played again: {', '.join(names)}" if names else ""
 
 
 def exit_status(results: Sequence[Result]) -> int:

@@ -5,7 +5,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from scripts.smoke.case import Case
@@ -29,6 +29,8 @@ class Settings:
     results: Path
     config: str
     environment: dict[str, str]
+    again: bool = False
+    """Whether a scenario that failed is played once more."""
 
     def obstacle(self, group: Group) -> str:
         """Why a group cannot be played, or ""."""
@@ -82,10 +84,17 @@ class Run:
         stack = Stack(number, network, settings.config, settings.environment)
         try:
             for each in scenarios:
-                self._told(self._play_one(stack, each))
+                self._play_until_told(stack, each)
         finally:
             left = stack.close(settings.results / "logs" / group.name)
             self.leftovers += [f"{group.name}: {what}" for what in left]
+
+    def _play_until_told(self, stack: Stack, scenario: Scenario) -> None:
+        result = self._play_one(stack, scenario)
+        if result.outcome == "failed" and self.settings.again and not self.interrupted:
+            self._told(replace(result, outcome="repeated"))
+            result = self._play_one(stack, scenario)
+        self._told(result)
 
     def _play_one(self, stack: Stack, scenario: Scenario) -> Result:
         if self.interrupted:

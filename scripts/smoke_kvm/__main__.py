@@ -99,7 +99,7 @@ def _prepare(l1: L1, options: argparse.Namespace) -> None:
 
 
 def _suite(l1: L1, user: str, options: argparse.Namespace, results: Path) -> int:
-    words = ["--jobs", str(options.jobs)]
+    words = ["--jobs", str(options.jobs), "--again"]
     chosen = options.scenario or ("" if user == "root" else inside.USERS_SCENARIOS)
     words += ["--scenario", chosen] if chosen else []
     try:

@@ -4,7 +4,14 @@ import json
 
 import pytest
 
-from scripts.smoke.result import Outcome, Result, as_json, closing_line, exit_status
+from scripts.smoke.result import (
+    Outcome,
+    Result,
+    as_json,
+    closing_line,
+    exit_status,
+    repeated_line,
+)
 
 
 def result(outcome: Outcome, reason: str = "") -> Result:
@@ -18,6 +25,8 @@ def result(outcome: Outcome, reason: str = "") -> Result:
         (["passed", "passed"], "smoke: 2 passed, 0 failed, 0 skipped", 0),
         (["passed", "skipped"], "smoke: 1 passed, 0 failed, 1 skipped", 0),
         (["passed", "failed"], "smoke: 1 passed, 1 failed, 0 skipped", 1),
+        (["repeated", "passed"], "smoke: 1 passed, 0 failed, 0 skipped", 0),
+        (["repeated", "failed"], "smoke: 0 passed, 1 failed, 0 skipped", 1),
         (["skipped"], "smoke: 0 passed, 0 failed, 1 skipped", 1),
         ([], "smoke: 0 passed, 0 failed, 0 skipped", 1),
     ],
@@ -48,3 +57,8 @@ def test_json_has_all_of_it() -> None:
     assert found["seconds"] == 61.0
     assert found["scenarios"][0]["reason"] == "why"
     assert found["scenarios"][0]["logs"] == ["logs/api.log"]
+
+
+def test_what_was_played_again_is_named() -> None:
+    assert repeated_line([result("passed")]) == ""
+    assert repeated_line([result("repeated")]) == "smoke: failed first and played again: bare-run"
