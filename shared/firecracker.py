@@ -9,8 +9,9 @@ from shared.errors import BangerError, Code
 
 Version = tuple[int, int, int]
 
-OLDEST: Version = (1, 5, 0)
-"""The first whose API has all that we ask for."""
+OLDEST: Version = (1, 8, 0)
+"""The first that describes its devices by ACPI (its CHANGELOG). Before, they were named on the
+kernel's command line only, which Debian's kernels do not read (VIRTIO_MMIO_CMDLINE_DEVICES)."""
 TESTED: Version = (1, 12, 1)
 _VERSION = re.compile(r"^Firecracker v(\d+)\.(\d+)\.(\d+)", re.MULTILINE)
 _SAY_SECONDS = 5.0

@@ -20,7 +20,7 @@ from shared.errors import BangerError, Code
 _GUEST = Path(__file__).parent / "guest"
 
 APPLETS = (
-    "chroot cp echo insmod ip mkdir mkfifo mount poweroff rm rmmod sh sleep switch_root umount"
+    "chroot cp echo insmod ip mkdir mkfifo mount poweroff rm sh sleep switch_root umount"
 ).split()
 """What guest/init calls, each a link to busybox."""
 

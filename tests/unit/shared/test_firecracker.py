@@ -25,11 +25,11 @@ def test_the_version_is_what_it_says(tmp_path: Path) -> None:
     assert version_of(program(tmp_path, "Firecracker v1.12.1")) == (1, 12, 1)
 
 
-def test_one_before_1_5_is_refused_with_both_versions(tmp_path: Path) -> None:
-    error = refusal(program(tmp_path, "Firecracker v1.4.9"))
+def test_one_that_has_no_acpi_is_refused_with_both_versions(tmp_path: Path) -> None:
+    error = refusal(program(tmp_path, "Firecracker v1.7.0"))
     assert error.code is Code.INCOMPATIBLE
-    assert "1.4.9" in error.message
-    assert "1.5.0" in error.message
+    assert "1.7.0" in error.message
+    assert "1.8.0" in error.message
 
 
 @pytest.mark.parametrize("says", ["", "QEMU emulator version 7.2"])
