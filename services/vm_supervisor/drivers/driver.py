@@ -31,11 +31,8 @@ from shared.process import ProcessId
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What the callers may ask of a driver beyond launch, pause and kill, and what its guests
-    must do for it."""
+    """How a VMM's guests are ended and reached."""
 
-    user_network: bool
-    """Has its own user-mode network: ``Machine.user_network`` is there."""
     power_off: bool
     """Ends when the guest powers off. Without it only a reset of the guest ends the VMM at once."""
     agent: Channel

@@ -50,7 +50,7 @@ class FirecrackerDriver:
     """See ``driver.Driver``."""
 
     name: VmmName = "firecracker"
-    capabilities = Capabilities(user_network=False, power_off=False, agent="vsock")
+    capabilities = Capabilities(power_off=False, agent="vsock")
 
     def __init__(self, program: str, config: FirecrackerConfig) -> None:
         """``program``: name or path of Firecracker (``firecracker_bin`` of the configuration)."""

@@ -39,7 +39,7 @@ class QemuDriver:
     """See ``driver.Driver``."""
 
     name: VmmName = "qemu"
-    capabilities = Capabilities(user_network=True, power_off=True, agent="virtio-serial")
+    capabilities = Capabilities(power_off=True, agent="virtio-serial")
 
     def __init__(self, program: str = PROGRAM) -> None:
         """``program``: name or path of QEMU (``qemu_bin`` of the configuration)."""
