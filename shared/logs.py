@@ -4,6 +4,7 @@ Every line has: time (RFC 3339, UTC), level, service, pid, message; request and 
 known; other fields as given. ``banger daemon logs --request ID`` follows one request through all.
 """
 
+import contextlib
 import contextvars
 import json
 import os
@@ -32,12 +33,16 @@ def log_context(**fields: str) -> Iterator[None]:
 
 
 class Log:
-    """One service's log file. A line is one write to a file opened for append."""
+    """One service's log file. A line is one write to a file opened for append.
+
+    Nothing here raises OSError: a disk that is full must not take down whoever logs it.
+    """
 
     def __init__(self, path: Path, service: str, *, level: str = "info") -> None:
         self.path = path
         self._service = service
         self._debug = level == "debug"
+        self._torn = False
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._fd = self._open()
 
@@ -72,9 +77,15 @@ class Log:
         text = json.dumps(line | _context.get() | fields, default=str) + "\n"
         try:
             self._rotate()
-            os.write(self._fd, text.encode())
-        except OSError as error:  # a full disk must not take the service down with it
-            sys.stderr.write(f"banger: cannot write {self.path}: {error}\n{text}")
+            self._append(text.encode())
+        except OSError as error:
+            _complain(f"banger: cannot write {self.path}: {error}\n{text}")
+
+    def _append(self, line: bytes) -> None:
+        """A disk that fills up takes half a line: the next one begins on a line of its own."""
+        begun, self._torn = self._torn, False
+        whole = b"\n" + line if begun else line
+        self._torn = os.write(self._fd, whole) < len(whole)
 
     def _rotate(self) -> None:
         if os.fstat(self._fd).st_size < ROTATE_BYTES:
@@ -85,6 +96,13 @@ class Log:
 
     def close(self) -> None:
         os.close(self._fd)
+
+
+def _complain(text: str) -> None:
+    """On stderr, which is a file on the same disk: what cannot be said there either is lost."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(text)
+        sys.stderr.flush()
 
 
 def now_rfc3339() -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -11,7 +11,8 @@ from services.api.machines import QUICK, Machines, supervisor_spec
 from services.api.operations import Operations
 from services.api.supervisors import Supervisors
 from services.api.truth import checked, view
-from shared.bus.actor import Actor, Call
+from shared.bus.actor import Actor
+from shared.bus.verbs import Call
 from shared.config import Config
 from shared.errors import BangerError, Code
 from shared.lifecycle import LIVE
@@ -40,14 +41,9 @@ class ApiBase(Actor):
             spec_of=self._spec_of,
             on_end=self._supervisor_ended,
             give_up=self._supervisor_lost,
+            keep=self.background.keep,
         )
         self._machines = Machines(self, self._supervisors)
-        self._background: set[asyncio.Task[None]] = set()
-
-    def _keep(self, coroutine: "asyncio._CoroutineLike[None]") -> None:
-        task = asyncio.create_task(coroutine)
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
 
     # -- operations -------------------------------------------------------------------------
 
@@ -127,19 +123,26 @@ class ApiBase(Actor):
                 await self._correct(vm, "its supervisor and its VMM ended")
 
     async def _correct(self, vm: Vm, reason: str) -> None:
-        """Nothing of this VM runs; a row that says otherwise is set right, however long the store
-        is away, unless the VM is started meanwhile."""
-        update = VmUpdate(id=vm.id, state="stopped", reason=reason, expected=list(LIVE))
-        while vm.state in LIVE and not self._supervisors.knows(vm.id):
+        """Nothing of this VM runs; a row that says otherwise is set right, unless the VM is
+        started meanwhile."""
+        if vm.state in LIVE:
+            update = VmUpdate(id=vm.id, state="stopped", reason=reason, expected=list(LIVE))
+            await self._store_while(lambda: not self._supervisors.knows(vm.id), update)
+
+    async def _supervisor_lost(self, vm_id: str, reason: str) -> None:
+        self.log.error("supervisor given up", vm=vm_id, reason=reason)
+        update = VmUpdate(id=vm_id, state="failed", reason=reason)
+        await self._store_while(lambda: self._supervisors.has_given_up(vm_id), update)
+
+    async def _store_while(self, holds: Callable[[], bool], update: VmUpdate) -> None:
+        """Try until it is stored, however long the store is away or its disk full, as long as
+        it holds."""
+        while holds():
             try:
                 await self._ask_store("vm.update", update, Vm)
                 return
             except BangerError as error:
-                self.log.warning("row not corrected", vm=vm.id, error=error.message)
+                self.log.warning("row not corrected", vm=update.id, error=error.message)
                 if error.code not in PASSING:
-                    return
+                    return  # the VM is deleted, or in another state by now
                 await asyncio.sleep(AGAIN)
-
-    async def _supervisor_lost(self, vm_id: str, reason: str) -> None:
-        self.log.error("supervisor given up", vm=vm_id, reason=reason)
-        await self._ask_store("vm.update", VmUpdate(id=vm_id, state="failed", reason=reason), Vm)

@@ -6,7 +6,7 @@ from typing import Any
 from services.api.creation import Creation, host
 from services.api.sizing import check_sizes
 from services.api.truth import view
-from shared.bus.actor import Call, verb
+from shared.bus.verbs import Call, verb
 from shared.errors import BangerError, Code
 from shared.lifecycle import Verb, check
 from shared.messages.vm import (
@@ -32,7 +32,7 @@ class Changes(Creation):
         async with self._operation(call, "vm.start", vm.name), self._machines.serialised(vm.id):
             vm = await self._find(vm.id)
             if check(vm.name, vm.state, Verb.START):
-                self._keep(self._touch(vm.id))
+                self.background.keep(self._touch(vm.id))
                 await self._machines.boot(vm, call)
         return await self._full_view(await self._find(vm.id))
 
@@ -90,7 +90,7 @@ class Changes(Creation):
                 f"{vm.name} does not answer yet",
                 hint=f"banger vm health {vm.name} says more",
             )
-        self._keep(self._touch(vm.id))
+        self.background.keep(self._touch(vm.id))
         return shown
 
     @verb("vm.delete", VmRef)

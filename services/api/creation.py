@@ -12,7 +12,7 @@ from services.api import names
 from services.api.base import ApiBase
 from services.api.sizing import Host, choose_sizes
 from services.api.truth import view
-from shared.bus.actor import Call, verb
+from shared.bus.verbs import Call, verb
 from shared.errors import BangerError
 from shared.logs import log_context, now_rfc3339
 from shared.messages.image import Image, Kernel, Resolve
@@ -51,7 +51,7 @@ class Creation(ApiBase):
     async def _boot_or_undo(self, vm: Vm, call: Call) -> None:
         try:
             async with self._machines.serialised(vm.id):
-                self._keep(self._touch(vm.id))
+                self.background.keep(self._touch(vm.id))
                 await self._machines.boot(vm, call)
         except (BangerError, asyncio.CancelledError) as error:
             await self._undo_creation(vm, error)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from services.api.supervisors import Supervisors
-from shared.bus.actor import Actor, Call
+from shared.bus.actor import Actor
+from shared.bus.verbs import Call
 from shared.cgroup import release
 from shared.errors import BangerError, Code
 from shared.handle import read_handle, remove_handle

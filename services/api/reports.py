@@ -4,7 +4,7 @@ import time
 
 from services.api.changes import Changes
 from services.api.truth import view
-from shared.bus.actor import Call, verb
+from shared.bus.verbs import Call, verb
 from shared.errors import BangerError, Code
 from shared.lifecycle import LIVE, Verb, check
 from shared.messages.operation import Operation, OperationList, OperationRef

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from services.api.idle import open_sessions, stale
 from services.api.reports import Reports
-from shared.bus.actor import Call, verb
 from shared.bus.runner import own
+from shared.bus.verbs import Call, verb
 from shared.errors import BangerError
 from shared.messages.vm import MachineStatus, MachineStop, SupervisorReady, Vm
 
@@ -26,14 +26,12 @@ class Api(Reports):
 
     async def on_start(self) -> None:
         self._lock = await own(self.paths.run / "api.lock")
-        self._keep(self._recover())
+        self.background.keep(self._recover())
         if self._config.auto_stop_stale_after > 0:
-            self._keep(self._stop_stale(self._config.auto_stop_stale_after))
+            self.background.keep(self._stop_stale(self._config.auto_stop_stale_after))
         self._supervisors.prepare_spare()
 
     async def on_stop(self) -> None:
-        for task in self._background:
-            task.cancel()
         self._supervisors.close()
 
     async def _recover(self) -> None:

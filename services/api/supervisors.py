@@ -9,9 +9,10 @@ import asyncio
 import random
 import signal
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -59,6 +60,7 @@ class Supervisors:
         spec_of: Callable[[str], Awaitable[SupervisorSpec]],
         on_end: Callable[[str], Awaitable[None]],
         give_up: Callable[[str, str], Awaitable[None]],
+        keep: Callable[[Coroutine[Any, Any, None]], object],
     ) -> None:
         self._paths = paths
         self._log = log
@@ -68,7 +70,7 @@ class Supervisors:
         self._known: dict[str, _Supervised] = {}
         self._policies: dict[str, RestartPolicy] = {}
         self._given_up: set[str] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._keep = keep
         self._spare = Spare(self._errors, self._keep)
         self._closing = False
 
@@ -243,16 +245,9 @@ class Supervisors:
             if vm_id not in self._known:
                 await self._restart(vm_id)
 
-    def _keep(self, coroutine: "asyncio._CoroutineLike[None]") -> None:
-        task = asyncio.create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
     def close(self) -> None:
         """Let go of all supervisors; they go on. The spare ends with its pipe."""
         self._closing = True
-        for task in self._tasks:
-            task.cancel()
         for supervised in self._known.values():
             supervised.watch.close()
         self._spare.close()

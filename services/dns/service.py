@@ -7,7 +7,8 @@ from ipaddress import IPv4Network
 from services.dns.records import zone_of
 from services.dns.server import Server
 from services.dns.zone import Zone
-from shared.bus.actor import Actor, Call, verb
+from shared.bus.actor import Actor
+from shared.bus.verbs import Call, verb
 from shared.config import Config
 from shared.follower import Follower
 from shared.logs import Log

@@ -25,8 +25,9 @@ from services.images.progress import Progress
 from services.images.scratch import Scratch, build_area, sweep
 from services.images.shop import Shop
 from services.images.views import available_view, broken_view, image_view, kernel_view
-from shared.bus.actor import Actor, Call, verb
+from shared.bus.actor import Actor
 from shared.bus.runner import own
+from shared.bus.verbs import Call, verb
 from shared.config import Config
 from shared.errors import BangerError
 from shared.logs import Log

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from services.launcher.core import Core, Service, parse_procfile
 from shared import lifeline
-from shared.bus.actor import Actor, Call, verb
+from shared.bus.actor import Actor
+from shared.bus.verbs import Call, verb
 from shared.errors import BangerError, Code
 from shared.locks import Lock
 from shared.logs import Log
@@ -50,18 +51,12 @@ class Launcher(Actor):
         self._core = Core({name: argv for name, argv in commands.items() if name not in external})
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._changed = asyncio.Event()
-        self._background: set[asyncio.Task[None]] = set()
         self._read_end, self._write_end = lifeline.create()
         super().__init__("launcher", paths, log)
 
     async def on_start(self) -> None:
         self._core.start_all(time.monotonic())
-        self._keep(self._run_starts())
-
-    def _keep(self, coroutine: "asyncio._CoroutineLike[None]") -> None:
-        task = asyncio.create_task(coroutine)
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
+        self.background.keep(self._run_starts())
 
     async def _run_starts(self) -> None:
         while True:
@@ -87,7 +82,7 @@ class Launcher(Actor):
         self._processes[service.name] = process
         self._core.on_started(service.name, process.pid)
         self.log.info("service started", name=service.name, of=process.pid)
-        self._keep(self._wait_for(service.name, process))
+        self.background.keep(self._wait_for(service.name, process))
 
     async def _spawn(self, argv: list[str], errors: Path) -> asyncio.subprocess.Process:
         with errors.open("ab") as stderr:
@@ -131,8 +126,6 @@ class Launcher(Actor):
         broker = [service for service in order if service.name == "broker"]
         for group in ([s for s in order if s.name != "broker"], broker):
             await self._stop_group(group)
-        for task in self._background:
-            task.cancel()
         os.close(self._write_end)
         os.close(self._read_end)
 

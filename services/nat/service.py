@@ -9,8 +9,9 @@ import signal
 
 from services.nat.bridge import Bridge
 from services.nat.station import Station
-from shared.bus.actor import Actor, Call, verb
+from shared.bus.actor import Actor
 from shared.bus.runner import own
+from shared.bus.verbs import Call, verb
 from shared.config import Config
 from shared.errors import BangerError, Code
 from shared.logs import Log

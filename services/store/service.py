@@ -10,8 +10,9 @@ from typing import TypeVar
 
 from services.store.database import open_database
 from services.store.queries import Store
-from shared.bus.actor import Actor, Call, verb
+from shared.bus.actor import Actor
 from shared.bus.runner import own
+from shared.bus.verbs import Call, verb
 from shared.config import Config
 from shared.logs import Log
 from shared.messages.vm import (

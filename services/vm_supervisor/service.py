@@ -14,8 +14,9 @@ from services.vm_supervisor.boot import Drivers, Guest, Launcher
 from services.vm_supervisor.drivers.driver import Warden
 from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.supervision import Supervision
-from shared.bus.actor import Actor, Call, verb
+from shared.bus.actor import Actor
 from shared.bus.runner import own
+from shared.bus.verbs import Call, verb
 from shared.config import Config
 from shared.errors import BangerError, Code
 from shared.logs import Log
@@ -54,10 +55,10 @@ class Supervisor(Actor):
         self._vm = spec.vm
         launcher = Launcher(paths, config, drivers, self._attach, Warden(self._jail, self._unjail))
         self._vm_run = paths.vm_run(spec.vm.id)
+        keep = self.background.keep
         self._supervision = Supervision(
-            spec, config, launcher, log, tell=self._tell, leave=self._leave
+            spec, config, launcher, log, tell=self._tell, leave=self._leave, keep=keep
         )
-        self._announcing: asyncio.Task[None] | None = None
 
     async def on_start(self) -> None:
         make_private(self._vm_run)
@@ -65,11 +66,9 @@ class Supervisor(Actor):
         await self._supervision.adopt()
 
     async def on_registered(self) -> None:
-        self._announcing = asyncio.create_task(self._announce())
+        self.background.keep(self._announce())
 
     async def on_stop(self) -> None:
-        if self._announcing:
-            self._announcing.cancel()
         await self._supervision.let_go()
 
     async def _announce(self) -> None:

@@ -7,7 +7,8 @@ The state is told to the store until it has heard; the VMM is watched by pidfd; 
 import asyncio
 import signal
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 from services.vm_supervisor.boot import Guest, Launcher, Say
 from services.vm_supervisor.drivers.driver import End, EndReason
@@ -34,7 +35,7 @@ ASKED_WITHIN = 5.0
 
 class Supervision:
     """The VM of one supervisor. ``tell(state, reason)`` stores a state, ``leave()`` is called when
-    there is nothing left to supervise."""
+    there is nothing left to supervise, ``keep`` runs a task beside the rest."""
 
     def __init__(
         self,
@@ -45,6 +46,7 @@ class Supervision:
         *,
         tell: Callable[[State, str], Awaitable[None]],
         leave: Callable[[], Awaitable[None]],
+        keep: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
     ) -> None:
         self.spec = spec
         self.state: State = spec.vm.state
@@ -57,12 +59,12 @@ class Supervision:
         self._log = log
         self._tell = tell
         self._leave = leave
+        self._keep = keep
         self._run = launcher.paths.vm_run(spec.vm.id)
         self._disks = launcher.paths.vm_state(spec.vm.id)
         self._booting: asyncio.Task[None] | None = None
         self._intended = False
         self._listeners: list[Say] = []
-        self._tasks: set[asyncio.Task[None]] = set()
         self._companions: list[asyncio.Task[None]] = []
         self._following: asyncio.Task[None] | None = None
 
@@ -128,7 +130,7 @@ class Supervision:
             finally:
                 self._listeners.remove(listener)
 
-    def _begin(self, boot: "asyncio._CoroutineLike[None]") -> None:
+    def _begin(self, boot: Coroutine[Any, Any, None]) -> None:
         self._booting = asyncio.create_task(boot)
         self._booting.add_done_callback(_retrieve)
 
@@ -270,8 +272,6 @@ class Supervision:
 
     async def let_go(self) -> None:
         """Stop supervising; the VM goes on."""
-        for task in self._tasks:
-            task.cancel()
         if self._booting:
             self._booting.cancel()
         if self.agent:
@@ -298,12 +298,6 @@ class Supervision:
             status.boot_id, status.ports = handle.guest_boot, handle.ports
             status.access = handle.access if handle.ready else None
         return status
-
-    def _keep(self, coroutine: "asyncio._CoroutineLike[None]") -> asyncio.Task[None]:
-        task = asyncio.create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
 
 
 def _retrieve(task: asyncio.Task[None]) -> None:

@@ -37,7 +37,10 @@ async def follow_ports(
 
     def changed(ports: dict[str, int]) -> None:
         guest.handle.ports = ports
-        write_handle(run, guest.handle)
+        try:
+            write_handle(run, guest.handle)
+        except OSError as error:
+            log.warning("the ports are not in the handle", error=str(error))
 
     known = guest.handle.ports
     await Forwards(network, agent, vm.address, known, log, changed).follow()
@@ -47,8 +50,11 @@ async def keep_handle(guest: Guest, run: Path, log: Log) -> None:
     """Write the handle file again whenever it has been damaged, until cancelled."""
     while True:
         await asyncio.sleep(HANDLE_LOOKED_AT)
-        if mend_handle(run, guest.handle):
-            log.warning("the handle file was damaged, it is written again")
+        try:
+            if mend_handle(run, guest.handle):
+                log.warning("the handle file was damaged, it is written again")
+        except OSError as error:
+            log.warning("the handle file is damaged", error=str(error))
 
 
 async def set_clock(agent: Agent, log: Log) -> None:

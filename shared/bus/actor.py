@@ -7,22 +7,23 @@ A service subclasses ``Actor`` and marks its verbs::
         async def get(self, request: VmRef, call: Call) -> Vm: ...
 
 ``shared.bus.runner`` starts it. Handlers run as tasks; ping and cancel are answered on the loop.
+What runs beside them is kept by ``background``.
 """
 
 import asyncio
 import os
 import signal
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import msgspec
 
 from shared import lifeline
 from shared.bus import envelope
+from shared.bus.background import Background
 from shared.bus.envelope import PROTOCOL, Envelope, Kind, current_cause
 from shared.bus.link import Link, Progress
+from shared.bus.verbs import Call, collect_verbs, decode_request, encode_result
 from shared.errors import BangerError, Code
 from shared.logs import Log, log_context
 from shared.paths import Paths
@@ -35,56 +36,6 @@ KEPT_ANSWERS = 64
 PASSING = (Code.UNAVAILABLE, Code.BUSY)
 """Failures that asking again may mend, so they are not kept."""
 
-Handler = Callable[[Any, Any, "Call"], Awaitable[Any]]
-
-
-@dataclass(frozen=True)
-class _Verb:
-    name: str
-    request: type[Any]
-    handler: Handler
-
-
-def verb(name: str, request: type[Any]) -> Callable[[Handler], Handler]:
-    """Mark a method as the handler of ``name``; its body is validated as ``request``."""
-
-    def mark(handler: Handler) -> Handler:
-        handler.__banger_verb__ = _Verb(name, request, handler)  # type: ignore[attr-defined]
-        return handler
-
-    return mark
-
-
-class Call:
-    """What a handler knows of the request it serves."""
-
-    def __init__(self, link: Link, request: Envelope) -> None:
-        self._link = link
-        self._request = request
-        self.on_progress: Callable[[str, str], None] | None = None
-        """Somebody else who wants to hear of progress: the operation this call is."""
-
-    @property
-    def request_id(self) -> str:
-        """Hexadecimal; the id of the operation, and what logs are searched for."""
-        return self._request.request_id.hex()
-
-    @property
-    def deadline(self) -> float:
-        """CLOCK_MONOTONIC seconds."""
-        return self._request.deadline
-
-    def progress(self, stage: str, message: str, fraction: float | None = None) -> None:
-        """Tell the caller how far it is. Lost when the broker is away: progress is a courtesy."""
-        if self.on_progress:
-            self.on_progress(stage, message)
-        header = Envelope(Kind.PARTIAL, self._request.request_id)
-        body = {"stage": stage, "message": message, "fraction": fraction}
-        try:
-            self._link.send(header, msgspec.msgpack.encode(body))
-        except BangerError:
-            return
-
 
 class Actor:
     """One service. Subclasses add verbs, ``on_start``, ``on_stop`` and ``status``."""
@@ -95,7 +46,8 @@ class Actor:
         self.log = log
         self.instance = os.urandom(4).hex()
         self.stopping = asyncio.Event()
-        self._verbs = _collect_verbs(type(self))
+        self.background = Background(log, self.stopping.set)
+        self._verbs = collect_verbs(type(self))
         self._tasks: dict[bytes, asyncio.Task[None]] = {}
         self._answered: dict[bytes, bytes] = {}
         self.link = Link(paths.broker_socket, on_message=self._on_message, on_up=self._register)
@@ -241,7 +193,7 @@ class Actor:
         try:
             async with asyncio.timeout(header.deadline - time.monotonic()):
                 result = await known.handler(self, request, Call(self.link, header))
-            return _encode_final(result)
+            return encode_result(result)
         except TimeoutError:
             raise BangerError(Code.TIMEOUT, f"{header.verb} did not end in time") from None
         except asyncio.CancelledError:
@@ -283,24 +235,7 @@ class Actor:
             task.cancel()
         if self._tasks:
             await asyncio.wait(list(self._tasks.values()), timeout=5)
+        self.background.cancel()
         await self.on_stop()
         self.log.info("stopped")
         self.link.close()
-
-
-def _collect_verbs(kind: type[Actor]) -> dict[str, _Verb]:
-    members = (member for base in kind.__mro__ for member in vars(base).values())
-    marked = (getattr(member, "__banger_verb__", None) for member in members)
-    return {entry.name: entry for entry in marked if entry is not None}
-
-
-def decode_request(body: bytes, kind: type[T]) -> T:
-    """Validate a body; everything that can go wrong with foreign bytes is ``bad_message``."""
-    try:
-        return msgspec.msgpack.decode(body, type=kind)
-    except Exception as error:  # ValidationError, DecodeError, RecursionError, UnicodeError ...
-        raise BangerError(Code.BAD_MESSAGE, f"bad request: {error}") from error
-
-
-def _encode_final(result: Any) -> bytes:
-    return msgspec.msgpack.encode({"ok": True, "result": {} if result is None else result})

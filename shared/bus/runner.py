@@ -33,20 +33,22 @@ def start_service(
     start is one line on stderr, like the CLI's.
     """
 
-    async def main() -> None:
+    async def main() -> int:
         if prepare:
             prepare()
         config = load_config(config_file or paths.config_file)
         log = Log(log_file or paths.log_file(name), name, level=config.log_level)
-        await make(log, config).run()
+        actor = make(log, config)
+        await actor.run()
+        return int(actor.background.failed)
 
     try:
-        asyncio.run(main())
+        status = asyncio.run(main())
     except BangerError as error:
         sys.stderr.write(error.to_text())
         return error.exit_status
     close_context()
-    return 0
+    return status
 
 
 async def own(path: Path, *, patience: float = 5.0) -> Lock:

@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 
-from shared.bus.actor import Actor, Call, verb
+from shared.bus.actor import Actor
 from shared.bus.runner import start_service
+from shared.bus.verbs import Call, verb
 from shared.logs import Log
 from shared.messages.vm import Nothing
 from shared.paths import Paths

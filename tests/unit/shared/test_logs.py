@@ -1,9 +1,11 @@
 """Log lines: JSON with their context, in a file that does not grow without end."""
 
 import asyncio
+import contextlib
 import errno
 import json
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -114,6 +116,30 @@ def test_failed_rotation_goes_to_stderr_and_never_to_another_file(
         monkeypatch.setattr(logs, "ROTATE_BYTES", 1 << 30)
         log.info("later")
     assert (tmp_path / "database").read_text() == ""
+
+
+def test_full_disk_under_the_log_and_stderr_ends_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chaos seed 1: a supervisor whose VMM had ended died of saying so, and nobody noticed."""
+    with Path("/dev/full").open("w", buffering=1) as stderr:
+        monkeypatch.setattr(sys, "stderr", stderr)
+        log = Log(Path("/dev/full"), "store")
+        log.info("no room")
+        log.close()
+        monkeypatch.undo()
+        with contextlib.suppress(OSError):  # what could not be said is still in its buffer
+            stderr.close()
+
+
+def test_line_after_half_a_line_stands_alone(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = os.write
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", lambda fd, data: write(fd, data[:9]))
+        log.info("cut off")
+    log.info("whole")
+    log.info("whole too")
+    half, *rest = log.path.read_text().splitlines()
+    assert half == '{"time": '
+    assert [json.loads(line)["message"] for line in rest] == ["whole", "whole too"]
 
 
 def test_file_is_closed_to_others(log: Log) -> None:
