@@ -71,6 +71,8 @@ class Config(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     auto_stop_stale_after: float = 0.0
     """Seconds after which a running VM that nobody used is stopped; 0: never."""
     user_subnet: str = "127.77.0.0/16"
+    ipv6: bool = False
+    """Bridge mode: whether guests have an IPv6 address too, and their names AAAA records."""
     defaults: DefaultsConfig = msgspec.field(default_factory=DefaultsConfig)
     nat: NatConfig = msgspec.field(default_factory=NatConfig)
     dns: DnsConfig = msgspec.field(default_factory=DnsConfig)

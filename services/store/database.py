@@ -24,7 +24,7 @@ from services.store.models import Base, SequenceRow
 from shared.errors import BangerError, Code
 from shared.paths import close_to_others
 
-HEAD = "0003"
+HEAD = "0004"
 """The revision this program needs. A new database is made from the models and one that has it
 already is used as it is: alembic (0.1 s of imports) is loaded for an older one only."""
 MIGRATIONS = Path(__file__).parent / "migrations"

@@ -1,6 +1,8 @@
 """The database's tables. A change here needs a migration in ``migrations/versions``."""
 
-from sqlalchemy import BigInteger, ForeignKey, UniqueConstraint
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, ForeignKey, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -32,6 +34,8 @@ class VmRow(Base):
     created_at: Mapped[str]
     touched_at: Mapped[str] = mapped_column(default="")
     vmm: Mapped[str] = mapped_column(default="auto")
+    allow: Mapped[list[str]] = mapped_column(JSON, default=list)
+    publish: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)
 
 
 class MutationRow(Base):

@@ -21,7 +21,11 @@ from shared.messages.vm import Vm, VmReserve, VmRows, VmUpdate
 RESERVED_HOSTS = 2
 """Network address and gateway: the first address handed out is the subnet's .2."""
 
-UPDATABLE = ("state", "reason", "vcpu", "memory_mib", "disk_bytes", "nat", "touched_at", "vmm")
+UPDATABLE = (
+    *("state", "reason", "touched_at"),
+    *("vcpu", "memory_mib", "disk_bytes", "vmm"),
+    *("nat", "allow", "publish"),
+)
 """Fields of a VM that ``vm.update`` may change."""
 
 
@@ -78,7 +82,7 @@ class Store:
             for field in UPDATABLE:
                 value = getattr(request, field)
                 if value is not None:
-                    setattr(row, field, value)
+                    setattr(row, field, msgspec.to_builtins(value))
             return _vm(row), _next_sequence(session)
 
     def remove(self, vm_id: str) -> int | None:
@@ -122,6 +126,8 @@ def _new_row(request: VmReserve, address: str) -> VmRow:
         address=address,
         nat=request.nat,
         vmm=request.vmm,
+        allow=request.allow,
+        publish=msgspec.to_builtins(request.publish),
         workspace="",
         created_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         touched_at="",

@@ -39,6 +39,20 @@ class Jailed(msgspec.Struct, kw_only=True):
     start_time: int
 
 
+class NatAllow(msgspec.Struct, kw_only=True):
+    """``nat.allow``: dns is about to answer this VM with these addresses of a name on its list.
+
+    Answered when the addresses are in the VM's set. They stay for ``seconds``, counted from the
+    last time they were allowed; connections that are open then go on.
+    """
+
+    id: str
+    name: str
+    """The name that was asked for; nat looks its ports up in the VM's own list."""
+    addresses: list[str]
+    seconds: int
+
+
 class NatStatus(msgspec.Struct, kw_only=True):
     """``enabled`` is False in user mode: nothing on the host is touched then."""
 

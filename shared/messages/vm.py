@@ -16,6 +16,21 @@ VmmWanted = Literal["auto", "firecracker", "qemu"]
 """auto: Firecracker where it can run this VM at the time it is started, else QEMU."""
 
 
+Protocol = Literal["tcp", "udp"]
+
+
+class Publication(msgspec.Struct, kw_only=True, frozen=True):
+    """A port of the host that leads to one of the guest's, as long as the VM runs."""
+
+    host_port: int
+    guest_port: int
+    host_address: str = "127.0.0.1"
+    protocol: Protocol = "tcp"
+
+    def __str__(self) -> str:
+        return f"{self.host_address}:{self.host_port}:{self.guest_port}/{self.protocol}"
+
+
 class Vm(msgspec.Struct, kw_only=True):
     """A row of the store: what is wanted of a VM and what was last known of it."""
 
@@ -38,6 +53,9 @@ class Vm(msgspec.Struct, kw_only=True):
     touched_at: str = ""
     """When somebody last used it (ssh, exec, cp, console), RFC 3339; empty: never."""
     vmm: VmmWanted = "auto"
+    allow: list[str] = msgspec.field(default_factory=list)
+    """What it reaches outside although ``nat`` is False, as ``shared.egress`` reads it."""
+    publish: list[Publication] = msgspec.field(default_factory=list)
 
 
 class VmView(msgspec.Struct, kw_only=True):
@@ -92,6 +110,8 @@ class VmCreate(msgspec.Struct, kw_only=True):
     disk_bytes: int | None = None
     overlay_bytes: int | None = None
     nat: bool = False
+    allow: list[str] = msgspec.field(default_factory=list)
+    publish: list[Publication] = msgspec.field(default_factory=list)
     vmm: VmmWanted | None = None
     start: bool = True
 
@@ -114,6 +134,8 @@ class VmReserve(msgspec.Struct, kw_only=True):
     """Where the address is taken from, e.g. 127.77.0.0/16."""
     request_id: str
     vmm: VmmWanted = "auto"
+    allow: list[str] = msgspec.field(default_factory=list)
+    publish: list[Publication] = msgspec.field(default_factory=list)
 
 
 class VmUpdate(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -126,6 +148,8 @@ class VmUpdate(msgspec.Struct, kw_only=True, omit_defaults=True):
     memory_mib: int | None = None
     disk_bytes: int | None = None
     nat: bool | None = None
+    allow: list[str] | None = None
+    publish: list[Publication] | None = None
     touched_at: str | None = None
     vmm: VmmWanted | None = None
     expected: list[State] | None = None
@@ -161,7 +185,8 @@ class VmKill(msgspec.Struct, kw_only=True):
 
 
 class VmSet(msgspec.Struct, kw_only=True):
-    """``vm.set``: what is None stays. Sizes and VMM change on a stopped VM only, ``nat`` always."""
+    """``vm.set``: what is None stays. Sizes and VMM change on a stopped VM only, the egress
+    policy (``nat`` and ``allow`` together) always."""
 
     ref: str
     vcpu: int | None = None
@@ -169,6 +194,14 @@ class VmSet(msgspec.Struct, kw_only=True):
     disk_bytes: int | None = None
     vmm: VmmWanted | None = None
     nat: bool | None = None
+    allow: list[str] | None = None
+
+
+class VmPublish(msgspec.Struct, kw_only=True):
+    """``vm.publish`` and ``vm.unpublish``: add or take away ports of the host."""
+
+    ref: str
+    publish: list[Publication]
 
 
 class VmStats(msgspec.Struct, kw_only=True):
@@ -199,7 +232,7 @@ class Port(msgspec.Struct, kw_only=True):
     ``url`` is given where HTTP answered.
     """
 
-    protocol: Literal["tcp", "udp"]
+    protocol: Protocol
     guest_address: str
     guest_port: int
     host_address: str = ""
@@ -252,6 +285,12 @@ class MachineKill(msgspec.Struct, kw_only=True):
     """``machine.kill``: the number of a signal. SIGKILL and SIGTERM end the VMM: wait for it."""
 
     signal: int = 9
+
+
+class MachinePublish(msgspec.Struct, kw_only=True):
+    """``machine.publish``: all that a running guest publishes from now on."""
+
+    publish: list[Publication]
 
 
 class MachineNat(msgspec.Struct, kw_only=True):

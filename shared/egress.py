@@ -1,0 +1,85 @@
+"""What a VM may reach outside: nothing, everything, or what is on a list. Pure.
+
+An entry of the list is a host name ("deb.debian.org"), every name below one ("*.debian.org"), an
+IPv4 address or a CIDR block ("192.0.2.0/24"), each with a port ("example.org:443") or without.
+"""
+
+import re
+from dataclasses import dataclass
+from ipaddress import AddressValueError, IPv4Network, NetmaskValueError
+
+from shared.errors import BangerError, Code
+
+_LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
+_NAME = re.compile(rf"(\*\.)?{_LABEL}(\.{_LABEL})*")
+NAME_LARGEST = 253
+"""Characters of a host name without the final dot (RFC 1035 section 2.3.4)."""
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """One entry: a name or a network, never both. ``port`` 0 is every port."""
+
+    name: str = ""
+    network: IPv4Network | None = None
+    port: int = 0
+
+    def covers(self, name: str) -> bool:
+        """Whether ``name`` (lower case, no final dot) may be looked up by this entry."""
+        if self.name.startswith("*."):
+            return name.endswith(self.name[1:]) and name != self.name[2:]
+        return bool(self.name) and name == self.name
+
+
+@dataclass(frozen=True)
+class Egress:
+    """``nat``: everything. Else ``allow``, which may be empty: nothing."""
+
+    nat: bool = False
+    allow: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        if self.nat:
+            return "nat"
+        return f"allow={','.join(self.allow)}" if self.allow else "none"
+
+
+def parse_egress(text: str) -> Egress:
+    """``none``, ``nat`` or ``allow=ENTRY,ENTRY``. Raises ``invalid``."""
+    kind, _, entries = text.partition("=")
+    match kind, bool(entries):
+        case "none", False:
+            return Egress()
+        case "nat", False:
+            return Egress(nat=True)
+        case "allow", True:
+            allow = tuple(dict.fromkeys(entry.strip().lower() for entry in entries.split(",")))
+            for entry in allow:
+                parse_allowed(entry)
+            return Egress(allow=allow)
+    raise BangerError(
+        Code.INVALID,
+        f"{text!r} is no egress policy",
+        hint="use none, nat, or allow=HOST[:PORT],CIDR[:PORT]",
+    )
+
+
+def parse_allowed(entry: str) -> Allowed:
+    """One entry of the list. Raises ``invalid``."""
+    host, colon, port = entry.lower().partition(":")
+    number = int(port) if port.isascii() and port.isdecimal() and len(port) <= 5 else 0
+    if colon and not 0 < number < 65536:
+        raise BangerError(Code.INVALID, f"{entry!r} has no usable port")
+    host = host.removesuffix(".")
+    try:
+        return Allowed(network=IPv4Network(host, strict=False), port=number)
+    except (AddressValueError, NetmaskValueError, ValueError):
+        pass
+    numeric = host.rpartition(".")[2].isdigit()  # no name ends so (RFC 3696 section 2)
+    if len(host) > NAME_LARGEST or numeric or not _NAME.fullmatch(host):
+        raise BangerError(
+            Code.INVALID,
+            f"{entry!r} is neither a host name nor an IPv4 address or network",
+            hint="e.g. deb.debian.org:443, *.example.org, 192.0.2.0/24",
+        )
+    return Allowed(name=host, port=number)
