@@ -10,6 +10,12 @@ from typing import Any, TypeVar
 
 from services.api import names
 from services.api.base import ApiBase
+from services.api.network_policy import (
+    check_egress,
+    check_publications,
+    first_free_port,
+    refuse_taken,
+)
 from services.api.sizing import Host, choose_sizes
 from services.api.truth import view
 from shared.bus.verbs import Call, verb
@@ -30,13 +36,20 @@ class Creation(ApiBase):
     async def create(self, request: VmCreate, call: Call) -> VmView:
         async with self._operation(call, "vm.create", request.name or "") as operation:
             reservation = await self._plan(request, call)
-            vm = await self._reserve(reservation)
+            vm = await self._reserve_with_ports(reservation)
             operation.subject = vm.name
             with log_context(vm=vm.id):
                 if request.start:
                     await self._boot_or_undo(vm, call)
                     return await self._full_view(await self._find(vm.id))
                 return view(vm, self.paths)
+
+    async def _reserve_with_ports(self, reservation: VmReserve) -> Vm:
+        if not reservation.publish:
+            return await self._reserve(reservation)
+        async with self._publishing:
+            refuse_taken(reservation.publish, await self._rows())
+            return await self._reserve(reservation)
 
     async def _reserve(self, reservation: VmReserve) -> Vm:
         """The row. A cancel does not keep the store from making it, so it is undone then."""
@@ -69,9 +82,12 @@ class Creation(ApiBase):
         if request.name is not None:
             check_name(request.name, "a VM")
         sizes = choose_sizes(request, self._config.defaults, host())
+        mode = self._config.network_mode
+        allow = check_egress(mode, nat=request.nat, allow=request.allow)
+        publish = check_publications(mode, request.publish, first_free_port())
+        refuse_taken(publish, await self._rows())  # before images are built
         taken = {vm.name for vm in await self._rows()}
         image, kernel = await self._resolve(request.image, call)
-        mode = self._config.network_mode
         vmm = request.vmm or self._config.vmm
         choice = await self._choose(vmm, Path(kernel.path), call)
         call.progress("spec", f"{sizes} | {choice.vmm} ({choice.reason})")
@@ -86,6 +102,8 @@ class Creation(ApiBase):
             disk_bytes=sizes.disk_bytes,
             overlay_bytes=sizes.overlay_bytes,
             nat=request.nat,
+            allow=allow,
+            publish=publish,
             vmm=vmm,
             network=mode,
             subnet=self._config.user_subnet if mode == "user" else self._config.nat.subnet,
