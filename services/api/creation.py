@@ -19,7 +19,7 @@ from services.api.network_policy import (
 from services.api.sizing import Host, choose_sizes
 from services.api.truth import view
 from shared.bus.verbs import Call, verb
-from shared.errors import BangerError
+from shared.errors import BangerError, Code
 from shared.logs import log_context, now_rfc3339
 from shared.messages.image import Image, Kernel, Resolve
 from shared.messages.vm import Vm, VmCreate, VmId, VmmWanted, VmReserve, VmUpdate, VmView
@@ -27,6 +27,8 @@ from shared.names import check_name
 from shared.vmm_choice import Choice, choose
 
 T = TypeVar("T")
+RANDOM_NAMES = 5
+"""How many are tried before the store's refusal is the answer."""
 
 
 class Creation(ApiBase):
@@ -36,13 +38,26 @@ class Creation(ApiBase):
     async def create(self, request: VmCreate, call: Call) -> VmView:
         async with self._operation(call, "vm.create", request.name or "") as operation:
             reservation = await self._plan(request, call)
-            vm = await self._reserve_with_ports(reservation)
+            vm = await self._reserve_by_name(request, reservation)
             operation.subject = vm.name
             with log_context(vm=vm.id):
                 if request.start:
                     await self._boot_or_undo(vm, call)
                     return await self._full_view(await self._find(vm.id))
                 return view(vm, self.paths)
+
+    async def _reserve_by_name(self, request: VmCreate, reservation: VmReserve) -> Vm:
+        """A random name may have gone to a creation of the same moment: then it is another one."""
+        for _ in range(RANDOM_NAMES if request.name is None else 0):
+            taken = {vm.name for vm in await self._rows()}
+            if reservation.name in taken:
+                reservation.name = names.random_name(taken, secrets.randbits(32))
+            try:
+                return await self._reserve_with_ports(reservation)
+            except BangerError as error:
+                if error.code is not Code.CONFLICT:
+                    raise
+        return await self._reserve_with_ports(reservation)
 
     async def _reserve_with_ports(self, reservation: VmReserve) -> Vm:
         if not reservation.publish:

@@ -1,7 +1,7 @@
 """User mode: every port the guest listens on appears on the VM's own loopback address.
 
-The agent says what listens, QEMU forwards it (UDP: our relay). Asked every second, since no event
-exists for it.
+The agent says what listens, QEMU forwards it (UDP: our relay). Asked again and again, since no
+event exists for it.
 """
 
 import asyncio
@@ -18,7 +18,10 @@ from shared.errors import BangerError, Code
 from shared.logs import Log
 from shared.messages.vm import Protocol
 
-EVERY = 1.0
+EVERY = 0.75
+"""Seconds from one look to the next, so that a port is here within a second of listening."""
+PAUSE = 0.25
+"""Seconds between looks at a guest that takes long to answer."""
 MAPPED_UP = 8000
 """A port that the host keeps for root appears this much higher: 80 as 8080 is 8000 + 80."""
 OUTSIDE = ("0.0.0.0", "::", "10.0.2.15")
@@ -68,6 +71,7 @@ class Forwards:
 
     async def follow(self) -> None:
         while True:
+            next_look = time.monotonic() + EVERY
             try:
                 listening = await self._listeners.ports(time.monotonic() + 10)
                 await self._reconcile(wanted(listening))
@@ -75,7 +79,7 @@ class Forwards:
                 if error.code is Code.NOT_RUNNING:
                     return
                 self._log.debug("listening ports not known", error=error.message)
-            await asyncio.sleep(EVERY)
+            await asyncio.sleep(max(PAUSE, next_look - time.monotonic()))
 
     async def _reconcile(self, want: dict[str, int]) -> None:
         before = dict(self._ports)
