@@ -49,14 +49,13 @@ class Creation(ApiBase):
     async def _reserve_by_name(self, request: VmCreate, reservation: VmReserve) -> Vm:
         """A random name may have gone to a creation of the same moment: then it is another one."""
         for _ in range(RANDOM_NAMES if request.name is None else 0):
-            taken = {vm.name for vm in await self._rows()}
-            if reservation.name in taken:
-                reservation.name = names.random_name(taken, secrets.randbits(32))
             try:
                 return await self._reserve_with_ports(reservation)
             except BangerError as error:
-                if error.code is not Code.CONFLICT:
+                taken = {vm.name for vm in await self._rows()}
+                if error.code is not Code.CONFLICT or reservation.name not in taken:
                     raise
+                reservation.name = names.random_name(taken, secrets.randbits(32))
         return await self._reserve_with_ports(reservation)
 
     async def _reserve_with_ports(self, reservation: VmReserve) -> Vm:
