@@ -109,7 +109,7 @@ class Forwards:
             return
         self._ports[key] = port
         if port != guest_port:
-            why = "the host keeps ports below 1024 for root" if guest_port < 1024 else "it is taken"
+            why = f"port {guest_port} of {self._address} is root's or taken"
             self._log.info("a port has another number here", guest=key, here=port, reason=why)
 
     def _forward(self, key: str, port: int) -> Forward:
