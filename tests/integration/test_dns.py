@@ -13,12 +13,13 @@ from ipaddress import IPv4Address, IPv4Network
 import pytest
 from dnslib import EDNS0, QTYPE, DNSQuestion, DNSRecord
 
+from services.dns.answers import Zoned
 from services.dns.server import CONNECTIONS, Server
 from services.dns.zone import Rcode, Zone
 from tests.integration.stack import Stack, eventually
 
 ZONE = Zone(
-    {"beta": IPv4Address("127.77.0.2")},
+    {"beta": [IPv4Address("127.77.0.2")]},
     [IPv4Network("127.77.0.0/16"), IPv4Network("10.77.0.0/24")],
     serial=7,
 )
@@ -34,6 +35,10 @@ def free_port() -> int:
         return int(udp.getsockname()[1])
 
 
+def _keep_none(later: object) -> None:
+    raise AssertionError(f"an answer of the zone takes time: {later}")
+
+
 class Running:
     """A server on a free port, its loop in a thread."""
 
@@ -41,7 +46,7 @@ class Running:
         self.complaints: list[str] = []
         self._loop = asyncio.new_event_loop()
         self._loop.set_exception_handler(lambda _, context: self.complaints.append(str(context)))
-        self._server = Server(lambda: ZONE, idle=IDLE_SECONDS)
+        self._server = Server(Zoned(ZONE).answer, _keep_none, idle=IDLE_SECONDS)
         # Before the thread there is nothing to end when the port is taken after all.
         start = self._server.start("127.0.0.1", free_port())
         self.address = self._loop.run_until_complete(start)
