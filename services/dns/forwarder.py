@@ -30,10 +30,17 @@ class Forwarder:
     which we answer ourselves: to ask there would have no end."""
 
     def __init__(
-        self, ours: frozenset[str], *, resolv_conf: Path = RESOLV_CONF, port: int = PORT
+        self,
+        ours: frozenset[str],
+        *,
+        resolv_conf: Path = RESOLV_CONF,
+        port: int = PORT,
+        each: float = EACH_SECONDS,
+        total: float = ALL_SECONDS,
     ) -> None:
         self._upstreams = Upstreams(ours, path=resolv_conf, changed=self._forget)
         self._port = port
+        self._each, self._total = each, total
         self._cache = Cache()
         self._out: dict[Key, asyncio.Task[Reply | None]] = {}
         self._problem = ""
@@ -83,9 +90,9 @@ class Forwarder:
     async def _ask_around(self, hosts: tuple[str, ...], key: Key) -> Reply | dict[str, str]:
         """The first answer, or why each server gave none."""
         failures: dict[str, str] = {}
-        limit = time.monotonic() + ALL_SECONDS
+        limit = time.monotonic() + self._total
         for host in _rounds(hosts, failures):
-            left = min(EACH_SECONDS, limit - time.monotonic())
+            left = min(self._each, limit - time.monotonic())
             if left <= 0:
                 break
             found = await self._ask(host, key, left)
