@@ -30,6 +30,8 @@ UDP_LARGEST = 1232
 TCP_LARGEST = 65535
 LABEL_LARGEST, NAME_LARGEST = 63, 255
 _POINTER = 0xC0
+_POINTERS_MOST = 127
+"""In one name: it has no more labels. A chain of thousands would only be meant to cost time."""
 
 Labels = tuple[bytes, ...]
 """A name without the root, in lower case."""
@@ -48,13 +50,14 @@ def read_name(packet: bytes, at: int) -> tuple[Labels, int]:
         Malformed: cut off, too long, or a pointer that leads anywhere else.
     """
     labels: list[bytes] = []
-    start, end, size = at, 0, 1
+    start, end, size, pointers = at, 0, 1, 0
     while (length := _octet(packet, at)) != 0:
         if length & _POINTER == _POINTER:
             target = (length & ~_POINTER) << 8 | _octet(packet, at + 1)
             end = end or at + 2
-            if target >= start:
-                raise Malformed("a pointer that does not lead back")
+            pointers += 1
+            if target >= start or pointers > _POINTERS_MOST:
+                raise Malformed("a pointer that does not lead back, or one too many")
             start = at = target
             continue
         label = packet[at + 1 : at + 1 + length]

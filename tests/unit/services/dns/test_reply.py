@@ -138,6 +138,12 @@ def test_records_are_written_again_so_that_another_hand_reads_the_same() -> None
     assert [record.ttl for record in records] == [50, 40, 30, 30]
 
 
+def test_message_with_thousands_of_records_is_no_answer() -> None:
+    packet = bytearray(replied(NAME, "A", CHAIN[2]).pack())
+    packet[6:8] = (1001).to_bytes(2)
+    assert read_reply(bytes(packet), key(NAME), 7) == Elsewhere(0)
+
+
 def test_record_of_another_class_spoils_the_message() -> None:
     record = replied(NAME, "A")
     record.add_answer(RR(NAME, QTYPE.A, 3, 60, A("192.0.2.1")))

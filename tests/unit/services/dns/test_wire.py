@@ -47,6 +47,13 @@ def test_what_is_no_name_is_malformed(packet: bytes, at: int) -> None:
         read_name(packet, at)
 
 
+def test_chain_of_pointers_has_an_end() -> None:
+    packet = b"\0\0" + b"".join((0xC000 + 2 * n).to_bytes(2) for n in range(1000))
+    assert read_name(packet, 2 * 127) == ((), 2 * 128)
+    with pytest.raises(Malformed):
+        read_name(packet, 2 * 128)
+
+
 def test_longest_name_is_read_and_written() -> None:
     packet = LABEL * 3 + b"\x3d" + b"b" * 61 + b"\0"
     assert len(packet) == 255
