@@ -22,7 +22,7 @@ from shared.paths import Paths
 RESULTS = Path(".smoke-kvm")
 FAILED, UNUSABLE = 1, 2
 PREPARE_SECONDS, FETCH_SECONDS = 300.0, 120.0
-JAILED_SECONDS, BENCH_SECONDS = 900.0, 900.0
+JAILED_SECONDS, RESOLVED_SECONDS, BENCH_SECONDS = 900.0, 600.0, 900.0
 USERS = ("root", inside.USER)
 
 
@@ -121,10 +121,12 @@ def _beyond_the_suite(l1: L1) -> list[int]:
     """What needs root and a user side by side, and what is a figure and no test."""
     with step("an ordinary user's VM in a jail"):
         jailed = _judged(l1.play(inside.module("scripts.smoke_kvm.jailed"), JAILED_SECONDS))
+    with step("names by systemd-resolved"):
+        resolved = _judged(l1.play(inside.module("scripts.smoke_kvm.resolved"), RESOLVED_SECONDS))
     with step("Firecracker by us and by hand"):
         bench = ["unshare", "-n", *inside.module("benchmarks.firecracker")]
         measured = _judged(l1.play(bench, BENCH_SECONDS))
-    return [jailed, measured]
+    return [jailed, resolved, measured]
 
 
 def _firecracker() -> Path:

@@ -41,6 +41,8 @@ def main() -> int:
 
 def play(root: Path) -> None:
     _run("systemctl", "start", "systemd-resolved")
+    # As Debian's package leaves it; our own init has put a file there.
+    _run("ln", "-sf", "/run/systemd/resolve/stub-resolv.conf", "/etc/resolv.conf")
     try:
         _banger(root, "vm", "run", "-d", "--name", NAME)
         address = json.loads(_banger(root, "vm", "show", NAME, "-o", "json"))["address"]
