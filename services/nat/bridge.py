@@ -8,24 +8,27 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from ipaddress import IPv4Network
 from typing import TypeVar
 
 from services.nat.forwarding import Loan
+from services.nat.grants import Grants, usable
 from services.nat.guests import Holds, guest_of, with_addresses_of_their_own
 from services.nat.host import Host
 from services.nat.jail.jails import Jails
 from services.nat.jail.plan import User
+from services.nat.publications import Publishing
+from services.nat.sockets import ports_of_others
 from services.nat.state import Desired, Guest, bridge_mac
 from services.nat.station import Station
 from shared.bus.actor import Actor
 from shared.config import Config
 from shared.errors import BangerError, Code
 from shared.follower import Follower
-from shared.messages.network import Attachment, Jailed, NatStatus
+from shared.messages.network import Attachment, Jailed, NatAllow, NatStatus
 from shared.messages.vm import Vm
 
 T = TypeVar("T")
@@ -41,13 +44,18 @@ class Bridge:
             mac=bridge_mac(str(actor.paths.state)),
             subnet=IPv4Network(config.nat.subnet),
             owner=station.owner,
+            dns_port=config.dns.port,
         )
+        self._distrusts = station.external
         user = User(station.owner, station.gid, station.groups, actor.paths)
         self._jails = Jails(user, config, self._desired.subnet)
         self._desired = replace(self._desired, jails=self._jails.uids)
         self._host = Host(Loan(station.keep / "ip_forward.json"))
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kernel")
         self._holds = Holds()
+        self._grants = Grants()
+        self._restored = False
+        self._told: frozenset[tuple[str, str]] = frozenset()
         self._problem = ""
         self._one_at_a_time = asyncio.Lock()
         self._dirty = asyncio.Event()
@@ -67,6 +75,32 @@ class Bridge:
             prefix=gateway.network.prefixlen,
             gateway=str(gateway.ip),
         )
+
+    async def allow(self, request: NatAllow) -> None:
+        """Whoever calls may know of a change before we do; so a refusal is never an old row's."""
+        try:
+            await self._allow(request)
+        except BangerError as error:
+            if error.code not in (Code.DENIED, Code.NOT_RUNNING):
+                raise
+            await self._follower.refresh()
+            await self._allow(request)
+
+    async def _allow(self, request: NatAllow) -> None:
+        vm = {vm.id: vm for vm in self._wanted()}.get(request.id)
+        if vm is None:
+            raise BangerError(Code.NOT_RUNNING, f"VM {request.id} is not on the bridge")
+        guest = guest_of(vm, self._desired.subnet)
+        if guest.nat:
+            return
+        addresses = [usable(address, self._desired.subnet) for address in request.addresses]
+        async with self._one_at_a_time:
+            now = time.monotonic()
+            name = request.name.lower().removesuffix(".")
+            live = self._grants.lacking(guest, name, addresses, request.seconds, now)
+            if live:
+                await self._work(self._host.allow, live)
+                self._grants.add(live, now)
 
     async def jail(self, vm_id: str) -> Jailed:
         vm = await self._row(vm_id)
@@ -138,8 +172,9 @@ class Bridge:
             await self._pass()
 
     async def _pass(self) -> None:
-        desired = self._with_guests(await self._work(self._jails.present))
         try:
+            await self._restore()
+            desired = await self._now_desired()
             steps = await self._work(self._host.reconcile, desired)
         except BangerError as error:
             self._problem = error.message
@@ -152,15 +187,39 @@ class Bridge:
     def _wanted(self) -> list[Vm]:
         return self._holds.wanted(self._follower.projection.vms, time.monotonic())
 
-    def _with_guests(self, jails: Mapping[str, int]) -> Desired:
-        guests = (self._guest_or_none(vm, jails.get(vm.id)) for vm in self._wanted())
-        known = (guest for guest in guests if guest)
-        return self._desired.with_guests(tuple(with_addresses_of_their_own(known)))
+    async def _restore(self) -> None:
+        """What an earlier nat has allowed is in the kernel, and would go with new rules."""
+        if not self._restored:
+            self._grants.add(await self._work(self._host.allowed), time.monotonic())
+            self._restored = True
 
-    def _guest_or_none(self, vm: Vm, jail: int | None) -> Guest | None:
+    async def _now_desired(self) -> Desired:
+        jails = await self._work(self._jails.present)
+        owner = self._desired.owner
+        taken = await self._work(ports_of_others, owner) if self._distrusts else None
+        complaints: list[tuple[str, str]] = []
+        rows = (self._guest_or_none(vm, jails.get(vm.id), complaints) for vm in self._wanted())
+        guests = with_addresses_of_their_own(guest for guest in rows if guest)
+        publishing = Publishing(taken)
+        allotted = tuple(publishing.allot(guests))
+        self._tell(complaints + publishing.refused)
+        return self._desired.with_guests(
+            allotted, tuple(self._grants.live(allotted, time.monotonic()))
+        )
+
+    def _guest_or_none(
+        self, vm: Vm, jail: int | None, complaints: list[tuple[str, str]]
+    ) -> Guest | None:
         """One VM that does not fit must not keep the others from the network."""
         try:
             return replace(guest_of(vm, self._desired.subnet), jail=jail)
         except BangerError as error:
-            self._log.warning(error.message, vm=vm.id)
+            complaints.append((vm.id, error.message))
             return None
+
+    def _tell(self, complaints: list[tuple[str, str]]) -> None:
+        """Each once, for as long as it holds."""
+        for vm_id, message in complaints:
+            if (vm_id, message) not in self._told:
+                self._log.warning(message, vm=vm_id)
+        self._told = frozenset(complaints)

@@ -78,6 +78,14 @@ class ReturnForwarding:
     """Set ip_forward to what was noted."""
 
 
+@dataclass(frozen=True)
+class SetLocalnet:
+    """Whether packets of 127.0.0.0/8 may leave and come by the bridge (route_localnet)."""
+
+    bridge: str
+    on: bool
+
+
 Step = (
     CreateBridge
     | SetAddress
@@ -90,6 +98,7 @@ Step = (
     | DeleteRules
     | LendForwarding
     | ReturnForwarding
+    | SetLocalnet
 )
 
 
@@ -109,8 +118,7 @@ def plan(desired: Desired, observed: Observed) -> list[Step]:
         return steps + list(_take_down(desired, observed))
     _refuse_clash(desired, observed)
     steps += _bridge_steps(desired, observed)
-    if observed.rules != desired.rules.digest:
-        steps.append(ApplyRules(desired.rules))
+    steps += _rules_steps(desired, observed)
     steps += _forwarding_steps(desired, observed)
     for guest in desired.guests:
         steps += _tap_steps(guest, desired, observed)
@@ -192,8 +200,19 @@ def _bridge_steps(desired: Desired, observed: Observed) -> Iterator[Step]:
         yield SetUp(desired.bridge)
 
 
+def _rules_steps(desired: Desired, observed: Observed) -> Iterator[Step]:
+    """route_localnet is on only while the rules are there that keep guests from using it."""
+    localnet = any(guest.on_loopback for guest in desired.guests)
+    if observed.localnet and not localnet:
+        yield SetLocalnet(desired.bridge, on=False)
+    if observed.rules != desired.rules.digest:
+        yield ApplyRules(desired.rules)
+    if localnet and not observed.localnet:
+        yield SetLocalnet(desired.bridge, on=True)
+
+
 def _forwarding_steps(desired: Desired, observed: Observed) -> Iterator[Step]:
-    needed = any(guest.nat for guest in desired.guests)
+    needed = any(guest.routed for guest in desired.guests)
     if needed and not observed.forwarding:
         yield LendForwarding()
     elif not needed and observed.lent:

@@ -1,5 +1,6 @@
 """The host's network as one thing to look at and to bring into line with the plan."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.nat import links, nftables
@@ -8,11 +9,13 @@ from services.nat.core import (
     DeleteRules,
     LendForwarding,
     ReturnForwarding,
+    SetLocalnet,
     Step,
     plan,
 )
-from services.nat.forwarding import Loan, is_forwarding
+from services.nat.forwarding import Loan, is_forwarding, is_localnet, set_localnet
 from services.nat.rules import loaded_digest
+from services.nat.sets import Live
 from services.nat.state import Desired, Observed
 
 
@@ -33,12 +36,21 @@ class Host:
             rules=loaded_digest(chains),
             forwarding=is_forwarding(),
             lent=self.loan.is_open(),
+            localnet=is_localnet(bridge),
         )
 
     def taps(self, bridge: str) -> list[str]:
         """The names of the taps on ``bridge`` now. Needs no privilege."""
         ports = (link for link in links.read_links().values() if link.master == bridge)
         return sorted(link.name for link in ports if link.kind == "tun")
+
+    def allow(self, live: Sequence[Live]) -> None:
+        """Put these into the loaded sets; raises as ``reconcile`` does, and without any."""
+        nftables.add(live)
+
+    def allowed(self) -> list[Live]:
+        """What is in the loaded sets; none when none are loaded."""
+        return nftables.live() if nftables.our_chains() else []
 
     def reconcile(self, desired: Desired) -> list[Step]:
         """Make it so; returns the steps that were needed.
@@ -62,5 +74,7 @@ class Host:
                 self.loan.take()
             case ReturnForwarding():
                 self.loan.give_back()
+            case SetLocalnet(bridge, on):
+                set_localnet(bridge, on=on)
             case _:
                 links.take(step)

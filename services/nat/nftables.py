@@ -4,9 +4,11 @@ import errno
 import json
 import shutil
 import subprocess
+from collections.abc import Iterable
 
 from services.nat.refusal import refusal
 from services.nat.rules import DELETE, FAMILIES, TABLE, Ruleset
+from services.nat.sets import Live, additions, live_elements
 from shared.errors import BangerError, Code
 
 TIMEOUT = 20.0
@@ -28,6 +30,17 @@ def load(ruleset: Ruleset) -> None:
 def delete() -> None:
     """Remove our tables; not an error when there are none."""
     _nft("-f", "-", text=DELETE)
+
+
+def add(live: Iterable[Live]) -> None:
+    """Put these into the loaded sets in one transaction; raises as ``load`` does."""
+    _nft("-f", "-", text=additions(f"inet {TABLE}", live))
+
+
+def live() -> list[Live]:
+    """What is in the loaded sets of names; raises as ``load`` does, and without our tables."""
+    listing = json.loads(_nft("-j", "list", "table", "inet", TABLE))
+    return live_elements(entry["set"] for entry in listing["nftables"] if "set" in entry)
 
 
 def our_chains() -> list[tuple[str, str]]:
