@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.nat import links, nftables
+from services.nat import nftables
 from services.nat.core import (
     ApplyRules,
     DeleteRules,
@@ -14,6 +14,7 @@ from services.nat.core import (
     plan,
 )
 from services.nat.forwarding import Loan, is_forwarding, is_localnet, set_localnet
+from services.nat.links import Netlink
 from services.nat.rules import loaded_digest
 from services.nat.sets import Live
 from services.nat.state import Desired, Observed
@@ -27,11 +28,15 @@ class Host:
 
     def observe(self, bridge: str) -> Observed:
         """What is there now. Changes nothing; reading rules needs CAP_NET_ADMIN all the same."""
+        with Netlink() as netlink:
+            return self._observe(netlink, bridge)
+
+    def _observe(self, netlink: Netlink, bridge: str) -> Observed:
         chains = nftables.our_chains()
         return Observed(
-            links=links.read_links(),
-            addresses=links.read_addresses(bridge),
-            routes=links.read_routes(),
+            links=netlink.links(),
+            addresses=netlink.addresses(bridge),
+            routes=netlink.routes(),
             tables=bool(chains),
             rules=loaded_digest(chains),
             forwarding=is_forwarding(),
@@ -41,7 +46,8 @@ class Host:
 
     def taps(self, bridge: str) -> list[str]:
         """The names of the taps on ``bridge`` now. Needs no privilege."""
-        ports = (link for link in links.read_links().values() if link.master == bridge)
+        with Netlink() as netlink:
+            ports = [link for link in netlink.links().values() if link.master == bridge]
         return sorted(link.name for link in ports if link.kind == "tun")
 
     def allow(self, live: Sequence[Live]) -> None:
@@ -59,12 +65,13 @@ class Host:
             BangerError: what ``plan`` refuses, ``denied``, ``missing_tool`` or ``unavailable``.
                 What was done before stays, and the next call goes on from there.
         """
-        steps = plan(desired, self.observe(desired.bridge))
-        for step in steps:
-            self._take(step)
+        with Netlink() as netlink:
+            steps = plan(desired, self._observe(netlink, desired.bridge))
+            for step in steps:
+                self._take(netlink, step)
         return steps
 
-    def _take(self, step: Step) -> None:
+    def _take(self, netlink: Netlink, step: Step) -> None:
         match step:
             case ApplyRules(ruleset):
                 nftables.load(ruleset)
@@ -77,4 +84,4 @@ class Host:
             case SetLocalnet(bridge, on):
                 set_localnet(bridge, on=on)
             case _:
-                links.take(step)
+                netlink.take(step)

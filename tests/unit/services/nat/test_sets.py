@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from ipaddress import IPv4Address
+from typing import Any
 
 from services.nat.sets import Live, Member, additions, bridge_sets, inet_sets, live_elements
 from shared.egress import parse_allowed
@@ -58,7 +59,7 @@ def test_elements_are_read_back_as_nft_shows_them() -> None:
     pair = ["10.77.0.2", "192.0.2.1"]
     named = {"val": {"concat": [*pair, 443]}, "timeout": 60, "expires": 42, "comment": "t"}
     spoken = {"val": {"concat": pair}, "comment": "t"}
-    shown = [
+    shown: list[dict[str, Any]] = [
         {"name": "networks", "elem": [{"concat": ["10.77.0.2", {"prefix": {}}]}]},
         {"name": "named_services", "elem": [{"elem": named}]},
         {"name": "spoken", "elem": [{"elem": spoken}]},
