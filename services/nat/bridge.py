@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from ipaddress import IPv4Network
@@ -22,7 +22,7 @@ from services.nat.jail.jails import Jails
 from services.nat.jail.plan import User
 from services.nat.publications import Publishing
 from services.nat.sockets import ports_of_others
-from services.nat.state import Desired, Guest, bridge_mac
+from services.nat.state import Desired, Guest, bridge_mac, tap_name
 from services.nat.station import Station
 from shared.bus.actor import Actor
 from shared.config import Config
@@ -55,6 +55,7 @@ class Bridge:
         self._holds = Holds()
         self._grants = Grants()
         self._restored = False
+        self._dropped: dict[str, int] = {}
         self._told: frozenset[tuple[str, str]] = frozenset()
         self._problem = ""
         self._one_at_a_time = asyncio.Lock()
@@ -175,13 +176,16 @@ class Bridge:
         try:
             await self._restore()
             desired = await self._now_desired()
-            steps = await self._work(self._host.reconcile, desired)
+            done = await self._work(self._host.reconcile, desired)
         except BangerError as error:
             self._problem = error.message
             self._log.error(error.message, code=error.code.value, hint=error.hint)
             raise
-        self._problem = ""
-        for step in steps:
+        obstacles = done.observed.firewalls.obstacles
+        routed = any(guest.routed for guest in desired.guests)
+        self._problem = "; ".join(obstacles) if routed else ""
+        self._tell_lies(done.observed.dropped)
+        for step in done.steps:
             self._log.info("network changed", step=type(step).__name__, of=str(step))
 
     def _wanted(self) -> list[Vm]:
@@ -216,6 +220,18 @@ class Bridge:
         except BangerError as error:
             complaints.append((vm.id, error.message))
             return None
+
+    def _tell_lies(self, dropped: Mapping[str, int]) -> None:
+        """Counters start anew with the rules."""
+        names = {tap_name(vm.id): vm for vm in self._wanted()}
+        for tap, frames in dropped.items():
+            before = self._dropped.get(tap, 0)
+            new = frames - before if frames >= before else frames
+            if new and (vm := names.get(tap)):
+                self._log.warning(
+                    f"dropped {new} frames of {vm.name} that were not its own", vm=vm.id
+                )
+        self._dropped = dict(dropped)
 
     def _tell(self, complaints: list[tuple[str, str]]) -> None:
         """Each once, for as long as it holds."""

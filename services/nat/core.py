@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface
 
+from services.nat.firewalls import Opening
 from services.nat.rules import Ruleset
 from services.nat.state import Desired, Guest, Link, Observed, is_tap_name
 from shared.errors import BangerError, Code
@@ -79,6 +80,21 @@ class ReturnForwarding:
 
 
 @dataclass(frozen=True)
+class OpenDocker:
+    """Have our two rules in Docker's chain, in place of ``opening``."""
+
+    bridge: str
+    opening: Opening
+
+
+@dataclass(frozen=True)
+class CloseDocker:
+    """Take out of Docker's chain what is ours."""
+
+    opening: Opening
+
+
+@dataclass(frozen=True)
 class SetLocalnet:
     """Whether packets of 127.0.0.0/8 may leave and come by the bridge (route_localnet)."""
 
@@ -99,6 +115,8 @@ Step = (
     | LendForwarding
     | ReturnForwarding
     | SetLocalnet
+    | OpenDocker
+    | CloseDocker
 )
 
 
@@ -176,8 +194,7 @@ def _leaked_taps(desired: Desired, observed: Observed) -> list[str]:
 
 
 def _take_down(desired: Desired, observed: Observed) -> Iterator[Step]:
-    if observed.lent:
-        yield ReturnForwarding()
+    yield from _forwarding_steps(desired, observed)
     if observed.tables:
         yield DeleteRules()
     if desired.bridge in observed.links and not _has_foreign_port(desired, observed):
@@ -217,6 +234,11 @@ def _forwarding_steps(desired: Desired, observed: Observed) -> Iterator[Step]:
         yield LendForwarding()
     elif not needed and observed.lent:
         yield ReturnForwarding()
+    for opening in observed.firewalls.docker:
+        if needed and not opening.complete:
+            yield OpenDocker(desired.bridge, opening)
+        elif not needed and opening.rules:
+            yield CloseDocker(opening)
 
 
 def _tap_steps(guest: Guest, desired: Desired, observed: Observed) -> Iterator[Step]:

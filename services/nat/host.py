@@ -2,22 +2,34 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import ModuleType
 
-from services.nat import nftables
+from services.nat import iptables, nftables
 from services.nat.core import (
     ApplyRules,
+    CloseDocker,
     DeleteRules,
     LendForwarding,
+    OpenDocker,
     ReturnForwarding,
     SetLocalnet,
     Step,
     plan,
 )
+from services.nat.firewalls import Firewalls, Opening, has_docker, nft_obstacles
 from services.nat.forwarding import Loan, is_forwarding, is_localnet, set_localnet
 from services.nat.links import Netlink
-from services.nat.rules import loaded_digest
+from services.nat.rules import TABLE, loaded_digest
 from services.nat.sets import Live
 from services.nat.state import Desired, Observed
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One look at the host, and what was done after it."""
+
+    steps: list[Step]
+    observed: Observed
 
 
 @dataclass(frozen=True)
@@ -32,16 +44,18 @@ class Host:
             return self._observe(netlink, bridge)
 
     def _observe(self, netlink: Netlink, bridge: str) -> Observed:
-        chains = nftables.our_chains()
+        loaded = nftables.read()
         return Observed(
             links=netlink.links(),
             addresses=netlink.addresses(bridge),
             routes=netlink.routes(),
-            tables=bool(chains),
-            rules=loaded_digest(chains),
+            tables=bool(loaded.ours),
+            rules=loaded_digest(loaded.ours),
             forwarding=is_forwarding(),
             lent=self.loan.is_open(),
             localnet=is_localnet(bridge),
+            firewalls=_firewalls(loaded, bridge),
+            dropped=loaded.dropped,
         )
 
     def taps(self, bridge: str) -> list[str]:
@@ -56,20 +70,21 @@ class Host:
 
     def allowed(self) -> list[Live]:
         """What is in the loaded sets; none when none are loaded."""
-        return nftables.live() if nftables.our_chains() else []
+        return nftables.live() if nftables.read().ours else []
 
-    def reconcile(self, desired: Desired) -> list[Step]:
-        """Make it so; returns the steps that were needed.
+    def reconcile(self, desired: Desired) -> Pass:
+        """Make it so; returns the steps that were needed, and what was there before.
 
         Raises:
             BangerError: what ``plan`` refuses, ``denied``, ``missing_tool`` or ``unavailable``.
                 What was done before stays, and the next call goes on from there.
         """
         with Netlink() as netlink:
-            steps = plan(desired, self._observe(netlink, desired.bridge))
+            observed = self._observe(netlink, desired.bridge)
+            steps = plan(desired, observed)
             for step in steps:
                 self._take(netlink, step)
-        return steps
+        return Pass(steps, observed)
 
     def _take(self, netlink: Netlink, step: Step) -> None:
         match step:
@@ -83,5 +98,20 @@ class Host:
                 self.loan.give_back()
             case SetLocalnet(bridge, on):
                 set_localnet(bridge, on=on)
+            case OpenDocker(bridge, opening):
+                _program(opening).open_docker(opening, bridge)
+            case CloseDocker(opening):
+                _program(opening).close_docker(opening)
             case _:
                 netlink.take(step)
+
+
+def _program(opening: Opening) -> ModuleType:
+    return iptables if opening.backend == "legacy" else nftables
+
+
+def _firewalls(loaded: nftables.Reading, bridge: str) -> Firewalls:
+    legacy = iptables.firewalls(bridge)
+    docker = (nftables.docker_opening(bridge),) if has_docker(loaded.chains) else ()
+    obstacles = nft_obstacles(loaded.chains, bridge, TABLE)
+    return Firewalls(docker + legacy.docker, obstacles + legacy.obstacles)

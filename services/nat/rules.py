@@ -8,7 +8,9 @@ themselves never change.
 Two tables, because two layers decide:
 
 - ``bridge banger`` sees each tap's frames, ARP included: a guest speaks only with its own
-  hardware address and only from its own IPv4 address. IPv6 and VLAN tags are dropped.
+  hardware address and only from its own IPv4 address. IPv6 and VLAN tags are dropped. What it
+  sends in another's name is counted, so that it can be told; looking for an address of one's own
+  (DHCP, RFC 5227) is dropped too, but no lie.
 - ``inet banger`` sees what leaves the bridge: a guest reaches nothing on the host but DNS,
   nothing outside unless it is in the set ``nat`` or it is on its list, and no other guest by way of
   the host. What is refused is refused aloud (ICMP), so that a program in the guest fails at once.
@@ -176,9 +178,16 @@ _FRAMES = """\tchain prerouting {
 \t\tiifname @taps jump from_guest
 \t}
 \tchain from_guest {
-\t\tiifname . ether saddr != @macs drop
+\t\tiifname . ether saddr != @macs goto lie
 \t\tether type ip iifname . ip saddr @addresses accept
 \t\tether type arp iifname . arp saddr ether . arp saddr ip @senders accept
+\t\tip saddr 0.0.0.0 drop
+\t\tarp saddr ip 0.0.0.0 drop
+\t\tether type { ip, arp } goto lie
+\t\tdrop
+\t}
+\tchain lie {
+\t\tcounter name iifname map @spoofed
 \t\tdrop
 \t}
 """

@@ -79,9 +79,12 @@ def inet_sets(members: Sequence[Member], live: Iterable[Live]) -> str:
 
 
 def bridge_sets(members: Sequence[Member]) -> str:
-    """All sets of ``table bridge``, filled."""
-    return "".join(
+    """All sets of ``table bridge``, filled, and a counter for each tap."""
+    counters = "".join(f"\tcounter {m.tap} {{ }}\n" for m in members)
+    spoofed = [f'"{m.tap}" : "{m.tap}"' for m in members]
+    return counters + "".join(
         (
+            _block("map", "spoofed", "ifname : counter", spoofed),
             _block("set", "taps", "ifname", [f'"{m.tap}"' for m in members]),
             _block("set", "macs", "ifname . ether_addr", [f'"{m.tap}" . {m.mac}' for m in members]),
             _block(

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
+from services.nat.firewalls import Firewalls
 from services.nat.rules import Ground, Ruleset, render
 from services.nat.sets import EVERYWHERE, Live, Member
 from shared.egress import Allowed
@@ -183,7 +184,8 @@ class Observed:
 
     ``rules`` is the digest written in our tables (None: there are none, or they disagree);
     ``tables`` says whether any table of ours exists; ``lent`` whether forwarding is on because
-    of us, to be given back; ``localnet`` is the bridge's route_localnet.
+    of us, to be given back; ``localnet`` is the bridge's route_localnet;
+    ``dropped`` frames of each tap since the rules were loaded.
     """
 
     links: Mapping[str, Link] = field(default_factory=dict)
@@ -194,3 +196,5 @@ class Observed:
     forwarding: bool = False
     lent: bool = False
     localnet: bool = False
+    firewalls: Firewalls = field(default_factory=Firewalls)
+    dropped: Mapping[str, int] = field(default_factory=dict)

@@ -54,7 +54,7 @@ class Lab:
 
     def reconcile(self, *guests: GuestSpec, live: tuple[Live, ...] = ()) -> list[Step]:
         desired = NOBODY.with_guests(guests, live)
-        return self.place.run(lambda: self.host.reconcile(desired))
+        return self.place.run(lambda: self.host.reconcile(desired).steps)
 
     def boot(self, guest: GuestSpec, *, mac: str = "", address: str = "") -> Guest:
         """Put a guest behind its tap; ``mac`` and ``address`` make it a liar."""
@@ -71,7 +71,8 @@ class Lab:
         """Everything of the host's network that a person could see."""
         commands = ("ip -o link", "ip -o addr", "ip route show table all", "nft list ruleset")
         forwarding = "cat /proc/sys/net/ipv4/ip_forward"
-        return "\n".join(self.place.sh(command) for command in (*commands, forwarding))
+        text = "\n".join(self.place.sh(command) for command in (*commands, forwarding))
+        return text.replace(" tentative", "")  # still being probed by the kernel
 
 
 @contextmanager

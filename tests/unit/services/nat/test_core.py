@@ -8,12 +8,14 @@ import pytest
 from services.nat.core import (
     ApplyRules,
     Attach,
+    CloseDocker,
     CreateBridge,
     CreateTap,
     DeleteLink,
     DeleteRules,
     Introduce,
     LendForwarding,
+    OpenDocker,
     ReturnForwarding,
     SetAddress,
     SetLocalnet,
@@ -21,6 +23,7 @@ from services.nat.core import (
     Step,
     plan,
 )
+from services.nat.firewalls import Firewalls, Opening
 from services.nat.state import Desired, Guest, Link, Observed, Route
 from shared.egress import parse_allowed
 from shared.errors import BangerError, Code
@@ -130,6 +133,23 @@ def test_loopback_may_pass_only_while_the_rules_are_there_and_it_is_needed() -> 
     there = in_place(*wanted.guests)
     assert plan(wanted, there) == []
     assert plan(desired(BETA), there) == [off, ApplyRules(desired(BETA).rules)]
+
+
+def docker(*rules: tuple[str, str]) -> Firewalls:
+    return Firewalls(docker=(Opening("nft", rules),))
+
+
+def test_dockers_chain_is_opened_while_somebody_needs_the_outside_and_closed_after() -> None:
+    ours = (("iifname", "3"), ("oifname", "4"))
+    closed, opened = docker(), docker(*ours)
+    there = in_place(ALPHA)
+    opening = OpenDocker("br-banger", closed.docker[0])
+    assert plan(desired(ALPHA), replace(there, firewalls=closed)) == [opening]
+    assert plan(desired(ALPHA), replace(there, firewalls=opened)) == []
+    closing = CloseDocker(opened.docker[0])
+    assert closing in plan(desired(), replace(there, firewalls=opened))
+    assert plan(desired(BETA), replace(in_place(BETA), firewalls=opened)) == [closing]
+    assert plan(desired(BETA), replace(in_place(BETA), firewalls=closed)) == []
 
 
 def test_forwarding_that_the_host_has_itself_is_left_alone() -> None:
