@@ -1,9 +1,9 @@
 """``python -m benchmarks.nat [CYCLES]``: how long a VM waits for its tap, and the tap takes to go.
 
 As root, in a network namespace of its own: nothing of the host is touched. What is measured is one
-pass of nat over the kernel, with a neighbour on the bridge (the usual case) and without (the bridge,
-the rules and forwarding come and go too). At the end nothing may be left; if anything is, the exit
-status is 1.
+pass of nat over the kernel, with a neighbour on the bridge (the usual case) and without (then the
+bridge, the rules and forwarding come and go too). At the end nothing may be left; if anything is,
+the exit status is 1.
 """
 
 import sys

@@ -8,12 +8,13 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from ipaddress import IPv4Network
 from typing import TypeVar
 
+from services.nat.core import CreateBridge, Step
 from services.nat.forwarding import Loan
 from services.nat.grants import Grants, usable
 from services.nat.guests import Holds, guest_of, with_addresses_of_their_own
@@ -21,6 +22,7 @@ from services.nat.host import Host
 from services.nat.jail.jails import Jails
 from services.nat.jail.plan import User
 from services.nat.publications import Publishing
+from services.nat.resolved import NameRouting
 from services.nat.sockets import ports_of_others
 from services.nat.state import Desired, Guest, bridge_mac, tap_name
 from services.nat.station import Station
@@ -32,6 +34,9 @@ from shared.messages.network import Attachment, Jailed, NatAllow, NatStatus
 from shared.messages.vm import Vm
 
 T = TypeVar("T")
+
+NAMES_SECONDS = 25.0
+"""Between two attempts to have systemd-resolved know our names: one in each resync."""
 
 
 class Bridge:
@@ -52,6 +57,8 @@ class Bridge:
         self._desired = replace(self._desired, jails=self._jails.uids)
         self._host = Host(Loan(station.keep / "ip_forward.json"))
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kernel")
+        self._names = NameRouting(config.nat.bridge, self._desired.gateway, config.dns.port)
+        self._names_due = 0.0
         self._holds = Holds()
         self._grants = Grants()
         self._restored = False
@@ -176,6 +183,8 @@ class Bridge:
         try:
             await self._restore()
             desired = await self._now_desired()
+            if self._names.is_set and not desired.guests:
+                self._log.info("resolved reverted", failure=await self._work(self._names.revert))
             done = await self._work(self._host.reconcile, desired)
         except BangerError as error:
             self._problem = error.message
@@ -185,6 +194,7 @@ class Bridge:
         routed = any(guest.routed for guest in desired.guests)
         self._problem = "; ".join(obstacles) if routed else ""
         self._tell_lies(done.observed.dropped)
+        await self._route_names(desired, done.steps)
         for step in done.steps:
             self._log.info("network changed", step=type(step).__name__, of=str(step))
 
@@ -220,6 +230,15 @@ class Bridge:
         except BangerError as error:
             complaints.append((vm.id, error.message))
             return None
+
+    async def _route_names(self, desired: Desired, steps: Sequence[Step]) -> None:
+        """Once for each bridge, and again at most every ``NAMES_SECONDS`` while it fails."""
+        made = any(isinstance(step, CreateBridge) for step in steps)
+        due = not self._names.is_set and time.monotonic() >= self._names_due
+        if desired.guests and (made or due):
+            self._names_due = time.monotonic() + NAMES_SECONDS
+            failure = await self._work(self._names.set)
+            self._log.debug("resolved told of the bridge", failure=failure)
 
     def _tell_lies(self, dropped: Mapping[str, int]) -> None:
         """Counters start anew with the rules."""

@@ -248,6 +248,17 @@ def test_subnet_in_use_is_refused_with_its_route_named(lab: Lab) -> None:
     assert lab.dump() == before
 
 
+@pytest.mark.timeout(180)
+def test_two_hundred_attaches_and_detaches_leave_nothing(lab: Lab) -> None:
+    before = lab.dump()
+    published = spec("cccccccccccc", "10.77.0.4", allow=OUTSIDE, publish="0.0.0.0:8080:80")
+    for cycle in range(200):
+        lab.reconcile(ALPHA, published) if cycle % 2 else lab.reconcile(published)
+        lab.reconcile(ALPHA) if cycle % 4 else lab.reconcile()
+    lab.reconcile()
+    assert lab.dump() == before
+
+
 def test_tap_opens_for_its_owner_without_privilege_and_for_nobody_else(lab: Lab) -> None:
     owner = 65534
     desired = replace(NOBODY, owner=owner).with_guests((ALPHA,))

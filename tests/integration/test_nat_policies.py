@@ -1,5 +1,6 @@
 """Published ports and egress lists with real packets: who gets through, and who does not."""
 
+import contextlib
 import os
 import socket
 from collections.abc import Iterator
@@ -9,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from services.nat.publications import Publishing
 from services.nat.sets import Live
+from services.nat.sockets import ports_of_others
 from services.nat.state import Guest as GuestSpec
 from services.nat.state import tag_of
 from shared.errors import BangerError, Code
@@ -329,3 +332,51 @@ def test_port_published_by_two_vms_is_the_firsts(lab: Lab, stack: Stack) -> None
     assert fetch(lab.place, "10.77.0.2") == GATEWAY
     assert second.path
     assert "another VM publishes this port" in stack.paths.log_file("nat").read_text()
+
+
+def log_of(stack: Stack) -> str:
+    return stack.paths.log_file("nat").read_text()
+
+
+def test_guest_that_lies_about_its_address_is_named_in_the_log(lab: Lab, stack: Stack) -> None:
+    guest = start_vm(lab, stack, ALPHA, "alpha", nat=True)
+    assert fetch(guest, OUTSIDE) == UPLINK
+    start_vm(lab, stack, BETA, "beta")
+    assert "not its own" not in log_of(stack)
+    guest.sh("ip addr add 10.77.0.99/24 dev eth0")
+    with guest.run(lambda: socket.socket(type=socket.SOCK_DGRAM)) as liar:
+        liar.bind(("10.77.0.99", 0))
+        for _ in range(3):
+            liar.sendto(b"it is me", (OUTSIDE, 9))
+    stack.call("store", "vm.update", id=BETA, state="stopped")  # a pass, sooner than the resync
+    eventually(lambda: "frames of alpha that were not its own" in log_of(stack))
+    assert "frames of beta" not in log_of(stack)
+
+
+def test_guest_that_answers_as_dhcp_server_is_heard_by_nobody(lab: Lab) -> None:
+    one, other = alpha(nat=True), spec(BETA, "10.77.0.3", nat=True)
+    lab.reconcile(one, other)
+    server, asker = lab.boot(one), lab.boot(other)
+    with (
+        udp_at(server, "", 67) as offers,
+        udp_at(asker, "", 68) as waits,
+        udp_at(lab.place, "", 68) as host_waits,
+    ):
+        offers.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        for target in ("255.255.255.255", "10.77.0.255", "10.77.0.3", GATEWAY):
+            with contextlib.suppress(OSError):  # told by the host that it may not
+                offers.sendto(b"offer", (target, 68))
+        for listener in (waits, host_waits):
+            with pytest.raises(TimeoutError):
+                listener.recv(64)
+
+
+def test_untrusted_users_row_gets_no_port_of_others(lab: Lab) -> None:
+    """Root's nat for a user, without the processes: tests/integration/test_users.py has those."""
+    with lab.place.run(lambda: socket.create_server((UPLINK, 8080))):
+        others = lab.place.run(lambda: ports_of_others(65534))
+        assert ("tcp", 8080) in others
+        publishing = Publishing(others)
+        (kept,) = publishing.allot([alpha(publish="0.0.0.0:8080:80,8081:80,443:443")])
+    assert [port.host_port for port in kept.publish] == [8081]
+    assert len(publishing.refused) == 2
