@@ -1,4 +1,4 @@
-"""The guests' IPv6 addresses: unique local ones (RFC 4193), a pure function of what is known anyway.
+"""The guests' IPv6 addresses: unique local ones (RFC 4193), a pure function of what is known.
 
 Nothing is kept: nat and dns each compute the same address from the state directory's path, the
 bridge's subnet and the guest's IPv4 address.

@@ -32,6 +32,7 @@ from shared.errors import BangerError, Code
 from shared.follower import Follower
 from shared.messages.network import Attachment, Jailed, NatAllow, NatStatus
 from shared.messages.vm import Vm
+from shared.ula import ula_prefix
 
 T = TypeVar("T")
 
@@ -50,6 +51,7 @@ class Bridge:
             subnet=IPv4Network(config.nat.subnet),
             owner=station.owner,
             dns_port=config.dns.port,
+            prefix=ula_prefix(str(actor.paths.state)) if config.ipv6 else None,
         )
         self._distrusts = station.external
         user = User(station.owner, station.gid, station.groups, actor.paths)
@@ -82,6 +84,7 @@ class Bridge:
             address=str(guest.address),
             prefix=gateway.network.prefixlen,
             gateway=str(gateway.ip),
+            address6=str(self._desired.address6_of(guest) or ""),
         )
 
     async def allow(self, request: NatAllow) -> None:

@@ -6,7 +6,7 @@ nothing of ours: no bridge, no tap, no rule, and forwarding as it was found.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv6Interface
 
 from services.nat.firewalls import Opening
 from services.nat.rules import Ruleset
@@ -23,7 +23,7 @@ class CreateBridge:
 @dataclass(frozen=True)
 class SetAddress:
     link: str
-    address: IPv4Interface
+    address: IPv4Interface | IPv6Interface
 
 
 @dataclass(frozen=True)
@@ -211,8 +211,9 @@ def _bridge_steps(desired: Desired, observed: Observed) -> Iterator[Step]:
     link = observed.links.get(desired.bridge)
     if link is None:
         yield CreateBridge(desired.bridge, desired.mac)
-    if desired.gateway not in observed.addresses:
-        yield SetAddress(desired.bridge, desired.gateway)
+    for address in desired.own_addresses:
+        if address not in observed.addresses:
+            yield SetAddress(desired.bridge, address)
     if link is None or not link.up:
         yield SetUp(desired.bridge)
 

@@ -8,7 +8,7 @@ import errno
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from ipaddress import IPv4Interface, IPv4Network
+from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, ip_interface
 from typing import Any
 
 from pyroute2 import IPRoute
@@ -25,9 +25,12 @@ from services.nat.core import (
 )
 from services.nat.refusal import refusal
 from services.nat.state import Link, Route
+from shared.errors import BangerError, Code
 
 IFF_UP = 0x1
 AF_INET = 2
+IFA_F_NODAD = 0x02
+"""No search for others who have the address (RFC 4862 section 5.4; linux/if_addr.h)."""
 MAIN_TABLE = 254
 NUD_STALE = 0x04
 """A state of neighbour entries (ip-neighbour(8))."""
@@ -56,14 +59,16 @@ class Netlink:
         links = (_link(message, names) for message in messages)
         return {link.name: link for link in links}
 
-    def addresses(self, link: str) -> frozenset[IPv4Interface]:
-        """The IPv4 addresses of one interface; none when it does not exist."""
+    def addresses(self, link: str) -> frozenset[IPv4Interface | IPv6Interface]:
+        """The addresses of one interface; none when it does not exist."""
         index = _index_or_none(link)
         if index is None:
             return frozenset()
         with _reading():
-            messages = list(self._ip.get_addr(family=AF_INET, index=index))
-        return frozenset(IPv4Interface(f"{m.get('IFA_LOCAL')}/{m['prefixlen']}") for m in messages)
+            messages = list(self._ip.get_addr(index=index))
+        # IPv6 has IFA_ADDRESS alone; for IPv4 that is the peer's on point-to-point links.
+        found = ((m.get("IFA_LOCAL") or m.get("IFA_ADDRESS"), m["prefixlen"]) for m in messages)
+        return frozenset(ip_interface(f"{address}/{length}") for address, length in found)
 
     def routes(self) -> tuple[Route, ...]:
         """The IPv4 routes of the main table that have a destination (a default route has none)."""
@@ -101,6 +106,8 @@ def _take(ip: Any, step: LinkStep) -> None:
                 index=_index(link),
                 address=str(address.ip),
                 prefixlen=address.network.prefixlen,
+                # Nobody else has it, and a bridge without ports would be looking for ever.
+                **({"flags": IFA_F_NODAD} if address.version == 6 else {}),
             )
         case SetUp(link):
             ip.link("set", index=_index(link), state="up")
@@ -130,6 +137,12 @@ def _raise_refusal(step: LinkStep, code: int, error: Exception) -> None:
     """Forgive what is already done; name everything else."""
     if code == errno.EEXIST and isinstance(step, SetAddress):
         return
+    if isinstance(step, SetAddress) and step.address.version == 6 and code == errno.EACCES:
+        raise BangerError(
+            Code.UNAVAILABLE,
+            f"IPv6 is switched off on this host: {step.link} gets no {step.address}",
+            hint="set ipv6 = false in the configuration, or switch it on (sysctl disable_ipv6)",
+        ) from error
     if code == errno.ENODEV and isinstance(step, DeleteLink):
         return
     raise refusal(f"{step} failed", code) from error

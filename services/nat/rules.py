@@ -8,7 +8,8 @@ themselves never change.
 Two tables, because two layers decide:
 
 - ``bridge banger`` sees each tap's frames, ARP included: a guest speaks only with its own
-  hardware address and only from its own IPv4 address. IPv6 and VLAN tags are dropped. What it
+  hardware address and only from its own addresses. VLAN tags are dropped, and IPv6 where
+  guests have none. What it
   sends in another's name is counted, so that it can be told; looking for an address of one's own
   (DHCP, RFC 5227) is dropped too, but no lie.
 - ``inet banger`` sees what leaves the bridge: a guest reaches nothing on the host but DNS,
@@ -24,7 +25,7 @@ program flushes every nftables table.
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Interface
+from ipaddress import IPv4Interface, IPv6Interface
 
 from services.nat.sets import Live, Member, bridge_sets, inet_sets
 
@@ -48,6 +49,8 @@ class Ground:
     bridge: str
     gateway: IPv4Interface
     dns_port: int
+    gateway6: IPv6Interface | None = None
+    """None: guests have no IPv6, and what they send of it is dropped."""
 
 
 DELETE = "".join(f"table {f} {TABLE}\ndelete table {f} {TABLE}\n" for f in FAMILIES)
@@ -82,7 +85,7 @@ def _body(ground: Ground, members: Sequence[Member], live: Sequence[Live]) -> st
         f"table inet {TABLE} {{\n\tchain {_MARK}@digest@ {{ }}\n{inet_sets(members, live)}"
         f"{_translation(ground)}{_egress(ground)}{_to_host(ground)}{_to_guest(ground)}}}\n"
         f"table bridge {TABLE} {{\n\tchain {_MARK}@digest@ {{ }}\n{bridge_sets(members)}"
-        f"{_FRAMES}}}\n"
+        f"{_LIE}{_frames6(ground, members)}{_FRAMES}}}\n"
     )
 
 
@@ -127,6 +130,7 @@ def _egress(ground: Ground) -> str:
 \tchain prerouting {{
 \t\ttype filter hook prerouting priority filter; policy accept;
 \t\tiifname "{bridge}" ip saddr != @nat fib daddr type != local jump guest_to_outside
+\t\tiifname "{bridge}" ip6 daddr != {{ fe80::/10, ff00::/8 }} fib daddr type != local jump refuse
 \t}}
 \tchain guest_to_outside {{
 \t\tct direction reply ct state established,related accept
@@ -153,6 +157,8 @@ def _to_host(ground: Ground) -> str:
 \t}}
 \tchain guest_to_host {{
 \t\tct state established,related accept
+\t\ticmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} accept
+\t\tip6 daddr ff00::/8 drop
 \t\tct status dnat ip daddr {gateway} meta l4proto {{ tcp, udp }} th dport {port} accept
 \t\tjump refuse
 \t}}
@@ -173,6 +179,32 @@ def _to_guest(ground: Ground) -> str:
 """
 
 
+def _frames6(ground: Ground, members: Sequence[Member]) -> str:
+    """A guest neither says it is a router (RFC 4861, RFC 6105) nor answers for the address of
+    another: ``@th,64,128`` is the target of a neighbour advertisement (RFC 4861 section 4.4)."""
+    answers = "".join(
+        f'\t\tiifname "{m.tap}" icmpv6 type nd-neighbor-advert '
+        f"@th,64,128 != {{ {', '.join(f'{int(a):#x}' for a in m.addresses6)} }} goto lie\n"
+        for m in members
+        if m.addresses6
+    )
+    allowed = f"""{answers}\t\ticmpv6 type {{ nd-router-advert, nd-redirect }} goto lie
+\t\tiifname . ip6 saddr @addresses6 accept
+\t\tip6 saddr :: icmpv6 type nd-neighbor-solicit accept
+\t\tip6 saddr {{ ::, fe80::/10 }} drop
+\t\tgoto lie
+"""
+    return f"\tchain from_guest6 {{\n{allowed if ground.gateway6 else _DROP}\t}}\n"
+
+
+_DROP = "\t\tdrop\n"
+
+_LIE = """\tchain lie {
+\t\tcounter name iifname map @spoofed
+\t\tdrop
+\t}
+"""
+
 _FRAMES = """\tchain prerouting {
 \t\ttype filter hook prerouting priority filter; policy accept;
 \t\tiifname @taps jump from_guest
@@ -181,13 +213,10 @@ _FRAMES = """\tchain prerouting {
 \t\tiifname . ether saddr != @macs goto lie
 \t\tether type ip iifname . ip saddr @addresses accept
 \t\tether type arp iifname . arp saddr ether . arp saddr ip @senders accept
+\t\tether type ip6 goto from_guest6
 \t\tip saddr 0.0.0.0 drop
 \t\tarp saddr ip 0.0.0.0 drop
 \t\tether type { ip, arp } goto lie
-\t\tdrop
-\t}
-\tchain lie {
-\t\tcounter name iifname map @spoofed
 \t\tdrop
 \t}
 """

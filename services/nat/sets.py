@@ -12,7 +12,7 @@ the entry it is for, so that the next nat knows it again.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, collapse_addresses
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, collapse_addresses
 from typing import Any
 
 from shared.egress import Allowed
@@ -35,6 +35,8 @@ class Member:
     allow: tuple[Allowed, ...] = ()
     tags: tuple[str, ...] = ()
     publish: tuple[Publication, ...] = ()
+    addresses6: tuple[IPv6Address, ...] = ()
+    """Its IPv6 addresses, the link-local one too; none where guests have no IPv6."""
 
     @property
     def listed(self) -> bool:
@@ -98,6 +100,12 @@ def bridge_sets(members: Sequence[Member]) -> str:
                 "senders",
                 "ifname . ether_addr . ipv4_addr",
                 [f'"{m.tap}" . {m.mac} . {m.address}' for m in members],
+            ),
+            _block(
+                "set",
+                "addresses6",
+                "ifname . ipv6_addr",
+                [f'"{m.tap}" . {address}' for m in members for address in m.addresses6],
             ),
         )
     )

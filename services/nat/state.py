@@ -13,7 +13,14 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+)
 
 from services.nat.firewalls import Firewalls
 from services.nat.rules import Ground, Ruleset, render
@@ -21,6 +28,7 @@ from services.nat.sets import EVERYWHERE, Live, Member
 from shared.egress import Allowed
 from shared.errors import BangerError, Code
 from shared.messages.vm import Publication
+from shared.ula import ula_address
 
 IFNAME_MAX = 15
 """Longest interface name in characters: IFNAMSIZ less the final NUL (netdevice(7))."""
@@ -118,6 +126,8 @@ class Desired:
     """Uids of jailed VMMs, who may own taps too."""
     dns_port: int = 42069
     """Where dns listens on the bridge's address; guests reach it as port 53."""
+    prefix: IPv6Network | None = None
+    """Of the guests' IPv6 addresses, a /64; None: they have none."""
     live: tuple[Live, ...] = ()
     """Addresses that names on the guests' lists have led to."""
 
@@ -140,6 +150,20 @@ class Desired:
         """The host's own address on the bridge: the subnet's first."""
         return IPv4Interface(f"{self.subnet.network_address + 1}/{self.subnet.prefixlen}")
 
+    @property
+    def gateway6(self) -> IPv6Interface | None:
+        return IPv6Interface(f"{self.prefix[1]}/64") if self.prefix else None
+
+    @property
+    def own_addresses(self) -> tuple[IPv4Interface | IPv6Interface, ...]:
+        """What the bridge has."""
+        return (self.gateway, self.gateway6) if self.gateway6 else (self.gateway,)
+
+    def address6_of(self, guest: Guest) -> IPv6Interface | None:
+        if self.prefix is None:
+            return None
+        return IPv6Interface(f"{ula_address(self.prefix, self.subnet, guest.address)}/64")
+
     def owner_of(self, guest: Guest) -> int:
         return self.owner if guest.jail is None else guest.jail
 
@@ -148,13 +172,28 @@ class Desired:
 
     @property
     def rules(self) -> Ruleset:
-        ground = Ground(self.bridge, self.gateway, self.dns_port)
-        return render(ground, [_member(guest) for guest in self.guests], self.live)
+        ground = Ground(self.bridge, self.gateway, self.dns_port, self.gateway6)
+        return render(ground, [self._member(guest) for guest in self.guests], self.live)
+
+    def _member(self, guest: Guest) -> Member:
+        address6 = self.address6_of(guest)
+        return Member(
+            tap=guest.tap,
+            mac=guest.mac,
+            address=guest.address,
+            nat=guest.nat,
+            allow=guest.allow,
+            tags=tuple(tag_of(guest.id, entry) for entry in guest.names),
+            publish=guest.publish,
+            addresses6=(address6.ip, link_local(guest.mac)) if address6 else (),
+        )
 
 
-def _member(guest: Guest) -> Member:
-    tags = tuple(tag_of(guest.id, entry) for entry in guest.names)
-    return Member(guest.tap, guest.mac, guest.address, guest.nat, guest.allow, tags, guest.publish)
+def link_local(mac: str) -> IPv6Address:
+    """The address a link gives itself from its hardware address (RFC 4291 appendix A)."""
+    octets = bytes.fromhex(mac.replace(":", ""))
+    identifier = bytes([octets[0] ^ 2, *octets[1:3], 0xFF, 0xFE, *octets[3:]])
+    return IPv6Address((0xFE80 << 112) | int.from_bytes(identifier))
 
 
 @dataclass(frozen=True)
@@ -189,7 +228,7 @@ class Observed:
     """
 
     links: Mapping[str, Link] = field(default_factory=dict)
-    addresses: frozenset[IPv4Interface] = frozenset()
+    addresses: frozenset[IPv4Interface | IPv6Interface] = frozenset()
     routes: tuple[Route, ...] = ()
     tables: bool = False
     rules: str | None = None

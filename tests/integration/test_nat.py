@@ -325,6 +325,7 @@ def test_attach_answers_when_the_tap_is_there_and_again_the_same(lab: Lab, stack
         "address": "10.77.0.2",
         "prefix": 24,
         "gateway": GATEWAY,
+        "address6": "",
     }
     assert taps(stack) == [f"bgr{VM}"]
     assert stack.call("nat", "nat.attach", id=VM) == joined

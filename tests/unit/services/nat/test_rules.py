@@ -1,7 +1,7 @@
 """The text handed to nft, and the digest by which it is known again."""
 
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 
 from services.nat.rules import DELETE, Ground, loaded_digest, render
 from services.nat.sets import Live, Member
@@ -58,6 +58,18 @@ def test_any_change_of_a_member_changes_the_digest() -> None:
     before = render(GROUND, (ALPHA,)).digest
     after = render(GROUND, (replace(ALPHA, nat=False),)).digest
     assert before != after
+
+
+def test_without_a_prefix_no_ipv6_passes() -> None:
+    text = render(GROUND, (ALPHA,)).text
+    assert "chain from_guest6 {\n\t\tdrop\n\t}" in text
+
+
+def test_with_a_prefix_a_guest_answers_for_its_own_addresses_only() -> None:
+    ground = replace(GROUND, gateway6=IPv6Interface("fd00::1/64"))
+    text = render(ground, (replace(ALPHA, addresses6=(IPv6Address("fd00::2"),)),)).text
+    assert '"bgraaaaaaaaaaaa" . fd00::2' in text
+    assert "@th,64,128 != { 0xfd000000000000000000000000000002 } goto lie" in text
 
 
 def test_digest_is_read_back_from_the_chains_of_both_tables() -> None:
