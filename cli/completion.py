@@ -37,6 +37,24 @@ running_vms = _live(
         view["vm"]["name"] for view in answer["vms"] if view["vm"]["state"] == "running"
     ],
 )
+
+
+def published_ports(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """What the VM of this command line publishes."""
+
+    def specs(answer: dict[str, Any]) -> list[str]:
+        rows = [view["vm"] for view in answer["vms"]]
+        wanted = ctx.params.get("vm")
+        return [
+            f"{each['host_port']}:{each['guest_port']}/{each['protocol']}"
+            for row in rows
+            for each in row["publish"]
+            if wanted in (row["name"], row["id"])
+        ]
+
+    return _live("api", "vm.list", specs)(ctx, param, incomplete)
+
+
 operation_ids = _live(
     "api", "ops.list", lambda answer: [operation["id"] for operation in answer["operations"]]
 )

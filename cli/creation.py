@@ -1,13 +1,15 @@
 """What ``vm run`` and ``vm create`` share: the sizing options and the creation itself."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
 from cli.completion import image_names
+from cli.egress import egress_fields, egress_option
 from cli.operation import operate
-from cli.values import MemoryMib, Size, VmName
+from cli.values import MemoryMib, PublishedPort, Size, VmName
 
 if TYPE_CHECKING:
     from shared.bus.client import Client
@@ -29,15 +31,40 @@ OPTIONS = (
     click.option(
         "--vmm", type=VMM, help="What runs it; auto: Firecracker where it can, else QEMU."
     ),
-    click.option("--nat", is_flag=True, help="Let the VM reach the outside."),
+    egress_option,
+    click.option("--nat", is_flag=True, help="Short for --egress nat."),
+    click.option(
+        "-p",
+        "--publish",
+        metavar="[ADDR:]HOST:GUEST[/udp]",
+        type=PublishedPort(),
+        multiple=True,
+        help="Lead a port of the host, of 127.0.0.1 if no address is given, to one of the VM's; "
+        "repeatable.",
+    ),
 )
 
 
 def creation_options(command: Command) -> Command:
-    """Add the options whose parameters are the fields of VmCreate."""
+    """Add the options; the parameters that they become are fields of VmCreate."""
+
+    @wraps(command)
+    def with_network(
+        *arguments: Any,
+        egress: Any,
+        nat: bool,
+        publish: tuple[dict[str, Any], ...],
+        **others: Any,
+    ) -> Any:
+        network = egress_fields(egress, True if nat else None)
+        if publish:
+            network["publish"] = list(publish)
+        return command(*arguments, **others, **network)
+
+    decorated: Any = with_network
     for option in reversed(OPTIONS):
-        command = option(command)
-    return command
+        decorated = option(decorated)
+    return cast(Command, decorated)
 
 
 def create_vm(client: "Client", body: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What may be written on the command line, refused before anything is asked of a service."""
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -10,6 +10,8 @@ from shared.sizes import MIB, parse_bytes
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
+
+    from shared.egress import Egress
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -116,3 +118,59 @@ class SignalName(click.ParamType[str]):
 
         begun = [name for name in USUAL_SIGNALS if name.startswith(incomplete.upper())]
         return [CompletionItem(name) for name in begun]
+
+
+class EgressPolicy(click.ParamType["Egress"]):
+    """none, nat or allow=ENTRY,ENTRY, as ``shared.egress`` reads it."""
+
+    name = "policy"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> "Egress":
+        from shared.egress import Egress, parse_egress
+
+        if isinstance(value, Egress):
+            return value
+        try:
+            return parse_egress(str(value))
+        except BangerError as error:
+            return _fail(self, error, param, ctx)
+
+    def shell_complete(
+        self, _ctx: click.Context, _param: click.Parameter, incomplete: str
+    ) -> list["CompletionItem"]:
+        from click.shell_completion import CompletionItem
+
+        policies = ("none", "nat", "allow=")
+        return [CompletionItem(each) for each in policies if each.startswith(incomplete)]
+
+
+class PublishedPort(click.ParamType[dict[str, Any]]):
+    """[HOSTADDR:]HOST:GUEST[/udp], as ``shared.publication`` reads it: fields of a Publication."""
+
+    name = "[addr:]host:guest[/udp]"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> dict[str, Any]:
+        if isinstance(value, dict):
+            return value
+        import msgspec
+
+        from shared.publication import parse_publication
+
+        try:
+            fields: dict[str, Any] = msgspec.to_builtins(parse_publication(str(value)))
+        except BangerError as error:
+            return _fail(self, error, param, ctx)
+        return fields
+
+
+def _fail(
+    kind: click.ParamType[Any],
+    error: BangerError,
+    param: click.Parameter | None,
+    ctx: click.Context | None,
+) -> NoReturn:
+    kind.fail("; ".join(filter(None, (error.message, error.hint))), param, ctx)

@@ -21,6 +21,8 @@ COMMANDS = {
     "show": "cli.vm_show:show",
     "stats": "cli.vm_stats:stats",
     "ports": "cli.vm_ports:ports",
+    "publish": "cli.vm_publish:publish",
+    "unpublish": "cli.vm_publish:unpublish",
     "health": "cli.vm_health:health",
     "logs": "cli.vm_logs:logs",
     "ssh": "cli.vm_session:ssh",

@@ -21,6 +21,8 @@ def create(no_start: bool, output: str, quiet: bool, **sizing: Any) -> int:
     \b
     Examples:
       banger vm create --name web --memory 4G --nat
+      banger vm create --name ci --egress allow=deb.debian.org,192.0.2.0/24:443
+      banger vm create --name dns -p 127.0.0.1:5353:53/udp
       banger vm create --no-start -q
     """
     from cli.call import connect

@@ -11,7 +11,7 @@ PORTS_SECONDS = 30.0
 COLUMNS = {
     "VM": lambda port: str(port["vm"]),
     "PORT": lambda port: f"{port['protocol']}/{port['guest_port']}",
-    "LISTENS ON": lambda port: str(port["guest_address"]),
+    "LISTENS ON": lambda port: str(port["guest_address"]) or "-",
     "REACHED AT": lambda port: str(port["name"]) or "-",
     "URL": lambda port: str(port["url"]) or "-",
 }
@@ -22,7 +22,9 @@ COLUMNS = {
 @format_options
 @click.pass_obj
 def ports(settings: Settings, vms: tuple[str, ...], output: str, quiet: bool) -> int:
-    """Show what listens in VMs, and where that is reached from here.
+    """Show what listens in VMs, where that is reached from here, and what they publish.
+
+    In user mode a port below 1024 that the host keeps for root is reached at 8000 more: 80 at 8080.
 
     \b
     Examples:
@@ -37,7 +39,13 @@ def ports(settings: Settings, vms: tuple[str, ...], output: str, quiet: bool) ->
     return status
 
 
+def _reached(row: Item, port: Item) -> str:
+    if not port["host_port"]:
+        return ""
+    host = port["host_address"] if port["published"] else f"{row['name']}.vm"
+    return f"{host}:{port['host_port']}"
+
+
 def _port(row: Item, port: Item) -> Item:
     """``name`` is where it is reached, empty when it is not; ``id`` and ``vm`` say whose it is."""
-    reached = f"{row['name']}.vm:{port['host_port']}" if port["host_port"] else ""
-    return {"id": row["id"], "vm": row["name"], "name": reached, **port}
+    return {"id": row["id"], "vm": row["name"], "name": _reached(row, port), **port}

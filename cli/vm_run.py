@@ -49,7 +49,7 @@ def run(
       banger vm run --rm
       banger vm run --rm --memory 4G -- sh -c 'uname -r; exit 42'
       banger vm run --rm --timeout 600 -- make test
-      banger vm run -d --name web --nat
+      banger vm run -d --name web --nat -p 8080:80
     """
     argv = trailing(ctx)
     _refuse_contradictions(ctx, argv, rm=rm, detach=detach)

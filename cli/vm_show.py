@@ -25,7 +25,9 @@ DETAILS = {
     **COLUMNS,
     "OVERLAY": lambda vm: show_size(vm["overlay_bytes"]),
     "REASON": lambda vm: str(vm["reason"]) or "-",
-    "NETWORK": lambda vm: f"{vm['network']}, {'with' if vm['nat'] else 'without'} nat",
+    "NETWORK": lambda vm: str(vm["network"]),
+    "EGRESS": lambda vm: egress(vm),
+    "PUBLISHED": lambda vm: ", ".join(map(published, vm["publish"])) or "-",
     "PORTS": lambda vm: _ports(vm["ports"]) or "-",
     "PID": lambda vm: str(vm["pid"] or "-"),
     "VMM": lambda vm: str(vm["running_vmm"] or vm["vmm"]),
@@ -36,6 +38,18 @@ DETAILS = {
 
 def _ports(ports: dict[str, int]) -> str:
     return ", ".join(f"{guest} -> {port}" for guest, port in ports.items())
+
+
+def egress(vm: Item) -> str:
+    """As ``--egress`` takes it."""
+    if vm["nat"]:
+        return "nat"
+    return f"allow={','.join(vm['allow'])}" if vm["allow"] else "none"
+
+
+def published(publication: dict[str, Any]) -> str:
+    """As ``--publish`` takes it."""
+    return "{host_address}:{host_port}:{guest_port}/{protocol}".format(**publication)
 
 
 def flatten(view: dict[str, Any]) -> Item:

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from shared.files import write_atomically
-from shared.messages.vm import VmmName
+from shared.messages.vm import Publication, VmmName
 from shared.process import ProcessId, start_time
 from shared.ssh import Access
 
@@ -36,6 +36,8 @@ class Handle(msgspec.Struct, kw_only=True):
     """Whether the guest's agent and sshd had answered."""
     ports: dict[str, int] = msgspec.field(default_factory=dict)
     """Forwards made for listening guest ports: "tcp/80" -> host port."""
+    publish: list[Publication] = msgspec.field(default_factory=list)
+    """User mode: published ports that the VMM leads to the guest."""
 
     @property
     def process(self) -> ProcessId:

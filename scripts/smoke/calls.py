@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import signal
 import subprocess
 import time
 from dataclasses import dataclass
@@ -57,11 +58,8 @@ def _shortened(text: str) -> str:
     return f"{text[:LONGEST_SHOWN]}\n# … and {len(text) - LONGEST_SHOWN} characters more"
 
 
-def call(
-    home: Home, arguments: tuple[str, ...], stdin: bytes, seconds: float, env: dict[str, str]
-) -> Call:
-    """Run the command to its end, at most ``seconds`` (scaled); nothing is raised."""
-    argv = home.argv(*arguments)
+def call(home: Home, argv: list[str], stdin: bytes, seconds: float, env: dict[str, str]) -> Call:
+    """Run a command to its end, at most ``seconds`` (scaled); nothing is raised."""
     began = time.monotonic()
     with subprocess.Popen(
         argv,
@@ -70,12 +68,13 @@ def call(
         stderr=subprocess.PIPE,
         env={**home.environment, **env},
         cwd=home.root,
+        start_new_session=True,
     ) as process:
         try:
             out, err = process.communicate(stdin, scaled(seconds))
             status: int | None = process.returncode
         except subprocess.TimeoutExpired:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)  # its children have its pipes
             out, err = process.communicate()
             status = None
             err += f"\n(killed: took longer than {scaled(seconds):.0f} s)".encode()

@@ -19,7 +19,7 @@ NAME, IMAGE = "l1", "kvm-host"
 
 INCLUDE = (
     *("python3", "nftables", "busybox-static", "openssh-client", "dnsutils", "squashfs-tools"),
-    *("lz4", "sqlite3", "qemu-system-x86", "mmdebstrap", "uidmap", "zstd"),
+    *("lz4", "sqlite3", "rsync", "qemu-system-x86", "mmdebstrap", "uidmap", "zstd"),
 )
 """On top of the default image: what ``scripts/setup`` installs and the suite uses."""
 

@@ -44,6 +44,8 @@ class ApiBase(Actor):
             keep=self.background.keep,
         )
         self._machines = Machines(self, self._supervisors)
+        self._publishing = asyncio.Lock()
+        """Held from looking whether a port of the host is published until it is in a row."""
 
     # -- operations -------------------------------------------------------------------------
 

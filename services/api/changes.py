@@ -4,6 +4,7 @@ import signal
 from typing import Any
 
 from services.api.creation import Creation, host
+from services.api.network_policy import check_egress
 from services.api.sizing import check_sizes
 from services.api.truth import view
 from shared.bus.verbs import Call, verb
@@ -110,9 +111,13 @@ class Changes(Creation):
         vm = await self._find(request.ref)
         async with self._machines.serialised(vm.id):
             vm = await self._find(vm.id)
+            nat, allow = bool(request.nat), request.allow or []
+            given = request.nat is not None or request.allow is not None
+            if given:
+                allow = check_egress(vm.network, nat=nat, allow=allow)
             await self._resize(vm, request)
-            if request.nat is not None and request.nat != vm.nat:
-                await self._set_nat(vm, nat=request.nat, call=call)
+            if given and (nat, allow) != (vm.nat, vm.allow):
+                await self._set_egress(vm, nat=nat, allow=allow, call=call)
         return await self._full_view(await self._find(vm.id))
 
     async def _resize(self, vm: Vm, request: VmSet) -> None:
@@ -137,9 +142,9 @@ class Changes(Creation):
         )
         await self._ask_store("vm.update", update, Vm)
 
-    async def _set_nat(self, vm: Vm, *, nat: bool, call: Call) -> None:
+    async def _set_egress(self, vm: Vm, *, nat: bool, allow: list[str], call: Call) -> None:
         """The row first: in bridge mode ``nat`` follows it, and a crash leaves what was asked."""
-        await self._ask_store("vm.update", VmUpdate(id=vm.id, nat=nat), Vm)
+        await self._ask_store("vm.update", VmUpdate(id=vm.id, nat=nat, allow=allow), Vm)
         if vm.network == "user" and self._supervisors.serves(vm.id):
             await self._machines.ask(vm, "machine.nat", MachineNat(nat=nat), call)
 

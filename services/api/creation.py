@@ -10,10 +10,16 @@ from typing import Any, TypeVar
 
 from services.api import names
 from services.api.base import ApiBase
+from services.api.network_policy import (
+    check_egress,
+    check_publications,
+    first_free_port,
+    refuse_taken,
+)
 from services.api.sizing import Host, choose_sizes
 from services.api.truth import view
 from shared.bus.verbs import Call, verb
-from shared.errors import BangerError
+from shared.errors import BangerError, Code
 from shared.logs import log_context, now_rfc3339
 from shared.messages.image import Image, Kernel, Resolve
 from shared.messages.vm import Vm, VmCreate, VmId, VmmWanted, VmReserve, VmUpdate, VmView
@@ -21,6 +27,8 @@ from shared.names import check_name
 from shared.vmm_choice import Choice, choose
 
 T = TypeVar("T")
+RANDOM_NAMES = 5
+"""How many are tried before the store's refusal is the answer."""
 
 
 class Creation(ApiBase):
@@ -30,13 +38,32 @@ class Creation(ApiBase):
     async def create(self, request: VmCreate, call: Call) -> VmView:
         async with self._operation(call, "vm.create", request.name or "") as operation:
             reservation = await self._plan(request, call)
-            vm = await self._reserve(reservation)
+            vm = await self._reserve_by_name(request, reservation)
             operation.subject = vm.name
             with log_context(vm=vm.id):
                 if request.start:
                     await self._boot_or_undo(vm, call)
                     return await self._full_view(await self._find(vm.id))
                 return view(vm, self.paths)
+
+    async def _reserve_by_name(self, request: VmCreate, reservation: VmReserve) -> Vm:
+        """A random name may have gone to a creation of the same moment: then it is another one."""
+        for _ in range(RANDOM_NAMES if request.name is None else 0):
+            try:
+                return await self._reserve_with_ports(reservation)
+            except BangerError as error:
+                taken = {vm.name for vm in await self._rows()}
+                if error.code is not Code.CONFLICT or reservation.name not in taken:
+                    raise
+                reservation.name = names.random_name(taken, secrets.randbits(32))
+        return await self._reserve_with_ports(reservation)
+
+    async def _reserve_with_ports(self, reservation: VmReserve) -> Vm:
+        if not reservation.publish:
+            return await self._reserve(reservation)
+        async with self._publishing:
+            refuse_taken(reservation.publish, await self._rows())
+            return await self._reserve(reservation)
 
     async def _reserve(self, reservation: VmReserve) -> Vm:
         """The row. A cancel does not keep the store from making it, so it is undone then."""
@@ -69,9 +96,12 @@ class Creation(ApiBase):
         if request.name is not None:
             check_name(request.name, "a VM")
         sizes = choose_sizes(request, self._config.defaults, host())
+        mode = self._config.network_mode
+        allow = check_egress(mode, nat=request.nat, allow=request.allow)
+        publish = check_publications(mode, request.publish, first_free_port())
+        refuse_taken(publish, await self._rows())  # before images are built
         taken = {vm.name for vm in await self._rows()}
         image, kernel = await self._resolve(request.image, call)
-        mode = self._config.network_mode
         vmm = request.vmm or self._config.vmm
         choice = await self._choose(vmm, Path(kernel.path), call)
         call.progress("spec", f"{sizes} | {choice.vmm} ({choice.reason})")
@@ -86,6 +116,8 @@ class Creation(ApiBase):
             disk_bytes=sizes.disk_bytes,
             overlay_bytes=sizes.overlay_bytes,
             nat=request.nat,
+            allow=allow,
+            publish=publish,
             vmm=vmm,
             network=mode,
             subnet=self._config.user_subnet if mode == "user" else self._config.nat.subnet,

@@ -80,6 +80,19 @@ class Machines:
                 await patience.bear(error)  # the guest was quicker than we, or as in ``boot``
         await self._end_orphan(vm)
 
+    async def ask_if_up(self, vm: Vm, name: str, body: Any, call: Call) -> bool:
+        """Ask the supervisor, or its successor; False when the VM does not run."""
+        patience = _Patience()
+        while await self._supervised(vm):
+            try:
+                await self.ask(vm, name, body, call)
+                return True
+            except BangerError as error:
+                if error.code is Code.NOT_RUNNING:
+                    return False
+                await patience.bear(error)  # as in ``boot``
+        return False
+
     async def _supervised(self, vm: Vm) -> bool:
         """Whether a supervisor serves the VM; a VMM that lost its own gets another in a moment."""
         limit = time.monotonic() + SUCCESSOR_SECONDS

@@ -2,7 +2,7 @@
 
 import time
 
-from services.api.changes import Changes
+from services.api.publishing import Publishing
 from services.api.truth import view
 from shared.bus.verbs import Call, verb
 from shared.errors import BangerError, Code
@@ -24,7 +24,7 @@ from shared.messages.vm import (
 MIB = 1024 * 1024
 
 
-class Reports(Changes):
+class Reports(Publishing):
     """What a VM is, uses and listens on."""
 
     @verb("vm.list", Nothing)

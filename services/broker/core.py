@@ -7,15 +7,13 @@ register again, and callers learn from their dropped connection that their reque
 from dataclasses import dataclass, field
 from typing import Any
 
+from services.broker.offenders import Offenders
 from shared.bus import envelope
 from shared.bus.envelope import FURTHEST_DEADLINE, PROTOCOL, Envelope, Kind
 from shared.errors import BangerError, Code
 
 DEADLINE_GRACE = 1.0
 """Seconds that a service gets to send its own ``timeout`` before the broker does."""
-BAD_LIMIT, BAD_WINDOW = 64, 60.0
-"""A peer with this many undecodable messages in this many seconds is not listened to."""
-BAD_PEERS_MAX = 4096
 PID_MAX = 2**22
 """The kernel's own limit (proc_sys_kernel(5), pid_max); far larger ones overflow pidfd_open."""
 
@@ -69,12 +67,6 @@ class Pending:
     deadline: float
 
 
-@dataclass(slots=True)
-class _Bad:
-    count: int
-    since: float
-
-
 @dataclass
 class Core:
     """The routing tables. Times are CLOCK_MONOTONIC seconds, handed in."""
@@ -83,15 +75,14 @@ class Core:
     pid: int
     services: dict[str, Registration] = field(default_factory=dict)
     pending: dict[bytes, Pending] = field(default_factory=dict)
-    _bad: dict[bytes, _Bad] = field(default_factory=dict)
+    _offenders: Offenders = field(default_factory=Offenders)
     _epoch: int = 0
-    bad_messages: int = 0
 
     # -- events -----------------------------------------------------------------------------
 
     def on_message(self, peer: bytes, frames: list[bytes], now: float) -> list[Command]:
         """What to do about one message from ``peer``."""
-        if self._bad and self._is_shut_out(peer, now):
+        if self._offenders.shut_out(peer, now):
             return []
         try:
             header = envelope.decode(frames[0] if frames else b"")
@@ -143,7 +134,7 @@ class Core:
             del self.pending[request_id]
             error = BangerError(Code.TIMEOUT, f"{entry.service} did not answer {entry.verb}")
             commands.append(_final(entry.caller, request_id, entry.service, entry.verb, error))
-        self._bad = {p: bad for p, bad in self._bad.items() if now - bad.since < BAD_WINDOW}
+        self._offenders.forget_old(now)
         return commands
 
     # -- routing ----------------------------------------------------------------------------
@@ -216,7 +207,7 @@ class Core:
             "pid": self.pid,
             "services": len(self.services),
             "pending": len(self.pending),
-            "bad_messages": self.bad_messages,
+            "bad_messages": self._offenders.messages,
         }
 
     # -- registration -----------------------------------------------------------------------
@@ -258,24 +249,14 @@ class Core:
     def _forget_caller(self, peer: bytes) -> None:
         self.pending = {rid: entry for rid, entry in self.pending.items() if entry.caller != peer}
 
-    # -- bad messages -----------------------------------------------------------------------
-
     def _refuse(
         self, peer: bytes, frames: list[bytes], error: BangerError, now: float
     ) -> list[Command]:
-        self.bad_messages += 1
-        bad = self._bad.setdefault(peer, _Bad(0, now))
-        bad.count += 1
-        if len(self._bad) > BAD_PEERS_MAX:
-            del self._bad[next(iter(self._bad))]
+        self._offenders.add(peer, now)
         request_id = _readable_request_id(frames)
         if request_id is None:
             return []
         return [_final(peer, request_id, "broker", "", error)]
-
-    def _is_shut_out(self, peer: bytes, now: float) -> bool:
-        bad = self._bad.get(peer)
-        return bad is not None and bad.count >= BAD_LIMIT and now - bad.since < BAD_WINDOW
 
 
 def _read_ready(ready: dict[str, Any]) -> tuple[int, str]:

@@ -24,12 +24,15 @@ class ImageRecipe:
     description: str
     included: tuple[str, ...] = ()
     """Those of ``packages`` that the user asked for, sorted (extension.py)."""
+    revision: int = 1
+    """One more with every change of ``packages``: ``image build`` makes an older image anew."""
 
     @property
     def source(self) -> str:
-        """``debian:bookworm``, ``debian:bookworm+nftables,python3``."""
+        """``debian:bookworm``, ``debian:bookworm.2``, ``debian:bookworm.2+nftables,python3``."""
+        revision = f".{self.revision}" if self.revision > 1 else ""
         further = f"+{','.join(self.included)}" if self.included else ""
-        return f"debian:{self.suite}{further}"
+        return f"debian:{self.suite}{revision}{further}"
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ _DEVELOPER = (
     "nano",
     "netbase",
     "procps",
+    "rsync",
     "unzip",
     "xz-utils",
 )
@@ -73,6 +77,7 @@ IMAGES: dict[str, ImageRecipe] = {
             name="debian-bookworm",
             suite="bookworm",
             packages=_BOOT + _ACCESS + _DEVELOPER,
+            revision=2,
             description="Debian 12 with systemd, ssh, git and curl, built on this machine",
         ),
     )
@@ -95,6 +100,12 @@ KERNELS: dict[str, KernelRecipe] = {
         ),
     )
 }
+
+
+def outdated(recipe: ImageRecipe, source: str) -> bool:
+    """Whether an image of this name that was made from ``source`` is not what the catalogue
+    describes any more. An image of the user's own never is: nobody but them changes it."""
+    return recipe.name in IMAGES and source != recipe.source
 
 
 def image_recipe(name: str) -> ImageRecipe:

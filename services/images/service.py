@@ -16,6 +16,7 @@ from services.images.catalogue import (
     KernelRecipe,
     image_recipe,
     kernel_recipe,
+    outdated,
 )
 from services.images.extension import check_made, extended
 from services.images.kernels import pull_kernel
@@ -88,7 +89,8 @@ class ImagesService(Actor):
         recipe = image_recipe(request.name)
         if request.as_name or request.include:
             recipe = extended(recipe, request.as_name, request.include)
-        return await self._build(recipe, call, force=request.force)
+        force = request.force or await asyncio.to_thread(self._outdated, recipe)
+        return await self._build(recipe, call, force=force)
 
     @verb("image.delete", Ref)
     async def image_delete(self, request: Ref, _call: Call) -> Deleted:
@@ -136,6 +138,13 @@ class ImagesService(Actor):
             made = await self._images.get(recipe.name, make, force=force, progress=call.progress)
         check_made(recipe, made.source)
         return image_view(made, self._images.library.path_of(made))
+
+    def _outdated(self, recipe: ImageRecipe) -> bool:
+        """Whether the catalogue's image was made from an older recipe. ``vm run`` goes on with it:
+        whoever only wants a machine is not made to wait for a build."""
+        library = self._images.library
+        there = library.has(recipe.name)
+        return there and outdated(recipe, library.find(recipe.name).source)
 
     async def _find_kernel(self, reference: str) -> Kernel:
         library = self._kernels.library

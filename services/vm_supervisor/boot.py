@@ -29,6 +29,7 @@ from services.vm_supervisor.network import (
     choose_port,
     user_network,
 )
+from services.vm_supervisor.publishing import Publishing
 from shared.accelerator import Accel, Accelerator, configured, detect
 from shared.config import Config
 from shared.errors import BangerError, Code
@@ -69,12 +70,21 @@ class Launcher:
     attach: Callable[[str], Awaitable[Attachment]]
     warden: Warden
 
-    async def launch(self, spec: SupervisorSpec, say: Say) -> Guest:
-        """Make what is missing, start the VMM and write the handle.
+    async def launch(self, spec: SupervisorSpec, publishing: Publishing, say: Say) -> Guest:
+        """Make what is missing, start the VMM, lead published ports to it and write the handle.
 
         Raises:
-            BangerError: ``missing_tool``, ``no_space``, ``not_found`` and what ``nat`` says.
+            BangerError: ``missing_tool``, ``no_space``, ``not_found``, ``conflict`` for a port
+                that is taken, and what ``nat`` says.
         """
+        publishing.reserve()
+        try:
+            return await self._launch(spec, publishing, say)
+        except BaseException:
+            publishing.release()
+            raise
+
+    async def _launch(self, spec: SupervisorSpec, publishing: Publishing, say: Say) -> Guest:
         vm, state, run = spec.vm, self.paths.vm_state(spec.vm.id), self.paths.vm_run(spec.vm.id)
         make_private(state)
         driver = self.drivers(await self._choose(spec, say), self.warden)
@@ -101,12 +111,13 @@ class Launcher:
         accelerator = await self._accelerator(driver.name, Path(spec.kernel), say)
         machine_spec = self._machine_spec(spec, network, accelerator)
         try:
-            return await self._start_vmm(driver, machine_spec, access)
+            return await self._start_vmm(driver, machine_spec, access, publishing)
         except PortTaken:
             # Found free a moment ago; another user's VM may have the same loopback address.
             network = await self._network(spec)
             access = replace(access, port=network.access_port)
-            return await self._start_vmm(driver, replace(machine_spec, network=network), access)
+            machine_spec = replace(machine_spec, network=network)
+            return await self._start_vmm(driver, machine_spec, access, publishing)
 
     async def adopt(self, handle: Handle) -> Guest:
         """The VMM that an earlier supervisor launched. Raises ``not_running`` when it is gone."""
@@ -116,7 +127,9 @@ class Launcher:
         await machine.attach()
         return Guest(machine, handle, driver.capabilities)
 
-    async def _start_vmm(self, driver: Driver, spec: MachineSpec, access: Access) -> Guest:
+    async def _start_vmm(
+        self, driver: Driver, spec: MachineSpec, access: Access, publishing: Publishing
+    ) -> Guest:
         driver.prepare(spec)
         machine = await driver.launch(spec)
         handle = Handle(
@@ -132,6 +145,7 @@ class Launcher:
         write_handle(spec.run, handle)
         try:
             await machine.attach()
+            await publishing.begin(machine, handle)
         except BaseException:
             machine.kill()
             remove_handle(spec.run)

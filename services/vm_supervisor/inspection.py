@@ -13,11 +13,32 @@ from services.vm_supervisor.guest.listeners import Listeners
 from services.vm_supervisor.guest.sockets import ListeningPort
 from services.vm_supervisor.guest.ssh import master_pid
 from shared.errors import BangerError
-from shared.messages.vm import Check, GuestStats, Health, Port, PortList, Vm
+from shared.messages.vm import (
+    Check,
+    GuestStats,
+    Health,
+    MachineStatus,
+    Port,
+    PortList,
+    Publication,
+    State,
+    Vm,
+)
 
 TICKS = os.sysconf("SC_CLK_TCK")
 AGENT_SECONDS = 3.0
 HTTP_SECONDS = 1.0
+
+
+def status(state: State, reason: str, guest: Guest | None) -> MachineStatus:
+    """What is known of a VM without asking its guest."""
+    status = MachineStatus(state=state, reason=reason)
+    if guest:
+        handle = guest.handle
+        status.pid, status.accel = handle.pid, handle.accel
+        status.boot_id, status.ports = handle.guest_boot, handle.ports
+        status.access = handle.access if handle.ready else None
+    return status
 
 
 async def stats(guest: Guest, agent: Agent | None, deadline: float) -> GuestStats:
@@ -48,7 +69,28 @@ async def _traffic(agent: Agent | None, deadline: float) -> tuple[int | None, in
 async def ports(vm: Vm, guest: Guest, agent: Agent, deadline: float) -> PortList:
     """Every listening socket of the guest, where the host reaches it, and whether HTTP answers."""
     listening = await Listeners(agent, "tcp", "udp").ports(deadline)
-    return PortList(ports=list(await asyncio.gather(*(_port(vm, guest, p) for p in listening))))
+    found = [
+        *(_port(vm, guest, port) for port in listening),
+        *(_published(vm, publication, listening) for publication in vm.publish),
+    ]
+    return PortList(ports=list(await asyncio.gather(*found)))
+
+
+async def _published(vm: Vm, publication: Publication, listening: list[ListeningPort]) -> Port:
+    """A port of the host that leads to the guest, whether or not something listens there."""
+    wanted = (publication.protocol, publication.guest_port)
+    port = Port(
+        protocol=publication.protocol,
+        guest_address=", ".join(p.address for p in listening if (p.protocol, p.port) == wanted),
+        guest_port=publication.guest_port,
+        host_address=publication.host_address,
+        host_port=publication.host_port,
+        published=True,
+    )
+    if port.guest_address and port.protocol == "tcp":
+        host = "127.0.0.1" if port.host_address == "0.0.0.0" else port.host_address
+        port.url = await _url(vm, host, publication.host_port, shown=host)
+    return port
 
 
 async def _port(vm: Vm, guest: Guest, listening: ListeningPort) -> Port:
@@ -60,26 +102,26 @@ async def _port(vm: Vm, guest: Guest, listening: ListeningPort) -> Port:
     reachable = listening.address in OUTSIDE or listening.address == vm.address
     if vm.network == "bridge" and reachable:
         port.host_address, port.host_port = vm.address, listening.port
-    elif listening.protocol == "tcp" and reachable:
-        port.host_address = vm.address
+    elif reachable:
         known = guest.handle.ports | {"tcp/22": guest.handle.access.port}
-        port.host_port = known.get(f"tcp/{listening.port}")
+        port.host_port = known.get(f"{listening.protocol}/{listening.port}")
+        port.host_address = vm.address if port.host_port else ""
     if port.host_port and listening.protocol == "tcp" and listening.port != 22:
-        port.url = await _url(vm, port)
+        port.url = await _url(vm, port.host_address, port.host_port, shown=f"{vm.name}.vm")
     return port
 
 
-async def _url(vm: Vm, port: Port) -> str:
+async def _url(vm: Vm, host: str, port: int, *, shown: str) -> str:
     """The address to open in a browser, or "" when what listens does not speak HTTP."""
     try:
         async with asyncio.timeout(HTTP_SECONDS):
-            reader, writer = await asyncio.open_connection(port.host_address, port.host_port)
+            reader, writer = await asyncio.open_connection(host, port)
             writer.write(f"HEAD / HTTP/1.0\r\nHost: {vm.name}.vm\r\n\r\n".encode())
             answer = await reader.read(5)
             writer.close()
     except (OSError, TimeoutError):
         return ""
-    return f"http://{vm.name}.vm:{port.host_port}/" if answer == b"HTTP/" else ""
+    return f"http://{shown}:{port}/" if answer == b"HTTP/" else ""
 
 
 async def health(vm: Vm, guest: Guest, agent: Agent | None, deadline: float) -> Health:

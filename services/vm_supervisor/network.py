@@ -8,17 +8,17 @@ the tap, and the guest's address comes from the VM's row.
 import errno
 import socket
 from dataclasses import dataclass
-from typing import Literal
 
 from shared.errors import BangerError, Code
 from shared.mac import mac_address
+from shared.messages.vm import Protocol
 
 
 @dataclass(frozen=True)
 class Forward:
     """``host:port`` on the host goes to ``guest_port`` in the guest."""
 
-    protocol: Literal["tcp", "udp"]
+    protocol: Protocol
     host: str
     port: int
     guest_port: int
@@ -59,6 +59,11 @@ OPEN = HubEnd("outside", "uplink")
 CLOSED = HubEnd("sink", "drain", ",restrict=on")
 """Refuses all that a guest sends. A hub that led nowhere would keep it, and QEMU does not look
 again when an uplink comes: the device would be dead for good."""
+
+
+FIRST_HUB = ("hubport,id=nic0,hubid=1", "hubport,id=port0,hubid=1,netdev=net0")
+"""The first device is on a hub of its own (id 1) in user mode, so that a wire for UDP ports
+(udp_relay.py) can be added while the guest runs; what these two lead to is the closed network."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +125,7 @@ def bridge_network(
     )
 
 
-def choose_port(host: str, preferred: tuple[int, ...]) -> int:
+def choose_port(host: str, preferred: tuple[int, ...], protocol: Protocol = "tcp") -> int:
     """The first of ``preferred`` that can be bound on ``host``, else one the kernel picks.
 
     For ssh: ``choose_port("127.77.0.2", (22, 2222))``. The port is free when this returns,
@@ -129,16 +134,18 @@ def choose_port(host: str, preferred: tuple[int, ...]) -> int:
     Raises:
         BangerError: ``unavailable`` when nothing can be bound on ``host``.
     """
-    for port in (*preferred, 0):
-        bound = _bindable(host, port)
+    for port in (*(port for port in preferred if port < 65536), 0):
+        bound = _bindable(host, port, protocol)
         if bound is not None:
             return bound
     raise BangerError(Code.UNAVAILABLE, f"no port of {host} can be bound")
 
 
-def _bindable(host: str, port: int) -> int | None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def _bindable(host: str, port: int, protocol: Protocol) -> int | None:
+    kind = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM
+    with socket.socket(socket.AF_INET, kind) as probe:
+        # With this option two UDP sockets may have the same port (socket(7)).
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, protocol == "tcp")
         try:
             probe.bind((host, port))
         except OSError as error:

@@ -28,4 +28,5 @@ def rediscover(vm: Vm, paths: Paths) -> Handle | None:
         # Where this boot's output began is lost: from here on, an old panic is not this one's.
         console_start=console.stat().st_size if console.exists() else 0,
         ready=vm.state in ("running", "paused"),
+        publish=vm.publish,
     )

@@ -26,6 +26,7 @@ from shared.messages.vm import (
     Health,
     MachineKill,
     MachineNat,
+    MachinePublish,
     MachineStatus,
     MachineStop,
     Nothing,
@@ -119,28 +120,28 @@ class Supervisor(Actor):
     @verb("machine.start", Nothing)
     async def start(self, _request: Nothing, call: Call) -> MachineStatus:
         await self._supervision.start(call.progress)
-        return self._supervision.status()
+        return self._status()
 
     @verb("machine.stop", MachineStop)
     async def stop(self, request: MachineStop, call: Call) -> MachineStatus:
         call.progress("stop", "asking the guest to power off")
         await self._supervision.stop(min(request.timeout, call.deadline - time.monotonic() - 1.0))
-        return self._supervision.status()
+        return self._status()
 
     @verb("machine.kill", MachineKill)
     async def kill(self, request: MachineKill, _call: Call) -> MachineStatus:
         await self._supervision.kill(signal.Signals(request.signal))
-        return self._supervision.status()
+        return self._status()
 
     @verb("machine.pause", Nothing)
     async def pause(self, _request: Nothing, _call: Call) -> MachineStatus:
         await self._supervision.pause()
-        return self._supervision.status()
+        return self._status()
 
     @verb("machine.resume", Nothing)
     async def resume(self, _request: Nothing, _call: Call) -> MachineStatus:
         await self._supervision.resume()
-        return self._supervision.status()
+        return self._status()
 
     @verb("machine.nat", MachineNat)
     async def nat(self, request: MachineNat, _call: Call) -> MachineStatus:
@@ -148,11 +149,16 @@ class Supervisor(Actor):
         if guest.machine.user_network:
             await guest.machine.user_network.set_outside(open_=request.nat)
         self._vm.nat = request.nat  # for the next boot, should the guest reboot itself
-        return self._supervision.status()
+        return self._status()
+
+    @verb("machine.publish", MachinePublish)
+    async def publish_ports(self, request: MachinePublish, _call: Call) -> MachineStatus:
+        await self._supervision.publish(request.publish)
+        return self._status()
 
     @verb("machine.status", Nothing)
     async def machine_status(self, _request: Nothing, _call: Call) -> MachineStatus:
-        return self._supervision.status()
+        return self._status()
 
     @verb("machine.stats", Nothing)
     async def stats(self, _request: Nothing, call: Call) -> GuestStats:
@@ -168,6 +174,10 @@ class Supervisor(Actor):
     async def health(self, _request: Nothing, call: Call) -> Health:
         guest, agent = self._running()
         return await inspection.health(self._vm, guest, agent, call.deadline)
+
+    def _status(self) -> MachineStatus:
+        now = self._supervision
+        return inspection.status(now.state, now.reason, now.guest)
 
     def _running(self) -> tuple[Guest, Agent | None]:
         if self._supervision.guest is None:

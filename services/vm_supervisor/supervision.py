@@ -10,21 +10,22 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
+from services.vm_supervisor.adoption import adopt
 from services.vm_supervisor.boot import Guest, Launcher, Say
 from services.vm_supervisor.drivers.driver import End, EndReason
 from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.guest.ssh import stop_master
 from services.vm_supervisor.power_off import power_off
+from services.vm_supervisor.publishing import Publishing
 from services.vm_supervisor.readiness import await_ready, let_init_go_on
-from services.vm_supervisor.rediscovery import rediscover
 from services.vm_supervisor.tending import follow_ports, keep_handle, limit, set_clock
 from shared.cgroup import release
 from shared.config import Config
 from shared.errors import BangerError, Code
-from shared.handle import Handle, mend_handle, read_handle, remove_handle, write_handle
+from shared.handle import remove_handle, write_handle
 from shared.lifecycle import Verb, check
 from shared.logs import Log
-from shared.messages.vm import MachineStatus, State, SupervisorSpec
+from shared.messages.vm import Publication, State, SupervisorSpec
 from shared.process import ENDING
 
 AGENT_AGAIN = 5.0
@@ -62,6 +63,7 @@ class Supervision:
         self._keep = keep
         self._run = launcher.paths.vm_run(spec.vm.id)
         self._disks = launcher.paths.vm_state(spec.vm.id)
+        self._publishing = Publishing(spec.vm, self._run, log)
         self._booting: asyncio.Task[None] | None = None
         self._intended = False
         self._listeners: list[Say] = []
@@ -72,14 +74,13 @@ class Supervision:
 
     async def adopt(self) -> None:
         """Take over the VMM that an earlier supervisor launched, if there is one."""
-        handle = read_handle(self._run) or rediscover(self.spec.vm, self._launcher.paths)
-        self.guest = await self._adopted(handle) if handle and handle.alive else None
-        if handle is None or self.guest is None:
-            remove_handle(self._run)
+        self.guest = await adopt(self._launcher, self.spec.vm)
+        if self.guest is None:
             self._keep(self._leave_unless_asked())
             return
-        mend_handle(self._run, handle)
+        handle = self.guest.handle
         self._guard(self.guest)
+        await self._publishing.take_over(self.guest.machine, handle)
         self._log.info("took over the VMM", of=handle.pid, ready=handle.ready)
         if handle.ready:
             self.state = "paused" if self.spec.vm.state == "paused" else "running"
@@ -87,14 +88,6 @@ class Supervision:
             self._keep(self._reach_again(self.guest))
         else:
             self._begin(self._become_ready(self.guest))
-
-    async def _adopted(self, handle: Handle) -> Guest | None:
-        try:
-            return await self._launcher.adopt(handle)
-        except BangerError as error:
-            if error.code is not Code.NOT_RUNNING:
-                raise
-            return None  # it ended this moment, or its guest was never started
 
     def _guard(self, guest: Guest) -> None:
         """From now on the VMM's end is noticed and its handle kept whole."""
@@ -139,7 +132,7 @@ class Supervision:
         self._intended = False
         reporting = self._keep(self._report("starting"))
         try:
-            guest = await self._launcher.launch(self.spec, self._say)
+            guest = await self._launcher.launch(self.spec, self._publishing, self._say)
         except BaseException:
             await reporting
             self._booting = None
@@ -199,6 +192,13 @@ class Supervision:
             if self.agent:
                 self._keep(set_clock(self.agent, self._log))
 
+    async def publish(self, wanted: list[Publication]) -> None:
+        """Lead these ports of the host, and no others, to the guest. Raises as
+        ``Publishing.change``."""
+        if self.guest is None:
+            raise BangerError(Code.NOT_RUNNING, f"{self.spec.vm.name} is not running")
+        await self._publishing.change(wanted, self.guest.handle)
+
     # -- end --------------------------------------------------------------------------------
 
     async def stop(self, seconds: float) -> None:
@@ -246,6 +246,7 @@ class Supervision:
             self.agent = None
         await stop_master(guest.access)
         await guest.machine.close()
+        self._publishing.release()
         remove_handle(self._run)
         release(self.spec.vm.id)
         self.guest = None
@@ -289,15 +290,6 @@ class Supervision:
         self._log.info(message, stage=stage)
         for listener in self._listeners:
             listener(stage, message)
-
-    def status(self) -> MachineStatus:
-        status = MachineStatus(state=self.state, reason=self.reason)
-        if self.guest:
-            handle = self.guest.handle
-            status.pid, status.accel = handle.pid, handle.accel
-            status.boot_id, status.ports = handle.guest_boot, handle.ports
-            status.access = handle.access if handle.ready else None
-        return status
 
 
 def _retrieve(task: asyncio.Task[None]) -> None:

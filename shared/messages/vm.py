@@ -186,7 +186,7 @@ class VmKill(msgspec.Struct, kw_only=True):
 
 class VmSet(msgspec.Struct, kw_only=True):
     """``vm.set``: what is None stays. Sizes and VMM change on a stopped VM only, the egress
-    policy (``nat`` and ``allow`` together) always."""
+    policy always: ``nat`` and ``allow`` together, so that one alone means the other is none."""
 
     ref: str
     vcpu: int | None = None
@@ -227,9 +227,10 @@ class VmStats(msgspec.Struct, kw_only=True):
 
 
 class Port(msgspec.Struct, kw_only=True):
-    """A listening socket of the guest. ``host_port`` is None where nothing forwards to it.
+    """A listening socket of the guest, or a published port of the host (``published``).
 
-    ``url`` is given where HTTP answered.
+    ``host_port`` is None where nothing forwards to it; ``guest_address`` is empty where nothing
+    listens on a published one. ``url`` is given where HTTP answered.
     """
 
     protocol: Protocol
@@ -238,6 +239,7 @@ class Port(msgspec.Struct, kw_only=True):
     host_address: str = ""
     host_port: int | None = None
     url: str = ""
+    published: bool = False
 
 
 class PortList(msgspec.Struct, kw_only=True):

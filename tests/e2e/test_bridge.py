@@ -3,13 +3,16 @@
 import json
 import os
 import secrets
+import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from shared.locks import holder
 from tests.e2e.conftest import Home, await_true, close_home, make_home
 
 pytestmark = [
@@ -74,3 +77,42 @@ def test_a_vm_on_the_bridge_is_reached_named_and_cleaned_up(bridged: Home) -> No
     home.banger("vm", "delete", "bridged")
     await_true(lambda: (_inside(home, "nft", "list", "ruleset"), _links(home)) == before, 10)
     assert (_inside(home, "nft", "list", "ruleset"), _links(home)) == before
+
+
+def _takes(home: Home, port: int) -> bool:
+    """Whether another program could listen there."""
+    script = f"import socket; socket.create_server(('127.0.0.1', {port}))"
+    return subprocess.run([*home.prefix, sys.executable, "-c", script], check=False,
+                          stderr=subprocess.DEVNULL).returncode == 0  # fmt: skip
+
+
+def test_what_a_vm_publishes_is_held_while_it_runs(bridged: Home) -> None:
+    home = bridged
+    home.banger("vm", "run", "-d", "--name", "front", "--memory", "512M", "-p", "8081:80")
+    home.banger("vm", "publish", "front", "8082:80")
+    shown = json.loads(home.banger("vm", "show", "front", "-o", "json").stdout)
+    assert [port["host_port"] for port in shown["publish"]] == [8081, 8082]
+    assert [_takes(home, port) for port in (8081, 8082, 8083)] == [False, False, True]
+    lock = home.paths.vm_run(shown["id"]) / "lock"
+    first = holder(lock)
+    assert first
+    os.kill(first, signal.SIGKILL)
+    await_true(lambda: holder(lock) not in (None, first), 30)
+    await_true(lambda: not _takes(home, 8081), 10)
+    assert [_takes(home, port) for port in (8081, 8082)] == [False, False]
+    home.banger("vm", "unpublish", "front", "8081")
+    assert [_takes(home, port) for port in (8081, 8082)] == [True, False]
+    home.banger("vm", "stop", "front")
+    assert _takes(home, 8082)
+    home.banger("vm", "delete", "front")
+
+
+def test_an_egress_list_is_taken_in_bridge_mode(bridged: Home) -> None:
+    home = bridged
+    home.banger("vm", "create", "--no-start", "--name", "kept", "--egress", "allow=a.example:80")
+    shown = json.loads(home.banger("vm", "show", "kept", "-o", "json").stdout)
+    assert (shown["nat"], shown["allow"]) == (False, ["a.example:80"])
+    home.banger("vm", "set", "kept", "--egress", "nat")
+    shown = json.loads(home.banger("vm", "show", "kept", "-o", "json").stdout)
+    assert (shown["nat"], shown["allow"]) == (True, [])
+    home.banger("vm", "delete", "kept")

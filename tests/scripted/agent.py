@@ -28,6 +28,7 @@ class Agent:
         self._boot_id = boot_id
         self._buffer = b""
         self._listening = [22]
+        self._bound: list[int] = []
         self._written: dict[str, bytes] = {}
         self._open: dict[int, tuple[str, bytes]] = {}
         self._exited: dict[int, dict[str, Any]] = {}
@@ -39,6 +40,13 @@ class Agent:
 
     def unlisten(self, port: int) -> None:
         self._listening.remove(port)
+
+    def bind_udp(self, port: int) -> None:
+        """The guest takes datagrams on a port of all its addresses."""
+        self._bound.append(port)
+
+    def unbind_udp(self, port: int) -> None:
+        self._bound.remove(port)
 
     def receive(self, data: bytes) -> bytes:
         """Bytes from the host; returns what is answered."""
@@ -136,17 +144,19 @@ class Agent:
         if path == "/proc/sys/kernel/random/boot_id":
             return f"{self._boot_id}\n".encode()
         if path == "/proc/net/tcp":
-            return self._socket_table().encode()
+            return _socket_table(self._listening, "0A").encode()
+        if path == "/proc/net/udp":
+            return _socket_table(self._bound, "07").encode()
         if path.startswith("/proc/net/"):
             return _HEADER.encode()
         if path in _LENT:
             return Path(path).read_bytes()
         raise Refused(f"failed to open file '{path}' (mode: 'r'): No such file or directory")
 
-    def _socket_table(self) -> str:
-        line = "   {}: 00000000:{:04X} 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0\n"
-        lines = [line.format(number, port) for number, port in enumerate(self._listening)]
-        return _HEADER + "".join(lines)
+
+def _socket_table(ports: list[int], state: str) -> str:
+    line = "   {}: 00000000:{:04X} 00000000:0000 {} 00000000:00000000 00:00000000 00000000 0\n"
+    return _HEADER + "".join(line.format(n, port, state) for n, port in enumerate(ports))
 
 
 def _run(argv: list[str], env: list[str] | None, stdin: bytes) -> dict[str, Any]:

@@ -4,7 +4,8 @@
 
 Only the standard library's lightest modules, so that a guest "boots" in some 20 ms. Misbehaviour is
 in the script (script.py). The serial console is a root shell that knows a few words: ``poweroff``,
-``reboot``, ``panic``, ``crash WORDS``, ``listen PORT`` and ``unlisten PORT``.
+``reboot``, ``panic``, ``crash WORDS``, ``listen PORT``, ``unlisten PORT``, ``bind-udp PORT`` and
+``unbind-udp PORT``.
 """
 
 import os
@@ -267,6 +268,10 @@ class Machine:
                     self._agent.listen(int(port))
                 case ["unlisten", port]:
                     self._agent.unlisten(int(port))
+                case ["bind-udp", port]:
+                    self._agent.bind_udp(int(port))
+                case ["unbind-udp", port]:
+                    self._agent.unbind_udp(int(port))
         return typed  # a terminal's echo
 
     def _print(self, text: str) -> None:

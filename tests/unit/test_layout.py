@@ -42,6 +42,7 @@ WITHOUT_MIRROR = {
     "services/api/base.py": "needs the bus: tests/integration",
     "services/api/creation.py": "needs the bus: tests/integration",
     "services/api/changes.py": "needs the bus: tests/integration",
+    "services/api/publishing.py": "needs the bus: tests/integration",
     "services/api/reports.py": "needs the bus: tests/integration",
     "services/store/models.py": "compared with the migrations in test_database.py",
     "services/store/migrations/env.py": "run by test_database.py",

@@ -9,6 +9,7 @@ MODULES = (
     "runs",
     "user_network",
     "session",
+    "plain_ssh",
     "refusals",
     "reports",
 )

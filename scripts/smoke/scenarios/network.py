@@ -2,11 +2,12 @@
 
 import json
 import shutil
+import socket
 import urllib.request
 from typing import Any
 
 from scripts.smoke.case import Case
-from scripts.smoke.expect import Skipped, equal, eventually, holds, lacks
+from scripts.smoke.expect import Skipped, contains, equal, eventually, holds, lacks
 from scripts.smoke.ground import output
 from scripts.smoke.registry import Group, scenario
 from tests.integration.namespaces import WebServer
@@ -19,6 +20,13 @@ use IO::Socket::INET;
 $s = IO::Socket::INET->new(LocalPort => 3000, Listen => 5, ReuseAddr => 1) or die;
 while ($c = $s->accept) { <$c>; print $c "HTTP/1.0 200 OK\r\n\r\nfrom the guest"; close $c; }
 """
+ECHO = r"""
+use IO::Socket::INET;
+$s = IO::Socket::INET->new(LocalPort => 5300, Proto => "udp") or die;
+while (defined $s->recv($m, 2000)) { $s->send("echo $m"); }
+"""
+PUBLISHED_ABOVE = 1000
+"""From a stack's dns port to the first that is published: stacks share a user's loopback."""
 GET = "curl -s --noproxy '*' --connect-timeout 5 --max-time 20 http://{}:{}/"
 ANSWER = b"from the guest"
 GATEWAY_PORT = 8081
@@ -108,6 +116,85 @@ def _get(url: str) -> bytes:
     with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=30) as got:
         content: bytes = got.read()
         return content
+
+
+def echo(case: Case, host: str, port: int, question: bytes) -> bytes:
+    """What is answered by UDP from where the stack is; b"" when nothing is, in two seconds."""
+
+    def ask() -> bytes:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
+            asker.settimeout(2)
+            asker.sendto(question, (host, port))
+            try:
+                return asker.recv(2000)
+            except (TimeoutError, ConnectionRefusedError):
+                return b""
+
+    return case.ground.run(ask)
+
+
+@scenario(NETWORK)
+def udp_port(case: Case) -> None:
+    """A UDP server in the guest is shown, answers from here, and goes when it ends."""
+    vm = case.vm
+    server = case.start("vm", "exec", vm, "--", "perl", "-e", ECHO)
+    shown = eventually("port 5300 is shown", lambda: _ports(case, vm, 5300), 60)[0]
+    host, port = shown["host_address"], shown["host_port"]
+    eventually("it answers", lambda: echo(case, host, port, b"hello") == b"echo hello", 60)
+    server.send_signal(2)
+    case.finish(server)
+    eventually("port 5300 is gone", lambda: not _ports(case, vm, 5300), 60)
+
+
+@scenario(NETWORK)
+def published_ports(case: Case) -> None:
+    """Ports of the host lead to a VM from its start or from now on; a taken one is refused with
+    who has it; one that is taken away leads nowhere."""
+    first = case.stack.dns_port + PUBLISHED_ABOVE
+    second, third = first + 1, first + 2
+    case.run_vm("front", "--publish", f"{first}:3000")
+    server = case.start("vm", "exec", "front", "--", "perl", "-e", SERVER)
+    eventually("the published port answers", lambda: _answers(case, first), 60)
+    case.banger("vm", "publish", "front", f"{second}:3000")
+    eventually("the one published live answers", lambda: _answers(case, second), 60)
+    listed = [port["name"] for port in case.banger("vm", "ports", "front", "-o", "json").json]
+    holds("vm ports lists both", {f"127.0.0.1:{first}", f"127.0.0.1:{second}"} <= set(listed))
+    other = WebServer(case.ground, "127.0.0.1", third)
+    try:
+        refused = case.banger("vm", "publish", "front", f"{third}:3000", status=4)
+    finally:
+        other.close()
+    contains("the refusal", refused.err, f"tcp port {third} of 127.0.0.1 is taken by")
+    refused = case.banger("vm", "create", "--no-start", "-p", f"{first}:80", status=4)
+    contains("the refusal", refused.err, "published by front already")
+    case.banger("vm", "unpublish", "front", str(first))
+    equal("what the first leads to now", _answers(case, first), False)
+    equal("what is left", [port["host_port"] for port in case.show("front")["publish"]], [second])
+    server.send_signal(2)
+    case.finish(server)
+
+
+def _answers(case: Case, port: int) -> bool:
+    """Whether the guest's server answers on this port of the host."""
+    try:
+        return case.ground.run(lambda: _get(f"http://127.0.0.1:{port}/")) == ANSWER
+    except OSError:
+        return False
+
+
+@scenario(NETWORK)
+def egress_list(case: Case) -> None:
+    """A list lets a guest reach what is on it and nothing else; user mode says that it cannot."""
+    if case.network == "user":
+        refused = case.banger("vm", "create", "--no-start", "--egress", "allow=a.example", status=2)
+        contains("the refusal", refused.err, "bridge mode")
+        return
+    vm, web = case.vm, outside(case)
+    case.banger("vm", "set", vm, "--egress", f"allow={web[0]}:{web[1]}")
+    reaches_outside(case, vm)
+    case.banger("vm", "set", vm, "--egress", f"allow={web[0]}:{web[1] + 1}")
+    equal("answer of another port", reaches(case, vm, *web), "")
+    case.banger("vm", "set", vm, "--egress", "none")
 
 
 @scenario(NETWORK)

@@ -2,9 +2,24 @@
 
 from scripts.smoke.registry import REGISTRY, Group
 from scripts.smoke.scenarios.crashes import supervisor_killed_with_a_vm_up
-from scripts.smoke.scenarios.network import names_in_dns, nat_on_and_off, ports
+from scripts.smoke.scenarios.network import (
+    egress_list,
+    names_in_dns,
+    nat_on_and_off,
+    ports,
+    published_ports,
+    udp_port,
+)
 
 USER = Group("user", "user")
 
-for play in (nat_on_and_off, ports, supervisor_killed_with_a_vm_up, names_in_dns):
+for play in (
+    nat_on_and_off,
+    ports,
+    udp_port,
+    published_ports,
+    egress_list,
+    supervisor_killed_with_a_vm_up,
+    names_in_dns,
+):
     REGISTRY.add(USER, play, prefix="user-")

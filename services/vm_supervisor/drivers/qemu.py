@@ -21,7 +21,9 @@ from services.vm_supervisor.drivers.driver import (
 from services.vm_supervisor.drivers.qemu_argv import PROGRAM, qemu_argv
 from services.vm_supervisor.drivers.qemu_network import QemuUserNetwork
 from services.vm_supervisor.guest.channel import AgentAddress
+from services.vm_supervisor.udp_relay import UdpRelay
 from shared.errors import BangerError, Code
+from shared.mac import mac_address
 from shared.messages.vm import VmmName
 from shared.process import ProcessId, Watch, spawn_detached
 
@@ -91,6 +93,9 @@ class QemuMachine:
         self._events: asyncio.Task[None] | None = None
         self._stopped = asyncio.Event()
         self._mending: asyncio.Task[None] | None = None
+        # A VM's run directory has its id for a name, and its MAC address follows from that.
+        relay = UdpRelay(run, mac_address(run.name))
+        self._user_network = QemuUserNetwork(self._execute, relay)
 
     @property
     def process(self) -> ProcessId:
@@ -106,7 +111,7 @@ class QemuMachine:
 
     @property
     def user_network(self) -> QemuUserNetwork:
-        return QemuUserNetwork(self._execute)
+        return self._user_network
 
     async def attach(self) -> None:
         """Connect QMP. Raises ``guest_failed`` with QEMU's last words when it is gone."""
@@ -154,6 +159,7 @@ class QemuMachine:
         return conclude(self._shutdown, exit_code, console, tail(self._state / "vmm.log"))
 
     async def close(self) -> None:
+        self._user_network.close()
         for task in (self._events, self._mending):
             if task is not None:
                 task.cancel()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from services.vm_supervisor.drivers.driver import MachineSpec
 from services.vm_supervisor.drivers.kernel_arguments import kernel_arguments
-from services.vm_supervisor.network import CLOSED, OPEN, Outside
+from services.vm_supervisor.network import CLOSED, FIRST_HUB, OPEN, GuestNetwork, Outside
 from shared.accelerator import Accel
 
 PROGRAM = "qemu-system-x86_64"
@@ -26,10 +26,18 @@ def qemu_argv(spec: MachineSpec, program: str = PROGRAM) -> list[str]:
         *("-append", kernel_arguments(spec.accelerator)),
         *_channels(spec),
         *_drives(spec),
-        *("-netdev", spec.network.qemu),
-        *("-device", f"virtio-net-device,netdev=net0,mac={spec.network.mac}"),
+        *_first_device(spec.network),
         *_outside(spec.network.outside),
     ]
+
+
+def _first_device(network: GuestNetwork) -> list[str]:
+    """Straight on its tap, or on a hub with the closed user network."""
+    device = f"virtio-net-device,mac={network.mac},netdev="
+    if network.tap:
+        return ["-netdev", network.qemu, "-device", f"{device}net0"]
+    hub = [word for port in FIRST_HUB for word in ("-netdev", port)]
+    return ["-netdev", network.qemu, *hub, "-device", f"{device}nic0"]
 
 
 def _outside(outside: Outside | None) -> list[str]:

@@ -146,6 +146,8 @@ def view(name: str = "web", vm_id: str = "0123456789ab", **fields: Any) -> dict[
         "reason": "",
         "workspace": "",
         "vmm": "auto",
+        "allow": [],
+        "publish": [],
     }
     access = {
         "host": "127.77.0.2",

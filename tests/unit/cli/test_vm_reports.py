@@ -22,6 +22,7 @@ def port(number: int, host_port: int | None, url: str = "") -> dict[str, Any]:
         "host_address": "127.77.0.2",
         "host_port": host_port,
         "url": url,
+        "published": False,
     }
 
 
@@ -39,6 +40,18 @@ def test_ports_are_shown_with_where_they_are_reached(cli: Cli, peer: Begin) -> N
     assert cli("vm", "ports", "web", "-o", "name").out == "web.vm:3000\nweb.vm:8080\n"
     first = json.loads(cli("vm", "ports", "web", "-o", "json").out)[0]
     assert (first["vm"], first["id"], first["host_port"]) == ("web", "0123456789ab", 3000)
+
+
+def test_published_ports_are_lines_of_their_own(cli: Cli, peer: Begin) -> None:
+    published = {"published": True, "host_address": "127.0.0.1", "guest_address": ""}
+    ports = {"ports": [port(80, 8080), port(80, 8888) | published]}
+    peer({"vm.list": lambda _: LISTING, "vm.ports": lambda _: ports})
+    _, *rows = cli("vm", "ports", "web").out.splitlines()
+    assert [row.split() for row in rows] == [
+        ["web", "tcp/80", "0.0.0.0", "web.vm:8080", "-"],
+        ["web", "tcp/80", "-", "127.0.0.1:8888", "-"],
+    ]
+    assert cli("vm", "ports", "web", "-o", "name").out == "web.vm:8080\n127.0.0.1:8888\n"
 
 
 @pytest.mark.parametrize(("healthy", "status"), [(True, 0), (False, 1)])

@@ -40,8 +40,22 @@ def test_names_and_ids_are_one_per_line(cli: Cli, services: Peer) -> None:
 
 def test_show_has_a_line_per_field(cli: Cli, services: Peer) -> None:
     out = cli("vm", "show", "web").out
-    assert "network    user, without nat" in out
+    assert "network    user\negress     none\npublished  -\n" in out
     assert services.calls[-1] == ("vm.show", {"ref": "web"})
+
+
+def test_egress_and_publications_are_shown_as_they_are_given(cli: Cli, peer: Begin) -> None:
+    publish = [
+        {"host_address": "127.0.0.1", "host_port": 8080, "guest_port": 80, "protocol": "tcp"},
+        {"host_address": "0.0.0.0", "host_port": 5353, "guest_port": 53, "protocol": "udp"},
+    ]
+    web = view("web", allow=["example.org:443", "192.0.2.0/24"], publish=publish)
+    peer({"vm.show": lambda _: web})
+    out = cli("vm", "show", "web").out
+    assert "egress     allow=example.org:443,192.0.2.0/24\n" in out
+    assert "published  127.0.0.1:8080:80/tcp, 0.0.0.0:5353:53/udp\n" in out
+    shown = json.loads(cli("vm", "show", "web", "-o", "json").out)
+    assert (shown["allow"], shown["publish"]) == (web["vm"]["allow"], publish)
 
 
 def test_an_error_is_two_lines_and_its_status(cli: Cli, peer: Begin) -> None:

@@ -43,6 +43,15 @@ def test_handle_comes_back_and_its_process_lives(tmp_path: Path) -> None:
     assert handle.process.pid == os.getpid()
 
 
+def test_handle_of_an_earlier_version_is_read_with_nothing_published(tmp_path: Path) -> None:
+    fields = msgspec.to_builtins(own_handle())
+    del fields["publish"]
+    handle_path(tmp_path).write_bytes(msgspec.json.encode(fields))
+    handle = read_handle(tmp_path)
+    assert handle
+    assert handle.publish == []
+
+
 def test_reused_pid_is_not_our_process() -> None:
     handle = own_handle()
     handle.start_time += 1

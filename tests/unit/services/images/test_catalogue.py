@@ -1,6 +1,8 @@
+from dataclasses import replace
+
 import pytest
 
-from services.images.catalogue import IMAGES, KERNELS, image_recipe, kernel_recipe
+from services.images.catalogue import IMAGES, KERNELS, image_recipe, kernel_recipe, outdated
 from shared.config import DefaultsConfig
 from shared.errors import BangerError, Code
 
@@ -21,3 +23,16 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
         kernel_recipe("debian-potato")
     assert raised.value.code is Code.NOT_FOUND
     assert all(name in raised.value.hint for name in KERNELS)
+
+
+def test_source_names_the_revision_of_the_recipe_from_the_second_on() -> None:
+    first = replace(IMAGES["debian-bookworm"], revision=1)
+    assert first.source == "debian:bookworm"
+    assert replace(first, revision=2, included=("perl",)).source == "debian:bookworm.2+perl"
+
+
+def test_only_the_catalogues_own_images_are_ever_outdated() -> None:
+    recipe = IMAGES["debian-bookworm"]
+    assert outdated(recipe, "debian:bookworm")
+    assert not outdated(recipe, recipe.source)
+    assert not outdated(replace(recipe, name="mine"), "debian:bookworm")

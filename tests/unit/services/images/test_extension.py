@@ -18,7 +18,7 @@ def test_further_packages_come_on_top_under_the_new_name() -> None:
     assert isinstance(recipe, ImageRecipe)
     assert (recipe.name, recipe.suite) == ("py", BASE.suite)
     assert recipe.packages == (*BASE.packages, "nftables", "python3")
-    assert recipe.source == "debian:bookworm+nftables,python3"
+    assert recipe.source == "debian:bookworm.2+nftables,python3"
 
 
 def test_order_repeats_and_what_the_base_has_anyway_make_no_difference() -> None:
@@ -60,9 +60,9 @@ def test_packages_without_a_name_are_refused_with_what_to_type() -> None:
 
 def test_a_name_made_from_other_packages_is_a_conflict_that_says_from_which() -> None:
     recipe = extended(BASE, "py", ["python3"])
-    check_made(recipe, "debian:bookworm+python3")
+    check_made(recipe, "debian:bookworm.2+python3")
     with pytest.raises(BangerError) as raised:
-        check_made(recipe, "debian:bookworm+perl")
+        check_made(recipe, "debian:bookworm.2+perl")
     assert raised.value.code is Code.CONFLICT
-    assert "debian:bookworm+perl" in raised.value.message
+    assert "debian:bookworm.2+perl" in raised.value.message
     assert "--force" in raised.value.hint

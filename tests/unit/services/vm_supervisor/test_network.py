@@ -38,6 +38,18 @@ def test_a_preferred_port_that_is_taken_is_passed_over() -> None:
         assert choose_port("127.77.255.1", (taken,)) != taken
 
 
+def test_a_udp_port_that_is_taken_is_passed_over_whatever_tcp_has() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as holder:
+        holder.bind(("127.77.255.1", 0))
+        taken = holder.getsockname()[1]
+        assert choose_port("127.77.255.1", (taken,), "udp") != taken
+        assert choose_port("127.77.255.1", (taken,), "tcp") == taken
+
+
+def test_a_port_above_the_last_is_passed_over() -> None:
+    assert choose_port("127.77.255.1", (68000,)) < 65536
+
+
 def test_a_preferred_port_that_is_free_is_chosen() -> None:
     with socket.socket() as holder:
         holder.bind(("127.77.255.2", 0))

@@ -9,7 +9,7 @@ import pytest
 from services.vm_supervisor.drivers.driver import Drives, MachineSpec
 from services.vm_supervisor.drivers.kernel_arguments import kernel_arguments
 from services.vm_supervisor.drivers.qemu_argv import qemu_argv
-from services.vm_supervisor.network import user_network
+from services.vm_supervisor.network import bridge_network, user_network
 from shared.accelerator import Accel, Accelerator
 
 VM = Path("/state/vms/0123456789ab")
@@ -80,10 +80,18 @@ def test_a_guest_reset_ends_the_vmm_so_that_it_is_seen() -> None:
 
 
 @pytest.mark.parametrize(("nat", "end"), [(True, "outside"), (False, "sink")])
-def test_the_hub_always_leads_somewhere_and_outside_only_with_nat(nat: bool, end: str) -> None:
+def test_the_hubs_always_lead_somewhere_and_outside_only_with_nat(nat: bool, end: str) -> None:
     network = user_network("0123456789ab", "127.77.0.2", 2222, nat=nat)
     netdevs = option_values(qemu_argv(replace(SPEC, network=network)), "-netdev")
     ports = [part.split(",netdev=") for part in netdevs if part.startswith("hubport,")]
-    assert [to for _, *to in ports] == [[], [end]]  # the guest's device, and what it leads to
+    # Of each hub the guest's device, and what it leads to.
+    assert [to for _, *to in ports] == [[], ["net0"], [], [end]]
     (user,) = [part for part in netdevs if f"id={end}" in part]
     assert ("restrict=on" in user) is not nat
+
+
+def test_a_tap_needs_no_hub() -> None:
+    network = bridge_network("0123456789ab", "bgr0", "10.77.0.2/24", "10.77.0.1", ("10.77.0.1",))
+    argv = qemu_argv(replace(SPEC, network=network))
+    assert option_values(argv, "-netdev") == ["tap,id=net0,ifname=bgr0,script=no,downscript=no"]
+    assert f"virtio-net-device,mac={network.mac},netdev=net0" in option_values(argv, "-device")

@@ -1,0 +1,132 @@
+"""Ports of a real guest on the host: what listens there, UDP too, and what is published."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from shared.locks import holder
+from tests.e2e.conftest import Home, await_true
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+ECHO = r"""
+use IO::Socket::INET;
+$s = IO::Socket::INET->new(LocalPort => 5300, Proto => "udp") or die;
+$| = 1; print "ready\n";
+while (defined $s->recv($m, 2000)) { $s->send("echo $m"); }
+"""
+SERVER = r"""
+use IO::Socket::INET;
+$s = IO::Socket::INET->new(LocalPort => 3000, Listen => 5, ReuseAddr => 1) or die;
+$| = 1; print "ready\n";
+while ($c = $s->accept) { print $c "from the guest"; close $c; }
+"""
+
+
+@contextmanager
+def serving(home: Home, vm: str, program: str) -> Iterator[None]:
+    """A Perl program in the guest, from when it serves."""
+    with home.start("vm", "exec", vm, "--", "perl", "-e", program) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"ready\n"
+        yield
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=30)
+
+
+def show(home: Home, vm: str) -> dict[str, Any]:
+    shown: dict[str, Any] = json.loads(home.banger("vm", "show", vm, "-o", "json").stdout)
+    return shown
+
+
+def ask(host: str, port: int, question: bytes) -> bytes:
+    """What is answered by UDP, asked up to five times, for a datagram may be lost; else nothing."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
+        asker.settimeout(2)
+        for _ in range(5):
+            asker.sendto(question, (host, port))
+            try:
+                return asker.recv(2000)
+            except (TimeoutError, ConnectionRefusedError):
+                continue
+    return b""
+
+
+def read(host: str, port: int) -> bytes:
+    """What a TCP server says, or nothing when nobody is there."""
+    try:
+        with socket.create_connection((host, port), 20) as connection:
+            return connection.recv(100)
+    except ConnectionRefusedError:
+        return b""
+
+
+def free_port(kind: int) -> int:
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def test_a_udp_port_is_reached_on_the_vms_address_and_goes(shared_home: Home, vm: str) -> None:
+    address = show(shared_home, vm)["address"]
+    with serving(shared_home, vm, ECHO):
+        await_true(lambda: "udp/5300" in show(shared_home, vm)["ports"], 60)
+        assert ask(address, 5300, b"hello") == b"echo hello"
+        assert ask(address, 5300, bytes(1400)) == b"echo " + bytes(1400)
+        kill_supervisor(shared_home, vm)
+        assert ask(address, 5300, b"again") == b"echo again"
+    await_true(lambda: "udp/5300" not in show(shared_home, vm)["ports"], 60)
+    assert ask(address, 5300, b"hello") == b""
+
+
+def kill_supervisor(home: Home, vm: str) -> None:
+    """Returns when there is another one."""
+    lock = home.paths.vm_run(show(home, vm)["id"]) / "lock"
+    first = holder(lock)
+    assert first
+    os.kill(first, signal.SIGKILL)
+    await_true(lambda: holder(lock) not in (None, first), 30)
+
+
+def test_ports_are_published_and_taken_away_while_the_guest_runs(
+    shared_home: Home, vm: str
+) -> None:
+    tcp, udp = free_port(socket.SOCK_STREAM), free_port(socket.SOCK_DGRAM)
+    with serving(shared_home, vm, SERVER), serving(shared_home, vm, ECHO):
+        shared_home.banger("vm", "publish", vm, f"{tcp}:3000", f"{udp}:5300/udp")
+        assert read("127.0.0.1", tcp) == b"from the guest"
+        assert ask("127.0.0.1", udp, b"hello") == b"echo hello"
+        kill_supervisor(shared_home, vm)
+        assert read("127.0.0.1", tcp) == b"from the guest"
+        assert ask("127.0.0.1", udp, b"hello") == b"echo hello"
+        shared_home.banger("vm", "unpublish", vm, "--all")
+        assert read("127.0.0.1", tcp) == b""
+        assert ask("127.0.0.1", udp, b"hello") == b""
+
+
+def test_the_guest_reaches_nothing_by_udp_without_nat(shared_home: Home, vm: str) -> None:
+    """Neither this host's loopback nor anybody on the wire, while a UDP port is open."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as bystander:
+        bystander.bind(("127.0.0.1", 0))
+        port = bystander.getsockname()[1]
+        with serving(shared_home, vm, ECHO):
+            await_true(lambda: "udp/5300" in show(shared_home, vm)["ports"], 60)
+            targets = ("10.0.2.2", "10.0.2.4", "10.0.3.2")
+            script = "".join(f"echo x > /dev/udp/{target}/{port}; " for target in targets)
+            done: subprocess.CompletedProcess[str] = shared_home.banger(
+                "vm", "exec", vm, "--", "bash", "-c", f"{script} true"
+            )
+            assert done.returncode == 0
+            # What came later on the same wire has been answered: what was sent before is lost.
+            assert ask(show(shared_home, vm)["address"], 5300, b"after") == b"echo after"
+        bystander.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            bystander.recv(100)
