@@ -9,7 +9,7 @@ import os
 import sys
 from dataclasses import asdict
 
-from benchmarks import broker, cli, fleet, machine
+from benchmarks import broker, cli, dns, fleet, machine
 from benchmarks.measure import Figure
 from shared.paths import Paths
 
@@ -19,6 +19,7 @@ def main() -> int:
     cli.banger("daemon", "start")
     figures = [
         *broker.figures(paths),
+        *dns.figures(),
         *cli.figures([f"bench-{os.getpid()}-{n}" for n in range(10)]),
         *machine.figures(paths),
         *fleet.figures(paths),

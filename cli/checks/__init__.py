@@ -12,7 +12,7 @@ Check = Callable[[Paths, Config], Iterator[Result]]
 
 def run_checks(paths: Paths) -> list[Result]:
     """All results. A check that goes wrong itself is a FAIL, and the others still run."""
-    from cli.checks import host, network, services, storage, tools, vmm
+    from cli.checks import dns, host, network, services, storage, tools, vmm
 
     config, results = _config(paths)
     checks: tuple[Check, ...] = (
@@ -26,6 +26,7 @@ def run_checks(paths: Paths) -> list[Result]:
         services.images_and_kernels,
         services.dns_port,
         network.network,
+        dns.names,
         host.isolation,
         host.default_sizes,
     )

@@ -1,24 +1,49 @@
 """Which VMs have a name in the zone: those that are up, from ``starting`` to ``stopping``."""
 
 from collections.abc import Iterable
-from ipaddress import AddressValueError, IPv4Address, IPv4Network
+from dataclasses import dataclass
+from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Network
 
-from services.dns.zone import Zone
+from services.dns.zone import Address, Network, Zone
 from shared.messages.vm import State, Vm
+from shared.ula import ula_address
 
 NAMED: frozenset[State] = frozenset({"starting", "running", "paused", "stopping"})
 
 
-def zone_of(vms: Iterable[Vm], subnets: Iterable[IPv4Network], seq: int) -> Zone:
+@dataclass(frozen=True)
+class Networks:
+    """Where VMs have their addresses: on loopback in user mode, on the bridge in the other.
+
+    ``prefix`` is that of the bridge's IPv6 addresses, None where guests have none.
+    """
+
+    loopback: IPv4Network
+    bridge: IPv4Network
+    prefix: IPv6Network | None = None
+
+
+def zone_of(vms: Iterable[Vm], networks: Networks, seq: int) -> Zone:
     """The zone at sequence number ``seq``. A VM without a usable address has no name."""
     up = (vm for vm in vms if vm.state in NAMED)
-    addresses = ((vm.name, _address(vm)) for vm in up)
-    hosts = {name: address for name, address in addresses if address is not None}
-    return Zone(hosts, subnets, seq)
+    hosts = {vm.name: _addresses(vm, networks) for vm in up}
+    subnets: list[Network] = [networks.loopback, networks.bridge]
+    if networks.prefix is not None:
+        subnets.append(networks.prefix)
+    return Zone({name: addresses for name, addresses in hosts.items() if addresses}, subnets, seq)
 
 
-def _address(vm: Vm) -> IPv4Address | None:
+def address_of(vm: Vm) -> IPv4Address | None:
     try:
         return IPv4Address(vm.address)
     except AddressValueError:
         return None
+
+
+def _addresses(vm: Vm, networks: Networks) -> tuple[Address, ...]:
+    address = address_of(vm)
+    if address is None:
+        return ()
+    if networks.prefix is None or vm.network != "bridge" or address not in networks.bridge:
+        return (address,)
+    return address, ula_address(networks.prefix, networks.bridge, address)

@@ -4,9 +4,8 @@ RFC 1035 messages, RFC 6891 (EDNS) sizes, RFC 2308 negative answers. The questio
 exactly as it came, mixed case included, since resolvers use that against forgery ("0x20").
 """
 
-import struct
-
 from dnslib import (
+    AAAA,
     EDNS0,
     NS,
     PTR,
@@ -19,25 +18,23 @@ from dnslib import (
     DNSRecord,
 )
 
+from services.dns.wire import (
+    CLASS_ANY,
+    CLASS_IN,
+    HEADER,
+    LABEL_LARGEST,
+    NAME_LARGEST,
+    OPCODE_MASK,
+    QR,
+    RD,
+    TCP_LARGEST,
+    TRANSFERS,
+    TYPE_OPT,
+    UDP_LARGEST,
+    UDP_WITHOUT_EDNS,
+    room_for,
+)
 from services.dns.zone import CONTACT, NAME_SERVER, TTL, Answer, Name, Rcode, Soa, Type, Value, Zone
-
-HEADER = struct.Struct("!HHHHHH")
-QR, AA, TC, RD = 0x8000, 0x0400, 0x0200, 0x0100
-OPCODE_MASK = 0x7800
-
-CLASS_IN, CLASS_ANY = 1, 255
-TYPE_OPT = 41
-TRANSFERS = (251, 252)
-"""IXFR and AXFR: nobody gets a copy of the zone."""
-
-UDP_WITHOUT_EDNS = 512
-"""RFC 1035 section 4.2.1."""
-
-UDP_LARGEST = 1232
-"""The most we send or ask for by UDP: fits every path unfragmented (DNS flag day 2020)."""
-
-TCP_LARGEST = 65535
-LABEL_LARGEST, NAME_LARGEST = 63, 255
 
 
 def respond(packet: bytes, zone: Zone, *, tcp: bool) -> bytes | None:
@@ -92,8 +89,7 @@ def _answer(query: DNSRecord, zone: Zone, tcp: bool) -> bytes:
         reply.add_ar(EDNS0(udp_len=UDP_LARGEST, ext_rcode=1))  # 16, BADVERS: RFC 6891 6.1.3
     else:
         reply.add_ar(EDNS0(udp_len=UDP_LARGEST))
-    room = max(UDP_WITHOUT_EDNS, min(option.edns_len, UDP_LARGEST))
-    return fit(reply, TCP_LARGEST if tcp else room)
+    return fit(reply, TCP_LARGEST if tcp else room_for(option.edns_len))
 
 
 def _look_up(question: DNSQuestion, zone: Zone) -> Answer:
@@ -127,13 +123,13 @@ def _record(owner: DNSLabel, kind: Type, value: Value) -> RR:
     return RR(owner, int(kind), ttl=TTL, rdata=_data(kind, value))
 
 
-def _data(kind: Type, value: Value) -> A | NS | PTR | SOA:
+def _data(kind: Type, value: Value) -> A | AAAA | NS | PTR | SOA:
     if isinstance(value, Soa):
         times = (value.serial, 3600, 1200, 604800, TTL)  # RFC 6303 section 3, but for the TTL
         return SOA(_label(NAME_SERVER), _label(CONTACT), times)
     if isinstance(value, tuple):
         return PTR(_label(value)) if kind is Type.PTR else NS(_label(value))
-    return A(str(value))
+    return A(str(value)) if kind is Type.A else AAAA(str(value))
 
 
 def _label(name: Name) -> DNSLabel:

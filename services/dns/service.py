@@ -1,24 +1,44 @@
-"""The dns service's I/O shell: the zone follows the store, the server follows the zone."""
+"""The dns service's I/O shell: the zone follows the store, the servers follow the zone."""
 
 import asyncio
-import contextlib
+import time
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 
-from services.dns.records import zone_of
+from services.dns.answers import GuestAnswers, Zoned
+from services.dns.forwarder import Forwarder
+from services.dns.guests import gateway_of
+from services.dns.records import Networks, zone_of
 from services.dns.server import Server
-from services.dns.zone import Zone
 from shared.bus.actor import Actor
 from shared.bus.verbs import Call, verb
 from shared.config import Config
 from shared.follower import Follower
 from shared.logs import Log
-from shared.messages.network import DnsStatus
+from shared.messages.network import DnsStatus, NatAllow
 from shared.messages.vm import Nothing
 from shared.paths import Paths
+from shared.ula import ula_prefix
 
 HOST = "127.0.0.1"
 RETRY_FIRST, RETRY_LAST = 0.5, 30.0
 """Seconds between attempts to take the port: doubled from the first to the last."""
+
+ALLOW_SECONDS = 2.0
+"""How long nat may take to open addresses; its own transaction takes some 20 ms."""
+
+EACH_GUEST = 8
+"""TCP connections of one guest at once."""
+
+
+@dataclass
+class _Listener:
+    """One address that is listened on; ``problem`` is empty when it is."""
+
+    host: str
+    server: Server
+    absent: bool = False
+    problem: str = field(default="not started yet")
 
 
 class Dns(Actor):
@@ -28,46 +48,65 @@ class Dns(Actor):
     def __init__(self, paths: Paths, log: Log, config: Config) -> None:
         super().__init__("dns", paths, log)
         self._port = config.dns.port
-        self._subnets = (IPv4Network(config.user_subnet), IPv4Network(config.nat.subnet))
-        self._zone = Zone({}, self._subnets, 0)
-        self._server = Server(lambda: self._zone)
-        self._listening = False
-        self._problem = "not started yet"
+        self._bridged = config.network_mode == "bridge"
+        self._subnet = IPv4Network(config.nat.subnet)
+        prefix = ula_prefix(str(paths.state)) if self._bridged and config.ipv6 else None
+        self._networks = Networks(IPv4Network(config.user_subnet), self._subnet, prefix)
+        self._zoned = Zoned(zone_of((), self._networks, 0))
+        gateway = str(gateway_of(self._subnet))
+        self._forwarder = Forwarder(frozenset({gateway, *([HOST] if self._port == 53 else [])}))
+        self._guests = GuestAnswers(
+            self._zoned, self._subnet, self._forwarder, self._allow, self.log
+        )
+        keep = self.background.keep
+        self._listeners = [_Listener(HOST, Server(self._zoned.answer, keep))]
+        if self._bridged:
+            server = Server(self._guests.answer, keep, most=EACH_GUEST)
+            self._listeners.append(_Listener(gateway, server, absent=True))
 
     async def on_start(self) -> None:
         self._follower = Follower(self, self._rebuild)
-        self._listener = asyncio.create_task(self._listen())
+        for listener in self._listeners:
+            self.background.keep(self._listen(listener))
 
     async def on_stop(self) -> None:
-        self._listener.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._listener
-        await self._server.close()
+        for listener in self._listeners:
+            await listener.server.close()
+        await self._forwarder.close()
         await self._follower.close()
 
     @verb("dns.status", Nothing)
     async def answer_status(self, _request: Nothing, _call: Call) -> DnsStatus:
+        problems = [listener.problem for listener in self._listeners if listener.problem]
+        unanswered = self._forwarder.problem() if self._bridged else ""
         return DnsStatus(
-            listening=self._listening,
-            address=f"{HOST}:{self._port}",
-            names=len(self._zone),
-            problem=self._problem,
+            listening=not problems,
+            address=", ".join(f"{listener.host}:{self._port}" for listener in self._listeners),
+            names=len(self._zoned.zone),
+            problem="; ".join(problems) or unanswered,
         )
 
     def _rebuild(self) -> None:
         projection = self._follower.projection
-        self._zone = zone_of(projection.vms.values(), self._subnets, projection.seq or 0)
+        vms = projection.vms.values()
+        self._zoned.replace(zone_of(vms, self._networks, projection.seq or 0))
+        self._guests.know(vms)
 
-    async def _listen(self) -> None:
+    async def _allow(self, request: NatAllow) -> None:
+        deadline = time.monotonic() + ALLOW_SECONDS
+        await self.call("nat", "nat.allow", request, Nothing, deadline=deadline)
+
+    async def _listen(self, listener: _Listener) -> None:
         pause = RETRY_FIRST
-        while not self._listening:
+        address = f"{listener.host}:{self._port}"
+        while listener.problem:
             try:
-                _, self._port = await self._server.start(HOST, self._port)
+                await listener.server.start(listener.host, self._port, absent=listener.absent)
             except OSError as error:
-                self._problem = f"cannot listen on {HOST}:{self._port}: {error.strerror}"
-                self.log.warning(self._problem, retry_seconds=pause)
+                listener.problem = f"cannot listen on {address}: {error.strerror}"
+                self.log.warning(listener.problem, retry_seconds=pause)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, RETRY_LAST)
             else:
-                self._listening, self._problem = True, ""
-                self.log.info("listening", address=f"{HOST}:{self._port}")
+                listener.problem = ""
+                self.log.info("listening", address=address)

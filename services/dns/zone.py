@@ -8,8 +8,10 @@ follow RFC 6303 (locally served zones): the name server is ``localhost.``, the c
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
 Name = tuple[str, ...]
 
 TOP: Name = ("vm",)
@@ -28,6 +30,7 @@ class Type(IntEnum):
     NS = 2
     SOA = 6
     PTR = 12
+    AAAA = 28
     ANY = 255
 
 
@@ -50,8 +53,10 @@ class Soa:
     serial: int
 
 
-Value = IPv4Address | Name | Soa
-"""Data of a record: of A, of NS or PTR, of SOA."""
+Value = Address | Name | Soa
+"""Data of a record: of A or AAAA, of NS or PTR, of SOA."""
+
+Record = tuple[Type, Value]
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,7 @@ class Answer:
     (RFC 2308), which is what lets a resolver remember that."""
 
     rcode: Rcode
-    records: tuple[tuple[Type, Value], ...] = ()
+    records: tuple[Record, ...] = ()
     authority: Soa | None = None
 
 
@@ -74,19 +79,28 @@ class Zone:
     """
 
     def __init__(
-        self, hosts: Mapping[str, IPv4Address], subnets: Iterable[IPv4Network], serial: int
+        self, hosts: Mapping[str, Iterable[Address]], subnets: Iterable[Network], serial: int
     ) -> None:
         self._serial = serial % 2**32
         self._apexes = frozenset({TOP, *(apex for s in subnets for apex in reverse_zones(s))})
-        forward = {(name, *TOP): (Type.A, address) for name, address in hosts.items()}
-        backward = {_reverse(a): (Type.PTR, (name, *TOP)) for name, a in hosts.items()}
-        self._records: dict[Name, tuple[Type, Value]] = {**forward, **backward}
+        self._names = len(hosts)
+        self._records: dict[Name, list[Record]] = {}
+        for host, addresses in hosts.items():
+            name = (host, *TOP)
+            for address in addresses:
+                kind = Type.A if isinstance(address, IPv4Address) else Type.AAAA
+                self._records.setdefault(name, []).append((kind, address))
+                self._records[_reverse(address)] = [(Type.PTR, name)]
         # Names that have no record but lie above one that has exist all the same (RFC 8020).
         self._above = {name[i:] for name in self._records for i in range(1, len(name))}
 
     def __len__(self) -> int:
         """The number of names under ``vm.``."""
-        return sum(1 for kind, _ in self._records.values() if kind is Type.A)
+        return self._names
+
+    def covers(self, name: Name) -> bool:
+        """Whether ``name`` (lower case) is ours to answer, be it there or not."""
+        return self._apex_of(name) is not None
 
     def lookup(self, name: Name, kind: int) -> Answer:
         """What is true of ``name`` (lower case) for query type ``kind``."""
@@ -95,13 +109,15 @@ class Zone:
             return REFUSED
         soa = Soa(apex, self._serial)
         if name == apex:
-            found: list[tuple[Type, Value]] = [(Type.SOA, soa), (Type.NS, NAME_SERVER)]
+            found: list[Record] = [(Type.SOA, soa), (Type.NS, NAME_SERVER)]
         elif name in self._records:
-            found = [self._records[name]]
+            found = self._records[name]
         elif name in self._above:
             found = []
         else:
             return Answer(Rcode.NXDOMAIN, authority=soa)
+        if kind == Type.ANY:
+            found = found[:1]  # one of them, which ends the question too: RFC 8482 section 4.1
         matching = tuple(record for record in found if kind in (record[0], Type.ANY))
         return Answer(Rcode.NOERROR, matching, None if matching else soa)
 
@@ -110,20 +126,23 @@ class Zone:
         return next((suffix for suffix in suffixes if suffix in self._apexes), None)
 
 
-def reverse_zones(subnet: IPv4Network) -> list[Name]:
-    """The in-addr.arpa zones that cover ``subnet``, cut at whole octets.
+def reverse_zones(subnet: Network) -> list[Name]:
+    """The in-addr.arpa or ip6.arpa zones that cover ``subnet``, cut at whole labels: octets of
+    IPv4, four bits of IPv6.
 
-    A subnet longer than /24 gets the zone of its /24: classless delegation (RFC 2317) needs a
-    parent that delegates, and a loopback server has none.
+    A subnet longer than all labels but one (/24, /124) gets the zone above: classless delegation
+    (RFC 2317) needs a parent that delegates, and a local server has none.
     """
-    octets = min(3, -(-subnet.prefixlen // 8))
-    wanted = octets * 8
+    bits = 8 if isinstance(subnet, IPv4Network) else 4
+    most = subnet.max_prefixlen // bits
+    labels = min(most - 1, -(-subnet.prefixlen // bits))
+    wanted = labels * bits
     if subnet.prefixlen > wanted:
-        parts = [subnet.supernet(new_prefix=wanted)]
+        parts: list[Network] = [subnet.supernet(new_prefix=wanted)]
     else:
         parts = list(subnet.subnets(new_prefix=wanted))
-    return [_reverse(part.network_address)[4 - octets :] for part in parts]
+    return [_reverse(part.network_address)[most - labels :] for part in parts]
 
 
-def _reverse(address: IPv4Address) -> Name:
+def _reverse(address: Address) -> Name:
     return tuple(address.reverse_pointer.split("."))

@@ -61,9 +61,12 @@ class Stack:
     def __enter__(self) -> "Stack":
         return self
 
-    def start(self, service: str, launch: Launch = lambda start: start()) -> None:
-        """Run ``service``; ``launch`` may do it elsewhere, as in another network namespace."""
-        argv = [sys.executable, "-m", f"services.{service}"]
+    def start(
+        self, service: str, launch: Launch = lambda start: start(), *, module: str = ""
+    ) -> None:
+        """Run ``service``; ``launch`` may do it elsewhere, as in another network namespace.
+        ``module``: what is run in its place."""
+        argv = [sys.executable, "-m", module or f"services.{service}"]
         self._processes[service] = launch(
             lambda: subprocess.Popen(argv, cwd=REPOSITORY, env=self._environment)
         )

@@ -11,14 +11,16 @@ from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address, IPv4Network
 
 import pytest
-from dnslib import EDNS0, QTYPE, DNSQuestion, DNSRecord
+from dnslib import QTYPE, DNSQuestion, DNSRecord
 
+from services.dns.answers import Zoned
 from services.dns.server import CONNECTIONS, Server
 from services.dns.zone import Rcode, Zone
+from tests.integration import mangled
 from tests.integration.stack import Stack, eventually
 
 ZONE = Zone(
-    {"beta": IPv4Address("127.77.0.2")},
+    {"beta": [IPv4Address("127.77.0.2")]},
     [IPv4Network("127.77.0.0/16"), IPv4Network("10.77.0.0/24")],
     serial=7,
 )
@@ -34,6 +36,10 @@ def free_port() -> int:
         return int(udp.getsockname()[1])
 
 
+def _keep_none(later: object) -> None:
+    raise AssertionError(f"an answer of the zone takes time: {later}")
+
+
 class Running:
     """A server on a free port, its loop in a thread."""
 
@@ -41,7 +47,7 @@ class Running:
         self.complaints: list[str] = []
         self._loop = asyncio.new_event_loop()
         self._loop.set_exception_handler(lambda _, context: self.complaints.append(str(context)))
-        self._server = Server(lambda: ZONE, idle=IDLE_SECONDS)
+        self._server = Server(Zoned(ZONE).answer, _keep_none, idle=IDLE_SECONDS)
         # Before the thread there is nothing to end when the port is taken after all.
         start = self._server.start("127.0.0.1", free_port())
         self.address = self._loop.run_until_complete(start)
@@ -105,6 +111,13 @@ def test_dig_finds_a_vm_by_name_and_back_by_address(server: Running, transport: 
         ("beta.vm", "AAAA", "NOERROR", "qr aa"),
         ("nobody.vm", "A", "NXDOMAIN", "qr aa"),
         ("vm", "SOA", "NOERROR", "qr aa"),
+        ("vm", "NS", "NOERROR", "qr aa"),
+        ("vm", "ANY", "NOERROR", "qr aa"),
+        ("beta.vm", "ANY", "NOERROR", "qr aa"),
+        ("2.0.77.127.in-addr.arpa", "ANY", "NOERROR", "qr aa"),
+        ("77.127.in-addr.arpa", "SOA", "NOERROR", "qr aa"),
+        ("0.77.127.in-addr.arpa", "PTR", "NOERROR", "qr aa"),
+        ("example.org", "ANY", "REFUSED", "qr"),
         ("example.org", "A", "REFUSED", "qr"),
         ("9.0.77.10.in-addr.arpa", "PTR", "NXDOMAIN", "qr aa"),
     ],
@@ -160,31 +173,12 @@ def test_connections_beyond_the_limit_are_closed_and_udp_goes_on(server: Running
             connection.close()
 
 
-def mangled(chance: random.Random) -> bytes:
-    """A packet that is nearly a query, or nothing like one."""
-    record = query(chance.choice(["beta.vm", "2.0.77.127.in-addr.arpa", "x" * 63 + ".vm"]))
-    if chance.random() < 0.5:
-        record.add_ar(EDNS0(udp_len=chance.randrange(65536)))
-    packet = bytearray(record.pack())
-    match chance.randrange(4):
-        case 0:
-            packet = packet[: chance.randrange(len(packet))]
-        case 1:
-            packet += chance.randbytes(chance.randrange(600))
-        case 2:
-            packet = bytearray(chance.randbytes(chance.randrange(1200)))
-    for _ in range(chance.randrange(8)):
-        if packet:
-            packet[chance.randrange(len(packet))] = chance.randrange(256)
-    return bytes(packet)
-
-
 def test_five_thousand_mangled_packets_leave_it_answering(server: Running) -> None:
     chance = random.Random(20261122)
     good = query().pack()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         for sent in range(5000):
-            client.sendto(mangled(chance), server.address)
+            client.sendto(mangled.query(chance), server.address)
             if sent % 100 == 99:  # keeps the socket's buffer from overflowing
                 assert by_udp(server.address, good).header.rcode == Rcode.NOERROR
 
@@ -193,7 +187,7 @@ def test_mangled_streams_leave_it_answering(server: Running) -> None:
     chance = random.Random(20261122)
     for _ in range(200):
         with server.connect() as connection:
-            packet = mangled(chance)
+            packet = mangled.query(chance)
             connection.sendall(framed(packet) if chance.random() < 0.7 else packet)
             connection.shutdown(socket.SHUT_WR)
             _read_to_the_end(connection)  # so that never more than one is open

@@ -29,8 +29,10 @@ def conclude(shutdown: str | None, exit_code: int | None, console: str, vmm_log:
     if shutdown is not None:
         reason = _REASONS.get(shutdown, EndReason.UNKNOWN)
         return End(reason, last_line_with(console, "banger-init: error:") or shutdown)
-    if exit_code is None or exit_code == 0:
+    if exit_code is None:
         return End(EndReason.UNKNOWN, "the VMM ended while nobody was watching")
+    if exit_code == 0:  # a Firecracker whose guest resets itself in its first moments
+        return End(EndReason.UNKNOWN, "the VMM ended by itself, and its console does not say why")
     if exit_code < 0:
         return End(EndReason.KILLED, f"the VMM was killed by signal {-exit_code}")
     last = vmm_log.strip().splitlines()

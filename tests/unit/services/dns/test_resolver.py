@@ -2,17 +2,25 @@
 
 import random
 import struct
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 import pytest
 from dnslib import EDNS0, QTYPE, RR, TXT, A, DNSHeader, DNSLabel, DNSQuestion, DNSRecord
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.dns.resolver import TCP_LARGEST, UDP_LARGEST, fit, respond
+from services.dns.resolver import fit, respond
+from services.dns.wire import TCP_LARGEST, UDP_LARGEST
 from services.dns.zone import Rcode, Zone
 
-ZONE = Zone({"beta": IPv4Address("127.77.0.2")}, [IPv4Network("127.77.0.0/16")], serial=7)
+ZONE = Zone(
+    {
+        "beta": [IPv4Address("127.77.0.2")],
+        "gamma": [IPv4Address("10.77.0.9"), IPv6Address("fd00::9")],
+    },
+    [IPv4Network("127.77.0.0/16"), IPv6Network("fd00::/64")],
+    serial=7,
+)
 LONG_NAME = ".".join(["a" * 63, "b" * 63, "c" * 63, "vm"])
 
 
@@ -51,6 +59,16 @@ def test_negative_answer_carries_the_soa_with_the_stores_sequence_number() -> No
 
 def test_reverse_lookup_names_the_vm() -> None:
     assert str(ask(query("2.0.77.127.in-addr.arpa", "PTR").pack()).rr[0].rdata) == "beta.vm."
+
+
+def test_ipv6_address_is_answered_and_leads_back() -> None:
+    assert str(ask(query("gamma.vm", "AAAA").pack()).rr[0].rdata) == "fd00::9"
+    back = ask(query(IPv6Address("fd00::9").reverse_pointer, "PTR").pack())
+    assert str(back.rr[0].rdata) == "gamma.vm."
+
+
+def test_any_has_one_answer() -> None:
+    assert [QTYPE[record.rtype] for record in ask(query("gamma.vm", "ANY").pack()).rr] == ["A"]
 
 
 def test_name_outside_is_refused_without_claiming_authority() -> None:

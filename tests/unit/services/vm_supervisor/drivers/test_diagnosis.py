@@ -35,6 +35,8 @@ def test_a_failed_step_of_our_init_is_the_detail() -> None:
 
 
 def test_a_crash_quotes_the_vmms_last_line() -> None:
+    assert "by itself" in conclude(None, 0, "", "").detail
+    assert "nobody was watching" in conclude(None, None, "", "").detail
     assert conclude(None, 1, "", "first\nqemu: no such file\n").detail == "qemu: no such file"
 
 

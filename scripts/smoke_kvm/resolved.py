@@ -1,0 +1,101 @@
+"""``python -m scripts.smoke_kvm.resolved``, in L1 as root: names by the system's own resolver.
+
+L1 runs systemd-resolved, and bridge mode is used in L1's own network namespace, which is where a
+user has it: a VM's name resolves for every program while it is up, and nothing of it stays. Prints
+a line per step and exits with 1 at the first that is not as it must be.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from scripts.smoke_kvm.parcel import DATA, VENV
+
+CONFIG = """\
+network = "bridge"
+nat.enabled = true
+boot_timeout = 600
+defaults.vcpu = 1
+defaults.memory_mib = 512
+"""
+NAME = "resolved"
+BRIDGE = "br-banger"
+SECONDS = 600.0
+GONE_SECONDS = 30.0
+
+
+def main() -> int:
+    with tempfile.TemporaryDirectory(prefix="bgr") as directory:
+        root = Path(directory)
+        config = root / "config" / "banger" / "config.toml"
+        config.parent.mkdir(parents=True)
+        config.write_text(CONFIG)
+        play(root)
+    print("resolved: as it must be")
+    return 0
+
+
+def play(root: Path) -> None:
+    _run("systemctl", "start", "systemd-resolved")
+    try:
+        _banger(root, "vm", "run", "-d", "--name", NAME)
+        address = json.loads(_banger(root, "vm", "show", NAME, "-o", "json"))["address"]
+        told = _run("resolvectl", "dns", BRIDGE) + _run("resolvectl", "domain", BRIDGE)
+        _check("the bridge link has our server and only our names", "~vm" in told)
+        _check("getent finds the VM", address in _run("getent", "ahostsv4", f"{NAME}.vm"))
+        _check("and its address its name", f"{NAME}.vm" in _run("resolvectl", "query", address))
+        checks = json.loads(_banger(root, "doctor", "-o", "json"))
+        name_check = [c for c in checks if NAME in json.dumps(c) and "vm" in json.dumps(c)]
+        _check("doctor says so", any(c["status"] == "pass" for c in name_check))
+        _check("a name there is not is none", _status("getent", "ahostsv4", "no-such.vm") != 0)
+    finally:
+        _banger(root, "vm", "delete", NAME)
+        _banger(root, "daemon", "stop")
+    limit = time.monotonic() + GONE_SECONDS
+    while _status("resolvectl", "dns", BRIDGE) == 0 and time.monotonic() < limit:
+        time.sleep(0.5)
+    _check("no link is left with it", _status("resolvectl", "dns", BRIDGE) != 0)
+    _check("the name is gone", _status("getent", "ahostsv4", f"{NAME}.vm") != 0)
+
+
+def _banger(root: Path, *words: str) -> str:
+    environment = {
+        **os.environ,
+        "XDG_CONFIG_HOME": str(root / "config"),
+        "XDG_STATE_HOME": str(root / "state"),
+        "BANGER_RUN_DIR": str(root / "run"),
+        "XDG_DATA_HOME": f"/{DATA.parent}",
+        "BANGER_START_SECONDS": "120",
+    }
+    began = time.monotonic()
+    said = _run(f"/{VENV}/bin/banger", *words, environment=environment)
+    print(f"ok    {time.monotonic() - began:6.1f} s  banger {' '.join(words)}", flush=True)
+    return said
+
+
+def _run(*argv: str, environment: dict[str, str] | None = None) -> str:
+    """What it prints. Exits when it fails."""
+    done = subprocess.run(
+        argv, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
+    )
+    if done.returncode != 0:
+        sys.exit(f"resolved: {' '.join(argv)}: {done.returncode}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def _status(*argv: str) -> int:
+    return subprocess.run(argv, capture_output=True, timeout=SECONDS, check=False).returncode
+
+
+def _check(what: str, holds: object) -> None:
+    if not holds:
+        sys.exit(f"resolved: NOT: {what}")
+    print(f"ok              {what}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,52 @@
+"""``python -m tests.integration.nat_service``: a nat that notes what dns asks it to open."""
+
+import sys
+
+import msgspec
+
+from shared.bus.actor import Actor
+from shared.bus.runner import start_service
+from shared.bus.verbs import Call, verb
+from shared.errors import BangerError, Code
+from shared.logs import Log
+from shared.messages.network import NatAllow
+from shared.messages.vm import Nothing
+from shared.paths import Paths
+
+
+class Refuse(msgspec.Struct, kw_only=True):
+    refuse: bool
+
+
+class Noted(msgspec.Struct, kw_only=True):
+    asked: list[NatAllow]
+
+
+class NotingNat(Actor):
+    """Service ``nat``, of which only ``nat.allow`` is there."""
+
+    def __init__(self, paths: Paths, log: Log) -> None:
+        super().__init__("nat", paths, log)
+        self._asked: list[NatAllow] = []
+        self._refuse = False
+
+    @verb("nat.allow", NatAllow)
+    async def allow(self, request: NatAllow, _call: Call) -> None:
+        self._asked.append(request)
+        if self._refuse:
+            raise BangerError(Code.CONFLICT, "told to refuse")
+
+    @verb("noting.refuse", Refuse)
+    async def refuse(self, request: Refuse, _call: Call) -> None:
+        self._refuse = request.refuse
+
+    @verb("noting.take", Nothing)
+    async def take(self, _request: Nothing, _call: Call) -> Noted:
+        """What was asked since the last time."""
+        taken, self._asked = self._asked, []
+        return Noted(asked=taken)
+
+
+if __name__ == "__main__":
+    own_paths = Paths.from_environment()
+    sys.exit(start_service("nat", own_paths, lambda log, _: NotingNat(own_paths, log)))

@@ -1,0 +1,88 @@
+"""Which guest asks, and what its policy lets it look up."""
+
+from ipaddress import IPv4Address, IPv4Network
+
+import pytest
+
+from services.dns.guests import Everything, Listed, askers, gateway_of, may_be_reached
+from shared.messages.vm import State, Vm
+from tests.example import example_vm
+
+SUBNET = IPv4Network("10.77.0.0/24")
+
+
+def guest(**changes: object) -> Vm:
+    usual = {"network": "bridge", "state": "running", "address": "10.77.0.2"}
+    return example_vm(**{**usual, **changes})
+
+
+def policy(vm: Vm) -> Everything | Listed:
+    return askers([vm], SUBNET)["10.77.0.2"].policy
+
+
+def test_guest_is_known_by_its_address() -> None:
+    (asker,) = askers([guest()], SUBNET).values()
+    assert (asker.id, asker.name) == ("0123456789ab", "beta")
+
+
+@pytest.mark.parametrize("state", ["starting", "running", "paused", "stopping"])
+def test_guest_that_is_up_may_ask(state: State) -> None:
+    assert "10.77.0.2" in askers([guest(state=state)], SUBNET)
+
+
+@pytest.mark.parametrize(
+    "vm",
+    [
+        guest(state="stopped"),
+        guest(state="created"),
+        guest(state="failed"),
+        guest(network="user"),
+        guest(address="10.78.0.2"),
+        guest(address="10.77.0.1"),
+        guest(address=""),
+    ],
+    ids="stopped created failed user elsewhere gateway none".split(),
+)
+def test_others_are_nobody(vm: Vm) -> None:
+    assert askers([vm], SUBNET) == {}
+
+
+def test_address_that_two_claim_is_nobodys() -> None:
+    assert askers([guest(), guest(id="bbbbbbbbbbbb", nat=True)], SUBNET) == {}
+
+
+def test_policies_follow_the_row() -> None:
+    assert policy(guest(nat=True)) == Everything()
+    assert policy(guest()) == Listed()
+    listed = policy(guest(allow=["*.example.org", "deb.debian.org:443", "192.0.2.0/24"]))
+    assert isinstance(listed, Listed)
+    names = ("www.example.org", "deb.debian.org", "example.org", "192.0.2.1", "")
+    assert [listed.covers(name) for name in names] == [True, True, False, False, False]
+
+
+def test_entry_that_cannot_be_read_opens_nothing() -> None:
+    assert policy(guest(allow=["not a name!"])) == Listed()
+
+
+def test_gateway_is_the_first_host() -> None:
+    assert gateway_of(SUBNET) == IPv4Address("10.77.0.1")
+
+
+@pytest.mark.parametrize(
+    ("address", "reached"),
+    [
+        ("192.0.2.1", True),
+        ("10.78.0.1", True),
+        ("127.0.0.1", False),
+        ("127.77.0.2", False),
+        ("0.0.0.0", False),
+        ("0.1.2.3", False),
+        ("10.77.0.1", False),
+        ("10.77.0.9", False),
+        ("169.254.169.254", False),
+        ("224.0.0.251", False),
+        ("255.255.255.255", False),
+    ],
+)
+def test_names_outside_do_not_lead_inside(address: str, reached: bool) -> None:
+    assert may_be_reached(IPv4Address(address), SUBNET) is reached
