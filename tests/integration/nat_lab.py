@@ -1,6 +1,7 @@
 """A host under test in a namespace of its own, guests on its bridge, and an outside beyond it."""
 
 import os
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -72,7 +73,8 @@ class Lab:
         commands = ("ip -o link", "ip -o addr", "ip route show table all", "nft list ruleset")
         forwarding = "cat /proc/sys/net/ipv4/ip_forward"
         text = "\n".join(self.place.sh(command) for command in (*commands, forwarding))
-        return text.replace(" tentative", "")  # still being probed by the kernel
+        # The kernel notices carriers, and probes addresses, in its own time.
+        return re.sub(r",LOWER_UP|NO-CARRIER,| state [A-Z]+| tentative", "", text)
 
 
 @contextmanager
