@@ -8,27 +8,36 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from ipaddress import IPv4Network
 from typing import TypeVar
 
+from services.nat.core import CreateBridge, Step
 from services.nat.forwarding import Loan
+from services.nat.grants import Grants, usable
 from services.nat.guests import Holds, guest_of, with_addresses_of_their_own
 from services.nat.host import Host
 from services.nat.jail.jails import Jails
 from services.nat.jail.plan import User
-from services.nat.state import Desired, Guest, bridge_mac
+from services.nat.publications import Publishing
+from services.nat.resolved import NameRouting
+from services.nat.sockets import ports_of_others
+from services.nat.state import Desired, Guest, bridge_mac, tap_name
 from services.nat.station import Station
 from shared.bus.actor import Actor
 from shared.config import Config
 from shared.errors import BangerError, Code
 from shared.follower import Follower
-from shared.messages.network import Attachment, Jailed, NatStatus
+from shared.messages.network import Attachment, Jailed, NatAllow, NatStatus
 from shared.messages.vm import Vm
+from shared.ula import ula_prefix
 
 T = TypeVar("T")
+
+NAMES_SECONDS = 25.0
+"""Between two attempts to have systemd-resolved know our names: one in each resync."""
 
 
 class Bridge:
@@ -41,13 +50,22 @@ class Bridge:
             mac=bridge_mac(str(actor.paths.state)),
             subnet=IPv4Network(config.nat.subnet),
             owner=station.owner,
+            dns_port=config.dns.port,
+            prefix=ula_prefix(str(actor.paths.state)) if config.ipv6 else None,
         )
+        self._distrusts = station.external
         user = User(station.owner, station.gid, station.groups, actor.paths)
         self._jails = Jails(user, config, self._desired.subnet)
         self._desired = replace(self._desired, jails=self._jails.uids)
         self._host = Host(Loan(station.keep / "ip_forward.json"))
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kernel")
+        self._names = NameRouting(config.nat.bridge, self._desired.gateway, config.dns.port)
+        self._names_due = 0.0
         self._holds = Holds()
+        self._grants = Grants()
+        self._restored = False
+        self._dropped: dict[str, int] = {}
+        self._told: frozenset[tuple[str, str]] = frozenset()
         self._problem = ""
         self._one_at_a_time = asyncio.Lock()
         self._dirty = asyncio.Event()
@@ -66,7 +84,34 @@ class Bridge:
             address=str(guest.address),
             prefix=gateway.network.prefixlen,
             gateway=str(gateway.ip),
+            address6=str(self._desired.address6_of(guest) or ""),
         )
+
+    async def allow(self, request: NatAllow) -> None:
+        """Whoever calls may know of a change before we do; so a refusal is never an old row's."""
+        try:
+            await self._allow(request)
+        except BangerError as error:
+            if error.code not in (Code.DENIED, Code.NOT_RUNNING):
+                raise
+            await self._follower.refresh()
+            await self._allow(request)
+
+    async def _allow(self, request: NatAllow) -> None:
+        vm = {vm.id: vm for vm in self._wanted()}.get(request.id)
+        if vm is None:
+            raise BangerError(Code.NOT_RUNNING, f"VM {request.id} is not on the bridge")
+        guest = guest_of(vm, self._desired.subnet)
+        if guest.nat:
+            return
+        addresses = [usable(address, self._desired.subnet) for address in request.addresses]
+        async with self._one_at_a_time:
+            now = time.monotonic()
+            name = request.name.lower().removesuffix(".")
+            live = self._grants.lacking(guest, name, addresses, request.seconds, now)
+            if live:
+                await self._work(self._host.allow, live)
+                self._grants.add(live, now)
 
     async def jail(self, vm_id: str) -> Jailed:
         vm = await self._row(vm_id)
@@ -138,29 +183,81 @@ class Bridge:
             await self._pass()
 
     async def _pass(self) -> None:
-        desired = self._with_guests(await self._work(self._jails.present))
         try:
-            steps = await self._work(self._host.reconcile, desired)
+            await self._restore()
+            desired = await self._now_desired()
+            if self._names.is_set and not desired.guests:
+                self._log.info("resolved reverted", failure=await self._work(self._names.revert))
+            done = await self._work(self._host.reconcile, desired)
         except BangerError as error:
             self._problem = error.message
             self._log.error(error.message, code=error.code.value, hint=error.hint)
             raise
-        self._problem = ""
-        for step in steps:
+        obstacles = done.observed.firewalls.obstacles
+        routed = any(guest.routed for guest in desired.guests)
+        self._problem = "; ".join(obstacles) if routed else ""
+        self._tell_lies(done.observed.dropped)
+        await self._route_names(desired, done.steps)
+        for step in done.steps:
             self._log.info("network changed", step=type(step).__name__, of=str(step))
 
     def _wanted(self) -> list[Vm]:
         return self._holds.wanted(self._follower.projection.vms, time.monotonic())
 
-    def _with_guests(self, jails: Mapping[str, int]) -> Desired:
-        guests = (self._guest_or_none(vm, jails.get(vm.id)) for vm in self._wanted())
-        known = (guest for guest in guests if guest)
-        return self._desired.with_guests(tuple(with_addresses_of_their_own(known)))
+    async def _restore(self) -> None:
+        """What an earlier nat has allowed is in the kernel, and would go with new rules."""
+        if not self._restored:
+            self._grants.add(await self._work(self._host.allowed), time.monotonic())
+            self._restored = True
 
-    def _guest_or_none(self, vm: Vm, jail: int | None) -> Guest | None:
+    async def _now_desired(self) -> Desired:
+        jails = await self._work(self._jails.present)
+        owner = self._desired.owner
+        taken = await self._work(ports_of_others, owner) if self._distrusts else None
+        complaints: list[tuple[str, str]] = []
+        rows = (self._guest_or_none(vm, jails.get(vm.id), complaints) for vm in self._wanted())
+        guests = with_addresses_of_their_own(guest for guest in rows if guest)
+        publishing = Publishing(taken)
+        allotted = tuple(publishing.allot(guests))
+        self._tell(complaints + publishing.refused)
+        return self._desired.with_guests(
+            allotted, tuple(self._grants.live(allotted, time.monotonic()))
+        )
+
+    def _guest_or_none(
+        self, vm: Vm, jail: int | None, complaints: list[tuple[str, str]]
+    ) -> Guest | None:
         """One VM that does not fit must not keep the others from the network."""
         try:
             return replace(guest_of(vm, self._desired.subnet), jail=jail)
         except BangerError as error:
-            self._log.warning(error.message, vm=vm.id)
+            complaints.append((vm.id, error.message))
             return None
+
+    async def _route_names(self, desired: Desired, steps: Sequence[Step]) -> None:
+        """Once for each bridge, and again at most every ``NAMES_SECONDS`` while it fails."""
+        made = any(isinstance(step, CreateBridge) for step in steps)
+        due = not self._names.is_set and time.monotonic() >= self._names_due
+        if desired.guests and (made or due):
+            self._names_due = time.monotonic() + NAMES_SECONDS
+            failure = await self._work(self._names.set)
+            self._log.debug("resolved told of the bridge", failure=failure)
+
+    def _tell_lies(self, dropped: Mapping[str, int]) -> None:
+        """Counters start anew with the rules."""
+        names = {tap_name(vm.id): vm for vm in self._wanted()}
+        for tap, frames in dropped.items():
+            before = self._dropped.get(tap, 0)
+            new = frames - before if frames >= before else frames
+            if new and (vm := names.get(tap)):
+                self._log.warning(
+                    f"dropped {new} frames of {vm.name} that were not its own", vm=vm.id
+                )
+        self._dropped = dict(dropped)
+
+    def _tell(self, complaints: list[tuple[str, str]]) -> None:
+        """Each once, for as long as it holds."""
+        for vm_id, message in complaints:
+            if (vm_id, message) not in self._told:
+                self._log.warning(message, vm=vm_id)
+        self._told = frozenset(complaints)

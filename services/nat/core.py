@@ -6,8 +6,9 @@ nothing of ours: no bridge, no tap, no rule, and forwarding as it was found.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv6Interface
 
+from services.nat.firewalls import Opening
 from services.nat.rules import Ruleset
 from services.nat.state import Desired, Guest, Link, Observed, is_tap_name
 from shared.errors import BangerError, Code
@@ -22,7 +23,7 @@ class CreateBridge:
 @dataclass(frozen=True)
 class SetAddress:
     link: str
-    address: IPv4Interface
+    address: IPv4Interface | IPv6Interface
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,29 @@ class ReturnForwarding:
     """Set ip_forward to what was noted."""
 
 
+@dataclass(frozen=True)
+class OpenDocker:
+    """Have our two rules in Docker's chain, in place of ``opening``."""
+
+    bridge: str
+    opening: Opening
+
+
+@dataclass(frozen=True)
+class CloseDocker:
+    """Take out of Docker's chain what is ours."""
+
+    opening: Opening
+
+
+@dataclass(frozen=True)
+class SetLocalnet:
+    """Whether packets of 127.0.0.0/8 may leave and come by the bridge (route_localnet)."""
+
+    bridge: str
+    on: bool
+
+
 Step = (
     CreateBridge
     | SetAddress
@@ -90,6 +114,9 @@ Step = (
     | DeleteRules
     | LendForwarding
     | ReturnForwarding
+    | SetLocalnet
+    | OpenDocker
+    | CloseDocker
 )
 
 
@@ -109,8 +136,7 @@ def plan(desired: Desired, observed: Observed) -> list[Step]:
         return steps + list(_take_down(desired, observed))
     _refuse_clash(desired, observed)
     steps += _bridge_steps(desired, observed)
-    if observed.rules != desired.rules.digest:
-        steps.append(ApplyRules(desired.rules))
+    steps += _rules_steps(desired, observed)
     steps += _forwarding_steps(desired, observed)
     for guest in desired.guests:
         steps += _tap_steps(guest, desired, observed)
@@ -168,8 +194,7 @@ def _leaked_taps(desired: Desired, observed: Observed) -> list[str]:
 
 
 def _take_down(desired: Desired, observed: Observed) -> Iterator[Step]:
-    if observed.lent:
-        yield ReturnForwarding()
+    yield from _forwarding_steps(desired, observed)
     if observed.tables:
         yield DeleteRules()
     if desired.bridge in observed.links and not _has_foreign_port(desired, observed):
@@ -186,18 +211,35 @@ def _bridge_steps(desired: Desired, observed: Observed) -> Iterator[Step]:
     link = observed.links.get(desired.bridge)
     if link is None:
         yield CreateBridge(desired.bridge, desired.mac)
-    if desired.gateway not in observed.addresses:
-        yield SetAddress(desired.bridge, desired.gateway)
+    for address in desired.own_addresses:
+        if address not in observed.addresses:
+            yield SetAddress(desired.bridge, address)
     if link is None or not link.up:
         yield SetUp(desired.bridge)
 
 
+def _rules_steps(desired: Desired, observed: Observed) -> Iterator[Step]:
+    """route_localnet is on only while the rules are there that keep guests from using it."""
+    localnet = any(guest.on_loopback for guest in desired.guests)
+    if observed.localnet and not localnet:
+        yield SetLocalnet(desired.bridge, on=False)
+    if observed.rules != desired.rules.digest:
+        yield ApplyRules(desired.rules)
+    if localnet and not observed.localnet:
+        yield SetLocalnet(desired.bridge, on=True)
+
+
 def _forwarding_steps(desired: Desired, observed: Observed) -> Iterator[Step]:
-    needed = any(guest.nat for guest in desired.guests)
+    needed = any(guest.routed for guest in desired.guests)
     if needed and not observed.forwarding:
         yield LendForwarding()
     elif not needed and observed.lent:
         yield ReturnForwarding()
+    for opening in observed.firewalls.docker:
+        if needed and not opening.complete:
+            yield OpenDocker(desired.bridge, opening)
+        elif not needed and opening.rules:
+            yield CloseDocker(opening)
 
 
 def _tap_steps(guest: Guest, desired: Desired, observed: Observed) -> Iterator[Step]:

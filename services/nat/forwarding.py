@@ -1,4 +1,5 @@
-"""ip_forward: switched on while a guest needs the outside, and put back as it was found."""
+"""ip_forward: switched on while a guest needs the outside, and put back as it was found. And
+route_localnet of our own bridge (networking/ip-sysctl in the kernel's documentation)."""
 
 import json
 import os
@@ -9,6 +10,22 @@ from services.nat.refusal import refusal
 
 _FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+_LOCALNET = "/proc/sys/net/ipv4/conf/{}/route_localnet"
+
+
+def is_localnet(bridge: str) -> bool:
+    """Whether 127.0.0.0/8 may pass the bridge now; False where there is no bridge."""
+    try:
+        return Path(_LOCALNET.format(bridge)).read_text().strip() == "1"
+    except FileNotFoundError:
+        return False
+
+
+def set_localnet(bridge: str, *, on: bool) -> None:
+    """It goes with the bridge, so nothing has to be remembered."""
+    _set(Path(_LOCALNET.format(bridge)), "1" if on else "0")
 
 
 def is_forwarding() -> bool:
@@ -37,12 +54,12 @@ class Loan:
         """
         if not self.is_open():
             self._write({"previous": _FORWARDING.read_text().strip(), "boot_id": _boot_id()})
-        _set("1")
+        _set(_FORWARDING, "1")
 
     def give_back(self) -> None:
         previous = self._previous()
         if previous is not None:
-            _set(previous)
+            _set(_FORWARDING, previous)
         self.note.unlink(missing_ok=True)
 
     def _previous(self) -> str | None:
@@ -65,8 +82,8 @@ def _boot_id() -> str:
     return _BOOT_ID.read_text().strip()
 
 
-def _set(value: str) -> None:
+def _set(setting: Path, value: str) -> None:
     try:
-        _FORWARDING.write_text(value)
+        setting.write_text(value)
     except OSError as error:
-        raise refusal(f"setting {_FORWARDING} to {value} failed", error.errno or 0) from error
+        raise refusal(f"setting {setting} to {value} failed", error.errno or 0) from error

@@ -3,12 +3,17 @@
 from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import AddressValueError, IPv4Address, IPv4Network
 
+from services.nat.publications import publications_of
 from services.nat.state import Guest
+from shared.egress import Allowed, parse_allowed
 from shared.errors import BangerError, Code
 from shared.mac import mac_address
 from shared.messages.vm import State, Vm
 
 UP: frozenset[State] = frozenset({"starting", "running", "paused", "stopping"})
+
+ALLOWED_MOST = 1024
+"""Entries of one VM's list."""
 
 HOLD_SECONDS = 60.0
 """How long an attached VM keeps its tap while the store does not say that it is starting."""
@@ -40,7 +45,8 @@ def guest_of(vm: Vm, subnet: IPv4Network) -> Guest:
 
     Raises:
         BangerError: ``conflict`` for a VM that has no address in the bridge's subnet;
-            ``invalid`` for an id that cannot be part of a tap's name.
+            ``invalid`` for an id that cannot be part of a tap's name, and for a list or a
+            published port that the api would not have let through.
     """
     try:
         address = IPv4Address(vm.address) if vm.network == "bridge" else None
@@ -53,7 +59,13 @@ def guest_of(vm: Vm, subnet: IPv4Network) -> Guest:
             f"which is not in the bridge's subnet {subnet}",
             hint="it was made with other network settings: delete it and create it again",
         )
-    return Guest(vm.id, address, mac_address(vm.id), vm.nat)
+    return Guest(vm.id, address, mac_address(vm.id), vm.nat, _allowed(vm), publications_of(vm))
+
+
+def _allowed(vm: Vm) -> tuple[Allowed, ...]:
+    if len(vm.allow) > ALLOWED_MOST:
+        raise BangerError(Code.INVALID, f"VM {vm.name} has more than {ALLOWED_MOST} on its list")
+    return tuple(parse_allowed(entry) for entry in vm.allow)
 
 
 def _for_guests(subnet: IPv4Network) -> range:

@@ -1,19 +1,35 @@
 """The host's network as one thing to look at and to bring into line with the plan."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from types import ModuleType
 
-from services.nat import links, nftables
+from services.nat import iptables, nftables
 from services.nat.core import (
     ApplyRules,
+    CloseDocker,
     DeleteRules,
     LendForwarding,
+    OpenDocker,
     ReturnForwarding,
+    SetLocalnet,
     Step,
     plan,
 )
-from services.nat.forwarding import Loan, is_forwarding
-from services.nat.rules import loaded_digest
+from services.nat.firewalls import Firewalls, Opening, has_docker, nft_obstacles
+from services.nat.forwarding import Loan, is_forwarding, is_localnet, set_localnet
+from services.nat.links import Netlink
+from services.nat.rules import TABLE, loaded_digest
+from services.nat.sets import Live
 from services.nat.state import Desired, Observed
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One look at the host, and what was done after it."""
+
+    steps: list[Step]
+    observed: Observed
 
 
 @dataclass(frozen=True)
@@ -24,35 +40,53 @@ class Host:
 
     def observe(self, bridge: str) -> Observed:
         """What is there now. Changes nothing; reading rules needs CAP_NET_ADMIN all the same."""
-        chains = nftables.our_chains()
+        with Netlink() as netlink:
+            return self._observe(netlink, bridge)
+
+    def _observe(self, netlink: Netlink, bridge: str) -> Observed:
+        loaded = nftables.read()
         return Observed(
-            links=links.read_links(),
-            addresses=links.read_addresses(bridge),
-            routes=links.read_routes(),
-            tables=bool(chains),
-            rules=loaded_digest(chains),
+            links=netlink.links(),
+            addresses=netlink.addresses(bridge),
+            routes=netlink.routes(),
+            tables=bool(loaded.ours),
+            rules=loaded_digest(loaded.ours),
             forwarding=is_forwarding(),
             lent=self.loan.is_open(),
+            localnet=is_localnet(bridge),
+            firewalls=_firewalls(loaded, bridge),
+            dropped=loaded.dropped,
         )
 
     def taps(self, bridge: str) -> list[str]:
         """The names of the taps on ``bridge`` now. Needs no privilege."""
-        ports = (link for link in links.read_links().values() if link.master == bridge)
+        with Netlink() as netlink:
+            ports = [link for link in netlink.links().values() if link.master == bridge]
         return sorted(link.name for link in ports if link.kind == "tun")
 
-    def reconcile(self, desired: Desired) -> list[Step]:
-        """Make it so; returns the steps that were needed.
+    def allow(self, live: Sequence[Live]) -> None:
+        """Put these into the loaded sets; raises as ``reconcile`` does, and without any."""
+        nftables.add(live)
+
+    def allowed(self) -> list[Live]:
+        """What is in the loaded sets; none when none are loaded."""
+        return nftables.live() if nftables.read().ours else []
+
+    def reconcile(self, desired: Desired) -> Pass:
+        """Make it so; returns the steps that were needed, and what was there before.
 
         Raises:
             BangerError: what ``plan`` refuses, ``denied``, ``missing_tool`` or ``unavailable``.
                 What was done before stays, and the next call goes on from there.
         """
-        steps = plan(desired, self.observe(desired.bridge))
-        for step in steps:
-            self._take(step)
-        return steps
+        with Netlink() as netlink:
+            observed = self._observe(netlink, desired.bridge)
+            steps = plan(desired, observed)
+            for step in steps:
+                self._take(netlink, step)
+        return Pass(steps, observed)
 
-    def _take(self, step: Step) -> None:
+    def _take(self, netlink: Netlink, step: Step) -> None:
         match step:
             case ApplyRules(ruleset):
                 nftables.load(ruleset)
@@ -62,5 +96,22 @@ class Host:
                 self.loan.take()
             case ReturnForwarding():
                 self.loan.give_back()
+            case SetLocalnet(bridge, on):
+                set_localnet(bridge, on=on)
+            case OpenDocker(bridge, opening):
+                _program(opening).open_docker(opening, bridge)
+            case CloseDocker(opening):
+                _program(opening).close_docker(opening)
             case _:
-                links.take(step)
+                netlink.take(step)
+
+
+def _program(opening: Opening) -> ModuleType:
+    return iptables if opening.backend == "legacy" else nftables
+
+
+def _firewalls(loaded: nftables.Reading, bridge: str) -> Firewalls:
+    legacy = iptables.firewalls(bridge)
+    docker = (nftables.docker_opening(bridge),) if has_docker(loaded.chains) else ()
+    obstacles = nft_obstacles(loaded.chains, bridge, TABLE)
+    return Firewalls(docker + legacy.docker, obstacles + legacy.obstacles)

@@ -1,13 +1,14 @@
 """Bridge, taps, addresses and routes, by netlink.
 
 The only module that imports pyroute2. Everything here blocks for some milliseconds and is called
-from a worker thread, with a netlink socket of its own for each call.
+from a worker thread.
 """
 
 import errno
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from ipaddress import IPv4Interface, IPv4Network
+from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, ip_interface
 from typing import Any
 
 from pyroute2 import IPRoute
@@ -24,9 +25,12 @@ from services.nat.core import (
 )
 from services.nat.refusal import refusal
 from services.nat.state import Link, Route
+from shared.errors import BangerError, Code
 
 IFF_UP = 0x1
 AF_INET = 2
+IFA_F_NODAD = 0x02
+"""No search for others who have the address (RFC 4862 section 5.4; linux/if_addr.h)."""
 MAIN_TABLE = 254
 NUD_STALE = 0x04
 """A state of neighbour entries (ip-neighbour(8))."""
@@ -34,52 +38,62 @@ NUD_STALE = 0x04
 LinkStep = CreateBridge | SetAddress | SetUp | Introduce | CreateTap | Attach | DeleteLink
 
 
-def read_links() -> dict[str, Link]:
-    """Every interface of this network namespace, by name."""
-    with _reading() as ip:
-        messages = list(ip.get_links())
-    names = {int(m["index"]): str(m.get("IFLA_IFNAME")) for m in messages}
-    links = (_link(message, names) for message in messages)
-    return {link.name: link for link in links}
+class Netlink:
+    """One netlink socket for a whole pass; making one takes as long as several requests. A context
+    manager, for the thread and the network namespace it was made in."""
 
+    def __init__(self) -> None:
+        self._ip: Any = IPRoute()
 
-def read_addresses(link: str) -> frozenset[IPv4Interface]:
-    """The IPv4 addresses of one interface; none when it does not exist."""
-    with _reading() as ip:
-        index = _index_or_none(ip, link)
+    def __enter__(self) -> "Netlink":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ip.close()
+
+    def links(self) -> dict[str, Link]:
+        """Every interface of this network namespace, by name."""
+        with _reading():
+            messages = list(self._ip.get_links())
+        names = {int(m["index"]): str(m.get("IFLA_IFNAME")) for m in messages}
+        links = (_link(message, names) for message in messages)
+        return {link.name: link for link in links}
+
+    def addresses(self, link: str) -> frozenset[IPv4Interface | IPv6Interface]:
+        """The addresses of one interface; none when it does not exist."""
+        index = _index_or_none(link)
         if index is None:
             return frozenset()
-        messages = list(ip.get_addr(family=AF_INET, index=index))
-    return frozenset(IPv4Interface(f"{m.get('IFA_LOCAL')}/{m['prefixlen']}") for m in messages)
+        with _reading():
+            messages = list(self._ip.get_addr(index=index))
+        # IPv6 has IFA_ADDRESS alone; for IPv4 that is the peer's on point-to-point links.
+        found = ((m.get("IFA_LOCAL") or m.get("IFA_ADDRESS"), m["prefixlen"]) for m in messages)
+        return frozenset(ip_interface(f"{address}/{length}") for address, length in found)
 
-
-def read_routes() -> tuple[Route, ...]:
-    """The IPv4 routes of the main table that have a destination (the default route has none)."""
-    with _reading() as ip:
-        names = {int(m["index"]): str(m.get("IFLA_IFNAME")) for m in ip.get_links()}
-        messages = list(ip.get_routes(family=AF_INET, table=MAIN_TABLE))
-    return tuple(
-        Route(
-            IPv4Network(f"{m.get('RTA_DST')}/{m['dst_len']}"), names.get(m.get("RTA_OIF") or 0, "")
+    def routes(self) -> tuple[Route, ...]:
+        """The IPv4 routes of the main table that have a destination (a default route has none)."""
+        with _reading():
+            messages = list(self._ip.get_routes(family=AF_INET, table=MAIN_TABLE))
+        return tuple(
+            Route(
+                IPv4Network(f"{m.get('RTA_DST')}/{m['dst_len']}"), _name_or_none(m.get("RTA_OIF"))
+            )
+            for m in messages
+            if m.get("RTA_DST")
         )
-        for m in messages
-        if m.get("RTA_DST")
-    )
 
+    def take(self, step: LinkStep) -> None:
+        """Do one step. A thing that is there already, or already gone, counts as done.
 
-def take(step: LinkStep) -> None:
-    """Do one step. A thing that is there already, or already gone, counts as done.
-
-    Raises:
-        BangerError: ``denied`` without CAP_NET_ADMIN, ``unavailable`` when the kernel refuses.
-    """
-    try:
-        with IPRoute() as ip:
-            _take(ip, step)
-    except NetlinkError as error:
-        _raise_refusal(step, error.code, error)
-    except OSError as error:  # taps are made by ioctl on /dev/net/tun
-        _raise_refusal(step, error.errno or 0, error)
+        Raises:
+            BangerError: ``denied`` without CAP_NET_ADMIN, ``unavailable`` when the kernel refuses.
+        """
+        try:
+            _take(self._ip, step)
+        except NetlinkError as error:
+            _raise_refusal(step, error.code, error)
+        except OSError as error:  # taps are made by ioctl on /dev/net/tun
+            _raise_refusal(step, error.errno or 0, error)
 
 
 def _take(ip: Any, step: LinkStep) -> None:
@@ -89,18 +103,20 @@ def _take(ip: Any, step: LinkStep) -> None:
         case SetAddress(link, address):
             ip.addr(
                 "add",
-                index=_index(ip, link),
+                index=_index(link),
                 address=str(address.ip),
                 prefixlen=address.network.prefixlen,
+                # Nobody else has it, and a bridge without ports would be looking for ever.
+                **({"flags": IFA_F_NODAD} if address.version == 6 else {}),
             )
         case SetUp(link):
-            ip.link("set", index=_index(ip, link), state="up")
+            ip.link("set", index=_index(link), state="up")
         case Introduce(bridge, address, mac):
             # Stale: it is used, and the guest asked whether it is right (RFC 4861, 7.3.2). Without
             # this the host sends to the old one for 10 s, and TCP's own retries wait longer.
             ip.neigh(
                 "replace",
-                ifindex=_index(ip, bridge),
+                ifindex=_index(bridge),
                 dst=str(address),
                 lladdr=mac,
                 state=NUD_STALE,
@@ -108,11 +124,11 @@ def _take(ip: Any, step: LinkStep) -> None:
         case CreateTap(name, owner):
             ip.link("add", ifname=name, kind="tuntap", mode="tap", uid=owner)
         case Attach(tap, bridge):
-            index = _index(ip, tap)
-            ip.link("set", index=index, master=_index(ip, bridge))
+            index = _index(tap)
+            ip.link("set", index=index, master=_index(bridge))
             ip.brport("set", index=index, isolated=1)
         case DeleteLink(name):
-            gone = _index_or_none(ip, name)
+            gone = _index_or_none(name)
             if gone is not None:
                 ip.link("del", index=gone)
 
@@ -121,27 +137,41 @@ def _raise_refusal(step: LinkStep, code: int, error: Exception) -> None:
     """Forgive what is already done; name everything else."""
     if code == errno.EEXIST and isinstance(step, SetAddress):
         return
+    if isinstance(step, SetAddress) and step.address.version == 6 and code == errno.EACCES:
+        raise BangerError(
+            Code.UNAVAILABLE,
+            f"IPv6 is switched off on this host: {step.link} gets no {step.address}",
+            hint="set ipv6 = false in the configuration, or switch it on (sysctl disable_ipv6)",
+        ) from error
     if code == errno.ENODEV and isinstance(step, DeleteLink):
         return
     raise refusal(f"{step} failed", code) from error
 
 
 @contextmanager
-def _reading() -> Iterator[Any]:
+def _reading() -> Iterator[None]:
     try:
-        with IPRoute() as ip:
-            yield ip
+        yield
     except NetlinkError as error:
         raise refusal("reading the host's network failed", error.code) from error
 
 
-def _index_or_none(ip: Any, name: str) -> int | None:
-    found = ip.link_lookup(ifname=name)
-    return int(found[0]) if found else None
+def _index_or_none(name: str) -> int | None:
+    try:
+        return socket.if_nametoindex(name)
+    except OSError:
+        return None
 
 
-def _index(ip: Any, name: str) -> int:
-    index = _index_or_none(ip, name)
+def _name_or_none(index: int | None) -> str:
+    try:
+        return socket.if_indextoname(index) if index else ""
+    except OSError:
+        return ""  # gone since
+
+
+def _index(name: str) -> int:
+    index = _index_or_none(name)
     if index is None:
         raise NetlinkError(errno.ENODEV, f"no interface {name}")
     return index

@@ -4,15 +4,26 @@ import errno
 import json
 import shutil
 import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
+from services.nat.firewalls import (
+    DOCKER_USER,
+    Opening,
+    nft_close,
+    nft_open,
+    nft_opening,
+)
 from services.nat.refusal import refusal
 from services.nat.rules import DELETE, FAMILIES, TABLE, Ruleset
+from services.nat.sets import Live, additions, live_elements
 from shared.errors import BangerError, Code
 
 TIMEOUT = 20.0
 """Seconds for one nft run; it takes milliseconds unless the kernel is in trouble."""
 
-_SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
+SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
 """Where nft is, also for a user whose PATH lacks the sbin directories."""
 
 
@@ -30,19 +41,76 @@ def delete() -> None:
     _nft("-f", "-", text=DELETE)
 
 
-def our_chains() -> list[tuple[str, str]]:
-    """(family, name) of every chain in the tables named like ours; empty when there are none."""
-    listing = json.loads(_nft("-j", "list", "chains"))
-    chains = (entry["chain"] for entry in listing["nftables"] if "chain" in entry)
-    return [
-        (str(chain["family"]), str(chain["name"]))
-        for chain in chains
-        if chain["table"] == TABLE and chain["family"] in FAMILIES
-    ]
+def add(live: Iterable[Live]) -> None:
+    """Put these into the loaded sets in one transaction; raises as ``load`` does."""
+    _nft("-f", "-", text=additions(f"inet {TABLE}", live))
+
+
+def live() -> list[Live]:
+    """What is in the loaded sets of names; raises as ``load`` does, and without our tables."""
+    entries = _listing(f"list table inet {TABLE}")
+    return live_elements(entry["set"] for entry in entries if "set" in entry)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """All chains of the host as nft's JSON has them (libnftables-json(5)), and how many frames were
+    dropped at each tap since our rules were loaded."""
+
+    chains: tuple[Mapping[str, Any], ...]
+    dropped: Mapping[str, int]
+
+    @property
+    def ours(self) -> list[tuple[str, str]]:
+        """(family, name) of every chain in the tables named like ours."""
+        return [
+            (str(chain["family"]), str(chain["name"]))
+            for chain in self.chains
+            if chain["table"] == TABLE and chain["family"] in FAMILIES
+        ]
+
+
+def read() -> Reading:
+    """What is loaded, ours and others'; raises as ``load`` does."""
+    entries = _listing("list chains; list counters")
+    counters = (entry["counter"] for entry in entries if "counter" in entry)
+    return Reading(
+        chains=tuple(entry["chain"] for entry in entries if "chain" in entry),
+        dropped={
+            str(counter["name"]): int(counter["packets"])
+            for counter in counters
+            if (counter["family"], counter["table"]) == ("bridge", TABLE)
+        },
+    )
+
+
+def docker_opening(bridge: str) -> Opening:
+    """What is of ours in Docker's chain; raises as ``load`` does, and without that chain."""
+    return nft_opening(_listing(f"list chain ip filter {DOCKER_USER}"), bridge)
+
+
+def open_docker(opening: Opening, bridge: str) -> None:
+    _nft("-f", "-", text=nft_open(opening, bridge))
+
+
+def close_docker(opening: Opening) -> None:
+    _nft("-f", "-", text=nft_close(opening))
+
+
+def _listing(commands: str) -> list[Mapping[str, Any]]:
+    """The entries of all documents that nft answers, one for each command."""
+    answer, entries = _nft("-j", commands), []
+    decoder, position = json.JSONDecoder(), 0
+    while position < len(answer):
+        document, position = decoder.raw_decode(answer, position)
+        entries += document["nftables"]
+        while answer[position : position + 1].isspace():
+            position += 1
+    return entries
 
 
 def _nft(*arguments: str, text: str = "") -> str:
-    program = shutil.which("nft", path=_SYSTEM_PATH)
+    program = shutil.which("nft", path=SYSTEM_PATH)
     if program is None:
         raise BangerError(
             Code.MISSING_TOOL,

@@ -18,6 +18,7 @@ from shared.logs import Log
 from shared.messages.network import (
     Attachment,
     Jailed,
+    NatAllow,
     NatAttach,
     NatJail,
     NatStatus,
@@ -61,6 +62,11 @@ class Nat(Actor):
     async def attach(self, request: NatAttach, _call: Call) -> Attachment:
         """Have the tap in place before answering; asking again changes nothing."""
         return await self._bridged().attach(request.id)
+
+    @verb("nat.allow", NatAllow)
+    async def allow(self, request: NatAllow, _call: Call) -> None:
+        """Have addresses of a name on a VM's list in its set before dns answers with them."""
+        await self._bridged().allow(request)
 
     @verb("nat.jail", NatJail)
     async def jail(self, request: NatJail, _call: Call) -> Jailed:

@@ -13,10 +13,22 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+)
 
-from services.nat.rules import Member, Ruleset, render
+from services.nat.firewalls import Firewalls
+from services.nat.rules import Ground, Ruleset, render
+from services.nat.sets import EVERYWHERE, Live, Member
+from shared.egress import Allowed
 from shared.errors import BangerError, Code
+from shared.messages.vm import Publication
+from shared.ula import ula_address
 
 IFNAME_MAX = 15
 """Longest interface name in characters: IFNAMSIZ less the final NUL (netdevice(7))."""
@@ -51,12 +63,15 @@ def bridge_mac(state_directory: str) -> str:
 
 @dataclass(frozen=True)
 class Guest:
-    """A VM that needs a tap now. ``mac`` is lower case with colons; ``nat``: has the outside."""
+    """A VM that needs a tap now. ``mac`` is lower case with colons; ``nat``: has the outside, else
+    of it what is in ``allow``."""
 
     id: str
     address: IPv4Address
     mac: str
     nat: bool
+    allow: tuple[Allowed, ...] = ()
+    publish: tuple[Publication, ...] = ()
     jail: int | None = None
     """The uid that opens the tap instead of the user's, of a VM whose VMM is jailed."""
 
@@ -71,6 +86,32 @@ class Guest:
     def tap(self) -> str:
         return tap_name(self.id)
 
+    @property
+    def names(self) -> tuple[Allowed, ...]:
+        """The names on its list; none where it has no need of a list."""
+        return () if self.nat else tuple(entry for entry in self.allow if entry.name)
+
+    @property
+    def routed(self) -> bool:
+        """Whether the host has to forward packets for it."""
+        return self.nat or bool(self.allow) or any(not _is_loopback(p) for p in self.publish)
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether a port of 127.0.0.0/8 leads to it."""
+        return any(_is_loopback(p) or p.host_address == EVERYWHERE for p in self.publish)
+
+
+def tag_of(vm_id: str, entry: Allowed) -> str:
+    """What a name on a VM's list is known by in the kernel, where a comment may have 128
+    characters and a name has up to 253."""
+    text = f"{vm_id} {entry.name} {entry.port}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _is_loopback(publication: Publication) -> bool:
+    return IPv4Address(publication.host_address).is_loopback
+
 
 @dataclass(frozen=True)
 class Desired:
@@ -83,6 +124,12 @@ class Desired:
     guests: tuple[Guest, ...] = ()
     jails: range = range(0)
     """Uids of jailed VMMs, who may own taps too."""
+    dns_port: int = 42069
+    """Where dns listens on the bridge's address; guests reach it as port 53."""
+    prefix: IPv6Network | None = None
+    """Of the guests' IPv6 addresses, a /64; None: they have none."""
+    live: tuple[Live, ...] = ()
+    """Addresses that names on the guests' lists have led to."""
 
     def __post_init__(self) -> None:
         if not _BRIDGE.fullmatch(self.bridge):
@@ -103,16 +150,50 @@ class Desired:
         """The host's own address on the bridge: the subnet's first."""
         return IPv4Interface(f"{self.subnet.network_address + 1}/{self.subnet.prefixlen}")
 
+    @property
+    def gateway6(self) -> IPv6Interface | None:
+        return IPv6Interface(f"{self.prefix[1]}/64") if self.prefix else None
+
+    @property
+    def own_addresses(self) -> tuple[IPv4Interface | IPv6Interface, ...]:
+        """What the bridge has."""
+        return (self.gateway, self.gateway6) if self.gateway6 else (self.gateway,)
+
+    def address6_of(self, guest: Guest) -> IPv6Interface | None:
+        if self.prefix is None:
+            return None
+        return IPv6Interface(f"{ula_address(self.prefix, self.subnet, guest.address)}/64")
+
     def owner_of(self, guest: Guest) -> int:
         return self.owner if guest.jail is None else guest.jail
 
-    def with_guests(self, guests: tuple[Guest, ...]) -> "Desired":
-        return replace(self, guests=guests)
+    def with_guests(self, guests: tuple[Guest, ...], live: tuple[Live, ...] = ()) -> "Desired":
+        return replace(self, guests=guests, live=live)
 
     @property
     def rules(self) -> Ruleset:
-        members = (Member(g.tap, g.mac, g.address, g.nat) for g in self.guests)
-        return render(self.bridge, self.gateway.ip, tuple(members))
+        ground = Ground(self.bridge, self.gateway, self.dns_port, self.gateway6)
+        return render(ground, [self._member(guest) for guest in self.guests], self.live)
+
+    def _member(self, guest: Guest) -> Member:
+        address6 = self.address6_of(guest)
+        return Member(
+            tap=guest.tap,
+            mac=guest.mac,
+            address=guest.address,
+            nat=guest.nat,
+            allow=guest.allow,
+            tags=tuple(tag_of(guest.id, entry) for entry in guest.names),
+            publish=guest.publish,
+            addresses6=(address6.ip, link_local(guest.mac)) if address6 else (),
+        )
+
+
+def link_local(mac: str) -> IPv6Address:
+    """The address a link gives itself from its hardware address (RFC 4291 appendix A)."""
+    octets = bytes.fromhex(mac.replace(":", ""))
+    identifier = bytes([octets[0] ^ 2, *octets[1:3], 0xFF, 0xFE, *octets[3:]])
+    return IPv6Address((0xFE80 << 112) | int.from_bytes(identifier))
 
 
 @dataclass(frozen=True)
@@ -142,13 +223,17 @@ class Observed:
 
     ``rules`` is the digest written in our tables (None: there are none, or they disagree);
     ``tables`` says whether any table of ours exists; ``lent`` whether forwarding is on because
-    of us, to be given back.
+    of us, to be given back; ``localnet`` is the bridge's route_localnet;
+    ``dropped`` frames of each tap since the rules were loaded.
     """
 
     links: Mapping[str, Link] = field(default_factory=dict)
-    addresses: frozenset[IPv4Interface] = frozenset()
+    addresses: frozenset[IPv4Interface | IPv6Interface] = frozenset()
     routes: tuple[Route, ...] = ()
     tables: bool = False
     rules: str | None = None
     forwarding: bool = False
     lent: bool = False
+    localnet: bool = False
+    firewalls: Firewalls = field(default_factory=Firewalls)
+    dropped: Mapping[str, int] = field(default_factory=dict)

@@ -172,7 +172,7 @@ class Launcher:
             return user_network(vm.id, vm.address, port, nat=vm.nat)
         tap = await self.attach(vm.id)
         address = f"{tap.address}/{tap.prefix}"
-        return bridge_network(vm.id, tap.tap, address, tap.gateway, (tap.gateway,))
+        return bridge_network(vm.id, tap.tap, address, tap.gateway, (tap.gateway,), tap.address6)
 
     async def _accelerator(self, vmm: str, kernel: Path, say: Say) -> Accelerator:
         if vmm == "firecracker":

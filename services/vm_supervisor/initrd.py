@@ -90,6 +90,7 @@ def identity_part(identity: GuestIdentity) -> bytes:
         "agent_vsock": f"{GUEST_CID}:{VSOCK_PORT}" if identity.agent == "vsock" else "",
         "mac": identity.network.mac,
         "address": identity.network.address,
+        "address6": identity.network.address6,
         "gateway": identity.network.gateway,
         "resolvers": " ".join(identity.network.resolvers),
         "outside_mac": outside.mac if outside else "",

@@ -85,6 +85,8 @@ class GuestNetwork:
     outside: Outside | None = None
     tap: str = ""
     """The host's interface in bridge mode."""
+    address6: str = ""
+    """With its prefix length, where the guest has one. No way out leads there."""
 
 
 def user_network(vm_id: str, loopback: str, ssh_port: int, *, nat: bool) -> GuestNetwork:
@@ -102,9 +104,14 @@ def user_network(vm_id: str, loopback: str, ssh_port: int, *, nat: bool) -> Gues
 
 
 def bridge_network(
-    vm_id: str, tap: str, address: str, gateway: str, resolvers: tuple[str, ...]
+    vm_id: str,
+    tap: str,
+    address: str,
+    gateway: str,
+    resolvers: tuple[str, ...],
+    address6: str = "",
 ) -> GuestNetwork:
-    """A tap that is on the bridge already. ``address`` with prefix length."""
+    """A tap that is on the bridge already. Addresses with prefix length."""
     return GuestNetwork(
         mac=mac_address(vm_id),
         address=address,
@@ -114,6 +121,7 @@ def bridge_network(
         access_host=address.partition("/")[0],
         access_port=22,
         tap=tap,
+        address6=address6,
     )
 
 

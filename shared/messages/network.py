@@ -17,6 +17,8 @@ class Attachment(msgspec.Struct, kw_only=True):
     address: str
     prefix: int
     gateway: str
+    address6: str = ""
+    """With its prefix length; empty where guests have no IPv6."""
 
 
 class NatJail(msgspec.Struct, kw_only=True):

@@ -152,6 +152,9 @@ class WebServer:
 
 
 class _TellPeer(BaseHTTPRequestHandler):
+    timeout = 3.0
+    """Seconds of silence after which a connection is given up: it may have been cut on purpose."""
+
     def do_GET(self) -> None:
         body = self.client_address[0].encode()
         self.send_response(200)

@@ -9,24 +9,29 @@ import os
 import socket
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from ipaddress import IPv4Address, IPv4Network
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from services.nat.core import ApplyRules, Step
-from services.nat.forwarding import Loan
-from services.nat.host import Host
-from services.nat.state import Desired, bridge_mac
+from services.nat.core import ApplyRules
 from services.nat.state import Guest as GuestSpec
 from shared.errors import BangerError, Code
 from shared.mac import mac_address
-from tests.integration.namespaces import Guest, Namespace, WebServer, join_tap, open_tun
+from tests.integration.namespaces import Namespace, join_tap, open_tun
+from tests.integration.nat_lab import (
+    GATEWAY,
+    NOBODY,
+    OUTSIDE,
+    QUICK,
+    UPLINK,
+    Lab,
+    fetch,
+    is_cut_off,
+    made_lab,
+    spec,
+)
 from tests.integration.stack import Stack, eventually
 
 pytestmark = pytest.mark.skipif(
@@ -34,82 +39,14 @@ pytestmark = pytest.mark.skipif(
     reason="needs root and /dev/net/tun to make network namespaces and taps",
 )
 
-OUTSIDE, UPLINK = "198.51.100.2", "198.51.100.1"
-GATEWAY = "10.77.0.1"
-QUICK = 1.5
-"""Seconds after which a packet that was dropped counts as dropped."""
-
-
-def spec(vm_id: str, address: str, *, nat: bool) -> GuestSpec:
-    return GuestSpec(vm_id, IPv4Address(address), mac_address(vm_id), nat)
-
-
 ALPHA = spec("aaaaaaaaaaaa", "10.77.0.2", nat=True)
 BETA = spec("bbbbbbbbbbbb", "10.77.0.3", nat=False)
-NOBODY = Desired("br-banger", bridge_mac("/state"), IPv4Network("10.77.0.0/24"), owner=os.geteuid())
-
-
-@dataclass
-class Lab:
-    """The host under test, and what is around it."""
-
-    place: Namespace
-    outside: Namespace
-    host: Host
-    cleanup: ExitStack
-
-    def reconcile(self, *guests: GuestSpec) -> list[Step]:
-        desired = NOBODY.with_guests(guests)
-        return self.place.run(lambda: self.host.reconcile(desired))
-
-    def boot(self, guest: GuestSpec, *, mac: str = "", address: str = "") -> Guest:
-        """Put a guest behind its tap; ``mac`` and ``address`` make it a liar."""
-        booted = Guest(
-            self.place, guest.tap, mac or guest.mac, f"{address or guest.address}/24", GATEWAY
-        )
-        self.cleanup.callback(booted.close)
-        return booted
-
-    def serve(self, place: Namespace, address: str, port: int) -> None:
-        self.cleanup.callback(WebServer(place, address, port).close)
-
-    def dump(self) -> str:
-        """Everything of the host's network that a person could see."""
-        commands = ("ip -o link", "ip -o addr", "ip route show table all", "nft list ruleset")
-        forwarding = "cat /proc/sys/net/ipv4/ip_forward"
-        return "\n".join(self.place.sh(command) for command in (*commands, forwarding))
 
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Iterator[Lab]:
-    with ExitStack() as cleanup:
-        place, outside = Namespace(), Namespace()
-        cleanup.callback(place.close)
-        cleanup.callback(outside.close)
-        place.cable_to(outside, "uplink", f"{UPLINK}/24", f"{OUTSIDE}/24")
-        # The outside knows the way back, so that only the rules can keep a guest from it.
-        outside.sh(f"ip route add 10.77.0.0/24 via {UPLINK}")
-        made = Lab(place, outside, Host(Loan(tmp_path / "ip_forward.json")), cleanup)
-        made.serve(outside, OUTSIDE, 80)
+    with made_lab(tmp_path) as made:
         yield made
-
-
-def fetch(guest: Namespace, address: str, port: int = 80) -> str:
-    """What the web server at ``address`` says to ``guest``."""
-
-    def ask() -> str:
-        with urllib.request.urlopen(f"http://{address}:{port}/", timeout=QUICK) as answer:
-            return str(answer.read().decode())
-
-    return guest.run(ask)
-
-
-def is_cut_off(guest: Namespace, address: str, port: int = 80) -> bool:
-    try:
-        fetch(guest, address, port)
-    except (urllib.error.URLError, TimeoutError):
-        return True
-    return False
 
 
 def test_member_of_the_nat_set_reaches_the_outside_as_the_host(lab: Lab) -> None:
@@ -189,8 +126,10 @@ def test_guest_reaches_no_service_of_the_host(lab: Lab, address: str) -> None:
 
 def test_guest_may_ask_the_host_for_names(lab: Lab) -> None:
     lab.reconcile(BETA)
-    lab.serve(lab.place, GATEWAY, 53)
-    assert fetch(lab.boot(BETA), GATEWAY, 53) == str(BETA.address)
+    lab.serve(lab.place, GATEWAY, NOBODY.dns_port)
+    guest = lab.boot(BETA)
+    assert fetch(guest, GATEWAY, 53) == str(BETA.address)
+    assert is_cut_off(guest, GATEWAY, NOBODY.dns_port)  # that door is not for knocking at
 
 
 def test_guest_cannot_borrow_the_address_of_a_member(lab: Lab) -> None:
@@ -309,6 +248,17 @@ def test_subnet_in_use_is_refused_with_its_route_named(lab: Lab) -> None:
     assert lab.dump() == before
 
 
+@pytest.mark.timeout(180)
+def test_two_hundred_attaches_and_detaches_leave_nothing(lab: Lab) -> None:
+    before = lab.dump()
+    published = spec("cccccccccccc", "10.77.0.4", allow=OUTSIDE, publish="0.0.0.0:8080:80")
+    for cycle in range(200):
+        lab.reconcile(ALPHA, published) if cycle % 2 else lab.reconcile(published)
+        lab.reconcile(ALPHA) if cycle % 4 else lab.reconcile()
+    lab.reconcile()
+    assert lab.dump() == before
+
+
 def test_tap_opens_for_its_owner_without_privilege_and_for_nobody_else(lab: Lab) -> None:
     owner = 65534
     desired = replace(NOBODY, owner=owner).with_guests((ALPHA,))
@@ -375,6 +325,7 @@ def test_attach_answers_when_the_tap_is_there_and_again_the_same(lab: Lab, stack
         "address": "10.77.0.2",
         "prefix": 24,
         "gateway": GATEWAY,
+        "address6": "",
     }
     assert taps(stack) == [f"bgr{VM}"]
     assert stack.call("nat", "nat.attach", id=VM) == joined

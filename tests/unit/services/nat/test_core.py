@@ -8,20 +8,26 @@ import pytest
 from services.nat.core import (
     ApplyRules,
     Attach,
+    CloseDocker,
     CreateBridge,
     CreateTap,
     DeleteLink,
     DeleteRules,
     Introduce,
     LendForwarding,
+    OpenDocker,
     ReturnForwarding,
     SetAddress,
+    SetLocalnet,
     SetUp,
     Step,
     plan,
 )
+from services.nat.firewalls import Firewalls, Opening
 from services.nat.state import Desired, Guest, Link, Observed, Route
+from shared.egress import parse_allowed
 from shared.errors import BangerError, Code
+from shared.publication import parse_publication
 
 OWNER = 1000
 MAC = "06:62:67:72:aa:bb"
@@ -49,7 +55,7 @@ def host(*links: Link, **more: object) -> Observed:
 
 def in_place(*guests: Guest) -> Observed:
     """A host on which the plan for ``guests`` has been carried out."""
-    nat = any(guest.nat for guest in guests)
+    nat = any(guest.routed for guest in guests)
     return host(
         UPLINK,
         BRIDGE,
@@ -59,6 +65,7 @@ def in_place(*guests: Guest) -> Observed:
         rules=desired(*guests).rules.digest,
         forwarding=nat,
         lent=nat,
+        localnet=any(guest.on_loopback for guest in guests),
     )
 
 
@@ -111,6 +118,38 @@ def test_last_guest_takes_everything_of_ours_with_it() -> None:
 def test_forwarding_is_given_back_when_no_guest_has_the_outside() -> None:
     wanted = desired(replace(ALPHA, nat=False))
     assert plan(wanted, in_place(ALPHA)) == [ApplyRules(wanted.rules), ReturnForwarding()]
+
+
+def test_vm_with_a_list_or_a_port_for_others_needs_forwarding() -> None:
+    listed = replace(BETA, allow=(parse_allowed("example.org"),))
+    for guest in (listed, replace(BETA, publish=(parse_publication("0.0.0.0:8080:80"),))):
+        assert LendForwarding() in plan(desired(guest), in_place(BETA))
+
+
+def test_loopback_may_pass_only_while_the_rules_are_there_and_it_is_needed() -> None:
+    wanted = desired(replace(BETA, publish=(parse_publication("8080:80"),)))
+    on, off = SetLocalnet("br-banger", on=True), SetLocalnet("br-banger", on=False)
+    assert plan(wanted, in_place(BETA)) == [ApplyRules(wanted.rules), on]
+    there = in_place(*wanted.guests)
+    assert plan(wanted, there) == []
+    assert plan(desired(BETA), there) == [off, ApplyRules(desired(BETA).rules)]
+
+
+def docker(*rules: tuple[str, str]) -> Firewalls:
+    return Firewalls(docker=(Opening("nft", rules),))
+
+
+def test_dockers_chain_is_opened_while_somebody_needs_the_outside_and_closed_after() -> None:
+    ours = (("iifname", "3"), ("oifname", "4"))
+    closed, opened = docker(), docker(*ours)
+    there = in_place(ALPHA)
+    opening = OpenDocker("br-banger", closed.docker[0])
+    assert plan(desired(ALPHA), replace(there, firewalls=closed)) == [opening]
+    assert plan(desired(ALPHA), replace(there, firewalls=opened)) == []
+    closing = CloseDocker(opened.docker[0])
+    assert closing in plan(desired(), replace(there, firewalls=opened))
+    assert plan(desired(BETA), replace(in_place(BETA), firewalls=opened)) == [closing]
+    assert plan(desired(BETA), replace(in_place(BETA), firewalls=closed)) == []
 
 
 def test_forwarding_that_the_host_has_itself_is_left_alone() -> None:
@@ -215,12 +254,16 @@ def carried_out(observed: Observed, step: Step) -> Observed:
             links[name] = replace(links[name], up=True)
         case DeleteLink(name):
             del links[name]
+            localnet = observed.localnet and name != "br-banger"
+            return replace(observed, links=links, localnet=localnet)
         case SetAddress(_, address):
             return replace(observed, addresses=observed.addresses | {address})
         case ApplyRules(ruleset):
             return replace(observed, tables=True, rules=ruleset.digest)
         case DeleteRules():
             return replace(observed, tables=False, rules=None)
+        case SetLocalnet(_, on):
+            return replace(observed, localnet=on)
         case LendForwarding():
             return replace(observed, forwarding=True, lent=True)
         case ReturnForwarding():
@@ -228,9 +271,9 @@ def carried_out(observed: Observed, step: Step) -> Observed:
     return replace(observed, links=links)
 
 
-@pytest.mark.parametrize("survived", range(10))
+@pytest.mark.parametrize("survived", range(11))
 def test_a_plan_cut_short_anywhere_is_finished_by_the_next(survived: int) -> None:
-    wanted = desired(ALPHA)
+    wanted = desired(replace(ALPHA, publish=(parse_publication("8080:80"),)))
     there = host(UPLINK)
     for step in plan(wanted, there)[:survived]:
         there = carried_out(there, step)

@@ -86,6 +86,20 @@ def test_address_outside_the_subnet_is_refused_with_both_named(address: str) -> 
     assert caught.value.code is Code.CONFLICT
 
 
+@pytest.mark.parametrize("entry", ["", "} ; flush", "a..b", "example.org:0", "::1", "10.0.0.0/40"])
+def test_row_with_an_entry_that_is_none_is_refused(entry: str) -> None:
+    row = example_vm(network="bridge", address="10.77.0.2", allow=["example.org", entry])
+    with pytest.raises(BangerError) as caught:
+        guest_of(row, SUBNET)
+    assert caught.value.code is Code.INVALID
+
+
+def test_list_without_end_is_refused() -> None:
+    row = example_vm(network="bridge", address="10.77.0.2", allow=["example.org"] * 2000)
+    with pytest.raises(BangerError, match="more than 1024"):
+        guest_of(row, SUBNET)
+
+
 def test_vm_in_user_mode_cannot_be_attached() -> None:
     with pytest.raises(BangerError) as caught:
         guest_of(vm("running", network="user"), SUBNET)

@@ -1,7 +1,15 @@
 """Names, marks and limits of what may be asked of the kernel."""
 
 import re
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from dataclasses import replace
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+)
 
 import pytest
 
@@ -11,6 +19,7 @@ from services.nat.state import (
     Guest,
     bridge_mac,
     is_tap_name,
+    link_local,
     tap_name,
 )
 from shared.errors import BangerError, Code
@@ -38,6 +47,20 @@ def test_bridge_address_is_stable_local_and_differs_between_installations() -> N
 def test_gateway_is_the_first_address_of_the_subnet() -> None:
     wanted = Desired("br0", "02:00:00:00:00:01", IPv4Network("10.9.8.0/22"), 0)
     assert wanted.gateway == IPv4Interface("10.9.8.1/22")
+
+
+def test_ipv6_addresses_are_the_hosts_first_and_the_guests_number() -> None:
+    without = Desired("br0", "02:00:00:00:00:01", IPv4Network("10.77.0.0/24"), 0)
+    wanted = replace(without, prefix=IPv6Network("fd00:0:0:7::/64"))
+    guest = Guest("a" * 12, IPv4Address("10.77.0.20"), "02:00:00:00:00:02", nat=False)
+    assert wanted.gateway6 == IPv6Interface("fd00:0:0:7::1/64")
+    assert wanted.address6_of(guest) == IPv6Interface("fd00:0:0:7::14/64")
+    assert without.address6_of(guest) is None
+    assert without.own_addresses == (without.gateway,)
+
+
+def test_link_local_address_is_the_one_that_the_kernel_makes() -> None:
+    assert link_local("02:11:22:33:44:55") == IPv6Address("fe80::11:22ff:fe33:4455")
 
 
 @pytest.mark.parametrize("name", ["", "br-much-too-long", "br banger", 'br"', "0br", "br/x"])

@@ -25,6 +25,9 @@ def test_a_bridged_guest_is_reached_at_its_own_address() -> None:
     network = bridge_network("0123456789ab", "tap0", "10.7.0.5/16", "10.7.0.1", ("10.7.0.1",))
     assert network.qemu == "tap,id=net0,ifname=tap0,script=no,downscript=no"
     assert (network.access_host, network.access_port) == ("10.7.0.5", 22)
+    assert network.address6 == ""
+    both = bridge_network("0123456789ab", "tap0", "10.7.0.5/16", "10.7.0.1", (), "fd00::5/64")
+    assert both.address6 == "fd00::5/64"
 
 
 def test_a_preferred_port_that_is_taken_is_passed_over() -> None:

@@ -1,0 +1,81 @@
+"""Which published ports become rules: checked as if anybody had written them. Pure.
+
+A port that cannot be published is left out, and said so; the VM keeps its network, and so does
+everybody else.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from ipaddress import AddressValueError, IPv4Address
+
+import msgspec
+
+from services.nat.state import Guest
+from shared.errors import BangerError, Code
+from shared.messages.vm import Publication, Vm
+from shared.publication import clash
+
+MOST = 256
+"""Published ports of one VM."""
+UNPRIVILEGED = 1024
+"""The lowest port an ordinary user may have."""
+
+
+def publications_of(vm: Vm) -> tuple[Publication, ...]:
+    """The row's, each with its address in its one spelling.
+
+    Raises:
+        BangerError: ``invalid`` for fields that are no address, port or protocol.
+    """
+    if len(vm.publish) > MOST:
+        raise BangerError(Code.INVALID, f"VM {vm.name} publishes more than {MOST} ports")
+    return tuple(_checked(vm, publication) for publication in vm.publish)
+
+
+def _checked(vm: Vm, publication: Publication) -> Publication:
+    try:
+        address = IPv4Address(publication.host_address)
+    except AddressValueError:
+        address = None
+    ports = (publication.host_port, publication.guest_port)
+    usable = all(0 < port < 65536 for port in ports) and publication.protocol in ("tcp", "udp")
+    if address is None or address.is_multicast or not usable:
+        raise BangerError(Code.INVALID, f"VM {vm.name} publishes {publication}: not possible")
+    return msgspec.structs.replace(publication, host_address=str(address))
+
+
+class Publishing:
+    """Goes through the guests in turn, and leaves out what cannot be published.
+
+    ``taken``: (protocol, port) of other users' sockets, where the rows are an untrusted user's;
+    None where they are trusted.
+    """
+
+    def __init__(self, taken: frozenset[tuple[str, int]] | None) -> None:
+        self._taken = taken
+        self._given: list[Publication] = []
+        self.refused: list[tuple[str, str]] = []
+        """(VM id, why), in order."""
+
+    def allot(self, guests: Iterable[Guest]) -> Iterator[Guest]:
+        for guest in guests:
+            kept = tuple(p for p in guest.publish if self._may(guest, p))
+            self._given += kept
+            yield replace(guest, publish=kept)
+
+    def _may(self, guest: Guest, publication: Publication) -> bool:
+        why = self._refusal(publication)
+        if why:
+            self.refused.append((guest.id, f"{publication} is not published: {why}"))
+        return not why
+
+    def _refusal(self, publication: Publication) -> str:
+        if any(clash(publication, other) for other in self._given):
+            return "another VM publishes this port"
+        if self._taken is None:
+            return ""
+        if publication.host_port < UNPRIVILEGED:
+            return f"ports below {UNPRIVILEGED} are not for ordinary users"
+        if (publication.protocol, publication.host_port) in self._taken:
+            return "another user of this host has the port"
+        return ""

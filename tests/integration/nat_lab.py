@@ -1,0 +1,109 @@
+"""A host under test in a namespace of its own, guests on its bridge, and an outside beyond it."""
+
+import os
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+from services.nat.core import Step
+from services.nat.forwarding import Loan
+from services.nat.host import Host
+from services.nat.sets import Live
+from services.nat.state import Desired, bridge_mac
+from services.nat.state import Guest as GuestSpec
+from shared.egress import parse_allowed
+from shared.mac import mac_address
+from shared.publication import parse_publication
+from tests.integration.namespaces import Guest, Namespace, WebServer
+
+OUTSIDE, UPLINK = "198.51.100.2", "198.51.100.1"
+GATEWAY = "10.77.0.1"
+QUICK = 1.5
+"""Seconds after which a packet that was dropped counts as dropped."""
+
+
+def spec(
+    vm_id: str, address: str, *, nat: bool = False, allow: str = "", publish: str = ""
+) -> GuestSpec:
+    """``allow`` and ``publish`` as on the command line, separated by commas."""
+    return GuestSpec(
+        vm_id,
+        IPv4Address(address),
+        mac_address(vm_id),
+        nat,
+        tuple(parse_allowed(entry) for entry in allow.split(",") if entry),
+        tuple(parse_publication(entry) for entry in publish.split(",") if entry),
+    )
+
+
+NOBODY = Desired("br-banger", bridge_mac("/state"), IPv4Network("10.77.0.0/24"), owner=os.geteuid())
+
+
+@dataclass
+class Lab:
+    """The host under test, and what is around it."""
+
+    place: Namespace
+    outside: Namespace
+    host: Host
+    cleanup: ExitStack
+
+    def reconcile(self, *guests: GuestSpec, live: tuple[Live, ...] = ()) -> list[Step]:
+        desired = NOBODY.with_guests(guests, live)
+        return self.place.run(lambda: self.host.reconcile(desired).steps)
+
+    def boot(self, guest: GuestSpec, *, mac: str = "", address: str = "") -> Guest:
+        """Put a guest behind its tap; ``mac`` and ``address`` make it a liar."""
+        booted = Guest(
+            self.place, guest.tap, mac or guest.mac, f"{address or guest.address}/24", GATEWAY
+        )
+        self.cleanup.callback(booted.close)
+        return booted
+
+    def serve(self, place: Namespace, address: str, port: int) -> None:
+        self.cleanup.callback(WebServer(place, address, port).close)
+
+    def dump(self) -> str:
+        """Everything of the host's network that a person could see."""
+        commands = ("ip -o link", "ip -o addr", "ip route show table all", "nft list ruleset")
+        forwarding = "cat /proc/sys/net/ipv4/ip_forward"
+        text = "\n".join(self.place.sh(command) for command in (*commands, forwarding))
+        # The kernel notices carriers, and probes addresses, in its own time.
+        return re.sub(r",LOWER_UP|NO-CARRIER,| state [A-Z]+| tentative", "", text)
+
+
+@contextmanager
+def made_lab(tmp_path: Path) -> Iterator[Lab]:
+    with ExitStack() as cleanup:
+        place, outside = Namespace(), Namespace()
+        cleanup.callback(place.close)
+        cleanup.callback(outside.close)
+        place.cable_to(outside, "uplink", f"{UPLINK}/24", f"{OUTSIDE}/24")
+        # The outside knows the way back, so that only the rules can keep a guest from it.
+        outside.sh(f"ip route add 10.77.0.0/24 via {UPLINK}")
+        made = Lab(place, outside, Host(Loan(tmp_path / "ip_forward.json")), cleanup)
+        made.serve(outside, OUTSIDE, 80)
+        yield made
+
+
+def fetch(guest: Namespace, address: str, port: int = 80) -> str:
+    """What the web server at ``address`` says to ``guest``."""
+
+    def ask() -> str:
+        with urllib.request.urlopen(f"http://{address}:{port}/", timeout=QUICK) as answer:
+            return str(answer.read().decode())
+
+    return guest.run(ask)
+
+
+def is_cut_off(guest: Namespace, address: str, port: int = 80) -> bool:
+    try:
+        fetch(guest, address, port)
+    except (urllib.error.URLError, TimeoutError):
+        return True
+    return False
