@@ -2,8 +2,12 @@
 
 from collections.abc import Iterator
 
-from cli.checks.result import Result, ok
+from typing import Any
+
+from cli.checks.result import Result, ok, warn
+from cli.checks.services import ask
 from shared.config import Config
+from shared.errors import BangerError
 from shared.paths import Paths
 
 BRIDGE_WOULD_ADD = (
@@ -12,8 +16,21 @@ BRIDGE_WOULD_ADD = (
 )
 
 
-def network(_paths: Paths, config: Config) -> Iterator[Result]:
+def network(paths: Paths, config: Config) -> Iterator[Result]:
     if config.network_mode == "user":
         yield ok("network", f"user mode, no privilege; {BRIDGE_WOULD_ADD}")
-    else:
-        yield ok("network", f"bridge mode: {config.nat.bridge}, {config.nat.subnet}")
+        return
+    try:
+        status = ask(paths, "nat", "nat.status")
+    except BangerError:
+        status = None  # that nat is not there is told by the services' check
+    yield bridge(f"bridge mode: {config.nat.bridge}, {config.nat.subnet}", status)
+
+
+def bridge(mode: str, status: dict[str, Any] | None) -> Result:
+    """``status``: nat's own, None when nobody answers. What it could not do, and which firewall of
+    the host stands in its way, is in its ``problem``, with what to run."""
+    problem = status["problem"] if status else ""
+    if problem:
+        return warn("network", f"{mode}: {problem}", "docs/network.md says more")
+    return ok("network", mode)

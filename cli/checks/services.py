@@ -17,7 +17,7 @@ from shared.version import __version__
 DNS_HOST = "127.0.0.1"
 
 
-def _ask(paths: Paths, service: str, verb: str) -> dict[str, Any] | None:
+def ask(paths: Paths, service: str, verb: str) -> dict[str, Any] | None:
     """The answer, or None when the services are down."""
     if not running(paths):
         return None
@@ -26,7 +26,7 @@ def _ask(paths: Paths, service: str, verb: str) -> dict[str, Any] | None:
 
 
 def registered(paths: Paths, config: Config) -> Iterator[Result]:
-    answer = _ask(paths, "broker", "broker.services")
+    answer = ask(paths, "broker", "broker.services")
     if answer is None:
         yield ok("services", "down; they start with the first command that needs them")
         return
@@ -63,7 +63,7 @@ def dns_port(paths: Paths, config: Config) -> Iterator[Result]:
     """Ours answers there, or the port is free for it."""
     port = config.dns.port
     try:
-        status = _ask(paths, "dns", "dns.status")
+        status = ask(paths, "dns", "dns.status")
     except BangerError as error:
         yield fail("dns", error.message, error.hint)
         return
