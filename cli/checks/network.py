@@ -1,7 +1,6 @@
 """How VMs are on the network, and what another mode would add."""
 
 from collections.abc import Iterator
-
 from typing import Any
 
 from cli.checks.result import Result, ok, warn

@@ -83,6 +83,23 @@ class ApiBase(Actor):
     async def _ask_store(self, name: str, body: Any, kind: type[T]) -> T:
         return await self.call("store", name, body, kind, deadline=time.monotonic() + QUICK)
 
+    async def _apply_network(self, vm: Vm) -> None:
+        """Bridge mode: return when the host's rules are those of the row as it is stored now.
+
+        Raises:
+            BangerError: nat's own; the row is what will be, as soon as nat can.
+        """
+        if vm.network != "bridge" or vm.state not in LIVE:
+            return
+        deadline = time.monotonic() + QUICK
+        try:
+            await self.call("nat", "nat.apply", Nothing(), dict[str, Any], deadline=deadline)
+        except BangerError as error:
+            error.hint = f"it is stored, and holds as soon as nat can do it; {error.hint}".rstrip(
+                "; "
+            )
+            raise
+
     async def _raw_rows(self) -> list[Vm]:
         return (await self._ask_store("vm.list", Nothing(), VmRows)).vms
 

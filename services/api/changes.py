@@ -145,6 +145,7 @@ class Changes(Creation):
     async def _set_egress(self, vm: Vm, *, nat: bool, allow: list[str], call: Call) -> None:
         """The row first: in bridge mode ``nat`` follows it, and a crash leaves what was asked."""
         await self._ask_store("vm.update", VmUpdate(id=vm.id, nat=nat, allow=allow), Vm)
+        await self._apply_network(vm)
         if vm.network == "user" and self._supervisors.serves(vm.id):
             await self._machines.ask(vm, "machine.nat", MachineNat(nat=nat), call)
 

@@ -44,3 +44,4 @@ class Publishing(Changes):
                 back = MachinePublish(publish=vm.publish)
                 await self._machines.ask_if_up(vm, "machine.publish", back, call)
             raise
+        await self._apply_network(vm)

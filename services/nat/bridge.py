@@ -87,6 +87,10 @@ class Bridge:
             address6=str(self._desired.address6_of(guest) or ""),
         )
 
+    async def apply(self) -> None:
+        await self._follower.refresh()
+        await self._reconcile()
+
     async def allow(self, request: NatAllow) -> None:
         """Whoever calls may know of a change before we do; so a refusal is never an old row's."""
         try:

@@ -68,6 +68,11 @@ class Nat(Actor):
         """Have addresses of a name on a VM's list in its set before dns answers with them."""
         await self._bridged().allow(request)
 
+    @verb("nat.apply", Nothing)
+    async def apply(self, _request: Nothing, _call: Call) -> None:
+        """Answer when the kernel has what the store says now; events come in their own time."""
+        await self._bridged().apply()
+
     @verb("nat.jail", NatJail)
     async def jail(self, request: NatJail, _call: Call) -> Jailed:
         """Start the VMM of an attached VM in a jail; its tap becomes the jail's."""
