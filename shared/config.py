@@ -22,6 +22,8 @@ class NatConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 class DnsConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     port: int = 42069
+    resolv_conf: str = "/etc/resolv.conf"
+    """The file that names the resolvers guests' other questions are passed to; followed."""
 
 
 class FirecrackerConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

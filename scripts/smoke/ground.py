@@ -1,8 +1,8 @@
 """Where a stack of services lives in the network.
 
 As root that is a network namespace of its own, joined by a cable to a second one, the outside,
-where a real web server listens; both vanish with the last process in them. An ordinary user's
-stack is in the machine's own network and uses its loopback addresses only.
+where a web server and a resolver listen; both vanish with the last process in them. An ordinary
+user's stack is in the machine's own network and uses its loopback addresses only.
 """
 
 import socket
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from tests.integration.namespaces import Namespace, WebServer
+from tests.integration.upstream import Asked, Upstream, reply_to
 
 T = TypeVar("T")
 
@@ -19,6 +20,10 @@ UPLINK, OUTSIDE = "192.0.2.1", "192.0.2.2"
 """Ends of the cable: documentation addresses (RFC 5737), which nobody routes."""
 
 WEB_PORT = 8080
+
+
+SITE = "site.example"
+"""The one name that the resolver outside knows: the web server's."""
 
 
 class Ground(Protocol):
@@ -51,6 +56,7 @@ class OwnNamespaces:
         self._place.cable_to(self._outside, "uplink", f"{UPLINK}/24", f"{OUTSIDE}/24")
         self._place.sh(f"ip route add default via {OUTSIDE}")
         self._server = WebServer(self._outside, OUTSIDE, WEB_PORT)
+        self._resolver = Upstream(self._outside, OUTSIDE, _answer, port=53)
         self.prefix: tuple[str, ...] = ("nsenter", f"--net={self._place.path}", "--")
         self.web: tuple[str, int] | None = (OUTSIDE, WEB_PORT)
         self.uplink = UPLINK
@@ -66,6 +72,7 @@ class OwnNamespaces:
 
     def close(self) -> list[str]:
         self._server.close()
+        self._resolver.close()
         self._place.close()
         self._outside.close()
         return [
@@ -84,6 +91,15 @@ class OwnNamespaces:
             except OSError:
                 continue  # ended meanwhile
         return found
+
+
+def _answer(asked: Asked) -> list[bytes]:
+    """The web server's address, for its name (in any case) and type A."""
+    if asked.name.lower() != f"{SITE}.":
+        return [reply_to(asked, rcode=3)]
+    if asked.record.q.qtype != 1:
+        return [reply_to(asked)]
+    return [reply_to(asked, f"{asked.name} 60 IN A {OUTSIDE}")]
 
 
 class ThisMachine:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from scripts.smoke.expect import scaled
-from scripts.smoke.ground import Ground, OwnNamespaces, ThisMachine
+from scripts.smoke.ground import OUTSIDE, Ground, OwnNamespaces, ThisMachine
 from shared.locks import holder
 from shared.messages.vm import NetworkMode
 from tests.home import Home, make_home
@@ -21,6 +21,7 @@ network = "{network}"
 boot_timeout = {boot_timeout}
 user_subnet = "127.{octet}.0.0/16"
 dns.port = {dns_port}
+dns.resolv_conf = "{resolv_conf}"
 defaults.vcpu = 1
 defaults.memory_mib = 512
 """
@@ -45,14 +46,17 @@ class Stack:
         self.network = network
         self.shared = ""
         self.dns_port = FIRST_PORT + number
+        root = Path(tempfile.mkdtemp(prefix="bgr"))
+        resolv_conf = root / "resolv.conf"
+        resolv_conf.write_text(f"nameserver {OUTSIDE}\n")
         config = CONFIG.format(
             network=network,
             boot_timeout=scaled(BOOT_TIMEOUT),
             octet=FIRST_OCTET + number,
             dns_port=self.dns_port,
+            resolv_conf=resolv_conf,
         )
         self.ground: Ground = OwnNamespaces() if os.geteuid() == 0 else ThisMachine()
-        root = Path(tempfile.mkdtemp(prefix="bgr"))
         self.home: Home = make_home(root, config + more, self.ground.prefix, env)
 
     @staticmethod

@@ -4,6 +4,7 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
+from pathlib import Path
 
 from services.dns.answers import GuestAnswers, Zoned
 from services.dns.forwarder import Forwarder
@@ -48,13 +49,15 @@ class Dns(Actor):
     def __init__(self, paths: Paths, log: Log, config: Config) -> None:
         super().__init__("dns", paths, log)
         self._port = config.dns.port
+        self._resolv_conf = Path(config.dns.resolv_conf)
         self._bridged = config.network_mode == "bridge"
         self._subnet = IPv4Network(config.nat.subnet)
         prefix = ula_prefix(str(paths.state)) if self._bridged and config.ipv6 else None
         self._networks = Networks(IPv4Network(config.user_subnet), self._subnet, prefix)
         self._zoned = Zoned(zone_of((), self._networks, 0))
         gateway = str(gateway_of(self._subnet))
-        self._forwarder = Forwarder(frozenset({gateway, *([HOST] if self._port == 53 else [])}))
+        ours = frozenset({gateway, *([HOST] if self._port == 53 else [])})
+        self._forwarder = Forwarder(ours, resolv_conf=self._resolv_conf)
         self._guests = GuestAnswers(
             self._zoned, self._subnet, self._forwarder, self._allow, self.log
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 from scripts.smoke.case import Case
 from scripts.smoke.expect import Skipped, contains, equal, eventually, holds, lacks
-from scripts.smoke.ground import output
+from scripts.smoke.ground import SITE, output
 from scripts.smoke.registry import Group, scenario
 from tests.integration.namespaces import WebServer
 
@@ -218,6 +218,36 @@ def _dig(case: Case, *words: str) -> str:
 
 
 @scenario(BRIDGE)
+def egress_by_name(case: Case) -> None:
+    """A name on the list leads out to what it resolves to; nothing else resolves or is reached."""
+    address, port = outside(case)
+    vm = case.run_vm("listed", "--egress", f"allow={SITE}:{port}")
+    equal("before anybody asked for the name", reaches(case, vm, address, port), "")
+    seen = eventually("the outside answers by name", lambda: reaches(case, vm, SITE, port), 90)
+    equal("whom the outside sees", seen, case.ground.uplink)
+    equal("by its address now", reaches(case, vm, address, port), case.ground.uplink)
+    equal("another name", case.inside(vm, "getent ahostsv4 other.example || true"), "")
+    case.banger("vm", "set", vm, "--egress", "nat")
+    equal("with all of the outside", reaches(case, vm, SITE, port), case.ground.uplink)
+    case.banger("vm", "set", vm, "--egress", "none")
+    equal("with none of it", reaches(case, vm, address, port), "")
+    equal("nor does it resolve", case.inside(vm, f"getent ahostsv4 {SITE} || true"), "")
+
+
+@scenario(BRIDGE)
+def guests_find_each_other_by_name(case: Case) -> None:
+    """A guest resolves the names of VMs that are up, its own too, and addresses back to names."""
+    one, two = case.run_vm("one"), case.run_vm("two")
+    for name in (one, two):
+        found = case.inside(one, f"getent ahostsv4 {name}.vm")
+        contains(name, found, case.show(name)["address"] if name == two else "127.0.1.1")
+    back = case.inside(one, f"getent hosts {case.show(two)['address']}")
+    contains("the name of its address", back, f"{two}.vm")
+    case.banger("vm", "stop", two)
+    equal("after its stop", case.inside(one, f"getent ahostsv4 {two}.vm || true"), "")
+
+
+@scenario(BRIDGE)
 def guests_are_isolated(case: Case) -> None:
     """Guests reach neither each other nor what the host serves, but with NAT the outside."""
     one = case.run_vm("one", "--nat")
@@ -241,6 +271,7 @@ def guests_are_isolated(case: Case) -> None:
 @scenario(BRIDGE)
 def taps_and_rules_go_with_the_vm(case: Case) -> None:
     """The last VM takes bridge, tap, rules and forwarding with it."""
+    eventually("earlier VMs have left nothing", lambda: not case.ground.leftovers())
     before = _host_network(case)
     case.run_vm("only", "--nat")
     during = _host_network(case)
