@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
-from services.dns.records import NAMED, address_of
+from services.dns.records import address_of
 from shared.egress import Allowed, parse_allowed
 from shared.errors import BangerError
+from shared.lifecycle import LIVE
 from shared.messages.vm import Vm
 
 THIS_NETWORK = IPv4Network("0.0.0.0/8")
@@ -48,7 +49,7 @@ def askers(vms: Iterable[Vm], subnet: IPv4Network) -> dict[str, Asker]:
     twice: set[str] = set()
     for vm in vms:
         address = address_of(vm)
-        if vm.network == "bridge" and vm.state in NAMED and _is_guests(address, subnet):
+        if vm.network == "bridge" and vm.state in LIVE and _is_guests(address, subnet):
             source = str(address)
             if source in found:
                 twice.add(source)

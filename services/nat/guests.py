@@ -7,10 +7,9 @@ from services.nat.publications import publications_of
 from services.nat.state import Guest
 from shared.egress import Allowed, parse_allowed
 from shared.errors import BangerError, Code
+from shared.lifecycle import LIVE
 from shared.mac import mac_address
-from shared.messages.vm import State, Vm
-
-UP: frozenset[State] = frozenset({"starting", "running", "paused", "stopping"})
+from shared.messages.vm import Vm
 
 ALLOWED_MOST = 1024
 """Entries of one VM's list."""
@@ -34,10 +33,10 @@ class Holds:
         self._until = {
             vm_id: until
             for vm_id, until in self._until.items()
-            if until > now and vm_id in vms and vms[vm_id].state not in UP
+            if until > now and vm_id in vms and vms[vm_id].state not in LIVE
         }
         bridged = (vms[vm_id] for vm_id in sorted(vms) if vms[vm_id].network == "bridge")
-        return [vm for vm in bridged if vm.state in UP or vm.id in self._until]
+        return [vm for vm in bridged if vm.state in LIVE or vm.id in self._until]
 
 
 def guest_of(vm: Vm, subnet: IPv4Network) -> Guest:
