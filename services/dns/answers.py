@@ -8,7 +8,7 @@ from ipaddress import IPv4Network
 from typing import Any
 
 from services.dns.forwarder import Forwarder
-from services.dns.guests import Asker, Everything, Listed, askers, gateway_of, may_be_reached
+from services.dns.guests import Asker, Everything, Listed, askers
 from services.dns.memo import Memo
 from services.dns.query import Query, answer, failed, read_query
 from services.dns.rate import Quiet, Rates
@@ -19,6 +19,7 @@ from shared.errors import BangerError
 from shared.logs import Log
 from shared.messages.network import NatAllow
 from shared.messages.vm import Vm
+from shared.subnet import gateway_of, is_outside
 
 Given = bytes | None | Coroutine[Any, Any, bytes]
 """An answer, none at all, or one that takes time."""
@@ -140,7 +141,7 @@ class GuestAnswers:
 
     def _is_harmless(self, record: Record) -> bool:
         address = address_of(record)
-        return address is None or may_be_reached(address, self._subnet)
+        return address is None or is_outside(address, self._subnet)
 
     def _say(self, asker: Asker, message: str, **fields: object) -> None:
         if self._quiet.may_say(asker.id, message, time.monotonic()):
