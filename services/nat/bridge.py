@@ -59,7 +59,8 @@ class Bridge:
         self._desired = replace(self._desired, jails=self._jails.uids)
         self._host = Host(Loan(station.keep / "ip_forward.json"))
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kernel")
-        self._names = NameRouting(config.nat.bridge, self._desired.gateway, config.dns.port)
+        server = f"{self._desired.gateway.ip}:{config.dns.port}"
+        self._names = NameRouting(config.nat.bridge, server, self._desired.subnets)
         self._names_due = 0.0
         self._holds = Holds()
         self._grants = Grants()

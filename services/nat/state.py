@@ -156,6 +156,11 @@ class Desired:
         return IPv6Interface(f"{self.prefix[1]}/64") if self.prefix else None
 
     @property
+    def subnets(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """Where guests have their addresses."""
+        return (self.subnet, self.prefix) if self.prefix else (self.subnet,)
+
+    @property
     def own_addresses(self) -> tuple[IPv4Interface | IPv6Interface, ...]:
         """What the bridge has."""
         return (self.gateway, self.gateway6) if self.gateway6 else (self.gateway,)
