@@ -5,6 +5,7 @@ IPv4 address or a CIDR block ("192.0.2.0/24"), each with a port ("example.org:44
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
@@ -15,6 +16,7 @@ _LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"(\*\.)?{_LABEL}(\.{_LABEL})*")
 NAME_LARGEST = 253
 """Characters of a host name without the final dot (RFC 1035 section 2.3.4)."""
+EXAMPLES = "e.g. deb.debian.org:443, *.example.org, 192.0.2.0/24"
 
 
 @dataclass(frozen=True)
@@ -54,10 +56,7 @@ def parse_egress(text: str) -> Egress:
         case "nat", False:
             return Egress(nat=True)
         case "allow", True:
-            allow = tuple(dict.fromkeys(entry.strip().lower() for entry in entries.split(",")))
-            for entry in allow:
-                parse_allowed(entry)
-            return Egress(allow=allow)
+            return Egress(allow=check_list(entries.split(",")))
     raise BangerError(
         Code.INVALID,
         f"{text!r} is no egress policy",
@@ -65,12 +64,22 @@ def parse_egress(text: str) -> Egress:
     )
 
 
+def check_list(entries: Iterable[str]) -> tuple[str, ...]:
+    """The list as it is stored: lower case, nothing twice. Raises ``invalid``."""
+    allow = tuple(dict.fromkeys(entry.strip().lower() for entry in entries))
+    for entry in allow:
+        parse_allowed(entry)
+    return allow
+
+
 def parse_allowed(entry: str) -> Allowed:
     """One entry of the list. Raises ``invalid``."""
     host, colon, port = entry.lower().partition(":")
     number = parse_port(port) if colon else 0
     if number is None:
-        raise BangerError(Code.INVALID, f"{port!r} in {entry!r} is no port: use 1 to 65535")
+        raise BangerError(
+            Code.INVALID, f"{port!r} in {entry!r} is no port: use 1 to 65535", hint=EXAMPLES
+        )
     host = host.removesuffix(".")
     try:
         return Allowed(network=IPv4Network(host, strict=False), port=number)
@@ -81,6 +90,6 @@ def parse_allowed(entry: str) -> Allowed:
         raise BangerError(
             Code.INVALID,
             f"{entry!r} is neither a host name nor an IPv4 address or network",
-            hint="e.g. deb.debian.org:443, *.example.org, 192.0.2.0/24",
+            hint=EXAMPLES,
         )
     return Allowed(name=host, port=number)
