@@ -173,4 +173,4 @@ def _fail(
     param: click.Parameter | None,
     ctx: click.Context | None,
 ) -> NoReturn:
-    kind.fail("; ".join(filter(None, (error.message, error.hint))), param, ctx)
+    kind.fail(error.to_line(), param, ctx)

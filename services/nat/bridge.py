@@ -195,7 +195,7 @@ class Bridge:
                 self._log.info("resolved reverted", failure=await self._work(self._names.revert))
             done = await self._work(self._host.reconcile, desired)
         except BangerError as error:
-            self._problem = error.message
+            self._problem = error.to_line()
             self._log.error(error.message, code=error.code.value, hint=error.hint)
             raise
         obstacles = done.observed.firewalls.obstacles
