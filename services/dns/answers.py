@@ -12,9 +12,9 @@ from services.dns.guests import Asker, Everything, Listed, askers
 from services.dns.memo import Memo
 from services.dns.query import Query, answer, failed, read_query
 from services.dns.rate import Quiet, Rates
-from services.dns.reply import TYPE_A, Record, Reply, address_of, chain, write_records
+from services.dns.reply import Record, Reply, address_of, chain, write_records
 from services.dns.resolver import respond
-from services.dns.zone import Rcode, Zone
+from services.dns.zone import Rcode, Type, Zone
 from shared.errors import BangerError
 from shared.logs import Log
 from shared.messages.network import NatAllow
@@ -95,7 +95,7 @@ class GuestAnswers:
         query = read_query(packet)
         if query is None or self._zoned.is_ours(query) or not _may_ask(asker, query):
             return self._zoned.answer(packet, tcp=tcp)  # refused where the name is not ours
-        if isinstance(asker.policy, Listed) and query.key.kind != TYPE_A:
+        if isinstance(asker.policy, Listed) and query.key.kind != Type.A:
             return answer(query, Rcode.NOERROR, tcp=tcp)  # nothing but addresses is opened
         if self._out[asker.id] >= OUT_EACH:
             return failed(query, tcp=tcp)
