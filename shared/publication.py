@@ -43,7 +43,9 @@ def refuse_doubles(publications: Iterable[Publication]) -> None:
         for other in seen:
             if clash(publication, other):
                 raise BangerError(
-                    Code.INVALID, f"{publication} and {other} publish the same port twice"
+                    Code.INVALID,
+                    f"{publication} and {other} publish the same port twice",
+                    hint="publish one of them on another port of the host",
                 )
         seen.append(publication)
 
