@@ -21,7 +21,7 @@ from services.nat.guests import Holds, guest_of, with_addresses_of_their_own
 from services.nat.host import Host
 from services.nat.jail.jails import Jails
 from services.nat.jail.plan import User
-from services.nat.publications import Publishing
+from services.nat.publications import Allotment
 from services.nat.resolved import NameRouting
 from services.nat.sockets import ports_of_others
 from services.nat.state import Desired, Guest, bridge_mac, tap_name
@@ -222,9 +222,9 @@ class Bridge:
         complaints: list[tuple[str, str]] = []
         rows = (self._guest_or_none(vm, jails.get(vm.id), complaints) for vm in self._wanted())
         guests = with_addresses_of_their_own(guest for guest in rows if guest)
-        publishing = Publishing(taken)
-        allotted = tuple(publishing.allot(guests))
-        self._tell(complaints + publishing.refused)
+        allotment = Allotment(taken)
+        allotted = tuple(allotment.allot(guests))
+        self._tell(complaints + allotment.refused)
         return self._desired.with_guests(
             allotted, tuple(self._grants.live(allotted, time.monotonic()))
         )

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from services.nat.publications import Publishing
+from services.nat.publications import Allotment
 from services.nat.sets import Live
 from services.nat.sockets import ports_of_others
 from services.nat.state import Guest as GuestSpec
@@ -375,7 +375,7 @@ def test_untrusted_users_row_gets_no_port_of_others(lab: Lab) -> None:
     with lab.place.run(lambda: socket.create_server((UPLINK, 8080))):
         others = lab.place.run(lambda: ports_of_others(65534))
         assert ("tcp", 8080) in others
-        publishing = Publishing(others)
-        (kept,) = publishing.allot([alpha(publish="0.0.0.0:8080:80,8081:80,443:443")])
+        allotment = Allotment(others)
+        (kept,) = allotment.allot([alpha(publish="0.0.0.0:8080:80,8081:80,443:443")])
     assert [port.host_port for port in kept.publish] == [8081]
-    assert len(publishing.refused) == 2
+    assert len(allotment.refused) == 2
