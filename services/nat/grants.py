@@ -10,6 +10,7 @@ from ipaddress import IPv4Address, IPv4Network
 from services.nat.sets import Live
 from services.nat.state import Guest, tag_of
 from shared.errors import BangerError, Code
+from shared.subnet import is_outside
 
 GRACE_SECONDS = 30
 """An address is allowed for so much longer than asked for: who got it late may use it late."""
@@ -25,8 +26,7 @@ def usable(address: str, subnet: IPv4Network) -> IPv4Address:
         found = IPv4Address(address)
     except ValueError:
         raise BangerError(Code.INVALID, f"{address!r} is no IPv4 address") from None
-    unfit = found.is_loopback or found.is_link_local or found.is_multicast or found.is_unspecified
-    if unfit or found.is_reserved or found in subnet:
+    if not is_outside(found, subnet):
         raise BangerError(Code.INVALID, f"{address} is no address outside")
     return found
 

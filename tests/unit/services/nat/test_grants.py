@@ -79,7 +79,8 @@ def test_when_there_are_too_many_those_that_are_over_make_room_and_no_others() -
 
 
 @pytest.mark.parametrize(
-    "address", ["127.0.0.1", "169.254.169.254", "224.0.0.1", "0.0.0.0", "10.77.0.9", "::1", "x"]
+    "address",
+    ["127.0.0.1", "169.254.169.254", "224.0.0.1", "0.0.0.0", "0.1.2.3", "10.77.0.9", "::1", "x"],
 )
 def test_address_that_is_not_outside_is_refused(address: str) -> None:
     with pytest.raises(BangerError) as caught:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from services.nat.publications import MOST, Publishing, publications_of
+from services.nat.publications import MOST, Allotment, publications_of
 from services.nat.state import Guest
 from shared.errors import BangerError, Code
 from shared.messages.vm import Publication
@@ -48,11 +48,11 @@ def test_number_of_ports_has_an_end() -> None:
 def allot(
     *published: tuple[Guest, str], taken: frozenset[tuple[str, int]] | None = None
 ) -> tuple[list[str], list[tuple[str, str]]]:
-    publishing = Publishing(taken)
+    allotment = Allotment(taken)
     guests = [replace(guest, publish=(parse_publication(text),)) for guest, text in published]
-    allotted = list(publishing.allot(guests))
+    allotted = list(allotment.allot(guests))
     assert [guest.id for guest in allotted] == [guest.id for guest in guests]
-    return [str(p) for guest in allotted for p in guest.publish], publishing.refused
+    return [str(p) for guest in allotted for p in guest.publish], allotment.refused
 
 
 @pytest.mark.parametrize("second", ["8080:90", "0.0.0.0:8080:90"])
