@@ -48,7 +48,7 @@ class CreateTap:
 
 @dataclass(frozen=True)
 class Attach:
-    """Put a tap on the bridge as an isolated port."""
+    """Put a tap on the bridge as an isolated port, whose every frame goes by the rules."""
 
     tap: str
     bridge: str

@@ -121,10 +121,15 @@ def _translation(ground: Ground) -> str:
 
 
 def _egress(ground: Ground) -> str:
-    """What guests may send to the outside; ``raw`` is before any translation of addresses."""
+    """What guests may send to the outside; ``raw`` is before any translation of addresses.
+
+    What comes by a tap itself has gone round the bridge, and so round every rule for it: a tap that
+    was taken off, or a frame that the bridge left alone (``AS_OTHERS`` in links.py).
+    """
     bridge = ground.bridge
     return f"""\tchain raw {{
 \t\ttype filter hook prerouting priority raw; policy accept;
+\t\tiifname @taps drop
 \t\tiifname "{bridge}" ip daddr 127.0.0.0/8 drop
 \t}}
 \tchain prerouting {{

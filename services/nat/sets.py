@@ -69,6 +69,7 @@ def inet_sets(members: Sequence[Member], live: Iterable[Live]) -> str:
     target = "ipv4_addr . inet_service"
     return "".join(
         (
+            _taps(members),
             _block("set", "nat", "ipv4_addr", [str(m.address) for m in members if m.nat]),
             _block("set", "listed", "ipv4_addr", [str(m.address) for m in members if m.listed]),
             _block("set", "networks", "ipv4_addr . ipv4_addr", pairs, "interval"),
@@ -87,7 +88,7 @@ def bridge_sets(members: Sequence[Member]) -> str:
     return counters + "".join(
         (
             _block("map", "spoofed", "ifname : counter", spoofed),
-            _block("set", "taps", "ifname", [f'"{m.tap}"' for m in members]),
+            _taps(members),
             _block("set", "macs", "ifname . ether_addr", [f'"{m.tap}" . {m.mac}' for m in members]),
             _block(
                 "set",
@@ -173,6 +174,10 @@ def _live_sets(live: Sequence[Live]) -> str:
         )
         + _block("set", "spoken", pair, spoken)
     )
+
+
+def _taps(members: Sequence[Member]) -> str:
+    return _block("set", "taps", "ifname", [f'"{m.tap}"' for m in members])
 
 
 def _timed(elements: dict[str, Live]) -> list[str]:
