@@ -64,9 +64,10 @@ class Host:
             ports = [link for link in netlink.links().values() if link.master == bridge]
         return sorted(link.name for link in ports if link.kind == "tun")
 
-    def allow(self, live: Sequence[Live]) -> None:
-        """Put these into the loaded sets; raises as ``reconcile`` does, and without any."""
-        nftables.add(live)
+    def allow(self, live: Sequence[Live], unspoken: Sequence[Live] = ()) -> None:
+        """Put these into the loaded sets, and take those out; raises as ``reconcile`` does, and
+        without any."""
+        nftables.add(live, unspoken)
 
     def allowed(self) -> list[Live]:
         """What is in the loaded sets; none when none are loaded."""

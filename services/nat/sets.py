@@ -126,13 +126,17 @@ def bridge_sets(members: Sequence[Member]) -> str:
     )
 
 
-def additions(table: str, live: Iterable[Live]) -> str:
-    """A transaction that puts these into the loaded sets, each with its seconds from now on.
+def additions(table: str, live: Iterable[Live], unspoken: Iterable[Live] = ()) -> str:
+    """A transaction that puts these into the loaded sets, each with its seconds from now on, and
+    takes those from ``spoken``.
 
     Adding an element that is there leaves its timeout as it was; deleting one that is not there
     is an error. So each is added, deleted and added: in one transaction nobody sees it missing.
     """
     lines = []
+    for one in unspoken:
+        there = f"element {table} spoken {{ {_pair(one)} }}"
+        lines += [f"add {there}", f"delete {there}"]
     for one in live:
         where, key = _named(one)
         new = f"{key} timeout {one.seconds}s {_comment(one)}"
