@@ -13,11 +13,18 @@ from services.nat.core import (
     OpenDocker,
     ReturnForwarding,
     SetLocalnet,
+    SetUp,
     Step,
     plan,
 )
 from services.nat.firewalls import Firewalls, Opening, has_docker, nft_obstacles
-from services.nat.forwarding import Loan, is_forwarding, is_localnet, set_localnet
+from services.nat.forwarding import (
+    Loan,
+    is_forwarding,
+    is_localnet,
+    refuse_routers,
+    set_localnet,
+)
 from services.nat.links import Netlink
 from services.nat.rules import TABLE, loaded_digest
 from services.nat.sets import Live
@@ -103,6 +110,9 @@ class Host:
                 _program(opening).open_docker(opening, bridge)
             case CloseDocker(opening):
                 _program(opening).close_docker(opening)
+            case SetUp(link):
+                refuse_routers(link)
+                netlink.take(step)
             case _:
                 netlink.take(step)
 

@@ -144,17 +144,25 @@ def test_tap_that_was_taken_off_the_bridge_is_no_way_round_it(lab: Lab) -> None:
         assert service.recv(64) == b"two"  # so it was that rule
 
 
-def test_router_advertisement_to_a_link_local_group_is_not_heard(lab: Lab) -> None:
-    lab.place.sh("sysctl -qw net.ipv6.conf.default.accept_ra=2")
-    lab.reconcile(ALPHA)
-    guest = lab.boot(ALPHA)
-    before = lab.place.sh("ip -6 route")
+def advertisement() -> bytes:
+    """An IPv6 packet by which ALPHA says that it is a router (RFC 4861 section 4.2)."""
     source, target = link_local(ALPHA.mac).packed, socket.inet_pton(socket.AF_INET6, "ff02::1")
     advert = struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 1800, 0, 0)
     pseudo = source + target + struct.pack("!II", len(advert), 58)
     advert = advert[:2] + struct.pack("!H", checksum(pseudo + advert)) + advert[4:]
-    packet = struct.pack("!IHBB", 6 << 28, len(advert), 58, 255) + source + target + advert
-    send(guest, *(frame(group, ALPHA.mac, ETH_IP6, packet) for group in LINK_LOCAL))
+    return struct.pack("!IHBB", 6 << 28, len(advert), 58, 255) + source + target + advert
+
+
+@pytest.mark.parametrize("rules", ["rules", "flushed"])
+def test_host_takes_no_guest_for_a_router(lab: Lab, rules: str) -> None:
+    lab.place.sh("sysctl -qw net.ipv6.conf.default.accept_ra=2")
+    lab.reconcile(ALPHA)
+    guest = lab.boot(ALPHA)
+    before = lab.place.sh("ip -6 route")
+    if rules == "flushed":
+        lab.place.sh("nft flush ruleset")
+    groups = (*LINK_LOCAL, bytes.fromhex("333300000001"))
+    send(guest, *(frame(group, ALPHA.mac, ETH_IP6, advertisement()) for group in groups))
     settle(guest)
     assert lab.place.sh("ip -6 route") == before
 
