@@ -7,38 +7,41 @@ SMOKE ?=
 SMOKE_KVM ?=
 BIN := .venv/bin
 
-.PHONY: setup run test unit integration e2e chaos chaos-store coverage smoke smoke-kvm smoke-coverage-html \
+.PHONY: setup setup-tests run test unit integration e2e chaos chaos-store coverage smoke smoke-kvm smoke-coverage-html \
   smoke-clean check bench docs clean
 
 setup:  ## Debian packages, virtualenv with pinned dependencies
 	@scripts/setup
 
+setup-tests:
+	@scripts/setup tests
+
 run: setup  ## Boot a VM, run CMD in it, exit with its status
 	@$(BIN)/banger vm run --rm -- sh -c '$(subst ','\'',$(CMD))'
 
-test: setup  ## Unit, integration and e2e tests (e2e boots real VMs)
+test: setup-tests  ## Unit, integration and e2e tests (e2e boots real VMs)
 	@$(BIN)/banger image build debian-bookworm
 	@$(BIN)/banger kernel pull debian-bookworm
 	$(BIN)/pytest tests
 
-unit integration e2e: setup
+unit integration e2e: setup-tests
 	$(BIN)/pytest tests/$@
 
-chaos: setup  ## Seeded faults on four VMs at work (SEED, MINUTES): docs/reliability.md
+chaos: setup-tests  ## Seeded faults on four VMs at work (SEED, MINUTES): docs/reliability.md
 	$(BIN)/banger image build debian-bookworm
 	$(BIN)/banger kernel pull debian-bookworm
 	$(BIN)/python -m tests.chaos --seed $(SEED) --minutes $(MINUTES)
 
-chaos-store: setup  ## 500 changes of the database, the store killed in one of eight
+chaos-store: setup-tests  ## 500 changes of the database, the store killed in one of eight
 	BANGER_STORE_MUTATIONS=500 $(BIN)/pytest --timeout 600 tests/integration/test_store.py
 
-coverage: setup  ## What unit and integration tests cover, for `make smoke` to compare with
+coverage: setup-tests  ## What unit and integration tests cover, for `make smoke` to compare with
 	rm -rf .coverage-data && mkdir .coverage-data
 	COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml BANGER_COVERAGE_ROOT=$(CURDIR) \
 	  COVERAGE_FILE=$(CURDIR)/.coverage-data/tests $(BIN)/pytest --timeout 180 tests/unit tests/integration; \
 	  status=$$?; $(BIN)/coverage combine --quiet --data-file=.coverage-data/tests; exit $$status
 
-smoke: setup  ## The real command on real VMs, with the coverage of every process: docs/testing.md
+smoke: setup-tests  ## The real command on real VMs, with the coverage of every process: docs/testing.md
 	@$(BIN)/banger image build debian-bookworm
 	@$(BIN)/banger kernel pull debian-bookworm
 	$(BIN)/python -m scripts.smoke --coverage $(SMOKE)
@@ -57,7 +60,7 @@ check: setup  ## Lint, format, types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: setup  ## Ratios against a floor or a peer, measured in the same run
+bench: setup-tests  ## Ratios against a floor or a peer, measured in the same run
 	$(BIN)/python -m benchmarks
 
 docs: setup  ## Documents that are printed from the code

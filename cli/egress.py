@@ -13,7 +13,8 @@ egress_option = click.option(
     "--egress",
     metavar="POLICY",
     type=EgressPolicy(),
-    help="What the VM reaches outside: none, nat (everything), or allow=HOST[:PORT],CIDR[:PORT].",
+    help="What the VM reaches outside: none, nat (everything), or allow=HOST[:PORT],CIDR[:PORT], "
+    "which takes bridge mode; *.example.org is every name below.",
 )
 
 

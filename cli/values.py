@@ -55,7 +55,7 @@ def _positive(
     try:
         size = parse_bytes(value)
     except BangerError as error:
-        kind.fail(f"{error.message}; {error.hint}", param, ctx)
+        _fail(kind, error, param, ctx)
     if size <= 0:
         kind.fail(f"{value!r}: a size is more than zero", param, ctx)
     return size
@@ -173,4 +173,4 @@ def _fail(
     param: click.Parameter | None,
     ctx: click.Context | None,
 ) -> NoReturn:
-    kind.fail("; ".join(filter(None, (error.message, error.hint))), param, ctx)
+    kind.fail(error.to_line(), param, ctx)

@@ -48,9 +48,10 @@ def publish(vm: str, specs: tuple[dict[str, Any], ...], output: str, quiet: bool
 def unpublish(
     ctx: click.Context, vm: str, specs: tuple[str, ...], every: bool, output: str, quiet: bool
 ) -> None:
-    """Take ports of the host away from a VM. SPEC is as for publish, or HOST, or HOST:GUEST.
+    """Take ports of the host away from a VM. SPEC is as for publish, or HOST alone.
 
-    Prints what the VM still publishes.
+    Without an address it is meant on every one, without /tcp or /udp for both. Prints what the VM
+    still publishes.
 
     \b
     Examples:

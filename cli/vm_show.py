@@ -42,14 +42,16 @@ def _ports(ports: dict[str, int]) -> str:
 
 def egress(vm: Item) -> str:
     """As ``--egress`` takes it."""
-    if vm["nat"]:
-        return "nat"
-    return f"allow={','.join(vm['allow'])}" if vm["allow"] else "none"
+    from shared.egress import Egress
+
+    return str(Egress(vm["nat"], tuple(vm["allow"])))
 
 
 def published(publication: dict[str, Any]) -> str:
     """As ``--publish`` takes it."""
-    return "{host_address}:{host_port}:{guest_port}/{protocol}".format(**publication)
+    from shared.messages.vm import Publication
+
+    return str(Publication(**publication))
 
 
 def flatten(view: dict[str, Any]) -> Item:

@@ -5,15 +5,18 @@ IPv4 address or a CIDR block ("192.0.2.0/24"), each with a port ("example.org:44
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import AddressValueError, IPv4Network, NetmaskValueError
+from ipaddress import IPv4Network
 
 from shared.errors import BangerError, Code
+from shared.port import parse_port
 
 _LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"(\*\.)?{_LABEL}(\.{_LABEL})*")
 NAME_LARGEST = 253
 """Characters of a host name without the final dot (RFC 1035 section 2.3.4)."""
+EXAMPLES = "e.g. deb.debian.org:443, *.example.org, 192.0.2.0/24"
 
 
 @dataclass(frozen=True)
@@ -53,10 +56,7 @@ def parse_egress(text: str) -> Egress:
         case "nat", False:
             return Egress(nat=True)
         case "allow", True:
-            allow = tuple(dict.fromkeys(entry.strip().lower() for entry in entries.split(",")))
-            for entry in allow:
-                parse_allowed(entry)
-            return Egress(allow=allow)
+            return Egress(allow=check_list(entries.split(",")))
     raise BangerError(
         Code.INVALID,
         f"{text!r} is no egress policy",
@@ -64,22 +64,32 @@ def parse_egress(text: str) -> Egress:
     )
 
 
+def check_list(entries: Iterable[str]) -> tuple[str, ...]:
+    """The list as it is stored: lower case, nothing twice. Raises ``invalid``."""
+    allow = tuple(dict.fromkeys(entry.strip().lower() for entry in entries))
+    for entry in allow:
+        parse_allowed(entry)
+    return allow
+
+
 def parse_allowed(entry: str) -> Allowed:
     """One entry of the list. Raises ``invalid``."""
     host, colon, port = entry.lower().partition(":")
-    number = int(port) if port.isascii() and port.isdecimal() and len(port) <= 5 else 0
-    if colon and not 0 < number < 65536:
-        raise BangerError(Code.INVALID, f"{entry!r} has no usable port")
+    number = parse_port(port) if colon else 0
+    if number is None:
+        raise BangerError(
+            Code.INVALID, f"{port!r} in {entry!r} is no port: use 1 to 65535", hint=EXAMPLES
+        )
     host = host.removesuffix(".")
     try:
         return Allowed(network=IPv4Network(host, strict=False), port=number)
-    except (AddressValueError, NetmaskValueError, ValueError):
+    except ValueError:
         pass
     numeric = host.rpartition(".")[2].isdigit()  # no name ends so (RFC 3696 section 2)
     if len(host) > NAME_LARGEST or numeric or not _NAME.fullmatch(host):
         raise BangerError(
             Code.INVALID,
             f"{entry!r} is neither a host name nor an IPv4 address or network",
-            hint="e.g. deb.debian.org:443, *.example.org, 192.0.2.0/24",
+            hint=EXAMPLES,
         )
     return Allowed(name=host, port=number)

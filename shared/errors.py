@@ -79,6 +79,10 @@ class BangerError(Exception):
         hint = f"hint: {self.hint}\n" if self.hint else ""
         return f"error: {self.message}\n{hint}"
 
+    def to_line(self) -> str:
+        """Both in one line, for where there is room for no more."""
+        return "; ".join(filter(None, (self.message, self.hint)))
+
     @classmethod
     def from_wire(cls, body: dict[str, Any]) -> "BangerError":
         """Read what ``to_wire`` wrote. A code of a newer program is taken as ``internal``."""

@@ -22,7 +22,7 @@ class Verb(StrEnum):
     PAUSE = "pause"
     RESUME = "resume"
     RESIZE = "resize"  # set --vcpu, --memory, --disk-size
-    NAT = "nat"  # set --nat, --no-nat
+    NAT = "nat"  # set --egress, --nat, --no-nat
 
 
 class Answer(StrEnum):

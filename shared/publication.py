@@ -6,6 +6,7 @@ from typing import cast
 
 from shared.errors import BangerError, Code
 from shared.messages.vm import Protocol, Publication
+from shared.port import parse_port
 
 
 def parse_publication(text: str) -> Publication:
@@ -42,7 +43,9 @@ def refuse_doubles(publications: Iterable[Publication]) -> None:
         for other in seen:
             if clash(publication, other):
                 raise BangerError(
-                    Code.INVALID, f"{publication} and {other} publish the same port twice"
+                    Code.INVALID,
+                    f"{publication} and {other} publish the same port twice",
+                    hint="publish one of them on another port of the host",
                 )
         seen.append(publication)
 
@@ -59,7 +62,7 @@ def _address(word: str) -> str:
 
 
 def _port(text: str, word: str) -> int:
-    number = int(word) if word.isascii() and word.isdecimal() and len(word) <= 5 else 0
-    if not 0 < number < 65536:
+    number = parse_port(word)
+    if number is None:
         raise BangerError(Code.INVALID, f"{word!r} in {text!r} is no port: use 1 to 65535")
     return number

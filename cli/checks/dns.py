@@ -5,8 +5,8 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from cli.call import connect_if_running, running
 from cli.checks.result import Result, ok, warn
+from cli.checks.services import ask
 from shared.config import Config
 from shared.errors import BangerError
 from shared.paths import Paths
@@ -22,16 +22,15 @@ Lookup = Callable[[str, None], list[tuple[Any, ...]]]
 
 def names(paths: Paths, _config: Config) -> Iterator[Result]:
     """Looks up one VM that is up. ``dns`` itself is another check's business."""
-    if not running(paths):
-        yield ok("names", "services are down: there is no name to try")
-        return
     try:
-        with connect_if_running(paths) as client:
-            views = client.call("api", "vm.list", timeout=3.0, retry=False)["vms"]
+        answer = ask(paths, "api", "vm.list")
     except BangerError as error:
         yield warn("names", f"not tried: {error.message}", error.hint)
         return
-    live = [view["vm"] for view in views if view["vm"]["state"] == "running"]
+    if answer is None:
+        yield ok("names", "services are down: there is no name to try")
+        return
+    live = [view["vm"] for view in answer["vms"] if view["vm"]["state"] == "running"]
     if not live:
         yield ok("names", "no VM is up: there is no name to try")
         return

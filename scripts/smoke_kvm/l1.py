@@ -19,17 +19,8 @@ NAME, IMAGE = "l1", "kvm-host"
 
 INCLUDE = (
     *("python3", "nftables", "busybox-static", "openssh-client", "dnsutils", "squashfs-tools"),
-    *(
-        "lz4",
-        "sqlite3",
-        "rsync",
-        "systemd-resolved",
-        "iptables",
-        "qemu-system-x86",
-        "mmdebstrap",
-        "uidmap",
-        "zstd",
-    ),
+    *("lz4", "sqlite3", "rsync", "systemd-resolved", "iptables"),
+    *("qemu-system-x86", "mmdebstrap", "uidmap", "zstd"),
 )
 """On top of the default image: what ``scripts/setup`` installs and the suite uses."""
 

@@ -95,9 +95,8 @@ class ApiBase(Actor):
         try:
             await self.call("nat", "nat.apply", Nothing(), dict[str, Any], deadline=deadline)
         except BangerError as error:
-            error.hint = f"it is stored, and holds as soon as nat can do it; {error.hint}".rstrip(
-                "; "
-            )
+            stored = "it is stored, and holds as soon as nat can do it"
+            error.hint = "; ".join(filter(None, (stored, error.hint)))
             raise
 
     async def _raw_rows(self) -> list[Vm]:

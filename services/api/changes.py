@@ -107,7 +107,7 @@ class Changes(Creation):
         return shown
 
     @verb("vm.set", VmSet)
-    async def set_sizes(self, request: VmSet, call: Call) -> VmView:
+    async def set_what_it_has(self, request: VmSet, call: Call) -> VmView:
         vm = await self._find(request.ref)
         async with self._machines.serialised(vm.id):
             vm = await self._find(vm.id)

@@ -6,7 +6,7 @@ Pure, but for what ``first_free_port`` reads.
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from shared.egress import parse_allowed
+from shared.egress import check_list
 from shared.errors import BangerError, Code
 from shared.messages.vm import NetworkMode, Publication, Vm
 from shared.publication import clash, parse_publication, refuse_doubles
@@ -17,15 +17,13 @@ _CAP_NET_BIND_SERVICE = 10
 
 
 def check_egress(mode: NetworkMode, *, nat: bool, allow: Sequence[str]) -> list[str]:
-    """The list as it is stored: lower case, nothing twice.
+    """The list as it is stored.
 
     Raises:
         BangerError: ``invalid`` for a bad entry, for a list beside ``nat``, and for any list in
             user mode.
     """
-    entries = list(dict.fromkeys(entry.strip().lower() for entry in allow))
-    for entry in entries:
-        parse_allowed(entry)
+    entries = list(check_list(allow))
     if entries and nat:
         raise BangerError(
             Code.INVALID,

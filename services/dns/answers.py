@@ -8,17 +8,18 @@ from ipaddress import IPv4Network
 from typing import Any
 
 from services.dns.forwarder import Forwarder
-from services.dns.guests import Asker, Everything, Listed, askers, gateway_of, may_be_reached
+from services.dns.guests import Asker, Everything, Listed, askers
 from services.dns.memo import Memo
 from services.dns.query import Query, answer, failed, read_query
 from services.dns.rate import Quiet, Rates
-from services.dns.reply import TYPE_A, Record, Reply, address_of, chain, write_records
+from services.dns.reply import Record, Reply, address_of, chain, write_records
 from services.dns.resolver import respond
-from services.dns.zone import Rcode, Zone
+from services.dns.zone import Rcode, Type, Zone
 from shared.errors import BangerError
 from shared.logs import Log
 from shared.messages.network import NatAllow
 from shared.messages.vm import Vm
+from shared.subnet import gateway_of, is_outside
 
 Given = bytes | None | Coroutine[Any, Any, bytes]
 """An answer, none at all, or one that takes time."""
@@ -94,7 +95,7 @@ class GuestAnswers:
         query = read_query(packet)
         if query is None or self._zoned.is_ours(query) or not _may_ask(asker, query):
             return self._zoned.answer(packet, tcp=tcp)  # refused where the name is not ours
-        if isinstance(asker.policy, Listed) and query.key.kind != TYPE_A:
+        if isinstance(asker.policy, Listed) and query.key.kind != Type.A:
             return answer(query, Rcode.NOERROR, tcp=tcp)  # nothing but addresses is opened
         if self._out[asker.id] >= OUT_EACH:
             return failed(query, tcp=tcp)
@@ -140,7 +141,7 @@ class GuestAnswers:
 
     def _is_harmless(self, record: Record) -> bool:
         address = address_of(record)
-        return address is None or may_be_reached(address, self._subnet)
+        return address is None or is_outside(address, self._subnet)
 
     def _say(self, asker: Asker, message: str, **fields: object) -> None:
         if self._quiet.may_say(asker.id, message, time.monotonic()):

@@ -7,15 +7,13 @@ question has to come back with the answer.
 
 import asyncio
 import secrets
-import struct
 
 from services.dns.query import Key, ask_on
 from services.dns.reply import Elsewhere, Reply, read_reply
-from services.dns.wire import TCP_LARGEST
+from services.dns.wire import TCP_LARGEST, TCP_LENGTH
 from services.dns.zone import Rcode
 
 PORT = 53
-_LENGTH = struct.Struct("!H")
 _BEFORE_EDNS = (Rcode.FORMERR, Rcode.NOTIMP)
 """What servers say that do not know EDNS (RFC 6891 section 7)."""
 
@@ -74,8 +72,8 @@ async def _by_tcp(host: str, port: int, key: Key, *, edns: bool) -> Reply | Else
     try:
         identity = secrets.randbits(16)
         packet = ask_on(key, identity, edns=edns)
-        writer.write(_LENGTH.pack(len(packet)) + packet)
-        (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
+        writer.write(TCP_LENGTH.pack(len(packet)) + packet)
+        (length,) = TCP_LENGTH.unpack(await reader.readexactly(TCP_LENGTH.size))
         reply = read_reply(await reader.readexactly(length), key, identity)
     finally:
         writer.close()

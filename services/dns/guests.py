@@ -5,15 +5,14 @@ nat lets a guest send with its own address only, so nobody asks in another's nam
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Network
 
-from services.dns.records import NAMED, address_of
+from services.dns.records import address_of
 from shared.egress import Allowed, parse_allowed
 from shared.errors import BangerError
+from shared.lifecycle import LIVE
 from shared.messages.vm import Vm
-
-THIS_NETWORK = IPv4Network("0.0.0.0/8")
-"""RFC 1122 section 3.2.1.3: Linux takes 0.0.0.0 for the host itself."""
+from shared.subnet import guest_addresses
 
 
 @dataclass(frozen=True)
@@ -48,35 +47,14 @@ def askers(vms: Iterable[Vm], subnet: IPv4Network) -> dict[str, Asker]:
     twice: set[str] = set()
     for vm in vms:
         address = address_of(vm)
-        if vm.network == "bridge" and vm.state in NAMED and _is_guests(address, subnet):
+        if vm.network != "bridge" or vm.state not in LIVE or address is None:
+            continue
+        if int(address) in guest_addresses(subnet):
             source = str(address)
             if source in found:
                 twice.add(source)
             found[source] = Asker(vm.id, vm.name, _policy(vm))
     return {source: asker for source, asker in found.items() if source not in twice}
-
-
-def may_be_reached(address: IPv4Address, subnet: IPv4Network) -> bool:
-    """Whether a name outside may stand for ``address``: not the host itself, nor its guests, nor
-    what is no single host. Who owns a name on the list must not open these ("DNS rebinding")."""
-    closed = (
-        address.is_loopback
-        or address.is_link_local
-        or address.is_multicast
-        or address.is_reserved
-        or address in THIS_NETWORK
-        or address in subnet
-    )
-    return not closed
-
-
-def gateway_of(subnet: IPv4Network) -> IPv4Address:
-    """The bridge's own address: the first that a host can have."""
-    return subnet.network_address + 1
-
-
-def _is_guests(address: IPv4Address | None, subnet: IPv4Network) -> bool:
-    return address is not None and address in subnet and address != gateway_of(subnet)
 
 
 def _policy(vm: Vm) -> Everything | Listed:

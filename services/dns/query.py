@@ -26,10 +26,10 @@ from services.dns.wire import (
     write_name,
     write_option,
 )
-from services.dns.zone import Rcode
+from services.dns.zone import Rcode, Type
 
 _DATA_TYPES = range(1, 128)
-_TYPE_ANY, _MORE_DATA_TYPES = 255, 256
+_MORE_DATA_TYPES = 256
 _HOST_LABEL = re.compile(rb"[a-z0-9_-]+")
 
 
@@ -99,7 +99,7 @@ def _read_query(packet: bytes) -> Query | None:
 
 def _is_data(kind: int) -> bool:
     """Not a type that exists in messages only (RFC 6895 section 3.1)."""
-    data = kind in _DATA_TYPES or kind >= _MORE_DATA_TYPES or kind == _TYPE_ANY
+    data = kind in _DATA_TYPES or kind >= _MORE_DATA_TYPES or kind == Type.ANY
     return data and kind != TYPE_OPT
 
 

@@ -15,7 +15,7 @@ class _Bucket:
 
 
 class Rates:
-    """A token bucket for each guest, by its id. ``forget`` those that are gone."""
+    """A token bucket for each guest, by its id."""
 
     def __init__(self) -> None:
         self._buckets: dict[str, _Bucket] = {}

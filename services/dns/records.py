@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Network
 
 from services.dns.zone import Address, Network, Zone
-from shared.messages.vm import State, Vm
+from shared.lifecycle import LIVE
+from shared.messages.vm import Vm
 from shared.ula import ula_address
-
-NAMED: frozenset[State] = frozenset({"starting", "running", "paused", "stopping"})
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,7 @@ class Networks:
 
 def zone_of(vms: Iterable[Vm], networks: Networks, seq: int) -> Zone:
     """The zone at sequence number ``seq``. A VM without a usable address has no name."""
-    up = (vm for vm in vms if vm.state in NAMED)
+    up = (vm for vm in vms if vm.state in LIVE)
     hosts = {vm.name: _addresses(vm, networks) for vm in up}
     subnets: list[Network] = [networks.loopback, networks.bridge]
     if networks.prefix is not None:

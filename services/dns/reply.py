@@ -20,9 +20,9 @@ from services.dns.wire import (
     read_name,
     write_name,
 )
-from services.dns.zone import Rcode
+from services.dns.zone import Rcode, Type
 
-TYPE_A, TYPE_CNAME, TYPE_SOA, TYPE_ANY = 1, 5, 6, 255
+TYPE_CNAME = 5
 
 TTL_LARGEST = 3600
 """Seconds an answer is kept and given out at most, whatever upstream says."""
@@ -166,11 +166,11 @@ def _extended_rcode(additional: list[Record]) -> int:
 
 def _lifetime(key: Key, rcode: int, records: list[Record], authority: list[Record]) -> int:
     positive = rcode == Rcode.NOERROR and any(
-        key.kind in (record.kind, TYPE_ANY) for record in records
+        key.kind in (record.kind, Type.ANY) for record in records
     )
     if positive:
         return min(record.ttl for record in records)
-    soa = next((record for record in authority if record.kind == TYPE_SOA), None)
+    soa = next((record for record in authority if record.kind == Type.SOA), None)
     if soa is None or len(soa.data) < _SOA_MINIMUM:
         return 0
     minimum = int.from_bytes(soa.data[-_SOA_MINIMUM:])
@@ -188,7 +188,7 @@ def chain(reply: Reply, name: Labels) -> list[Record]:
 
 
 def address_of(record: Record) -> IPv4Address | None:
-    if record.kind != TYPE_A or len(record.data) != _IPV4_OCTETS:
+    if record.kind != Type.A or len(record.data) != _IPV4_OCTETS:
         return None
     return IPv4Address(record.data)
 

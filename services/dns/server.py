@@ -7,13 +7,12 @@ one connection, which is closed after ``IDLE`` seconds of silence.
 import asyncio
 import contextlib
 import socket
-import struct
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from services.dns.answers import Given
-from services.dns.wire import TCP_LARGEST
+from services.dns.wire import TCP_LARGEST, TCP_LENGTH
 
 IDLE = 10.0
 """Seconds a TCP client may take for its next query, or to read its answer."""
@@ -30,7 +29,6 @@ RECEIVE_BUFFER = 1 << 20
 IP_FREEBIND = 15
 """ip(7), linux/in.h: bind an address that is not there, or not there yet."""
 
-_LENGTH = struct.Struct("!H")
 Address = tuple[str, int]
 Keep = Callable[[Coroutine[Any, Any, None]], object]
 """Runs a coroutine beside everything else until it ends."""
@@ -110,12 +108,12 @@ class Server:
     ) -> bool:
         """One query and its answer; False when the client is not worth listening to."""
         async with asyncio.timeout(self._idle):
-            (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
+            (length,) = TCP_LENGTH.unpack(await reader.readexactly(TCP_LENGTH.size))
             given = self._answer(await reader.readexactly(length), source, tcp=True)
             answer = await given if isinstance(given, Coroutine) else given
             if answer is None:
                 return False
-            writer.write(_LENGTH.pack(len(answer)) + answer)
+            writer.write(TCP_LENGTH.pack(len(answer)) + answer)
             await writer.drain()
             return True
 

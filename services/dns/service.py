@@ -8,7 +8,6 @@ from pathlib import Path
 
 from services.dns.answers import GuestAnswers, Zoned
 from services.dns.forwarder import Forwarder
-from services.dns.guests import gateway_of
 from services.dns.records import Networks, zone_of
 from services.dns.server import Server
 from shared.bus.actor import Actor
@@ -19,6 +18,7 @@ from shared.logs import Log
 from shared.messages.network import DnsStatus, NatAllow
 from shared.messages.vm import Nothing
 from shared.paths import Paths
+from shared.subnet import gateway_of
 from shared.ula import ula_prefix
 
 HOST = "127.0.0.1"
@@ -49,7 +49,6 @@ class Dns(Actor):
     def __init__(self, paths: Paths, log: Log, config: Config) -> None:
         super().__init__("dns", paths, log)
         self._port = config.dns.port
-        self._resolv_conf = Path(config.dns.resolv_conf)
         self._bridged = config.network_mode == "bridge"
         self._subnet = IPv4Network(config.nat.subnet)
         prefix = ula_prefix(str(paths.state)) if self._bridged and config.ipv6 else None
@@ -57,7 +56,7 @@ class Dns(Actor):
         self._zoned = Zoned(zone_of((), self._networks, 0))
         gateway = str(gateway_of(self._subnet))
         ours = frozenset({gateway, *([HOST] if self._port == 53 else [])})
-        self._forwarder = Forwarder(ours, resolv_conf=self._resolv_conf)
+        self._forwarder = Forwarder(ours, resolv_conf=Path(config.dns.resolv_conf))
         self._guests = GuestAnswers(
             self._zoned, self._subnet, self._forwarder, self._allow, self.log
         )

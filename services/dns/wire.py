@@ -27,6 +27,9 @@ UDP_WITHOUT_EDNS = 512
 UDP_LARGEST = 1232
 """The most we send or ask for by UDP: fits every path unfragmented (DNS flag day 2020)."""
 
+TCP_LENGTH = struct.Struct("!H")
+"""What goes before each message by TCP: its octets (RFC 7766 section 8)."""
+
 TCP_LARGEST = 65535
 LABEL_LARGEST, NAME_LARGEST = 63, 255
 _POINTER = 0xC0

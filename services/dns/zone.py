@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
+from shared.reverse_zones import reverse_zones
+
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 Name = tuple[str, ...]
@@ -82,7 +84,8 @@ class Zone:
         self, hosts: Mapping[str, Iterable[Address]], subnets: Iterable[Network], serial: int
     ) -> None:
         self._serial = serial % 2**32
-        self._apexes = frozenset({TOP, *(apex for s in subnets for apex in reverse_zones(s))})
+        zones = (zone for subnet in subnets for zone in reverse_zones(subnet))
+        self._apexes = frozenset({TOP, *map(_labels, zones)})
         self._names = len(hosts)
         self._records: dict[Name, list[Record]] = {}
         for host, addresses in hosts.items():
@@ -90,7 +93,7 @@ class Zone:
             for address in addresses:
                 kind = Type.A if isinstance(address, IPv4Address) else Type.AAAA
                 self._records.setdefault(name, []).append((kind, address))
-                self._records[_reverse(address)] = [(Type.PTR, name)]
+                self._records[_labels(address.reverse_pointer)] = [(Type.PTR, name)]
         # Names that have no record but lie above one that has exist all the same (RFC 8020).
         self._above = {name[i:] for name in self._records for i in range(1, len(name))}
 
@@ -126,23 +129,5 @@ class Zone:
         return next((suffix for suffix in suffixes if suffix in self._apexes), None)
 
 
-def reverse_zones(subnet: Network) -> list[Name]:
-    """The in-addr.arpa or ip6.arpa zones that cover ``subnet``, cut at whole labels: octets of
-    IPv4, four bits of IPv6.
-
-    A subnet longer than all labels but one (/24, /124) gets the zone above: classless delegation
-    (RFC 2317) needs a parent that delegates, and a local server has none.
-    """
-    bits = 8 if isinstance(subnet, IPv4Network) else 4
-    most = subnet.max_prefixlen // bits
-    labels = min(most - 1, -(-subnet.prefixlen // bits))
-    wanted = labels * bits
-    if subnet.prefixlen > wanted:
-        parts: list[Network] = [subnet.supernet(new_prefix=wanted)]
-    else:
-        parts = list(subnet.subnets(new_prefix=wanted))
-    return [_reverse(part.network_address)[most - labels :] for part in parts]
-
-
-def _reverse(address: Address) -> Name:
-    return tuple(address.reverse_pointer.split("."))
+def _labels(name: str) -> Name:
+    return tuple(name.split("."))

@@ -21,7 +21,7 @@ from services.nat.guests import Holds, guest_of, with_addresses_of_their_own
 from services.nat.host import Host
 from services.nat.jail.jails import Jails
 from services.nat.jail.plan import User
-from services.nat.publications import Publishing
+from services.nat.publications import Allotment
 from services.nat.resolved import NameRouting
 from services.nat.sockets import ports_of_others
 from services.nat.state import Desired, Guest, bridge_mac, tap_name
@@ -59,7 +59,8 @@ class Bridge:
         self._desired = replace(self._desired, jails=self._jails.uids)
         self._host = Host(Loan(station.keep / "ip_forward.json"))
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kernel")
-        self._names = NameRouting(config.nat.bridge, self._desired.gateway, config.dns.port)
+        server = f"{self._desired.gateway.ip}:{config.dns.port}"
+        self._names = NameRouting(config.nat.bridge, server, self._desired.subnets)
         self._names_due = 0.0
         self._holds = Holds()
         self._grants = Grants()
@@ -194,7 +195,7 @@ class Bridge:
                 self._log.info("resolved reverted", failure=await self._work(self._names.revert))
             done = await self._work(self._host.reconcile, desired)
         except BangerError as error:
-            self._problem = error.message
+            self._problem = error.to_line()
             self._log.error(error.message, code=error.code.value, hint=error.hint)
             raise
         obstacles = done.observed.firewalls.obstacles
@@ -222,9 +223,9 @@ class Bridge:
         complaints: list[tuple[str, str]] = []
         rows = (self._guest_or_none(vm, jails.get(vm.id), complaints) for vm in self._wanted())
         guests = with_addresses_of_their_own(guest for guest in rows if guest)
-        publishing = Publishing(taken)
-        allotted = tuple(publishing.allot(guests))
-        self._tell(complaints + publishing.refused)
+        allotment = Allotment(taken)
+        allotted = tuple(allotment.allot(guests))
+        self._tell(complaints + allotment.refused)
         return self._desired.with_guests(
             allotted, tuple(self._grants.live(allotted, time.monotonic()))
         )

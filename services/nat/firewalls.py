@@ -78,7 +78,9 @@ def nft_close(opening: Opening) -> str:
 def legacy_firewalls(lines: Sequence[str], bridge: str) -> Firewalls:
     """The same of the older tables, from the lines of ``iptables-legacy -S``."""
     if f"-N {DOCKER_USER}" in lines:
-        words = ((line, shlex.split(line)) for line in lines if line.startswith("-A DOCKER-USER "))
+        words = (
+            (line, shlex.split(line)) for line in lines if line.startswith(f"-A {DOCKER_USER} ")
+        )
         ours = tuple(
             ("iifname" if "-i" in parts else "oifname", line.removeprefix("-A "))
             for line, parts in words

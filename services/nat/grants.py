@@ -12,9 +12,8 @@ from ipaddress import IPv4Address, IPv4Network
 from services.nat.sets import Live
 from services.nat.state import Guest, tag_of
 from shared.errors import BangerError, Code
+from shared.subnet import is_outside
 
-THIS_NETWORK = IPv4Network("0.0.0.0/8")
-"""RFC 1122 section 3.2.1.3: Linux takes 0.0.0.0 for the host itself."""
 GRACE_SECONDS = 30
 """An address is allowed for so much longer than asked for: who got it late may use it late."""
 LONGEST = 86_400
@@ -31,8 +30,7 @@ def usable(address: str, subnet: IPv4Network) -> IPv4Address:
         found = IPv4Address(address)
     except ValueError:
         raise BangerError(Code.INVALID, f"{address!r} is no IPv4 address") from None
-    unfit = found.is_loopback or found.is_link_local or found.is_multicast or found in THIS_NETWORK
-    if unfit or found.is_reserved or found in subnet:
+    if not is_outside(found, subnet):
         raise BangerError(Code.INVALID, f"{address} is no address outside")
     return found
 

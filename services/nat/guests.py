@@ -7,10 +7,10 @@ from services.nat.publications import publications_of
 from services.nat.state import Guest
 from shared.egress import Allowed, parse_allowed
 from shared.errors import BangerError, Code
+from shared.lifecycle import LIVE
 from shared.mac import mac_address
-from shared.messages.vm import State, Vm
-
-UP: frozenset[State] = frozenset({"starting", "running", "paused", "stopping"})
+from shared.messages.vm import Vm
+from shared.subnet import guest_addresses
 
 ALLOWED_MOST = 1024
 """Entries of one VM's list."""
@@ -34,10 +34,10 @@ class Holds:
         self._until = {
             vm_id: until
             for vm_id, until in self._until.items()
-            if until > now and vm_id in vms and vms[vm_id].state not in UP
+            if until > now and vm_id in vms and vms[vm_id].state not in LIVE
         }
         bridged = (vms[vm_id] for vm_id in sorted(vms) if vms[vm_id].network == "bridge")
-        return [vm for vm in bridged if vm.state in UP or vm.id in self._until]
+        return [vm for vm in bridged if vm.state in LIVE or vm.id in self._until]
 
 
 def guest_of(vm: Vm, subnet: IPv4Network) -> Guest:
@@ -52,7 +52,7 @@ def guest_of(vm: Vm, subnet: IPv4Network) -> Guest:
         address = IPv4Address(vm.address) if vm.network == "bridge" else None
     except AddressValueError:
         address = None
-    if address is None or int(address) not in _for_guests(subnet):
+    if address is None or int(address) not in guest_addresses(subnet):
         raise BangerError(
             Code.CONFLICT,
             f"VM {vm.name} has the address {vm.address or '(none)'}, "
@@ -66,11 +66,6 @@ def _allowed(vm: Vm) -> tuple[Allowed, ...]:
     if len(vm.allow) > ALLOWED_MOST:
         raise BangerError(Code.INVALID, f"VM {vm.name} has more than {ALLOWED_MOST} on its list")
     return tuple(parse_allowed(entry) for entry in vm.allow)
-
-
-def _for_guests(subnet: IPv4Network) -> range:
-    """The addresses a guest may have: not the network's own, the bridge's, nor the broadcast."""
-    return range(int(subnet.network_address) + 2, int(subnet.broadcast_address))
 
 
 def with_addresses_of_their_own(guests: Iterable[Guest]) -> Iterator[Guest]:

@@ -1,11 +1,9 @@
 """The older tables of iptables-legacy, on hosts where Docker or ufw still uses them."""
 
-import shutil
-import subprocess
 from pathlib import Path
 
 from services.nat.firewalls import Firewalls, Opening, legacy_close, legacy_firewalls, legacy_open
-from services.nat.nftables import SYSTEM_PATH, TIMEOUT
+from services.nat.program import find, run
 from shared.errors import BangerError, Code
 
 _TABLES = Path("/proc/thread-self/net/ip_tables_names")
@@ -13,7 +11,7 @@ _TABLES = Path("/proc/thread-self/net/ip_tables_names")
 
 def firewalls(bridge: str) -> Firewalls:
     """What is there. Where no such table exists nothing is asked: asking would make it."""
-    if "filter" not in _tables() or shutil.which("iptables-legacy", path=SYSTEM_PATH) is None:
+    if "filter" not in _tables() or find("iptables-legacy") is None:
         return Firewalls()
     return legacy_firewalls(_run("iptables-legacy", "-w", "-S").splitlines(), bridge)
 
@@ -35,13 +33,11 @@ def _tables() -> list[str]:
 
 def _run(name: str, *arguments: str, text: str = "") -> str:
     """Raises ``unavailable`` when it does not run or refuses."""
-    program = shutil.which(name, path=SYSTEM_PATH) or name
-    try:
-        done = subprocess.run(
-            [program, *arguments], input=text, capture_output=True, text=True, timeout=TIMEOUT
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise BangerError(Code.UNAVAILABLE, f"{name} did not run: {error}") from error
+    done = run(name, *arguments, text=text)
     if done.returncode != 0:
-        raise BangerError(Code.UNAVAILABLE, f"{name} refused: {done.stderr.strip()}")
+        raise BangerError(
+            Code.UNAVAILABLE,
+            f"{name} refused: {done.stderr.strip()}",
+            hint="see: banger daemon logs nat",
+        )
     return done.stdout

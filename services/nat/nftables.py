@@ -2,8 +2,6 @@
 
 import errno
 import json
-import shutil
-import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,16 +13,11 @@ from services.nat.firewalls import (
     nft_open,
     nft_opening,
 )
+from services.nat.program import find, run
 from services.nat.refusal import refusal
 from services.nat.rules import DELETE, FAMILIES, TABLE, Ruleset
 from services.nat.sets import Live, additions, live_elements
 from shared.errors import BangerError, Code
-
-TIMEOUT = 20.0
-"""Seconds for one nft run; it takes milliseconds unless the kernel is in trouble."""
-
-SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
-"""Where nft is, also for a user whose PATH lacks the sbin directories."""
 
 
 def load(ruleset: Ruleset) -> None:
@@ -111,19 +104,13 @@ def _listing(commands: str) -> list[Mapping[str, Any]]:
 
 
 def _nft(*arguments: str, text: str = "") -> str:
-    program = shutil.which("nft", path=SYSTEM_PATH)
-    if program is None:
+    if find("nft") is None:
         raise BangerError(
             Code.MISSING_TOOL,
             "nft is not installed: the bridge network cannot be protected without it",
             hint="install the nftables package",
         )
-    try:
-        done = subprocess.run(
-            [program, *arguments], input=text, capture_output=True, text=True, timeout=TIMEOUT
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise BangerError(Code.UNAVAILABLE, f"nft did not run: {error}") from error
+    done = run("nft", *arguments, text=text)
     if done.returncode != 0:
         raise _failure(done.stderr)
     return done.stdout

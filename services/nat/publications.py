@@ -44,7 +44,7 @@ def _checked(vm: Vm, publication: Publication) -> Publication:
     return msgspec.structs.replace(publication, host_address=str(address))
 
 
-class Publishing:
+class Allotment:
     """Goes through the guests in turn, and leaves out what cannot be published.
 
     ``taken``: (protocol, port) of other users' sockets, where the rows are an untrusted user's;

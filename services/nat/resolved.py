@@ -1,15 +1,18 @@
 """Names of VMs for the host's own programs, where systemd-resolved is what they ask.
 
 resolvectl(1) sets the bridge's link up so that resolved asks our dns for ``.vm`` and the reverse
-zone of the subnet, and for nothing else. What it set goes with the link. It is a comfort: when
-resolved is not there, or does not let us, nothing else suffers.
+zones of the bridge's subnets, and for nothing else. What it set goes with the link. It is a
+comfort: when resolved is not there, or does not let us, nothing else suffers.
 """
 
 import shutil
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import IPv4Interface, IPv4Network
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
+
+from shared.reverse_zones import reverse_zones
 
 PROGRAM = "resolvectl"
 TIMEOUT = 5.0
@@ -18,11 +21,14 @@ TIMEOUT = 5.0
 Command = tuple[str, ...]
 
 
-def route_commands(bridge: str, gateway: IPv4Interface, port: int) -> tuple[Command, ...]:
-    """What to run so that names and addresses of VMs are asked of ``gateway:port``."""
-    zones = ("vm", *reverse_zones(gateway.network))
+def route_commands(
+    bridge: str, server: str, subnets: Iterable[IPv4Network | IPv6Network]
+) -> tuple[Command, ...]:
+    """What to run so that names of VMs and addresses of ``subnets`` are asked of ``server``
+    ("10.77.0.1:42069")."""
+    zones = ("vm", *(zone for subnet in subnets for zone in reverse_zones(subnet)))
     return (
-        (PROGRAM, "dns", bridge, f"{gateway.ip}:{port}"),
+        (PROGRAM, "dns", bridge, server),
         (PROGRAM, "domain", bridge, *(f"~{zone}" for zone in zones)),
         (PROGRAM, "default-route", bridge, "no"),
     )
@@ -32,33 +38,18 @@ def revert_commands(bridge: str) -> tuple[Command, ...]:
     return ((PROGRAM, "revert", bridge),)
 
 
-def reverse_zones(subnet: IPv4Network) -> tuple[str, ...]:
-    """The zones of in-addr.arpa that hold the subnet's addresses, cut at whole octets (RFC 1035
-    section 3.5): as many as it takes, and for less than a /24 the /24 it is in."""
-    if subnet.prefixlen > 24:
-        parts = [subnet.supernet(new_prefix=24)]
-    else:
-        parts = list(subnet.subnets(new_prefix=-(-subnet.prefixlen // 8) * 8))
-    return tuple(_reverse(part) for part in parts)
-
-
-def _reverse(network: IPv4Network) -> str:
-    octets = str(network.network_address).split(".")[: network.prefixlen // 8]
-    return ".".join([*reversed(octets), "in-addr.arpa"])
-
-
 @dataclass
 class NameRouting:
     """Keeps resolved told. Calls block; ``is_set`` is what was last done with success."""
 
     bridge: str
-    gateway: IPv4Interface
-    port: int
+    server: str
+    subnets: tuple[IPv4Network | IPv6Network, ...]
     is_set: bool = False
 
     def set(self) -> str:
         """Tell resolved of the bridge; returns why it could not be done, empty when it was."""
-        failure = _run(route_commands(self.bridge, self.gateway, self.port))
+        failure = _run(route_commands(self.bridge, self.server, self.subnets))
         self.is_set = not failure
         return failure
 

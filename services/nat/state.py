@@ -28,6 +28,7 @@ from services.nat.sets import EVERYWHERE, Live, Member
 from shared.egress import Allowed
 from shared.errors import BangerError, Code
 from shared.messages.vm import Publication
+from shared.subnet import gateway_of
 from shared.ula import ula_address
 
 IFNAME_MAX = 15
@@ -148,11 +149,16 @@ class Desired:
     @property
     def gateway(self) -> IPv4Interface:
         """The host's own address on the bridge: the subnet's first."""
-        return IPv4Interface(f"{self.subnet.network_address + 1}/{self.subnet.prefixlen}")
+        return IPv4Interface(f"{gateway_of(self.subnet)}/{self.subnet.prefixlen}")
 
     @property
     def gateway6(self) -> IPv6Interface | None:
         return IPv6Interface(f"{self.prefix[1]}/64") if self.prefix else None
+
+    @property
+    def subnets(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """Where guests have their addresses."""
+        return (self.subnet, self.prefix) if self.prefix else (self.subnet,)
 
     @property
     def own_addresses(self) -> tuple[IPv4Interface | IPv6Interface, ...]:

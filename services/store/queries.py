@@ -17,9 +17,7 @@ from services.store.database import complaints
 from services.store.models import MutationRow, SequenceRow, VmRow
 from shared.errors import BangerError, Code
 from shared.messages.vm import Vm, VmReserve, VmRows, VmUpdate
-
-RESERVED_HOSTS = 2
-"""Network address and gateway: the first address handed out is the subnet's .2."""
+from shared.subnet import guest_addresses
 
 UPDATABLE = (
     *("state", "reason", "touched_at"),
@@ -135,12 +133,11 @@ def _new_row(request: VmReserve, address: str) -> VmRow:
 
 
 def _free_address(session: Session, request: VmReserve) -> str:
-    """The lowest address of the subnet that no VM has, the broadcast address excepted."""
+    """The lowest of the subnet's addresses for VMs that none has."""
     subnet = ipaddress.IPv4Network(request.subnet)
     query = select(VmRow.address).where(VmRow.network == request.network)
     taken = {int(ipaddress.IPv4Address(address)) for address in session.scalars(query)}
-    first = int(subnet.network_address) + RESERVED_HOSTS
-    for candidate in range(first, int(subnet.broadcast_address)):
+    for candidate in guest_addresses(subnet):
         if candidate not in taken:
             return str(ipaddress.IPv4Address(candidate))
     raise BangerError(

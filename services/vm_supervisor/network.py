@@ -13,6 +13,8 @@ from shared.errors import BangerError, Code
 from shared.mac import mac_address
 from shared.messages.vm import Protocol
 
+SOCKET_KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
+
 
 @dataclass(frozen=True)
 class Forward:
@@ -142,8 +144,7 @@ def choose_port(host: str, preferred: tuple[int, ...], protocol: Protocol = "tcp
 
 
 def _bindable(host: str, port: int, protocol: Protocol) -> int | None:
-    kind = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM
-    with socket.socket(socket.AF_INET, kind) as probe:
+    with socket.socket(socket.AF_INET, SOCKET_KINDS[protocol]) as probe:
         # With this option two UDP sockets may have the same port (socket(7)).
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, protocol == "tcp")
         try:

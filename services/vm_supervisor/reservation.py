@@ -7,11 +7,10 @@ arrives is led to the guest by the kernel before it would come here.
 import errno
 import socket
 
+from services.vm_supervisor.network import SOCKET_KINDS
 from services.vm_supervisor.port_holder import holder_of
 from shared.errors import BangerError, Code
 from shared.messages.vm import Protocol, Publication
-
-_KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 
 
 def reserve(publication: Publication) -> socket.socket | None:
@@ -37,7 +36,7 @@ def bind(protocol: Protocol, host: str, port: int) -> socket.socket:
         BangerError: ``conflict`` naming port and holder, ``denied`` for a port that is root's,
             ``invalid`` for an address that this host does not have.
     """
-    bound = socket.socket(socket.AF_INET, _KINDS[protocol])
+    bound = socket.socket(socket.AF_INET, SOCKET_KINDS[protocol])
     try:
         if protocol == "tcp":
             _bind_tcp(bound, host, port)

@@ -27,7 +27,7 @@ from services.vm_supervisor.reservation import bind
 
 HERE = End(bytes.fromhex("52550a000204"), socket.inet_aton("10.0.2.4"))
 GUEST_ADDRESS = socket.inet_aton("10.0.2.15")
-LARGEST_NUMBER = 4096
+MOST_PEERS = 4096
 """How many peers are remembered; the one that was silent for longest is forgotten first."""
 PORTS = range(1024, 65536)
 _FRAME = 65536
@@ -55,7 +55,7 @@ class Peers:
 
     def port(self, peer: Peer) -> int:
         if peer not in self.ports:
-            if len(self.ports) >= LARGEST_NUMBER:
+            if len(self.ports) >= MOST_PEERS:
                 _, oldest = self.by_port.popitem(last=False)
                 del self.ports[oldest]
             port = next(port for port in self.next_port if port not in self.by_port)

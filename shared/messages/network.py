@@ -56,7 +56,11 @@ class NatAllow(msgspec.Struct, kw_only=True):
 
 
 class NatStatus(msgspec.Struct, kw_only=True):
-    """``enabled`` is False in user mode: nothing on the host is touched then."""
+    """``enabled`` is False in user mode: nothing on the host is touched then.
+
+    ``problem``: what the last pass failed on, or whose firewall is in the way, with what to do; in
+    one line, empty for nothing.
+    """
 
     enabled: bool
     bridge: str = ""

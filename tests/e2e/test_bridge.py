@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from ipaddress import IPv6Address, IPv6Network
 from pathlib import Path
 
 import pytest
@@ -40,9 +41,11 @@ def namespace() -> Iterator[str]:
 
 
 @pytest.fixture
-def bridged(images: None, namespace: str) -> Iterator[Home]:
+def bridged(images: None, namespace: str, request: pytest.FixtureRequest) -> Iterator[Home]:
+    """A parameter is further lines of configuration."""
+    config = CONFIG + getattr(request, "param", "")
     with tempfile.TemporaryDirectory(prefix="bgr") as directory:
-        home = make_home(Path(directory), CONFIG, ("ip", "netns", "exec", namespace))
+        home = make_home(Path(directory), config, ("ip", "netns", "exec", namespace))
         yield home
         close_home(home)
 
@@ -116,3 +119,24 @@ def test_an_egress_list_is_taken_in_bridge_mode(bridged: Home) -> None:
     shown = json.loads(home.banger("vm", "show", "kept", "-o", "json").stdout)
     assert (shown["nat"], shown["allow"]) == (True, [])
     home.banger("vm", "delete", "kept")
+
+
+@pytest.mark.parametrize("bridged", ["ipv6 = true\n"], indirect=True)
+def test_a_guest_has_an_ipv6_address_where_that_is_wanted(bridged: Home) -> None:
+    home = bridged
+    home.banger("vm", "run", "-d", "--name", "six", "--memory", "512M")
+    address = _inside(home, "dig", "+short", "-p", "42069", "@127.0.0.1", "AAAA", "six.vm").strip()
+    assert IPv6Address(address) in IPv6Network("fd00::/8")
+    assert _inside(home, "dig", "+short", "-p", "42069", "@127.0.0.1", "-x", address) == "six.vm.\n"
+    in_guest = home.banger("vm", "exec", "six", "--", "ip", "-6", "-o", "address").stdout
+    assert f"{address}/64" in in_guest
+    await_true(lambda: _greeting(home, address).startswith("SSH-2.0"), 20)
+    home.banger("vm", "delete", "six")
+
+
+def _greeting(home: Home, address: str) -> str:
+    """The first words of the sshd at ``address``, asked from the host's side."""
+    script = f"import socket; print(socket.create_connection(('{address}', 22), 3).recv(64))"
+    argv = [*home.prefix, sys.executable, "-c", script]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=20, check=False)
+    return done.stdout.removeprefix("b'")

@@ -1,7 +1,6 @@
 """Guests that ask dns on the bridge: a host with its services, guests and a name server outside,
 each in a network namespace made for the test."""
 
-import ctypes
 import subprocess
 import tempfile
 from contextlib import ExitStack
@@ -16,10 +15,10 @@ from tests.integration.upstream import Asked, Upstream, reply_to
 
 PORT = 42069
 GATEWAY, UPSTREAM = "10.77.0.1", "127.0.0.53"
-CLONE_NEWNS = 0x00020000
 CONFIG = """\
 network = "bridge"
 ipv6 = true
+dns.resolv_conf = "{resolv_conf}"
 """
 ZONE = {
     "www.example.org.": (
@@ -56,10 +55,9 @@ class Lab:
         directory = cleanup.enter_context(tempfile.TemporaryDirectory())
         self.resolv_conf = Path(directory) / "resolv.conf"
         self.resolv_conf.write_text(f"nameserver {UPSTREAM}\n")
-        self.host.run(self._hide_resolv_conf)
         self.upstream = Upstream(self.host, UPSTREAM, outside, port=53)
         cleanup.callback(self.upstream.close)
-        self.stack = cleanup.enter_context(Stack(CONFIG))
+        self.stack = cleanup.enter_context(Stack(CONFIG.format(resolv_conf=self.resolv_conf)))
         self.stack.start("broker")
         self.stack.start("store")
         self.stack.start("nat", module="tests.integration.nat_service")
@@ -69,17 +67,6 @@ class Lab:
         self.make_bridge()
         self.guests: dict[str, Namespace] = {}
         self.addresses: dict[str, str] = {}
-
-    def _hide_resolv_conf(self) -> None:
-        """For this namespace's processes alone, resolv.conf is a file of the test."""
-        libc = ctypes.CDLL(None, use_errno=True)
-        if libc.unshare(CLONE_NEWNS) != 0:
-            raise OSError(ctypes.get_errno(), "unshare")
-        for command in (
-            ["mount", "--make-rprivate", "/"],
-            ["mount", "--bind", str(self.resolv_conf), "/etc/resolv.conf"],
-        ):
-            subprocess.run(command, check=True, timeout=10)
 
     def make_bridge(self) -> None:
         # As nat makes it: one without an address of its own takes another with each new port, and

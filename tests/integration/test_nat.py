@@ -377,7 +377,9 @@ def test_subnet_clash_is_told_to_who_attaches_and_in_the_status(lab: Lab, stack:
     with pytest.raises(BangerError, match=r"clashes with the route 10\.0\.0\.0/8") as caught:
         stack.call("nat", "nat.attach", id=VM)
     assert caught.value.code is Code.CONFLICT
-    assert "10.0.0.0/8" in stack.call("nat", "nat.status")["problem"]
+    problem = stack.call("nat", "nat.status")["problem"]
+    assert "10.0.0.0/8" in problem
+    assert "set another bridge subnet" in problem
 
 
 def test_in_user_mode_nat_touches_nothing_and_says_so(lab: Lab) -> None:

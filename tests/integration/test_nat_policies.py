@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from services.nat.publications import Publishing
+from services.nat.publications import Allotment
 from services.nat.sets import Live
 from services.nat.sockets import ports_of_others
 from services.nat.state import Guest as GuestSpec
@@ -216,7 +216,7 @@ def test_name_leads_to_its_address_for_its_time_and_open_connections_go_on(
     lab.reconcile(guest)
     booted = lab.boot(guest)
     assert is_cut_off(booted, OUTSIDE)
-    lab.place.run(lambda: lab.host.allow([named(guest, OUTSIDE, 1)]))
+    lab.place.run(lambda: lab.host.allow([named(guest, OUTSIDE, 3)]))
     with booted.run(lambda: socket.create_connection((OUTSIDE, 80), QUICK)) as connection:
         eventually(lambda: is_cut_off(booted, OUTSIDE))
         connection.sendall(b"GET / HTTP/1.0\r\n")
@@ -276,7 +276,7 @@ def start_vm(lab: Lab, stack: Stack, vm_id: str, name: str, **policy: Any) -> Gu
     row = stack.reserve(vm_id, name, network="bridge", subnet="10.77.0.0/24", **policy)
     stack.call("store", "vm.update", id=vm_id, state="running")
     stack.call("nat", "nat.attach", id=vm_id)
-    return lab.boot(spec(vm_id, row["vm"]["address"] if "vm" in row else row["address"]))
+    return lab.boot(spec(vm_id, row["address"]))
 
 
 def allow(stack: Stack, *addresses: str, name: str = "a.example.org", seconds: int = 60) -> None:
@@ -339,11 +339,10 @@ def test_row_that_cannot_be_keeps_no_other_vm_from_the_network(lab: Lab, stack: 
 def test_port_published_by_two_vms_is_the_firsts(lab: Lab, stack: Stack) -> None:
     port = {"host_port": 8080, "guest_port": 80, "host_address": "0.0.0.0"}
     first = start_vm(lab, stack, ALPHA, "alpha", publish=[port])
-    second = start_vm(lab, stack, BETA, "beta", publish=[{**port, "host_address": UPLINK}])
+    start_vm(lab, stack, BETA, "beta", publish=[{**port, "host_address": UPLINK}])
     lab.serve(first, "10.77.0.2", 80)
     assert fetch(lab.outside, UPLINK, 8080) == OUTSIDE
     assert fetch(lab.place, "10.77.0.2") == GATEWAY
-    assert second.path
     assert "another VM publishes this port" in stack.paths.log_file("nat").read_text()
 
 
@@ -389,7 +388,7 @@ def test_untrusted_users_row_gets_no_port_of_others(lab: Lab) -> None:
     with lab.place.run(lambda: socket.create_server((UPLINK, 8080))):
         others = lab.place.run(lambda: ports_of_others(65534))
         assert ("tcp", 8080) in others
-        publishing = Publishing(others)
-        (kept,) = publishing.allot([alpha(publish="0.0.0.0:8080:80,8081:80,443:443")])
+        allotment = Allotment(others)
+        (kept,) = allotment.allot([alpha(publish="0.0.0.0:8080:80,8081:80,443:443")])
     assert [port.host_port for port in kept.publish] == [8081]
-    assert len(publishing.refused) == 2
+    assert len(allotment.refused) == 2

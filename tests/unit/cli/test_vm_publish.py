@@ -46,7 +46,7 @@ def test_published_ports_are_sent_and_all_of_them_shown(cli: Cli, peer: Begin) -
     ]
     listed = json.loads(cli("vm", "publish", "web", "8080:80", "-o", "json").out)
     assert (listed[0]["vm"], listed[0]["name"], listed[0]["guest_port"]) == (
-        ("web", "127.0.0.1:8080", 80)
+        *("web", "127.0.0.1:8080", 80),
     )
 
 

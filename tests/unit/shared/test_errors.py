@@ -39,3 +39,8 @@ def test_code_of_a_newer_program_is_taken_as_internal(code: object) -> None:
 
 def test_empty_error_is_still_an_error() -> None:
     assert BangerError.from_wire({"details": "not a map"}).message == "unknown error"
+
+
+def test_error_fits_in_one_line_with_what_to_do() -> None:
+    assert BangerError(Code.DENIED, "no", hint="ask root").to_line() == "no; ask root"
+    assert BangerError(Code.DENIED, "no").to_line() == "no"

@@ -4,7 +4,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 import pytest
 
-from services.dns.zone import NAME_SERVER, Answer, Name, Rcode, Soa, Type, Zone, reverse_zones
+from services.dns.zone import NAME_SERVER, Answer, Name, Rcode, Soa, Type, Zone
 
 BETA = IPv4Address("127.77.0.2")
 GAMMA = IPv4Address("10.77.0.9")
@@ -111,25 +111,3 @@ def test_serial_wraps_where_the_wire_ends() -> None:
 
 def test_length_counts_names_not_reverse_records() -> None:
     assert len(ZONE) == 2
-
-
-@pytest.mark.parametrize(
-    ("subnet", "zones"),
-    [
-        ("127.77.0.0/16", ["77.127"]),
-        ("10.77.0.0/24", ["0.77.10"]),
-        ("10.77.4.0/23", ["4.77.10", "5.77.10"]),
-        ("10.77.4.64/26", ["4.77.10"]),
-        ("10.0.0.0/8", ["10"]),
-        ("10.2.0.0/15", ["2.10", "3.10"]),
-        ("10.77.0.8/32", ["0.77.10"]),
-    ],
-)
-def test_reverse_zones_are_cut_at_whole_octets(subnet: str, zones: list[str]) -> None:
-    found = [".".join(name) for name in reverse_zones(IPv4Network(subnet))]
-    assert found == [f"{zone}.in-addr.arpa" for zone in zones]
-
-
-def test_reverse_zone_of_ipv6_is_cut_at_four_bits() -> None:
-    (name,) = reverse_zones(IPv6Network("fd12:3456:789a:bcde::/64"))
-    assert ".".join(name) == "e.d.c.b.a.9.8.7.6.5.4.3.2.1.d.f.ip6.arpa"

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from services.nat.publications import MOST, Publishing, publications_of
+from services.nat.publications import MOST, Allotment, publications_of
 from services.nat.state import Guest
 from shared.errors import BangerError, Code
 from shared.messages.vm import Publication
@@ -48,11 +48,11 @@ def test_number_of_ports_has_an_end() -> None:
 def allot(
     *published: tuple[Guest, str], taken: frozenset[tuple[str, int]] | None = None
 ) -> tuple[list[str], list[tuple[str, str]]]:
-    publishing = Publishing(taken)
+    allotment = Allotment(taken)
     guests = [replace(guest, publish=(parse_publication(text),)) for guest, text in published]
-    allotted = list(publishing.allot(guests))
+    allotted = list(allotment.allot(guests))
     assert [guest.id for guest in allotted] == [guest.id for guest in guests]
-    return [str(p) for guest in allotted for p in guest.publish], publishing.refused
+    return [str(p) for guest in allotted for p in guest.publish], allotment.refused
 
 
 @pytest.mark.parametrize("second", ["8080:90", "0.0.0.0:8080:90"])
@@ -66,7 +66,7 @@ def test_a_port_that_two_want_is_the_firsts_and_the_second_keeps_its_network(sec
 def test_row_that_publishes_a_port_twice_has_it_once() -> None:
     """Two elements with one key would have nft refuse the rules of all VMs."""
     twice = tuple(parse_publication(text) for text in ("8080:80", "8080:81", "0.0.0.0:8080:82"))
-    publishing = Publishing(None)
+    publishing = Allotment(None)
     (kept,) = publishing.allot([replace(ALPHA, publish=twice)])
     assert [str(publication) for publication in kept.publish] == ["127.0.0.1:8080:80/tcp"]
     assert len(publishing.refused) == 2
@@ -78,7 +78,7 @@ def test_many_ports_are_gone_through_in_no_time() -> None:
         msgspec.structs.replace(GOOD, host_port=8080, host_address=f"127.1.{n // 256}.{n % 256}")
         for n in range(2**15)
     )
-    (kept,) = Publishing(None).allot([replace(ALPHA, publish=ports)])
+    (kept,) = Allotment(None).allot([replace(ALPHA, publish=ports)])
     assert kept.publish == ports
 
 

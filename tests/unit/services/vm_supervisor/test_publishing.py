@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
@@ -15,6 +15,7 @@ from shared.handle import Handle, read_handle
 from shared.logs import Log
 from shared.messages.vm import Publication, Vm
 from shared.ssh import Access
+from tests.example import example_vm
 
 HOST = "127.77.255.5"
 
@@ -33,20 +34,7 @@ def port(number: int) -> Publication:
 
 
 def vm(*publish: Publication) -> Vm:
-    fields: dict[str, Any] = dict.fromkeys(("image_id", "image_name", "kernel_id"), "i")
-    sizes: dict[str, Any] = dict.fromkeys(("vcpu", "memory_mib", "disk_bytes", "overlay_bytes"), 1)
-    return Vm(
-        id="0123456789ab",
-        name="web",
-        state="running",
-        network="bridge",
-        address="10.77.0.2",
-        nat=False,
-        created_at="",
-        publish=list(publish),
-        **fields,
-        **sizes,
-    )
+    return example_vm(network="bridge", address="10.77.0.2", publish=list(publish))
 
 
 def handle() -> Handle:

@@ -15,7 +15,7 @@ from services.vm_supervisor.network import Forward
 from services.vm_supervisor.udp_relay import (
     GUEST_ADDRESS,
     HERE,
-    LARGEST_NUMBER,
+    MOST_PEERS,
     Peer,
     Peers,
     UdpRelay,
@@ -186,12 +186,12 @@ async def test_a_forward_that_is_removed_frees_its_port(run: Path) -> None:
 def test_who_was_silent_for_longest_is_forgotten_first() -> None:
     peers = Peers()
     with socket.socket() as bound:
-        known = [Peer(bound, 53, ("127.0.0.1", number)) for number in range(LARGEST_NUMBER)]
+        known = [Peer(bound, 53, ("127.0.0.1", number)) for number in range(MOST_PEERS)]
         ports = [peers.port(peer) for peer in known]
-        assert len(set(ports)) == LARGEST_NUMBER
+        assert len(set(ports)) == MOST_PEERS
         peers.port(known[0])
         newest = peers.port(Peer(bound, 53, ("127.0.0.2", 1)))
-        assert len(peers.ports) == LARGEST_NUMBER
+        assert len(peers.ports) == MOST_PEERS
         assert peers.by_port[ports[0]] == known[0]
         assert ports[1] not in peers.by_port
         assert peers.by_port[newest].address == ("127.0.0.2", 1)
