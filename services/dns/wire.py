@@ -17,7 +17,7 @@ DO = 0x8000
 """In an OPT record's TTL: the asker wants DNSSEC's records (RFC 3225)."""
 
 CLASS_IN, CLASS_ANY = 1, 255
-TYPE_OPT = 41
+TYPE_OPT, TYPE_TSIG = 41, 250
 TRANSFERS = (251, 252)
 """IXFR and AXFR: nobody gets a copy of the zone."""
 

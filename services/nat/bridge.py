@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from services.nat.core import CreateBridge, Step
 from services.nat.forwarding import Loan
-from services.nat.grants import Grants, usable
+from services.nat.grants import Change, Grants, usable
 from services.nat.guests import Holds, guest_of, with_addresses_of_their_own
 from services.nat.host import Host
 from services.nat.jail.jails import Jails
@@ -113,10 +113,10 @@ class Bridge:
         async with self._one_at_a_time:
             now = time.monotonic()
             name = request.name.lower().removesuffix(".")
-            live = self._grants.lacking(guest, name, addresses, request.seconds, now)
-            if live:
-                await self._work(self._host.allow, live)
-                self._grants.add(live, now)
+            change = self._grants.lacking(guest, name, addresses, request.seconds, now)
+            if change.live:
+                await self._work(self._host.allow, change.live, change.unspoken)
+                self._grants.add(change, now)
 
     async def jail(self, vm_id: str) -> Jailed:
         vm = await self._row(vm_id)
@@ -212,7 +212,8 @@ class Bridge:
     async def _restore(self) -> None:
         """What an earlier nat has allowed is in the kernel, and would go with new rules."""
         if not self._restored:
-            self._grants.add(await self._work(self._host.allowed), time.monotonic())
+            found = Change(tuple(await self._work(self._host.allowed)))
+            self._grants.add(found, time.monotonic())
             self._restored = True
 
     async def _now_desired(self) -> Desired:

@@ -28,6 +28,8 @@ class SetAddress:
 
 @dataclass(frozen=True)
 class SetUp:
+    """The host takes no routes and no addresses from who is behind it (accept_ra)."""
+
     link: str
 
 
@@ -48,7 +50,7 @@ class CreateTap:
 
 @dataclass(frozen=True)
 class Attach:
-    """Put a tap on the bridge as an isolated port."""
+    """Put a tap on the bridge as an isolated port, whose every frame goes by the rules."""
 
     tap: str
     bridge: str
@@ -195,6 +197,8 @@ def _leaked_taps(desired: Desired, observed: Observed) -> list[str]:
 
 def _take_down(desired: Desired, observed: Observed) -> Iterator[Step]:
     yield from _forwarding_steps(desired, observed)
+    if observed.localnet:  # the bridge may stay, for the sake of somebody else's port
+        yield SetLocalnet(desired.bridge, on=False)
     if observed.tables:
         yield DeleteRules()
     if desired.bridge in observed.links and not _has_foreign_port(desired, observed):

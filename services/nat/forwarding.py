@@ -1,6 +1,8 @@
 """ip_forward: switched on while a guest needs the outside, and put back as it was found. And
-route_localnet of our own bridge (networking/ip-sysctl in the kernel's documentation)."""
+route_localnet and accept_ra of our own interfaces (networking/ip-sysctl in the kernel's
+documentation)."""
 
+import contextlib
 import json
 import os
 from dataclasses import dataclass
@@ -12,6 +14,7 @@ _FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
+_ACCEPT_RA = "/proc/sys/net/ipv6/conf/{}/accept_ra"
 _LOCALNET = "/proc/sys/net/ipv4/conf/{}/route_localnet"
 
 
@@ -26,6 +29,16 @@ def is_localnet(bridge: str) -> bool:
 def set_localnet(bridge: str, *, on: bool) -> None:
     """It goes with the bridge, so nothing has to be remembered."""
     _set(Path(_LOCALNET.format(bridge)), "1" if on else "0")
+
+
+def refuse_routers(link: str) -> None:
+    """A route that a guest has announced would outlive the moment in which our rules were gone.
+
+    Not vital, as the rules are what keeps it out: no error where there is no IPv6 or /proc is
+    closed.
+    """
+    with contextlib.suppress(OSError):
+        Path(_ACCEPT_RA.format(link)).write_text("0")
 
 
 def is_forwarding() -> bool:

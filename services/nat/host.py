@@ -13,11 +13,18 @@ from services.nat.core import (
     OpenDocker,
     ReturnForwarding,
     SetLocalnet,
+    SetUp,
     Step,
     plan,
 )
 from services.nat.firewalls import Firewalls, Opening, has_docker, nft_obstacles
-from services.nat.forwarding import Loan, is_forwarding, is_localnet, set_localnet
+from services.nat.forwarding import (
+    Loan,
+    is_forwarding,
+    is_localnet,
+    refuse_routers,
+    set_localnet,
+)
 from services.nat.links import Netlink
 from services.nat.rules import TABLE, loaded_digest
 from services.nat.sets import Live
@@ -64,9 +71,10 @@ class Host:
             ports = [link for link in netlink.links().values() if link.master == bridge]
         return sorted(link.name for link in ports if link.kind == "tun")
 
-    def allow(self, live: Sequence[Live]) -> None:
-        """Put these into the loaded sets; raises as ``reconcile`` does, and without any."""
-        nftables.add(live)
+    def allow(self, live: Sequence[Live], unspoken: Sequence[Live] = ()) -> None:
+        """Put these into the loaded sets, and take those out; raises as ``reconcile`` does, and
+        without any."""
+        nftables.add(live, unspoken)
 
     def allowed(self) -> list[Live]:
         """What is in the loaded sets; none when none are loaded."""
@@ -102,6 +110,9 @@ class Host:
                 _program(opening).open_docker(opening, bridge)
             case CloseDocker(opening):
                 _program(opening).close_docker(opening)
+            case SetUp(link):
+                refuse_routers(link)
+                netlink.take(step)
             case _:
                 netlink.take(step)
 

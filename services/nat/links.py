@@ -34,6 +34,10 @@ IFA_F_NODAD = 0x02
 MAIN_TABLE = 254
 NUD_STALE = 0x04
 """A state of neighbour entries (ip-neighbour(8))."""
+AS_OTHERS = 0xFFFD
+"""A port's group_fwd_mask (ip-link(8)): frames to the groups 01:80:c2:00:00:0X are taken as any
+other. Without it Linux hands them to the tap itself, past every rule for the bridge, and learns
+their source; the one left out is the pause frame, which is always dropped."""
 
 LinkStep = CreateBridge | SetAddress | SetUp | Introduce | CreateTap | Attach | DeleteLink
 
@@ -126,7 +130,7 @@ def _take(ip: Any, step: LinkStep) -> None:
         case Attach(tap, bridge):
             index = _index(tap)
             ip.link("set", index=index, master=_index(bridge))
-            ip.brport("set", index=index, isolated=1)
+            ip.brport("set", index=index, isolated=1, group_fwd_mask=AS_OTHERS)
         case DeleteLink(name):
             gone = _index_or_none(name)
             if gone is not None:
@@ -202,4 +206,6 @@ def _isolated(info: Any) -> bool:
     if info.get("IFLA_INFO_SLAVE_KIND") != "bridge":
         return False
     data = info.get("IFLA_INFO_SLAVE_DATA")
-    return bool(data and data.get("IFLA_BRPORT_ISOLATED"))
+    if not data or data.get("IFLA_BRPORT_GROUP_FWD_MASK") != AS_OTHERS:
+        return False
+    return bool(data.get("IFLA_BRPORT_ISOLATED"))

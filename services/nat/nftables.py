@@ -34,9 +34,10 @@ def delete() -> None:
     _nft("-f", "-", text=DELETE)
 
 
-def add(live: Iterable[Live]) -> None:
-    """Put these into the loaded sets in one transaction; raises as ``load`` does."""
-    _nft("-f", "-", text=additions(f"inet {TABLE}", live))
+def add(live: Iterable[Live], unspoken: Iterable[Live]) -> None:
+    """Put these into the loaded sets, and take those out, in one transaction; raises as ``load``
+    does."""
+    _nft("-f", "-", text=additions(f"inet {TABLE}", live, unspoken))
 
 
 def live() -> list[Live]:

@@ -10,10 +10,10 @@ from ipaddress import AddressValueError, IPv4Address
 
 import msgspec
 
+from services.nat.sets import EVERYWHERE
 from services.nat.state import Guest
 from shared.errors import BangerError, Code
 from shared.messages.vm import Publication, Vm
-from shared.publication import clash
 
 MOST = 256
 """Published ports of one VM."""
@@ -53,29 +53,38 @@ class Allotment:
 
     def __init__(self, taken: frozenset[tuple[str, int]] | None) -> None:
         self._taken = taken
-        self._given: list[Publication] = []
+        self._given: dict[tuple[str, int], set[str]] = {}
+        """Addresses by (protocol, port): a user may have tens of thousands."""
         self.refused: list[tuple[str, str]] = []
         """(VM id, why), in order."""
 
     def allot(self, guests: Iterable[Guest]) -> Iterator[Guest]:
         for guest in guests:
-            kept = tuple(p for p in guest.publish if self._may(guest, p))
-            self._given += kept
-            yield replace(guest, publish=kept)
+            yield replace(guest, publish=tuple(p for p in guest.publish if self._may(guest, p)))
 
     def _may(self, guest: Guest, publication: Publication) -> bool:
         why = self._refusal(publication)
         if why:
             self.refused.append((guest.id, f"{publication} is not published: {why}"))
+        else:
+            self._given.setdefault(_port(publication), set()).add(publication.host_address)
         return not why
 
     def _refusal(self, publication: Publication) -> str:
-        if any(clash(publication, other) for other in self._given):
-            return "another VM publishes this port"
+        given = self._given.get(_port(publication), set())
+        # 0.0.0.0 is every address, as in ``shared.publication.clash``.
+        if given & {publication.host_address, EVERYWHERE} or (
+            given and publication.host_address == EVERYWHERE
+        ):
+            return "another VM publishes this port, or this one does twice"
         if self._taken is None:
             return ""
         if publication.host_port < UNPRIVILEGED:
             return f"ports below {UNPRIVILEGED} are not for ordinary users"
-        if (publication.protocol, publication.host_port) in self._taken:
+        if _port(publication) in self._taken:
             return "another user of this host has the port"
         return ""
+
+
+def _port(publication: Publication) -> tuple[str, int]:
+    return publication.protocol, publication.host_port

@@ -32,6 +32,9 @@ from services.nat.sets import Live, Member, bridge_sets, inet_sets
 TABLE = "banger"
 FAMILIES = ("inet", "bridge")
 _MARK = "digest_"
+FLOOD = 400
+"""Packets of one guest to the host in a second, and twice as many at once; what is over it is not
+looked at. Twice what dns answers (services/dns/rate.py), so that dns is who tells of it."""
 
 
 @dataclass(frozen=True)
@@ -121,16 +124,31 @@ def _translation(ground: Ground) -> str:
 
 
 def _egress(ground: Ground) -> str:
-    """What guests may send to the outside; ``raw`` is before any translation of addresses."""
+    """What guests may send to the outside; ``raw`` is before any translation of addresses.
+
+    What comes by a tap itself has gone round the bridge, and so round every rule for it: a tap that
+    was taken off, or a frame that the bridge left alone (``AS_OTHERS`` in links.py). Options of IP
+    name routes of their own (RFC 791), and nobody needs them.
+
+    Questions are counted here, before dns and before connection tracking keeps them: a flood would
+    take the time of the one and fill the other, for everybody.
+    """
     bridge = ground.bridge
     return f"""\tchain raw {{
 \t\ttype filter hook prerouting priority raw; policy accept;
+\t\tiifname @taps drop
+\t\tiifname "{bridge}" ip hdrlength > 5 drop
 \t\tiifname "{bridge}" ip daddr 127.0.0.0/8 drop
 \t}}
 \tchain prerouting {{
 \t\ttype filter hook prerouting priority filter; policy accept;
+\t\tiifname "{bridge}" ct direction original fib daddr type local meta l4proto udp jump flood
+\t\tiifname "{bridge}" fib daddr type local ct state new jump flood
 \t\tiifname "{bridge}" ip saddr != @nat fib daddr type != local jump guest_to_outside
 \t\tiifname "{bridge}" ip6 daddr != {{ fe80::/10, ff00::/8 }} fib daddr type != local jump refuse
+\t}}
+\tchain flood {{
+\t\tupdate @asking {{ ip saddr limit rate over {FLOOD}/second burst {2 * FLOOD} packets }} drop
 \t}}
 \tchain guest_to_outside {{
 \t\tct direction reply ct state established,related accept
@@ -148,7 +166,11 @@ def _egress(ground: Ground) -> str:
 
 
 def _to_host(ground: Ground) -> str:
-    """Guests get names and nothing else; what others send to our dns on the bridge is dropped."""
+    """Guests get names and nothing else; what others send to our dns on the bridge is dropped.
+
+    An error (ICMP) is heard from a guest about connections with itself: one about a connection of
+    the host with others would end it.
+    """
     bridge, gateway, port = ground.bridge, ground.gateway.ip, ground.dns_port
     return f"""\tchain input {{
 \t\ttype filter hook input priority filter; policy accept;
@@ -156,7 +178,8 @@ def _to_host(ground: Ground) -> str:
 \t\tiifname != "lo" ip daddr {gateway} meta l4proto {{ tcp, udp }} th dport {port} drop
 \t}}
 \tchain guest_to_host {{
-\t\tct state established,related accept
+\t\tct state established accept
+\t\tct state related ip saddr . ct reply ip saddr @themselves accept
 \t\ticmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} accept
 \t\tip6 daddr ff00::/8 drop
 \t\tct status dnat ip daddr {gateway} meta l4proto {{ tcp, udp }} th dport {port} accept
@@ -166,14 +189,17 @@ def _to_host(ground: Ground) -> str:
 
 
 def _to_guest(ground: Ground) -> str:
-    """The outside gets answers, and connections to published ports."""
+    """The outside gets answers, and connections to published ports, for as long as they are that:
+    the next VM may have the address."""
     return f"""\tchain forward {{
 \t\ttype filter hook forward priority filter; policy accept;
 \t\toifname "{ground.bridge}" jump outside_to_guest
 \t}}
 \tchain outside_to_guest {{
-\t\tct state established,related accept
-\t\tiifname != "{ground.bridge}" ct status dnat accept
+\t\tiifname "{ground.bridge}" drop
+\t\tct direction reply ct state established accept
+\t\tmeta l4proto icmp ct state related accept
+\t\tct status dnat meta l4proto . ip daddr . th dport @reached accept
 \t\tdrop
 \t}}
 """

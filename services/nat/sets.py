@@ -20,6 +20,16 @@ from shared.messages.vm import Publication
 
 EVERYWHERE = "0.0.0.0"
 
+_ASKING = """\
+\tset asking {
+\t\ttype ipv4_addr
+\t\tsize 65535
+\t\tflags dynamic,timeout
+\t\ttimeout 1m
+\t}
+"""
+"""Filled by the kernel: how much each guest has sent to the host of late."""
+
 
 @dataclass(frozen=True)
 class Member:
@@ -66,14 +76,19 @@ def inet_sets(members: Sequence[Member], live: Iterable[Live]) -> str:
     ]
     published = [element for m in members for element in _published(m)]
     everywhere = [element for m in members for element in _published_everywhere(m)]
-    target = "ipv4_addr . inet_service"
+    reached = [element for m in members for element in _reached(m)]
+    target, pair = "ipv4_addr . inet_service", "ipv4_addr . ipv4_addr"
     return "".join(
         (
+            _taps(members),
+            _ASKING,
+            _block("set", "themselves", pair, [f"{m.address} . {m.address}" for m in members]),
             _block("set", "nat", "ipv4_addr", [str(m.address) for m in members if m.nat]),
             _block("set", "listed", "ipv4_addr", [str(m.address) for m in members if m.listed]),
-            _block("set", "networks", "ipv4_addr . ipv4_addr", pairs, "interval"),
+            _block("set", "networks", pair, pairs, "interval"),
             _block("set", "services", f"ipv4_addr . {target}", triples, "interval"),
             _live_sets(list(live)),
+            _block("set", "reached", f"inet_proto . {target}", reached),
             _block("map", "published", f"inet_proto . {target} : {target}", published),
             _block("map", "everywhere", f"inet_proto . inet_service : {target}", everywhere),
         )
@@ -87,7 +102,7 @@ def bridge_sets(members: Sequence[Member]) -> str:
     return counters + "".join(
         (
             _block("map", "spoofed", "ifname : counter", spoofed),
-            _block("set", "taps", "ifname", [f'"{m.tap}"' for m in members]),
+            _taps(members),
             _block("set", "macs", "ifname . ether_addr", [f'"{m.tap}" . {m.mac}' for m in members]),
             _block(
                 "set",
@@ -111,13 +126,17 @@ def bridge_sets(members: Sequence[Member]) -> str:
     )
 
 
-def additions(table: str, live: Iterable[Live]) -> str:
-    """A transaction that puts these into the loaded sets, each with its seconds from now on.
+def additions(table: str, live: Iterable[Live], unspoken: Iterable[Live] = ()) -> str:
+    """A transaction that puts these into the loaded sets, each with its seconds from now on, and
+    takes those from ``spoken``.
 
     Adding an element that is there leaves its timeout as it was; deleting one that is not there
     is an error. So each is added, deleted and added: in one transaction nobody sees it missing.
     """
     lines = []
+    for one in unspoken:
+        there = f"element {table} spoken {{ {_pair(one)} }}"
+        lines += [f"add {there}", f"delete {there}"]
     for one in live:
         where, key = _named(one)
         new = f"{key} timeout {one.seconds}s {_comment(one)}"
@@ -175,6 +194,10 @@ def _live_sets(live: Sequence[Live]) -> str:
     )
 
 
+def _taps(members: Sequence[Member]) -> str:
+    return _block("set", "taps", "ifname", [f'"{m.tap}"' for m in members])
+
+
 def _timed(elements: dict[str, Live]) -> list[str]:
     return [f"{key} timeout {one.seconds}s {_comment(one)}" for key, one in elements.items()]
 
@@ -208,6 +231,17 @@ def _published(member: Member) -> list[str]:
         for p in member.publish
         if p.host_address != EVERYWHERE
     ]
+
+
+def _reached(member: Member) -> list[str]:
+    """Ports of the guest that lead somebody outside to it."""
+    return sorted(
+        {
+            f"{p.protocol} . {member.address} . {p.guest_port}"
+            for p in member.publish
+            if not IPv4Address(p.host_address).is_loopback
+        }
+    )
 
 
 def _published_everywhere(member: Member) -> list[str]:

@@ -204,7 +204,9 @@ def link_local(mac: str) -> IPv6Address:
 
 @dataclass(frozen=True)
 class Link:
-    """An interface as the kernel has it. ``kind`` is "tun" for taps; ``owner`` of a tap only."""
+    """An interface as the kernel has it. ``kind`` is "tun" for taps; ``owner`` of a tap only.
+
+    ``isolated``: a port all of whose frames go by the rules, and none to other such ports."""
 
     name: str
     kind: str

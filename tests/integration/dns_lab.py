@@ -69,7 +69,9 @@ class Lab:
         self.addresses: dict[str, str] = {}
 
     def make_bridge(self) -> None:
-        self.host.sh("ip link add br-banger type bridge")
+        # As nat makes it: one without an address of its own takes another with each new port, and
+        # guests' ARP caches are wrong.
+        self.host.sh("ip link add br-banger address 06:62:67:72:00:01 type bridge")
         self.host.sh(f"ip addr add {GATEWAY}/24 dev br-banger")
         self.host.sh("ip link set br-banger up")
 

@@ -4,6 +4,7 @@ import contextlib
 import os
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
@@ -247,6 +248,18 @@ def test_what_names_have_led_to_is_read_back_from_the_kernel(lab: Lab) -> None:
     timed = {(one.source, one.destination, one.port, one.tag) for one in found if one.seconds > 50}
     assert timed == {(one.source, one.destination, one.port, one.tag) for one in live}
     assert len(found) == 4  # each for new connections and for open ones
+
+
+def test_addresses_that_are_forgotten_leave_the_kernel_too(lab: Lab) -> None:
+    guest = alpha(allow="example.org")
+    lab.reconcile(guest)
+    first, second = named(guest, OUTSIDE, 60), named(guest, BESIDE, 60)
+    lab.place.run(lambda: lab.host.allow([first]))
+    lab.place.run(lambda: lab.host.allow([second], [replace(first, seconds=0)]))
+    lab.place.run(lambda: lab.host.allow([second], [replace(first, seconds=0)]))  # not there
+    listed = lab.place.sh("nft list set inet banger spoken")
+    assert BESIDE in listed
+    assert OUTSIDE not in listed
 
 
 @pytest.fixture

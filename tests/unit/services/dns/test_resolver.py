@@ -196,3 +196,29 @@ def test_a_query_with_flipped_bits_never_breaks_the_resolver(seed: int) -> None:
         packet[chance.randrange(len(packet))] ^= 1 << chance.randrange(8)
     answer = respond(bytes(packet), ZONE, tcp=False)
     assert answer is None or len(answer) <= UDP_LARGEST
+
+
+def added(*records: tuple[int, bytes]) -> bytes:
+    """A question for beta.vm with these (type, data) as additional records."""
+    question = query("beta.vm").pack()
+    head = question[:10] + struct.pack("!H", len(records))
+    tail = (b"\0" + struct.pack("!HHIH", kind, 255, 0, len(data)) + data for kind, data in records)
+    return bytes(head + question[12:] + b"".join(tail))
+
+
+@pytest.mark.parametrize(
+    ("records", "rcode"),
+    [
+        ([(41, b"")], Rcode.NOERROR),
+        ([(41, b"\0\x0c\0\x80" + bytes(128))], Rcode.NOERROR),  # padded, RFC 8467
+        ([(41, b""), (250, bytes(80))], Rcode.NOERROR),
+        ([(47, b"\0" + b"\0\x20" + bytes(32))], Rcode.FORMERR),
+        ([(41, b"\0\x0a\0\0" * 15000)], Rcode.FORMERR),
+        ([(41, b""), (16, b"\x01a")], Rcode.FORMERR),
+    ],
+)
+def test_what_takes_long_to_read_is_not_read(
+    records: list[tuple[int, bytes]], rcode: Rcode
+) -> None:
+    """One guest's questions of 64 KB would take all of our time."""
+    assert ask(added(*records), tcp=True).header.rcode == rcode

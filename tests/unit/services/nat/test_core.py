@@ -115,6 +115,18 @@ def test_last_guest_takes_everything_of_ours_with_it() -> None:
     ]
 
 
+def test_bridge_that_stays_for_others_leads_to_no_loopback() -> None:
+    guest = replace(BETA, publish=(parse_publication("8080:80"),))
+    there = in_place(guest)
+    foreign = Link("eth7", "veth", "1a:00:00:00:00:07", True, master="br-banger")
+    links = {**there.links, "eth7": foreign}
+    assert plan(desired(), replace(there, links=links)) == [
+        DeleteLink(BETA.tap),
+        SetLocalnet("br-banger", on=False),
+        DeleteRules(),
+    ]
+
+
 def test_forwarding_is_given_back_when_no_guest_has_the_outside() -> None:
     wanted = desired(replace(ALPHA, nat=False))
     assert plan(wanted, in_place(ALPHA)) == [ApplyRules(wanted.rules), ReturnForwarding()]

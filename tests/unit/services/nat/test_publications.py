@@ -63,6 +63,25 @@ def test_a_port_that_two_want_is_the_firsts_and_the_second_keeps_its_network(sec
     assert "another VM" in refused[0][1]
 
 
+def test_row_that_publishes_a_port_twice_has_it_once() -> None:
+    """Two elements with one key would have nft refuse the rules of all VMs."""
+    twice = tuple(parse_publication(text) for text in ("8080:80", "8080:81", "0.0.0.0:8080:82"))
+    publishing = Allotment(None)
+    (kept,) = publishing.allot([replace(ALPHA, publish=twice)])
+    assert [str(publication) for publication in kept.publish] == ["127.0.0.1:8080:80/tcp"]
+    assert len(publishing.refused) == 2
+
+
+def test_many_ports_are_gone_through_in_no_time() -> None:
+    """Each against all others would be a thousand million comparisons."""
+    ports = tuple(
+        msgspec.structs.replace(GOOD, host_port=8080, host_address=f"127.1.{n // 256}.{n % 256}")
+        for n in range(2**15)
+    )
+    (kept,) = Allotment(None).allot([replace(ALPHA, publish=ports)])
+    assert kept.publish == ports
+
+
 def test_the_same_port_of_another_address_or_protocol_is_another() -> None:
     kept, refused = allot(
         (ALPHA, "8080:80"), (BETA, "192.0.2.1:8080:80"), (BETA, "0.0.0.0:8080:80/udp")
