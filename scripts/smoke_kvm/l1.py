@@ -32,9 +32,9 @@ boot_timeout = 300
 user_subnet = "127.76.0.0/16"
 dns.port = 0
 """
-"""QEMU emulates AMD's SVM well enough for KVM in the guest; Intel's VMX it does not have. The family
-is one that Linux has no SRSO and Retbleed to mend on: that code, emulated, cost speed and more than
-speed (decision 0012)."""
+"""QEMU emulates AMD's SVM well enough for KVM in the guest; Intel's VMX it does not have. The
+family is one that Linux has no SRSO and Retbleed to mend on: that code, emulated, brought a kernel
+down (decision 0012)."""
 
 CONFLICT = 4
 BUILD_SECONDS, BOOT_SECONDS, PUT_SECONDS, DELETE_SECONDS = 900.0, 300.0, 600.0, 60.0

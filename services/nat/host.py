@@ -29,6 +29,7 @@ from services.nat.links import Netlink
 from services.nat.rules import TABLE, loaded_digest
 from services.nat.sets import Live
 from services.nat.state import Desired, Observed
+from shared.errors import BangerError
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Host:
             forwarding=is_forwarding(),
             lent=self.loan.is_open(),
             localnet=is_localnet(bridge),
-            firewalls=_firewalls(loaded, bridge),
+            firewalls=look_at_firewalls(loaded, bridge),
             dropped=loaded.dropped,
         )
 
@@ -121,8 +122,12 @@ def _program(opening: Opening) -> ModuleType:
     return iptables if opening.backend == "legacy" else nftables
 
 
-def _firewalls(loaded: nftables.Reading, bridge: str) -> Firewalls:
-    legacy = iptables.firewalls(bridge)
+def look_at_firewalls(loaded: nftables.Reading, bridge: str) -> Firewalls:
+    """Who else has a say about what the host forwards."""
+    try:
+        legacy = iptables.firewalls(bridge)
+    except BangerError as error:  # what only matters beside Docker must not keep guests waiting
+        legacy = Firewalls(obstacles=(error.to_line(),))
     docker = (nftables.docker_opening(bridge),) if has_docker(loaded.chains) else ()
     obstacles = nft_obstacles(loaded.chains, bridge, TABLE)
     return Firewalls(docker + legacy.docker, obstacles + legacy.obstacles)
