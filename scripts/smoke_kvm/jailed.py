@@ -23,7 +23,7 @@ from shared.jail import SPAN
 ROOTS_CONFIG = Path("/etc/banger/config.toml")
 ROOTS = "nat.enabled = true\nfirecracker.jailer = true\n"
 USERS = """\
-boot_timeout = 600
+boot_timeout = 150
 nat.enabled = true
 nat.external = true
 firecracker.jailer = true
@@ -31,7 +31,7 @@ defaults.vcpu = 1
 defaults.memory_mib = 512
 """
 NAME = "jailed"
-SECONDS = 600.0
+SECONDS = 240.0
 NAT_SECONDS = 60.0
 
 

@@ -18,13 +18,13 @@ from scripts.smoke_kvm.parcel import DATA, VENV
 CONFIG = """\
 network = "bridge"
 nat.enabled = true
-boot_timeout = 600
+boot_timeout = 150
 defaults.vcpu = 1
 defaults.memory_mib = 512
 """
 NAME = "resolved"
 BRIDGE, GATEWAY = "br-banger", "10.77.0.1"
-SECONDS = 600.0
+SECONDS = 240.0
 GONE_SECONDS = 30.0
 
 

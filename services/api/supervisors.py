@@ -82,17 +82,24 @@ class Supervisors:
         Raises:
             BangerError: ``unavailable`` when it did not come up, naming its log.
         """
-        supervised = self._known.get(spec.vm.id)
-        if supervised is None:
-            supervised = self._hand_out(spec)
+        supervised = await self._settled(spec)
+        if supervised.gone.is_set() and not supervised.ready.is_set():
+            # A spare that is being killed still takes what it is told, and is gone with it.
+            supervised = await self._settled(spec)
+        if supervised.ready.is_set() and not supervised.gone.is_set():
+            return
+        log = self._paths.vm_state(spec.vm.id) / "supervisor.log"
+        raise BangerError(
+            Code.UNAVAILABLE,
+            f"the supervisor of {spec.vm.name} did not come up",
+            hint=f"see {log} and {self._errors}",
+        )
+
+    async def _settled(self, spec: SupervisorSpec) -> _Supervised:
+        """The VM's supervisor, handed out when it has none, once it serves or is gone."""
+        supervised = self._known.get(spec.vm.id) or self._hand_out(spec)
         await _first((supervised.ready, supervised.gone), READY_SECONDS)
-        if not supervised.ready.is_set() or supervised.gone.is_set():
-            log = self._paths.vm_state(spec.vm.id) / "supervisor.log"
-            raise BangerError(
-                Code.UNAVAILABLE,
-                f"the supervisor of {spec.vm.name} did not come up",
-                hint=f"see {log} and {self._errors}",
-            )
+        return supervised
 
     def _hand_out(self, spec: SupervisorSpec) -> _Supervised:
         make_private(self._paths.vm_run(spec.vm.id))
