@@ -92,7 +92,11 @@ def _run(*argv: str, environment: dict[str, str] | None = None) -> str:
         argv, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
     )
     if done.returncode != 0:
-        sys.exit(f"resolved: {' '.join(argv)}: {done.returncode}\n{done.stdout}{done.stderr}")
+        # Said at once: what is done on the way out may fail too, and would be all that is heard of.
+        print(
+            f"resolved: {' '.join(argv)}: {done.returncode}\n{done.stdout}{done.stderr}", flush=True
+        )
+        sys.exit(1)
     return done.stdout
 
 
