@@ -47,7 +47,7 @@ class Follower:
         for fd in self._fds:
             self._loop.add_reader(fd, self._drain)
         self._loop.call_soon(self._drain)  # both descriptors are edge-triggered
-        self._keeper = asyncio.create_task(self._keep())
+        self._keeper = actor.background.keep(self._keep())
 
     async def refresh(self) -> None:
         """Take a snapshot now.
@@ -68,8 +68,7 @@ class Follower:
 
     async def close(self) -> None:
         self._keeper.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._keeper
+        await asyncio.wait({self._keeper})
         for fd in self._fds:
             self._loop.remove_reader(fd)
         self._subscriber.close()

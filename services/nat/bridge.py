@@ -5,7 +5,6 @@ are swept away, then ``Host.reconcile`` brings the network into line. Passes nev
 """
 
 import asyncio
-import contextlib
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -71,7 +70,7 @@ class Bridge:
         self._one_at_a_time = asyncio.Lock()
         self._dirty = asyncio.Event()
         self._follower = Follower(actor, self._dirty.set)
-        self._keeper = asyncio.create_task(self._keep())
+        self._keeper = actor.background.keep(self._keep())
 
     async def attach(self, vm_id: str) -> Attachment:
         vm = await self._row(vm_id)
@@ -162,8 +161,7 @@ class Bridge:
     async def close(self) -> None:
         await self._follower.close()
         self._keeper.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._keeper
+        await asyncio.wait({self._keeper})
         self._thread.shutdown()
 
     async def _keep(self) -> None:

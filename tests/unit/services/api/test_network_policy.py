@@ -10,28 +10,13 @@ from services.api.network_policy import (
 )
 from shared.errors import BangerError, Code
 from shared.messages.vm import NetworkMode, Publication, Vm
+from tests.example import example_vm
 
 MODES: tuple[NetworkMode, ...] = ("user", "bridge")
 
 
 def vm(name: str, *publish: Publication) -> Vm:
-    return Vm(
-        id=name,
-        name=name,
-        state="stopped",
-        image_id="i",
-        image_name="debian",
-        kernel_id="k",
-        vcpu=1,
-        memory_mib=512,
-        disk_bytes=1,
-        overlay_bytes=1,
-        network="user",
-        address="127.77.0.2",
-        nat=False,
-        created_at="",
-        publish=list(publish),
-    )
+    return example_vm(id=name, name=name, publish=list(publish))
 
 
 def port(number: int, **more: str) -> Publication:
