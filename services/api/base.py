@@ -17,8 +17,9 @@ from shared.config import Config
 from shared.errors import BangerError, Code
 from shared.lifecycle import LIVE
 from shared.logs import Log, now_rfc3339
+from shared.messages.machine import SupervisorSpec
 from shared.messages.operation import Operation
-from shared.messages.vm import Nothing, SupervisorSpec, Vm, VmRows, VmUpdate, VmView
+from shared.messages.vm import Nothing, Vm, VmRows, VmUpdate, VmView
 from shared.paths import Paths
 
 T = TypeVar("T")

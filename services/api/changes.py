@@ -10,18 +10,8 @@ from services.api.truth import view
 from shared.bus.verbs import Call, verb
 from shared.errors import BangerError, Code
 from shared.lifecycle import Verb, check
-from shared.messages.vm import (
-    MachineNat,
-    Nothing,
-    Vm,
-    VmId,
-    VmKill,
-    VmRef,
-    VmSet,
-    VmStop,
-    VmUpdate,
-    VmView,
-)
+from shared.messages.machine import MachineNat
+from shared.messages.vm import Nothing, Vm, VmId, VmKill, VmRef, VmSet, VmStop, VmUpdate, VmView
 
 
 class Changes(Creation):

@@ -13,15 +13,8 @@ from shared.bus.verbs import Call
 from shared.cgroup import release
 from shared.errors import BangerError, Code
 from shared.handle import read_handle, remove_handle
-from shared.messages.vm import (
-    MachineKill,
-    MachineStatus,
-    MachineStop,
-    Nothing,
-    SupervisorSpec,
-    Vm,
-    VmUpdate,
-)
+from shared.messages.machine import MachineKill, MachineStatus, MachineStop, SupervisorSpec
+from shared.messages.vm import Nothing, Vm, VmUpdate
 from shared.paths import Paths
 from shared.process import ENDING, Watch
 

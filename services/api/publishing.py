@@ -4,7 +4,8 @@ from services.api.changes import Changes
 from services.api.network_policy import check_publications, first_free_port, refuse_taken
 from shared.bus.verbs import Call, verb
 from shared.errors import BangerError
-from shared.messages.vm import MachinePublish, Publication, Vm, VmPublish, VmUpdate, VmView
+from shared.messages.machine import MachinePublish
+from shared.messages.vm import Publication, Vm, VmPublish, VmUpdate, VmView
 
 
 class Publishing(Changes):

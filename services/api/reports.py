@@ -7,19 +7,9 @@ from services.api.truth import view
 from shared.bus.verbs import Call, verb
 from shared.errors import BangerError, Code
 from shared.lifecycle import LIVE, Verb, check
+from shared.messages.machine import GuestStats
 from shared.messages.operation import Operation, OperationList, OperationRef
-from shared.messages.vm import (
-    Check,
-    GuestStats,
-    Health,
-    Nothing,
-    PortList,
-    Vm,
-    VmList,
-    VmRef,
-    VmStats,
-    VmView,
-)
+from shared.messages.vm import Check, Health, Nothing, PortList, Vm, VmList, VmRef, VmStats, VmView
 
 MIB = 1024 * 1024
 

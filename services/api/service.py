@@ -14,7 +14,8 @@ from services.api.reports import Reports
 from shared.bus.runner import own
 from shared.bus.verbs import Call, verb
 from shared.errors import BangerError
-from shared.messages.vm import MachineStatus, MachineStop, SupervisorReady, Vm
+from shared.messages.machine import MachineStatus, MachineStop, SupervisorReady
+from shared.messages.vm import Vm
 
 STALE_LOOKS = 4
 """How often per ``auto_stop_stale_after`` the VMs are looked at, at most every minute."""

@@ -21,7 +21,8 @@ from shared.errors import BangerError, Code
 from shared.handle import read_handle, remove_handle
 from shared.locks import holder
 from shared.logs import Log
-from shared.messages.vm import SupervisorSpec, Vm
+from shared.messages.machine import SupervisorSpec
+from shared.messages.vm import Vm
 from shared.paths import Paths, make_private
 from shared.process import ProcessId, Watch, start_time
 from shared.restart import RestartPolicy

@@ -14,7 +14,8 @@ from services.vm_supervisor.drivers.qemu import QemuDriver
 from services.vm_supervisor.service import Supervisor
 from shared.bus.runner import start_service
 from shared.config import Config
-from shared.messages.vm import SupervisorSpec, VmmName
+from shared.messages.machine import SupervisorSpec
+from shared.messages.vm import VmmName
 from shared.paths import Paths
 
 

@@ -34,8 +34,9 @@ from shared.accelerator import Accel, Accelerator, configured, detect
 from shared.config import Config
 from shared.errors import BangerError, Code
 from shared.handle import Handle, host_boot_id, remove_handle, write_handle
+from shared.messages.machine import SupervisorSpec
 from shared.messages.network import Attachment
-from shared.messages.vm import SupervisorSpec, VmmName
+from shared.messages.vm import VmmName
 from shared.paths import Paths, make_private
 from shared.ssh import Access
 from shared.vmm_choice import choose

@@ -13,17 +13,8 @@ from services.vm_supervisor.guest.listeners import Listeners
 from services.vm_supervisor.guest.sockets import ListeningPort
 from services.vm_supervisor.guest.ssh import master_pid
 from shared.errors import BangerError
-from shared.messages.vm import (
-    Check,
-    GuestStats,
-    Health,
-    MachineStatus,
-    Port,
-    PortList,
-    Publication,
-    State,
-    Vm,
-)
+from shared.messages.machine import GuestStats, MachineStatus
+from shared.messages.vm import Check, Health, Port, PortList, Publication, State, Vm
 
 TICKS = os.sysconf("SC_CLK_TCK")
 AGENT_SECONDS = 3.0

@@ -20,24 +20,18 @@ from shared.bus.verbs import Call, verb
 from shared.config import Config
 from shared.errors import BangerError, Code
 from shared.logs import Log
-from shared.messages.network import Attachment, Jailed, NatJail, NatUnjail
-from shared.messages.vm import (
+from shared.messages.machine import (
     GuestStats,
-    Health,
     MachineKill,
     MachineNat,
     MachinePublish,
     MachineStatus,
     MachineStop,
-    Nothing,
-    PortList,
-    State,
     SupervisorReady,
     SupervisorSpec,
-    Vm,
-    VmId,
-    VmUpdate,
 )
+from shared.messages.network import Attachment, Jailed, NatJail, NatUnjail
+from shared.messages.vm import Health, Nothing, PortList, State, Vm, VmId, VmUpdate
 from shared.paths import Paths, make_private
 from shared.process import ProcessId
 

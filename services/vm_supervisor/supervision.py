@@ -25,7 +25,8 @@ from shared.errors import BangerError, Code
 from shared.handle import remove_handle, write_handle
 from shared.lifecycle import Verb, check
 from shared.logs import Log
-from shared.messages.vm import Publication, State, SupervisorSpec
+from shared.messages.machine import SupervisorSpec
+from shared.messages.vm import Publication, State
 from shared.process import ENDING
 
 AGENT_AGAIN = 5.0

@@ -16,7 +16,8 @@ from services.vm_supervisor.drivers.firecracker_requests import Request
 from shared.errors import BangerError, Code
 from shared.handle import read_handle
 from shared.jail import is_jailed
-from shared.messages.vm import SupervisorSpec, Vm
+from shared.messages.machine import SupervisorSpec
+from shared.messages.vm import Vm
 from shared.probe import Kept
 from shared.process import start_time
 from tests.contract.prison import IMAGE, KERNEL, NEEDED, VM, Prison

@@ -27,6 +27,7 @@ MIRRORED = ("shared", "services/broker", "services/launcher", "services/store", 
 WITHOUT_MIRROR = {
     "shared/version.py": "one constant",
     "shared/messages/image.py": "declarations only",
+    "shared/messages/machine.py": "declarations only",
     "shared/messages/network.py": "declarations only",
     "shared/messages/operation.py": "declarations only",
     "shared/messages/vm.py": "declarations only",
