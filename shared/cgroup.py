@@ -7,6 +7,8 @@ Documentation/admin-guide/cgroup-v2.rst; ``doctor`` says what is missing.
 """
 
 import os
+import select
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +21,8 @@ SPARE_CPUS = 1
 SPARE_MEMORY = 512 * MIB
 """What a VMM needs beside the guest's memory: translated code, page tables, buffers."""
 MOST_TASKS = 512
+LEAVING_SECONDS = 1.0
+"""A killed process takes milliseconds to give back its memory, a large one longer."""
 CONTROLLERS = ("cpu", "memory", "pids")
 
 
@@ -122,11 +126,31 @@ def _set(group: Path, name: str, value: str) -> bool:
     return True
 
 
-def release(vm_id: str) -> None:
-    """Remove the group of a VMM that has ended."""
+def release(vm_id: str) -> bool:
+    """Remove the group of a VMM that has ended; False when something is in it still.
+
+    Who is ending has lost its command line before it leaves its group, and whoever looked for it
+    by that takes it for gone: so wait for the group to be empty, ``LEAVING_SECONDS`` at most.
+    """
     allowed = support()
-    if allowed.base is not None:
+    if allowed.base is None:
+        return True
+    top = allowed.base / "banger"
+    with suppress(FileNotFoundError):
+        _await_empty(top / vm_id)
         with suppress(OSError):
-            (allowed.base / "banger" / vm_id).rmdir()
-        with suppress(OSError):  # not empty: others are in it
-            (allowed.base / "banger").rmdir()
+            (top / vm_id).rmdir()
+    with suppress(OSError):  # not empty: others are in it
+        top.rmdir()
+    return not (top / vm_id).exists()
+
+
+def _await_empty(group: Path) -> None:
+    """The kernel wakes whoever polls cgroup.events when "populated" changes."""
+    limit = time.monotonic() + LEAVING_SECONDS
+    with (group / "cgroup.events").open() as events:
+        changed = select.poll()
+        changed.register(events, select.POLLPRI)
+        while "populated 1" in events.read() and (left := limit - time.monotonic()) > 0:
+            changed.poll(left * 1000)
+            events.seek(0)

@@ -58,12 +58,18 @@ class Follower:
         """
         async with self._one_at_a_time:
             self.projection.distrust()
-            self._needed.set()  # until it has succeeded
+            self._needed.clear()  # whoever asks from now on wants another one than this
             deadline = time.monotonic() + SNAPSHOT_SECONDS
-            call = self._actor.call("store", "vm.snapshot", Nothing(), VmRows, deadline=deadline)
-            rows = await call
-            if self.projection.snapshot(rows) is not Verdict.GAP:
-                self._needed.clear()
+            try:
+                call = self._actor.call(
+                    "store", "vm.snapshot", Nothing(), VmRows, deadline=deadline
+                )
+                complete = self.projection.snapshot(await call) is not Verdict.GAP
+            except BaseException:
+                self._needed.set()
+                raise
+            if not complete:
+                self._needed.set()
         self._changed()
 
     async def close(self) -> None:

@@ -156,7 +156,7 @@ class Machines:
         paths.name_pin(vm.name).unlink(missing_ok=True)
         for directory in (paths.vm_run(vm.id), paths.vm_state(vm.id)):
             await asyncio.to_thread(_remove_tree, directory)
-        release(vm.id)
+        await asyncio.to_thread(release, vm.id)
 
     def forget(self, vm_id: str) -> None:
         """The VM is gone; so is its lock, which nobody may hold any more."""

@@ -249,7 +249,7 @@ class Supervision:
         await guest.machine.close()
         self._publishing.release()
         remove_handle(self._run)
-        release(self.spec.vm.id)
+        await asyncio.to_thread(release, self.spec.vm.id)
         self.guest = None
         if end.reason is EndReason.REBOOT and not self._intended and self._booting is None:
             self._begin(self._boot())

@@ -1,8 +1,6 @@
 """The services for jails, once for a module; each test has the VM to itself."""
 
-import os
 import shutil
-import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -10,10 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.vmm import find_vmm
 from tests.contract.prison import DOWN, ROOT, VM, Prison, make_vm, publish
 from tests.integration.namespaces import Namespace
-from tests.integration.stack import eventually
 from tests.integration.users import ONE, TWO, new_users
 
 
@@ -54,16 +50,11 @@ def prison(block: Prison) -> Iterator[Prison]:
     yield block
     for name in [name for name in block.one.processes if name.startswith("vm:")]:
         block.one.kill(name)  # a test that failed has left it
-    rows = block.call("store", "vm.list")["vms"]
-    if rows:
-        block.become(DOWN)
     try:
-        eventually(lambda: not block.leftovers())
+        if block.call("store", "vm.list")["vms"]:
+            block.become(DOWN)
+            block.expect_nothing_left()
+            block.call("store", "vm.remove", id=VM)
+        block.expect_nothing_left()
     finally:
-        left = find_vmm(VM)
-        if left:
-            os.kill(left.pid, signal.SIGKILL)
-    if rows:
-        block.call("store", "vm.remove", id=VM)
-    for directory in (block.state, block.run, block.one.paths.data):
-        shutil.rmtree(directory)
+        block.clear()

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,6 +21,7 @@ from services.vm_supervisor.drivers.firecracker_jail import JailingDriver
 from services.vm_supervisor.drivers.firecracker_requests import Request
 from services.vm_supervisor.network import bridge_network
 from shared.accelerator import Accel, Accelerator, kvm_obstacle
+from shared.cgroup import support
 from shared.config import FirecrackerConfig
 from shared.errors import BangerError
 from shared.jail import SPAN
@@ -163,10 +165,27 @@ class Prison:
     def leftovers(self) -> list[str]:
         """Of jails: directories, mounts, control groups, processes."""
         mounts = [line for line in Path("/proc/mounts").read_text().splitlines() if "jail" in line]
-        groups = Path("/sys/fs/cgroup").glob(f"**/banger/{VM}")
+        base = support().base
+        groups = base.glob(f"banger/{VM}") if base else ()
         found = find_vmm(VM)
         directories = (path.parent for path in self.jails.glob("*/*/*/root"))
         return [*mounts, *map(str, (*groups, *directories)), *([str(found)] if found else [])]
+
+    def expect_nothing_left(self) -> None:
+        try:
+            eventually(lambda: not self.leftovers())
+        except AssertionError as error:
+            logs = "".join(path.read_text() for path in self.root.glob("logs/*.log"))
+            raise AssertionError(f"left: {self.leftovers()}; nat said:\n{logs}") from error
+
+    def clear(self) -> None:
+        """Whatever the test did, so that the next one fails of its own faults alone."""
+        if (left := find_vmm(VM)) is not None:
+            os.kill(left.pid, signal.SIGKILL)
+        if self.call("store", "vm.list")["vms"]:
+            self.call("store", "vm.remove", id=VM)
+        for directory in (self.state, self.run, self.one.paths.data, *self.jails.glob("*/*/*")):
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 def publish(one: User) -> None:

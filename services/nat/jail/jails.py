@@ -145,9 +145,8 @@ class Jails:
             child.kill()
             child.wait(END_SECONDS)
             self._child(vm_id)
-        if not self._inmates(vm_id, uid).end():
+        if not (self._inmates(vm_id, uid).end() and release(vm_id)):
             return False
-        release(vm_id)
         for root in self.base.glob(f"*/{jailer_id(vm_id)}"):
             shutil.rmtree(root, ignore_errors=True)
         return True

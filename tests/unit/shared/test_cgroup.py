@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from shared import cgroup
 from shared.cgroup import CONTROLLERS, MIB, Limits, confine, release, support
 
 
@@ -57,3 +58,29 @@ def test_a_process_is_put_into_its_group_and_the_group_goes_with_it() -> None:
         process.communicate(b"\n")
     release("unit-test")
     assert not group.exists()
+
+
+@pytest.mark.skipif(support().base is None, reason=support().reason)
+def test_a_group_is_kept_while_somebody_is_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cgroup, "LEAVING_SECONDS", 0.05)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        confine("unit-test", process.pid, Limits(vcpu=1, memory_mib=128))
+        assert not release("unit-test")
+        process.communicate(b"\n")
+    assert release("unit-test")
+    assert release("unit-test")  # it is not there
+
+
+@pytest.mark.skipif(support().base is None, reason=support().reason)
+def test_a_group_goes_as_soon_as_the_last_one_has_left_it() -> None:
+    """A process that ends with much memory is without a command line long before it has left."""
+    script = "m = bytearray(256 << 20); print(flush=True); input()"
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        process.stdout.readline()
+        confine("unit-test", process.pid, Limits(vcpu=1, memory_mib=128))
+        process.kill()
+        while Path(f"/proc/{process.pid}/cmdline").read_bytes():
+            pass
+        assert release("unit-test")
