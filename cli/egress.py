@@ -13,8 +13,9 @@ egress_option = click.option(
     "--egress",
     metavar="POLICY",
     type=EgressPolicy(),
-    help="What the VM reaches outside: none, nat (everything), or allow=HOST[:PORT],CIDR[:PORT], "
-    "which takes bridge mode; *.example.org is every name below.",
+    help="What the VM reaches outside: none, nat (everything), or allow=HOST[:PORT],CIDR[:PORT],"
+    "VM.vm[:PORT], which takes bridge mode; *.example.org is every name below, *.vm every VM, "
+    "* everything outside.",
 )
 
 

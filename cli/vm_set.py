@@ -46,6 +46,7 @@ def set_(
       banger vm set web --vcpu 4 --memory 8G
       banger vm set web db --no-nat
       banger vm set web --egress allow=deb.debian.org:80,192.0.2.0/24
+      banger vm set web --egress allow=*,db.vm:5432
     """
     given = {
         "vcpu": vcpu,

@@ -2,6 +2,8 @@
 
 An entry of the list is a host name ("deb.debian.org"), every name below one ("*.debian.org"), an
 IPv4 address or a CIDR block ("192.0.2.0/24"), each with a port ("example.org:443") or without.
+A name below ``vm`` ("db.vm:5432", "*.vm") is another VM, whatever address it has; "*" alone is
+everything outside, which no VM is part of.
 """
 
 import re
@@ -16,7 +18,9 @@ _LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"(\*\.)?{_LABEL}(\.{_LABEL})*")
 NAME_LARGEST = 253
 """Characters of a host name without the final dot (RFC 1035 section 2.3.4)."""
-EXAMPLES = "e.g. deb.debian.org:443, *.example.org, 192.0.2.0/24"
+EXAMPLES = "e.g. deb.debian.org:443, *.example.org, 192.0.2.0/24, db.vm:5432"
+EVERYTHING = "*"
+_GUESTS = ".vm"
 
 
 @dataclass(frozen=True)
@@ -33,18 +37,29 @@ class Allowed:
             return name.endswith(self.name[1:]) and name != self.name[2:]
         return bool(self.name) and name == self.name
 
+    @property
+    def is_guest(self) -> bool:
+        """Whether it is for other VMs, and not for the outside."""
+        return self.name.endswith(_GUESTS)
+
+    def covers_guest(self, name: str) -> bool:
+        """Whether the VM of this name, without its zone, may be reached by this entry."""
+        return self.is_guest and self.covers(name + _GUESTS)
+
 
 @dataclass(frozen=True)
 class Egress:
-    """``nat``: everything. Else ``allow``, which may be empty: nothing."""
+    """``nat``: everything outside, and of ``allow`` the VMs. Else ``allow``, which may be empty:
+    nothing."""
 
     nat: bool = False
     allow: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        if self.nat:
+        if self.nat and not self.allow:
             return "nat"
-        return f"allow={','.join(self.allow)}" if self.allow else "none"
+        entries = (EVERYTHING, *self.allow) if self.nat else self.allow
+        return f"allow={','.join(entries)}" if entries else "none"
 
 
 def parse_egress(text: str) -> Egress:
@@ -56,11 +71,13 @@ def parse_egress(text: str) -> Egress:
         case "nat", False:
             return Egress(nat=True)
         case "allow", True:
-            return Egress(allow=check_list(entries.split(",")))
+            listed = [entry.strip() for entry in entries.split(",")]
+            others = check_list(entry for entry in listed if entry != EVERYTHING)
+            return Egress(nat=EVERYTHING in listed, allow=others)
     raise BangerError(
         Code.INVALID,
         f"{text!r} is no egress policy",
-        hint="use none, nat, or allow=HOST[:PORT],CIDR[:PORT]",
+        hint="use none, nat, or allow=HOST[:PORT],CIDR[:PORT],VM.vm[:PORT]",
     )
 
 

@@ -10,7 +10,7 @@ from shared.errors import BangerError
 from shared.paths import Paths
 
 BRIDGE_WOULD_ADD = (
-    "bridge mode would add egress lists, names between guests, "
+    "bridge mode would add egress lists, ways and names between guests, "
     "and a --nat that does not lead to this host's loopback"
 )
 

@@ -6,7 +6,7 @@ Pure, but for what ``first_free_port`` reads.
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from shared.egress import check_list
+from shared.egress import check_list, parse_allowed
 from shared.errors import BangerError, Code
 from shared.messages.vm import NetworkMode, Publication, Vm
 from shared.publication import clash, parse_publication, refuse_doubles
@@ -20,15 +20,17 @@ def check_egress(mode: NetworkMode, *, nat: bool, allow: Sequence[str]) -> list[
     """The list as it is stored.
 
     Raises:
-        BangerError: ``invalid`` for a bad entry, for a list beside ``nat``, and for any list in
-            user mode.
+        BangerError: ``invalid`` for a bad entry, for a part of the outside beside all of it, and
+            for any list in user mode.
     """
     entries = list(check_list(allow))
-    if entries and nat:
+    outside = [entry for entry in entries if not parse_allowed(entry).is_guest]
+    if outside and nat:
         raise BangerError(
             Code.INVALID,
-            "egress is all of the outside (nat) or a list of it (allow), not both",
-            hint="use --egress nat or --egress allow=...",
+            f"egress is all of the outside or a list of it, not both: {', '.join(outside)}",
+            hint="use --egress nat or --egress allow=...; other VMs may be beside all of the "
+            "outside: allow=*,NAME.vm",
         )
     if entries and mode == "user":
         raise BangerError(

@@ -66,9 +66,16 @@ class GuestAnswers:
     nothing; the host itself, which has the bridge's address, gets what it gets on loopback."""
 
     def __init__(
-        self, zoned: Zoned, subnet: IPv4Network, forwarder: Forwarder, allow: Allow, log: Log
+        self,
+        zoned: Zoned,
+        zoned_for_host: Zoned,
+        subnet: IPv4Network,
+        forwarder: Forwarder,
+        allow: Allow,
+        log: Log,
     ) -> None:
         self._zoned = zoned
+        self._zoned_for_host = zoned_for_host
         self._subnet = subnet
         self._forwarder = forwarder
         self._allow = allow
@@ -88,7 +95,7 @@ class GuestAnswers:
         asker = self._askers.get(source)
         if asker is None:
             host = source == str(gateway_of(self._subnet))
-            return self._zoned.answer(packet, tcp=tcp) if host else None
+            return self._zoned_for_host.answer(packet, tcp=tcp) if host else None
         if not self._rates.take(asker.id, time.monotonic()):
             self._say(asker, f"DNS flood from {asker.name}: questions are dropped")
             return None

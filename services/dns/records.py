@@ -1,7 +1,7 @@
 """Which VMs have a name in the zone: those that are up, from ``starting`` to ``stopping``."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Network
 
 from services.dns.zone import Address, Network, Zone
@@ -22,10 +22,15 @@ class Networks:
     prefix: IPv6Network | None = None
 
 
-def zone_of(vms: Iterable[Vm], networks: Networks, seq: int) -> Zone:
-    """The zone at sequence number ``seq``. A VM without a usable address has no name."""
+def zone_of(vms: Iterable[Vm], networks: Networks, seq: int, *, ipv6: bool = True) -> Zone:
+    """The zone at sequence number ``seq``. A VM without a usable address has no name.
+
+    Without ``ipv6`` it is the zone as guests see it: none of them may begin anything by IPv6, and a
+    program that tried would wait for its failure before it took the other address.
+    """
     up = (vm for vm in vms if vm.state in LIVE)
-    hosts = {vm.name: _addresses(vm, networks) for vm in up}
+    told = networks if ipv6 else replace(networks, prefix=None)
+    hosts = {vm.name: _addresses(vm, told) for vm in up}
     subnets: list[Network] = [networks.loopback, networks.bridge]
     if networks.prefix is not None:
         subnets.append(networks.prefix)

@@ -53,12 +53,18 @@ class Dns(Actor):
         self._subnet = IPv4Network(config.nat.subnet)
         prefix = ula_prefix(str(paths.state)) if self._bridged and config.ipv6 else None
         self._networks = Networks(IPv4Network(config.user_subnet), self._subnet, prefix)
-        self._zoned = Zoned(zone_of((), self._networks, 0))
+        nothing = zone_of((), self._networks, 0)
+        self._zoned, self._zoned_for_guests = Zoned(nothing), Zoned(nothing)
         gateway = str(gateway_of(self._subnet))
         ours = frozenset({gateway, *([HOST] if self._port == 53 else [])})
         self._forwarder = Forwarder(ours, resolv_conf=Path(config.dns.resolv_conf))
         self._guests = GuestAnswers(
-            self._zoned, self._subnet, self._forwarder, self._allow, self.log
+            self._zoned_for_guests,
+            self._zoned,
+            self._subnet,
+            self._forwarder,
+            self._allow,
+            self.log,
         )
         keep = self.background.keep
         self._listeners = [_Listener(HOST, Server(self._zoned.answer, keep))]
@@ -90,8 +96,9 @@ class Dns(Actor):
 
     def _rebuild(self) -> None:
         projection = self._follower.projection
-        vms = projection.vms.values()
-        self._zoned.replace(zone_of(vms, self._networks, projection.seq or 0))
+        vms, seq = projection.vms.values(), projection.seq or 0
+        self._zoned.replace(zone_of(vms, self._networks, seq))
+        self._zoned_for_guests.replace(zone_of(vms, self._networks, seq, ipv6=False))
         self._guests.know(vms)
 
     async def _allow(self, request: NatAllow) -> None:

@@ -104,6 +104,14 @@ class SetLocalnet:
     on: bool
 
 
+@dataclass(frozen=True)
+class Join:
+    """Whether the host answers in ARP for guests to each other, so that it routes between them."""
+
+    bridge: str
+    on: bool
+
+
 Step = (
     CreateBridge
     | SetAddress
@@ -117,6 +125,7 @@ Step = (
     | LendForwarding
     | ReturnForwarding
     | SetLocalnet
+    | Join
     | OpenDocker
     | CloseDocker
 )
@@ -199,6 +208,8 @@ def _take_down(desired: Desired, observed: Observed) -> Iterator[Step]:
     yield from _forwarding_steps(desired, observed)
     if observed.localnet:  # the bridge may stay, for the sake of somebody else's port
         yield SetLocalnet(desired.bridge, on=False)
+    if observed.joined:
+        yield Join(desired.bridge, on=False)
     if observed.tables:
         yield DeleteRules()
     if desired.bridge in observed.links and not _has_foreign_port(desired, observed):
@@ -223,14 +234,18 @@ def _bridge_steps(desired: Desired, observed: Observed) -> Iterator[Step]:
 
 
 def _rules_steps(desired: Desired, observed: Observed) -> Iterator[Step]:
-    """route_localnet is on only while the rules are there that keep guests from using it."""
+    """What opens a way is on only while the rules are there that keep guests from misusing it."""
     localnet = any(guest.on_loopback for guest in desired.guests)
     if observed.localnet and not localnet:
         yield SetLocalnet(desired.bridge, on=False)
+    if observed.joined and not desired.joined:
+        yield Join(desired.bridge, on=False)
     if observed.rules != desired.rules.digest:
         yield ApplyRules(desired.rules)
     if localnet and not observed.localnet:
         yield SetLocalnet(desired.bridge, on=True)
+    if desired.joined and not observed.joined:
+        yield Join(desired.bridge, on=True)
 
 
 def _forwarding_steps(desired: Desired, observed: Observed) -> Iterator[Step]:

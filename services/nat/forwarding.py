@@ -1,6 +1,6 @@
 """ip_forward: switched on while a guest needs the outside, and put back as it was found. And
-route_localnet and accept_ra of our own interfaces (networking/ip-sysctl in the kernel's
-documentation)."""
+settings of our own interfaces: route_localnet, proxy_arp_pvlan, accept_ra
+(networking/ip-sysctl in the kernel's documentation)."""
 
 import contextlib
 import json
@@ -13,22 +13,40 @@ from services.nat.refusal import refusal
 _FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
-
 _ACCEPT_RA = "/proc/sys/net/ipv6/conf/{}/accept_ra"
 _LOCALNET = "/proc/sys/net/ipv4/conf/{}/route_localnet"
+_PROXY_ARP = "/proc/sys/net/ipv4/conf/{}/proxy_arp_pvlan"
+_PROXY_DELAY = "/proc/sys/net/ipv4/neigh/{}/proxy_delay"
 
 
 def is_localnet(bridge: str) -> bool:
     """Whether 127.0.0.0/8 may pass the bridge now; False where there is no bridge."""
-    try:
-        return Path(_LOCALNET.format(bridge)).read_text().strip() == "1"
-    except FileNotFoundError:
-        return False
+    return _is_on(_LOCALNET, bridge)
 
 
 def set_localnet(bridge: str, *, on: bool) -> None:
     """It goes with the bridge, so nothing has to be remembered."""
     _set(Path(_LOCALNET.format(bridge)), "1" if on else "0")
+
+
+def is_joined(bridge: str) -> bool:
+    """Whether the host answers in ARP for one guest to another; False where there is no bridge."""
+    return _is_on(_PROXY_ARP, bridge)
+
+
+def join(bridge: str, *, on: bool) -> None:
+    """RFC 3069: for ports that do not hear each other. Linux waits for up to 0.8 s before it
+    answers for somebody else, lest it be faster than the right one; here there is none."""
+    if on:
+        _set(Path(_PROXY_DELAY.format(bridge)), "0")
+    _set(Path(_PROXY_ARP.format(bridge)), "1" if on else "0")
+
+
+def _is_on(setting: str, link: str) -> bool:
+    try:
+        return Path(setting.format(link)).read_text().strip() == "1"
+    except FileNotFoundError:
+        return False
 
 
 def refuse_routers(link: str) -> None:

@@ -59,7 +59,9 @@ def guest_of(vm: Vm, subnet: IPv4Network) -> Guest:
             f"which is not in the bridge's subnet {subnet}",
             hint="it was made with other network settings: delete it and create it again",
         )
-    return Guest(vm.id, address, mac_address(vm.id), vm.nat, _allowed(vm), publications_of(vm))
+    return Guest(
+        vm.id, address, mac_address(vm.id), vm.nat, _allowed(vm), publications_of(vm), vm.name
+    )
 
 
 def _allowed(vm: Vm) -> tuple[Allowed, ...]:

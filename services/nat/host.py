@@ -9,6 +9,7 @@ from services.nat.core import (
     ApplyRules,
     CloseDocker,
     DeleteRules,
+    Join,
     LendForwarding,
     OpenDocker,
     ReturnForwarding,
@@ -21,7 +22,9 @@ from services.nat.firewalls import Firewalls, Opening, has_docker, nft_obstacles
 from services.nat.forwarding import (
     Loan,
     is_forwarding,
+    is_joined,
     is_localnet,
+    join,
     refuse_routers,
     set_localnet,
 )
@@ -62,6 +65,7 @@ class Host:
             forwarding=is_forwarding(),
             lent=self.loan.is_open(),
             localnet=is_localnet(bridge),
+            joined=is_joined(bridge),
             firewalls=look_at_firewalls(loaded, bridge),
             dropped=loaded.dropped,
         )
@@ -107,6 +111,8 @@ class Host:
                 self.loan.give_back()
             case SetLocalnet(bridge, on):
                 set_localnet(bridge, on=on)
+            case Join(bridge, on):
+                join(bridge, on=on)
             case OpenDocker(bridge, opening):
                 _program(opening).open_docker(opening, bridge)
             case CloseDocker(opening):

@@ -13,13 +13,15 @@ Two tables, because two layers decide:
   sends in another's name is counted, so that it can be told; looking for an address of one's own
   (DHCP, RFC 5227) is dropped too, but no lie.
 - ``inet banger`` sees what leaves the bridge: a guest reaches nothing on the host but DNS,
-  nothing outside unless it is in the set ``nat`` or it is on its list, and no other guest by way of
-  the host. What is refused is refused aloud (ICMP), so that a program in the guest fails at once.
-  For the outside that is done before routing: where ip_forward is off, no packet comes any further.
+  nothing outside unless it is in the set ``nat`` or it is on its list, and of other guests those
+  on its list, by way of the host. What is refused is refused aloud (ICMP), so that a program in the
+  guest fails at once. For the outside that is done before routing: where ip_forward is off, no
+  packet comes any further.
 
 That guests do not reach each other *on* the bridge is not done here but with the bridge's own
 ``isolated`` port flag: it holds for floods and broadcasts too, and goes on holding when another
-program flushes every nftables table.
+program flushes every nftables table. Where one is on the list of another, the host answers in ARP
+for both (proxy_arp_pvlan), their packets are routed, and so come by here.
 """
 
 import hashlib
@@ -152,6 +154,8 @@ def _egress(ground: Ground) -> str:
 \t}}
 \tchain guest_to_outside {{
 \t\tct direction reply ct state established,related accept
+\t\tip saddr . ip daddr @guests accept
+\t\tmeta l4proto {{ tcp, udp }} ip saddr . ip daddr . th dport @guest_services accept
 \t\tip saddr . ip daddr @networks accept
 \t\tmeta l4proto {{ tcp, udp }} ip saddr . ip daddr . th dport @services accept
 \t\tip saddr . ip daddr @named accept
@@ -190,17 +194,24 @@ def _to_host(ground: Ground) -> str:
 
 def _to_guest(ground: Ground) -> str:
     """The outside gets answers, and connections to published ports, for as long as they are that:
-    the next VM may have the address."""
+    the next VM may have the address. Other guests get the same, and what their lists have."""
     return f"""\tchain forward {{
 \t\ttype filter hook forward priority filter; policy accept;
 \t\toifname "{ground.bridge}" jump outside_to_guest
 \t}}
 \tchain outside_to_guest {{
-\t\tiifname "{ground.bridge}" drop
+\t\tiifname "{ground.bridge}" goto guest_to_guest
 \t\tct direction reply ct state established accept
 \t\tmeta l4proto icmp ct state related accept
 \t\tct status dnat meta l4proto . ip daddr . th dport @reached accept
 \t\tdrop
+\t}}
+\tchain guest_to_guest {{
+\t\tct direction reply ct state established accept
+\t\tct state related ip saddr . ct reply ip saddr @themselves accept
+\t\tip saddr . ip daddr @guests accept
+\t\tmeta l4proto {{ tcp, udp }} ip saddr . ip daddr . th dport @guest_services accept
+\t\tjump refuse
 \t}}
 """
 

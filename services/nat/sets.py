@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, collapse_addresses
 from typing import Any
 
-from shared.egress import Allowed
 from shared.messages.vm import Publication
 
 EVERYWHERE = "0.0.0.0"
@@ -31,18 +30,24 @@ _ASKING = """\
 """Filled by the kernel: how much each guest has sent to the host of late."""
 
 
+Way = tuple[int, IPv4Network]
+"""Port, or 0 for every port and protocol, and where."""
+
+
 @dataclass(frozen=True)
 class Member:
     """What binds a tap to its guest, and what the guest may. Checked before it comes here.
 
-    ``tags`` name the entries of its list that are names.
+    ``outside`` are the networks on its list and ``guests`` the other guests; ``tags`` name the
+    entries that are names of the outside.
     """
 
     tap: str
     mac: str
     address: IPv4Address
     nat: bool
-    allow: tuple[Allowed, ...] = ()
+    outside: tuple[Way, ...] = ()
+    guests: tuple[Way, ...] = ()
     tags: tuple[str, ...] = ()
     publish: tuple[Publication, ...] = ()
     addresses6: tuple[IPv6Address, ...] = ()
@@ -50,7 +55,7 @@ class Member:
 
     @property
     def listed(self) -> bool:
-        return bool(self.allow) and not self.nat
+        return bool(self.outside or self.tags) and not self.nat
 
 
 @dataclass(frozen=True)
@@ -69,11 +74,8 @@ class Live:
 
 def inet_sets(members: Sequence[Member], live: Iterable[Live]) -> str:
     """All sets and maps of ``table inet``, filled."""
-    lists = [(m, _networks(m)) for m in members if m.listed]
-    pairs = [f"{m.address} . {net}" for m, by_port in lists for port, net in by_port if port == 0]
-    triples = [
-        f"{m.address} . {net} . {port}" for m, by_port in lists for port, net in by_port if port
-    ]
+    outside = [(m.address, way) for m in members if m.listed for way in _apart(m.outside)]
+    guests = [(m.address, way) for m in members for way in _apart(m.guests)]
     published = [element for m in members for element in _published(m)]
     everywhere = [element for m in members for element in _published_everywhere(m)]
     reached = [element for m in members for element in _reached(m)]
@@ -85,8 +87,10 @@ def inet_sets(members: Sequence[Member], live: Iterable[Live]) -> str:
             _block("set", "themselves", pair, [f"{m.address} . {m.address}" for m in members]),
             _block("set", "nat", "ipv4_addr", [str(m.address) for m in members if m.nat]),
             _block("set", "listed", "ipv4_addr", [str(m.address) for m in members if m.listed]),
-            _block("set", "networks", pair, pairs, "interval"),
-            _block("set", "services", f"ipv4_addr . {target}", triples, "interval"),
+            _block("set", "networks", pair, _pairs(outside), "interval"),
+            _block("set", "services", f"ipv4_addr . {target}", _triples(outside), "interval"),
+            _block("set", "guests", pair, _pairs(guests), "interval"),
+            _block("set", "guest_services", f"ipv4_addr . {target}", _triples(guests), "interval"),
             _live_sets(list(live)),
             _block("set", "reached", f"inet_proto . {target}", reached),
             _block("map", "published", f"inet_proto . {target} : {target}", published),
@@ -216,13 +220,20 @@ def _comment(one: Live) -> str:
     return f'comment "{one.tag}"'
 
 
-def _networks(member: Member) -> list[tuple[int, IPv4Network]]:
-    """(port, network) of the member's list, none overlapping another of the same port."""
+def _apart(ways: Iterable[Way]) -> list[Way]:
+    """The same, none overlapping another of the same port."""
     by_port: dict[int, list[IPv4Network]] = {}
-    for entry in member.allow:
-        if entry.network is not None:
-            by_port.setdefault(entry.port, []).append(entry.network)
+    for port, network in ways:
+        by_port.setdefault(port, []).append(network)
     return [(port, net) for port in sorted(by_port) for net in collapse_addresses(by_port[port])]
+
+
+def _pairs(ways: Iterable[tuple[IPv4Address, Way]]) -> list[str]:
+    return [f"{source} . {network}" for source, (port, network) in ways if port == 0]
+
+
+def _triples(ways: Iterable[tuple[IPv4Address, Way]]) -> list[str]:
+    return [f"{source} . {network} . {port}" for source, (port, network) in ways if port]
 
 
 def _published(member: Member) -> list[str]:

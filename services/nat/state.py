@@ -11,7 +11,7 @@ between two steps never leaves a thing of unknown owner:
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import (
     IPv4Address,
@@ -73,6 +73,8 @@ class Guest:
     nat: bool
     allow: tuple[Allowed, ...] = ()
     publish: tuple[Publication, ...] = ()
+    name: str = ""
+    """By which the lists of others mean it."""
     jail: int | None = None
     """The uid that opens the tap instead of the user's, of a VM whose VMM is jailed."""
 
@@ -89,8 +91,14 @@ class Guest:
 
     @property
     def names(self) -> tuple[Allowed, ...]:
-        """The names on its list; none where it has no need of a list."""
-        return () if self.nat else tuple(entry for entry in self.allow if entry.name)
+        """The names of the outside on its list; none where it has no need of a list."""
+        names = (entry for entry in self.allow if entry.name and not entry.is_guest)
+        return () if self.nat else tuple(names)
+
+    @property
+    def seeks_guests(self) -> bool:
+        """Whether it may reach others on the bridge."""
+        return any(entry.is_guest for entry in self.allow)
 
     @property
     def routed(self) -> bool:
@@ -179,7 +187,23 @@ class Desired:
     @property
     def rules(self) -> Ruleset:
         ground = Ground(self.bridge, self.gateway, self.dns_port, self.gateway6)
-        return render(ground, [self._member(guest) for guest in self.guests], self.live)
+        return render(ground, self.members, self.live)
+
+    @property
+    def members(self) -> list[Member]:
+        return [self._member(guest) for guest in self.guests]
+
+    @property
+    def joined(self) -> bool:
+        """Whether any guest may reach another."""
+        return any(guest.seeks_guests for guest in self.guests)
+
+    def _guests_for(self, guest: Guest) -> Iterator[tuple[int, IPv4Network]]:
+        """(port, address) of every guest there now that is on the list of this one."""
+        for entry in guest.allow:
+            for other in self.guests:
+                if entry.covers_guest(other.name):
+                    yield entry.port, IPv4Network(other.address)
 
     def _member(self, guest: Guest) -> Member:
         address6 = self.address6_of(guest)
@@ -188,7 +212,8 @@ class Desired:
             mac=guest.mac,
             address=guest.address,
             nat=guest.nat,
-            allow=guest.allow,
+            outside=tuple((e.port, e.network) for e in guest.allow if e.network is not None),
+            guests=tuple(self._guests_for(guest)),
             tags=tuple(tag_of(guest.id, entry) for entry in guest.names),
             publish=guest.publish,
             addresses6=(address6.ip, link_local(guest.mac)) if address6 else (),
@@ -231,7 +256,8 @@ class Observed:
 
     ``rules`` is the digest written in our tables (None: there are none, or they disagree);
     ``tables`` says whether any table of ours exists; ``lent`` whether forwarding is on because
-    of us, to be given back; ``localnet`` is the bridge's route_localnet;
+    of us, to be given back; ``localnet`` is the bridge's route_localnet, ``joined`` whether the
+    host answers in ARP for guests to each other;
     ``dropped`` frames of each tap since the rules were loaded.
     """
 
@@ -243,5 +269,6 @@ class Observed:
     forwarding: bool = False
     lent: bool = False
     localnet: bool = False
+    joined: bool = False
     firewalls: Firewalls = field(default_factory=Firewalls)
     dropped: Mapping[str, int] = field(default_factory=dict)

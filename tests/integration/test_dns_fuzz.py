@@ -101,7 +101,7 @@ def test_guest_and_name_server_that_both_send_nonsense(tmp_path: Path) -> None:
             frozenset(), resolv_conf=tmp_path / "resolv.conf", port=upstream.port, each=0.5, total=1
         )
         log = Log(tmp_path / "dns.log", "dns")
-        guests = GuestAnswers(Zoned(ZONE), SUBNET, forwarder, allow, log)
+        guests = GuestAnswers(Zoned(ZONE), Zoned(ZONE), SUBNET, forwarder, allow, log)
         row = {"network": "bridge", "state": "running"}
         vms = [
             example_vm(id=f"{n:012x}", name=f"g{n}", address=f"10.77.0.{n}", nat=n % 2 == 0, **row)

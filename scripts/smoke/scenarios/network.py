@@ -247,6 +247,25 @@ def guests_find_each_other_by_name(case: Case) -> None:
     equal("after its stop", case.inside(one, f"getent ahostsv4 {two}.vm || true"), "")
 
 
+CONNECT = "timeout 5 bash -c 'exec 3<>/dev/tcp/{}/{}' 2>&1 && echo connected"
+
+
+@scenario(BRIDGE)
+def guests_reach_those_on_their_list(case: Case) -> None:
+    """One VM reaches another by its name, at the port on its list; not the reverse, not after."""
+    two = case.run_vm("two")
+    one = case.run_vm("one", "--egress", f"allow={two}.vm:22")
+    contains("by name", case.inside(one, CONNECT.format(f"{two}.vm", 22)), "connected")
+    equal("egress", case.show(one)["allow"], [f"{two}.vm:22"])
+    said = case.inside(two, CONNECT.format(f"{one}.vm", 22), status=None)
+    lacks("the reverse", said, "connected")
+    case.banger("vm", "restart", two)
+    contains("after its restart", case.inside(one, CONNECT.format(f"{two}.vm", 22)), "connected")
+    case.banger("vm", "set", one, "--egress", "none")
+    said = case.inside(one, CONNECT.format(f"{two}.vm", 22), status=None)
+    lacks("after the end of the list", said, "connected")
+
+
 @scenario(BRIDGE)
 def guests_are_isolated(case: Case) -> None:
     """Guests reach neither each other nor what the host serves, but with NAT the outside."""
@@ -261,9 +280,8 @@ def guests_are_isolated(case: Case) -> None:
         equal("the same for a guest", reaches(case, one, gateway, GATEWAY_PORT), "")
     finally:
         server.close()
-    connect = "timeout 5 bash -c 'exec 3<>/dev/tcp/{}/{}' 2>&1 && echo connected"
     for name, other in ((one, two), (two, one)):
-        said = case.inside(name, connect.format(addresses[other], 22), status=None)
+        said = case.inside(name, CONNECT.format(addresses[other], 22), status=None)
         lacks(f"what {name} says of {other}", said, "connected")
     reaches_outside(case, one)
 

@@ -16,6 +16,9 @@ from shared.errors import BangerError, Code
         ("allow=a.example", Egress(allow=("a.example",))),
         ("allow=A.example:443, 192.0.2.0/24", Egress(allow=("a.example:443", "192.0.2.0/24"))),
         ("allow=a.example,a.example", Egress(allow=("a.example",))),
+        ("allow=*", Egress(nat=True)),
+        ("allow=*,db.vm:5432", Egress(nat=True, allow=("db.vm:5432",))),
+        ("allow=db.vm", Egress(allow=("db.vm",))),
     ],
 )
 def test_policy_is_read_and_written_again(text: str, egress: Egress) -> None:
@@ -71,3 +74,12 @@ def test_names_an_entry_covers() -> None:
     ]
     assert not below.covers("xexample.org")
     assert not parse_allowed("192.0.2.0/24").covers("example.org")
+
+
+def test_entry_below_vm_is_for_guests_and_no_other_is() -> None:
+    assert parse_allowed("db.vm:5432").covers_guest("db")
+    assert not parse_allowed("db.vm").covers_guest("db-2")
+    assert parse_allowed("*.vm").covers_guest("db-2")
+    for entry in ("db", "vm", "*.example.vm.org", "10.77.0.0/24"):
+        assert not parse_allowed(entry).is_guest
+        assert not parse_allowed(entry).covers_guest("db")

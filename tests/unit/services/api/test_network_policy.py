@@ -42,6 +42,13 @@ def test_a_list_is_refused_in_user_mode_with_the_reason_and_a_way() -> None:
     assert "bridge mode" in refused.value.hint
 
 
+def test_guests_may_be_beside_the_whole_outside() -> None:
+    assert check_egress("bridge", nat=True, allow=["db.vm:5432", "*.vm"]) == ["db.vm:5432", "*.vm"]
+    with pytest.raises(BangerError) as refused:
+        check_egress("bridge", nat=True, allow=["db.vm", "example.org"])
+    assert refused.value.message.endswith(": example.org")
+
+
 @pytest.mark.parametrize(("nat", "allow"), [(True, ["example.org"]), (False, ["not a name"])])
 def test_what_contradicts_itself_or_is_no_entry_is_refused(nat: bool, allow: list[str]) -> None:
     with pytest.raises(BangerError) as refused:

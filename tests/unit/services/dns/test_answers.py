@@ -45,7 +45,8 @@ def log(tmp_path: Path) -> Iterator[Log]:
 def guests(tmp_path: Path, log: Log) -> GuestAnswers:
     """beta may look up anything, gamma nothing outside, the third what is on its list."""
     forwarder = Forwarder(frozenset(), resolv_conf=tmp_path / "resolv.conf")
-    answers = GuestAnswers(Zoned(zone(beta=BETA)), SUBNET, forwarder, never, log)
+    zoned = Zoned(zone(beta=BETA))
+    answers = GuestAnswers(zoned, zoned, SUBNET, forwarder, never, log)
     up = {"state": "running", "network": "bridge"}
     answers.know(
         [

@@ -14,6 +14,7 @@ from services.nat.core import (
     DeleteLink,
     DeleteRules,
     Introduce,
+    Join,
     LendForwarding,
     OpenDocker,
     ReturnForwarding,
@@ -66,6 +67,7 @@ def in_place(*guests: Guest) -> Observed:
         forwarding=nat,
         lent=nat,
         localnet=any(guest.on_loopback for guest in guests),
+        joined=any(guest.seeks_guests for guest in guests),
     )
 
 
@@ -252,6 +254,35 @@ def test_route_that_appears_later_does_not_stop_running_guests() -> None:
     assert plan(desired(ALPHA), there) == []
 
 
+def test_guests_are_joined_only_while_the_rules_say_which() -> None:
+    alpha = replace(ALPHA, nat=False, name="alpha")
+    wanted = desired(alpha, replace(BETA, allow=(parse_allowed("alpha.vm"),)))
+    steps = plan(wanted, in_place(alpha, BETA))
+    assert steps == [ApplyRules(wanted.rules), Join("br-banger", on=True), LendForwarding()]
+    apart = desired(alpha, BETA)
+    steps = plan(apart, in_place(*wanted.guests))
+    assert steps == [Join("br-banger", on=False), ApplyRules(apart.rules), ReturnForwarding()]
+
+
+@pytest.mark.parametrize(
+    ("entry", "found"),
+    [
+        ("alpha.vm", {("10.77.0.2", 0)}),
+        ("alpha.vm:80", {("10.77.0.2", 80)}),
+        ("*.vm", {("10.77.0.2", 0), ("10.77.0.3", 0)}),
+        ("nobody.vm", set()),
+        ("alpha", set()),
+        ("*.alpha.vm", set()),
+    ],
+)
+def test_name_of_a_vm_is_the_address_it_has_now(entry: str, found: set[tuple[str, int]]) -> None:
+    alpha = replace(ALPHA, name="alpha")
+    beta = replace(BETA, name="beta", nat=True, allow=(parse_allowed(entry),))
+    member = next(m for m in desired(alpha, beta).members if m.tap == beta.tap)
+    assert {(str(net.network_address), port) for port, net in member.guests} == found
+    assert not member.tags
+
+
 def carried_out(observed: Observed, step: Step) -> Observed:
     """The kernel's answer to one step, for replaying a plan that is cut short."""
     links = dict(observed.links)
@@ -266,8 +297,13 @@ def carried_out(observed: Observed, step: Step) -> Observed:
             links[name] = replace(links[name], up=True)
         case DeleteLink(name):
             del links[name]
-            localnet = observed.localnet and name != "br-banger"
-            return replace(observed, links=links, localnet=localnet)
+            stays = name != "br-banger"
+            return replace(
+                observed,
+                links=links,
+                localnet=observed.localnet and stays,
+                joined=observed.joined and stays,
+            )
         case SetAddress(_, address):
             return replace(observed, addresses=observed.addresses | {address})
         case ApplyRules(ruleset):
@@ -276,6 +312,8 @@ def carried_out(observed: Observed, step: Step) -> Observed:
             return replace(observed, tables=False, rules=None)
         case SetLocalnet(_, on):
             return replace(observed, localnet=on)
+        case Join(_, on):
+            return replace(observed, joined=on)
         case LendForwarding():
             return replace(observed, forwarding=True, lent=True)
         case ReturnForwarding():
@@ -283,9 +321,10 @@ def carried_out(observed: Observed, step: Step) -> Observed:
     return replace(observed, links=links)
 
 
-@pytest.mark.parametrize("survived", range(11))
+@pytest.mark.parametrize("survived", range(12))
 def test_a_plan_cut_short_anywhere_is_finished_by_the_next(survived: int) -> None:
-    wanted = desired(replace(ALPHA, publish=(parse_publication("8080:80"),)))
+    seeking = replace(ALPHA, allow=(parse_allowed("*.vm"),))
+    wanted = desired(replace(seeking, publish=(parse_publication("8080:80"),)))
     there = host(UPLINK)
     for step in plan(wanted, there)[:survived]:
         there = carried_out(there, step)

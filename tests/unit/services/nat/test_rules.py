@@ -5,7 +5,6 @@ from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 
 from services.nat.rules import DELETE, Ground, loaded_digest, render
 from services.nat.sets import Live, Member
-from shared.egress import parse_allowed
 
 GROUND = Ground("br-banger", IPv4Interface("10.77.0.1/24"), 42069)
 ALPHA = Member("bgraaaaaaaaaaaa", "02:00:00:00:00:02", IPv4Address("10.77.0.2"), nat=True)
@@ -32,7 +31,7 @@ def test_every_tap_is_bound_to_its_addresses() -> None:
 
 
 def test_addresses_of_names_are_in_the_text_and_not_in_the_digest() -> None:
-    listed = replace(BETA, allow=(parse_allowed("example.org"),), tags=("t",))
+    listed = replace(BETA, tags=("t",))
     live = Live(BETA.address, IPv4Address("192.0.2.1"), 0, 60, "t")
     without, with_one = render(GROUND, (listed,)), render(GROUND, (listed,), (live,))
     assert without.digest == with_one.digest
@@ -40,8 +39,8 @@ def test_addresses_of_names_are_in_the_text_and_not_in_the_digest() -> None:
 
 
 def test_change_of_the_names_on_a_list_changes_the_digest() -> None:
-    one = replace(BETA, allow=(parse_allowed("example.org"),), tags=("t",))
-    other = replace(BETA, allow=(parse_allowed("example.com"),), tags=("u",))
+    one = replace(BETA, tags=("t",))
+    other = replace(BETA, tags=("u",))
     assert render(GROUND, (one,)).digest != render(GROUND, (other,)).digest
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from ipaddress import IPv4Address
 from typing import Any
 
-from services.nat.sets import Live, Member, additions, bridge_sets, inet_sets, live_elements
+from services.nat.sets import Live, Member, Way, additions, bridge_sets, inet_sets, live_elements
 from shared.egress import parse_allowed
 from shared.publication import parse_publication
 
@@ -13,7 +13,20 @@ LIVE = Live(ALPHA.address, IPv4Address("192.0.2.1"), 443, 60, "0123456789abcdef"
 
 
 def listed(*entries: str) -> Member:
-    return replace(ALPHA, allow=tuple(parse_allowed(entry) for entry in entries))
+    return replace(ALPHA, outside=ways(*entries))
+
+
+def ways(*entries: str) -> tuple[Way, ...]:
+    return tuple((way.port, way.network) for way in map(parse_allowed, entries) if way.network)
+
+
+def test_other_guests_are_reached_whatever_is_reached_outside() -> None:
+    guests = ways("10.77.0.3", "10.77.0.4:80", "10.77.0.5:80")
+    for member in (ALPHA, replace(ALPHA, nat=True)):
+        text = inet_sets([replace(member, guests=guests)], ())
+        assert "{ 10.77.0.2 . 10.77.0.3/32 }" in text
+        assert "{ 10.77.0.2 . 10.77.0.4/31 . 80 }" in text
+        assert "elements" not in text[text.index("set listed") : text.index("set guests")]
 
 
 def test_networks_of_one_port_are_joined_where_they_overlap() -> None:
