@@ -13,7 +13,7 @@ import msgpack
 
 from shared.bus import envelope
 from shared.bus.envelope import Envelope, Kind
-from shared.bus.socket import Dealer, close_context
+from shared.bus.socket import Dealer
 from shared.errors import BangerError, Code
 
 CONNECT_SECONDS = 4.0
@@ -29,7 +29,7 @@ class Client:
 
     def __init__(self, broker_socket: Path) -> None:
         self._socket_path = broker_socket
-        self._dealer = Dealer(broker_socket)
+        self._dealer = Dealer(broker_socket, alone=True)
         self._sent = False
         """Whether the last request has left: if not, the broker has been waited for already."""
 
@@ -206,7 +206,6 @@ class Client:
 
     def close(self) -> None:
         self._dealer.close()
-        close_context()
 
 
 def _outcome(final: bytes | None, failure: BangerError) -> Outcome:

@@ -40,10 +40,14 @@ def _too_large(header: bytes, body: bytes) -> BangerError:
 
 
 class Dealer:
-    """A service's or a client's one connection to the broker. Owned by one thread."""
+    """A service's or a client's one connection to the broker. Owned by one thread.
 
-    def __init__(self, path: Path) -> None:
-        self._socket = _context().socket(zmq.DEALER)
+    ``alone``: ZeroMQ ends with it, and with it alone: what else there is of ZeroMQ goes on.
+    """
+
+    def __init__(self, path: Path, *, alone: bool = False) -> None:
+        self._own = zmq.Context() if alone else None
+        self._socket = (self._own or _context()).socket(zmq.DEALER)
         self._socket.setsockopt(zmq.IMMEDIATE, 1)  # no queue while there is no broker
         self._socket.setsockopt(zmq.LINGER, LINGER_MS)
         self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE + 4096)
@@ -118,6 +122,8 @@ class Dealer:
         self._socket.disable_monitor()
         self._monitor.close(0)
         self._socket.close()
+        if self._own:
+            self._own.term()
 
 
 class Router:

@@ -23,8 +23,7 @@ class Silence(AssertionError):
 
 
 class Peer:
-    """One connection; a context manager. Any number may be open in a process, unlike ``Client``,
-    which ends ZeroMQ when it is closed."""
+    """One connection; a context manager."""
 
     def __init__(self, broker_socket: Path, *, patience: float = PATIENCE) -> None:
         self._patience = patience

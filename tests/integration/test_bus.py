@@ -209,6 +209,16 @@ def test_client_calls_pings_and_hears_progress(stack: Daemon) -> None:
     ]
 
 
+def test_client_that_is_closed_ends_no_connection_but_its_own(stack: Daemon, peer: Peer) -> None:
+    """Closed in another thread, too; ending ZeroMQ would wait for the others, and they for it."""
+    other = Client(stack.paths.broker_socket)
+    with Client(stack.paths.broker_socket) as client:
+        assert client.call("echo", "echo.say", {"text": "1"})["text"] == "1"
+    assert peer.call("echo", "echo.say", text="2")["text"] == "2"
+    assert other.call("echo", "echo.say", {"text": "3"})["text"] == "3"
+    other.close()
+
+
 def test_client_without_a_broker_says_unavailable_within_seconds(home: Home) -> None:
     home.paths.run.mkdir(mode=0o700)
     began = time.monotonic()
