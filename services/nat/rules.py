@@ -37,6 +37,9 @@ _MARK = "digest_"
 FLOOD = 400
 """Packets of one guest to the host in a second, and twice as many at once; what is over it is not
 looked at. Twice what dns answers (services/dns/rate.py), so that dns is who tells of it."""
+CONNECTIONS = 8192
+"""That one guest may have open by way of the host. Linux keeps 262,144 for everybody, on a host of
+some GB (nf_conntrack_max), and one program that looks for open ports would take them all."""
 
 
 @dataclass(frozen=True)
@@ -194,10 +197,17 @@ def _to_host(ground: Ground) -> str:
 
 def _to_guest(ground: Ground) -> str:
     """The outside gets answers, and connections to published ports, for as long as they are that:
-    the next VM may have the address. Other guests get the same, and what their lists have."""
+    the next VM may have the address. Other guests get the same, and what their lists have.
+
+    What a guest begins is counted here, where only comes what it may.
+    """
     return f"""\tchain forward {{
 \t\ttype filter hook forward priority filter; policy accept;
+\t\tiifname "{ground.bridge}" ct state new jump crowd
 \t\toifname "{ground.bridge}" jump outside_to_guest
+\t}}
+\tchain crowd {{
+\t\tadd @connected {{ ip saddr ct count over {CONNECTIONS} }} jump refuse
 \t}}
 \tchain outside_to_guest {{
 \t\tiifname "{ground.bridge}" goto guest_to_guest

@@ -29,6 +29,15 @@ _ASKING = """\
 """
 """Filled by the kernel: how much each guest has sent to the host of late."""
 
+_CONNECTED = """\
+\tset connected {
+\t\ttype ipv4_addr
+\t\tsize 65535
+\t\tflags dynamic
+\t}
+"""
+"""Filled by the kernel: which connections each guest has begun. An element goes with its last."""
+
 
 Way = tuple[int, IPv4Network]
 """Port, or 0 for every port and protocol, and where."""
@@ -84,6 +93,7 @@ def inet_sets(members: Sequence[Member], live: Iterable[Live]) -> str:
         (
             _taps(members),
             _ASKING,
+            _CONNECTED,
             _block("set", "themselves", pair, [f"{m.address} . {m.address}" for m in members]),
             _block("set", "nat", "ipv4_addr", [str(m.address) for m in members if m.nat]),
             _block("set", "listed", "ipv4_addr", [str(m.address) for m in members if m.listed]),

@@ -25,9 +25,11 @@ PROXY_ARP = "cat /proc/sys/net/ipv4/conf/br-banger/proxy_arp_pvlan"
 FORWARDING = "cat /proc/sys/net/ipv4/ip_forward"
 
 
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
+@pytest.fixture(params=[False, True], ids=["bridge", "bridge-asks-iptables"])
+def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
     with made_lab(tmp_path) as made:
+        if Path("/proc/sys/net/bridge").exists():
+            made.place.sh(f"sysctl -qw net.bridge.bridge-nf-call-iptables={request.param:d}")
         yield made
 
 

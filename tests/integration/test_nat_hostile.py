@@ -11,12 +11,23 @@ from pathlib import Path
 
 import pytest
 
-from services.nat.rules import FLOOD
+from services.nat.rules import CONNECTIONS, FLOOD
 from services.nat.state import link_local
 from shared.egress import parse_allowed
 from shared.publication import parse_publication
 from tests.integration.namespaces import Guest, Namespace
-from tests.integration.nat_lab import GATEWAY, NOBODY, OUTSIDE, QUICK, UPLINK, Lab, made_lab, spec
+from tests.integration.nat_lab import (
+    GATEWAY,
+    NOBODY,
+    OUTSIDE,
+    QUICK,
+    UPLINK,
+    Lab,
+    fetch,
+    is_cut_off,
+    made_lab,
+    spec,
+)
 from tests.integration.stack import eventually
 
 pytestmark = pytest.mark.skipif(
@@ -28,6 +39,8 @@ ALPHA, BETA = spec("aaaaaaaaaaaa", "10.77.0.2"), spec("bbbbbbbbbbbb", "10.77.0.3
 LINK_LOCAL = [bytes.fromhex(f"0180c20000{last:02x}") for last in (0x00, 0x02, 0x03, 0x0E)]
 """Groups that a bridge does not pass on (IEEE 802.1Q table 8-1): spanning tree, link aggregation,
 port access and LLDP. Linux hands their frames to the port's own interface, past the bridge."""
+BESIDE = "198.51.100.3"
+"""Nobody's."""
 ETH_IP, ETH_IP6 = 0x0800, 0x86DD
 DNS_PORT = 42069
 
@@ -254,6 +267,32 @@ def settle_flood(lab: Lab, frames: int) -> None:
 
 def connections(lab: Lab) -> int:
     return int(lab.place.sh("cat /proc/sys/net/netfilter/nf_conntrack_count"))
+
+
+def test_guest_that_begins_too_many_connections_is_refused_more_and_no_other_guest_is(
+    lab: Lab,
+) -> None:
+    """As a program does that looks for open ports: nobody answers, and each question is kept."""
+    crowd, other = replace(ALPHA, nat=True), replace(BETA, nat=True)
+    lab.reconcile(crowd, other)
+    guest, neighbour = lab.boot(crowd), lab.boot(other)
+    sources = CONNECTIONS // 100 + 10
+
+    def look_around() -> None:
+        for source in range(20_000, 20_000 + sources):
+            with socket.socket(type=socket.SOCK_DGRAM) as asker:
+                asker.bind(("", source))
+                for port in range(1, 101):
+                    with contextlib.suppress(OSError):  # told that it is refused
+                        asker.sendto(b"?", (BESIDE, port))
+
+    guest.sh(f"ip link set eth0 txqueuelen {2 * CONNECTIONS}")  # a wire that loses nothing
+    assert fetch(guest, OUTSIDE) == UPLINK
+    guest.run(look_around)
+    settle_flood(lab, sources * 100)
+    assert CONNECTIONS <= connections(lab) < CONNECTIONS + 100
+    assert is_cut_off(guest, OUTSIDE)
+    assert fetch(neighbour, OUTSIDE) == UPLINK
 
 
 def test_connection_to_a_port_ends_when_that_is_not_published_any_more(lab: Lab) -> None:
