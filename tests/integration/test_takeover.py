@@ -1,6 +1,7 @@
 """An api that dies at a bad moment: its successor finds what it had begun."""
 
 import os
+import re
 import signal
 import sqlite3
 from collections.abc import Iterator
@@ -29,19 +30,25 @@ def supervisors(guests: Guests) -> list[int]:
     return [pid for pid, line in found if "services.vm_supervisor" in line]
 
 
+def was_handed_out(guests: Guests, supervisor: int) -> bool:
+    """Whether it was given a VM, as the api's log has it."""
+    log = guests.home.paths.log_file("api").read_text()
+    return re.search(rf'"of": {supervisor}\b', log) is not None
+
+
 @pytest.fixture
 def late(guests: Guests) -> Iterator[int]:
     """The pid of the supervisor of ``late``, which became ready when the api that had started it
     was dead. Nobody has asked it for anything."""
     guests.create("late", start=False)
+    eventually(lambda: not any(was_handed_out(guests, pid) for pid in supervisors(guests)))
     eventually(lambda: len(supervisors(guests)) == 1)
     (spare,) = supervisors(guests)
     os.kill(spare, signal.SIGSTOP)
     api = guests.daemon.pid("api")
     with guests.peer() as peer:
         peer.ask("api", "vm.start", {"ref": "late"}, seconds=20)
-        log = guests.home.paths.log_file("api")
-        eventually(lambda: f'"of": {spare}' in log.read_text())
+        eventually(lambda: was_handed_out(guests, spare))
     kill(api)
     eventually(lambda: guests.daemon.registered().get("api") not in (None, api))
     eventually(lambda: guests.state("late") == "created")

@@ -36,7 +36,6 @@ WITHOUT_MIRROR = {
     "shared/bus/client.py": "real sockets: tests/integration/test_bus.py",
     "shared/bus/runner.py": "real processes: tests/integration/test_crashes.py",
     "shared/bus/actor.py": "real sockets: tests/integration/test_bus.py",
-    "shared/follower.py": "real sockets: tests/integration/test_dns.py",
     "services/api/machines.py": "asks real supervisors: tests/e2e",
     "services/api/spare.py": "starts real supervisors: tests/integration/test_takeover.py",
     "services/api/supervisors.py": "starts real supervisors: tests/integration/test_takeover.py",
