@@ -9,9 +9,9 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from shared.bus.client import Client
 from shared.errors import BangerError, Code
@@ -21,8 +21,6 @@ from shared.version import __version__
 
 if TYPE_CHECKING:
     import subprocess
-
-SomeClient = TypeVar("SomeClient", bound=Client)
 
 START_SECONDS = 60.0
 """What services get to come up, unless BANGER_START_SECONDS says otherwise: an emulated machine
@@ -46,26 +44,20 @@ def started_by_us(paths: Paths) -> tuple[str, ...]:
     return tuple(name for name in ALL if not (external and name == "nat"))
 
 
-def connect() -> AbstractContextManager[Client]:
+@contextmanager
+def connect() -> Iterator[Client]:
     """A connection to services that are up and of this build, started if need be.
 
     Raises:
         BangerError: ``unavailable`` naming the service that did not come up; ``incompatible``
             when they are of another build; ``denied`` when the run directory is not ours alone.
     """
-    return connect_as(Client)
-
-
-@contextmanager
-def connect_as(kind: type[SomeClient]) -> Iterator[SomeClient]:
-    """``connect`` with a client of one's own."""
     paths = Paths.from_environment()
     wanted: tuple[str, ...] = REQUIRED
     if not running(paths):
         wanted = started_by_us(paths)
         start(paths)
-    client = kind(paths.broker_socket)
-    with client:
+    with Client(paths.broker_socket) as client:
         wait_for(client, paths, wanted, time.monotonic() + start_seconds())
         yield client
 

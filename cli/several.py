@@ -46,10 +46,9 @@ def ask_each(refs: Sequence[str], verb: str, extra: dict[str, Any], timeout: flo
         Cancelled: a signal came while we waited for the answers.
         Interrupted: a signal came before anything was asked for.
     """
-    from cli.call import connect_as
-    from cli.cancellable import CancellableClient
+    from cli.call import connect
 
-    with interrupts_raise(), connect_as(CancellableClient) as client:
+    with interrupts_raise(), connect() as client:
         listing = [view["vm"] for view in client.call("api", "vm.list")["vms"]]
         found = resolve(refs, listing)
         good = [row for row in found.values() if not isinstance(row, BangerError)]
@@ -59,7 +58,7 @@ def ask_each(refs: Sequence[str], verb: str, extra: dict[str, Any], timeout: flo
         except Interrupted as interrupt:
             note(f"cancelling {verb}")
             with interrupts_wait():
-                outcomes = client.cancel_all(CANCEL_SECONDS)
+                outcomes = client.cancel_all(timeout=CANCEL_SECONDS)
             raise Cancelled(interrupt.number, _joined(found, outcomes)) from None
 
 

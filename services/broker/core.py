@@ -96,7 +96,7 @@ class Core:
             case Kind.FINAL | Kind.PARTIAL:
                 return self._return(header, frames, peer)
             case Kind.CANCEL:
-                return self._cancel(peer, header, frames)
+                return self._cancel(peer, header, frames, now)
             case Kind.EVENT:
                 return self._publish(peer, header, frames)
             case Kind.READY:
@@ -176,10 +176,16 @@ class Core:
             del self.pending[header.request_id]
         return [Send(pending.caller, frames[0], frames[1], header.request_id)]
 
-    def _cancel(self, peer: bytes, header: Envelope, frames: list[bytes]) -> list[Command]:
+    def _cancel(
+        self, peer: bytes, header: Envelope, frames: list[bytes], now: float
+    ) -> list[Command]:
         pending = self.pending.get(header.request_id)
-        target = self.services.get(pending.service) if pending else None
-        if pending is None or target is None or pending.caller != peer:
+        if pending is None:
+            # Answered already, or asked for through an earlier broker: the service knows which,
+            # and whoever cancels waits for a final.
+            return self._route(peer, header, frames, now)
+        target = self.services.get(pending.service)
+        if target is None or pending.caller != peer:
             return []
         return [Send(target.peer, frames[0], frames[1], b"")]
 

@@ -140,9 +140,7 @@ class Actor:
             case Kind.PING:
                 self._answer_ping(header)
             case Kind.CANCEL:
-                task = self._tasks.get(header.request_id)
-                if task:
-                    task.cancel()
+                self._cancel(header)
             case Kind.REQUEST:
                 self._start(header, body)
             case _:
@@ -151,6 +149,15 @@ class Actor:
     def _answer_ping(self, header: Envelope) -> None:
         answer = {"build": __version__, "pid": os.getpid(), "tasks": len(self._tasks)}
         self._send_final(header, envelope.final_ok(answer | self.status()))
+
+    def _cancel(self, header: Envelope) -> None:
+        if (answered := self._answered.get(header.request_id)) is not None:
+            self._send_final(header, answered)  # it was done before the cancel came
+        elif (task := self._tasks.get(header.request_id)) is not None:
+            task.cancel()  # which answers
+        else:
+            error = BangerError(Code.CANCELLED, f"{header.verb} was not running any more")
+            self._send_final(header, envelope.final_error(error))
 
     def _start(self, header: Envelope, body: bytes) -> None:
         # The answer first: a task that has just answered is still among the running ones.

@@ -5,7 +5,7 @@ again with the same id and deadline; the receiver attaches it to what it already
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,9 @@ class Client:
         self._dealer = Dealer(broker_socket, alone=True)
         self._sent = False
         """Whether the last request has left: if not, the broker has been waited for already."""
+        self._asked: list[Envelope] = []
+        self._finals: dict[bytes, bytes] = {}
+        """Of the last ``call_many``, by request id; kept for a ``cancel_all``."""
 
     def __enter__(self) -> "Client":
         return self
@@ -60,17 +63,19 @@ class Client:
         deadline = time.monotonic() + timeout
         request_id = request_id or envelope.new_request_id()
         request = Envelope(Kind.REQUEST, request_id, service, verb, deadline)
-        packed = msgpack.packb(body or {})
-        lost = None  # since when, however long the request had been at work before
+        return self._persist(request, msgpack.packb(body or {}), on_partial, retry=retry)
+
+    def _persist(
+        self, request: Envelope, body: bytes, heard: Partial | None = None, *, retry: bool = True
+    ) -> dict[str, Any]:
+        """Ask, and ask again for as long as there is patience with what is unavailable."""
+        patience = _Patience(request.deadline)
         while True:
             asked = time.monotonic()
             try:
-                return envelope.read_final(self._exchange(request, packed, on_partial))
+                return envelope.read_final(self._exchange(request, body, heard))
             except BangerError as error:
-                now = time.monotonic()
-                if lost is None or now - asked > CONNECT_SECONDS:
-                    lost = now
-                hopeless = not self._sent or now > min(deadline, lost + CONNECT_SECONDS)
+                hopeless = not self._sent or not patience.is_left(asked)
                 if not retry or error.code is not Code.UNAVAILABLE or hopeless:
                     raise
                 self._pause(0.05)
@@ -93,35 +98,72 @@ class Client:
             Envelope(Kind.REQUEST, envelope.new_request_id(), service, verb, deadline): body
             for body in bodies
         }
-        patience = min(deadline, time.monotonic() + CONNECT_SECONDS)
+        self._asked, self._finals = list(requests), {}
+        return list(self._persist_all(requests, deadline).values())
+
+    def cancel_all(self, *, timeout: float) -> list[Outcome]:
+        """Ask the service to end what the last ``call_many`` was interrupted in.
+
+        The outcomes are in its order: each is ``cancelled``, or what had been answered before.
+        """
+        deadline = time.monotonic() + timeout
+        cancels = [
+            Envelope(Kind.CANCEL, asked.request_id, asked.service, asked.verb, deadline)
+            for asked in self._asked
+            if asked.request_id not in self._finals
+        ]
+        ended = self._persist_all({cancel: {} for cancel in cancels}, deadline)
+        outcomes = {cancel.request_id: outcome for cancel, outcome in ended.items()}
+        failure = BangerError(Code.INTERNAL, "an answer got lost")
+        return [
+            outcomes.get(asked.request_id) or self._outcome(asked, failure) for asked in self._asked
+        ]
+
+    def _persist_all(
+        self, requests: Mapping[Envelope, dict[str, Any]], deadline: float
+    ) -> dict[Envelope, Outcome]:
+        """``_persist`` for several; the outcomes are in the order of ``requests``."""
+        patience = _Patience(deadline)
         outcomes: dict[Envelope, Outcome] = {}
         todo = list(requests)
-        while True:
+        while todo:
+            asked = time.monotonic()
             outcomes |= self._exchange_all({request: requests[request] for request in todo})
             todo = [request for request in todo if _is_lost(outcomes[request])]
-            if not todo or time.monotonic() > patience:
+            if not todo or not self._sent or not patience.is_left(asked):
                 break
             self._pause(0.05)
-        return [outcomes[request] for request in requests]
+        return outcomes
 
     def _exchange_all(self, requests: dict[Envelope, dict[str, Any]]) -> dict[Envelope, Outcome]:
-        finals: dict[bytes, bytes] = {}
         failure = BangerError(Code.INTERNAL, "a request got lost")
+        self._sent = False
         try:
             for request, body in requests.items():
+                self._finals.pop(request.request_id, None)
                 self._send_when_connected(request, msgpack.packb(body))
-            self._gather(list(requests), finals)
+            self._sent = True
+            self._gather(list(requests))
         except BangerError as error:
             failure = error
-        return {request: _outcome(finals.get(request.request_id), failure) for request in requests}
+        return {request: self._outcome(request, failure) for request in requests}
 
-    def _gather(self, requests: Sequence[Envelope], finals: dict[bytes, bytes]) -> None:
+    def _outcome(self, request: Envelope, failure: BangerError) -> Outcome:
+        final = self._finals.get(request.request_id)
+        if final is None:
+            return failure
+        try:
+            return envelope.read_final(final)
+        except BangerError as error:
+            return error
+
+    def _gather(self, requests: Sequence[Envelope]) -> None:
         wanted = {request.request_id for request in requests}
-        while wanted - finals.keys():
+        while wanted - self._finals.keys():
             for header, body in self._received():
                 if header.kind is Kind.FINAL and header.request_id in wanted:
-                    finals[header.request_id] = body
-            if wanted - finals.keys():
+                    self._finals[header.request_id] = body
+            if wanted - self._finals.keys():
                 self._wait(requests[0])
 
     def cancel(
@@ -136,7 +178,7 @@ class Client:
         """
         deadline = time.monotonic() + timeout
         request = Envelope(Kind.CANCEL, request_id, service, verb, deadline)
-        return envelope.read_final(self._exchange(request, msgpack.packb({}), None))
+        return self._persist(request, msgpack.packb({}))
 
     def ping(self, service: str, *, timeout: float = 2.0) -> dict[str, Any]:
         """What the service's main loop says of itself: {build, pid, ...}."""
@@ -208,13 +250,20 @@ class Client:
         self._dealer.close()
 
 
-def _outcome(final: bytes | None, failure: BangerError) -> Outcome:
-    if final is None:
-        return failure
-    try:
-        return envelope.read_final(final)
-    except BangerError as error:
-        return error
+class _Patience:
+    """How long what is unavailable is asked for again: ``CONNECT_SECONDS`` from its loss on,
+    however long the request had been at work before."""
+
+    def __init__(self, deadline: float) -> None:
+        self._deadline = deadline
+        self._lost: float | None = None
+
+    def is_left(self, asked: float) -> bool:
+        """``asked``: when the request that was lost just now had been sent."""
+        now = time.monotonic()
+        if self._lost is None or now - asked > CONNECT_SECONDS:
+            self._lost = now
+        return now <= min(self._deadline, self._lost + CONNECT_SECONDS)
 
 
 def _is_lost(outcome: Outcome) -> bool:

@@ -83,6 +83,18 @@ def test_cancel_on_the_heels_of_its_request_is_answered_too(peer: Peer) -> None:
         assert error_of(partial(peer.final, request_id)).code is Code.CANCELLED
 
 
+def test_cancel_of_what_was_answered_brings_the_same_answer(peer: Peer) -> None:
+    done = peer.ask("echo", "echo.count")
+    assert peer.final(done) == {"count": 1}
+    assert peer.final(peer.ask("echo", "", request_id=done, kind=Kind.CANCEL)) == {"count": 1}
+    assert peer.call("echo", "echo.count") == {"count": 2}
+
+
+def test_cancel_of_what_the_service_never_heard_of_is_answered(peer: Peer) -> None:
+    cancel = peer.ask("echo", "echo.wait", kind=Kind.CANCEL)
+    assert error_of(lambda: peer.final(cancel)).code is Code.CANCELLED
+
+
 def test_deadline_ends_the_verb(peer: Peer) -> None:
     waiting = peer.ask("echo", "echo.wait", seconds=0.05)
     assert error_of(lambda: peer.final(waiting)).code is Code.TIMEOUT

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.bus.client import CONNECT_SECONDS, Client
+from shared.bus.client import CONNECT_SECONDS, Client, Outcome
 from shared.bus.envelope import Kind
 from shared.errors import BangerError, Code
 from tests.integration.conftest import Daemon, Home
@@ -109,6 +109,29 @@ def test_request_that_may_be_repeated_survives_the_death_of_the_broker(stack: Da
         eventually(lambda: is_there(peer, "echo"))
         peer.call("echo", "echo.release")
     assert heard.get(timeout=5) == {"count": 1}  # the one verb went on and was not done twice
+    thread.join()
+
+
+def test_several_requests_at_once_survive_it_too(stack: Daemon) -> None:
+    began = time.monotonic()
+    answers: queue.Queue[list[Outcome]] = queue.Queue()
+
+    def ask() -> None:
+        with Client(stack.paths.broker_socket) as client:
+            answers.put(client.call_many("echo", "echo.wait", [{}, {}]))
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    eventually(lambda: time.monotonic() > began + CONNECT_SECONDS)
+    with stack.peer() as peer:
+        assert peer.final(peer.ask("echo", "", kind=Kind.PING))["tasks"] == 2
+        pid = peer.call("launcher", "daemon.status")["services"][0]["pid"]
+        os.kill(pid, signal.SIGKILL)
+        peer.wait_for_loss()
+    with stack.peer() as peer:
+        eventually(lambda: is_there(peer, "echo"))
+        peer.call("echo", "echo.release")
+    assert answers.get(timeout=5) == [{"count": 2}, {"count": 2}]
     thread.join()
 
 

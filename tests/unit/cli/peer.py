@@ -1,19 +1,22 @@
-"""A scripted peer: one thread that is broker, api and images, and answers from a table.
+"""A scripted peer: one thread that is all services, and answers from a table.
 
-It speaks the real protocol over a real socket and holds the launcher's lock, so that the CLI, run
-as a process of its own, takes it for the services.
+The broker's decisions are the real ones, over a real socket, so a scripted service is heard by the
+rules that a real one is heard by. It holds the launcher's lock: the CLI, run as a process of its
+own, takes it for the services.
 """
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgpack
 
+from services.broker.core import Core, Send
 from shared.bus import envelope
-from shared.bus.envelope import Envelope, Kind
+from shared.bus.envelope import PROTOCOL, Envelope, Kind
 from shared.bus.socket import Router
 from shared.errors import BangerError, Code
 from shared.locks import Lock
@@ -35,7 +38,10 @@ class Peer:
         self.calls: list[tuple[str, Body]] = []
         self.cancelled = threading.Event()
         self._run = run
-        self._script = {"broker.services": _registered(build), **script}
+        self._script = script
+        self._core = Core(build, os.getpid())
+        for name in SERVICES:
+            self._hears(name.encode(), Envelope(Kind.READY, bytes(16), name), _ready(build))
         self._partials: list[Body] = []
         self._finals: dict[bytes, bytes] = {}
         self._thread = threading.Thread(target=self._serve)
@@ -47,7 +53,7 @@ class Peer:
         self._partials.append({"stage": stage, "message": message})
 
     def verbs(self) -> list[str]:
-        return [verb for verb, _ in self.calls if verb != "broker.services"]
+        return [verb for verb, _ in self.calls]
 
     def __enter__(self) -> "Peer":
         self._run.mkdir(mode=0o700, exist_ok=True)
@@ -70,15 +76,26 @@ class Peer:
         self._ready.set()
         while self._stop_read not in router.poll(10):
             while (received := router.receive()) is not None:
-                peer, frames, _ = received
-                self._answer(router, peer, envelope.decode(frames[0]), frames[1])
+                self._route(router, received[0], received[1])
         router.close()
 
-    def _answer(self, router: Router, peer: bytes, header: Envelope, packed: bytes) -> None:
+    def _route(self, router: Router, sender: bytes, frames: list[bytes]) -> None:
+        for command in self._core.on_message(sender, frames, time.monotonic()):
+            if not isinstance(command, Send):
+                continue
+            if command.peer.decode(errors="replace") in SERVICES:
+                self._answer(router, envelope.decode(command.header), command.body)
+            else:
+                router.send(command.peer, command.header, command.body)
+
+    def _hears(self, sender: bytes, header: Envelope, body: bytes) -> None:
+        self._core.on_message(sender, [envelope.encode(header), body], time.monotonic())
+
+    def _answer(self, router: Router, header: Envelope, packed: bytes) -> None:
         if header.kind is Kind.CANCEL:
             error = BangerError(Code.CANCELLED, f"{header.verb} was cancelled")
             given = self._finals.get(header.request_id, envelope.final_error(error))
-            self._send(router, peer, header, Kind.FINAL, given)
+            self._send(router, header, Kind.FINAL, given)
             self.cancelled.set()
             return
         body = envelope.decode_body(packed)
@@ -91,20 +108,21 @@ class Peer:
         except Held:
             final = None
         for partial in self._partials:
-            self._send(router, peer, header, Kind.PARTIAL, msgpack.packb(partial))
+            self._send(router, header, Kind.PARTIAL, msgpack.packb(partial))
         self._partials.clear()
         if final is not None:
             self._finals[header.request_id] = final
-            self._send(router, peer, header, Kind.FINAL, final)
+            self._send(router, header, Kind.FINAL, final)
 
-    def _send(self, router: Router, peer: bytes, header: Envelope, kind: Kind, body: bytes) -> None:
+    def _send(self, router: Router, header: Envelope, kind: Kind, body: bytes) -> None:
         reply = Envelope(kind, header.request_id, header.service, header.verb)
-        router.send(peer, envelope.encode(reply), body)
+        self._route(router, header.service.encode(), [envelope.encode(reply), body])
 
 
-def _registered(build: str) -> Answer:
-    entries = [{"name": name, "pid": 1, "build": build, "epoch": 1} for name in SERVICES]
-    return lambda _: {"services": entries}
+def _ready(build: str) -> bytes:
+    ready = {"instance": "scripted", "pid": os.getpid(), "build": build, "protocol": PROTOCOL}
+    packed: bytes = msgpack.packb(ready)
+    return packed
 
 
 def hold(_body: Body) -> Body:

@@ -110,12 +110,12 @@ def test_ctrl_c_cancels_what_is_in_flight_and_tells_what_was_done(cli: Cli, peer
         return DB if body["ref"] == "ba9876543210" else hold(body)
 
     services = peer({"vm.list": lambda _: LISTING, "vm.stop": stop})
-    process = cli.popen("vm", "stop", "web", "db", "-o", "json", stdout=-1, stderr=-1)
+    process = cli.popen("vm", "stop", "db", "web", "-o", "json", stdout=-1, stderr=-1)
     while services.verbs().count("vm.stop") < 2:
         time.sleep(0.005)  # until both are in flight; the test's own deadline bounds it
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=50)
-    web, db = json.loads(out)
+    db, web = json.loads(out)
     assert process.returncode == 128 + signal.SIGINT
     assert err.startswith(b"cancelling vm.stop\n")
     assert (web["ok"], web["error"]["code"]) == (False, "cancelled")

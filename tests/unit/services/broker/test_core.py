@@ -179,8 +179,18 @@ def test_nobody_cancels_what_another_asked_for(table: Table) -> None:
     assert table.hears(OTHER, Envelope(Kind.CANCEL, ONE, "store")) == []
 
 
-def test_cancel_of_nothing_is_nothing(table: Table) -> None:
-    assert table.hears(CLI, Envelope(Kind.CANCEL, ONE, "store")) == []
+def test_cancel_of_what_was_answered_goes_to_the_service_and_its_answer_back(table: Table) -> None:
+    table.asks(CLI)
+    table.hears(STORE, final(ONE))
+    cancel = Envelope(Kind.CANCEL, ONE, "store", "vm.list", table.now + 10)
+    assert table.hears(CLI, cancel) == [(STORE, Kind.CANCEL, ONE)]
+    assert table.hears(STORE, final(ONE)) == [(CLI, Kind.FINAL, ONE)]
+
+
+def test_cancel_that_no_service_can_answer_is_answered_by_the_broker(table: Table) -> None:
+    cancel = Envelope(Kind.CANCEL, ONE, "images", "image.build", table.now + 10)
+    assert table.hears(CLI, cancel) == [(CLI, Code.UNAVAILABLE)]
+    assert table.hears(CLI, Envelope(Kind.CANCEL, ONE, "store")) == [(CLI, Code.BAD_MESSAGE)]
 
 
 def test_undeliverable_cancel_fails_no_request(table: Table) -> None:
