@@ -9,7 +9,7 @@ import click
 from cli.completion import image_names
 from cli.egress import egress_fields, egress_option
 from cli.operation import operate
-from cli.values import MemoryMib, PublishedPort, Size, VmName
+from cli.values import MemoryMib, PublishedPort, Size, VmName, Words
 
 if TYPE_CHECKING:
     from shared.bus.client import Client
@@ -23,7 +23,13 @@ VMM = click.Choice(("auto", "firecracker", "qemu"))
 
 OPTIONS = (
     click.option("--name", type=VmName(), help="Name of the VM; a random one if not given."),
-    click.option("--image", metavar="NAME", help="What to start from.", shell_complete=image_names),
+    click.option(
+        "--image",
+        metavar="NAME",
+        type=Words(),
+        help="What to start from.",
+        shell_complete=image_names,
+    ),
     click.option("--vcpu", metavar="N", type=click.IntRange(min=1), help="Number of processors."),
     click.option("--memory", "memory_mib", type=MemoryMib(), help="Memory: 2G, 512M, or MiB."),
     click.option("--disk-size", "disk_bytes", type=Size(), help="Size of /root: 8G."),

@@ -78,6 +78,17 @@ class VmName(click.ParamType[str]):
         return text
 
 
+class Words(click.ParamType[str]):
+    """Text that is not empty: "" from a variable that is not set must not mean something else."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not value:
+            self.fail("it is empty", param, ctx)
+        return str(value)
+
+
 class Variable(click.ParamType[tuple[str, str]]):
     """K=V for the guest's environment."""
 

@@ -6,11 +6,12 @@ from pathlib import Path
 import click
 
 from cli.completion import places
+from cli.values import Words
 
 
 @click.command()
-@click.argument("source", metavar="SRC", shell_complete=places)
-@click.argument("target", metavar="DST", shell_complete=places)
+@click.argument("source", metavar="SRC", type=Words(), shell_complete=places)
+@click.argument("target", metavar="DST", type=Words(), shell_complete=places)
 @click.option(
     "-o", "--output", type=click.Choice(["table", "json"]), default="table", help="Form of output."
 )

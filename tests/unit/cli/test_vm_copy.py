@@ -121,7 +121,9 @@ def test_what_cannot_fit_is_refused_before_anything_is_copied(cli: Cli, guest: P
     assert list(guest.iterdir()) == []
 
 
-@pytest.mark.parametrize("words", [["a", "b"], ["web:a", "web:b"], ["a"]])
-def test_one_side_is_a_vm(cli: Cli, words: list[str]) -> None:
+@pytest.mark.parametrize(
+    "words", [["a", "b"], ["web:a", "web:b"], ["a"], ["", "web:"], ["web:a", ""]]
+)
+def test_one_side_is_a_vm_and_the_other_a_path(cli: Cli, words: list[str]) -> None:
     assert cli("vm", "cp", *words).status == 2
     assert not cli.run_dir.exists()

@@ -108,6 +108,7 @@ def test_sizes_and_each_stage_once_go_to_stderr(cli: Cli, peer: Begin) -> None:
         ["--memory", "0"],
         ["--vcpu", "-1"],
         ["--name", "No"],
+        ["--image", ""],
         ["--egress", "some"],
         ["--egress", "allow="],
         ["--egress", "allow=not a name"],
