@@ -1,5 +1,6 @@
 """``banger`` and ``python -m cli``: run the command, and turn what goes wrong into two lines."""
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -11,13 +12,17 @@ import click
 from cli.output import Settings, report
 from cli.root import banger
 from cli.signals import Interrupted
+from cli.streams import open_missing
 from shared.errors import BangerError, Code
 
 INTERRUPTED = 130
 """128 + SIGINT, as shells have it."""
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""How writing fails where there is no room; reading never fails so."""
 
 
 def main() -> NoReturn:
+    open_missing()
     status = run(sys.argv[1:])
     with suppress(OSError):
         sys.stderr.flush()
@@ -65,6 +70,8 @@ def _reader_gone() -> int:
 
 
 def _unexpected(error: Exception) -> BangerError:
+    if isinstance(error, OSError) and error.errno in FULL and not error.filename:
+        return BangerError(Code.NO_SPACE, f"the output cannot be written: {error.strerror}")
     from cli.crash import record
 
     path = record(error)

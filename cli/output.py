@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, TypeVar
@@ -87,14 +88,18 @@ def colour(stream: Any) -> bool:
 
 
 def note(line: str) -> None:
-    """One line for the person, not for the program that reads stdout."""
-    click.echo(line, err=True)
+    """One line for the person, not for the program that reads stdout.
+
+    Nobody may be there to read it; what is under way goes on, and its exit status stays.
+    """
+    with suppress(OSError):
+        click.echo(line, err=True)
 
 
 def report(error: BangerError, settings: Settings) -> int:
     """Print ``error: …`` and ``hint: …``, or one JSON object; returns the exit status."""
     if settings.json_errors:
-        click.echo(json.dumps({"error": error.to_wire()}, default=str), err=True)
+        note(json.dumps({"error": error.to_wire()}, default=str))
         return error.exit_status
     label = click.style("error:", fg="red", bold=True) if colour(sys.stderr) else "error:"
     note(f"{label} {' '.join(error.message.split())}")

@@ -53,10 +53,17 @@ class Cli:
             home / ".config/banger", data / "banger", state / "banger", home / "c", self.run_dir
         )
 
-    def popen(self, *args: str, **options: Any) -> "subprocess.Popen[bytes]":
-        """A command that is still running when the test goes on; ended with the test."""
+    def popen(
+        self, *args: str, closed: Sequence[int] = (), **options: Any
+    ) -> "subprocess.Popen[bytes]":
+        """A command that is still running when the test goes on; ended with the test.
+
+        ``closed``: descriptors that are closed when it starts, as with ``<&-`` in a shell.
+        """
+        closing = " ".join(f"{fd}>&-" for fd in closed)
+        shell = ["sh", "-c", f'exec "$@" {closing}', "sh"] if closed else []
         process = subprocess.Popen(
-            [sys.executable, "-m", "cli", *args], env=self.env, cwd=self.root, **options
+            [*shell, sys.executable, "-m", "cli", *args], env=self.env, cwd=self.root, **options
         )
         self._processes.append(process)
         return process

@@ -123,6 +123,32 @@ def test_a_bug_is_one_line_and_its_traceback_in_the_log(cli: Cli, peer: Begin) -
     assert "Traceback" in cli.paths.log_file("cli").read_text()
 
 
+@pytest.mark.parametrize("fd", [0, 1, 2])
+@pytest.mark.parametrize(("args", "status"), [(["--help"], 0), (["nope"], 2)])
+def test_a_stream_that_is_closed_changes_no_exit_status(
+    cli: Cli, fd: int, args: list[str], status: int
+) -> None:
+    process = cli.popen(*args, closed=[fd], stdin=-1, stdout=-1, stderr=-1)
+    out, err = process.communicate(timeout=50)
+    assert process.returncode == status
+    assert b"report it" not in out + err
+
+
+@pytest.mark.parametrize(
+    ("stream", "args", "status"), [("stdout", ["--help"], 1), ("stderr", ["nope"], 2)]
+)
+def test_a_stream_without_room_is_no_bug(
+    cli: Cli, stream: str, args: list[str], status: int
+) -> None:
+    with Path("/dev/full").open("wb") as full:
+        out, errors = (full, -1) if stream == "stdout" else (-1, full)
+        process = cli.popen(*args, stdout=out, stderr=errors)
+    _, err = process.communicate(timeout=50)
+    assert process.returncode == status
+    if stream == "stdout":
+        assert err == b"error: the output cannot be written: No space left on device\n"
+
+
 def test_the_cli_imports_shared_only() -> None:
     for path in sorted((ROOT / "cli").rglob("*.py")):
         assert not _imported(path) & {"services", "zmq", "sqlalchemy", "pyroute2", "dnslib"}, path

@@ -193,6 +193,12 @@ def test_a_delete_that_fails_is_told_and_the_status_stays(cli: Cli, peer: Begin)
     assert "banger vm delete web" in ran.err
 
 
+def test_a_command_has_its_streams_also_when_ours_are_closed(cli: Cli, peer: Begin) -> None:
+    peer(CREATE)
+    process = cli.popen("vm", "run", "--", "sh", "-c", "cat; exit 42", closed=(0, 1, 2))
+    assert process.wait(50) == 42
+
+
 def _until(condition: Callable[[], bool]) -> None:
     """Wait for another process to get somewhere; the test's own deadline bounds it."""
     while not condition():
