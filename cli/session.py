@@ -142,6 +142,10 @@ class _Watch:
                         self._on_carried(fd)
                 if self._milliseconds() == 0:
                     self._on_time()
+        except BaseException:
+            self._child.send(signal.SIGKILL)  # nobody would look after it any more
+            self._child.wait()
+            raise
         finally:
             for fd in list(self._carriers):
                 self._forget(fd)

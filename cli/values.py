@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+LONGEST_SECONDS = 86400
 USUAL_SIGNALS = ("KILL", "TERM", "INT", "QUIT", "HUP", "USR1", "USR2", "STOP", "CONT")
 
 
@@ -76,6 +77,23 @@ class VmName(click.ParamType[str]):
                 ctx,
             )
         return text
+
+
+class Seconds(click.FloatRange):
+    """A duration that a clock can add: finite, and at most a day."""
+
+    name = "seconds"
+
+    def __init__(self, *, most: int = LONGEST_SECONDS, min_open: bool = False) -> None:
+        super().__init__(min=0, max=most, min_open=min_open)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        seconds: float = super().convert(value, param, ctx)
+        if seconds != seconds:  # "nan" is below no limit and above none
+            self.fail(f"{value!r} is not a number of seconds", param, ctx)
+        return seconds
 
 
 class Words(click.ParamType[str]):

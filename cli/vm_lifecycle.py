@@ -5,17 +5,17 @@ import click
 from cli.arguments import some_vms
 from cli.output import Settings, format_options
 from cli.several import act_on
-from cli.values import SignalName
+from cli.values import Seconds, SignalName
 
 START_SECONDS = 900.0
 STOP_SECONDS = 120.0
 
 grace = click.option(
     "--timeout",
-    type=click.FloatRange(min=0, max=3600),
+    type=Seconds(most=3600),
     default=30.0,
     show_default=True,
-    help="Seconds a guest gets to power off by itself.",
+    help="What a guest gets to power off by itself.",
 )
 
 

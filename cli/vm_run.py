@@ -10,7 +10,7 @@ from cli.operation import Finished
 from cli.output import Settings, note, report
 from cli.signals import Interrupted, interrupts_raise, interrupts_wait
 from cli.trailing import TrailingCommand, trailing
-from cli.values import Variable
+from cli.values import Seconds, Variable
 from cli.vm_show import flatten
 from shared.errors import BangerError
 
@@ -24,8 +24,7 @@ DELETE_SECONDS = 60.0
 @click.option("--env", type=Variable(), multiple=True, help="Variable of CMD; repeatable.")
 @click.option(
     "--timeout",
-    metavar="SECONDS",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Seconds(min_open=True),
     help="End CMD when it runs for longer, and exit with 7.",
 )
 @click.pass_context

@@ -61,6 +61,12 @@ def test_what_is_unavailable_for_a_moment_is_asked_for_again(cli: Cli, peer: Beg
     assert asked == ["0123456789ab", "ba9876543210", "0123456789ab"]
 
 
+@pytest.mark.parametrize("seconds", ["nan", "-1", "inf", "3601"])
+def test_a_patience_that_no_clock_can_add_is_a_usage_error(cli: Cli, seconds: str) -> None:
+    assert cli("vm", "stop", "web", "--timeout", seconds).status == 2
+    assert not cli.run_dir.exists()
+
+
 def test_no_vm_at_all_is_a_usage_error(cli: Cli) -> None:
     ran = cli("vm", "stop")
     assert ran.status == 2
