@@ -151,7 +151,9 @@ class _Watch:
                 self._forget(fd)
 
     def _ended(self, status: int) -> int:
-        return 128 + self._received[-1] if status < 0 and self._received else status
+        # With a terminal we end ssh itself, which then exits with 255 for want of an answer.
+        by_signal = status < 0 or (status == 255 and self._terminal)
+        return 128 + self._received[-1] if by_signal and self._received else status
 
     def _milliseconds(self) -> float | None:
         """Until the next step against a command that runs too long; None: for ever."""

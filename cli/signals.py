@@ -8,6 +8,7 @@ from types import FrameType
 from typing import Any
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Unless whoever started us had them ignored: nohup(1), or a shell with us in the background."""
 
 
 class Interrupted(BaseException):
@@ -24,7 +25,8 @@ class Interrupted(BaseException):
 
 @contextmanager
 def _handlers(handler: Any) -> Iterator[None]:
-    before = {number: signal.signal(number, handler) for number in ENDING}
+    heeded = [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, handler) for number in heeded}
     try:
         yield
     finally:

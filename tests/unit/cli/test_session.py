@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -75,6 +76,13 @@ sys.stdin.read()
 """
 
 
+TERMINATED_SSH = """#!/bin/sh
+trap 'exit 255' TERM
+echo up
+while :; do read x; done
+"""
+
+
 def _started(cli: Cli, *argv: str) -> "subprocess.Popen[bytes]":
     process = cli.popen("vm", "exec", "web", "--", *argv, stdin=-1, stdout=-1)
     assert process.stdout
@@ -110,6 +118,25 @@ def test_the_third_signal_gives_up_waiting(cli: Cli, web: Peer) -> None:
         assert process.stdout.readline() == b"no\n"
     process.send_signal(signal.SIGINT)
     assert process.wait(50) == 128 + signal.SIGINT
+
+
+def test_a_signal_that_ends_a_session_on_a_terminal_is_our_status(cli: Cli, web: Peer) -> None:
+    """ssh(1) itself is ended there, and exits with 255 for want of the guest's status."""
+    (cli.root / "bin/ssh").unlink()
+    (cli.root / "bin/ssh").write_text(TERMINATED_SSH)
+    (cli.root / "bin/ssh").chmod(0o755)
+    ours, theirs = pty.openpty()
+    process = cli.popen(
+        *("vm", "ssh", "-t", "web"),
+        stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+    )  # fmt: skip
+    os.close(theirs)
+    with os.fdopen(ours, "rb", buffering=0) as terminal:
+        shown = b""
+        while b"up" not in shown:
+            shown += terminal.read(4096)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(50) == 128 + signal.SIGTERM
 
 
 def test_ssh_takes_a_command_without_dashes(cli: Cli, web: Peer) -> None:
