@@ -29,6 +29,8 @@ class Settings:
     @classmethod
     def guess(cls, args: Sequence[str]) -> "Settings":
         """Read ``-o json`` without parsing, so that even a usage error has the form asked for."""
+        if list(args[:2]) == ["vm", "ssh"]:
+            return cls()  # it has no -o of its own: what follows VM is the guest's
         own = args[: args.index("--")] if "--" in args else args
         pairs = pairwise(own)
         spaced = any(flag in ("-o", "--output") and form == "json" for flag, form in pairs)

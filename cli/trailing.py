@@ -3,10 +3,13 @@
 import click
 
 _KEY = "cli.trailing"
+_WHERE = "The guest's command goes after --"
 
 
 class TrailingCommand(click.Command):
     """Takes what follows the first ``--`` out before click parses; ``trailing`` gives it back."""
+
+    allow_extra_args = True  # refused here, with what is to be done
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         own, rest = args, []
@@ -14,7 +17,16 @@ class TrailingCommand(click.Command):
             at = args.index("--")
             own, rest = args[:at], args[at + 1 :]
         ctx.meta[_KEY] = tuple(rest)
-        return super().parse_args(ctx, own)
+        try:
+            super().parse_args(ctx, own)
+        except click.NoSuchOption as error:
+            if error.possibilities or "--" in args:
+                raise
+            raise click.UsageError(f"{error.format_message()} {_WHERE}", ctx) from None
+        if ctx.args and not ctx.resilient_parsing:
+            word = "" if "--" in args else f" {_WHERE}"
+            raise click.UsageError(f"There is no place for {' '.join(ctx.args)!r}.{word}", ctx)
+        return ctx.args
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         return [*super().collect_usage_pieces(ctx), "[-- CMD...]"]

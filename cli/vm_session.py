@@ -20,16 +20,27 @@ force_tty = click.option("-t", "--tty", is_flag=True, help="Make a terminal in t
 @click.argument("vm", shell_complete=vm_names)
 @click.argument("command", metavar="[CMD...]", nargs=-1, type=click.UNPROCESSED)
 @force_tty
-def ssh(vm: str, command: tuple[str, ...], tty: bool) -> int:
+@click.pass_context
+def ssh(ctx: click.Context, vm: str, command: tuple[str, ...], tty: bool) -> int:
     """Open a shell in a VM, or run a command there.
+
+    Unlike with ssh(1), the words reach the guest as they are, without a shell in between: what
+    needs one is written sh -c '...'. All that follows VM is the guest's.
 
     \b
     Examples:
       banger vm ssh web
       banger vm ssh web journalctl -f
+      banger vm ssh web sh -c 'ls | wc -l'
     """
     from cli.session import run_command, run_shell
 
+    if command and command[0].startswith("-") and command[0] != "--":
+        raise click.UsageError(
+            f"options go before VM, and {command[0]} follows it; "
+            "a guest's command that begins with a dash is written after --",
+            ctx,
+        )
     argv = command[1:] if command[:1] == ("--",) else command
     access = reach(vm)
     if argv:

@@ -147,6 +147,42 @@ def test_ssh_without_a_command_is_a_login_shell(cli: Cli, web: Peer) -> None:
     assert cli("vm", "ssh", "web", stdin=b"echo in; exit 3").status == 3
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["exec", "web", "ls", "-la"],
+        ["exec", "web", "ls"],
+        ["exec", "web", "-l"],
+        ["run", "make", "test"],
+        ["run", "ls", "-l"],
+    ],
+)
+def test_a_command_without_dashes_is_told_where_it_goes(cli: Cli, words: list[str]) -> None:
+    ran = cli("vm", *words)
+    assert ran.status == 2
+    assert "The guest's command goes after --" in ran.err
+    assert not cli.run_dir.exists()
+
+
+def test_what_is_mistyped_before_the_dashes_is_told_as_that(cli: Cli) -> None:
+    assert "Did you mean" in cli("vm", "run", "--memry", "4G").err
+    assert "goes after" not in cli("vm", "run", "-x", "--", "true").err
+    assert "no place for 'oops'" in cli("vm", "exec", "web", "oops", "--", "true").err
+
+
+def test_ssh_refuses_an_option_after_the_vm_unless_it_is_the_guests(cli: Cli, web: Peer) -> None:
+    ran = cli("vm", "ssh", "web", "-t", "top")
+    assert ran.status == 2
+    assert "options go before VM" in ran.err
+    assert cli("vm", "ssh", "web", "--", "-t").status == 127
+
+
+def test_an_option_of_the_guests_command_does_not_change_our_errors(cli: Cli, peer: Begin) -> None:
+    peer({"vm.access": refuse(Code.NOT_FOUND, "there is no VM 'web'")})
+    ran = cli("vm", "ssh", "web", "journalctl", "-o", "json")
+    assert ran.err == "error: there is no VM 'web'\n"
+
+
 def test_exec_without_a_command_is_a_usage_error(cli: Cli) -> None:
     ran = cli("vm", "exec", "web")
     assert ran.status == 2
