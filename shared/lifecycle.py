@@ -58,6 +58,8 @@ LIVE: frozenset[State] = frozenset({"starting", "running", "paused", "stopping"}
 
 _WAIT = "wait until it is done, or: banger vm kill {name}"
 _HINTS: dict[tuple[State, Verb], str] = {
+    ("starting", Verb.SESSION): "wait until it is up; read along: banger vm logs -f {name}",
+    ("stopping", Verb.SESSION): "wait until it has stopped, then: banger vm start {name}",
     ("paused", Verb.START): "resume it: banger vm resume {name}",
     ("paused", Verb.SESSION): "resume it: banger vm resume {name}",
     ("paused", Verb.RESIZE): "stop it first: banger vm stop {name}",

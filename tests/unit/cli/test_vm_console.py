@@ -88,7 +88,7 @@ class Guest:
 
 @pytest.fixture
 def guest(cli: Cli, peer: Begin) -> Iterator[Guest]:
-    peer({"vm.access": lambda _: view("web")})
+    peer(dict.fromkeys(("vm.show", "vm.access"), lambda _: view("web")))
     guest = Guest(cli)
     yield guest
     guest.close()
@@ -129,7 +129,7 @@ def test_a_signal_ends_it_with_its_status(cli: Cli, guest: Guest) -> None:
 @pytest.fixture
 def firecracker(cli: Cli, peer: Begin) -> Iterator[Firecracker]:
     made: list[Firecracker] = []
-    peer({"vm.access": lambda _: made[0].view()})
+    peer(dict.fromkeys(("vm.show", "vm.access"), lambda _: made[0].view()))
     made.append(Firecracker(cli))
     yield made[0]
     made[0].close()
@@ -153,7 +153,7 @@ def test_a_fifo_that_nobody_reads_any_more_is_the_end_of_the_vm(
 
 
 def test_a_vm_without_a_line_is_named(cli: Cli, peer: Begin) -> None:
-    peer({"vm.access": lambda _: view("web")})
+    peer(dict.fromkeys(("vm.show", "vm.access"), lambda _: view("web")))
     cli.paths.vm_run(VM_ID).mkdir(parents=True)
     ran = cli("vm", "console", "web")
     assert ran.status == 6
@@ -169,6 +169,19 @@ def test_a_second_one_is_told_who_is_there(cli: Cli, guest: Guest) -> None:
     assert ran.err.startswith("error: somebody is at the console of web already (pid ")
 
 
+@pytest.mark.parametrize("state", ["starting", "paused", "stopping"])
+def test_a_vm_that_cannot_be_entered_has_its_console(cli: Cli, peer: Begin, state: str) -> None:
+    refused = refuse(Code.NOT_RUNNING, f"web is {state}, not running")
+    peer({"vm.show": lambda _: view("web", state=state), "vm.access": refused})
+    guest = Guest(cli)
+    ran = cli("vm", "console", "web", stdin=b"hi\n")
+    assert (ran.status, ran.out, ran.err) == (0, "login: HI\n", "")
+    guest.close()
+
+
 def test_a_vm_that_does_not_run_gives_5(cli: Cli, peer: Begin) -> None:
-    peer({"vm.access": refuse(Code.NOT_RUNNING, "web is stopped, not running")})
-    assert cli("vm", "console", "web").status == 5
+    services = peer({"vm.show": lambda _: view("web", state="stopped")})
+    ran = cli("vm", "console", "web")
+    assert ran.status == 5
+    assert ran.err.endswith("hint: start it: banger vm start web\n")
+    assert services.verbs() == ["vm.show"]

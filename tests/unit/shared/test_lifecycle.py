@@ -43,6 +43,14 @@ def test_verb_in_state(state: State, verb: str, expected: str) -> None:
     assert outcome(state, Verb(verb)) == expected
 
 
+@pytest.mark.parametrize(("state", "hint"), [("starting", "logs -f beta"), ("stopping", "stopped")])
+def test_who_comes_too_soon_is_told_to_wait(state: State, hint: str) -> None:
+    with pytest.raises(BangerError) as caught:
+        check("beta", state, Verb.SESSION)
+    assert caught.value.hint.startswith("wait until")
+    assert hint in caught.value.hint
+
+
 def test_every_state_and_verb_has_its_cell() -> None:
     assert [row[0] for row in ROWS[1:]] == list(get_args(State)) == list(TABLE)
     assert ROWS[0][1:] == [verb.value for verb in Verb]
