@@ -73,11 +73,15 @@ def creation_options(command: Command) -> Command:
     return cast(Command, decorated)
 
 
-def create_vm(client: "Client", body: dict[str, Any]) -> dict[str, Any]:
-    """``vm.create`` with progress; returns the VmView.
+def create_vm(
+    client: "Client",
+    body: dict[str, Any],
+    done: Callable[[dict[str, Any]], None] = lambda _: None,
+) -> dict[str, Any]:
+    """``vm.create`` with progress; returns the VmView, and gives it to ``done`` before.
 
     Raises:
         BangerError: why there is no VM; ``details["kept"]`` names one that failed to boot.
         Interrupted, Finished: see ``cli.operation.operate``.
     """
-    return operate(client, "api", "vm.create", body, CREATE_SECONDS)
+    return operate(client, "api", "vm.create", body, CREATE_SECONDS, done)

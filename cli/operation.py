@@ -1,5 +1,6 @@
 """A long verb: progress on stderr while it runs, and Ctrl-C cancels it, not only our waiting."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from cli.output import note
@@ -21,9 +22,17 @@ class Finished(Interrupted):
 
 
 def operate(
-    client: "Client", service: str, verb: str, body: dict[str, Any], timeout: float
+    client: "Client",
+    service: str,
+    verb: str,
+    body: dict[str, Any],
+    timeout: float,
+    done: Callable[[dict[str, Any]], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Ask and wait with progress; call it inside ``interrupts_raise``.
+
+    ``done`` is given the result: a signal comes either before it, and the verb is cancelled, or
+    after it. On the way back to the caller a result can get lost.
 
     Raises:
         BangerError: what the service answered.
@@ -36,14 +45,16 @@ def operate(
     request_id = new_request_id()
     try:
         with Progress() as progress:
-            return client.call(
+            result = client.call(
                 service, verb, body, timeout=timeout, on_partial=progress, request_id=request_id
             )
+            done(result)
+            return result
     except Interrupted as interrupt:
         with interrupts_wait():
-            result = _cancel(client, service, verb, request_id)
-        if result is not None:
-            raise Finished(interrupt.number, result) from None
+            late = _cancel(client, service, verb, request_id)
+        if late is not None:
+            raise Finished(interrupt.number, late) from None
         raise
 
 

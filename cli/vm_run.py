@@ -55,19 +55,18 @@ def run(
     if not argv and (env or timeout):
         option = "--env" if env else "--timeout"
         raise click.UsageError(f"{option} is for the command after --, and there is none", ctx)
+    made: list[dict[str, Any]] = []
     with interrupts_raise():
-        vm = _create(sizing, rm=rm)
         try:
+            vm = _create(sizing, made, rm=rm)
             if detach:
                 click.echo(vm["name"])
+                made.clear()  # it has been told of
                 return 0
-            status = _work(vm, argv, dict(env), timeout)
+            return _work(vm, argv, dict(env), timeout)
         finally:
-            if rm:
-                _delete(vm)
-        if not argv and not rm:
-            _say_what_is_left(vm["id"])
-    return status
+            for view in made:
+                _clean_up(view["vm"], rm=rm)
 
 
 def _refuse_contradictions(
@@ -82,18 +81,15 @@ def _refuse_contradictions(
         )
 
 
-def _create(sizing: dict[str, Any], *, rm: bool) -> dict[str, Any]:
+def _create(sizing: dict[str, Any], made: list[dict[str, Any]], *, rm: bool) -> dict[str, Any]:
+    """The VM; its view is in ``made`` from the moment on that there is one, whatever is raised."""
     from cli.call import connect
 
     try:
         with connect() as client:
-            return flatten(create_vm(client, {**sizing, "start": True}))
+            return flatten(create_vm(client, {**sizing, "start": True}, made.append))
     except Finished as late:
-        vm = flatten(late.result)
-        if rm:
-            _delete(vm)
-        else:
-            note(f"{vm['name']} had been created already, and is kept: banger vm ssh {vm['name']}")
+        made[:] = [late.result]
         raise
     except BangerError as error:
         kept = error.details.get("kept")
@@ -109,6 +105,13 @@ def _work(
 
     access = access_of(vm)
     return run_command(access, argv, env=env, seconds=seconds) if argv else run_shell(access)
+
+
+def _clean_up(row: dict[str, Any], *, rm: bool) -> None:
+    if rm:
+        _delete(row)
+    else:
+        _say_what_is_left(row["id"])
 
 
 def _delete(vm: dict[str, Any]) -> None:

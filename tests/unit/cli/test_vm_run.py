@@ -1,6 +1,8 @@
 """``vm run``: what is created, what is said, and what is left."""
 
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -24,7 +26,7 @@ def test_a_command_runs_and_its_status_comes_back(cli: Cli, peer: Begin) -> None
     services = peer(CREATE)
     ran = cli("vm", "run", "--", "sh", "-c", "echo out; exit 42")
     assert (ran.status, ran.out) == (42, "out\n")
-    assert services.verbs() == ["vm.create"]
+    assert services.verbs() == ["vm.create", "vm.show"]
 
 
 def test_only_what_was_given_is_sent(cli: Cli, peer: Begin) -> None:
@@ -78,9 +80,10 @@ def test_detached_prints_the_name(cli: Cli, peer: Begin) -> None:
     assert (ran.status, ran.out, ran.err) == (0, "web\n", "")
 
 
-def test_after_a_shell_one_line_says_what_goes_on_running(cli: Cli, peer: Begin) -> None:
+@pytest.mark.parametrize("argv", [[], ["--", "sh", "-c", "exit 4"]])
+def test_one_line_says_what_goes_on_running(cli: Cli, peer: Begin, argv: list[str]) -> None:
     peer(CREATE)
-    ran = cli("vm", "run", stdin=b"exit 4")
+    ran = cli("vm", "run", *argv, stdin=b"exit 4")
     assert ran.status == 4
     assert ran.err == "web is still running: banger vm ssh web | banger vm stop web\n"
 
@@ -162,6 +165,28 @@ def test_a_signal_during_the_command_still_deletes(cli: Cli, peer: Begin) -> Non
     assert process.stdout.readline() == b"up\n"
     process.send_signal(signal.SIGTERM)
     assert process.wait(50) == 128 + signal.SIGTERM
+    assert services.verbs() == ["vm.create", "vm.delete"]
+
+
+SIGNAL_AT_THE_FIRST_CLOSE = """
+import os, signal, sys
+from cli.__main__ import run
+from shared.bus.client import Client
+close = Client.close
+def close_and_signal(client):
+    Client.close = close
+    close(client)
+    os.kill(os.getpid(), signal.SIGTERM)
+Client.close = close_and_signal
+sys.exit(run(["vm", "run", "--rm", "--", "true"]))
+"""
+
+
+def test_a_signal_between_the_creation_and_the_command_still_deletes(cli: Cli, peer: Begin) -> None:
+    services = peer(CREATE)
+    code = [sys.executable, "-c", SIGNAL_AT_THE_FIRST_CLOSE]
+    done = subprocess.run(code, env=cli.env, check=False, timeout=50)
+    assert done.returncode == 128 + signal.SIGTERM
     assert services.verbs() == ["vm.create", "vm.delete"]
 
 
