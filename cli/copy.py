@@ -30,6 +30,14 @@ MEANINGS = (
 )
 """What scp's words mean, the first that is found."""
 
+HINTS = {
+    Code.NO_SPACE: "what was copied so far is there, cut short; free some space",
+    Code.NOT_FOUND: "a path in the VM that is not absolute is below /root; "
+    "what else there was has been copied",
+    Code.INVALID: "devices, sockets and pipes are not copied; what else there was has been",
+    Code.UNAVAILABLE: "banger vm health shows whether the guest answers",
+}
+
 
 def upload(access: ssh.Access, source: Path, target: str) -> None:
     """Copy a file or a directory with all that is in it; ``target`` as scp(1) has it.
@@ -51,14 +59,19 @@ def download(access: ssh.Access, source: str, target: Path) -> None:
 
 
 def _size(source: Path) -> int:
-    """Bytes to copy; raises for what cannot be copied."""
+    """Bytes to copy; raises for what cannot be copied, or would hold scp up for ever.
+
+    What is wrong with one file below a directory is left to scp, which copies the rest and says so.
+    """
     total = 0
     for path in _files(source):
         try:
             info = path.stat()
         except OSError as error:
+            if path != source:
+                continue  # a symbolic link to nowhere, or what has been removed meanwhile
             raise BangerError(Code.NOT_FOUND, f"cannot read {path}: {error.strerror}") from None
-        if not stat.S_ISREG(info.st_mode):
+        if not stat.S_ISREG(info.st_mode) and (path == source or not stat.S_ISSOCK(info.st_mode)):
             raise BangerError(
                 Code.INVALID,
                 f"{path} is neither a file nor a directory",
@@ -123,10 +136,10 @@ def _scp(access: ssh.Access, paths: list[str], target: str | None) -> None:
 
 def _failure(access: ssh.Access, said: str, target: str | None) -> BangerError:
     lines = [line.removeprefix("scp: ") for line in said.splitlines() if line.strip()]
-    text = lines[0] if lines else "scp failed without a word"
+    text = "; ".join(lines) or "scp failed without a word"
     for words, code in MEANINGS:
         if words in said:
-            return BangerError(code, text, details={"said": lines})
+            return BangerError(code, text, hint=HINTS.get(code, ""), details={"said": lines})
     if target is not None and _is_full(access, target):
         return BangerError(
             Code.NO_SPACE,

@@ -55,4 +55,6 @@ def split(place: str) -> tuple[str, str] | None:
 def _missing(path: str) -> Exception:
     from shared.errors import BangerError, Code
 
-    return BangerError(Code.NOT_FOUND, f"there is no {path} here")
+    return BangerError(
+        Code.NOT_FOUND, f"there is no {path} here", hint="what is in a VM is written VM:PATH"
+    )
