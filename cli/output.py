@@ -74,14 +74,25 @@ def show_one(item: Item, fields: Mapping[str, Column], output: str, *, quiet: bo
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, err: bool = False) -> None:
-    """Aligned columns, two spaces apart; the header is bold on a terminal. ``err``: to stderr."""
+    """Aligned columns; the header is bold on a terminal. ``err``: to stderr."""
+    print_lines(table_lines(header, rows), err=err)
+
+
+def print_lines(lines: Sequence[str], *, err: bool = False) -> None:
+    """What ``table_lines`` made."""
     bold = colour(sys.stderr if err else sys.stdout)
+    for number, line in enumerate(lines):
+        click.echo(click.style(line, bold=True) if number == 0 and bold else line, err=err)
+
+
+def table_lines(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Columns two spaces apart, the header first."""
     table = [list(header), *map(list, rows)]
     widths = [max(len(row[index]) for row in table) for index in range(len(header))]
-    for number, row in enumerate(table):
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        line = "  ".join(cells).rstrip()
-        click.echo(click.style(line, bold=True) if number == 0 and bold else line, err=err)
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in table
+    ]
 
 
 def colour(stream: Any) -> bool:

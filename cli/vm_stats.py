@@ -1,6 +1,7 @@
 """``banger vm stats``."""
 
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -8,7 +9,15 @@ from collections.abc import Sequence
 import click
 
 from cli.completion import running_vms
-from cli.output import Item, Settings, colour, format_options, print_table, show_many
+from cli.output import (
+    Item,
+    Settings,
+    format_options,
+    print_lines,
+    print_table,
+    show_many,
+    table_lines,
+)
 from cli.several import ask_each, good_ones
 from cli.units import show_seconds, show_size
 
@@ -30,8 +39,8 @@ HEADER = ("NAME", "STATE", "CPU", "MEM", "DISK", "NET IN", "NET OUT", "UPTIME")
 @click.argument("vms", metavar="[VM...]", nargs=-1, shell_complete=running_vms)
 @click.option("--watch", is_flag=True, help="Go on until Ctrl-C: in place, or as JSON lines.")
 @format_options
-@click.pass_obj
-def stats(settings: Settings, vms: tuple[str, ...], watch: bool, output: str, quiet: bool) -> int:
+@click.pass_context
+def stats(ctx: click.Context, vms: tuple[str, ...], watch: bool, output: str, quiet: bool) -> int:
     """Show what VMs use; without a name, all that run.
 
     CPU is in percent of one processor of this machine, over half a second. MEM is what the VM
@@ -45,8 +54,11 @@ def stats(settings: Settings, vms: tuple[str, ...], watch: bool, output: str, qu
       banger vm stats web -o json | jq '.[].resident_bytes'
       banger vm stats --watch
     """
+    settings: Settings = ctx.obj
+    if watch and (quiet or output == "name"):
+        raise click.UsageError("--watch shows what changes; ids and names do not", ctx)
     if watch:
-        return _watch(vms, settings, in_place=output == "table" and colour(sys.stdout))
+        return _watch(vms, settings, in_place=output == "table" and sys.stdout.isatty())
     sample, status = _sample(vms, settings)
     if output == "table" and not quiet:
         before = sample
@@ -87,13 +99,20 @@ def _watch(refs: Sequence[str], settings: Settings, *, in_place: bool) -> int:
         refs = list(sample) if refs else ()  # one that went is told of once
         if in_place:
             click.echo(UP_AND_CLEAR.format(drawn) if drawn else "", nl=False)
-            print_table(HEADER, table(before, sample))
-            drawn = len(sample) + 1
+            lines = fitting(table_lines(HEADER, table(before, sample)))
+            print_lines(lines)
+            drawn = len(lines)
         else:
             for each in sample.values():
                 click.echo(json.dumps(each))
         before = sample
         time.sleep(WATCH_SECONDS)
+
+
+def fitting(lines: Sequence[str]) -> list[str]:
+    """Cut to the terminal: what wraps or scrolls cannot be drawn over."""
+    width, height = os.get_terminal_size(sys.stdout.fileno())
+    return [line[: width or None] for line in lines[: height - 1 if height else None]]
 
 
 def table(before: Sample, after: Sample) -> list[list[str]]:

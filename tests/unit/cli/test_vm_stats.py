@@ -1,6 +1,9 @@
 """``vm stats``: samples, and the rate between two of them."""
 
 import json
+import os
+import pty
+import termios
 from collections.abc import Callable
 from typing import Any
 
@@ -74,6 +77,30 @@ def test_watched_without_a_terminal_each_sample_is_a_line_of_json(cli: Cli, peer
     process = cli.popen("vm", "stats", "--watch", stdout=-1)
     assert process.stdout
     assert [json.loads(process.stdout.readline())["at"] for _ in range(2)] == [10.0, 12.0]
+
+
+def test_watched_on_a_terminal_it_is_drawn_over_and_cut_to_its_size(cli: Cli, peer: Begin) -> None:
+    many = {"vms": [view(f"web-{number}", f"{number:012}") for number in range(9)]}
+    peer({"vm.list": lambda _: many, "vm.stats": lambda body: stats(id=body["ref"])})
+    cli.env["NO_COLOR"] = "1"
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (5, 30))
+    process = cli.popen("vm", "stats", "--watch", stdin=theirs, stdout=theirs)
+    os.close(theirs)
+    with os.fdopen(ours, "rb", buffering=0) as terminal:
+        shown = b""
+        while b"\x1b[4A\x1b[J" not in shown:
+            shown += terminal.read(4096)
+        process.kill()
+    first = shown.partition(b"\x1b")[0].decode().splitlines()
+    assert len(first) == 4
+    assert max(map(len, first)) == 30
+
+
+@pytest.mark.parametrize("args", [["-q"], ["-o", "name"]])
+def test_there_is_nothing_to_watch_in_names(cli: Cli, args: list[str]) -> None:
+    assert cli("vm", "stats", "--watch", *args).status == 2
+    assert not cli.run_dir.exists()
 
 
 def test_what_cannot_be_sampled_is_told_and_the_status_says_so(cli: Cli, peer: Begin) -> None:
