@@ -28,12 +28,14 @@ def find(ref: str, listing: Sequence[Row]) -> Row:
     """The exact id or name, else the one row that ``ref`` is a prefix of.
 
     Raises:
-        BangerError: ``not_found``; ``ambiguous`` with the candidates.
+        BangerError: ``invalid`` when it is empty; ``not_found``; ``ambiguous`` with the candidates.
     """
+    if not ref:
+        raise BangerError(Code.INVALID, "an empty reference to a VM")
     exact = [row for row in listing if ref in (row["id"], row["name"])]
     if exact:
         return exact[0]
-    begun = [row for row in listing if ref and _begins(row, ref)]
+    begun = [row for row in listing if _begins(row, ref)]
     if not begun:
         raise BangerError(
             Code.NOT_FOUND, f"there is no VM {ref!r}", hint="banger vm list shows those there are"

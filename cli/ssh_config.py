@@ -98,12 +98,13 @@ def _user_file() -> Path:
 def _rewrite(change: Callable[[str], str]) -> bool:
     """Whether the user's file was changed; it keeps its mode, and a symlink stays one."""
     path = _user_file()
-    text = path.read_text() if path.exists() else ""
+    # Whatever its encoding and line ends are, what is the user's comes back to the letter.
+    text = path.read_bytes().decode(errors="surrogateescape") if path.exists() else ""
     changed = change(text)
     if changed == text:
         return False
     path.parent.mkdir(mode=0o700, exist_ok=True)
     target = path.resolve()
     mode = target.stat().st_mode & 0o777 if target.exists() else 0o600
-    write_atomically(target, changed.encode(), mode=mode)
+    write_atomically(target, changed.encode(errors="surrogateescape"), mode=mode)
     return True

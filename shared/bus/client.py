@@ -63,7 +63,7 @@ class Client:
         deadline = time.monotonic() + timeout
         request_id = request_id or envelope.new_request_id()
         request = Envelope(Kind.REQUEST, request_id, service, verb, deadline)
-        return self._persist(request, msgpack.packb(body or {}), on_partial, retry=retry)
+        return self._persist(request, _packed(body or {}), on_partial, retry=retry)
 
     def _persist(
         self, request: Envelope, body: bytes, heard: Partial | None = None, *, retry: bool = True
@@ -141,7 +141,7 @@ class Client:
         try:
             for request, body in requests.items():
                 self._finals.pop(request.request_id, None)
-                self._send_when_connected(request, msgpack.packb(body))
+                self._send_when_connected(request, _packed(body))
             self._sent = True
             self._gather(list(requests))
         except BangerError as error:
@@ -264,6 +264,14 @@ class _Patience:
         if self._lost is None or now - asked > CONNECT_SECONDS:
             self._lost = now
         return now <= min(self._deadline, self._lost + CONNECT_SECONDS)
+
+
+def _packed(body: dict[str, Any]) -> bytes:
+    try:
+        packed: bytes = msgpack.packb(body)
+    except UnicodeEncodeError as error:  # a word of the command line, as os.fsdecode gives it
+        raise BangerError(Code.INVALID, f"{error.object!r} is not UTF-8") from None
+    return packed
 
 
 def _is_lost(outcome: Outcome) -> bool:

@@ -27,11 +27,11 @@ def test_a_prefix_of_several_lists_them() -> None:
     assert caught.value.details == {"candidates": ["beta", "beta-2"]}
 
 
-@pytest.mark.parametrize("ref", ["nope", ""])
-def test_what_is_not_there_is_not_found(ref: str) -> None:
+@pytest.mark.parametrize(("ref", "code"), [("nope", Code.NOT_FOUND), ("", Code.INVALID)])
+def test_what_is_not_there_is_not_found_and_nothing_is_no_reference(ref: str, code: Code) -> None:
     with pytest.raises(BangerError) as caught:
         find(ref, LISTING)
-    assert caught.value.code is Code.NOT_FOUND
+    assert caught.value.code is code
 
 
 def test_a_vm_named_twice_appears_once_in_first_seen_order() -> None:

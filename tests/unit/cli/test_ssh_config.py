@@ -45,6 +45,16 @@ def test_installed_once_ssh_finds_every_vm_and_nothing_else_changes(cli: Cli) ->
     assert not (cli.paths.state / "ssh_config").exists()
 
 
+def test_a_file_of_another_encoding_comes_back_to_the_letter(cli: Cli) -> None:
+    before = "# Büro\r\nHost other\r\n".encode("latin-1")
+    user_file(cli).parent.mkdir(mode=0o700)
+    user_file(cli).write_bytes(before)
+    assert cli("ssh-config", "--install").status == 0
+    assert user_file(cli).read_bytes().endswith(before)
+    assert cli("ssh-config", "--uninstall").status == 0
+    assert user_file(cli).read_bytes() == before
+
+
 def test_without_a_file_one_is_made_private(cli: Cli) -> None:
     assert cli("ssh-config", "--install").status == 0
     assert user_file(cli).stat().st_mode & 0o777 == 0o600

@@ -1,6 +1,7 @@
 """``vm list`` and ``vm show``: data on stdout in three forms."""
 
 import json
+import os
 from collections.abc import Callable
 
 import pytest
@@ -97,3 +98,10 @@ def test_a_closed_pipe_is_no_error(cli: Cli, peer: Begin) -> None:
     assert process.stderr.read() == b""
     process.wait()
     process.stderr.close()
+
+
+def test_a_reference_that_is_no_text_is_refused(cli: Cli, peer: Begin) -> None:
+    peer({})
+    ran = cli("vm", "show", os.fsdecode(b"\xff"))
+    assert ran.status == 2
+    assert ran.err == "error: '\\udcff' is not UTF-8\n"
