@@ -5,7 +5,8 @@ from typing import Any
 import click
 
 from cli.completion import buildable_images, image_names
-from cli.output import format_options, note, show_many, show_one
+from cli.lazy import LazyGroup
+from cli.output import Settings, format_options, note, show_many, show_one
 from cli.units import show_size, show_time
 
 BUILD_SECONDS = 3600.0
@@ -35,7 +36,15 @@ def warn_broken(answer: dict[str, Any]) -> None:
         note(f"warning: {broken['path']}: {broken['problem']}")
 
 
-@click.group()
+COMMANDS = {
+    "list": "cli.image:list_",
+    "show": "cli.image:show",
+    "build": "cli.image:build",
+    "delete": "cli.image:delete",
+}
+
+
+@click.group(cls=LazyGroup, lazy=COMMANDS, aliases={"ls": "list", "rm": "delete"})
 def image() -> None:
     """Images: the root filesystems that VMs start from.
 
@@ -47,7 +56,7 @@ def image() -> None:
     """
 
 
-@image.command("list")
+@click.command("list")
 @click.option("--available", is_flag=True, help="What can be built instead of what is there.")
 @format_options
 def list_(available: bool, output: str, quiet: bool) -> None:
@@ -69,7 +78,7 @@ def list_(available: bool, output: str, quiet: bool) -> None:
         show_many(answer["images"], COLUMNS, output, quiet=quiet)
 
 
-@image.command()
+@click.command()
 @click.argument("image", shell_complete=image_names)
 @format_options
 def show(image: str, output: str, quiet: bool) -> None:
@@ -84,7 +93,7 @@ def show(image: str, output: str, quiet: bool) -> None:
     show_one(ask("images", "image.show", {"ref": image}), DETAILS, output, quiet=quiet)
 
 
-@image.command()
+@click.command()
 @click.argument("base", shell_complete=buildable_images)
 @click.option("--force", is_flag=True, help="Build it even when it is there.")
 @click.option(
@@ -118,10 +127,12 @@ def build(
     show_one(built, DETAILS, output, quiet=quiet)
 
 
-@image.command()
-@click.argument("image", shell_complete=image_names)
-def delete(image: str) -> None:
-    """Delete an image. VMs that use it prevent that.
+@click.command()
+@click.argument("images", metavar="IMAGE...", nargs=-1, required=True, shell_complete=image_names)
+@format_options
+@click.pass_obj
+def delete(settings: Settings, images: tuple[str, ...], output: str, quiet: bool) -> int:
+    """Delete images. VMs that use one prevent that.
 
     \b
     Example:
@@ -129,4 +140,4 @@ def delete(image: str) -> None:
     """
     from cli.removal import delete_unused
 
-    click.echo(delete_unused("image", image))
+    return delete_unused("image", images, settings, output, quiet=quiet)

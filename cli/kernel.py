@@ -4,7 +4,8 @@ import click
 
 from cli.completion import available_kernels, kernel_names
 from cli.image import OFFER, warn_broken
-from cli.output import format_options, show_many, show_one
+from cli.lazy import LazyGroup
+from cli.output import Settings, format_options, show_many, show_one
 from cli.units import show_size, show_time
 
 PULL_SECONDS = 3600.0
@@ -24,7 +25,15 @@ DETAILS = {
 }
 
 
-@click.group()
+COMMANDS = {
+    "list": "cli.kernel:list_",
+    "show": "cli.kernel:show",
+    "pull": "cli.kernel:pull",
+    "delete": "cli.kernel:delete",
+}
+
+
+@click.group(cls=LazyGroup, lazy=COMMANDS, aliases={"ls": "list", "rm": "delete"})
 def kernel() -> None:
     """Kernels that VMs boot.
 
@@ -35,7 +44,7 @@ def kernel() -> None:
     """
 
 
-@kernel.command("list")
+@click.command("list")
 @click.option("--available", is_flag=True, help="What can be pulled instead of what is there.")
 @format_options
 def list_(available: bool, output: str, quiet: bool) -> None:
@@ -57,7 +66,7 @@ def list_(available: bool, output: str, quiet: bool) -> None:
         show_many(answer["kernels"], COLUMNS, output, quiet=quiet)
 
 
-@kernel.command()
+@click.command()
 @click.argument("kernel", shell_complete=kernel_names)
 @format_options
 def show(kernel: str, output: str, quiet: bool) -> None:
@@ -72,7 +81,7 @@ def show(kernel: str, output: str, quiet: bool) -> None:
     show_one(ask("images", "kernel.show", {"ref": kernel}), DETAILS, output, quiet=quiet)
 
 
-@kernel.command()
+@click.command()
 @click.argument("name", shell_complete=available_kernels)
 @click.option("--force", is_flag=True, help="Pull it even when it is there.")
 @format_options
@@ -90,10 +99,14 @@ def pull(name: str, force: bool, output: str, quiet: bool) -> None:
     show_one(pulled, DETAILS, output, quiet=quiet)
 
 
-@kernel.command()
-@click.argument("kernel", shell_complete=kernel_names)
-def delete(kernel: str) -> None:
-    """Delete a kernel. VMs that boot it prevent that.
+@click.command()
+@click.argument(
+    "kernels", metavar="KERNEL...", nargs=-1, required=True, shell_complete=kernel_names
+)
+@format_options
+@click.pass_obj
+def delete(settings: Settings, kernels: tuple[str, ...], output: str, quiet: bool) -> int:
+    """Delete kernels. VMs that boot one prevent that.
 
     \b
     Example:
@@ -101,4 +114,4 @@ def delete(kernel: str) -> None:
     """
     from cli.removal import delete_unused
 
-    click.echo(delete_unused("kernel", kernel))
+    return delete_unused("kernel", kernels, settings, output, quiet=quiet)

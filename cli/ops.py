@@ -3,6 +3,7 @@
 import click
 
 from cli.completion import operation_ids
+from cli.lazy import LazyGroup
 from cli.output import Item, format_options, show_many, show_one
 from cli.units import show_time
 
@@ -28,7 +29,14 @@ CANCEL_SECONDS = 60.0
 one_operation = click.argument("operation", metavar="ID", shell_complete=operation_ids)
 
 
-@click.group()
+COMMANDS = {
+    "list": "cli.ops:list_",
+    "show": "cli.ops:show",
+    "cancel": "cli.ops:cancel",
+}
+
+
+@click.group(cls=LazyGroup, lazy=COMMANDS, aliases={"ls": "list"})
 def ops() -> None:
     """Operations: what creates, starts and restarts VMs, and what became of it.
 
@@ -41,7 +49,7 @@ def ops() -> None:
     """
 
 
-@ops.command("list")
+@click.command("list")
 @format_options
 def list_(output: str, quiet: bool) -> None:
     """List the operations that run, and the latest that ended.
@@ -57,7 +65,7 @@ def list_(output: str, quiet: bool) -> None:
     show_many(operations, COLUMNS, output, quiet=quiet)
 
 
-@ops.command()
+@click.command()
 @one_operation
 @format_options
 def show(operation: str, output: str, quiet: bool) -> None:
@@ -73,7 +81,7 @@ def show(operation: str, output: str, quiet: bool) -> None:
     show_one(shown, DETAILS, output, quiet=quiet)
 
 
-@ops.command()
+@click.command()
 @one_operation
 @format_options
 def cancel(operation: str, output: str, quiet: bool) -> None:

@@ -1,29 +1,43 @@
-"""Deleting an image or a kernel: not while a VM needs it to boot."""
+"""Deleting images and kernels: not while a VM needs them to boot."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from cli.output import Settings
+from cli.several import Answer, Answers, tell
 from shared.errors import BangerError, Code
 
 if TYPE_CHECKING:
     from shared.bus.client import Client
 
 
-def delete_unused(kind: str, ref: str) -> str:
-    """Delete the ``kind`` ("image" or "kernel") that ``ref`` means; returns its name.
+def delete_unused(
+    kind: str, refs: Sequence[str], settings: Settings, output: str, *, quiet: bool
+) -> int:
+    """Delete each ``kind`` ("image" or "kernel") that ``refs`` mean, and print those.
 
-    Raises:
-        BangerError: ``conflict`` naming the VMs that use it, running or not.
+    Returns the exit status: 0, or that of the first failure, ``conflict`` where VMs use one.
     """
     from cli.call import connect
 
+    answers: Answers = {}
     with connect() as client:
-        meant = client.call("images", f"{kind}.show", {"ref": ref})
-        _refuse_if_used(client, kind, meant["id"], meant["name"])
-        client.call("images", f"{kind}.delete", {"ref": meant["id"]})
-    return str(meant["name"])
+        for ref in dict.fromkeys(refs):
+            try:
+                answers[ref] = _delete(client, kind, ref)
+            except BangerError as error:
+                answers[ref] = error
+    return tell(answers, settings, output, quiet=quiet)
+
+
+def _delete(client: "Client", kind: str, ref: str) -> Answer:
+    meant = client.call("images", f"{kind}.show", {"ref": ref})
+    _refuse_if_used(client, kind, meant["id"], meant["name"])
+    return Answer(meant, client.call("images", f"{kind}.delete", {"ref": meant["id"]}))
 
 
 def _refuse_if_used(client: "Client", kind: str, identity: str, name: str) -> None:
+    """Raises ``conflict`` naming the VMs that use it, running or not."""
     rows = [view["vm"] for view in client.call("api", "vm.list")["vms"]]
     users = [row["name"] for row in rows if row[f"{kind}_id"] == identity]
     if users:

@@ -3,6 +3,7 @@
 import click
 
 from cli.lazy import LazyGroup
+from shared.version import __version__
 
 COMMANDS = {
     "vm": "cli.vm:vm",
@@ -21,6 +22,7 @@ HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 
 
 @click.group(cls=LazyGroup, lazy=COMMANDS, context_settings=HELP_NAMES)
+@click.version_option(__version__, prog_name="banger", message="%(prog)s %(version)s")
 def banger() -> None:
     """One command gives you a disposable Linux machine.
 

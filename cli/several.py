@@ -102,6 +102,12 @@ def act_on(
         answers = ask_each(refs, verb, extra, timeout)
     except Cancelled as cancelled:
         answers, interrupted = cancelled.answers, cancelled.exit_status
+    status = tell(answers, settings, output, quiet=quiet)
+    return interrupted or status
+
+
+def tell(answers: Answers, settings: Settings, output: str, *, quiet: bool) -> int:
+    """Print what it was done to, and report what failed; the exit status of the first of those."""
     good, status = good_ones(answers, settings)
     if output == "json":
         entries = [_entry(ref, answer) for ref, answer in answers.items()]
@@ -109,7 +115,7 @@ def act_on(
     else:
         for answer in good:
             click.echo(answer.row["id" if quiet else "name"])
-    return interrupted or status
+    return status
 
 
 def _entry(ref: str, answer: Answer | BangerError) -> dict[str, Any]:

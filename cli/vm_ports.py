@@ -35,6 +35,8 @@ def ports(settings: Settings, vms: tuple[str, ...], output: str, quiet: bool) ->
     shown = [_port(answer.row, port) for answer in good for port in answer.result["ports"]]
     if quiet or output == "name":
         shown = [port for port in shown if port["name"]]
+    if quiet:
+        shown = list({port["id"]: port for port in shown}.values())
     show_many(shown, COLUMNS, output, quiet=quiet)
     return status
 

@@ -21,7 +21,7 @@ DELETE_SECONDS = 60.0
 @creation_options
 @click.option("--rm", is_flag=True, help="Delete the VM at the end, whatever the status.")
 @click.option("-d", "--detach", is_flag=True, help="Leave it running and print its name.")
-@click.option("--env", type=Variable(), multiple=True, help="Variable of CMD; repeatable.")
+@click.option("-e", "--env", type=Variable(), multiple=True, help="Variable of CMD; repeatable.")
 @click.option(
     "--timeout",
     type=Seconds(min_open=True),

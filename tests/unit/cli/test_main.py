@@ -86,7 +86,14 @@ def test_help_imports_no_bus(cli: Cli) -> None:
 
 @pytest.mark.parametrize(
     "args",
-    [["version"], ["--help"], ["vm", "run", "--help"], ["completion", "bash"], ["daemon", "stop"]],
+    [
+        ["version"],
+        ["--version"],
+        ["--help"],
+        ["vm", "run", "--help"],
+        ["completion", "bash"],
+        ["daemon", "stop"],
+    ],
 )
 def test_what_needs_no_services_starts_none(cli: Cli, args: list[str]) -> None:
     ran = cli(*args)
@@ -98,6 +105,13 @@ def test_status_without_services_says_so_and_starts_none(cli: Cli) -> None:
     ran = cli("daemon", "status", "-o", "json")
     assert (ran.status, ran.out) == (6, '{\n  "running": false,\n  "services": []\n}\n')
     assert not cli.run_dir.exists()
+
+
+@pytest.mark.parametrize(
+    "words", [["vm", "ls"], ["image", "ls"], ["image", "rm"], ["kernel", "rm"], ["ops", "ls"]]
+)
+def test_the_short_words_are_understood(cli: Cli, words: list[str]) -> None:
+    assert cli(*words, "--help").status == 0
 
 
 def test_an_unknown_command_names_the_nearest(cli: Cli) -> None:

@@ -1,6 +1,8 @@
 """An image or a kernel is not deleted under a VM."""
 
+import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -34,6 +36,19 @@ def test_what_a_vm_boots_from_stays_and_the_vm_is_named(
 @pytest.mark.parametrize("kind", ["image", "kernel"])
 def test_what_no_vm_needs_is_deleted_by_its_id(cli: Cli, peer: Begin, kind: str) -> None:
     services = peer(script(kind, "f" * 16))
-    ran = cli(kind, "delete", "debian")
+    ran = cli(kind, "rm", "debian")
     assert (ran.status, ran.out) == (0, "debian-bookworm\n")
     assert services.calls[-1] == (f"{kind}.delete", {"ref": "f" * 16})
+
+
+def test_of_several_those_that_can_be_are_deleted(cli: Cli, peer: Begin) -> None:
+    def show(body: dict[str, Any]) -> dict[str, Any]:
+        return {"id": {"used": "1" * 16}.get(body["ref"], "f" * 16), "name": body["ref"]}
+
+    services = peer(script("image", "") | {"image.show": show})
+    ran = cli("image", "delete", "used", "old", "-o", "json")
+    used, old = json.loads(ran.out)
+    assert ran.status == 4
+    assert (used["ok"], used["error"]["code"]) == (False, "conflict")
+    assert old == {"ref": "old", "ok": True, "id": "f" * 16, "name": "old"}
+    assert services.calls[-1] == ("image.delete", {"ref": "f" * 16})

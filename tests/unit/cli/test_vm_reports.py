@@ -38,6 +38,7 @@ def test_ports_are_shown_with_where_they_are_reached(cli: Cli, peer: Begin) -> N
         ["web", "tcp/53", "0.0.0.0", "-", "-"],
     ]
     assert cli("vm", "ports", "web", "-o", "name").out == "web.vm:3000\nweb.vm:8080\n"
+    assert cli("vm", "ports", "web", "-q").out == "0123456789ab\n"
     first = json.loads(cli("vm", "ports", "web", "-o", "json").out)[0]
     assert (first["vm"], first["id"], first["host_port"]) == ("web", "0123456789ab", 3000)
 
