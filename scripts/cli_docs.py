@@ -4,13 +4,28 @@ import inspect
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 import click  # noqa: E402
 
+from cli.checks.result import Result  # noqa: E402
 from cli.root import banger  # noqa: E402
+from shared.messages.image import Image, Kernel  # noqa: E402
+from shared.messages.operation import Operation, ServiceStatus  # noqa: E402
+from shared.messages.vm import (  # noqa: E402
+    Check,
+    Health,
+    Port,
+    Publication,
+    Vm,
+    VmStats,
+    VmView,
+)
+from shared.ssh import Access  # noqa: E402
 
 PAGE = ROOT / "docs" / "cli.md"
 
@@ -25,14 +40,11 @@ Written by `scripts/cli_docs.py` from the commands; change them, not this page.
 or show take `-o table|json|name` and `-q` (ids only). Tables are for people and may change; JSON
 only grows. `NO_COLOR`, or an output that is no terminal, means no colour and no spinner.
 
-**JSON.** A listing is an array of objects, `show` one object. A VM has the fields `id name state
-reason image_id image_name kernel_id vcpu memory_mib disk_bytes overlay_bytes network address nat
-workspace created_at`, and, as found at this moment, `access` (null, or how ssh reaches it: `host
-port key known_hosts alias control`), `pid`, `boot_id`, `accel`, `ports`, `console_log`. Images and
-kernels have the fields of their manifests. Verbs that take several VMs print an array with `ref`
-and `ok` for each, then `id` and `name`, or `error`. `vm stats`, `vm ports`, `vm health` and `ops`
-print what [protocol.md](protocol.md) has for them: `VmStats`, `Port` (with `id` and `vm`, whose it
-is, and `name`, where it is reached), `Health`, `Operation`.
+**JSON.** Commands that list, and those that look at several VMs (`vm stats`, `vm ports`,
+`vm health`), print an array of objects, as `doctor` does; `show` prints one object, and
+`daemon status` the object `{running, services}`. Verbs that act on several VMs, images or kernels
+print an array with `ref` and `ok` for each, then `id` and `name`, or `error`. The fields are in
+[the last section](#fields-of-the-json-output).
 
 **Errors** are two lines on stderr, `error: …` and `hint: …`. With `-o json` they are one object
 per line on stderr, `{"error": {"code", "message", "hint", "details"}}`; the codes are listed in
@@ -69,10 +81,46 @@ gives up waiting. With a terminal it reaches the guest as a key.
 """
 
 
+FIELDS_PREFACE = """\
+## Fields of the JSON output
+
+Fields are added, never taken away or given another meaning. Sizes are in bytes where the name does
+not say MiB, times of day in RFC 3339, durations in seconds. What the fields mean is in
+`shared/messages`; what the services tell each other is in [protocol.md](protocol.md).
+"""
+
+JSON: tuple[tuple[str, str, tuple[type[Any], ...], dict[str, Any]], ...] = (
+    ("VM", "`vm list`, `ps`, `show`, `create`; from `access` on as found at this moment.",
+     (Vm, VmView), {}),
+    ("Access", "How ssh reaches a VM.", (Access,), {}),
+    ("Publication", "A port of the host that leads to a VM. `vm publish` and `unpublish` add whose "
+     "it is, and `name`: where it is reached.", (Publication,), {}),
+    ("VmStats", "`vm stats`; what needs a running VMM is null without one.", (VmStats,), {}),
+    ("Port", "`vm ports`. `id` and `vm` say whose it is, `name` where it is reached, if anywhere.",
+     (Port,), {"id": str, "vm": str, "name": str}),
+    ("Health", "`vm health`.", (Health,), {}),
+    ("Check", "One line of a VM's health.", (Check,), {}),
+    ("Operation", "`ops`. `name` is its subject, else its id.", (Operation,), {"name": str}),
+    ("Image", "`image list`, `show`, `build`.", (Image,), {}),
+    ("Kernel", "`kernel list`, `show`, `pull`.", (Kernel,), {}),
+    ("ServiceStatus", "Each of `services` of `daemon status`.", (ServiceStatus,), {}),
+    ("Result", "`doctor`.", (Result,), {}),
+)  # fmt: skip
+"""Title, which commands print it, its structs, and fields that the command adds."""
+
+SCALARS: dict[Any, str] = {
+    str: "string",
+    int: "integer",
+    float: "number",
+    bool: "boolean",
+    NoneType: "null",
+}
+
+
 def page() -> str:
     """The whole page."""
     context = click.Context(banger, info_name="banger")
-    return "\n".join([PREFACE, *_sections(banger, context, 2)]).rstrip() + "\n"
+    return "\n".join([PREFACE, *_sections(banger, context, 2), *_json_fields()]).rstrip() + "\n"
 
 
 def _sections(command: click.Command, context: click.Context, depth: int) -> Iterator[str]:
@@ -106,6 +154,35 @@ def _options(command: click.Command, context: click.Context) -> Iterator[str]:
         for names, text in records:
             yield "| `{}` | {} |".format(names.replace("|", "\\|"), text)
         yield ""
+
+
+def _json_fields() -> Iterator[str]:
+    yield FIELDS_PREFACE
+    for title, printed_by, kinds, extra in JSON:
+        yield f"### {title}\n\n{printed_by}\n\n| field | type |\n| --- | --- |"
+        hints = {name: hint for kind in kinds for name, hint in get_type_hints(kind).items()}
+        hints.pop("vm", None)  # of a VmView: its fields stand beside the others
+        for name, hint in (hints | extra).items():
+            yield f"| `{name}` | {_in_json(hint)} |"
+        yield ""
+
+
+def _in_json(hint: Any) -> str:
+    """A type as a reader of JSON knows it."""
+    if hint in SCALARS:
+        return SCALARS[hint]
+    inner = get_args(hint)
+    match get_origin(hint):
+        case None:
+            return str(hint.__name__)
+        case origin if origin is Literal:
+            return " ".join(f"`{value}`" for value in inner)
+        case origin if origin is list:
+            return f"array of {_in_json(inner[0])}"
+        case origin if origin is dict:
+            return f"object of {_in_json(inner[1])}"
+        case _:
+            return " or ".join(_in_json(each) for each in inner)
 
 
 if __name__ == "__main__":
