@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import time
+from collections.abc import Callable
 
 from services.vm_supervisor.boot import Guest
 from services.vm_supervisor.drivers.driver import Machine
@@ -13,14 +14,17 @@ from shared.logs import Log
 ASKED_SECONDS = 3.0
 """What the agent gets to accept a power-off."""
 AGAIN_SECONDS = 2.0
+REACHED_SECONDS = 0.1
+"""Between looks for the agent of a VMM that was taken over a moment ago."""
 TERM_SECONDS = 2.0
 """What a VMM gets to end by itself."""
-REFUSALS = 2
-"""An agent that did not answer this often is gone, and the VMM is ended."""
 
 
-async def power_off(guest: Guest, agent: Agent | None, limit: float, log: Log) -> None:
-    """Returns when the VMM has ended. ``limit``: CLOCK_MONOTONIC seconds to end it at."""
+async def power_off(
+    guest: Guest, agent: Callable[[], Agent | None], limit: float, log: Log
+) -> None:
+    """Returns when the VMM has ended. ``agent``: the guest's, once it has been reached.
+    ``limit``: CLOCK_MONOTONIC seconds to end the VMM at."""
     machine = guest.machine
     asking = asyncio.create_task(_ask(guest, agent, log))
     try:
@@ -33,19 +37,23 @@ async def power_off(guest: Guest, agent: Agent | None, limit: float, log: Log) -
         asking.cancel()
 
 
-async def _ask(guest: Guest, agent: Agent | None, log: Log) -> None:
-    """Again and again: a guest that has just booted has no init yet to hear it."""
-    refused, accepted = 0, False
-    by_reset = not guest.capabilities.power_off
-    while agent and refused < REFUSALS:
+async def _ask(guest: Guest, agent: Callable[[], Agent | None], log: Log) -> None:
+    """Again and again: a guest that has just booted has no init yet to hear it, one that swaps is
+    slow to answer, and a new supervisor has to reach the agent first. Only a guest that was never
+    ready has nothing to lose: its VMM is ended at once."""
+    accepted, by_reset = False, not guest.capabilities.power_off
+    while guest.handle.ready:
+        reached = agent()
+        if reached is None:
+            await asyncio.sleep(REACHED_SECONDS)
+            continue
         try:
-            await agent.power_off(time.monotonic() + ASKED_SECONDS, by_reset=by_reset)
+            await reached.power_off(time.monotonic() + ASKED_SECONDS, by_reset=by_reset)
             accepted = True
         except BangerError as error:
             if accepted:
                 return  # the agent has been stopped: the guest is on its way down
             log.warning("the agent did not take the power-off", error=error.message)
-            refused += 1
         await asyncio.sleep(AGAIN_SECONDS)
     await _end(guest.machine)
 

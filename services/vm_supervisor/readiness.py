@@ -48,14 +48,41 @@ async def await_ready(guest: Guest, name: str, state: Path, seconds: float) -> A
 
 
 async def _answers(guest: Guest, state: Path, deadline: float) -> Agent:
+    # ssh not before the agent answers: a SYN that finds no network is sent again seconds later.
     agent = await Agent.connect(guest.machine.agent, deadline)
-    # Not before the agent answers: a SYN that finds no network is sent again seconds later.
-    _, boot = await asyncio.gather(
-        start_master(guest.access, state / "ssh.log", deadline),
-        agent.read_file("/proc/sys/kernel/random/boot_id", deadline),
-    )
-    guest.handle.guest_boot = boot.decode().strip()
+    try:
+        await asyncio.gather(
+            open_session(guest, state, deadline), _read_boot_id(guest, agent, deadline)
+        )
+    except BaseException:
+        agent.close()  # the VMM serves one client at a time
+        raise
     return agent
+
+
+async def reach_agent(guest: Guest, deadline: float) -> Agent:
+    """The agent of a guest that was ready once, whatever has become of its sshd since.
+
+    Raises:
+        BangerError: as ``Agent.connect``.
+    """
+    agent = await Agent.connect(guest.machine.agent, deadline)
+    try:
+        await _read_boot_id(guest, agent, deadline)
+    except BaseException:
+        agent.close()
+        raise
+    return agent
+
+
+async def open_session(guest: Guest, state: Path, deadline: float) -> None:
+    """The connection that ssh sessions share. Raises as ``start_master``."""
+    await start_master(guest.access, state / "ssh.log", deadline)
+
+
+async def _read_boot_id(guest: Guest, agent: Agent, deadline: float) -> None:
+    boot = await agent.read_file("/proc/sys/kernel/random/boot_id", deadline)
+    guest.handle.guest_boot = boot.decode().strip()
 
 
 async def let_init_go_on(agent: Agent, accel: str) -> None:

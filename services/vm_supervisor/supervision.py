@@ -17,7 +17,12 @@ from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.guest.ssh import stop_master
 from services.vm_supervisor.power_off import power_off
 from services.vm_supervisor.publishing import Publishing
-from services.vm_supervisor.readiness import await_ready, let_init_go_on
+from services.vm_supervisor.readiness import (
+    await_ready,
+    let_init_go_on,
+    open_session,
+    reach_agent,
+)
 from services.vm_supervisor.tending import follow_ports, keep_handle, limit, set_clock
 from shared.cgroup import release
 from shared.config import Config
@@ -86,7 +91,7 @@ class Supervision:
         if handle.ready:
             self.state = "paused" if self.spec.vm.state == "paused" else "running"
             self._keep(self._report(self.state))
-            self._keep(self._reach_again(self.guest))
+            self._companions.append(self._keep(self._reach_again(self.guest)))
         else:
             self._begin(self._become_ready(self.guest))
 
@@ -102,10 +107,15 @@ class Supervision:
             await self._end_of_supervision()
 
     async def _reach_again(self, guest: Guest) -> None:
-        """A guest that is slow to answer is not dead: it is asked until it answers."""
-        while self.agent is None and self.guest is guest:
+        """A guest that is slow to answer is not dead: it is asked until it answers. Its agent
+        counts at once: a stop needs it, and sshd may not answer any more."""
+        while True:
+            deadline = time.monotonic() + self._config.boot_timeout
             try:
-                self._reached(guest, await self._answering(guest))
+                if self.agent is None:
+                    self._reached(guest, await reach_agent(guest, deadline))
+                await open_session(guest, self._disks, deadline)
+                return
             except BangerError as error:
                 self._log.warning("the guest does not answer yet", error=error.message)
                 await asyncio.sleep(AGENT_AGAIN)
@@ -173,7 +183,7 @@ class Supervision:
         self.agent = agent
         write_handle(self._run, guest.handle)
         network = guest.machine.user_network
-        if network and self.spec.vm.network == "user":
+        if network and self.spec.vm.network == "user" and not self._intended:
             follow = follow_ports(self.spec.vm, network, guest, agent, self._run, self._log)
             self._following = self._keep(follow)
             self._companions.append(self._following)
@@ -215,7 +225,7 @@ class Supervision:
             self._following.cancel()
         self._keep(self._report("stopping"))
         limit = time.monotonic() + seconds
-        await power_off(self.guest, self.agent, limit, self._log)
+        await power_off(self.guest, lambda: self.agent, limit, self._log)
         await self.over.wait()
 
     async def kill(self, number: signal.Signals) -> None:

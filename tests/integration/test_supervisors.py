@@ -157,6 +157,43 @@ def test_supervisor_killed_while_it_stops_its_vm_does_not_keep_it_running(guests
     guests.call("vm.delete", ref="stopping")
 
 
+def test_supervisor_killed_while_its_guest_shuts_down_does_not_cut_its_power(
+    guests: Guests,
+) -> None:
+    fifo = guests.home.root / "shutdown.fifo"
+    os.mkfifo(fifo)
+    guests.script("orderly", f"linger {fifo}")
+    guests.create("orderly")
+    console = guests.home.paths.vm_state(guests.row("orderly")["id"]) / "console.log"
+    with guests.peer() as peer:
+        asked = peer.ask("api", "vm.stop", {"ref": "orderly", "timeout": 20.0}, seconds=30)
+        eventually(lambda: guests.state("orderly") == "stopping")
+        writer = eventually(lambda: opened(fifo))
+        kill(old := guests.supervisor("orderly"))
+        new = restarted(guests, "orderly", old)
+        eventually(lambda: supervised_state(guests, "orderly") == "stopping")
+        os.write(writer, b"off\n")
+        assert peer.final(asked)["vm"]["state"] == "stopped"
+    os.close(writer)
+    assert new
+    assert "reboot: Power down" in console.read_text()
+    guests.call("vm.delete", ref="orderly")
+
+
+def opened(fifo: Path) -> int:
+    """A descriptor to write with, once somebody reads; 0 as long as nobody does."""
+    try:
+        return os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+    except OSError:
+        return 0
+
+
+def supervised_state(guests: Guests, name: str) -> str:
+    """The state as the VM's supervisor has it, which may be ahead of the row."""
+    with guests.peer() as peer:
+        return str(peer.call(f"vm:{guests.row(name)['id']}", "machine.status")["state"])
+
+
 def test_vm_whose_vmm_and_supervisor_die_together_is_not_running(guests: Guests) -> None:
     guests.create("both")
     supervisor, (vmm,) = guests.supervisor("both"), guests.vmms()
