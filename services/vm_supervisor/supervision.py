@@ -15,6 +15,7 @@ from services.vm_supervisor.boot import Guest, Launcher, Say
 from services.vm_supervisor.drivers.driver import End, EndReason
 from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.guest.ssh import stop_master
+from services.vm_supervisor.handle_file import keep_handle, note_handle
 from services.vm_supervisor.power_off import power_off
 from services.vm_supervisor.publishing import Publishing
 from services.vm_supervisor.readiness import (
@@ -23,11 +24,11 @@ from services.vm_supervisor.readiness import (
     open_session,
     reach_agent,
 )
-from services.vm_supervisor.tending import follow_ports, keep_handle, limit, set_clock
+from services.vm_supervisor.tending import follow_ports, limit, set_clock
 from shared.cgroup import release
 from shared.config import Config
 from shared.errors import BangerError, Code
-from shared.handle import remove_handle, write_handle
+from shared.handle import remove_handle
 from shared.lifecycle import Verb, check
 from shared.logs import Log
 from shared.messages.machine import SupervisorSpec
@@ -98,7 +99,7 @@ class Supervision:
     def _guard(self, guest: Guest) -> None:
         """From now on the VMM's end is noticed and its handle kept whole."""
         self._keep(self._watch(guest))
-        self._companions.append(self._keep(keep_handle(guest, self._run, self._log)))
+        self._companions.append(self._keep(keep_handle(self._run, guest.handle, self._log)))
 
     async def _leave_unless_asked(self) -> None:
         """The api that was to ask for the start may have died before it could."""
@@ -126,7 +127,8 @@ class Supervision:
         """Boot, or join the boot under way. Raises what went wrong."""
         self.refuse_if_over()
         if self._booting is None and check(self.spec.vm.name, self.state, Verb.START):
-            self._begin(self._boot())
+            # With a VMM there, whatever went wrong: never a second one on the same disks.
+            self._begin(self._become_ready(self.guest) if self.guest else self._boot())
         if self._booting:
             self._listeners.append(listener)
             try:
@@ -136,7 +138,14 @@ class Supervision:
 
     def _begin(self, boot: Coroutine[Any, Any, None]) -> None:
         self._booting = asyncio.create_task(boot)
-        self._booting.add_done_callback(_retrieve)
+        self._booting.add_done_callback(self._boot_ended)
+
+    def _boot_ended(self, boot: asyncio.Task[None]) -> None:
+        """Whoever waits for the boot hears of its failure; nobody may be waiting any more."""
+        if self._booting is boot:
+            self._booting = None
+        if not boot.cancelled():
+            boot.exception()
 
     async def _boot(self) -> None:
         before: State = "created" if self.state == "created" else "stopped"
@@ -146,7 +155,6 @@ class Supervision:
             guest = await self._launcher.launch(self.spec, self._publishing, self._say)
         except BaseException:
             await reporting
-            self._booting = None
             await self._report(before)
             self._keep(self._end_of_supervision())
             raise
@@ -169,11 +177,15 @@ class Supervision:
                 raise BangerError(Code.CANCELLED, f"{name} was stopped while it booted") from error
             raise
         guest.handle.ready = True
+        self._remove_initrd()
         self._reached(guest, agent)
         self._keep(let_init_go_on(agent, guest.handle.accel))
         await self._report("running")
         self._say("ready", "the guest answers")
-        self._booting = None
+
+    def _remove_initrd(self) -> None:
+        """The VMM has read it; it holds the guest's host key, and space of the run directory."""
+        (self._run / "initrd").unlink(missing_ok=True)
 
     async def _answering(self, guest: Guest) -> Agent:
         seconds = self._config.boot_timeout
@@ -181,7 +193,7 @@ class Supervision:
 
     def _reached(self, guest: Guest, agent: Agent) -> None:
         self.agent = agent
-        write_handle(self._run, guest.handle)
+        note_handle(self._run, guest.handle, self._log)
         network = guest.machine.user_network
         if network and self.spec.vm.network == "user" and not self._intended:
             follow = follow_ports(self.spec.vm, network, guest, agent, self._run, self._log)
@@ -258,10 +270,11 @@ class Supervision:
         await stop_master(guest.access)
         await guest.machine.close()
         self._publishing.release()
+        self._remove_initrd()
         remove_handle(self._run)
         await asyncio.to_thread(release, self.spec.vm.id)
         self.guest = None
-        if end.reason is EndReason.REBOOT and not self._intended and self._booting is None:
+        if end.reason is EndReason.REBOOT and not self._intended and guest.handle.ready:
             self._begin(self._boot())
             return
         await self._report(*self._meaning(guest, end))
@@ -301,9 +314,3 @@ class Supervision:
         self._log.info(message, stage=stage)
         for listener in self._listeners:
             listener(stage, message)
-
-
-def _retrieve(task: asyncio.Task[None]) -> None:
-    """Whoever waits for the boot hears of its failure; nobody may be waiting any more."""
-    if not task.cancelled():
-        task.exception()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.handle import handle_path
+from shared.handle import handle_path, read_handle
 from shared.locks import holder
 from tests.integration.conftest import ROOT
 from tests.integration.guests import (
@@ -220,6 +220,28 @@ def test_truncated_handle_does_not_lose_or_double_the_vm(guests: Guests, copies:
     assert guests.vmms() == [vmm]
     check_running_once(guests, "torn")
     guests.call("vm.delete", ref="torn")
+
+
+def blocked_handle(guests: Guests, name: str) -> Path:
+    """Takes the place of the file that the VM's supervisor writes before it renames it."""
+    run = guests.home.paths.vm_run(guests.row(name)["id"])
+    place = run / f".handle.json.{guests.supervisor(name)}.tmp"
+    place.mkdir()
+    return place
+
+
+def test_handle_that_cannot_be_written_does_not_end_a_boot(guests: Guests) -> None:
+    release = guests.hold("full")
+    with guests.peer() as peer:
+        asked = peer.ask("api", "vm.create", {"name": "full", **SMALL}, seconds=30)
+        stage_reached(peer, asked, "booting with")
+        place = blocked_handle(guests, "full")
+        release()
+        assert peer.final(asked)["vm"]["state"] == "running"
+    assert not (place.parent / "initrd").exists(), "it has been read, and takes space"
+    place.rmdir()
+    eventually(lambda: (handle := read_handle(place.parent)) and handle.ready)
+    guests.call("vm.delete", ref="full")
 
 
 # -- the services ---------------------------------------------------------------------------
