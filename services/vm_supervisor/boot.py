@@ -4,6 +4,7 @@ What fails before there is a VMM leaves the VM as it was. The guest's own part i
 """
 
 import asyncio
+import contextlib
 import hashlib
 import json
 from collections.abc import Awaitable, Callable
@@ -45,6 +46,10 @@ Say = Callable[[str, str], None]
 Drivers = Callable[[VmmName, Warden], Driver]
 SSH_PORTS = (22, 2222)
 """Preferred ports of the VM's own loopback address: 22 where the host lets us, else 2222."""
+
+
+KILL_SECONDS = 5.0
+"""What a VMM that was killed may take to be gone."""
 
 
 @dataclass
@@ -133,23 +138,14 @@ class Launcher:
     ) -> Guest:
         driver.prepare(spec)
         machine = await driver.launch(spec)
-        handle = Handle(
-            vm_id=spec.vm_id,
-            host_boot=host_boot_id(),
-            pid=machine.process.pid,
-            start_time=machine.process.start_time,
-            vmm=driver.name,
-            accel=spec.accelerator.accel.value,
-            access=access,
-            console_start=machine.console_start,
-        )
-        write_handle(spec.run, handle)
         try:
+            handle = _handle_of(machine, driver, spec, access)
+            write_handle(spec.run, handle)
             await machine.attach()
             await publishing.begin(machine, handle)
         except BaseException:
-            machine.kill()
-            remove_handle(spec.run)
+            # Also when it has no handle: nobody would find it again.
+            await _undo(machine, spec.run)
             raise
         return Guest(machine, handle, driver.capabilities)
 
@@ -218,6 +214,29 @@ def access_to(paths: Paths, vm_id: str, host: str, port: int) -> Access:
         alias=vm_id,
         control=str(paths.vm_run(vm_id) / "ssh.sock"),
     )
+
+
+def _handle_of(machine: Machine, driver: Driver, spec: MachineSpec, access: Access) -> Handle:
+    return Handle(
+        vm_id=spec.vm_id,
+        host_boot=host_boot_id(),
+        pid=machine.process.pid,
+        start_time=machine.process.start_time,
+        vmm=driver.name,
+        accel=spec.accelerator.accel.value,
+        access=access,
+        console_start=machine.console_start,
+    )
+
+
+async def _undo(machine: Machine, run: Path) -> None:
+    """End a VMM that nobody is to have; the next one may want its files and ports at once."""
+    machine.kill()
+    remove_handle(run)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(KILL_SECONDS):
+            await machine.ended()
+    await machine.close()
 
 
 def _from_thread(say: Say, stage: str, message: str) -> Callable[[], object]:

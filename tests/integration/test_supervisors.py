@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.errors import Code
 from shared.handle import handle_path, read_handle
 from shared.locks import holder
 from tests.integration.conftest import ROOT
@@ -24,6 +25,7 @@ from tests.integration.guests import (
     new_guests,
     stage_reached,
 )
+from tests.integration.peer import error_of
 from tests.integration.stack import eventually
 
 SIZES = ("--vcpu", "1", "--memory", "128M", "--disk-size", "64M", "--overlay-size", "64M")
@@ -242,6 +244,18 @@ def test_handle_that_cannot_be_written_does_not_end_a_boot(guests: Guests) -> No
     place.rmdir()
     eventually(lambda: (handle := read_handle(place.parent)) and handle.ready)
     guests.call("vm.delete", ref="full")
+
+
+def test_vmm_whose_handle_cannot_be_written_does_not_stay(
+    guests: Guests, slow_disks: Callable[[], None]
+) -> None:
+    with guests.peer() as peer:
+        asked = peer.ask("api", "vm.create", {"name": "lost", **SMALL}, seconds=30)
+        stage_reached(peer, asked, "preparing disks")
+        blocked_handle(guests, "lost")
+        slow_disks()
+        assert error_of(lambda: peer.final(asked)).code is Code.INTERNAL
+    assert guests.leftovers() == NOTHING
 
 
 # -- the services ---------------------------------------------------------------------------
