@@ -113,7 +113,13 @@ class Supervisor(Actor):
 
     @verb("machine.start", Nothing)
     async def start(self, _request: Nothing, call: Call) -> MachineStatus:
-        await self._supervision.start(call.progress)
+        try:
+            await self._supervision.start(call.progress)
+        except asyncio.CancelledError:
+            # A deadline that has passed, or our own end, is no word against the boot.
+            cancelled = time.monotonic() < call.deadline and not self.stopping.is_set()
+            if not cancelled or await self._supervision.abandon_start():
+                raise
         return self._status()
 
     @verb("machine.stop", MachineStop)

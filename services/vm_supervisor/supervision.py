@@ -16,7 +16,7 @@ from services.vm_supervisor.drivers.driver import End, EndReason
 from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.guest.ssh import stop_master
 from services.vm_supervisor.handle_file import keep_handle, note_handle
-from services.vm_supervisor.power_off import power_off
+from services.vm_supervisor.power_off import PowerOff
 from services.vm_supervisor.publishing import Publishing
 from services.vm_supervisor.readiness import (
     await_ready,
@@ -73,6 +73,7 @@ class Supervision:
         self._publishing = Publishing(spec.vm, self._run, log)
         self._booting: asyncio.Task[None] | None = None
         self._intended = False
+        self._stopping: list[PowerOff] = []
         self._listeners: list[Say] = []
         self._companions: list[asyncio.Task[None]] = []
         self._following: asyncio.Task[None] | None = None
@@ -194,8 +195,12 @@ class Supervision:
     def _reached(self, guest: Guest, agent: Agent) -> None:
         self.agent = agent
         note_handle(self._run, guest.handle, self._log)
+        if not self._intended:
+            self._follow_ports(guest, agent)
+
+    def _follow_ports(self, guest: Guest, agent: Agent) -> None:
         network = guest.machine.user_network
-        if network and self.spec.vm.network == "user" and not self._intended:
+        if network and self.spec.vm.network == "user":
             follow = follow_ports(self.spec.vm, network, guest, agent, self._run, self._log)
             self._following = self._keep(follow)
             self._companions.append(self._following)
@@ -225,20 +230,45 @@ class Supervision:
     # -- end --------------------------------------------------------------------------------
 
     async def stop(self, seconds: float) -> None:
-        """Ask the guest to power off; end the VMM when it has not in ``seconds``."""
+        """Ask the guest to power off; end the VMM when it has not in ``seconds``. Cancelled before
+        that, the guest runs on, if it was not about to follow."""
         self.refuse_if_over()
-        if self.guest is None:
+        guest = self.guest
+        if guest is None:
             await self._give_up_boot()
             return
-        if self.state == "paused":
-            await self.guest.machine.resume()
+        off = PowerOff(guest, lambda: self.agent, self._log, paused=self.state == "paused")
         self._intended = True
         if self._following:  # its questions every second would cost the guest a tenth of its stop
             self._following.cancel()
         self._keep(self._report("stopping"))
-        limit = time.monotonic() + seconds
-        await power_off(self.guest, lambda: self.agent, limit, self._log)
-        await self.over.wait()
+        self._stopping.append(off)
+        try:
+            await off.run(time.monotonic() + seconds)
+            await self.over.wait()
+        except asyncio.CancelledError:
+            if self._stopping == [off] and not off.forced and self.guest is guest:
+                self._run_on(guest, off)
+            raise
+        finally:
+            self._stopping.remove(off)
+
+    def _run_on(self, guest: Guest, off: PowerOff) -> None:
+        """A stop was taken back. A guest that follows all the same has powered itself off; one
+        that was told to do it by a reset must not come up again."""
+        self._intended = off.accepted and not guest.capabilities.power_off
+        self._keep(self._report("running"))
+        if self.agent:
+            self._follow_ports(guest, self.agent)
+
+    async def abandon_start(self) -> bool:
+        """Who asked for the boot does not want it any more. False: it is too late, the guest is
+        ready."""
+        if self.guest and self.guest.handle.ready:
+            return False
+        if not self.over.is_set():
+            await self.stop(0.0)
+        return True
 
     async def kill(self, number: signal.Signals) -> None:
         """Signal the VMM; when the signal is one that ends it, return when it has ended."""

@@ -319,6 +319,43 @@ def test_cancelled_creation_leaves_nothing(guests: Guests, words: str) -> None:
     assert guests.leftovers() == NOTHING
 
 
+def cancelled(peer: Peer, verb: str, asked: bytes) -> bool:
+    """Whether a request that was taken back is answered so."""
+    peer.ask("api", verb, request_id=asked, kind=Kind.CANCEL)
+    return error_of(lambda: peer.final(asked)).code is Code.CANCELLED
+
+
+@pytest.mark.parametrize(
+    ("words", "before"), [("preparing disks", "created"), ("booting with", "stopped")]
+)
+def test_cancelled_start_ends_the_boot(guests: Guests, words: str, before: str) -> None:
+    guests.create("unwanted", start=False)
+    guests.hold("unwanted")
+    with guests.peer() as peer:
+        asked = peer.ask("api", "vm.start", {"ref": "unwanted"})
+        stage_reached(peer, asked, words)
+        assert cancelled(peer, "vm.start", asked)
+    eventually(lambda: (guests.state("unwanted"), guests.vmms()) == (before, []))
+    guests.script("unwanted")
+    guests.call("vm.delete", ref="unwanted")
+
+
+def test_cancelled_stop_leaves_the_guest_as_it_was(guests: Guests) -> None:
+    guests.script("kept", "stubborn")
+    guests.create("kept")
+    with guests.peer() as peer:
+        asked = peer.ask("api", "vm.stop", {"ref": "kept", "timeout": 20})
+        eventually(lambda: guests.state("kept") == "stopping")
+        assert cancelled(peer, "vm.stop", asked)
+    eventually(lambda: guests.state("kept") == "running")
+    guests.type("kept", "listen 3000")
+    eventually(lambda: "tcp/3000" in guests.show("kept")["ports"])
+    first = guests.show("kept")["boot_id"]
+    guests.type("kept", "reboot")
+    eventually(lambda: guests.show("kept")["boot_id"] not in ("", first))
+    guests.call("vm.delete", ref="kept")
+
+
 def ping(peer: Peer, service: str) -> View:
     return peer.final(peer.ask(service, "", kind=Kind.PING))
 

@@ -14,7 +14,7 @@ from services.vm_supervisor import power_off as under_test
 from services.vm_supervisor.boot import Guest
 from services.vm_supervisor.drivers.driver import Capabilities, End, EndReason
 from services.vm_supervisor.guest.agent import Agent
-from services.vm_supervisor.power_off import power_off
+from services.vm_supervisor.power_off import PowerOff
 from shared.errors import BangerError, Code
 from shared.logs import Log
 
@@ -31,6 +31,7 @@ class ScriptedMachine:
 
     def __init__(self) -> None:
         self.signals: list[signal.Signals] = []
+        self.asked = asyncio.Event()
         self._over = asyncio.Event()
 
     def kill(self, signum: signal.Signals = signal.SIGKILL) -> None:
@@ -59,6 +60,11 @@ class ScriptedAgent:
         self._machine.switch_off()
 
 
+def guest_of(machine: ScriptedMachine, *, ready: bool = True) -> Guest:
+    handle, able = SimpleNamespace(ready=ready), Capabilities(True, "virtio-serial")
+    return cast(Guest, SimpleNamespace(machine=machine, handle=handle, capabilities=able))
+
+
 def stopped(
     log: Path, agent: Callable[[ScriptedMachine], ScriptedAgent | None], *, ready: bool = True
 ) -> list[signal.Signals]:
@@ -66,11 +72,10 @@ def stopped(
 
     async def scenario() -> list[signal.Signals]:
         machine = ScriptedMachine()
-        handle, able = SimpleNamespace(ready=ready), Capabilities(True, "virtio-serial")
-        guest = cast(Guest, SimpleNamespace(machine=machine, handle=handle, capabilities=able))
+        guest = guest_of(machine, ready=ready)
         answers = cast(Callable[[], Agent | None], lambda: agent(machine))
         async with asyncio.timeout(10):
-            await power_off(guest, answers, time.monotonic() + 3600, Log(log, "test"))
+            await PowerOff(guest, answers, Log(log, "test")).run(time.monotonic() + 3600)
         return machine.signals
 
     return asyncio.run(scenario())
@@ -97,3 +102,51 @@ def test_agent_that_is_not_reached_yet_is_waited_for(tmp_path: Path) -> None:
 
 def test_guest_that_was_never_ready_is_ended_at_once(tmp_path: Path) -> None:
     assert stopped(tmp_path / "log", lambda _: None, ready=False) == [signal.SIGTERM]
+
+
+class HungMachine(ScriptedMachine):
+    """Ends by SIGKILL alone, and does not answer when it is to resume."""
+
+    def kill(self, signum: signal.Signals = signal.SIGKILL) -> None:
+        if signum is signal.SIGKILL:
+            super().kill(signum)
+        else:
+            self.signals.append(signum)
+            self.asked.set()
+
+    async def resume(self) -> None:
+        await asyncio.Event().wait()
+
+
+def test_vmm_that_was_asked_to_end_ends_though_nobody_waits_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(under_test, "TERM_SECONDS", 0.05)
+
+    async def scenario() -> list[signal.Signals]:
+        machine = HungMachine()
+        off = PowerOff(guest_of(machine), lambda: None, Log(tmp_path / "log", "test"))
+        stop = asyncio.create_task(off.run(time.monotonic()))
+        await machine.asked.wait()
+        stop.cancel()
+        async with asyncio.timeout(10):
+            await machine.ended()
+        return machine.signals
+
+    assert asyncio.run(scenario()) == [signal.SIGTERM, signal.SIGKILL]
+
+
+def test_guest_that_cannot_be_resumed_is_ended_in_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(under_test, "TERM_SECONDS", 0.05)
+
+    async def scenario() -> list[signal.Signals]:
+        machine = HungMachine()
+        log = Log(tmp_path / "log", "test")
+        off = PowerOff(guest_of(machine), lambda: None, log, paused=True)
+        async with asyncio.timeout(10):
+            await off.run(time.monotonic() + 0.05)
+        return machine.signals
+
+    assert asyncio.run(scenario()) == [signal.SIGTERM, signal.SIGKILL]
