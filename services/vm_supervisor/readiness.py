@@ -16,6 +16,7 @@ from shared.errors import BangerError, Code
 T = TypeVar("T")
 LAST_WORDS = 1.0
 """Seconds in which a VMM that closed its sockets is expected to be gone."""
+BOOT_ID_LENGTH = 36
 HEAD_START = 0.5
 """Seconds that the first command has an emulated processor to itself."""
 
@@ -82,7 +83,7 @@ async def open_session(guest: Guest, state: Path, deadline: float) -> None:
 
 async def _read_boot_id(guest: Guest, agent: Agent, deadline: float) -> None:
     boot = await agent.read_file("/proc/sys/kernel/random/boot_id", deadline)
-    guest.handle.guest_boot = boot.decode().strip()
+    guest.handle.guest_boot = boot[:BOOT_ID_LENGTH].decode(errors="replace").strip()
 
 
 async def let_init_go_on(agent: Agent, accel: str) -> None:
