@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from services.vm_supervisor.boot import Guest
+from services.vm_supervisor.drivers.diagnosis import tail
 from services.vm_supervisor.drivers.driver import End, Machine
 from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.guest.ssh import start_master
@@ -43,7 +44,7 @@ async def await_ready(guest: Guest, name: str, state: Path, seconds: float) -> A
         raise BangerError(
             Code.GUEST_FAILED,
             f"the agent of {name} did not answer within {seconds:.0f} s: "
-            f"{await asyncio.to_thread(likely_cause, console)}",
+            f"{likely_cause(tail(console, guest.handle.console_start))}",
             hint=f"its console: {console}",
         ) from None
 
@@ -122,12 +123,9 @@ async def _unless_ended(machine: Machine, work: Awaitable[T]) -> T:
         await asyncio.gather(working, ending, return_exceptions=True)
 
 
-def likely_cause(console: Path) -> str:
-    """What the console's last lines say about a guest that never answered, in a few words."""
-    try:
-        lines = console.read_bytes()[-4096:].decode(errors="replace").splitlines()
-    except FileNotFoundError:
-        return "it wrote nothing to its console"
+def likely_cause(console: str) -> str:
+    """What the last lines of this boot say about a guest that never answered, in a few words."""
+    lines = console.splitlines()
     for line in reversed(lines):
         if "banger-init: error" in line or "Kernel panic" in line or "Out of memory" in line:
             return line.strip()

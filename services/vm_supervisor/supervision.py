@@ -37,6 +37,9 @@ from shared.process import ENDING
 
 AGENT_AGAIN = 5.0
 """Seconds between attempts to reach the agent of a VMM that was taken over."""
+LAUNCH_AGAIN_SECONDS = 30.0
+LAUNCH_PAUSE = 0.5
+"""How long, and how often, a guest that reboots itself is launched while a service is away."""
 ASKED_WITHIN = 5.0
 """Seconds that a supervisor without a VMM waits to be asked for one."""
 
@@ -148,15 +151,17 @@ class Supervision:
         if not boot.cancelled():
             boot.exception()
 
-    async def _boot(self) -> None:
+    async def _boot(self, *, again: bool = False) -> None:
+        """``again``: the guest has rebooted itself, and nobody waits to hear why it cannot."""
         before: State = "created" if self.state == "created" else "stopped"
         self._intended = False
         reporting = self._keep(self._report("starting"))
         try:
-            guest = await self._launcher.launch(self.spec, self._publishing, self._say)
-        except BaseException:
+            guest = await self._launch(LAUNCH_AGAIN_SECONDS if again else 0.0)
+        except BaseException as error:
             await reporting
-            await self._report(before)
+            failed = again and isinstance(error, Exception)
+            await self._report(*(("failed", str(error)) if failed else (before, "")))
             self._keep(self._end_of_supervision())
             raise
         self.guest = guest  # before anything is awaited: from here on there is something to kill
@@ -165,6 +170,18 @@ class Supervision:
         limit(self.spec.vm, guest, self._log)
         self._say("boot", f"booting with {guest.handle.accel}")
         await self._become_ready(guest)
+
+    async def _launch(self, patience: float) -> Guest:
+        """``patience``: seconds in which a service that is being restarted is asked again."""
+        limit = time.monotonic() + patience
+        while True:
+            try:
+                return await self._launcher.launch(self.spec, self._publishing, self._say)
+            except BangerError as error:
+                if error.code is not Code.UNAVAILABLE or time.monotonic() >= limit:
+                    raise
+                self._log.warning("not launched again yet", error=error.message)
+            await asyncio.sleep(LAUNCH_PAUSE)
 
     async def _become_ready(self, guest: Guest) -> None:
         try:
@@ -305,7 +322,7 @@ class Supervision:
         await asyncio.to_thread(release, self.spec.vm.id)
         self.guest = None
         if end.reason is EndReason.REBOOT and not self._intended and guest.handle.ready:
-            self._begin(self._boot())
+            self._begin(self._boot(again=True))
             return
         await self._report(*self._meaning(guest, end))
         await self._end_of_supervision()

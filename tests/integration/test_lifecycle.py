@@ -133,6 +133,15 @@ def test_panic_is_told_with_its_line(guests: Guests) -> None:
     assert "panic did not come up: Kernel panic - not syncing: scripted" in said
 
 
+def test_panic_of_an_earlier_boot_is_not_told_again(guests: Guests) -> None:
+    guests.script("mended", "panic")
+    error_of(lambda: guests.create("mended"))
+    guests.script("mended", "mute")
+    error = error_of(lambda: guests.call("vm.start", ref="mended"))
+    assert "did not answer within 1 s: its console ends with 'Linux version" in error.message
+    guests.call("vm.delete", ref="mended")
+
+
 def test_init_that_gives_up_is_told_with_its_line(guests: Guests) -> None:
     said = failed_run(guests, "rootless", "fail cannot mount the image (/dev/vda)")
     assert "banger-init: error: cannot mount the image (/dev/vda)" in said
@@ -189,6 +198,13 @@ def test_guest_that_reboots_is_booted_again(guests: Guests, web: str) -> None:
     eventually(lambda: guests.state(web) == "running")
     assert guests.show(web)["pid"] != first["pid"]
     eventually(lambda: len(guests.masters()) == 1)
+
+
+def test_guest_that_reboots_and_cannot_has_failed(guests: Guests, web: str) -> None:
+    guests.script(web, "die no room for a machine")
+    guests.type(web, "reboot")
+    eventually(lambda: guests.state(web) == "failed")
+    assert "no room for a machine" in guests.row(web)["reason"]
 
 
 def test_guest_that_panics_has_failed(guests: Guests, web: str) -> None:
