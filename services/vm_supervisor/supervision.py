@@ -37,6 +37,7 @@ from shared.process import ENDING
 
 AGENT_AGAIN = 5.0
 """Seconds between attempts to reach the agent of a VMM that was taken over."""
+OUTSIDE_SECONDS = 10.0
 LAUNCH_AGAIN_SECONDS = 30.0
 LAUNCH_PAUSE = 0.5
 """How long, and how often, a guest that reboots itself is launched while a service is away."""
@@ -91,6 +92,7 @@ class Supervision:
             return
         handle = self.guest.handle
         self._guard(self.guest)
+        await self._close_or_open_outside(self.guest)
         await self._publishing.take_over(self.guest.machine, handle)
         self._log.info("took over the VMM", of=handle.pid, ready=handle.ready)
         if handle.ready:
@@ -99,6 +101,17 @@ class Supervision:
             self._companions.append(self._keep(self._reach_again(self.guest)))
         else:
             self._begin(self._become_ready(self.guest))
+
+    async def _close_or_open_outside(self, guest: Guest) -> None:
+        """As the row has it: whoever changed that may have died before the VMM was told."""
+        network = guest.machine.user_network
+        if network is None or self.spec.vm.network != "user":
+            return
+        try:
+            async with asyncio.timeout(OUTSIDE_SECONDS):
+                await network.set_outside(open_=self.spec.vm.nat)
+        except (BangerError, TimeoutError) as error:
+            self._log.warning("the guest's way out may not be what it should", error=str(error))
 
     def _guard(self, guest: Guest) -> None:
         """From now on the VMM's end is noticed and its handle kept whole."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from services.vm_supervisor.network import CLOSED, OPEN
 from shared.errors import Code
 from shared.handle import handle_path, read_handle
 from shared.locks import holder
@@ -222,6 +223,22 @@ def test_truncated_handle_does_not_lose_or_double_the_vm(guests: Guests, copies:
     assert guests.vmms() == [vmm]
     check_running_once(guests, "torn")
     guests.call("vm.delete", ref="torn")
+
+
+def test_way_out_that_the_row_does_not_grant_is_closed_by_a_successor(guests: Guests) -> None:
+    """As when the services died between the row and the VMM."""
+    guests.create("shut")
+    row = guests.row("shut")
+    with guests.peer() as peer:
+        peer.final(peer.ask(f"vm:{row['id']}", "machine.nat", {"nat": True}))
+    kill(old := guests.supervisor("shut"))
+    restarted(guests, "shut", old)
+    guests.type("shut", "networks")
+    console = guests.home.paths.vm_state(row["id"]) / "console.log"
+    said = eventually(lambda: console.read_text().partition("networks: ")[2].partition("\r")[0])
+    assert CLOSED.network in said.split()
+    assert OPEN.network not in said.split()
+    guests.call("vm.delete", ref="shut")
 
 
 def blocked_handle(guests: Guests, name: str) -> Path:

@@ -4,8 +4,8 @@
 
 Only the standard library's lightest modules, so that a guest "boots" in some 20 ms. Misbehaviour is
 in the script (script.py). The serial console is a root shell that knows a few words: ``poweroff``,
-``reboot``, ``panic``, ``crash WORDS``, ``listen PORT``, ``unlisten PORT``, ``bind-udp PORT`` and
-``unbind-udp PORT``.
+``reboot``, ``panic``, ``crash WORDS``, ``listen PORT``, ``unlisten PORT``, ``bind-udp PORT``,
+``unbind-udp PORT`` and ``networks`` (prints what -netdev and QMP made).
 """
 
 import os
@@ -270,6 +270,8 @@ class Machine:
                     self._panic()
                 case ["crash", *words]:
                     raise Crash(" ".join(words))
+                case ["networks"]:
+                    self._print(f"networks: {' '.join(self.networks)}")
                 case ["full"]:
                     self._qmp.send(self._monitor.fail_write())
                 case ["listen", port]:

@@ -171,3 +171,14 @@ def test_reboot_that_is_stopped_meanwhile_has_not_failed(tmp_path: Path) -> None
         assert bench.told[-1] == ("stopped", "")
 
     scenario(tmp_path, play)
+
+
+@pytest.mark.parametrize("trouble", [None, BangerError(Code.INTERNAL, "QEMU refused netdev_add")])
+def test_way_out_of_a_guest_taken_over_is_what_the_row_says(
+    tmp_path: Path, trouble: BangerError | None
+) -> None:
+    async def play(bench: Bench) -> None:
+        assert bench.network.outside == [False]
+        assert bench.supervision.state == "running"
+
+    scenario(tmp_path, play, trouble=trouble)
