@@ -1,13 +1,13 @@
 """A VMM that an earlier supervisor launched, taken over."""
 
-from services.vm_supervisor.boot import Guest, Launcher
+from services.vm_supervisor.boot import Guest, VmmLauncher
 from services.vm_supervisor.rediscovery import rediscover
 from shared.errors import BangerError, Code
 from shared.handle import read_handle, remove_handle
 from shared.messages.vm import Vm
 
 
-async def adopt(launcher: Launcher, vm: Vm) -> Guest | None:
+async def adopt(launcher: VmmLauncher, vm: Vm) -> Guest | None:
     """The VM's guest; None when there is none, and no handle then."""
     run = launcher.paths.vm_run(vm.id)
     handle = read_handle(run) or rediscover(vm, launcher.paths)

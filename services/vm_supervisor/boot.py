@@ -66,7 +66,7 @@ class Guest:
 
 
 @dataclass(frozen=True)
-class Launcher:
+class VmmLauncher:
     """What a launch needs besides the VM itself. ``attach`` asks ``nat`` for the VM's tap,
     ``warden`` for its jail."""
 

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from services.vm_supervisor.adoption import adopt
-from services.vm_supervisor.boot import Guest, Launcher, Say
+from services.vm_supervisor.boot import Guest, Say, VmmLauncher
 from services.vm_supervisor.drivers.driver import End, EndReason
 from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.guest.ssh import stop_master
@@ -53,7 +53,7 @@ class Supervision:
         self,
         spec: SupervisorSpec,
         config: Config,
-        launcher: Launcher,
+        launcher: VmmLauncher,
         log: Log,
         *,
         tell: Callable[[State, str], Awaitable[None]],
@@ -301,8 +301,14 @@ class Supervision:
         return True
 
     async def kill(self, number: signal.Signals) -> None:
-        """Signal the VMM; when the signal is one that ends it, return when it has ended."""
+        """Signal the VMM; when the signal is one that ends it, return when it has ended.
+
+        Raises:
+            BangerError: ``not_running`` when there is no VMM yet that another signal could reach.
+        """
         if self.guest is None:
+            if number not in ENDING:
+                raise BangerError(Code.NOT_RUNNING, f"{self.spec.vm.name} has no VMM yet")
             await self._give_up_boot()
             return
         self._intended = self._intended or number in ENDING

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from services.vm_supervisor import supervision as under_test
-from services.vm_supervisor.boot import Guest, Launcher
+from services.vm_supervisor.boot import Guest, VmmLauncher
 from services.vm_supervisor.drivers.driver import Capabilities, End, EndReason, Machine
 from services.vm_supervisor.guest.channel import AgentAddress
 from services.vm_supervisor.supervision import Supervision
@@ -88,7 +88,7 @@ class Bench:
     def __init__(self, root: Path, *, machine: bool, trouble: BangerError | None = None) -> None:
         names = ("config", "data", "state", "cache", "run")
         paths = Paths(**{name: root / name for name in names})
-        self.vm = example_vm(state="running", nat=False)
+        self.vm = example_vm(state="running" if machine else "stopped", nat=False)
         run = paths.vm_run(self.vm.id)
         run.mkdir(parents=True)
         self.network = ScriptedNetwork(trouble)
@@ -104,7 +104,7 @@ class Bench:
         self.supervision = Supervision(
             SupervisorSpec(vm=self.vm, image="i", kernel="k"),
             Config(),
-            cast(Launcher, self.launcher),
+            cast(VmmLauncher, self.launcher),
             Log(root / "log", "test"),
             tell=self._tell,
             leave=self._leave,
@@ -171,6 +171,22 @@ def test_reboot_that_is_stopped_meanwhile_has_not_failed(tmp_path: Path) -> None
         assert bench.told[-1] == ("stopped", "")
 
     scenario(tmp_path, play)
+
+
+def test_signal_that_ends_no_vmm_does_not_end_a_boot(tmp_path: Path) -> None:
+    async def play(bench: Bench) -> None:
+        starting = asyncio.create_task(bench.supervision.start(lambda _stage, _words: None))
+        await bench.launcher.launching.wait()
+        with pytest.raises(BangerError) as caught:
+            await bench.supervision.kill(signal.SIGCONT)
+        assert caught.value.code is Code.NOT_RUNNING
+        assert not starting.done()
+        await bench.supervision.kill(signal.SIGTERM)
+        await bench.left.wait()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+
+    scenario(tmp_path, play, machine=False)
 
 
 @pytest.mark.parametrize("trouble", [None, BangerError(Code.INTERNAL, "QEMU refused netdev_add")])
