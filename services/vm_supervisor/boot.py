@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from services.vm_supervisor.disks import create_overlay, create_work_disk, grow, usage
+from services.vm_supervisor.disks import create_overlay, ensure_work_disk
 from services.vm_supervisor.drivers.driver import (
     Capabilities,
     Driver,
@@ -100,7 +100,7 @@ class VmmLauncher:
             asyncio.to_thread(ensure_key, state / "ssh" / "host_key", f"banger {vm.name}"),
             asyncio.to_thread(ensure_key, self.paths.ssh_key),
             asyncio.to_thread(create_overlay, state / "overlay.ext4", vm.overlay_bytes),
-            asyncio.to_thread(_work_disk, state / "work.ext4", vm.disk_bytes),
+            asyncio.to_thread(ensure_work_disk, state / "work.ext4", vm.disk_bytes),
         )
         access = access_to(self.paths, vm.id, network.access_host, network.access_port)
         write_known_hosts(access, host_key.public, self.paths.name_pin(vm.name))
@@ -243,13 +243,6 @@ def _from_thread(say: Say, stage: str, message: str) -> Callable[[], object]:
     """``say`` as a thread may call it."""
     loop = asyncio.get_running_loop()
     return lambda: loop.call_soon_threadsafe(say, stage, message)
-
-
-def _work_disk(path: Path, size: int) -> None:
-    """Make it, or grow it to what ``vm set --disk-size`` has asked for."""
-    create_work_disk(path, size)
-    if usage(path).apparent < size:
-        grow(path, size)
 
 
 def _manifest(directory: Path) -> dict[str, Any]:
