@@ -183,6 +183,37 @@ def test_supervisor_killed_while_its_guest_shuts_down_does_not_cut_its_power(
     guests.call("vm.delete", ref="orderly")
 
 
+@pytest.fixture
+def broken_ssh(guests: Guests) -> Iterator[Callable[[], None]]:
+    """No ssh connects any more once the function returned has been called."""
+    ssh = guests.home.root / "bin/ssh"
+    real = ssh.readlink()
+
+    def break_it() -> None:
+        ssh.unlink()
+        ssh.write_text("#!/bin/sh\nexit 255\n")
+        ssh.chmod(0o755)
+        for master in guests.masters():
+            kill(master)
+
+    yield break_it
+    ssh.unlink()
+    ssh.symlink_to(real)
+
+
+def test_guest_whose_sshd_is_broken_is_still_asked_to_power_off_after_a_takeover(
+    guests: Guests, broken_ssh: Callable[[], None]
+) -> None:
+    guests.create("mute")
+    broken_ssh()
+    kill(old := guests.supervisor("mute"))
+    restarted(guests, "mute", old)
+    assert guests.call("vm.stop", ref="mute", timeout=10)["vm"]["state"] == "stopped"
+    console = guests.home.paths.vm_state(guests.row("mute")["id"]) / "console.log"
+    assert "reboot: Power down" in console.read_text()
+    guests.call("vm.delete", ref="mute")
+
+
 def opened(fifo: Path) -> int:
     """A descriptor to write with, once somebody reads; 0 as long as nobody does."""
     try:
