@@ -16,6 +16,12 @@ Printed from `shared/lifecycle.py` by `scripts/lifecycle_table.py --write`; do n
 What a verb does to a VM, by the state it is in. `act`: it is carried out. `nothing`: it is so
 already, which is success. `conflict` (exit status 4) and `not_running` (exit status 5) are refusals
 that say what to do instead. `session` is `vm ssh`, `vm exec`, `vm cp`: all that needs the guest.
+It is let in beyond the table while a guest that has answered once still has its VMM: during a stop,
+and in a `failed` VM whose supervisor was lost.
+
+A `start` that is cancelled ends the boot, unless the guest is ready by then. A `stop` that is
+cancelled leaves the VM `running`; a guest that follows it all the same is `stopped`. A guest that
+reboots itself is launched again, and has `failed` with the reason when that cannot be.
 
 """
 

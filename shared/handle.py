@@ -54,7 +54,8 @@ def handle_path(vm_run: Path) -> Path:
 
 
 def write_handle(vm_run: Path, handle: Handle) -> None:
-    """Write the handle and a copy of it: a damaged one must not cost a running VM."""
+    """Write the handle and a copy of it: a damaged one must not cost a running VM. Raises as
+    ``write_atomically``."""
     content = msgspec.json.encode(handle)
     for path in _copies(vm_run):
         write_atomically(path, content)
@@ -70,8 +71,9 @@ def read_handle(vm_run: Path) -> Handle | None:
 
 
 def mend_handle(vm_run: Path, handle: Handle) -> bool:
-    """Write the handle again if it or its copy cannot be read; True when that was needed."""
-    if all(_read(path) is not None for path in _copies(vm_run)):
+    """Write the handle again if it or its copy is not what it should be; True when that was needed.
+    Raises as ``write_handle``."""
+    if all(_read(path) == handle for path in _copies(vm_run)):
         return False
     write_handle(vm_run, handle)
     return True

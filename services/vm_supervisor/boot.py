@@ -4,6 +4,7 @@ What fails before there is a VMM leaves the VM as it was. The guest's own part i
 """
 
 import asyncio
+import contextlib
 import hashlib
 import json
 from collections.abc import Awaitable, Callable
@@ -11,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from services.vm_supervisor.disks import create_overlay, create_work_disk, grow, usage
+from services.vm_supervisor.disks import create_overlay, ensure_work_disk
 from services.vm_supervisor.drivers.driver import (
     Capabilities,
     Driver,
@@ -47,6 +48,10 @@ SSH_PORTS = (22, 2222)
 """Preferred ports of the VM's own loopback address: 22 where the host lets us, else 2222."""
 
 
+KILL_SECONDS = 5.0
+"""What a VMM that was killed may take to be gone."""
+
+
 @dataclass
 class Guest:
     """A VM that has a VMM."""
@@ -61,7 +66,7 @@ class Guest:
 
 
 @dataclass(frozen=True)
-class Launcher:
+class VmmLauncher:
     """What a launch needs besides the VM itself. ``attach`` asks ``nat`` for the VM's tap,
     ``warden`` for its jail."""
 
@@ -95,7 +100,7 @@ class Launcher:
             asyncio.to_thread(ensure_key, state / "ssh" / "host_key", f"banger {vm.name}"),
             asyncio.to_thread(ensure_key, self.paths.ssh_key),
             asyncio.to_thread(create_overlay, state / "overlay.ext4", vm.overlay_bytes),
-            asyncio.to_thread(_work_disk, state / "work.ext4", vm.disk_bytes),
+            asyncio.to_thread(ensure_work_disk, state / "work.ext4", vm.disk_bytes),
         )
         access = access_to(self.paths, vm.id, network.access_host, network.access_port)
         write_known_hosts(access, host_key.public, self.paths.name_pin(vm.name))
@@ -133,23 +138,14 @@ class Launcher:
     ) -> Guest:
         driver.prepare(spec)
         machine = await driver.launch(spec)
-        handle = Handle(
-            vm_id=spec.vm_id,
-            host_boot=host_boot_id(),
-            pid=machine.process.pid,
-            start_time=machine.process.start_time,
-            vmm=driver.name,
-            accel=spec.accelerator.accel.value,
-            access=access,
-            console_start=machine.console_start,
-        )
-        write_handle(spec.run, handle)
         try:
+            handle = _handle_of(machine, driver, spec, access)
+            write_handle(spec.run, handle)
             await machine.attach()
             await publishing.begin(machine, handle)
         except BaseException:
-            machine.kill()
-            remove_handle(spec.run)
+            # Also when it has no handle: nobody would find it again.
+            await _undo(machine, spec.run)
             raise
         return Guest(machine, handle, driver.capabilities)
 
@@ -220,17 +216,33 @@ def access_to(paths: Paths, vm_id: str, host: str, port: int) -> Access:
     )
 
 
+def _handle_of(machine: Machine, driver: Driver, spec: MachineSpec, access: Access) -> Handle:
+    return Handle(
+        vm_id=spec.vm_id,
+        host_boot=host_boot_id(),
+        pid=machine.process.pid,
+        start_time=machine.process.start_time,
+        vmm=driver.name,
+        accel=spec.accelerator.accel.value,
+        access=access,
+        console_start=machine.console_start,
+    )
+
+
+async def _undo(machine: Machine, run: Path) -> None:
+    """End a VMM that nobody is to have; the next one may want its files and ports at once."""
+    machine.kill()
+    remove_handle(run)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(KILL_SECONDS):
+            await machine.ended()
+    await machine.close()
+
+
 def _from_thread(say: Say, stage: str, message: str) -> Callable[[], object]:
     """``say`` as a thread may call it."""
     loop = asyncio.get_running_loop()
     return lambda: loop.call_soon_threadsafe(say, stage, message)
-
-
-def _work_disk(path: Path, size: int) -> None:
-    """Make it, or grow it to what ``vm set --disk-size`` has asked for."""
-    create_work_disk(path, size)
-    if usage(path).apparent < size:
-        grow(path, size)
 
 
 def _manifest(directory: Path) -> dict[str, Any]:

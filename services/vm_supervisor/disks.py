@@ -39,8 +39,16 @@ def create_work_disk(path: Path, size: int) -> None:
     _create(path, size, "banger-work")
 
 
+def ensure_work_disk(path: Path, size: int) -> None:
+    """Make it, or grow it to what ``vm set --disk-size`` has asked for. Raises as both."""
+    create_work_disk(path, size)
+    if usage(path).apparent <= size:
+        grow(path, size)
+
+
 def grow(path: Path, size: int) -> None:
-    """Grow the disk of a stopped VM to ``size`` bytes, filesystem included.
+    """Grow the disk of a stopped VM to ``size`` bytes, filesystem included; one that was given up
+    halfway is taken up again.
 
     Raises:
         BangerError: ``invalid`` when it would shrink, ``not_found``, ``no_space``.
@@ -52,11 +60,22 @@ def grow(path: Path, size: int) -> None:
             f"disk {path} has {present} bytes and cannot shrink to {size}",
             hint="disks only grow",
         )
-    if size > present:
-        # The check replays the journal, without which resize2fs refuses. 1 means "corrected".
-        _run(["e2fsck", "-f", "-p", str(path)], path, good=(0, 1))
-        os.truncate(path, size)
+    under_way = growing(path)
+    if size == present and not under_way.exists():
+        return
+    # The size of the file does not say how far its filesystem reaches: mke2fs leaves the end of
+    # some disks unused, and we may be killed between the two.
+    under_way.touch()
+    # The check replays the journal, without which resize2fs refuses. 1 means "corrected".
+    _run(["e2fsck", "-f", "-p", str(path)], path, good=(0, 1))
+    os.truncate(path, size)
     _run(["resize2fs", str(path)], path)
+    under_way.unlink()
+
+
+def growing(path: Path) -> Path:
+    """Is there while the disk grows."""
+    return path.with_name(f"{path.name}.growing")
 
 
 def usage(path: Path) -> Usage:

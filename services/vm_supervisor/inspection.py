@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import time
 from collections.abc import Awaitable
 from pathlib import Path
@@ -19,6 +20,8 @@ from shared.messages.vm import Check, Health, Port, PortList, Publication, State
 TICKS = os.sysconf("SC_CLK_TCK")
 AGENT_SECONDS = 3.0
 HTTP_SECONDS = 1.0
+WORD_LENGTH = 32
+PERCENT = re.compile("[0-9]{1,3}%")
 
 
 def status(state: State, reason: str, guest: Guest | None) -> MachineStatus:
@@ -155,13 +158,13 @@ async def _system(agent: Agent, limit: float) -> tuple[bool, str]:
     """systemd's word ("offline": it has not started yet); a guest with another init has none."""
     script = "command -v systemctl >/dev/null && systemctl is-system-running || true"
     answer = await agent.execute(["/bin/sh", "-c", script], limit)
-    state = answer.stdout.decode(errors="replace").strip() or "no systemd"
+    state = answer.stdout[:WORD_LENGTH].decode(errors="replace").strip() or "no systemd"
     return state in ("running", "starting", "initializing", "offline", "no systemd"), state
 
 
 async def _disks(agent: Agent, limit: float) -> tuple[bool, str]:
     answer = await agent.execute(["/bin/sh", "-c", "df -P / /root"], limit)
-    rows = [line.split() for line in answer.stdout.decode(errors="replace").splitlines()[1:]]
-    used = {row[5]: int(row[4].rstrip("%")) for row in rows if len(row) >= 6}
+    rows = [line.split() for line in answer.stdout.decode(errors="replace").splitlines()[1:3]]
+    used = {row[5]: int(row[4][:-1]) for row in rows if len(row) >= 6 and PERCENT.fullmatch(row[4])}
     detail = ", ".join(f"{mount} {percent}% used" for mount, percent in used.items())
     return all(percent < 95 for percent in used.values()), detail

@@ -9,10 +9,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from services.vm_supervisor.drivers.driver import Machine, UserNetwork
+from services.vm_supervisor.handle_file import note_handle
 from services.vm_supervisor.network import Forward
 from services.vm_supervisor.reservation import bind, reserve
 from shared.errors import BangerError, Code
-from shared.handle import Handle, write_handle
+from shared.handle import Handle
 from shared.logs import Log
 from shared.messages.vm import Publication, Vm
 
@@ -110,10 +111,7 @@ class Publishing:
 
     def _note(self, handle: Handle) -> None:
         handle.publish = list(self._vm.publish) if self._network else []
-        try:
-            write_handle(self._run, handle)
-        except OSError as error:
-            self._log.warning("published ports are not in the handle", error=str(error))
+        note_handle(self._run, handle, self._log)
 
 
 def bind_for_a_moment(publication: Publication) -> None:

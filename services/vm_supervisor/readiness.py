@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from services.vm_supervisor.boot import Guest
+from services.vm_supervisor.drivers.diagnosis import tail
 from services.vm_supervisor.drivers.driver import End, Machine
 from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.guest.ssh import start_master
@@ -16,6 +17,7 @@ from shared.errors import BangerError, Code
 T = TypeVar("T")
 LAST_WORDS = 1.0
 """Seconds in which a VMM that closed its sockets is expected to be gone."""
+BOOT_ID_LENGTH = 36
 HEAD_START = 0.5
 """Seconds that the first command has an emulated processor to itself."""
 
@@ -42,20 +44,47 @@ async def await_ready(guest: Guest, name: str, state: Path, seconds: float) -> A
         raise BangerError(
             Code.GUEST_FAILED,
             f"the agent of {name} did not answer within {seconds:.0f} s: "
-            f"{await asyncio.to_thread(likely_cause, console)}",
+            f"{likely_cause(tail(console, guest.handle.console_start))}",
             hint=f"its console: {console}",
         ) from None
 
 
 async def _answers(guest: Guest, state: Path, deadline: float) -> Agent:
+    # ssh not before the agent answers: a SYN that finds no network is sent again seconds later.
     agent = await Agent.connect(guest.machine.agent, deadline)
-    # Not before the agent answers: a SYN that finds no network is sent again seconds later.
-    _, boot = await asyncio.gather(
-        start_master(guest.access, state / "ssh.log", deadline),
-        agent.read_file("/proc/sys/kernel/random/boot_id", deadline),
-    )
-    guest.handle.guest_boot = boot.decode().strip()
+    try:
+        await asyncio.gather(
+            open_session(guest, state, deadline), _read_boot_id(guest, agent, deadline)
+        )
+    except BaseException:
+        agent.close()  # the VMM serves one client at a time
+        raise
     return agent
+
+
+async def reach_agent(guest: Guest, deadline: float) -> Agent:
+    """The agent of a guest that was ready once, whatever has become of its sshd since.
+
+    Raises:
+        BangerError: as ``Agent.connect``.
+    """
+    agent = await Agent.connect(guest.machine.agent, deadline)
+    try:
+        await _read_boot_id(guest, agent, deadline)
+    except BaseException:
+        agent.close()
+        raise
+    return agent
+
+
+async def open_session(guest: Guest, state: Path, deadline: float) -> None:
+    """The connection that ssh sessions share. Raises as ``start_master``."""
+    await start_master(guest.access, state / "ssh.log", deadline)
+
+
+async def _read_boot_id(guest: Guest, agent: Agent, deadline: float) -> None:
+    boot = await agent.read_file("/proc/sys/kernel/random/boot_id", deadline)
+    guest.handle.guest_boot = boot[:BOOT_ID_LENGTH].decode(errors="replace").strip()
 
 
 async def let_init_go_on(agent: Agent, accel: str) -> None:
@@ -94,12 +123,9 @@ async def _unless_ended(machine: Machine, work: Awaitable[T]) -> T:
         await asyncio.gather(working, ending, return_exceptions=True)
 
 
-def likely_cause(console: Path) -> str:
-    """What the console's last lines say about a guest that never answered, in a few words."""
-    try:
-        lines = console.read_bytes()[-4096:].decode(errors="replace").splitlines()
-    except FileNotFoundError:
-        return "it wrote nothing to its console"
+def likely_cause(console: str) -> str:
+    """What the last lines of this boot say about a guest that never answered, in a few words."""
+    lines = console.splitlines()
     for line in reversed(lines):
         if "banger-init: error" in line or "Kernel panic" in line or "Out of memory" in line:
             return line.strip()

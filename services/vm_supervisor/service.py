@@ -10,7 +10,7 @@ import signal
 import time
 
 from services.vm_supervisor import inspection
-from services.vm_supervisor.boot import Drivers, Guest, Launcher
+from services.vm_supervisor.boot import Drivers, Guest, VmmLauncher
 from services.vm_supervisor.drivers.driver import Warden
 from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.supervision import Supervision
@@ -48,7 +48,9 @@ class Supervisor(Actor):
     ) -> None:
         super().__init__(f"vm:{spec.vm.id}", paths, log)
         self._vm = spec.vm
-        launcher = Launcher(paths, config, drivers, self._attach, Warden(self._jail, self._unjail))
+        launcher = VmmLauncher(
+            paths, config, drivers, self._attach, Warden(self._jail, self._unjail)
+        )
         self._vm_run = paths.vm_run(spec.vm.id)
         keep = self.background.keep
         self._supervision = Supervision(
@@ -113,7 +115,13 @@ class Supervisor(Actor):
 
     @verb("machine.start", Nothing)
     async def start(self, _request: Nothing, call: Call) -> MachineStatus:
-        await self._supervision.start(call.progress)
+        try:
+            await self._supervision.start(call.progress)
+        except asyncio.CancelledError:
+            # A deadline that has passed, or our own end, is no word against the boot.
+            cancelled = time.monotonic() < call.deadline and not self.stopping.is_set()
+            if not cancelled or await self._supervision.abandon_start():
+                raise
         return self._status()
 
     @verb("machine.stop", MachineStop)

@@ -8,29 +8,34 @@ import asyncio
 import signal
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import Any
 
-from services.vm_supervisor.adoption import adopt
-from services.vm_supervisor.boot import Guest, Launcher, Say
+from services.vm_supervisor.adoption import adopt, reach_again, renew_outside
+from services.vm_supervisor.boot import Guest, Say, VmmLauncher
+from services.vm_supervisor.boot_under_way import BootUnderWay
+from services.vm_supervisor.companions import Companions
 from services.vm_supervisor.drivers.driver import End, EndReason
 from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.guest.ssh import stop_master
-from services.vm_supervisor.power_off import power_off
+from services.vm_supervisor.handle_file import keep_handle, note_handle
+from services.vm_supervisor.power_off import PowerOff
 from services.vm_supervisor.publishing import Publishing
 from services.vm_supervisor.readiness import await_ready, let_init_go_on
-from services.vm_supervisor.tending import follow_ports, keep_handle, limit, set_clock
+from services.vm_supervisor.tending import follow_ports, limit, set_clock
 from shared.cgroup import release
 from shared.config import Config
 from shared.errors import BangerError, Code
-from shared.handle import remove_handle, write_handle
+from shared.handle import remove_handle
 from shared.lifecycle import Verb, check
 from shared.logs import Log
 from shared.messages.machine import SupervisorSpec
 from shared.messages.vm import Publication, State
 from shared.process import ENDING
 
-AGENT_AGAIN = 5.0
-"""Seconds between attempts to reach the agent of a VMM that was taken over."""
+LAUNCH_AGAIN_SECONDS = 30.0
+LAUNCH_PAUSE = 0.5
+"""How long, and how often, a guest that reboots itself is launched while a service is away."""
 ASKED_WITHIN = 5.0
 """Seconds that a supervisor without a VMM waits to be asked for one."""
 
@@ -43,7 +48,7 @@ class Supervision:
         self,
         spec: SupervisorSpec,
         config: Config,
-        launcher: Launcher,
+        launcher: VmmLauncher,
         log: Log,
         *,
         tell: Callable[[State, str], Awaitable[None]],
@@ -65,118 +70,121 @@ class Supervision:
         self._run = launcher.paths.vm_run(spec.vm.id)
         self._disks = launcher.paths.vm_state(spec.vm.id)
         self._publishing = Publishing(spec.vm, self._run, log)
-        self._booting: asyncio.Task[None] | None = None
+        self._booting = BootUnderWay(log)
         self._intended = False
-        self._listeners: list[Say] = []
-        self._companions: list[asyncio.Task[None]] = []
-        self._following: asyncio.Task[None] | None = None
+        self._stopping: list[PowerOff] = []
+        self._companions = Companions(keep)
 
     # -- adoption ---------------------------------------------------------------------------
 
     async def adopt(self) -> None:
         """Take over the VMM that an earlier supervisor launched, if there is one."""
-        self.guest = await adopt(self._launcher, self.spec.vm)
-        if self.guest is None:
+        self.guest = guest = await adopt(self._launcher, self.spec.vm)
+        if guest is None:
             self._keep(self._leave_unless_asked())
             return
-        handle = self.guest.handle
-        self._guard(self.guest)
-        await self._publishing.take_over(self.guest.machine, handle)
+        handle = guest.handle
+        self._guard(guest)
+        await renew_outside(guest, self.spec.vm, self._log)
+        await self._publishing.take_over(guest.machine, handle)
+        if self.guest is not guest:
+            return  # it has ended meanwhile, and that is told
         self._log.info("took over the VMM", of=handle.pid, ready=handle.ready)
         if handle.ready:
             self.state = "paused" if self.spec.vm.state == "paused" else "running"
             self._keep(self._report(self.state))
-            self._keep(self._reach_again(self.guest))
+            seconds, reached = self._config.boot_timeout, partial(self._reached, guest)
+            self._companions.add(reach_again(guest, self._disks, seconds, self._log, reached))
         else:
-            self._begin(self._become_ready(self.guest))
+            self._booting.begin(self._become_ready(guest))
 
     def _guard(self, guest: Guest) -> None:
         """From now on the VMM's end is noticed and its handle kept whole."""
         self._keep(self._watch(guest))
-        self._companions.append(self._keep(keep_handle(guest, self._run, self._log)))
+        self._companions.add(keep_handle(self._run, guest.handle, self._log))
 
     async def _leave_unless_asked(self) -> None:
         """The api that was to ask for the start may have died before it could."""
         await asyncio.sleep(ASKED_WITHIN)
-        if self.guest is None and self._booting is None:
+        if self.guest is None and not self._booting:
             await self._end_of_supervision()
-
-    async def _reach_again(self, guest: Guest) -> None:
-        """A guest that is slow to answer is not dead: it is asked until it answers."""
-        while self.agent is None and self.guest is guest:
-            try:
-                self._reached(guest, await self._answering(guest))
-            except BangerError as error:
-                self._log.warning("the guest does not answer yet", error=error.message)
-                await asyncio.sleep(AGENT_AGAIN)
 
     # -- boot -------------------------------------------------------------------------------
 
     async def start(self, listener: Say) -> None:
         """Boot, or join the boot under way. Raises what went wrong."""
         self.refuse_if_over()
-        if self._booting is None and check(self.spec.vm.name, self.state, Verb.START):
-            self._begin(self._boot())
-        if self._booting:
-            self._listeners.append(listener)
-            try:
-                await asyncio.shield(self._booting)
-            finally:
-                self._listeners.remove(listener)
+        if not self._booting and check(self.spec.vm.name, self.state, Verb.START):
+            # With a VMM there, whatever went wrong: never a second one on the same disks.
+            self._booting.begin(self._become_ready(self.guest) if self.guest else self._boot())
+        await self._booting.join(listener)
 
-    def _begin(self, boot: Coroutine[Any, Any, None]) -> None:
-        self._booting = asyncio.create_task(boot)
-        self._booting.add_done_callback(_retrieve)
-
-    async def _boot(self) -> None:
+    async def _boot(self, *, again: bool = False) -> None:
+        """``again``: the guest has rebooted itself, and nobody waits to hear why it cannot."""
         before: State = "created" if self.state == "created" else "stopped"
         self._intended = False
         reporting = self._keep(self._report("starting"))
         try:
-            guest = await self._launcher.launch(self.spec, self._publishing, self._say)
-        except BaseException:
+            guest = await self._launch(LAUNCH_AGAIN_SECONDS if again else 0.0)
+        except BaseException as error:
             await reporting
-            self._booting = None
-            await self._report(before)
+            failed = again and isinstance(error, Exception)
+            await self._report(*(("failed", str(error)) if failed else (before, "")))
             self._keep(self._end_of_supervision())
             raise
         self.guest = guest  # before anything is awaited: from here on there is something to kill
         self._guard(guest)
         await reporting
         limit(self.spec.vm, guest, self._log)
-        self._say("boot", f"booting with {guest.handle.accel}")
+        self._booting.say("boot", f"booting with {guest.handle.accel}")
         await self._become_ready(guest)
 
+    async def _launch(self, patience: float) -> Guest:
+        """``patience``: seconds in which a service that is being restarted is asked again."""
+        limit = time.monotonic() + patience
+        while True:
+            try:
+                return await self._launcher.launch(self.spec, self._publishing, self._booting.say)
+            except BangerError as error:
+                if error.code is not Code.UNAVAILABLE or time.monotonic() >= limit:
+                    raise
+                self._log.warning("not launched again yet", error=error.message)
+            await asyncio.sleep(LAUNCH_PAUSE)
+
     async def _become_ready(self, guest: Guest) -> None:
+        name, seconds = self.spec.vm.name, self._config.boot_timeout
         try:
-            agent = await self._answering(guest)
+            agent = await await_ready(guest, name, self._disks, seconds)
         except BangerError as error:
             self.reason = error.message
             guest.machine.kill()
             await self.over.wait()
             if self._intended:
-                name = self.spec.vm.name
                 raise BangerError(Code.CANCELLED, f"{name} was stopped while it booted") from error
             raise
         guest.handle.ready = True
+        self._remove_initrd()
         self._reached(guest, agent)
         self._keep(let_init_go_on(agent, guest.handle.accel))
         await self._report("running")
-        self._say("ready", "the guest answers")
-        self._booting = None
+        self._booting.say("ready", "the guest answers")
 
-    async def _answering(self, guest: Guest) -> Agent:
-        seconds = self._config.boot_timeout
-        return await await_ready(guest, self.spec.vm.name, self._disks, seconds)
+    def _remove_initrd(self) -> None:
+        """The VMM has read it; it holds the guest's host key, and space of the run directory."""
+        (self._run / "initrd").unlink(missing_ok=True)
 
     def _reached(self, guest: Guest, agent: Agent) -> None:
         self.agent = agent
-        write_handle(self._run, guest.handle)
+        note_handle(self._run, guest.handle, self._log)
+        if not self._intended:
+            self._follow_ports(guest, agent)
+
+    def _follow_ports(self, guest: Guest, agent: Agent) -> None:
         network = guest.machine.user_network
         if network and self.spec.vm.network == "user":
-            follow = follow_ports(self.spec.vm, network, guest, agent, self._run, self._log)
-            self._following = self._keep(follow)
-            self._companions.append(self._following)
+            self._companions.follow(
+                follow_ports(self.spec.vm, network, guest, agent, self._run, self._log)
+            )
 
     # -- pause ------------------------------------------------------------------------------
 
@@ -203,24 +211,55 @@ class Supervision:
     # -- end --------------------------------------------------------------------------------
 
     async def stop(self, seconds: float) -> None:
-        """Ask the guest to power off; end the VMM when it has not in ``seconds``."""
+        """Ask the guest to power off; end the VMM when it has not in ``seconds``. Cancelled before
+        that, the guest runs on, if it was not about to follow."""
         self.refuse_if_over()
-        if self.guest is None:
+        guest = self.guest
+        if guest is None:
             await self._give_up_boot()
             return
-        if self.state == "paused":
-            await self.guest.machine.resume()
+        off = PowerOff(guest, lambda: self.agent, self._log, paused=self.state == "paused")
         self._intended = True
-        if self._following:  # its questions every second would cost the guest a tenth of its stop
-            self._following.cancel()
+        # Its questions every second would cost the guest a tenth of its stop.
+        self._companions.stop_following()
         self._keep(self._report("stopping"))
-        limit = time.monotonic() + seconds
-        await power_off(self.guest, self.agent, limit, self._log)
-        await self.over.wait()
+        self._stopping.append(off)
+        try:
+            await off.run(time.monotonic() + seconds)
+            await self.over.wait()
+        except asyncio.CancelledError:
+            if self._stopping == [off] and not off.forced and self.guest is guest:
+                self._run_on(guest, off)
+            raise
+        finally:
+            self._stopping.remove(off)
+
+    def _run_on(self, guest: Guest, off: PowerOff) -> None:
+        """A stop was taken back. A guest that follows all the same has powered itself off; one
+        that was told to do it by a reset must not come up again."""
+        self._intended = off.accepted and not guest.capabilities.power_off
+        self._keep(self._report("running"))
+        if self.agent:
+            self._follow_ports(guest, self.agent)
+
+    async def abandon_start(self) -> bool:
+        """Who asked for the boot does not want it any more. False: it is too late, the guest is
+        ready."""
+        if self.guest and self.guest.handle.ready:
+            return False
+        if not self.over.is_set():
+            await self.stop(0.0)
+        return True
 
     async def kill(self, number: signal.Signals) -> None:
-        """Signal the VMM; when the signal is one that ends it, return when it has ended."""
+        """Signal the VMM; when the signal is one that ends it, return when it has ended.
+
+        Raises:
+            BangerError: ``not_running`` when there is no VMM yet that another signal could reach.
+        """
         if self.guest is None:
+            if number not in ENDING:
+                raise BangerError(Code.NOT_RUNNING, f"{self.spec.vm.name} has no VMM yet")
             await self._give_up_boot()
             return
         self._intended = self._intended or number in ENDING
@@ -229,9 +268,7 @@ class Supervision:
             await self.over.wait()
 
     async def _give_up_boot(self) -> None:
-        if self._booting:
-            self._booting.cancel()
-            await asyncio.gather(self._booting, return_exceptions=True)
+        await self._booting.give_up()
         # Said again if the boot has said so; one that was cancelled before its first step has not.
         self._keep(self._end_of_supervision())
 
@@ -239,20 +276,19 @@ class Supervision:
         """Wait for the VMM's end and tell what it means."""
         end = await guest.machine.ended()
         self._log.info("the VMM ended", reason=end.reason.value, detail=end.detail)
-        for companion in self._companions:
-            companion.cancel()
-        self._companions.clear()
+        self._companions.end()
         if self.agent:
             self.agent.close()
             self.agent = None
         await stop_master(guest.access)
         await guest.machine.close()
         self._publishing.release()
+        self._remove_initrd()
         remove_handle(self._run)
         await asyncio.to_thread(release, self.spec.vm.id)
         self.guest = None
-        if end.reason is EndReason.REBOOT and not self._intended and self._booting is None:
-            self._begin(self._boot())
+        if end.reason is EndReason.REBOOT and not self._intended and guest.handle.ready:
+            self._booting.begin(self._boot(again=True))
             return
         await self._report(*self._meaning(guest, end))
         await self._end_of_supervision()
@@ -274,8 +310,7 @@ class Supervision:
 
     async def let_go(self) -> None:
         """Stop supervising; the VM goes on."""
-        if self._booting:
-            self._booting.cancel()
+        self._booting.cancel()
         if self.agent:
             self.agent.close()
         if self.guest:
@@ -286,14 +321,3 @@ class Supervision:
     async def _report(self, state: State, reason: str = "") -> None:
         self.state, self.reason = state, reason
         await self._tell(state, reason)
-
-    def _say(self, stage: str, message: str) -> None:
-        self._log.info(message, stage=stage)
-        for listener in self._listeners:
-            listener(stage, message)
-
-
-def _retrieve(task: asyncio.Task[None]) -> None:
-    """Whoever waits for the boot hears of its failure; nobody may be waiting any more."""
-    if not task.cancelled():
-        task.exception()

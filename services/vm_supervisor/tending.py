@@ -1,6 +1,5 @@
-"""What runs beside a guest that runs: its limits, its forwards, its handle, its clock."""
+"""What runs beside a guest that runs: its limits, its forwards, its clock."""
 
-import asyncio
 import time
 from pathlib import Path
 
@@ -8,15 +7,13 @@ from services.vm_supervisor.boot import Guest
 from services.vm_supervisor.drivers.driver import UserNetwork
 from services.vm_supervisor.forwards import Forwards
 from services.vm_supervisor.guest.agent import Agent
+from services.vm_supervisor.handle_file import note_handle
 from shared.cgroup import Limits, confine
 from shared.errors import BangerError
-from shared.handle import mend_handle, write_handle
 from shared.jail import is_jailed
 from shared.logs import Log
 from shared.messages.vm import Vm
 
-HANDLE_LOOKED_AT = 1.0
-"""Seconds between looks at the handle file: somebody may have truncated it."""
 CLOCK_SECONDS = 10.0
 
 
@@ -37,24 +34,10 @@ async def follow_ports(
 
     def changed(ports: dict[str, int]) -> None:
         guest.handle.ports = ports
-        try:
-            write_handle(run, guest.handle)
-        except OSError as error:
-            log.warning("the ports are not in the handle", error=str(error))
+        note_handle(run, guest.handle, log)
 
     known = guest.handle.ports
     await Forwards(network, agent, vm.address, known, log, changed).follow()
-
-
-async def keep_handle(guest: Guest, run: Path, log: Log) -> None:
-    """Write the handle file again whenever it has been damaged, until cancelled."""
-    while True:
-        await asyncio.sleep(HANDLE_LOOKED_AT)
-        try:
-            if mend_handle(run, guest.handle):
-                log.warning("the handle file was damaged, it is written again")
-        except OSError as error:
-            log.warning("the handle file is damaged", error=str(error))
 
 
 async def set_clock(agent: Agent, log: Log) -> None:

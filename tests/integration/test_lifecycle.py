@@ -133,6 +133,15 @@ def test_panic_is_told_with_its_line(guests: Guests) -> None:
     assert "panic did not come up: Kernel panic - not syncing: scripted" in said
 
 
+def test_panic_of_an_earlier_boot_is_not_told_again(guests: Guests) -> None:
+    guests.script("mended", "panic")
+    error_of(lambda: guests.create("mended"))
+    guests.script("mended", "mute")
+    error = error_of(lambda: guests.call("vm.start", ref="mended"))
+    assert "did not answer within 1 s: its console ends with 'Linux version" in error.message
+    guests.call("vm.delete", ref="mended")
+
+
 def test_init_that_gives_up_is_told_with_its_line(guests: Guests) -> None:
     said = failed_run(guests, "rootless", "fail cannot mount the image (/dev/vda)")
     assert "banger-init: error: cannot mount the image (/dev/vda)" in said
@@ -189,6 +198,13 @@ def test_guest_that_reboots_is_booted_again(guests: Guests, web: str) -> None:
     eventually(lambda: guests.state(web) == "running")
     assert guests.show(web)["pid"] != first["pid"]
     eventually(lambda: len(guests.masters()) == 1)
+
+
+def test_guest_that_reboots_and_cannot_has_failed(guests: Guests, web: str) -> None:
+    guests.script(web, "die no room for a machine")
+    guests.type(web, "reboot")
+    eventually(lambda: guests.state(web) == "failed")
+    assert "no room for a machine" in guests.row(web)["reason"]
 
 
 def test_guest_that_panics_has_failed(guests: Guests, web: str) -> None:
@@ -317,6 +333,43 @@ def test_cancelled_creation_leaves_nothing(guests: Guests, words: str) -> None:
         peer.ask("api", "vm.create", request_id=asked, kind=Kind.CANCEL)
         assert error_of(lambda: peer.final(asked)).code is Code.CANCELLED
     assert guests.leftovers() == NOTHING
+
+
+def cancelled(peer: Peer, verb: str, asked: bytes) -> bool:
+    """Whether a request that was taken back is answered so."""
+    peer.ask("api", verb, request_id=asked, kind=Kind.CANCEL)
+    return error_of(lambda: peer.final(asked)).code is Code.CANCELLED
+
+
+@pytest.mark.parametrize(
+    ("words", "before"), [("preparing disks", "created"), ("booting with", "stopped")]
+)
+def test_cancelled_start_ends_the_boot(guests: Guests, words: str, before: str) -> None:
+    guests.create("unwanted", start=False)
+    guests.hold("unwanted")
+    with guests.peer() as peer:
+        asked = peer.ask("api", "vm.start", {"ref": "unwanted"})
+        stage_reached(peer, asked, words)
+        assert cancelled(peer, "vm.start", asked)
+    eventually(lambda: (guests.state("unwanted"), guests.vmms()) == (before, []))
+    guests.script("unwanted")
+    guests.call("vm.delete", ref="unwanted")
+
+
+def test_cancelled_stop_leaves_the_guest_as_it_was(guests: Guests) -> None:
+    guests.script("kept", "stubborn")
+    guests.create("kept")
+    with guests.peer() as peer:
+        asked = peer.ask("api", "vm.stop", {"ref": "kept", "timeout": 20})
+        eventually(lambda: guests.state("kept") == "stopping")
+        assert cancelled(peer, "vm.stop", asked)
+    eventually(lambda: guests.state("kept") == "running")
+    guests.type("kept", "listen 3000")
+    eventually(lambda: "tcp/3000" in guests.show("kept")["ports"])
+    first = guests.show("kept")["boot_id"]
+    guests.type("kept", "reboot")
+    eventually(lambda: guests.show("kept")["boot_id"] not in ("", first))
+    guests.call("vm.delete", ref="kept")
 
 
 def ping(peer: Peer, service: str) -> View:

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from shared.handle import handle_path
+from services.vm_supervisor.network import CLOSED, OPEN
+from shared.errors import Code
+from shared.handle import handle_path, read_handle
 from shared.locks import holder
 from tests.integration.conftest import ROOT
 from tests.integration.guests import (
@@ -24,6 +26,7 @@ from tests.integration.guests import (
     new_guests,
     stage_reached,
 )
+from tests.integration.peer import error_of
 from tests.integration.stack import eventually
 
 SIZES = ("--vcpu", "1", "--memory", "128M", "--disk-size", "64M", "--overlay-size", "64M")
@@ -157,6 +160,74 @@ def test_supervisor_killed_while_it_stops_its_vm_does_not_keep_it_running(guests
     guests.call("vm.delete", ref="stopping")
 
 
+def test_supervisor_killed_while_its_guest_shuts_down_does_not_cut_its_power(
+    guests: Guests,
+) -> None:
+    fifo = guests.home.root / "shutdown.fifo"
+    os.mkfifo(fifo)
+    guests.script("orderly", f"linger {fifo}")
+    guests.create("orderly")
+    console = guests.home.paths.vm_state(guests.row("orderly")["id"]) / "console.log"
+    with guests.peer() as peer:
+        asked = peer.ask("api", "vm.stop", {"ref": "orderly", "timeout": 20.0}, seconds=30)
+        eventually(lambda: guests.state("orderly") == "stopping")
+        writer = eventually(lambda: opened(fifo))
+        kill(old := guests.supervisor("orderly"))
+        new = restarted(guests, "orderly", old)
+        eventually(lambda: supervised_state(guests, "orderly") == "stopping")
+        os.write(writer, b"off\n")
+        assert peer.final(asked)["vm"]["state"] == "stopped"
+    os.close(writer)
+    assert new
+    assert "reboot: Power down" in console.read_text()
+    guests.call("vm.delete", ref="orderly")
+
+
+@pytest.fixture
+def broken_ssh(guests: Guests) -> Iterator[Callable[[], None]]:
+    """No ssh connects any more once the function returned has been called."""
+    ssh = guests.home.root / "bin/ssh"
+    real = ssh.readlink()
+
+    def break_it() -> None:
+        ssh.unlink()
+        ssh.write_text("#!/bin/sh\nexit 255\n")
+        ssh.chmod(0o755)
+        for master in guests.masters():
+            kill(master)
+
+    yield break_it
+    ssh.unlink()
+    ssh.symlink_to(real)
+
+
+def test_guest_whose_sshd_is_broken_is_still_asked_to_power_off_after_a_takeover(
+    guests: Guests, broken_ssh: Callable[[], None]
+) -> None:
+    guests.create("mute")
+    broken_ssh()
+    kill(old := guests.supervisor("mute"))
+    restarted(guests, "mute", old)
+    assert guests.call("vm.stop", ref="mute", timeout=10)["vm"]["state"] == "stopped"
+    console = guests.home.paths.vm_state(guests.row("mute")["id"]) / "console.log"
+    assert "reboot: Power down" in console.read_text()
+    guests.call("vm.delete", ref="mute")
+
+
+def opened(fifo: Path) -> int:
+    """A descriptor to write with, once somebody reads; 0 as long as nobody does."""
+    try:
+        return os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+    except OSError:
+        return 0
+
+
+def supervised_state(guests: Guests, name: str) -> str:
+    """The state as the VM's supervisor has it, which may be ahead of the row."""
+    with guests.peer() as peer:
+        return str(peer.call(f"vm:{guests.row(name)['id']}", "machine.status")["state"])
+
+
 def test_vm_whose_vmm_and_supervisor_die_together_is_not_running(guests: Guests) -> None:
     guests.create("both")
     supervisor, (vmm,) = guests.supervisor("both"), guests.vmms()
@@ -183,6 +254,56 @@ def test_truncated_handle_does_not_lose_or_double_the_vm(guests: Guests, copies:
     assert guests.vmms() == [vmm]
     check_running_once(guests, "torn")
     guests.call("vm.delete", ref="torn")
+
+
+def test_way_out_that_the_row_does_not_grant_is_closed_by_a_successor(guests: Guests) -> None:
+    """As when the services died between the row and the VMM."""
+    guests.create("shut")
+    row = guests.row("shut")
+    with guests.peer() as peer:
+        peer.final(peer.ask(f"vm:{row['id']}", "machine.nat", {"nat": True}))
+    kill(old := guests.supervisor("shut"))
+    restarted(guests, "shut", old)
+    guests.type("shut", "networks")
+    console = guests.home.paths.vm_state(row["id"]) / "console.log"
+    said = eventually(lambda: console.read_text().partition("networks: ")[2].partition("\r")[0])
+    assert CLOSED.network in said.split()
+    assert OPEN.network not in said.split()
+    guests.call("vm.delete", ref="shut")
+
+
+def blocked_handle(guests: Guests, name: str) -> Path:
+    """Takes the place of the file that the VM's supervisor writes before it renames it."""
+    run = guests.home.paths.vm_run(guests.row(name)["id"])
+    place = run / f".handle.json.{guests.supervisor(name)}.tmp"
+    place.mkdir()
+    return place
+
+
+def test_handle_that_cannot_be_written_does_not_end_a_boot(guests: Guests) -> None:
+    release = guests.hold("full")
+    with guests.peer() as peer:
+        asked = peer.ask("api", "vm.create", {"name": "full", **SMALL}, seconds=30)
+        stage_reached(peer, asked, "booting with")
+        place = blocked_handle(guests, "full")
+        release()
+        assert peer.final(asked)["vm"]["state"] == "running"
+    assert not (place.parent / "initrd").exists(), "it has been read, and takes space"
+    place.rmdir()
+    eventually(lambda: (handle := read_handle(place.parent)) and handle.ready)
+    guests.call("vm.delete", ref="full")
+
+
+def test_vmm_whose_handle_cannot_be_written_does_not_stay(
+    guests: Guests, slow_disks: Callable[[], None]
+) -> None:
+    with guests.peer() as peer:
+        asked = peer.ask("api", "vm.create", {"name": "lost", **SMALL}, seconds=30)
+        stage_reached(peer, asked, "preparing disks")
+        blocked_handle(guests, "lost")
+        slow_disks()
+        assert error_of(lambda: peer.final(asked)).code is Code.INTERNAL
+    assert guests.leftovers() == NOTHING
 
 
 # -- the services ---------------------------------------------------------------------------

@@ -4,8 +4,8 @@
 
 Only the standard library's lightest modules, so that a guest "boots" in some 20 ms. Misbehaviour is
 in the script (script.py). The serial console is a root shell that knows a few words: ``poweroff``,
-``reboot``, ``panic``, ``crash WORDS``, ``listen PORT``, ``unlisten PORT``, ``bind-udp PORT`` and
-``unbind-udp PORT``.
+``reboot``, ``panic``, ``crash WORDS``, ``listen PORT``, ``unlisten PORT``, ``bind-udp PORT``,
+``unbind-udp PORT`` and ``networks`` (prints what -netdev and QMP made).
 """
 
 import os
@@ -180,7 +180,7 @@ class Machine:
         """Boot, and serve until the end."""
         self._print("Linux version 6.1.0-scripted")
         if "hold" in self._script:
-            self._wait_for(self._script["hold"])
+            self._wait_for(self._script["hold"], self._boot)
         else:
             self._boot()
         while self._reason is None:
@@ -201,13 +201,13 @@ class Machine:
 
     # -- the guest --------------------------------------------------------------------------
 
-    def _wait_for(self, fifo: str) -> None:
+    def _wait_for(self, fifo: str, then: Callable[[], None]) -> None:
         file = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
 
         def go() -> None:
             self._loop.ignore(file)
             os.close(file)
-            self._boot()
+            then()
 
         self._loop.watch(file, go)
 
@@ -243,9 +243,17 @@ class Machine:
     def _power_off(self) -> None:
         if "deaf" in self._script and not self._asked:
             self._asked = True
+        elif "linger" in self._script and not self._asked:
+            self._asked = True
+            self._up = False
+            self._agent_channel.set_readable(False)
+            self._wait_for(self._script["linger"], self._switch_off)
         elif "stubborn" not in self._script:
-            self._print("reboot: Power down")
-            self.end("guest-shutdown")
+            self._switch_off()
+
+    def _switch_off(self) -> None:
+        self._print("reboot: Power down")
+        self.end("guest-shutdown")
 
     def press_power_button(self) -> None:
         self._power_off()
@@ -262,6 +270,8 @@ class Machine:
                     self._panic()
                 case ["crash", *words]:
                     raise Crash(" ".join(words))
+                case ["networks"]:
+                    self._print(f"networks: {' '.join(self.networks)}")
                 case ["full"]:
                     self._qmp.send(self._monitor.fail_write())
                 case ["listen", port]:

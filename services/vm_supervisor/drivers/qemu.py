@@ -127,7 +127,10 @@ class QemuMachine:
                 # The library asserts that the other side is still there after the handshake; a
                 # VMM that is not has been reached all the same, and ``ended`` tells why it went.
                 with contextlib.suppress(AssertionError):
-                    await qmp.connect(str(self._run / "qmp.sock"))
+                    async with asyncio.timeout_at(deadline):
+                        await qmp.connect(str(self._run / "qmp.sock"))
+            except TimeoutError:
+                break  # it has the connection, and no greeting for it
             except ConnectError:
                 await asyncio.sleep(_CONNECT_RETRY_SECONDS)
             else:

@@ -10,6 +10,8 @@ agent opens its port, so readiness needs no polling. Deadlines are absolute, tim
 seconds. Protocol: the QEMU Guest Agent Protocol Reference. The qemu.qmp library is not used here,
 because the reply to guest-sync-delimited starts with a 0xFF byte, which its parser takes for the
 end of the connection; yet only that command tells old replies (to a supervisor that died) apart.
+
+The guest is not trusted: what it answers is checked before it is used (answers.py).
 """
 
 import asyncio
@@ -19,14 +21,24 @@ import json
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
+from services.vm_supervisor.guest.answers import (
+    Interface,
+    Piece,
+    Process,
+    Status,
+    decode_answer,
+    is_sync_reply,
+)
 from services.vm_supervisor.guest.channel import AgentAddress, open_channel
 from shared.errors import BangerError, Code
 
-_LINE_MAX = 64 << 20
-"""The agent itself reads at most 48 MiB at once, in base64."""
+T = TypeVar("T")
+_LINE_MAX = 4 << 20
+"""A piece in base64, with room; no command of ours says more."""
 _PIECE = 1 << 20
+_FILE_MAX = 16 << 20
 _POLL_SECONDS = (0.005, 0.2)
 """First and longest pause between two looks at a command that runs in the guest."""
 
@@ -87,8 +99,8 @@ class Agent:
         pid = await self._start(argv, deadline, stdin, env or {})
         pause, longest = _POLL_SECONDS
         while True:
-            state = await self._call("guest-exec-status", {"pid": pid}, deadline)
-            if state["exited"]:
+            state = await self._call("guest-exec-status", {"pid": pid}, deadline, Status)
+            if state.exited:
                 return _executed(state)
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, longest)
@@ -107,7 +119,7 @@ class Agent:
             del arguments["input-data"]
         if not env:  # an empty list would take the agent's own environment away
             del arguments["env"]
-        return int((await self._call("guest-exec", arguments, deadline))["pid"])
+        return (await self._call("guest-exec", arguments, deadline, Process)).pid
 
     async def power_off(self, deadline: float, *, by_reset: bool = False) -> None:
         """Ask for a clean shutdown; returns when it has been asked for, not when the guest is off.
@@ -125,20 +137,12 @@ class Agent:
         """Set the guest's clock to the host's (after a resume)."""
         await self._call("guest-set-time", {"time": time.time_ns()}, deadline)
 
-    async def addresses(self, deadline: float) -> dict[str, list[str]]:
-        """IP addresses by interface name."""
-        interfaces = await self._call("guest-network-get-interfaces", {}, deadline)
-        return {
-            one["name"]: [a["ip-address"] for a in one.get("ip-addresses", [])]
-            for one in interfaces
-        }
-
     async def traffic(self, deadline: float) -> tuple[int, int]:
         """Bytes (received, sent) since the boot, by all devices but the loopback."""
-        interfaces = await self._call("guest-network-get-interfaces", {}, deadline)
-        counted = [one["statistics"] for one in interfaces
-                   if one["name"] != "lo" and "statistics" in one]  # fmt: skip
-        return sum(c["rx-bytes"] for c in counted), sum(c["tx-bytes"] for c in counted)
+        kind = list[Interface]
+        interfaces = await self._call("guest-network-get-interfaces", {}, deadline, kind)
+        counted = [each.statistics for each in interfaces if each.name != "lo" and each.statistics]
+        return sum(each.rx_bytes for each in counted), sum(each.tx_bytes for each in counted)
 
     async def read_file(self, path: str, deadline: float) -> bytes:
         """The whole file (meant for small ones). Raises ``not_found`` if it cannot be opened."""
@@ -150,7 +154,7 @@ class Agent:
 
     async def open_file(self, path: str, deadline: float) -> int:
         """A handle for ``read_again``, good for the agent's life. Raises ``not_found``."""
-        return int(await self._call("guest-file-open", {"path": path, "mode": "r"}, deadline))
+        return await self._call("guest-file-open", {"path": path, "mode": "r"}, deadline, int)
 
     async def read_again(self, handle: int, deadline: float) -> bytes:
         """The whole file from its start. Raises ``guest_failed`` for a handle of another agent."""
@@ -164,41 +168,42 @@ class Agent:
         content = b""
         while True:
             read = {"handle": handle, "count": _PIECE}
-            chunk = await self._call("guest-file-read", read, deadline)
-            content += base64.b64decode(chunk["buf-b64"])
-            if chunk["eof"]:
+            piece = await self._call("guest-file-read", read, deadline, Piece)
+            content += piece.content
+            if piece.eof:
                 return content
+            if len(content) > _FILE_MAX:
+                raise BangerError(Code.GUEST_FAILED, "the guest agent reads a file without an end")
 
     async def write_file(self, path: str, content: bytes, deadline: float) -> None:
         """Replace the file (or write into the pipe). Raises ``not_found``."""
-        handle = await self._call("guest-file-open", {"path": path, "mode": "w"}, deadline)
+        arguments = {"path": path, "mode": "w"}
+        handle = await self._call("guest-file-open", arguments, deadline, int)
         try:
             data = base64.b64encode(content).decode()
             await self._call("guest-file-write", {"handle": handle, "buf-b64": data}, deadline)
         finally:
             await self._call("guest-file-close", {"handle": handle}, deadline)
 
-    async def freeze(self, deadline: float) -> int:
-        """Freeze all filesystems; returns how many. The agent allows nothing but thaw after."""
-        return int(await self._call("guest-fsfreeze-freeze", {}, deadline))
-
-    async def thaw(self, deadline: float) -> int:
-        return int(await self._call("guest-fsfreeze-thaw", {}, deadline))
-
     def close(self) -> None:
         self._writer.close()
 
-    async def _call(self, command: str, arguments: dict[str, Any], deadline: float) -> Any:
-        async with self._turn, _until(deadline, f"the guest agent did not answer {command}"):
+    async def _call(
+        self,
+        command: str,
+        arguments: dict[str, Any],
+        deadline: float,
+        kind: type[T] = object,  # type: ignore[assignment]
+    ) -> T:
+        """What it answers, as a ``kind``."""
+        async with _until(deadline, f"the guest agent did not answer {command}"), self._turn:
             if not self._in_step:
                 await self._sync()
             self._in_step = False
             self._send({"execute": command, "arguments": arguments})
-            answer = json.loads(await self._line())
+            line = await self._line()
             self._in_step = True
-        if "error" in answer:
-            raise _refused(command, answer["error"].get("desc", ""))
-        return answer["return"]
+        return decode_answer(command, line, kind)
 
     async def _sync(self) -> None:
         """Skip what belongs to earlier requests: the right answer follows a 0xFF byte."""
@@ -217,33 +222,20 @@ class Agent:
             line = await self._reader.readline()
         except OSError:
             line = b""
+        except ValueError:
+            raise BangerError(
+                Code.GUEST_FAILED, f"the guest agent answered with more than {_LINE_MAX} bytes"
+            ) from None
         if not line.endswith(b"\n"):
             raise BangerError(Code.GUEST_FAILED, "the VMM closed the guest agent's socket")
         return line
 
 
-def is_sync_reply(line: bytes, sync_id: int) -> bool:
-    """Whether ``line`` is the delimited answer that carries ``sync_id``."""
-    _, delimiter, tail = line.rpartition(b"\xff")
-    try:
-        return bool(delimiter) and json.loads(tail) == {"return": sync_id}
-    except ValueError:
-        return False
-
-
-def _executed(state: dict[str, Any]) -> Executed:
-    status = -state["signal"] if "signal" in state else state["exitcode"]
-    return Executed(
-        status,
-        base64.b64decode(state.get("out-data", "")),
-        base64.b64decode(state.get("err-data", "")),
-    )
-
-
-def _refused(command: str, words: str) -> BangerError:
-    missing = "No such file" in words or "Failed to execute" in words
-    code = Code.NOT_FOUND if missing else Code.GUEST_FAILED
-    return BangerError(code, f"the guest agent refused {command}: {words}")
+def _executed(state: Status) -> Executed:
+    status = -state.signal if state.signal is not None else state.exitcode
+    if status is None:
+        raise BangerError(Code.GUEST_FAILED, "the guest agent does not say how a command ended")
+    return Executed(status, state.out_data, state.err_data)
 
 
 @contextlib.asynccontextmanager

@@ -6,8 +6,9 @@ when four were opened every second.
 """
 
 from services.vm_supervisor.guest.agent import Agent
-from services.vm_supervisor.guest.sockets import ListeningPort, Protocol, parse_sockets
+from services.vm_supervisor.guest.sockets import ListeningPort, parse_sockets
 from shared.errors import BangerError, Code
+from shared.messages.vm import Protocol
 
 _TABLES: tuple[tuple[Protocol, str], ...] = (
     ("tcp", "/proc/net/tcp"),
@@ -30,7 +31,7 @@ class Listeners:
         found: set[ListeningPort] = set()
         for protocol, path in self._tables:
             table = await self._read(path, deadline)
-            found.update(parse_sockets(protocol, table.decode()))
+            found.update(parse_sockets(protocol, table.decode(errors="replace")))
         return sorted(found)
 
     async def _read(self, path: str, deadline: float) -> bytes:

@@ -4,14 +4,15 @@ Format: Documentation/networking/proc_net_tcp.rst of Linux. Pure: text in, ports
 """
 
 import ipaddress
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
-Protocol = Literal["tcp", "udp"]
+from shared.messages.vm import Protocol
 
 _LISTEN: dict[Protocol, str] = {"tcp": "0A", "udp": "07"}
 """TCP_LISTEN, and what an unconnected UDP socket shows (TCP_CLOSE)."""
+_LOCAL = re.compile(r"([0-9A-F]{8}|[0-9A-F]{32}):(?!0000)[0-9A-F]{4}")
 
 
 @dataclass(frozen=True, order=True)
@@ -22,17 +23,13 @@ class ListeningPort:
     port: int
     address: str
 
-    @property
-    def local_only(self) -> bool:
-        """Bound to the guest's loopback: cannot be reached by a forward."""
-        return ipaddress.ip_address(self.address).is_loopback
-
 
 def parse_sockets(protocol: Protocol, table: str) -> Iterator[ListeningPort]:
-    """The listening sockets of one /proc/net/{tcp,tcp6,udp,udp6}; lines cut short are skipped."""
+    """The listening sockets of one /proc/net/{tcp,tcp6,udp,udp6}; lines that no kernel would write
+    are skipped."""
     for line in table.splitlines()[1:]:
         fields = line.split()
-        if len(fields) > 3 and fields[3] == _LISTEN[protocol]:
+        if len(fields) > 3 and fields[3] == _LISTEN[protocol] and _LOCAL.fullmatch(fields[1]):
             address, _, port = fields[1].partition(":")
             yield ListeningPort(protocol, int(port, 16), decode_address(address))
 

@@ -13,6 +13,7 @@ by then and the first attempt succeeds.
 """
 
 import asyncio
+import contextlib
 import errno
 import shutil
 import signal
@@ -27,6 +28,8 @@ from shared.files import write_atomically
 from shared.process import Watch, spawn_detached
 from shared.ssh import Access, control_argv, master_argv
 
+CONTROL_SECONDS = 5.0
+"""What a master gets to answer: it forwards sessions by itself, so it may be stopped or stuck."""
 _RETRY_SECONDS = 0.05
 _HOPELESS = ("Permission denied", "Host key verification failed", "REMOTE HOST IDENTIFICATION")
 
@@ -152,11 +155,23 @@ async def stop_master(access: Access) -> None:
 
 
 async def _control(access: Access, command: str) -> str:
-    process = await asyncio.create_subprocess_exec(
-        *control_argv(access, command),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    _, words = await process.communicate()
+    """What the master says; "" when it hangs, or there is no ssh to ask it by."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *control_argv(access, command),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )
+    except OSError:
+        return ""
+    try:
+        async with asyncio.timeout(CONTROL_SECONDS):
+            _, words = await process.communicate()
+    except TimeoutError:
+        return ""
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
     return words.decode(errors="replace")

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from services.vm_supervisor.disks import create_overlay, create_work_disk, grow, usage
+from services.vm_supervisor.disks import (
+    create_overlay,
+    create_work_disk,
+    ensure_work_disk,
+    grow,
+    growing,
+    usage,
+)
 from shared.errors import BangerError, Code
 
 GIB = 1 << 30
@@ -43,6 +50,25 @@ def test_a_disk_grows_with_its_filesystem(tmp_path: Path) -> None:
     grow(disk, 2 * GIB)
     assert usage(disk).apparent == 2 * GIB
     assert f"Block count:              {2 * GIB // 4096}\n" in superblock(disk)
+
+
+@pytest.mark.parametrize("killed_at", ["e2fsck", "resize2fs"])
+def test_a_disk_whose_growth_was_interrupted_grows_at_the_next_attempt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_at: str
+) -> None:
+    disk = tmp_path / "work"
+    ensure_work_disk(disk, GIB)
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    (tools / killed_at).write_text("#!/bin/sh\nkill -9 $$\n")
+    (tools / killed_at).chmod(0o755)
+    with monkeypatch.context() as context:
+        context.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+        with pytest.raises(BangerError):
+            ensure_work_disk(disk, 2 * GIB)
+    ensure_work_disk(disk, 2 * GIB)
+    assert f"Block count:              {2 * GIB // 4096}\n" in superblock(disk)
+    assert not growing(disk).exists()
 
 
 def test_a_disk_does_not_shrink(tmp_path: Path) -> None:

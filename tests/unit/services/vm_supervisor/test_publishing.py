@@ -1,6 +1,8 @@
 """Bridge mode: what a VM publishes is held by its supervisor. User mode: tests/integration."""
 
 import asyncio
+import errno
+import os
 import socket
 from pathlib import Path
 from typing import cast
@@ -110,3 +112,19 @@ def test_a_successor_takes_them_again_and_does_without_one_that_went(
     kept = read_handle(tmp_path)
     assert kept
     assert kept.publish == []  # the VMM holds none
+
+
+def test_a_full_run_directory_neither_ends_a_successor_nor_a_change(
+    tmp_path: Path, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    row = vm(port(8001))
+    publishing = Publishing(row, tmp_path, log)
+    monkeypatch.setattr(os, "fsync", full)
+    asyncio.run(publishing.take_over(MACHINE, handle()))
+    asyncio.run(publishing.change([port(8002)], handle()))
+    assert row.publish == [port(8002)]
+    assert [is_free(number) for number in (8001, 8002)] == [True, False]
+    publishing.release()

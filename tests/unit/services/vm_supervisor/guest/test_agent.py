@@ -1,6 +1,8 @@
 """The agent's client against a scripted agent on a real socket."""
 
 import asyncio
+import base64
+import contextlib
 import json
 import time
 from collections.abc import Awaitable, Callable
@@ -9,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from services.vm_supervisor.guest.agent import Agent, is_sync_reply
+from services.vm_supervisor.guest.agent import Agent
+from services.vm_supervisor.guest.answers import is_sync_reply
 from services.vm_supervisor.guest.channel import AgentAddress
 from shared.errors import BangerError, Code
 from tests.unit.services.vm_supervisor.serving import serving
@@ -75,18 +78,101 @@ def test_a_late_answer_does_not_shift_the_ones_after_it(tmp_path: Path) -> None:
     silent_once = iter([True])
 
     def commands(request: dict[str, Any]) -> dict[str, Any] | None:
-        if request["execute"] == "guest-fsfreeze-thaw" and next(silent_once, False):
+        if request["execute"] == "guest-file-open" and next(silent_once, False):
             return None
-        return {"return": 5} if request["execute"] == "guest-fsfreeze-thaw" else {"return": {}}
+        return {"return": 5} if request["execute"] == "guest-file-open" else {"return": {}}
 
     async def use(agent: Agent) -> int:
         with pytest.raises(BangerError) as caught:
-            await agent.thaw(time.monotonic())
+            await agent.open_file("/f", time.monotonic())
         assert caught.value.code is Code.TIMEOUT
         next(silent_once, None)
-        return await agent.thaw(soon())
+        return await agent.open_file("/f", soon())
 
     assert with_agent(tmp_path / "a", answering(commands), use) == 5
+
+
+def test_a_call_that_waits_for_another_keeps_its_deadline(tmp_path: Path) -> None:
+    def commands(request: dict[str, Any]) -> dict[str, Any] | None:
+        return None if request["execute"] == "guest-set-time" else {"return": {}}
+
+    async def use(agent: Agent) -> None:
+        silent = asyncio.create_task(agent.set_time(soon()))
+        await asyncio.sleep(0)  # it has the connection
+        with pytest.raises(BangerError) as caught:
+            await agent.ping(time.monotonic() + 0.01)
+        assert caught.value.code is Code.TIMEOUT
+        silent.cancel()
+
+    with_agent(tmp_path / "a", answering(commands), use)
+
+
+Use = Callable[[Agent], Awaitable[object]]
+USES: dict[str, Use] = {
+    "execute": lambda agent: agent.execute(["true"], soon()),
+    "traffic": lambda agent: agent.traffic(soon()),
+    "read": lambda agent: agent.read_file("/f", soon()),
+    "write": lambda agent: agent.write_file("/f", b"x", soon()),
+    "clock": lambda agent: agent.set_time(soon()),
+}
+NONSENSE = [b"nonsense", b"{}", b'{"error": 1}', b'{"error": {"desc": 1}}', b"[" * 9999, b"\xff"]
+
+
+def lying(nonsense: bytes) -> Callable[..., Awaitable[None]]:
+    """An agent that is well until it is asked for something."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while line := await reader.readline():
+            request = json.loads(line.lstrip(b"\xff"))
+            if request["execute"] == "guest-sync-delimited":
+                reply = json.dumps({"return": request["arguments"]["id"]}).encode()
+                writer.write(b"\xff" + reply + b"\n")
+            elif request["execute"] == "guest-ping":
+                writer.write(b'{"return": {}}\n')
+            else:
+                writer.write(nonsense + b"\n")
+                with contextlib.suppress(ConnectionError):
+                    await writer.drain()
+
+    return serve
+
+
+@pytest.mark.parametrize("use", USES.values(), ids=USES)
+@pytest.mark.parametrize("nonsense", NONSENSE)
+def test_nonsense_is_a_failed_guest(tmp_path: Path, use: Use, nonsense: bytes) -> None:
+    with pytest.raises(BangerError) as caught:
+        with_agent(tmp_path / "a", lying(nonsense), use)
+    assert caught.value.code is Code.GUEST_FAILED
+
+
+@pytest.mark.parametrize("result", ["7", "[7]", '{"pid": "x"}', '{"exited": true}', '{"eof": 0}'])
+@pytest.mark.parametrize("use", [USES["execute"], USES["traffic"]])
+def test_an_answer_of_another_kind_is_a_failed_guest(tmp_path: Path, use: Use, result: str) -> None:
+    with pytest.raises(BangerError) as caught:
+        with_agent(tmp_path / "a", lying(f'{{"return": {result}}}'.encode()), use)
+    assert caught.value.code is Code.GUEST_FAILED
+
+
+def test_a_line_without_an_end_is_a_failed_guest(tmp_path: Path) -> None:
+    with pytest.raises(BangerError, match="more than") as caught:
+        with_agent(tmp_path / "a", lying(b"x" * (5 << 20)), USES["clock"])
+    assert caught.value.code is Code.GUEST_FAILED
+
+
+def test_a_file_without_an_end_is_a_failed_guest(tmp_path: Path) -> None:
+    piece = base64.b64encode(b"x" * (1 << 20)).decode()
+
+    def commands(request: dict[str, Any]) -> dict[str, Any]:
+        match request["execute"]:
+            case "guest-file-open":
+                return {"return": 5}
+            case "guest-file-read":
+                return {"return": {"count": 1 << 20, "eof": False, "buf-b64": piece}}
+            case _:
+                return {"return": {}}
+
+    with pytest.raises(BangerError, match="without an end"):
+        with_agent(tmp_path / "a", answering(commands), USES["read"])
 
 
 def test_a_refusal_carries_the_agents_words(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Reading the guest's socket tables."""
 
+import pytest
+
 from services.vm_supervisor.guest.sockets import decode_address, parse_sockets
 
 TCP = """\
@@ -16,8 +18,22 @@ def test_only_listening_sockets_count() -> None:
     assert found == [(22, "0.0.0.0"), (3000, "127.0.0.1")]
 
 
-def test_a_loopback_listener_is_told_apart() -> None:
-    assert [one.local_only for one in parse_sockets("tcp", TCP)] == [False, True]
+@pytest.mark.parametrize(
+    "local",
+    [
+        "",
+        "00000000",
+        "00000000:",
+        "00000000:10000",
+        "xyz:0016",
+        "00:0016",
+        ":0016",
+        "0" * 8 + ":0000",
+    ],
+)
+def test_a_line_that_no_kernel_writes_is_skipped(local: str) -> None:
+    line = f"   0: {local or '-'} 00000000:0000 0A 0 0 0 0 0 1"
+    assert list(parse_sockets("tcp", f"header\n{line}\n")) == []
 
 
 def test_an_empty_table_has_no_sockets() -> None:

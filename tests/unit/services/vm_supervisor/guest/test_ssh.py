@@ -1,8 +1,18 @@
-"""Keys are made once; the pin is one line."""
+"""Keys are made once; the pin is one line; a master that hangs holds nobody up."""
 
+import asyncio
 from pathlib import Path
 
-from services.vm_supervisor.guest.ssh import ensure_key, known_hosts_line, write_known_hosts
+import pytest
+
+from services.vm_supervisor.guest import ssh
+from services.vm_supervisor.guest.ssh import (
+    ensure_key,
+    known_hosts_line,
+    master_pid,
+    stop_master,
+    write_known_hosts,
+)
 from shared.ssh import Access
 
 
@@ -26,3 +36,25 @@ def test_a_new_pin_replaces_the_old_one(tmp_path: Path) -> None:
     write_known_hosts(access, "ssh-ed25519 NEW", by_name)
     assert pins.read_text() == "vm ssh-ed25519 NEW\n"
     assert by_name.read_text() == "web.vm ssh-ed25519 NEW\n"
+
+
+@pytest.mark.parametrize("program", ["#!/bin/sh\nexec sleep 60\n", None])
+def test_a_master_that_cannot_be_asked_holds_nobody_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str | None
+) -> None:
+    if program:
+        (tmp_path / "ssh").write_text(program)
+        (tmp_path / "ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin" if program else str(tmp_path))
+    monkeypatch.setattr(ssh, "CONTROL_SECONDS", 0.05)
+    control = tmp_path / "ssh.sock"
+    control.touch()
+    access = Access("127.77.0.2", 22, "id", "pins", "vm", str(control))
+
+    async def scenario() -> None:
+        async with asyncio.timeout(10):
+            assert await master_pid(access) is None
+            await stop_master(access)
+
+    asyncio.run(scenario())
+    assert not control.exists()

@@ -1,0 +1,95 @@
+"""What the guest's agent answers, checked where it enters: the guest is not trusted, and whatever
+is wrong with an answer is ``guest_failed``. Names: the QEMU Guest Agent Protocol Reference. Pure.
+"""
+
+import json
+from typing import Annotated, TypeVar
+
+import msgspec
+
+from shared.errors import BangerError, Code
+
+T = TypeVar("T")
+_WORDS_MAX = 200
+"""Of what the agent says about a refusal."""
+
+_Number = Annotated[int, msgspec.Meta(ge=0, lt=1 << 47)]
+"""Sums of them stay within 64 bits."""
+
+
+class _Error(msgspec.Struct):
+    desc: str = ""
+
+
+class _Answer(msgspec.Struct):
+    """Either of them. ``result`` is decoded as what the command promises."""
+
+    result: msgspec.Raw = msgspec.field(name="return", default_factory=msgspec.Raw)
+    error: _Error | None = None
+
+
+class Process(msgspec.Struct):
+    """``guest-exec``."""
+
+    pid: _Number
+
+
+class Status(msgspec.Struct, rename="kebab"):
+    """``guest-exec-status``."""
+
+    exited: bool
+    exitcode: int | None = None
+    signal: int | None = None
+    out_data: bytes = b""
+    err_data: bytes = b""
+
+
+class Piece(msgspec.Struct):
+    """``guest-file-read``."""
+
+    eof: bool
+    content: bytes = msgspec.field(name="buf-b64", default=b"")
+
+
+class _Counters(msgspec.Struct, rename="kebab"):
+    rx_bytes: _Number
+    tx_bytes: _Number
+
+
+class Interface(msgspec.Struct):
+    """One of ``guest-network-get-interfaces``."""
+
+    name: str
+    statistics: _Counters | None = None
+
+
+def is_sync_reply(line: bytes, sync_id: int) -> bool:
+    """Whether ``line`` is the delimited answer that carries ``sync_id``."""
+    _, delimiter, tail = line.rpartition(b"\xff")
+    try:
+        return bool(delimiter) and json.loads(tail) == {"return": sync_id}
+    except (ValueError, RecursionError):
+        return False
+
+
+def decode_answer(command: str, line: bytes, kind: type[T]) -> T:
+    """What ``line`` answers to ``command``, as a ``kind``.
+
+    Raises:
+        BangerError: ``guest_failed`` for anything else; ``not_found`` for a refusal that means it.
+    """
+    try:
+        answer = msgspec.json.decode(line, type=_Answer)
+        if answer.error is None:
+            return msgspec.json.decode(answer.result, type=kind)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise BangerError(
+            Code.GUEST_FAILED, f"the guest agent answered {command} with nonsense: {error}"
+        ) from error
+    raise _refused(command, answer.error.desc[:_WORDS_MAX])
+
+
+def _refused(command: str, words: str) -> BangerError:
+    missing = "No such file" in words or "Failed to execute" in words
+    code = Code.NOT_FOUND if missing else Code.GUEST_FAILED
+    return BangerError(code, f"the guest agent refused {command}: {words}")
