@@ -106,7 +106,7 @@ class Changes(Creation):
             if given:
                 allow = check_egress(vm.network, nat=nat, allow=allow)
             await self._resize(vm, request)
-            if given and (nat, allow) != (vm.nat, vm.allow):
+            if given:
                 await self._set_egress(vm, nat=nat, allow=allow, call=call)
         return await self._full_view(await self._find(vm.id))
 
@@ -133,11 +133,16 @@ class Changes(Creation):
         await self._ask_store("vm.update", update, Vm)
 
     async def _set_egress(self, vm: Vm, *, nat: bool, allow: list[str], call: Call) -> None:
-        """The row first: in bridge mode ``nat`` follows it, and a crash leaves what was asked."""
-        await self._ask_store("vm.update", VmUpdate(id=vm.id, nat=nat, allow=allow), Vm)
+        """The row first: in bridge mode ``nat`` follows it, and a crash leaves what was asked.
+
+        Also when the row says so already: whoever wrote it may have died before the machine had
+        heard of it.
+        """
+        if (nat, allow) != (vm.nat, vm.allow):
+            await self._ask_store("vm.update", VmUpdate(id=vm.id, nat=nat, allow=allow), Vm)
         await self._apply_network(vm)
-        if vm.network == "user" and self._supervisors.serves(vm.id):
-            await self._machines.ask(vm, "machine.nat", MachineNat(nat=nat), call)
+        if vm.network == "user":
+            await self._machines.ask_until_over(vm, "machine.nat", MachineNat(nat=nat), call)
 
 
 def signal_number(name: str) -> signal.Signals:

@@ -89,6 +89,14 @@ class Machines:
                 await patience.bear(error)  # as in ``boot``
         return False
 
+    async def ask_until_over(self, vm: Vm, name: str, body: Any, call: Call) -> None:
+        """As ``ask_if_up``, but a VM that has no VMM just now, since it boots or its guest reboots
+        itself, is asked when it has."""
+        while not await self.ask_if_up(vm, name, body, call):
+            if not self._supervisors.knows(vm.id):
+                return
+            await asyncio.sleep(AGAIN)
+
     async def _supervised(self, vm: Vm) -> bool:
         """Whether a supervisor serves the VM; a VMM that lost its own gets another in a moment."""
         limit = time.monotonic() + SUCCESSOR_SECONDS

@@ -257,6 +257,24 @@ def test_outside_is_opened_while_it_runs(guests: Guests, web: str) -> None:
     assert not guests.call("vm.set", ref=web, nat=False)["vm"]["nat"]
 
 
+def test_outside_that_a_lost_attempt_has_stored_is_set_all_the_same(
+    guests: Guests, web: str
+) -> None:
+    """The one that wrote the row may have died before the machine heard of it."""
+    vm_id = guests.row(web)["id"]
+    with guests.peer() as peer:
+        peer.call("store", "vm.update", id=vm_id, nat=True)
+    guests.call("vm.set", ref=web, nat=True)
+    assert asked(guests, vm_id, "machine.nat") == ["ok"]
+
+
+def asked(guests: Guests, vm_id: str, verb: str) -> list[str]:
+    """What came of each request for ``verb`` at the VM's supervisor."""
+    log = (guests.home.paths.vm_state(vm_id) / "supervisor.log").read_text()
+    served = [json.loads(line) for line in log.splitlines() if '"served"' in line]
+    return [line["outcome"] for line in served if line["verb"] == verb]
+
+
 # -- at once --------------------------------------------------------------------------------
 
 
