@@ -22,7 +22,17 @@ from shared.bus.verbs import Call, verb
 from shared.errors import BangerError, Code
 from shared.logs import log_context, now_rfc3339
 from shared.messages.image import Image, Kernel, Resolve
-from shared.messages.vm import Vm, VmCreate, VmId, VmmWanted, VmReserve, VmUpdate, VmView
+from shared.messages.vm import (
+    Made,
+    Vm,
+    VmCreate,
+    VmId,
+    VmmWanted,
+    VmReserve,
+    VmRows,
+    VmUpdate,
+    VmView,
+)
 from shared.names import check_name
 from shared.vmm_choice import Choice, choose
 
@@ -37,14 +47,21 @@ class Creation(ApiBase):
     @verb("vm.create", VmCreate)
     async def create(self, request: VmCreate, call: Call) -> VmView:
         async with self._operation(call, "vm.create", request.name or "") as operation:
-            reservation = await self._plan(request, call)
-            vm = await self._reserve_by_name(request, reservation)
+            vm = await self._made_before(call)
+            if vm is None:
+                vm = await self._reserve_by_name(request, await self._plan(request, call))
             operation.subject = vm.name
             with log_context(vm=vm.id):
                 if request.start:
                     await self._boot_or_undo(vm, call)
                     return await self._full_view(await self._find(vm.id))
                 return view(vm, self.paths)
+
+    async def _made_before(self, call: Call) -> Vm | None:
+        """The VM of a request that is sent again after a crash: nothing is decided anew, since its
+        own name and ports are taken, by itself."""
+        made = await self._ask_store("vm.made", Made(request_id=call.request_id), VmRows)
+        return next(iter(made.vms), None)
 
     async def _reserve_by_name(self, request: VmCreate, reservation: VmReserve) -> Vm:
         """A random name may have gone to a creation of the same moment: then it is another one."""

@@ -45,6 +45,13 @@ class Store:
             found = session.scalars(select(VmRow).order_by(VmRow.created_at, VmRow.id))
             return VmRows(vms=[_vm(row) for row in found], seq=_sequence(session).seq)
 
+    def made(self, request_id: str) -> VmRows:
+        """The VM that this request made, if it made one that is still there."""
+        with self._session() as session:
+            done = session.get(MutationRow, request_id)
+            found = [_vm(session.get_one(VmRow, done.vm_id))] if done else []
+            return VmRows(vms=found, seq=_sequence(session).seq)
+
     def reserve(self, request: VmReserve) -> tuple[Vm, int]:
         """Insert a VM with the next free address; the same request again returns the same VM.
 

@@ -26,6 +26,8 @@ from tests.integration.guests import (
 )
 from tests.integration.stack import eventually
 
+PUBLISHED = "127.77.254.2:8001:80"
+"""At an address of these tests' own."""
 SIZES = ("--vcpu", "1", "--memory", "128M", "--disk-size", "64M", "--overlay-size", "64M")
 
 
@@ -44,7 +46,8 @@ def guests(stack: Guests) -> Iterator[Guests]:
 @contextmanager
 def creating(guests: Guests, name: str) -> Iterator["subprocess.Popen[str]"]:
     """``banger vm create`` at work: a client that asks again when its link is lost."""
-    argv = [sys.executable, "-m", "cli", "vm", "create", "-q", "--name", name, *SIZES]
+    words = ("vm", "create", "-q", "--name", name, "--publish", PUBLISHED, *SIZES)
+    argv = [sys.executable, "-m", "cli", *words]
     pipe = subprocess.PIPE
     with subprocess.Popen(
         argv, cwd=ROOT, env=guests.home.environment, stdout=pipe, stderr=pipe, text=True
