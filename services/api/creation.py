@@ -83,11 +83,14 @@ class Creation(ApiBase):
             return await self._reserve(reservation)
 
     async def _reserve(self, reservation: VmReserve) -> Vm:
-        """The row. A cancel does not keep the store from making it, so it is undone then."""
+        """The row. A cancel does not keep the store from making it, so it is undone then; not when
+        this api stops, whose successor is asked again."""
         asking = asyncio.ensure_future(self._ask_store("vm.reserve", reservation, Vm))
         try:
             return await asyncio.shield(asking)
         except asyncio.CancelledError:
+            if self.stopping.is_set():
+                raise
             with contextlib.suppress(BangerError):
                 await self._undo(await asking)
             raise
@@ -98,7 +101,8 @@ class Creation(ApiBase):
                 self.background.keep(self._touch(vm.id))
                 await self._machines.boot(vm, call)
         except (BangerError, asyncio.CancelledError) as error:
-            await self._undo_creation(vm, error)
+            if not self.stopping.is_set():
+                await self._undo_creation(vm, error)
             raise
 
     async def _touch(self, vm_id: str) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.errors import Code
 from shared.handle import handle_path
 from shared.locks import holder
 from tests.integration.conftest import ROOT
@@ -24,6 +25,7 @@ from tests.integration.guests import (
     new_guests,
     stage_reached,
 )
+from tests.integration.peer import error_of
 from tests.integration.stack import eventually
 
 PUBLISHED = "127.77.254.2:8001:80"
@@ -191,13 +193,23 @@ def test_truncated_handle_does_not_lose_or_double_the_vm(guests: Guests, copies:
 # -- the services ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("service", ["api", "store", "broker"])
-def test_service_killed_during_a_creation_does_not_stop_it(guests: Guests, service: str) -> None:
+@pytest.mark.parametrize(
+    ("service", "number"),
+    [
+        ("api", signal.SIGKILL),
+        ("api", signal.SIGTERM),
+        ("store", signal.SIGKILL),
+        ("broker", signal.SIGKILL),
+    ],
+)
+def test_service_ended_during_a_creation_does_not_stop_it(
+    guests: Guests, service: str, number: signal.Signals
+) -> None:
     release = guests.hold("going-on")
     with creating(guests, "going-on") as process:
         line_with(process, "booting with")
         (vmm,) = guests.vmms()
-        kill(guests.daemon.pid(service))
+        os.kill(guests.daemon.pid(service), number)
         release()
         out, err = process.communicate(timeout=30)
     assert process.returncode == 0, err
@@ -206,6 +218,33 @@ def test_service_killed_during_a_creation_does_not_stop_it(guests: Guests, servi
     eventually(lambda: guests.state("going-on") == "running")
     check_running_once(guests, "going-on")
     guests.call("vm.delete", ref="going-on")
+
+
+def test_api_that_is_stopped_does_not_break_off_the_stop_of_a_vm(guests: Guests) -> None:
+    guests.script("stopping", "stubborn")
+    guests.create("stopping")
+    with guests.peer() as peer:
+        peer.ask("api", "vm.stop", {"ref": "stopping", "timeout": 3.0}, seconds=30)
+        eventually(lambda: guests.state("stopping") == "stopping")
+        os.kill(guests.daemon.pid("api"), signal.SIGTERM)
+        eventually(lambda: guests.state("stopping") == "stopped")
+    guests.call("vm.delete", ref="stopping")
+
+
+def test_operation_that_passed_its_deadline_was_not_cancelled(guests: Guests) -> None:
+    release = guests.hold("slow")
+    with guests.peer() as peer:
+        creation = peer.ask("api", "vm.create", {"name": "slow", **SMALL}, seconds=30)
+        stage_reached(peer, creation, "booting with")
+        start = peer.ask("api", "vm.start", {"ref": "slow"}, seconds=0.3)
+        assert error_of(lambda: peer.final(start)).code is Code.TIMEOUT
+        (shown,) = [
+            each for each in guests.call("ops.list")["operations"] if each["id"] == start.hex()
+        ]
+        assert (shown["state"], shown["code"]) == ("failed", "timeout")
+        release()
+        peer.final(creation)
+    guests.call("vm.delete", ref="slow")
 
 
 def test_every_service_killed_at_once_leaves_the_vm_running(guests: Guests) -> None:
