@@ -44,6 +44,7 @@ class Changes(Creation):
             vm = await self._find(vm.id)
             if check(vm.name, vm.state, Verb.STOP):
                 await self._machines.stop(vm, request.timeout, call)
+            self.background.keep(self._touch(vm.id))
             await self._machines.boot(await self._find(vm.id), call)
         return await self._full_view(await self._find(vm.id))
 
@@ -61,7 +62,10 @@ class Changes(Creation):
 
     @verb("vm.resume", VmRef)
     async def resume(self, request: VmRef, call: Call) -> VmView:
-        return await self._ask_machine(request.ref, Verb.RESUME, "machine.resume", call)
+        vm = await self._find(request.ref)
+        if vm.state == "paused":
+            await self._touch(vm.id)  # before it runs, or it would be found unused that moment
+        return await self._ask_machine(vm.id, Verb.RESUME, "machine.resume", call)
 
     async def _ask_machine(self, ref: str, what: Verb, name: str, call: Call) -> VmView:
         vm = await self._find(ref)
