@@ -46,7 +46,8 @@ class ApiBase(Actor):
         )
         self._machines = Machines(self, self._supervisors)
         self._publishing = asyncio.Lock()
-        """Held from looking whether a port of the host is published until it is in a row."""
+        """Held from looking whether a port of the host is published until it is in a row, and not
+        while a machine is asked, which may not answer."""
 
     # -- operations -------------------------------------------------------------------------
 
