@@ -3,7 +3,7 @@
 import signal
 from typing import Any
 
-from services.api.creation import Creation, host
+from services.api.creation import Creation
 from services.api.network_policy import check_egress
 from services.api.sizing import check_sizes
 from services.api.truth import view
@@ -12,6 +12,7 @@ from shared.errors import BangerError, Code
 from shared.lifecycle import Verb, check
 from shared.messages.machine import MachineNat
 from shared.messages.vm import Nothing, Vm, VmId, VmKill, VmRef, VmSet, VmStop, VmUpdate, VmView
+from shared.sizes import host
 
 
 class Changes(Creation):

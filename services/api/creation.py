@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import secrets
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -16,7 +15,7 @@ from services.api.network_policy import (
     first_free_port,
     refuse_taken,
 )
-from services.api.sizing import Host, choose_sizes
+from services.api.sizing import choose_sizes
 from services.api.truth import view
 from shared.bus.verbs import Call, verb
 from shared.errors import BangerError, Code
@@ -34,6 +33,7 @@ from shared.messages.vm import (
     VmView,
 )
 from shared.names import check_name
+from shared.sizes import host
 from shared.vmm_choice import Choice, choose
 
 T = TypeVar("T")
@@ -208,9 +208,3 @@ class Creation(ApiBase):
         for words in problems:
             self.log.error("undo failed", vm=vm.id, problem=words)
         return problems
-
-
-def host() -> Host:
-    """The size of this machine."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return Host(cpus=os.cpu_count() or 1, memory_mib=memory // (1024 * 1024))
