@@ -1,7 +1,6 @@
 """Verbs that change VMs that are there: start, stop, kill, restart, pause, set, delete."""
 
 import signal
-from typing import Any
 
 from services.api.creation import Creation
 from services.api.network_policy import check_egress
@@ -11,7 +10,7 @@ from shared.bus.verbs import Call, verb
 from shared.errors import BangerError, Code
 from shared.lifecycle import Verb, check
 from shared.messages.machine import MachineNat
-from shared.messages.vm import Nothing, Vm, VmId, VmKill, VmRef, VmSet, VmStop, VmUpdate, VmView
+from shared.messages.vm import Nothing, Vm, VmKill, VmRef, VmSet, VmStop, VmUpdate, VmView
 from shared.sizes import host
 
 
@@ -79,7 +78,7 @@ class Changes(Creation):
         """How to reach the guest, for somebody who is about to: counts as use."""
         vm = await self._find(request.ref)
         shown = view(vm, self.paths)
-        if shown.access is None or vm.state == "paused":
+        if shown.access is None or vm.state in ("paused", "stopping"):
             check(vm.name, vm.state, Verb.SESSION)
             raise BangerError(
                 Code.NOT_RUNNING,
@@ -95,10 +94,17 @@ class Changes(Creation):
         shown = view(vm, self.paths)
         await self._machines.end(vm)
         async with self._machines.serialised(vm.id):
-            await self._machines.end(vm)  # a start that was waiting may have begun meanwhile
-            await self._machines.remove_files(vm)
-            await self._ask_store("vm.remove", VmId(id=vm.id), dict[str, Any])
+            problems = await self._remove(vm)  # a start that was waiting may have begun meanwhile
+        if refusal := next((each for each in problems if isinstance(each, BangerError)), None):
+            raise refusal  # the row is there still, so it can be deleted again
         self._machines.forget(vm.id)
+        if problems:
+            where = self.paths.vm_state(vm.id)
+            raise BangerError(
+                Code.DENIED,
+                f"{vm.name} is deleted, but not all of its files are: {problems[0]}",
+                hint=f"remove what is left of {where}",
+            )
         return shown
 
     @verb("vm.set", VmSet)

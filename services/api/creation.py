@@ -193,18 +193,31 @@ class Creation(ApiBase):
             error.message += f" (and undoing it failed: {'; '.join(problems)})"
 
     async def _undo(self, vm: Vm) -> list[str]:
-        """Every step, whatever became of the one before; returns what went wrong."""
+        """Returns what went wrong."""
+        try:
+            problems = [str(problem) for problem in await self._remove(vm)]
+        except BangerError as error:
+            problems = [str(error)]
+        for words in problems:
+            self.log.error("undo failed", vm=vm.id, problem=words)
+        return problems
+
+    async def _remove(self, vm: Vm) -> list[BangerError | OSError]:
+        """End a VM and remove its files and its row, the one whatever became of the other; returns
+        what went wrong.
+
+        Raises:
+            BangerError: it could not be ended; then it keeps both.
+        """
+        await self._machines.end(vm)
         steps: list[Callable[[], Awaitable[object]]] = [
-            lambda: self._machines.end(vm),
             lambda: self._machines.remove_files(vm),
             lambda: self._ask_store("vm.remove", VmId(id=vm.id), dict[str, Any]),
         ]
-        problems: list[str] = []
+        problems: list[BangerError | OSError] = []
         for step in steps:
             try:
                 await step()
             except (BangerError, OSError) as problem:
-                problems.append(str(problem))
-        for words in problems:
-            self.log.error("undo failed", vm=vm.id, problem=words)
+                problems.append(problem)
         return problems

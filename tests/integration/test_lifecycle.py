@@ -275,6 +275,30 @@ def asked(guests: Guests, vm_id: str, verb: str) -> list[str]:
     return [line["outcome"] for line in served if line["verb"] == verb]
 
 
+def test_files_that_cannot_be_removed_do_not_keep_the_row(guests: Guests) -> None:
+    guests.create("odd", start=False)
+    place = guests.home.paths.vm_state(guests.row("odd")["id"])
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text("no directory")
+    error = error_of(lambda: guests.call("vm.delete", ref="odd"))
+    assert error.code is Code.DENIED
+    assert str(place) in error.hint
+    assert guests.state("odd") == "gone"
+    place.unlink()
+
+
+def test_guest_that_stops_is_not_entered_any_more(guests: Guests) -> None:
+    guests.script("leaving", "stubborn")
+    guests.create("leaving")
+    with guests.peer() as peer:
+        stop = peer.ask("api", "vm.stop", {"ref": "leaving", "timeout": 15.0})
+        eventually(lambda: guests.state("leaving") == "stopping")
+        assert error_of(lambda: guests.call("vm.access", ref="leaving")).code is Code.NOT_RUNNING
+        guests.call("vm.kill", ref="leaving")
+        peer.final(stop)
+    guests.call("vm.delete", ref="leaving")
+
+
 # -- at once --------------------------------------------------------------------------------
 
 
