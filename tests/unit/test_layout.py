@@ -38,7 +38,6 @@ WITHOUT_MIRROR = {
     "shared/bus/actor.py": "real sockets: tests/integration/test_bus.py",
     "services/api/spare.py": "starts real supervisors: tests/integration/test_takeover.py",
     "services/api/base.py": "needs the bus: tests/integration",
-    "services/api/creation.py": "needs the bus: tests/integration",
     "services/api/changes.py": "needs the bus: tests/integration",
     "services/api/publishing.py": "needs the bus: tests/integration",
     "services/api/reports.py": "needs the bus: tests/integration",
