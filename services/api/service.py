@@ -51,9 +51,17 @@ class Api(Reports):
         while True:
             await asyncio.sleep(min(60.0, limit / STALE_LOOKS))
             try:
+                await self._touch_used()
                 await self._stop_all_stale(limit)
             except BangerError as error:
                 self.log.warning("stale VMs not looked for", error=error.message)
+
+    async def _touch_used(self) -> None:
+        """The time without use begins when the last one leaves, not when he came."""
+        vms = [vm for vm in await self._rows() if vm.state == "running"]
+        for vm_id, number in self._sessions(vms).items():
+            if number:
+                await self._touch(vm_id)
 
     async def _stop_all_stale(self, limit: float) -> None:
         """Each is looked at again when its turn comes: the stop of the one before took a while, and

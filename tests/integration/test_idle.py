@@ -42,9 +42,11 @@ def test_connection_past_the_ssh_master_and_an_open_console_are_use(guests: Gues
         for name in ("entered", "watched", "idle"):
             touch(guests, name, LONG_AGO)
         eventually(lambda: guests.state("idle") == "stopped")
+        eventually(lambda: guests.row("entered")["touched_at"] > LONG_AGO)
         assert [guests.state(name) for name in ("entered", "watched")] == ["running"] * 2
     lock.release()
-    eventually(lambda: guests.state("entered") == guests.state("watched") == "stopped")
+    left = ("entered", "watched")
+    eventually(lambda: all(guests.state(name) == "stopped" for name in left), patience=30)
     guests.delete_all()
 
 
