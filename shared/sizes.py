@@ -3,7 +3,9 @@
 Units are powers of 1024, with or without "iB" or "B": 512M, 2G, 8GiB.
 """
 
+import os
 import re
+from dataclasses import dataclass
 
 from shared.errors import BangerError, Code
 
@@ -13,6 +15,20 @@ MAX_DEFAULT_VCPU, MAX_DEFAULT_MEMORY_MIB = 4, 8192
 
 _UNITS = {"": 1, "K": 1024, "M": MIB, "G": 1024**3, "T": 1024**4}
 _SIZE = re.compile(r"(\d{1,15})([KMGT]?)(?:i?B)?", re.IGNORECASE | re.ASCII)
+
+
+@dataclass(frozen=True)
+class Host:
+    """What a machine has for VMs."""
+
+    cpus: int
+    memory_mib: int
+
+
+def host() -> Host:
+    """This machine: the processors that we may run on (sched_setaffinity(2)), and its memory."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return Host(cpus=len(os.sched_getaffinity(0)), memory_mib=memory // MIB)
 
 
 def parse_bytes(text: str) -> int:

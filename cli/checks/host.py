@@ -1,13 +1,12 @@
 """The machine itself: its processor, its control groups, and the sizes VMs get from it."""
 
-import os
 import platform
 from collections.abc import Iterator
 
 from cli.checks.result import Result, fail, ok, warn
 from shared.config import Config
 from shared.paths import Paths
-from shared.sizes import MIB, default_memory_mib, default_vcpu
+from shared.sizes import default_memory_mib, default_vcpu, host
 
 ARCHITECTURE = "x86_64"
 
@@ -34,8 +33,7 @@ def isolation(_paths: Paths, _config: Config) -> Iterator[Result]:
 
 def default_sizes(_paths: Paths, config: Config) -> Iterator[Result]:
     """What a VM gets when nothing is said, and where each number comes from."""
-    cpus = len(os.sched_getaffinity(0))
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // MIB
+    cpus, memory = host().cpus, host().memory_mib
     defaults = config.defaults
     vcpu, vcpu_from = _chosen(defaults.vcpu, default_vcpu(cpus), f"host has {cpus}")
     mib, mib_from = _chosen(defaults.memory_mib, default_memory_mib(memory), f"host has {memory}")
@@ -43,5 +41,5 @@ def default_sizes(_paths: Paths, config: Config) -> Iterator[Result]:
     yield ok("default sizes", f"{sizes}, {defaults.disk} disk, {defaults.overlay} overlay")
 
 
-def _chosen(configured: int | None, derived: int, host: str) -> tuple[int, str]:
-    return (derived, host) if configured is None else (configured, "config")
+def _chosen(configured: int | None, derived: int, source: str) -> tuple[int, str]:
+    return (derived, source) if configured is None else (configured, "config")

@@ -23,8 +23,8 @@ from shared.messages.vm import Nothing, Vm, VmRows, VmUpdate, VmView
 from shared.paths import Paths
 
 T = TypeVar("T")
-PASSING = (Code.UNAVAILABLE, Code.TIMEOUT, Code.BUSY, Code.NO_SPACE)
-"""Troubles of the store that end by themselves or by somebody's hand: it is asked again."""
+STORE_TROUBLES = (Code.UNAVAILABLE, Code.TIMEOUT, Code.BUSY, Code.NO_SPACE)
+"""They end by themselves or by somebody's hand: it is asked again."""
 AGAIN = 0.1
 """Seconds between such attempts."""
 
@@ -46,7 +46,8 @@ class ApiBase(Actor):
         )
         self._machines = Machines(self, self._supervisors)
         self._publishing = asyncio.Lock()
-        """Held from looking whether a port of the host is published until it is in a row."""
+        """Held from looking whether a port of the host is published until it is in a row, and not
+        while a machine is asked, which may not answer."""
 
     # -- operations -------------------------------------------------------------------------
 
@@ -72,8 +73,15 @@ class ApiBase(Actor):
         except BangerError as failure:
             error = failure
             raise
-        except BaseException:
-            error = BangerError(Code.CANCELLED, f"{verb} {subject} was cancelled")
+        except asyncio.CancelledError:  # the deadline ends it in this way, too
+            late = time.monotonic() >= call.deadline
+            code, what = (
+                (Code.TIMEOUT, "not done in time") if late else (Code.CANCELLED, "cancelled")
+            )
+            error = BangerError(code, f"{verb} {operation.subject} was {what}")
+            raise
+        except Exception as bug:
+            error = BangerError(Code.INTERNAL, f"{type(bug).__name__}: {bug}")
             raise
         finally:
             self._operations.end(operation.id, error, now_rfc3339(), time.monotonic())
@@ -109,7 +117,7 @@ class ApiBase(Actor):
             try:
                 return await self._raw_rows()
             except BangerError as error:
-                if error.code not in PASSING:
+                if error.code not in STORE_TROUBLES:
                     raise
                 await asyncio.sleep(AGAIN)
 
@@ -162,6 +170,6 @@ class ApiBase(Actor):
                 return
             except BangerError as error:
                 self.log.warning("row not corrected", vm=update.id, error=error.message)
-                if error.code not in PASSING:
+                if error.code not in STORE_TROUBLES:
                     return  # the VM is deleted, or in another state by now
                 await asyncio.sleep(AGAIN)

@@ -1,9 +1,8 @@
 """Verbs that change VMs that are there: start, stop, kill, restart, pause, set, delete."""
 
 import signal
-from typing import Any
 
-from services.api.creation import Creation, host
+from services.api.creation import Creation
 from services.api.network_policy import check_egress
 from services.api.sizing import check_sizes
 from services.api.truth import view
@@ -11,7 +10,8 @@ from shared.bus.verbs import Call, verb
 from shared.errors import BangerError, Code
 from shared.lifecycle import Verb, check
 from shared.messages.machine import MachineNat
-from shared.messages.vm import Nothing, Vm, VmId, VmKill, VmRef, VmSet, VmStop, VmUpdate, VmView
+from shared.messages.vm import Nothing, Vm, VmKill, VmRef, VmSet, VmStop, VmUpdate, VmView
+from shared.sizes import host
 
 
 class Changes(Creation):
@@ -44,6 +44,7 @@ class Changes(Creation):
             vm = await self._find(vm.id)
             if check(vm.name, vm.state, Verb.STOP):
                 await self._machines.stop(vm, request.timeout, call)
+            self.background.keep(self._touch(vm.id))
             await self._machines.boot(await self._find(vm.id), call)
         return await self._full_view(await self._find(vm.id))
 
@@ -61,7 +62,10 @@ class Changes(Creation):
 
     @verb("vm.resume", VmRef)
     async def resume(self, request: VmRef, call: Call) -> VmView:
-        return await self._ask_machine(request.ref, Verb.RESUME, "machine.resume", call)
+        vm = await self._find(request.ref)
+        if vm.state == "paused":
+            await self._touch(vm.id)  # before it runs, or it would be found unused that moment
+        return await self._ask_machine(vm.id, Verb.RESUME, "machine.resume", call)
 
     async def _ask_machine(self, ref: str, what: Verb, name: str, call: Call) -> VmView:
         vm = await self._find(ref)
@@ -74,7 +78,7 @@ class Changes(Creation):
         """How to reach the guest, for somebody who is about to: counts as use."""
         vm = await self._find(request.ref)
         shown = view(vm, self.paths)
-        if shown.access is None or vm.state == "paused":
+        if shown.access is None or vm.state in ("paused", "stopping"):
             check(vm.name, vm.state, Verb.SESSION)
             raise BangerError(
                 Code.NOT_RUNNING,
@@ -90,10 +94,17 @@ class Changes(Creation):
         shown = view(vm, self.paths)
         await self._machines.end(vm)
         async with self._machines.serialised(vm.id):
-            await self._machines.end(vm)  # a start that was waiting may have begun meanwhile
-            await self._machines.remove_files(vm)
-            await self._ask_store("vm.remove", VmId(id=vm.id), dict[str, Any])
+            problems = await self._remove(vm)  # a start that was waiting may have begun meanwhile
+        if refusal := next((each for each in problems if isinstance(each, BangerError)), None):
+            raise refusal  # the row is there still, so it can be deleted again
         self._machines.forget(vm.id)
+        if problems:
+            where = self.paths.vm_state(vm.id)
+            raise BangerError(
+                Code.DENIED,
+                f"{vm.name} is deleted, but not all of its files are: {problems[0]}",
+                hint=f"remove what is left of {where}",
+            )
         return shown
 
     @verb("vm.set", VmSet)
@@ -106,7 +117,7 @@ class Changes(Creation):
             if given:
                 allow = check_egress(vm.network, nat=nat, allow=allow)
             await self._resize(vm, request)
-            if given and (nat, allow) != (vm.nat, vm.allow):
+            if given:
                 await self._set_egress(vm, nat=nat, allow=allow, call=call)
         return await self._full_view(await self._find(vm.id))
 
@@ -133,11 +144,16 @@ class Changes(Creation):
         await self._ask_store("vm.update", update, Vm)
 
     async def _set_egress(self, vm: Vm, *, nat: bool, allow: list[str], call: Call) -> None:
-        """The row first: in bridge mode ``nat`` follows it, and a crash leaves what was asked."""
-        await self._ask_store("vm.update", VmUpdate(id=vm.id, nat=nat, allow=allow), Vm)
+        """The row first: in bridge mode ``nat`` follows it, and a crash leaves what was asked.
+
+        Also when the row says so already: whoever wrote it may have died before the machine had
+        heard of it.
+        """
+        if (nat, allow) != (vm.nat, vm.allow):
+            await self._ask_store("vm.update", VmUpdate(id=vm.id, nat=nat, allow=allow), Vm)
         await self._apply_network(vm)
-        if vm.network == "user" and self._supervisors.serves(vm.id):
-            await self._machines.ask(vm, "machine.nat", MachineNat(nat=nat), call)
+        if vm.network == "user":
+            await self._machines.ask_until_over(vm, "machine.nat", MachineNat(nat=nat), call)
 
 
 def signal_number(name: str) -> signal.Signals:

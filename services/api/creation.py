@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import secrets
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -16,14 +15,25 @@ from services.api.network_policy import (
     first_free_port,
     refuse_taken,
 )
-from services.api.sizing import Host, choose_sizes
+from services.api.sizing import choose_sizes
 from services.api.truth import view
 from shared.bus.verbs import Call, verb
 from shared.errors import BangerError, Code
 from shared.logs import log_context, now_rfc3339
 from shared.messages.image import Image, Kernel, Resolve
-from shared.messages.vm import Vm, VmCreate, VmId, VmmWanted, VmReserve, VmUpdate, VmView
+from shared.messages.vm import (
+    Made,
+    Vm,
+    VmCreate,
+    VmId,
+    VmmWanted,
+    VmReserve,
+    VmRows,
+    VmUpdate,
+    VmView,
+)
 from shared.names import check_name
+from shared.sizes import host
 from shared.vmm_choice import Choice, choose
 
 T = TypeVar("T")
@@ -37,14 +47,21 @@ class Creation(ApiBase):
     @verb("vm.create", VmCreate)
     async def create(self, request: VmCreate, call: Call) -> VmView:
         async with self._operation(call, "vm.create", request.name or "") as operation:
-            reservation = await self._plan(request, call)
-            vm = await self._reserve_by_name(request, reservation)
+            vm = await self._made_before(call)
+            if vm is None:
+                vm = await self._reserve_by_name(request, await self._plan(request, call))
             operation.subject = vm.name
             with log_context(vm=vm.id):
                 if request.start:
                     await self._boot_or_undo(vm, call)
                     return await self._full_view(await self._find(vm.id))
                 return view(vm, self.paths)
+
+    async def _made_before(self, call: Call) -> Vm | None:
+        """The VM of a request that is sent again after a crash: nothing is decided anew, since its
+        own name and ports are taken, by itself."""
+        made = await self._ask_store("vm.made", Made(request_id=call.request_id), VmRows)
+        return next(iter(made.vms), None)
 
     async def _reserve_by_name(self, request: VmCreate, reservation: VmReserve) -> Vm:
         """A random name may have gone to a creation of the same moment: then it is another one."""
@@ -66,11 +83,14 @@ class Creation(ApiBase):
             return await self._reserve(reservation)
 
     async def _reserve(self, reservation: VmReserve) -> Vm:
-        """The row. A cancel does not keep the store from making it, so it is undone then."""
+        """The row. A cancel does not keep the store from making it, so it is undone then; not when
+        this api stops, whose successor is asked again."""
         asking = asyncio.ensure_future(self._ask_store("vm.reserve", reservation, Vm))
         try:
             return await asyncio.shield(asking)
         except asyncio.CancelledError:
+            if self.stopping.is_set():
+                raise
             with contextlib.suppress(BangerError):
                 await self._undo(await asking)
             raise
@@ -81,7 +101,8 @@ class Creation(ApiBase):
                 self.background.keep(self._touch(vm.id))
                 await self._machines.boot(vm, call)
         except (BangerError, asyncio.CancelledError) as error:
-            await self._undo_creation(vm, error)
+            if not self.stopping.is_set():
+                await self._undo_creation(vm, error)
             raise
 
     async def _touch(self, vm_id: str) -> None:
@@ -172,24 +193,31 @@ class Creation(ApiBase):
             error.message += f" (and undoing it failed: {'; '.join(problems)})"
 
     async def _undo(self, vm: Vm) -> list[str]:
-        """Every step, whatever became of the one before; returns what went wrong."""
-        steps: list[Callable[[], Awaitable[object]]] = [
-            lambda: self._machines.end(vm),
-            lambda: self._machines.remove_files(vm),
-            lambda: self._ask_store("vm.remove", VmId(id=vm.id), dict[str, Any]),
-        ]
-        problems: list[str] = []
-        for step in steps:
-            try:
-                await step()
-            except (BangerError, OSError) as problem:
-                problems.append(str(problem))
+        """Returns what went wrong."""
+        try:
+            problems = [str(problem) for problem in await self._remove(vm)]
+        except BangerError as error:
+            problems = [str(error)]
         for words in problems:
             self.log.error("undo failed", vm=vm.id, problem=words)
         return problems
 
+    async def _remove(self, vm: Vm) -> list[BangerError | OSError]:
+        """End a VM and remove its files and its row, the one whatever became of the other; returns
+        what went wrong.
 
-def host() -> Host:
-    """The size of this machine."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return Host(cpus=os.cpu_count() or 1, memory_mib=memory // (1024 * 1024))
+        Raises:
+            BangerError: it could not be ended; then it keeps both.
+        """
+        await self._machines.end(vm)
+        steps: list[Callable[[], Awaitable[object]]] = [
+            lambda: self._machines.remove_files(vm),
+            lambda: self._ask_store("vm.remove", VmId(id=vm.id), dict[str, Any]),
+        ]
+        problems: list[BangerError | OSError] = []
+        for step in steps:
+            try:
+                await step()
+            except (BangerError, OSError) as problem:
+                problems.append(problem)
+        return problems

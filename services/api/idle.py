@@ -1,12 +1,19 @@
-"""Which VMs nobody uses any more: ``auto_stop_stale_after``. Pure but for counting sessions."""
+"""Which VMs nobody uses any more: ``auto_stop_stale_after``. The kernel's tables of
+sockets are handed in."""
 
+import ipaddress
+import sys
 from datetime import datetime
 from pathlib import Path
 
+from shared.handle import read_handle
+from shared.locks import holder
 from shared.messages.vm import Vm
 
 LISTENING = 0x10000
 """Flag of a listening socket (__SO_ACCEPTCON) in /proc/net/unix."""
+ESTABLISHED = "01"
+"""A state in /proc/net/tcp (enum tcp_state in Linux's tcp_states.h)."""
 
 
 def stale(vms: list[Vm], now: datetime, limit: float, sessions: dict[str, int]) -> list[Vm]:
@@ -29,6 +36,16 @@ def _last_use(vm: Vm) -> datetime:
     return datetime.fromisoformat(vm.touched_at or vm.created_at)
 
 
+def sessions(vm_run: Path, sockets: str, table: str) -> int:
+    """Who is in the VM: through the ssh master, past it, and on the console. ``sockets`` is
+    /proc/net/unix, ``table`` /proc/net/tcp."""
+    control, handle = vm_run / "ssh.sock", read_handle(vm_run)
+    past = connections(table, handle.access.host, handle.access.port) if handle else 0
+    past -= has_master(sockets, control)
+    on_console = holder(vm_run / "console.lock") is not None
+    return open_sessions(sockets, control) + max(0, past) + on_console
+
+
 def open_sessions(sockets: str, control: Path) -> int:
     """How many clients the ssh master at ``control`` has, from the text of /proc/net/unix.
 
@@ -41,3 +58,20 @@ def open_sessions(sockets: str, control: Path) -> int:
         if len(fields) == 8 and fields[7].startswith(str(control)):
             count += not int(fields[3], 16) & LISTENING
     return count
+
+
+def has_master(sockets: str, control: Path) -> bool:
+    """Whether an ssh master listens at ``control``: it has a connection of its own to the guest."""
+    return any(
+        str(control) in line and int(line.split(maxsplit=7)[3], 16) & LISTENING
+        for line in sockets.splitlines()[1:]
+    )
+
+
+def connections(table: str, host: str, port: int) -> int:
+    """How many connections of this host lead to ``host``:``port``, from the text of /proc/net/tcp:
+    those of plain ssh, rsync and editors, which do not come through the ssh master."""
+    number = int.from_bytes(ipaddress.IPv4Address(host).packed, sys.byteorder)
+    remote = f"{number:08X}:{port:04X}"
+    rows = (line.split(maxsplit=4) for line in table.splitlines()[1:])
+    return sum(row[2] == remote and row[3] == ESTABLISHED for row in rows)

@@ -1,6 +1,7 @@
 """The running side of VMs, as the api sees it: boot, stop, end and remove through supervisors."""
 
 import asyncio
+import contextlib
 import shutil
 import signal
 import time
@@ -8,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from services.api.supervisors import Supervisors
+from services.api.truth import vmm_of
 from shared.bus.actor import Actor
 from shared.bus.verbs import Call
 from shared.cgroup import release
 from shared.errors import BangerError, Code
-from shared.handle import read_handle, remove_handle
+from shared.handle import remove_handle
 from shared.messages.machine import MachineKill, MachineStatus, MachineStop, SupervisorSpec
+from shared.messages.network import NatUnjail
 from shared.messages.vm import Nothing, Vm, VmUpdate
 from shared.paths import Paths
 from shared.process import ENDING, Watch
@@ -64,7 +67,7 @@ class Machines:
     async def stop(self, vm: Vm, seconds: float, call: Call) -> None:
         """Power off, and after ``seconds`` end the VMM; returns when its supervisor is gone."""
         patience = _Patience()
-        while await self._supervised(vm):
+        while await self._supervised(vm) or await self._taken_over(vm):
             try:
                 await self.ask(vm, "machine.stop", MachineStop(timeout=seconds), call)
                 await self._supervisors.ended(vm.id)
@@ -86,16 +89,35 @@ class Machines:
                 await patience.bear(error)  # as in ``boot``
         return False
 
+    async def ask_until_over(self, vm: Vm, name: str, body: Any, call: Call) -> None:
+        """As ``ask_if_up``, but a VM that has no VMM just now, since it boots or its guest reboots
+        itself, is asked when it has."""
+        while not await self.ask_if_up(vm, name, body, call):
+            if not self._supervisors.knows(vm.id):
+                return
+            await asyncio.sleep(AGAIN)
+
     async def _supervised(self, vm: Vm) -> bool:
         """Whether a supervisor serves the VM; a VMM that lost its own gets another in a moment."""
         limit = time.monotonic() + SUCCESSOR_SECONDS
-        handle = read_handle(self._actor.paths.vm_run(vm.id))
-        while handle and handle.alive and not self._supervisors.knows(vm.id):
+        while not self._supervisors.knows(vm.id) and vmm_of(vm.id, self._actor.paths):
             if time.monotonic() > limit or self._supervisors.has_given_up(vm.id):
                 return False
             await asyncio.sleep(AGAIN)
         await self._supervisors.settle(vm.id)
         return self._supervisors.serves(vm.id)
+
+    async def _taken_over(self, vm: Vm) -> bool:
+        """Whether a VMM whose supervisor was lost has another one now: without, its guest could
+        only be cut off."""
+        if vmm_of(vm.id, self._actor.paths) is None:
+            return False
+        try:
+            await self._supervisors.ensure(supervisor_spec(vm, self._actor.paths))
+        except BangerError as error:
+            self._actor.log.warning("not taken over", vm=vm.id, error=error.message)
+            return False
+        return True
 
     async def end(self, vm: Vm, number: signal.Signals = signal.SIGKILL) -> None:
         """Signal the VMM, whatever the deadline of the call that wants it.
@@ -122,23 +144,35 @@ class Machines:
         await self._end_orphan(vm, number)
 
     async def _end_orphan(self, vm: Vm, number: signal.Signals = signal.SIGKILL) -> None:
-        """A VMM whose supervisor could not be kept: found by its handle, signalled by pidfd."""
-        run = self._actor.paths.vm_run(vm.id)
-        handle = read_handle(run)
-        if handle is None or not handle.alive:
+        """A VMM whose supervisor could not be kept: signalled by pidfd."""
+        process = vmm_of(vm.id, self._actor.paths)
+        if process is None:
             return
         try:
-            watch = Watch(handle.process)
+            watch = Watch(process)
         except BangerError:
             return  # it ended this moment
-        watch.kill(number)
-        if number in ENDING:
+        with contextlib.closing(watch):
+            await self._signal(vm, watch, number)
+            if number not in ENDING:
+                return
             await watch.ended()
-            remove_handle(run)
-            update = VmUpdate(id=vm.id, state="stopped", reason="")
-            deadline = time.monotonic() + QUICK
-            await self._actor.call("store", "vm.update", update, Vm, deadline=deadline)
-        watch.close()
+        remove_handle(self._actor.paths.vm_run(vm.id))
+        update = VmUpdate(id=vm.id, state="stopped", reason="")
+        deadline = time.monotonic() + QUICK
+        await self._actor.call("store", "vm.update", update, Vm, deadline=deadline)
+
+    async def _signal(self, vm: Vm, watch: Watch, number: signal.Signals) -> None:
+        """A jailed VMM has a uid of its own: nat, which made the jail, may signal it."""
+        try:
+            watch.kill(number)
+        except PermissionError:
+            body, deadline = NatUnjail(id=vm.id, signal=number), time.monotonic() + QUICK
+            try:
+                await self._actor.call("nat", "nat.unjail", body, Nothing, deadline=deadline)
+            except BangerError as error:
+                if error.code is not Code.NOT_RUNNING:  # it ended this moment
+                    raise
 
     async def status(self, vm: Vm, seconds: float) -> MachineStatus:
         """What the supervisor says within ``seconds``."""

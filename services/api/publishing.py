@@ -14,7 +14,7 @@ class Publishing(Changes):
     @verb("vm.publish", VmPublish)
     async def publish_ports(self, request: VmPublish, call: Call) -> VmView:
         vm = await self._find(request.ref)
-        async with self._machines.serialised(vm.id), self._publishing:
+        async with self._machines.serialised(vm.id):
             vm = await self._find(vm.id)
             wanted = check_publications(vm.network, request.publish, first_free_port())
             new = [publication for publication in wanted if publication not in vm.publish]
@@ -26,7 +26,7 @@ class Publishing(Changes):
     @verb("vm.unpublish", VmPublish)
     async def unpublish_ports(self, request: VmPublish, call: Call) -> VmView:
         vm = await self._find(request.ref)
-        async with self._machines.serialised(vm.id), self._publishing:
+        async with self._machines.serialised(vm.id):
             vm = await self._find(vm.id)
             left = [publication for publication in vm.publish if publication not in request.publish]
             if left != vm.publish:
@@ -39,10 +39,17 @@ class Publishing(Changes):
             vm, "machine.publish", MachinePublish(publish=wanted), call
         )
         try:
-            await self._ask_store("vm.update", VmUpdate(id=vm.id, publish=wanted), Vm)
+            await self._store_publications(vm, wanted)
         except BangerError:
             if asked:
                 back = MachinePublish(publish=vm.publish)
                 await self._machines.ask_if_up(vm, "machine.publish", back, call)
             raise
         await self._apply_network(vm)
+
+    async def _store_publications(self, vm: Vm, wanted: list[Publication]) -> None:
+        """Looks again: while the machine was asked, another VM may have got the port."""
+        new = [publication for publication in wanted if publication not in vm.publish]
+        async with self._publishing:
+            refuse_taken(new, await self._rows())
+            await self._ask_store("vm.update", VmUpdate(id=vm.id, publish=wanted), Vm)

@@ -9,7 +9,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from services.api.idle import open_sessions, stale
+from services.api.idle import sessions, stale
 from services.api.reports import Reports
 from shared.bus.runner import own
 from shared.bus.verbs import Call, verb
@@ -51,16 +51,33 @@ class Api(Reports):
         while True:
             await asyncio.sleep(min(60.0, limit / STALE_LOOKS))
             try:
-                vms = await self._rows()
+                await self._touch_used()
+                await self._stop_all_stale(limit)
             except BangerError as error:
                 self.log.warning("stale VMs not looked for", error=error.message)
-                continue
-            for vm in stale(vms, datetime.now(UTC), limit, self._sessions(vms)):
-                await self._stop_one(vm)
+
+    async def _touch_used(self) -> None:
+        """The time without use begins when the last one leaves, not when he came."""
+        vms = [vm for vm in await self._rows() if vm.state == "running"]
+        for vm_id, number in self._sessions(vms).items():
+            if number:
+                await self._touch(vm_id)
+
+    async def _stop_all_stale(self, limit: float) -> None:
+        """Each is looked at again when its turn comes: the stop of the one before took a while, and
+        somebody may have come meanwhile."""
+        tried: set[str] = set()
+        while left := [vm for vm in await self._stale(limit) if vm.id not in tried]:
+            tried.add(left[0].id)
+            await self._stop_one(left[0])
+
+    async def _stale(self, limit: float) -> list[Vm]:
+        vms = await self._rows()
+        return stale(vms, datetime.now(UTC), limit, self._sessions(vms))
 
     def _sessions(self, vms: list[Vm]) -> dict[str, int]:
-        sockets = Path("/proc/net/unix").read_text()
-        return {vm.id: open_sessions(sockets, self.paths.vm_run(vm.id) / "ssh.sock") for vm in vms}
+        sockets, table = (Path(f"/proc/net/{name}").read_text() for name in ("unix", "tcp"))
+        return {vm.id: sessions(self.paths.vm_run(vm.id), sockets, table) for vm in vms}
 
     async def _stop_one(self, vm: Vm) -> None:
         self.log.info("nobody uses it: stopping", vm=vm.id, touched_at=vm.touched_at)

@@ -9,18 +9,12 @@ from dataclasses import dataclass
 from shared.config import DefaultsConfig
 from shared.errors import BangerError, Code
 from shared.messages.vm import VmCreate
-from shared.sizes import MIB, default_memory_mib, default_vcpu, parse_bytes, show_bytes
+from shared.sizes import MIB, Host, default_memory_mib, default_vcpu, parse_bytes, show_bytes
 
 MIN_MEMORY_MIB = 128
 MIN_DISK_BYTES = 64 * MIB
 MAX_DISK_BYTES = 16 * 1024**4
 """ext4 with 4 KiB blocks (ext4(5))."""
-
-
-@dataclass(frozen=True)
-class Host:
-    cpus: int
-    memory_mib: int
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,9 @@ from typing import Any
 import msgspec
 
 from services.api.spare import Spare
+from services.api.truth import vmm_of
 from shared.errors import BangerError, Code
-from shared.handle import read_handle, remove_handle
+from shared.handle import remove_handle
 from shared.locks import holder
 from shared.logs import Log
 from shared.messages.machine import SupervisorSpec
@@ -26,7 +27,6 @@ from shared.messages.vm import Vm
 from shared.paths import Paths, make_private
 from shared.process import ProcessId, Watch, start_time
 from shared.restart import RestartPolicy
-from shared.vmm import find_vmm
 
 NEXT_SPARE = 1.0
 """Seconds after which the next spare is started: by then the guest's own boot has the machine."""
@@ -98,6 +98,8 @@ class Supervisors:
 
     async def _settled(self, spec: SupervisorSpec) -> _Supervised:
         """The VM's supervisor, handed out when it has none, once it serves or is gone."""
+        if not self.knows(spec.vm.id):
+            self._adopt_owner(spec.vm.id)  # this api is new, and asked before it has recovered
         supervised = self._known.get(spec.vm.id) or self._hand_out(spec)
         await _first((supervised.ready, supervised.gone), READY_SECONDS)
         return supervised
@@ -178,29 +180,29 @@ class Supervisors:
         """
         dead: list[Vm] = []
         for vm in vms:
-            run = self._paths.vm_run(vm.id)
-            owner = self._owner(vm.id)
-            if self.knows(vm.id):
+            if self._adopt_owner(vm.id) or self.knows(vm.id):
                 continue  # it was quicker to say so, or somebody to ask for it
-            if owner:
-                self._adopt(vm.id, owner)
-            elif self._has_vmm(vm.id):
+            if vmm_of(vm.id, self._paths):
                 self._keep(self._restart(vm.id))
             else:
-                remove_handle(run)
+                remove_handle(self._paths.vm_run(vm.id))
                 dead.append(vm)
         return dead
-
-    def _has_vmm(self, vm_id: str) -> bool:
-        """By its handle, else by the kernel's list: a damaged handle is no sign of an end."""
-        handle = read_handle(self._paths.vm_run(vm_id))
-        return handle.alive if handle else find_vmm(vm_id) is not None
 
     def _owner(self, vm_id: str) -> ProcessId | None:
         """The supervisor that holds the VM's lock."""
         pid = holder(self._paths.vm_run(vm_id) / "lock")
         born = start_time(pid) if pid else None
         return ProcessId(pid, born) if pid and born is not None else None
+
+    def _adopt_owner(self, vm_id: str) -> bool:
+        """Watch the supervisor that holds the VM's lock, whoever was taken for it so far; whether
+        there is one."""
+        owner = self._owner(vm_id)
+        known = self._known.get(vm_id)
+        if owner and (known is None or known.watch.process != owner):
+            self._adopt(vm_id, owner)
+        return owner is not None
 
     def _adopt(self, vm_id: str, process: ProcessId) -> None:
         try:
@@ -224,7 +226,7 @@ class Supervisors:
 
     async def _left(self, vm_id: str, *, abandoned: bool = False) -> None:
         """The VM has no supervisor any more."""
-        if not self._closing and not abandoned and self._has_vmm(vm_id):
+        if not self._closing and not abandoned and vmm_of(vm_id, self._paths):
             await self._restart(vm_id)
         else:
             self._policies.pop(vm_id, None)
@@ -240,9 +242,7 @@ class Supervisors:
             return
         self._log.warning("supervisor ended, its VMM lives: starting it again", vm=vm_id)
         await asyncio.sleep(delay)
-        owner = self._owner(vm_id)
-        if owner and not self.knows(vm_id):  # started by an earlier api, and not ready then
-            self._adopt(vm_id, owner)
+        if self._adopt_owner(vm_id):  # started by an earlier api, and not ready then
             return
         try:
             await self.ensure(await self._spec_of(vm_id))

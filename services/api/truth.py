@@ -8,7 +8,17 @@ from shared.handle import read_handle
 from shared.lifecycle import LIVE
 from shared.messages.vm import Vm, VmView
 from shared.paths import Paths
+from shared.process import ProcessId
 from shared.vmm import find_vmm
+
+
+def vmm_of(vm_id: str, paths: Paths) -> ProcessId | None:
+    """The VM's VMM, if one lives: by its handle, else by the kernel's list, since a damaged
+    handle is no sign of an end."""
+    handle = read_handle(paths.vm_run(vm_id))
+    if handle is None:
+        return find_vmm(vm_id)
+    return handle.process if handle.alive else None
 
 
 def checked(vm: Vm, paths: Paths, *, supervised: bool) -> Vm:
@@ -19,9 +29,9 @@ def checked(vm: Vm, paths: Paths, *, supervised: bool) -> Vm:
     """
     if vm.state not in LIVE:
         return vm
-    handle = read_handle(paths.vm_run(vm.id))
-    runs = handle.alive if handle else supervised or find_vmm(vm.id) is not None
-    if not runs:
+    if supervised and read_handle(paths.vm_run(vm.id)) is None:
+        return vm
+    if vmm_of(vm.id, paths) is None:
         vm.state, vm.reason = "stopped", vm.reason or "its VMM is gone"
     return vm
 

@@ -94,8 +94,14 @@ class Core:
         service.restarts += 1
         service.start_at = now + delay
 
-    def stop(self) -> list[Service]:
-        """No more starts; returns the running services, last of the procfile first."""
+    def stop(self) -> list[list[Service]]:
+        """No more starts; returns the running services in groups that are to end one after
+        another: the api, whose verbs need the others, and last the broker, through which all of
+        them answer what they were asked."""
         self.stopping = True
-        running = [s for s in self.services.values() if s.pid is not None]
-        return list(reversed(running))
+        order = {"api": 0, "broker": 2}
+        groups: list[list[Service]] = [[], [], []]
+        for service in self.services.values():
+            if service.pid is not None:
+                groups[order.get(service.name, 1)].append(service)
+        return groups

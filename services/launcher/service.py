@@ -122,15 +122,12 @@ class Launcher(Actor):
         self.stopping.set()
 
     async def on_stop(self) -> None:
-        order = self._core.stop()
-        broker = [service for service in order if service.name == "broker"]
-        for group in ([s for s in order if s.name != "broker"], broker):
+        for group in self._core.stop():
             await self._stop_group(group)
         os.close(self._write_end)
         os.close(self._read_end)
 
     async def _stop_group(self, services: list[Service]) -> None:
-        """The broker goes last: the others still answer what they were asked."""
         processes = [self._processes[service.name] for service in services]
         for number in (signal.SIGTERM, signal.SIGKILL):
             living = [process for process in processes if process.returncode is None]

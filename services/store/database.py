@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import (
     Column,
+    Connection,
     Engine,
     MetaData,
     String,
@@ -124,6 +125,25 @@ def migrate(engine: Engine, revision: str | None) -> None:
             f"the database has schema {revision}, newer than this program's {HEAD}",
             hint="use the newer banger, or move the database away to begin anew",
         )
-    with engine.begin() as connection:
+    with _one_transaction(engine) as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+@contextmanager
+def _one_transaction(engine: Engine) -> Iterator[Connection]:
+    """All or nothing, also for statements that change the schema: before those, Python's sqlite3
+    begins no transaction, and a crash would leave a schema that no revision names."""
+    with engine.connect() as connection:
+        if engine.dialect.name != "sqlite":
+            with connection.begin():
+                yield connection
+            return
+        driver: Any = connection.connection.dbapi_connection
+        before, driver.isolation_level = driver.isolation_level, None
+        try:
+            with connection.begin():
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                yield connection
+        finally:
+            driver.isolation_level = before

@@ -45,11 +45,19 @@ class Store:
             found = session.scalars(select(VmRow).order_by(VmRow.created_at, VmRow.id))
             return VmRows(vms=[_vm(row) for row in found], seq=_sequence(session).seq)
 
+    def made(self, request_id: str) -> VmRows:
+        """The VM that this request made, if it made one that is still there."""
+        with self._session() as session:
+            done = session.get(MutationRow, request_id)
+            found = [_vm(session.get_one(VmRow, done.vm_id))] if done else []
+            return VmRows(vms=found, seq=_sequence(session).seq)
+
     def reserve(self, request: VmReserve) -> tuple[Vm, int]:
         """Insert a VM with the next free address; the same request again returns the same VM.
 
         Raises:
-            BangerError: ``conflict`` when the name is taken or no address is left.
+            BangerError: ``conflict`` when the name is taken or no address is left; ``busy`` when
+                another program has taken the address, or the id, at the same moment.
         """
         try:
             with self._session() as session:
@@ -63,11 +71,23 @@ class Store:
                 session.add(MutationRow(request_id=request.request_id, vm_id=row.id))
                 return _vm(row), _next_sequence(session)
         except IntegrityError as error:
-            raise BangerError(
-                Code.CONFLICT,
-                f"a VM named {request.name!r} exists already",
-                hint=f"choose another --name, or: banger vm delete {request.name}",
-            ) from error
+            raise self._clash(request, error) from error
+
+    def _clash(self, request: VmReserve, error: IntegrityError) -> BangerError:
+        """What the row that was refused has in common with another one."""
+        with self._session() as session:
+            same_name = select(VmRow.id).where(VmRow.name == request.name)
+            if session.scalar(same_name) is not None:
+                return BangerError(
+                    Code.CONFLICT,
+                    f"a VM named {request.name!r} exists already",
+                    hint=f"choose another --name, or: banger vm delete {request.name}",
+                )
+        return BangerError(
+            Code.BUSY,
+            f"another program changed the database while {request.name!r} was stored: {error.orig}",
+            hint="try again",
+        )
 
     def update(self, request: VmUpdate) -> tuple[Vm, int]:
         """Change what is given. Raises ``not_found``, or ``conflict`` with ``expected``."""

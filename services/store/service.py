@@ -16,6 +16,7 @@ from shared.bus.verbs import Call, verb
 from shared.config import Config
 from shared.logs import Log
 from shared.messages.vm import (
+    Made,
     Nothing,
     Vm,
     VmChanged,
@@ -62,6 +63,10 @@ class StoreService(Actor):
     @verb("vm.snapshot", Nothing)
     async def snapshot(self, _request: Nothing, _call: Call) -> VmRows:
         return await self._in_thread(self._store.rows)
+
+    @verb("vm.made", Made)
+    async def made(self, request: Made, _call: Call) -> VmRows:
+        return await self._in_thread(lambda: self._store.made(request.request_id))
 
     @verb("vm.reserve", VmReserve)
     async def reserve(self, request: VmReserve, _call: Call) -> Vm:

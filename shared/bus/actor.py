@@ -33,8 +33,8 @@ T = TypeVar("T")
 KEPT_ANSWERS = 64
 """Finals kept for callers that ask again. Bodies are small; lists are the largest, some 50 KB."""
 
-PASSING = (Code.UNAVAILABLE, Code.BUSY)
-"""Failures that asking again may mend, so they are not kept."""
+NOT_KEPT = (Code.UNAVAILABLE, Code.BUSY)
+"""Failures that asking again may mend."""
 
 
 class Actor:
@@ -173,8 +173,14 @@ class Actor:
     def _forget_task(self, header: Envelope, task: asyncio.Task[None]) -> None:
         self._tasks.pop(header.request_id, None)
         if task.cancelled():  # before its first step: nothing in it could answer
-            error = BangerError(Code.CANCELLED, f"{header.verb} was cancelled")
-            self._final(header, envelope.final_error(error))
+            self._final(header, envelope.final_error(self._interrupted(header.verb)))
+
+    def _interrupted(self, name: str) -> BangerError:
+        """Why a verb did not come to its end. The next process of this service can be asked again,
+        so a stop is no cancel, which nobody repeats."""
+        if self.stopping.is_set():
+            return BangerError(Code.UNAVAILABLE, f"{self.name} was stopped while it did {name}")
+        return BangerError(Code.CANCELLED, f"{name} was cancelled")
 
     async def _serve(self, header: Envelope, body: bytes) -> None:
         started = time.monotonic()
@@ -184,7 +190,7 @@ class Actor:
             try:
                 answer = await self._handle(header, body)
             except BangerError as error:
-                outcome, passing = error.code.value, error.code in PASSING
+                outcome, passing = error.code.value, error.code in NOT_KEPT
                 answer = envelope.final_error(error)
             took = round((time.monotonic() - started) * 1000, 1)
             self.log.info("served", outcome=outcome, milliseconds=took)
@@ -204,7 +210,7 @@ class Actor:
         except TimeoutError:
             raise BangerError(Code.TIMEOUT, f"{header.verb} did not end in time") from None
         except asyncio.CancelledError:
-            raise BangerError(Code.CANCELLED, f"{header.verb} was cancelled") from None
+            raise self._interrupted(header.verb) from None
         except BangerError:
             raise
         except Exception as error:
@@ -238,6 +244,7 @@ class Actor:
             await asyncio.wait(list(self._tasks.values()))
 
     async def _finish(self) -> None:
+        self.link.forwards_cancels = False
         for task in list(self._tasks.values()):
             task.cancel()
         if self._tasks:

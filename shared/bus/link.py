@@ -41,6 +41,9 @@ class Link:
         on_message: Callable[[Envelope, bytes], None] | None = None,
         on_up: Callable[[], None] | None = None,
     ) -> None:
+        self.forwards_cancels = True
+        """Whether who cancels a call cancels it at the service: not when it is only this process
+        that leaves."""
         self._dealer = Dealer(broker_socket)
         self._calls: dict[bytes, _Outgoing] = {}
         self._on_message = on_message
@@ -68,7 +71,7 @@ class Link:
     ) -> bytes:
         """Send a request and wait for its final's body, undecoded.
 
-        Cancelling the caller sends ``cancel`` to the service.
+        Cancelling the caller sends ``cancel`` to the service, see ``forwards_cancels``.
 
         Raises:
             BangerError: ``unavailable`` (also when the link drops), ``timeout``, ``too_large``.
@@ -95,6 +98,8 @@ class Link:
             del self._calls[request.request_id]
 
     def _send_cancel(self, request: Envelope) -> None:
+        if not self.forwards_cancels:
+            return
         cancel = Envelope(Kind.CANCEL, request.request_id, request.service, request.verb)
         try:
             self.send(cancel, msgspec.msgpack.encode({}))

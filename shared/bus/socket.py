@@ -15,7 +15,6 @@ from shared.errors import BangerError, Code
 
 LINGER_MS = 500
 RECONNECT_MS, RECONNECT_MAX_MS = 20, 500
-FRAMES_AFTER_ROUTING_ID = 2
 
 
 def _context() -> "zmq.Context[zmq.Socket[bytes]]":

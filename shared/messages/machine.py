@@ -7,7 +7,7 @@ from shared.ssh import Access
 
 
 class SupervisorReady(msgspec.Struct, kw_only=True):
-    """A supervisor tells the api that it serves; the api answers what it is to do."""
+    """A supervisor tells the api that it serves."""
 
     id: str
     pid: int
@@ -26,7 +26,8 @@ class MachineStop(msgspec.Struct, kw_only=True):
 
 
 class MachineKill(msgspec.Struct, kw_only=True):
-    """``machine.kill``: the number of a signal. SIGKILL and SIGTERM end the VMM: wait for it."""
+    """``machine.kill``: the number of a signal. One of ``shared.process.ENDING`` ends the VMM: wait
+    for it."""
 
     signal: int = 9
 

@@ -138,6 +138,12 @@ class VmReserve(msgspec.Struct, kw_only=True):
     publish: list[Publication] = msgspec.field(default_factory=list)
 
 
+class Made(msgspec.Struct, kw_only=True):
+    """``vm.made``: the VM that the request ``request_id`` made, in a list of none or one."""
+
+    request_id: str
+
+
 class VmUpdate(msgspec.Struct, kw_only=True, omit_defaults=True):
     """``vm.update``: change what is given, leave the rest."""
 

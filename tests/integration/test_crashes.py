@@ -67,6 +67,16 @@ def test_request_at_a_service_that_dies_is_unavailable_at_once(stack: Daemon) ->
     assert "echo ended while it worked on echo.wait" in error.message
 
 
+def test_request_at_a_service_that_is_stopped_may_be_asked_again(stack: Daemon) -> None:
+    with stack.peer() as peer:
+        waiting = peer.ask("echo", "echo.wait", seconds=60)
+        peer.receive()
+        os.kill(stack.pid("echo"), signal.SIGTERM)
+        error = error_of(lambda: peer.final(waiting))
+    assert error.code is Code.UNAVAILABLE
+    assert "echo was stopped while it did echo.wait" in error.message
+
+
 def test_callers_see_the_broker_die(stack: Daemon) -> None:
     with stack.peer() as peer:
         peer.ask("echo", "echo.wait", seconds=60)

@@ -273,6 +273,48 @@ def test_outside_is_opened_while_it_runs(guests: Guests, web: str) -> None:
     assert not guests.call("vm.set", ref=web, nat=False)["vm"]["nat"]
 
 
+def test_outside_that_a_lost_attempt_has_stored_is_set_all_the_same(
+    guests: Guests, web: str
+) -> None:
+    """The one that wrote the row may have died before the machine heard of it."""
+    vm_id = guests.row(web)["id"]
+    with guests.peer() as peer:
+        peer.call("store", "vm.update", id=vm_id, nat=True)
+    guests.call("vm.set", ref=web, nat=True)
+    assert asked(guests, vm_id, "machine.nat") == ["ok"]
+
+
+def asked(guests: Guests, vm_id: str, verb: str) -> list[str]:
+    """What came of each request for ``verb`` at the VM's supervisor."""
+    log = (guests.home.paths.vm_state(vm_id) / "supervisor.log").read_text()
+    served = [json.loads(line) for line in log.splitlines() if '"served"' in line]
+    return [line["outcome"] for line in served if line["verb"] == verb]
+
+
+def test_files_that_cannot_be_removed_do_not_keep_the_row(guests: Guests) -> None:
+    guests.create("odd", start=False)
+    place = guests.home.paths.vm_state(guests.row("odd")["id"])
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text("no directory")
+    error = error_of(lambda: guests.call("vm.delete", ref="odd"))
+    assert error.code is Code.DENIED
+    assert str(place) in error.hint
+    assert guests.state("odd") == "gone"
+    place.unlink()
+
+
+def test_guest_that_stops_is_not_entered_any_more(guests: Guests) -> None:
+    guests.script("leaving", "stubborn")
+    guests.create("leaving")
+    with guests.peer() as peer:
+        stop = peer.ask("api", "vm.stop", {"ref": "leaving", "timeout": 15.0})
+        eventually(lambda: guests.state("leaving") == "stopping")
+        assert error_of(lambda: guests.call("vm.access", ref="leaving")).code is Code.NOT_RUNNING
+        guests.call("vm.kill", ref="leaving")
+        peer.final(stop)
+    guests.call("vm.delete", ref="leaving")
+
+
 # -- at once --------------------------------------------------------------------------------
 
 

@@ -155,6 +155,26 @@ def test_a_port_that_another_vm_publishes_is_refused_by_its_name(guests: Guests)
     guests.delete_all()
 
 
+def test_a_machine_that_does_not_answer_holds_up_nobody_else(guests: Guests) -> None:
+    guests.create("stuck")
+    guests.create("web", start=False)
+    os.kill(supervisor := guests.supervisor("stuck"), signal.SIGSTOP)
+    try:
+        with guests.peer() as peer:
+            body = {"ref": "stuck", "publish": [port(8001)]}
+            asked = peer.ask("api", "vm.publish", body, seconds=30)
+            guests.call("vm.publish", ref="web", publish=[port(8002)])
+            assert guests.row("web")["publish"] == [port(8002)]
+            guests.call("vm.publish", ref="web", publish=[port(8001)])
+            os.kill(supervisor, signal.SIGCONT)
+            error = error_of(lambda: peer.final(asked))
+    finally:
+        os.kill(supervisor, signal.SIGCONT)
+    assert (error.code, error.details["vm"]) == (Code.CONFLICT, "web")
+    assert is_free(8001)
+    guests.delete_all()
+
+
 def test_of_creations_at_once_one_gets_the_port(guests: Guests) -> None:
     body = {**SMALL, "start": False, "publish": [port(8001)]}
     with guests.peer() as peer:

@@ -71,6 +71,32 @@ def test_a_vm_whose_supervisor_cannot_be_kept_has_failed_and_its_vmm_goes_on(
     guests.delete_all()
 
 
+def test_such_a_vm_is_stopped_by_a_supervisor_that_takes_it_over(
+    guests: Guests, orphan: int
+) -> None:
+    assert guests.call("vm.stop", ref="web")["vm"]["state"] == "stopped"
+    assert orphan not in guests.vmms()
+    log = guests.home.paths.vm_state(guests.row("web")["id"]) / "supervisor.log"
+    said = log.read_text().rpartition("took over the VMM")[2]
+    assert "the VMM ended" in said, "it was cut off by somebody else"
+    guests.delete_all()
+    assert guests.leftovers() == NOTHING
+
+
+@pytest.mark.parametrize("verb", ["vm.kill", "vm.delete"])
+def test_such_a_vm_is_ended_though_its_handle_is_damaged(
+    guests: Guests, orphan: int, verb: str
+) -> None:
+    run = guests.home.paths.vm_run(guests.row("web")["id"])
+    for path in run.glob("handle*.json"):
+        path.write_bytes(path.read_bytes()[:20])
+    assert guests.vmms() == [orphan]
+    guests.call(verb, ref="web")
+    assert guests.vmms() == []
+    guests.delete_all()
+    assert guests.leftovers() == NOTHING
+
+
 def test_such_a_vm_is_taken_over_again_by_a_start(guests: Guests, orphan: int) -> None:
     guests.call("vm.start", ref="web")
     assert guests.state("web") == "running"

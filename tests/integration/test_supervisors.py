@@ -29,6 +29,8 @@ from tests.integration.guests import (
 from tests.integration.peer import error_of
 from tests.integration.stack import eventually
 
+PUBLISHED = "127.77.254.2:8001:80"
+"""At an address of these tests' own."""
 SIZES = ("--vcpu", "1", "--memory", "128M", "--disk-size", "64M", "--overlay-size", "64M")
 
 
@@ -47,7 +49,8 @@ def guests(stack: Guests) -> Iterator[Guests]:
 @contextmanager
 def creating(guests: Guests, name: str) -> Iterator["subprocess.Popen[str]"]:
     """``banger vm create`` at work: a client that asks again when its link is lost."""
-    argv = [sys.executable, "-m", "cli", "vm", "create", "-q", "--name", name, *SIZES]
+    words = ("vm", "create", "-q", "--name", name, "--publish", PUBLISHED, *SIZES)
+    argv = [sys.executable, "-m", "cli", *words]
     pipe = subprocess.PIPE
     with subprocess.Popen(
         argv, cwd=ROOT, env=guests.home.environment, stdout=pipe, stderr=pipe, text=True
@@ -309,13 +312,23 @@ def test_vmm_whose_handle_cannot_be_written_does_not_stay(
 # -- the services ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("service", ["api", "store", "broker"])
-def test_service_killed_during_a_creation_does_not_stop_it(guests: Guests, service: str) -> None:
+@pytest.mark.parametrize(
+    ("service", "number"),
+    [
+        ("api", signal.SIGKILL),
+        ("api", signal.SIGTERM),
+        ("store", signal.SIGKILL),
+        ("broker", signal.SIGKILL),
+    ],
+)
+def test_service_ended_during_a_creation_does_not_stop_it(
+    guests: Guests, service: str, number: signal.Signals
+) -> None:
     release = guests.hold("going-on")
     with creating(guests, "going-on") as process:
         line_with(process, "booting with")
         (vmm,) = guests.vmms()
-        kill(guests.daemon.pid(service))
+        os.kill(guests.daemon.pid(service), number)
         release()
         out, err = process.communicate(timeout=30)
     assert process.returncode == 0, err
@@ -324,6 +337,33 @@ def test_service_killed_during_a_creation_does_not_stop_it(guests: Guests, servi
     eventually(lambda: guests.state("going-on") == "running")
     check_running_once(guests, "going-on")
     guests.call("vm.delete", ref="going-on")
+
+
+def test_api_that_is_stopped_does_not_break_off_the_stop_of_a_vm(guests: Guests) -> None:
+    guests.script("stopping", "stubborn")
+    guests.create("stopping")
+    with guests.peer() as peer:
+        peer.ask("api", "vm.stop", {"ref": "stopping", "timeout": 3.0}, seconds=30)
+        eventually(lambda: guests.state("stopping") == "stopping")
+        os.kill(guests.daemon.pid("api"), signal.SIGTERM)
+        eventually(lambda: guests.state("stopping") == "stopped")
+    guests.call("vm.delete", ref="stopping")
+
+
+def test_operation_that_passed_its_deadline_was_not_cancelled(guests: Guests) -> None:
+    release = guests.hold("slow")
+    with guests.peer() as peer:
+        creation = peer.ask("api", "vm.create", {"name": "slow", **SMALL}, seconds=30)
+        stage_reached(peer, creation, "booting with")
+        start = peer.ask("api", "vm.start", {"ref": "slow"}, seconds=0.3)
+        assert error_of(lambda: peer.final(start)).code is Code.TIMEOUT
+        (shown,) = [
+            each for each in guests.call("ops.list")["operations"] if each["id"] == start.hex()
+        ]
+        assert (shown["state"], shown["code"]) == ("failed", "timeout")
+        release()
+        peer.final(creation)
+    guests.call("vm.delete", ref="slow")
 
 
 def test_every_service_killed_at_once_leaves_the_vm_running(guests: Guests) -> None:

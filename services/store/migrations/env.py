@@ -7,6 +7,7 @@ from services.store.models import Base
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=Base.metadata,
+    transactional_ddl=True,  # the caller has begun a transaction
     render_as_batch=True,  # SQLite cannot ALTER most things in place
 )
 with context.begin_transaction():

@@ -1,11 +1,14 @@
 """Sizes as written and shown, and the host's shares."""
 
+import os
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import BangerError, Code
-from shared.sizes import default_memory_mib, default_vcpu, parse_bytes, show_bytes
+from shared.sizes import default_memory_mib, default_vcpu, host, parse_bytes, show_bytes
 
 
 @pytest.mark.parametrize(
@@ -58,3 +61,17 @@ def test_a_quarter_of_the_cpus_between_one_and_four(cpus: int, share: int) -> No
 )
 def test_an_eighth_of_the_memory_between_floor_and_cap(host: int, share: int) -> None:
     assert default_memory_mib(host) == share
+
+
+@pytest.fixture
+def one_cpu() -> Iterator[None]:
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    yield
+    os.sched_setaffinity(0, before)
+
+
+@pytest.mark.usefixtures("one_cpu")
+def test_host_has_the_processors_that_we_may_run_on() -> None:
+    assert host().cpus == 1
+    assert host().memory_mib > 0

@@ -1,10 +1,14 @@
 """Which VMs nobody uses: times handed in, sessions counted from a real socket table."""
 
+import socket
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from services.api.idle import open_sessions, stale
+from services.api.idle import connections, has_master, open_sessions, sessions, stale
+from shared.handle import Handle, write_handle
+from shared.locks import Lock
 from shared.messages.vm import State, Vm
+from shared.ssh import Access
 from tests.example import example_vm
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -57,3 +61,47 @@ SOCKETS = """Num       RefCount Protocol Flags    Type St Inode Path
 def test_sessions_are_the_accepted_ends_of_the_control_socket() -> None:
     assert open_sessions(SOCKETS, Path("/run/banger/vms/aa/ssh.sock")) == 1
     assert open_sessions(SOCKETS, Path("/run/banger/vms/cc/ssh.sock")) == 0
+
+
+def test_master_is_there_when_its_control_socket_listens() -> None:
+    assert has_master(SOCKETS, Path("/run/banger/vms/aa/ssh.sock"))
+    assert not has_master(SOCKETS, Path("/run/banger/vms/bb/ssh.sock"))
+
+
+def tcp() -> str:
+    return Path("/proc/net/tcp").read_text()
+
+
+def test_connections_to_a_guest_are_counted_from_its_clients_side() -> None:
+    with socket.create_server(("127.77.254.3", 0)) as server:
+        host, port = server.getsockname()
+        assert connections(tcp(), host, port) == 0
+        with socket.create_connection((host, port)), socket.create_connection((host, port)):
+            assert connections(tcp(), host, port) == 2
+            assert connections(tcp(), "127.77.254.4", port) == 0
+
+
+def test_who_holds_the_console_is_in_the_vm(tmp_path: Path) -> None:
+    assert sessions(tmp_path, SOCKETS, tcp()) == 0
+    lock = Lock.try_acquire(tmp_path / "console.lock")
+    assert lock
+    assert sessions(tmp_path, SOCKETS, tcp()) == 1
+    lock.release()
+
+
+def test_connection_of_the_master_is_no_session(tmp_path: Path) -> None:
+    master = f"Num\n0: 2 0 00010000 0001 01 100 {tmp_path}/ssh.sock"
+    with socket.create_server(("127.77.254.3", 0)) as server:
+        address = server.getsockname()
+        write_handle(tmp_path, handle(*address))
+        with socket.create_connection(address):
+            assert sessions(tmp_path, master, tcp()) == 0
+            with socket.create_connection(address):
+                assert sessions(tmp_path, master, tcp()) == 1
+
+
+def handle(host: str, port: int) -> Handle:
+    access = Access(host=host, port=port, key="k", known_hosts="h", alias="a", control="c")
+    return Handle(
+        vm_id="a", host_boot="b", pid=1, start_time=1, vmm="qemu", accel="tcg", access=access
+    )

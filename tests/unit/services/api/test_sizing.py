@@ -2,11 +2,11 @@
 
 import pytest
 
-from services.api.sizing import MAX_DISK_BYTES, MIN_DISK_BYTES, Host, choose_sizes
+from services.api.sizing import MAX_DISK_BYTES, MIN_DISK_BYTES, choose_sizes
 from shared.config import DefaultsConfig
 from shared.errors import BangerError, Code
 from shared.messages.vm import VmCreate
-from shared.sizes import MIB
+from shared.sizes import MIB, Host
 
 HOST = Host(cpus=8, memory_mib=16384)
 GIB = 1024 * MIB

@@ -89,10 +89,19 @@ def test_person_who_says_start_gives_a_failed_service_another_chance() -> None:
     assert launcher.next_start() == 2.02
 
 
-def test_services_stop_last_first_and_none_comes_back() -> None:
+def test_the_api_stops_first_and_the_broker_last() -> None:
+    groups = started().stop()
+    assert [[service.name for service in group] for group in groups] == [
+        ["api"],
+        ["store"],
+        ["broker"],
+    ]
+
+
+def test_services_that_stop_do_not_come_back() -> None:
     launcher = started()
     launcher.on_exit("api", 1, 1.0, 0.0)
-    assert [service.name for service in launcher.stop()] == ["store", "broker"]
+    assert launcher.stop()[0] == []
     launcher.on_exit("store", 0, 2.0, 0.0)
     assert launcher.services["store"].state == "stopped"
     assert names(launcher, 1e9) == []

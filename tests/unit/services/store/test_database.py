@@ -11,6 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, inspect, text
+from sqlalchemy.exc import DatabaseError
 
 from services.store.database import HEAD, MIGRATIONS, current_revision, migrate, open_database
 from services.store.models import Base
@@ -75,6 +76,26 @@ def test_a_creation_that_was_cut_short_is_completed(tmp_path: Path) -> None:
     assert current_revision(engine) == HEAD
     assert Store(engine).rows().seq == 0
     engine.dispose()
+
+
+def columns_of_vm(engine: Engine) -> set[str]:
+    return {column["name"] for column in inspect(engine).get_columns("vm")}
+
+
+def test_a_migration_that_fails_half_way_leaves_the_schema_as_it_was(migrated: Engine) -> None:
+    """As a crash does between its statements."""
+    with migrated.begin() as connection:
+        connection.execute(text("ALTER TABLE vm DROP COLUMN allow"))
+        connection.execute(text("UPDATE alembic_version SET version_num='0003'"))
+    before = columns_of_vm(migrated)
+    with pytest.raises(DatabaseError, match="duplicate column name: publish"):
+        migrate(migrated, "0003")
+    assert (columns_of_vm(migrated), current_revision(migrated)) == (before, "0003")
+    with migrated.begin() as connection:
+        connection.execute(text("ALTER TABLE vm DROP COLUMN publish"))
+    migrate(migrated, "0003")
+    assert columns_of_vm(migrated) == {*before, "allow"}
+    assert current_revision(migrated) == HEAD
 
 
 def test_head_is_the_last_migration() -> None:

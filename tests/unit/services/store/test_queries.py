@@ -38,6 +38,22 @@ def test_reserved_vm_is_what_was_asked_and_is_listed(store: Store) -> None:
     assert (rows.vms, rows.seq) == ([vm], seq)
 
 
+def test_vm_is_found_by_the_request_that_made_it(store: Store) -> None:
+    vm, _ = store.reserve(reservation("beta"))
+    store.reserve(reservation("other"))
+    assert store.made("request-beta").vms == [vm]
+    assert store.made("request-none").vms == []
+    store.remove(vm.id)
+    assert store.made("request-beta").vms == []
+
+
+def test_clash_that_is_not_of_names_is_not_called_one(store: Store) -> None:
+    store.reserve(reservation("beta"))
+    error = reserve_fails(store, reservation("other", id="id-beta"))
+    assert error.code is Code.BUSY
+    assert "exists already" not in error.message
+
+
 def test_addresses_are_handed_out_from_below(store: Store) -> None:
     assert [address(store, name) for name in "abc"] == ["127.77.0.2", "127.77.0.3", "127.77.0.4"]
 
