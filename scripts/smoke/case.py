@@ -78,11 +78,13 @@ class Case:
         self._background.append(process)
         return process
 
-    def finish(self, process: "subprocess.Popen[bytes]", stdin: bytes = b"") -> Call:
+    def finish(
+        self, process: "subprocess.Popen[bytes]", stdin: bytes = b"", *, seconds: float = QUICK
+    ) -> Call:
         """Wait for a command that ``start`` gave."""
         began = time.monotonic()
         try:
-            out, err = process.communicate(stdin, scaled(QUICK))
+            out, err = process.communicate(stdin, scaled(seconds))
         except subprocess.TimeoutExpired:
             raise Failed(f"{process.args!r} did not end") from None
         done = Call(self._argv(process), process.returncode, out, err, time.monotonic() - began)

@@ -103,16 +103,20 @@ class Run:
         began = time.monotonic()
         outcome, reason = _outcome(case, scenario)
         seconds = time.monotonic() - began
+        kept = self._keep_logs(stack, scenario) if outcome == "failed" else []
+        if problem := _clean(stack):
+            kept = kept or self._keep_logs(stack, scenario)
+            outcome, reason = "failed", f"{reason}\n{problem}".strip()
         shown = [call.shown() for call in case.calls]
         log = self._write_log(scenario, [*shown, f"# {outcome} {reason}"])
-        logs: tuple[str, ...] = ()
-        if outcome == "failed":
-            kept = stack.keep_logs(self.settings.results / "logs" / scenario.name)
-            logs = (str(log), *map(str, kept))
-            stack.shared = ""  # whatever state it is in: the next scenario gets another one
-        stack.clean()
+        logs = (str(log), *map(str, kept)) if outcome == "failed" else ()
         last = shown[-1] if shown and outcome == "failed" else ""
         return Result(scenario.name, scenario.group.name, outcome, seconds, reason, last, logs)
+
+    def _keep_logs(self, stack: Stack, scenario: Scenario) -> list[Path]:
+        """Of a scenario that failed: whatever state the shared VM is in, the next gets another."""
+        stack.shared = ""
+        return stack.keep_logs(self.settings.results / "logs" / scenario.name)
 
     def _write_log(self, scenario: Scenario, parts: list[str]) -> Path:
         """All that a scenario has typed, and what came of it."""
@@ -143,6 +147,15 @@ def _outcome(case: Case, scenario: Scenario) -> tuple[Outcome, str]:
     finally:
         case.close()
     return "passed", ""
+
+
+def _clean(stack: Stack) -> str:
+    """Why what a scenario left would not go, or ""; the others are played all the same."""
+    try:
+        stack.clean()
+    except Exception:
+        return f"the VMs it left would not be deleted:\n{traceback.format_exc()}"
+    return ""
 
 
 def _wait(futures: "list[Future[None]]") -> None:

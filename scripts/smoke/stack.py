@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 import time
 from collections.abc import Mapping
@@ -93,7 +94,7 @@ class Stack:
             self.clean()
         except Exception as error:
             left.append(f"VMs that could not be deleted: {error}")
-        with contextlib.suppress(AssertionError, OSError):
+        with contextlib.suppress(AssertionError, OSError, subprocess.SubprocessError):
             self.home.banger("daemon", "stop", timeout=scaled(60))
         left += self._what_stays()
         self.keep_logs(logs)

@@ -84,8 +84,9 @@ class Supervisors:
             BangerError: ``unavailable`` when it did not come up, naming its log.
         """
         supervised = await self._settled(spec)
-        if supervised.gone.is_set() and not supervised.ready.is_set():
-            # A spare that is being killed still takes what it is told, and is gone with it.
+        if supervised.gone.is_set():
+            # It served and was leaving; or was a spare that is being killed, which still takes
+            # what it is told, and is gone with it.
             supervised = await self._settled(spec)
         if supervised.ready.is_set() and not supervised.gone.is_set():
             return

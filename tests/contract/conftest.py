@@ -45,12 +45,12 @@ def block(tools: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pri
 @pytest.fixture
 def prison(block: Prison) -> Iterator[Prison]:
     """Fails when a test leaves something of a jail after the VM has stopped."""
-    publish(block.one)
-    make_vm(block)
-    yield block
-    for name in [name for name in block.one.processes if name.startswith("vm:")]:
-        block.one.kill(name)  # a test that failed has left it
     try:
+        publish(block.one)
+        make_vm(block)
+        yield block
+        for name in [name for name in block.one.processes if name.startswith("vm:")]:
+            block.one.kill(name)  # a test that failed has left it
         if block.call("store", "vm.list")["vms"]:
             block.become(DOWN)
             block.expect_nothing_left()

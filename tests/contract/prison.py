@@ -1,12 +1,13 @@
 """An ordinary user's services with root's nat beside them, and one VM to jail."""
 
 import asyncio
+import errno
 import json
 import os
 import shutil
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,14 +22,14 @@ from services.vm_supervisor.drivers.firecracker_jail import JailingDriver
 from services.vm_supervisor.drivers.firecracker_requests import Request
 from services.vm_supervisor.network import bridge_network
 from shared.accelerator import Accel, Accelerator, kvm_obstacle
-from shared.cgroup import support
+from shared.cgroup import release, support
 from shared.config import FirecrackerConfig
 from shared.errors import BangerError
 from shared.jail import SPAN
 from shared.paths import Paths
 from shared.process import ProcessId
 from shared.vmm import find_vmm
-from tests.integration.peer import Peer
+from tests.integration.peer import Peer, Silence
 from tests.integration.stack import eventually
 from tests.integration.users import ONE, User, users_python
 
@@ -75,6 +76,17 @@ class Prison:
     def restart_nat(self) -> None:
         self.one.kill("nat")
         self.start_nat()
+
+    @contextmanager
+    def other_jailer(self, jailer: str) -> Iterator[None]:
+        """Inside, nat is one that runs ``jailer``."""
+        try:
+            self.configure_nat(jailer)
+            self.restart_nat()
+            yield
+        finally:
+            self.configure_nat()
+            self.restart_nat()
 
     def call(self, service: str, verb: str, **body: Any) -> dict[str, Any]:
         with Peer(self.one.paths.broker_socket, patience=20.0) as peer:
@@ -164,7 +176,9 @@ class Prison:
 
     def leftovers(self) -> list[str]:
         """Of jails: directories, mounts, control groups, processes."""
-        mounts = [line for line in Path("/proc/mounts").read_text().splitlines() if "jail" in line]
+        ours = str(self.jails)
+        mounted = Path("/proc/mounts").read_text().splitlines()
+        mounts = [line for line in mounted if ours in line]
         base = support().base
         groups = base.glob(f"banger/{VM}") if base else ()
         found = find_vmm(VM)
@@ -181,11 +195,14 @@ class Prison:
     def clear(self) -> None:
         """Whatever the test did, so that the next one fails of its own faults alone."""
         if (left := find_vmm(VM)) is not None:
-            os.kill(left.pid, signal.SIGKILL)
-        if self.call("store", "vm.list")["vms"]:
-            self.call("store", "vm.remove", id=VM)
+            with suppress(ProcessLookupError):
+                os.kill(left.pid, signal.SIGKILL)
         for directory in (self.state, self.run, self.one.paths.data, *self.jails.glob("*/*/*")):
             shutil.rmtree(directory, ignore_errors=True)
+        release(VM)
+        with suppress(BangerError, Silence):  # there may be no row, or no store any more
+            self.become(DOWN)
+            self.call("store", "vm.remove", id=VM)
 
 
 def publish(one: User) -> None:
@@ -200,9 +217,18 @@ def publish(one: User) -> None:
         ("modules.squashfs", kernel / "modules.squashfs"),
         ("modules.squashfs", image / "rootfs.squashfs"),
     ):
-        target.hardlink_to(source / name)
+        _link_or_copy(source / name, target)
     manifest = {"rootfs": {"file": "rootfs.squashfs"}}
     (image / "manifest.json").write_text(json.dumps(manifest))
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    try:
+        target.hardlink_to(source)
+    except OSError as error:
+        if error.errno != errno.EXDEV:  # the user's home may be on another file system
+            raise
+        shutil.copy(source, target)
 
 
 def make_vm(prison: Prison) -> None:

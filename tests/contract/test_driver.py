@@ -6,6 +6,7 @@ one is emulated and boots the default image and kernel, which must have been bui
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 import tempfile
@@ -35,6 +36,8 @@ from tests.scripted import shelf
 
 BOOT_SECONDS = 120.0
 HOST = "127.77.255.77"
+VM = os.urandom(6).hex()
+"""Of this run alone: a VMM is found by it in the list of all processes."""
 """A loopback address that no VM of a test's stack gets: those are handed out from the lowest."""
 
 
@@ -73,7 +76,7 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
 def _spec(root: Path, paths: Paths) -> MachineSpec:
     """A guest with everything that the supervisor gives one."""
     image, kernel = (each / "by-name" / shelf.NAME for each in (paths.images, paths.kernels))
-    network = user_network("0123456789ab", HOST, _free_port(), nat=False)
+    network = user_network(VM, HOST, _free_port(), nat=False)
     host_key = ensure_key(root / "ssh" / "host_key")
     version = _manifest(kernel)["version"]
     identity = GuestIdentity(
@@ -83,7 +86,7 @@ def _spec(root: Path, paths: Paths) -> MachineSpec:
     create_overlay(root / "overlay.ext4", 64 << 20)
     create_work_disk(root / "work.ext4", 64 << 20)
     return MachineSpec(
-        vm_id="0123456789ab",
+        vm_id=VM,
         vcpus=1,
         memory_mib=512,
         accelerator=Accelerator(Accel.TCG, "the test wants it", host_tsc_khz()),
@@ -184,7 +187,7 @@ async def test_machine_that_dies_at_once_leaves_its_last_words(bench: Bench) -> 
     with socket.socket() as taken:
         taken.bind((HOST, 0))
         taken.listen()
-        network = user_network("0123456789ab", HOST, taken.getsockname()[1], nat=False)
+        network = user_network(VM, HOST, taken.getsockname()[1], nat=False)
         machine = await bench.driver.launch(replace(bench.spec, network=network))
         error = await _refusal(machine.attach())
         assert (await machine.ended()).reason is EndReason.CRASHED

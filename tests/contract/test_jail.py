@@ -344,26 +344,22 @@ def test_a_jailer_that_fails_is_told_with_its_last_words(prison: Prison, tmp_pat
     broken = tmp_path / "jailer"
     broken.write_text("#!/bin/sh\necho first >&2\necho no jail today >&2\nexit 1\n")
     broken.chmod(0o755)
-    prison.configure_nat(jailer=str(broken))
-    prison.restart_nat()
 
     async def scenario() -> None:
         machine = await prison.launch()
         await machine.attach()
 
-    with pytest.raises(BangerError, match="no jail today") as caught:
+    with (
+        prison.other_jailer(str(broken)),
+        pytest.raises(BangerError, match="no jail today") as caught,
+    ):
         asyncio.run(scenario())
     assert caught.value.code is Code.GUEST_FAILED
-    prison.configure_nat()
-    prison.restart_nat()
 
 
 def test_without_the_jailer_it_is_named(prison: Prison) -> None:
-    prison.configure_nat(jailer="no-jailer-here")
-    prison.restart_nat()
-    prison.call("nat", "nat.attach", id=VM)
-    error = prison.refusal("nat", "nat.jail", id=VM)
+    with prison.other_jailer("no-jailer-here"):
+        prison.call("nat", "nat.attach", id=VM)
+        error = prison.refusal("nat", "nat.jail", id=VM)
     assert error.code is Code.MISSING_TOOL
     assert "no-jailer-here" in error.message
-    prison.configure_nat()
-    prison.restart_nat()

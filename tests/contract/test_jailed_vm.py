@@ -98,13 +98,10 @@ def test_a_users_supervisor_jails_its_vmm_is_replaced_and_ends_it(prison: Prison
 
 def test_a_jail_that_cannot_be_made_is_told_and_leaves_the_vm_as_it_was(prison: Prison) -> None:
     say_that_kvm_runs_guests(prison)
-    prison.configure_nat(jailer="no-jailer-here")
-    prison.restart_nat()
-    start_supervisor(prison)
-    error = prison.refusal(SUPERVISOR, "machine.start")
-    assert error.code is Code.MISSING_TOOL
-    assert "no-jailer-here" in error.message
-    assert prison.one.processes.pop(SUPERVISOR).wait(10) == 0
-    assert prison.call("store", "vm.list")["vms"][0]["state"] == "created"
-    prison.configure_nat()
-    prison.restart_nat()
+    with prison.other_jailer("no-jailer-here"):
+        start_supervisor(prison)
+        error = prison.refusal(SUPERVISOR, "machine.start")
+        assert error.code is Code.MISSING_TOOL
+        assert "no-jailer-here" in error.message
+        assert prison.one.processes.pop(SUPERVISOR).wait(10) == 0
+        assert prison.call("store", "vm.list")["vms"][0]["state"] == "created"

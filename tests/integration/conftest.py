@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +96,23 @@ class Home:
 
     def show_logs(self) -> None:
         for path in sorted([*self.root.glob("*.out"), *self.paths.logs.glob("*")]):
-            print(f"--- {path.name}\n{path.read_text()}")
+            print(f"--- {path.name}\n{path.read_text(errors='replace')}")
+
+    def clear(self) -> tuple[dict[int, str], list[str]]:
+        """End what still runs and remove the directories; returns the processes and the files that
+        should have been gone by themselves."""
+        processes = self.processes()
+        try:
+            for pid in processes:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            if processes:
+                eventually(lambda: not self.processes())
+            leftovers = [] if processes else self.leftovers()
+            self.show_logs()
+        finally:
+            shutil.rmtree(self.root)
+        return processes, leftovers
 
 
 ROOTS = ("config", "data", "state", "cache")
@@ -106,15 +122,10 @@ ROOTS = ("config", "data", "state", "cache")
 def new_home() -> Iterator[Home]:
     """Fails when a process, a socket or a temporary file is left at the end."""
     home = Home()
-    yield home
-    processes = home.processes()
-    for pid in processes:
-        os.kill(pid, signal.SIGKILL)
-    if processes:
-        eventually(lambda: not home.processes())
-    leftovers = [] if processes else home.leftovers()
-    home.show_logs()
-    shutil.rmtree(home.root)
+    try:
+        yield home
+    finally:
+        processes, leftovers = home.clear()
     assert not processes, f"processes left behind: {processes}"
     assert not leftovers, f"files left behind: {leftovers}"
 

@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from shared.bus import envelope
@@ -112,6 +112,12 @@ class Guests:
         found = self.home.processes().items()
         return sorted(pid for pid, line in found if "ssh_master" in line and "-fN" in line)
 
+    def workers(self) -> list[int]:
+        """Pids of whatever works for a VM: supervisors, ssh masters, scripted QEMUs."""
+        marks = ("services.vm_supervisor", "ssh_master", "scripted.qemu")
+        found = self.home.processes().items()
+        return sorted(pid for pid, line in found if any(mark in line for mark in marks))
+
     def supervisor(self, name: str) -> int:
         """The pid of the supervisor of a VM, once there is one that serves."""
         vm_id = self.row(name)["id"]
@@ -151,8 +157,8 @@ def new_guests(config: str = "") -> Iterator[Guests]:
         shelf.stock(home.paths)
         daemon = Daemon(home)
         guests = Guests(home, daemon)
-        daemon.start(PROCFILE)
         try:
+            daemon.start(PROCFILE)
             yield guests
         finally:
             daemon.stop()
@@ -161,13 +167,27 @@ def new_guests(config: str = "") -> Iterator[Guests]:
 @contextmanager
 def clean(guests: Guests) -> Iterator[Guests]:
     """Inside, a test uses a stack that others use too; fails when it leaves something of a VM."""
+    found = guests.leftovers()  # what another test could not get rid of is not this one's
     yield guests
     left = guests.leftovers()
     if left != NOTHING:
-        eventually(lambda: guests.leftovers()["vmms"] == left["vmms"])
+        _sweep(guests)
+    left = {kind: [each for each in left[kind] if each not in found[kind]] for kind in left}
+    assert left == NOTHING, f"left behind: {json.dumps(left)}"
+
+
+def _sweep(guests: Guests) -> None:
+    """Leave no VM to the next test: one that would not be deleted loses its processes first."""
+    try:
         guests.delete_all()
         eventually(lambda: guests.leftovers() == NOTHING)
-    assert left == NOTHING, f"left behind: {json.dumps(left)}"
+    except (AssertionError, BangerError, Silence):
+        doomed = guests.workers()
+        for pid in doomed:
+            with suppress(ProcessLookupError):
+                kill(pid)
+        eventually(lambda: not {*doomed} & {*guests.workers()})
+        guests.delete_all()
 
 
 def finals(peer: Peer, asked: list[bytes]) -> dict[bytes, View | BangerError]:

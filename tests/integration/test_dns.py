@@ -25,15 +25,20 @@ ZONE = Zone(
     serial=7,
 )
 ANSWER_SECONDS = 5.0
-IDLE_SECONDS = 0.3
+IDLE_SECONDS = 30.0
+"""Longer than any test: a connection that is closed meanwhile was closed for another reason."""
+SOON_IDLE_SECONDS = 0.3
 
 
 def free_port() -> int:
-    """A port that was free on UDP and TCP a moment ago."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
-        udp.bind(("127.0.0.1", 0))
-        tcp.bind(udp.getsockname())
-        return int(udp.getsockname()[1])
+    """A port that was free on UDP and TCP a moment ago; one that a TCP connection has left is
+    not for a while."""
+    while True:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
+            udp.bind(("127.0.0.1", 0))
+            with contextlib.suppress(OSError):
+                tcp.bind(udp.getsockname())
+                return int(udp.getsockname()[1])
 
 
 def _keep_none(later: object) -> None:
@@ -43,11 +48,11 @@ def _keep_none(later: object) -> None:
 class Running:
     """A server on a free port, its loop in a thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, idle: float = IDLE_SECONDS) -> None:
         self.complaints: list[str] = []
         self._loop = asyncio.new_event_loop()
         self._loop.set_exception_handler(lambda _, context: self.complaints.append(str(context)))
-        self._server = Server(Zoned(ZONE).answer, _keep_none, idle=IDLE_SECONDS)
+        self._server = Server(Zoned(ZONE).answer, _keep_none, idle=idle)
         # Before the thread there is nothing to end when the port is taken after all.
         start = self._server.start("127.0.0.1", free_port())
         self.address = self._loop.run_until_complete(start)
@@ -70,8 +75,9 @@ class Running:
 
 
 @pytest.fixture
-def server() -> Iterator[Running]:
-    running = Running()
+def server(request: pytest.FixtureRequest) -> Iterator[Running]:
+    """A parameter is how long a connection may be silent."""
+    running = Running(getattr(request, "param", IDLE_SECONDS))
     yield running
     running.close()
     assert running.complaints == []
@@ -155,6 +161,7 @@ def test_query_that_arrives_octet_by_octet_is_answered(server: Running) -> None:
         assert str(read_framed(connection).rr[0].rdata) == "127.77.0.2"
 
 
+@pytest.mark.parametrize("server", [SOON_IDLE_SECONDS], indirect=True)
 @pytest.mark.parametrize("sent", [b"", b"\x00", b"\x00\x40half a query"])
 def test_silent_connection_is_closed(server: Running, sent: bytes) -> None:
     with server.connect() as connection:

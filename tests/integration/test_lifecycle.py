@@ -29,12 +29,11 @@ from tests.integration.peer import Peer, error_of
 from tests.integration.stack import eventually
 
 SIZES = ("--vcpu", "1", "--memory", "128M", "--disk-size", "64M", "--overlay-size", "64M")
-SHORT_BOOT = "boot_timeout = 1.0"
 
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Guests]:
-    with new_guests(SHORT_BOOT) as guests:
+    with new_guests() as guests:
         yield guests
 
 
@@ -122,8 +121,9 @@ def failed_run(guests: Guests, name: str, *wishes: str) -> str:
     return err
 
 
-def test_agent_that_never_comes_is_given_up(guests: Guests) -> None:
-    said = failed_run(guests, "mute", "mute")
+def test_agent_that_never_comes_is_given_up() -> None:
+    with new_guests("boot_timeout = 1.0") as hasty:
+        said = failed_run(hasty, "mute", "mute")
     assert "the agent of mute did not answer within 1 s" in said
     assert "Linux version 6.1.0-scripted" in said
 

@@ -3,6 +3,7 @@ cannot be kept."""
 
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -79,6 +80,7 @@ def test_such_a_vm_is_stopped_by_a_supervisor_that_takes_it_over(
     log = guests.home.paths.vm_state(guests.row("web")["id"]) / "supervisor.log"
     said = log.read_text().rpartition("took over the VMM")[2]
     assert "the VMM ended" in said, "it was cut off by somebody else"
+    assert "Power down" in Path(guests.show("web")["console_log"]).read_text()
     guests.delete_all()
     assert guests.leftovers() == NOTHING
 

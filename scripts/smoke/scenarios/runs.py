@@ -4,7 +4,7 @@ import signal
 import subprocess
 import time
 
-from scripts.smoke.case import Case
+from scripts.smoke.case import BOOT, Case
 from scripts.smoke.expect import contains, equal, holds, scaled
 from scripts.smoke.registry import Group, scenario
 
@@ -87,7 +87,7 @@ def four_at_once(case: Case) -> None:
         case.start("vm", "run", "--name", f"one-of-{n}", "--", "sh", "-c", script.format(n))
         for n in range(4)
     ]
-    done = [case.finish(process) for process in started]
+    done = [case.finish(process, seconds=BOOT) for process in started]
     equal("statuses", [each.status for each in done], [0, 1, 2, 3])
     equal("different machines", len({each.out for each in done}), 4)
     rows = case.banger("vm", "list", "-o", "json").json

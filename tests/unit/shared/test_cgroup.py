@@ -1,5 +1,6 @@
 """Control groups: what is found on which host, and a real group where this one has cgroup v2."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,8 @@ import pytest
 
 from shared import cgroup
 from shared.cgroup import CONTROLLERS, MIB, Limits, confine, release, support
+
+GROUP = f"unit-test-{os.getpid()}"
 
 
 def hierarchy(root: Path, *groups: str, controllers: str = "cpu memory pids") -> str:
@@ -51,12 +54,12 @@ def test_limits_leave_room_for_the_vmm_itself() -> None:
 def test_a_process_is_put_into_its_group_and_the_group_goes_with_it() -> None:
     base = support().base
     assert base
-    group = base / "banger" / "unit-test"
+    group = base / "banger" / GROUP
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        confine("unit-test", process.pid, Limits(vcpu=1, memory_mib=128))
+        confine(GROUP, process.pid, Limits(vcpu=1, memory_mib=128))
         assert (group / "cgroup.procs").read_text().split() == [str(process.pid)]
         process.communicate(b"\n")
-    release("unit-test")
+    release(GROUP)
     assert not group.exists()
 
 
@@ -64,23 +67,26 @@ def test_a_process_is_put_into_its_group_and_the_group_goes_with_it() -> None:
 def test_a_group_is_kept_while_somebody_is_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cgroup, "LEAVING_SECONDS", 0.05)
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        confine("unit-test", process.pid, Limits(vcpu=1, memory_mib=128))
-        assert not release("unit-test")
+        confine(GROUP, process.pid, Limits(vcpu=1, memory_mib=128))
+        assert not release(GROUP)
         process.communicate(b"\n")
-    assert release("unit-test")
-    assert release("unit-test")  # it is not there
+    assert release(GROUP)
+    assert release(GROUP)  # it is not there
 
 
 @pytest.mark.skipif(support().base is None, reason=support().reason)
-def test_a_group_goes_as_soon_as_the_last_one_has_left_it() -> None:
+def test_a_group_goes_as_soon_as_the_last_one_has_left_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A process that ends with much memory is without a command line long before it has left."""
+    monkeypatch.setattr(cgroup, "LEAVING_SECONDS", 20.0)
     script = "m = bytearray(256 << 20); print(flush=True); input()"
     command = [sys.executable, "-c", script]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout
         process.stdout.readline()
-        confine("unit-test", process.pid, Limits(vcpu=1, memory_mib=128))
+        confine(GROUP, process.pid, Limits(vcpu=1, memory_mib=128))
         process.kill()
         while Path(f"/proc/{process.pid}/cmdline").read_bytes():
             pass
-        assert release("unit-test")
+        assert release(GROUP)

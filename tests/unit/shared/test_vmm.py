@@ -1,5 +1,6 @@
 """A process found by its words, and what they say."""
 
+import os
 import subprocess
 import sys
 
@@ -10,16 +11,17 @@ WORDS = b"qemu\0-accel\0tcg,tb-size=128\0-netdev\0user,id=net0,hostfwd=tcp:127.7
 
 def test_a_vmm_is_found_by_its_name_and_not_after_its_end() -> None:
     script = "import sys; print(flush=True); sys.stdin.read()"
-    argv = [sys.executable, "-c", script, "-name", "banger-0123456789ab", "-m", "1"]
+    vm_id = os.urandom(6).hex()
+    argv = [sys.executable, "-c", script, "-name", f"banger-{vm_id}", "-m", "1"]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout
         process.stdout.readline()
-        found = find_vmm("0123456789ab")
+        found = find_vmm(vm_id)
         assert found
         assert found.pid == process.pid
-        assert b"banger-0123456789ab" in command_line(process.pid)
-        assert find_vmm("0123456789a") is None, "a prefix is another VM"
-    assert find_vmm("0123456789ab") is None
+        assert f"banger-{vm_id}".encode() in command_line(process.pid)
+        assert find_vmm(vm_id[:-1]) is None, "a prefix is another VM"
+    assert find_vmm(vm_id) is None
 
 
 def test_the_forwarded_port_is_read_from_the_words() -> None:
