@@ -14,19 +14,20 @@ PAUSE = 0.1
 def settle(look: Callable[[], Observed]) -> tuple[Observed, list[str], float]:
     """The last observation, what contradicts in it still, and how long it took.
 
-    While a VM boots (a client asked for it) the patience is the boot's; else a quarter minute.
+    While a VM boots (a client asked for it) the patience is the boot's; else a quarter minute. It
+    is counted from the end of the first look, which may have started the services, and there is a
+    second one however long that took.
     """
     started = time.monotonic()
-    limit = started + SETTLE_SECONDS
-    while True:
-        seen = look()
-        found = contradictions(seen)
-        now = time.monotonic()
-        if not found:
-            return seen, [], now - started
-        booting = any(row.state in ("starting", "stopping") for row in seen.rows)
-        if booting:
-            limit = min(started + BOOT_SECONDS, now + SETTLE_SECONDS)
-        if now > limit:
-            return seen, found, now - started
+    seen = look()
+    first = time.monotonic()
+    limit = first + SETTLE_SECONDS
+    while contradictions(seen):
         time.sleep(PAUSE)
+        seen = look()
+        now = time.monotonic()
+        if any(row.state in ("starting", "stopping") for row in seen.rows):  # booting
+            limit = min(first + BOOT_SECONDS, now + SETTLE_SECONDS)
+        if now > limit:
+            break
+    return seen, contradictions(seen), time.monotonic() - started

@@ -189,9 +189,12 @@ async def test_machine_that_dies_at_once_leaves_its_last_words(bench: Bench) -> 
         taken.listen()
         network = user_network(VM, HOST, taken.getsockname()[1], nat=False)
         machine = await bench.driver.launch(replace(bench.spec, network=network))
-        error = await _refusal(machine.attach())
-        assert (await machine.ended()).reason is EndReason.CRASHED
-        await machine.close()
+        try:
+            error = await _refusal(machine.attach())
+            assert (await machine.ended()).reason is EndReason.CRASHED
+        finally:
+            machine.kill()
+            await machine.close()
     assert error.code is Code.GUEST_FAILED
     assert "Could not set up host forwarding rule" in error.message
     assert str(bench.spec.state / "vmm.log") in error.hint
@@ -200,15 +203,23 @@ async def test_machine_that_dies_at_once_leaves_its_last_words(bench: Bench) -> 
 @contract
 async def test_closed_machine_goes_on_and_is_adopted(bench: Bench) -> None:
     first = await bench.driver.launch(bench.spec)
-    await first.attach()
-    await first.close()
     process = first.process
+    try:
+        await first.attach()
+    except BaseException:
+        first.kill()
+        raise
+    finally:
+        await first.close()
     second = bench.driver.adopt(process, bench.spec.run, bench.spec.state, first.console_start)
-    await second.attach()
-    await second.pause()
-    second.kill()
-    assert (await second.ended()).reason in (EndReason.UNKNOWN, EndReason.KILLED)
-    await second.close()
+    try:
+        await second.attach()
+        await second.pause()
+    finally:
+        second.kill()
+        end = await second.ended()
+        await second.close()
+    assert end.reason in (EndReason.UNKNOWN, EndReason.KILLED)
 
 
 @contract

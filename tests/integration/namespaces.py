@@ -6,6 +6,7 @@ left behind even when a test dies.
 """
 
 import ctypes
+import errno
 import fcntl
 import os
 import selectors
@@ -14,9 +15,10 @@ import subprocess
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from socketserver import TCPServer
+from socketserver import ThreadingTCPServer
 from typing import Protocol, TypeVar
 
 T = TypeVar("T")
@@ -111,7 +113,8 @@ class Guest(Namespace):
                 for key, _ in waiting.select():
                     if key.fd == self._stop_read:
                         return
-                    _carry_frame(key.fd, across[key.fd])
+                    if not _carry_frame(key.fd, across[key.fd]):
+                        waiting.unregister(key.fd)
 
     def close(self) -> None:
         os.write(self._stop_write, b"x")
@@ -121,11 +124,15 @@ class Guest(Namespace):
         super().close()
 
 
-def _carry_frame(source: int, target: int) -> None:
+def _carry_frame(source: int, target: int) -> bool:
+    """False once there will be no more frames from ``source``, because its tap is gone."""
     try:
-        os.write(target, os.read(source, 65536))
-    except OSError:
-        return  # that side is down: the frame is lost, as on a cable
+        frame = os.read(source, 65536)
+    except OSError as error:
+        return error.errno in (errno.EAGAIN, errno.EIO)
+    with suppress(OSError):  # that side is down: the frame is lost, as on a cable
+        os.write(target, frame)
+    return True
 
 
 class Place(Protocol):
@@ -136,11 +143,12 @@ class Place(Protocol):
 
 
 class WebServer:
-    """A tiny HTTP server in a place that answers with the address it was asked from."""
+    """A tiny HTTP server in a place that answers with the address it was asked from; a connection
+    that nobody ends keeps none of the others waiting."""
 
     def __init__(self, place: Place, address: str, port: int) -> None:
         """``port`` 0: any that is free."""
-        self._server = place.run(lambda: TCPServer((address, port), _TellPeer))
+        self._server = place.run(lambda: _Threads((address, port), _TellPeer))
         self.port = int(self._server.server_address[1])
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
         self._thread.start()
@@ -151,8 +159,12 @@ class WebServer:
         self._server.server_close()
 
 
+class _Threads(ThreadingTCPServer):
+    daemon_threads = True
+
+
 class _TellPeer(BaseHTTPRequestHandler):
-    timeout = 3.0
+    timeout = 20.0
     """Seconds of silence after which a connection is given up: it may have been cut on purpose."""
 
     def do_GET(self) -> None:

@@ -236,7 +236,7 @@ def test_client_without_a_broker_says_unavailable_within_seconds(home: Home) -> 
     began = time.monotonic()
     with Client(home.paths.broker_socket) as client:
         assert error_of(lambda: client.call("store", "vm.list")).code is Code.UNAVAILABLE
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 10  # what a call may take by default
 
 
 # -- who may speak --------------------------------------------------------------------------

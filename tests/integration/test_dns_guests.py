@@ -181,8 +181,10 @@ def test_policy_follows_the_row(lab: Lab) -> None:
 
 def test_bridge_that_goes_and_comes_back_is_served_again(lab: Lab) -> None:
     lab.host.sh(f"ip addr del {GATEWAY}/24 dev br-banger")
-    assert "HEADER" not in lab.dig("alpha", "+time=1", "beta.vm")
-    lab.host.sh(f"ip addr add {GATEWAY}/24 dev br-banger")
+    try:
+        assert "HEADER" not in lab.dig("alpha", "+time=1", "beta.vm")
+    finally:
+        lab.host.sh(f"ip addr add {GATEWAY}/24 dev br-banger")
     assert "status: NOERROR" in lab.dig("alpha", "beta.vm")
 
 

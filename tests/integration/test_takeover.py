@@ -1,5 +1,6 @@
 """An api that dies at a bad moment: its successor finds what it had begun."""
 
+import contextlib
 import os
 import re
 import signal
@@ -89,16 +90,15 @@ def console(guests: Guests, name: str) -> str:
 
 def test_row_is_corrected_when_the_store_can_be_written_again(guests: Guests) -> None:
     guests.call("vm.create", name="torn", **SMALL)
-    lock = sqlite3.connect(guests.home.paths.database, isolation_level=None)
-    lock.execute("BEGIN IMMEDIATE")
-    (vmm,), supervisor = guests.vmms("torn"), guests.supervisor("torn")
-    os.kill(supervisor, signal.SIGSTOP)  # it shall not tell of the VMM's end
-    kill(vmm)
-    kill(supervisor)
-    log = guests.home.paths.log_file("api")
-    eventually(lambda: "row not corrected" in log.read_text())
-    lock.execute("ROLLBACK")
-    lock.close()
+    database = guests.home.paths.database
+    with contextlib.closing(sqlite3.connect(database, isolation_level=None)) as lock:
+        lock.execute("BEGIN IMMEDIATE")  # until it is closed
+        (vmm,), supervisor = guests.vmms("torn"), guests.supervisor("torn")
+        os.kill(supervisor, signal.SIGSTOP)  # it shall not tell of the VMM's end
+        kill(vmm)
+        kill(supervisor)
+        log = guests.home.paths.log_file("api")
+        eventually(lambda: "row not corrected" in log.read_text())
     eventually(lambda: stored_state(guests) == "stopped")
     guests.call("vm.delete", ref="torn")
 
