@@ -31,6 +31,7 @@ from shared.errors import BangerError, Code
 from shared.follower import Follower
 from shared.messages.network import Attachment, Jailed, NatAllow, NatStatus
 from shared.messages.vm import Vm
+from shared.process import ProcessId, Watch
 from shared.ula import ula_prefix
 
 T = TypeVar("T")
@@ -70,7 +71,8 @@ class Bridge:
         self._one_at_a_time = asyncio.Lock()
         self._dirty = asyncio.Event()
         self._follower = Follower(actor, self._dirty.set)
-        self._keeper = actor.background.keep(self._keep())
+        self._background = actor.background
+        self._keeper = self._background.keep(self._keep())
 
     async def attach(self, vm_id: str) -> Attachment:
         vm = await self._row(vm_id)
@@ -129,12 +131,26 @@ class Bridge:
             await self._pass()
             process = await self._work(self._jails.start, vm)
         self._log.info("jailed", vm=vm_id, of=process.pid)
+        self._background.keep(self._sweep_after(process))
         return Jailed(pid=process.pid, start_time=process.start_time)
 
     async def unjail(self, vm_id: str, signum: signal.Signals) -> None:
         vm = self._follower.projection.vms.get(vm_id) or await self._row(vm_id)
         guest_of(vm, self._desired.subnet)
         await self._work(self._jails.signal, vm, signum)
+
+    async def _sweep_after(self, process: ProcessId) -> None:
+        """A jail goes with its VMM: events may all have come while that was still ending."""
+        try:
+            watch = Watch(process)
+        except BangerError:  # it is gone already
+            self._dirty.set()
+            return
+        try:
+            await watch.ended()
+        finally:
+            watch.close()
+        self._dirty.set()
 
     async def _row(self, vm_id: str) -> Vm:
         await self._follower.refresh()  # the caller's own change of state must be seen first

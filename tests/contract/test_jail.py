@@ -174,6 +174,12 @@ def test_a_vm_that_is_not_up_any_more_leaves_nothing(prison: Prison) -> None:
     eventually(lambda: not prison.leftovers())
 
 
+def test_a_jail_goes_with_its_vmm_though_no_event_comes(prison: Prison) -> None:
+    asyncio.run(_launch_and_forget(prison))
+    prison.call("nat", "nat.unjail", id=VM, signal=signal.SIGKILL)
+    eventually(lambda: not prison.leftovers())
+
+
 def test_a_vm_that_ended_while_nat_was_dead_leaves_nothing(prison: Prison) -> None:
     asyncio.run(_launch_and_forget(prison))
     prison.become(UP)
