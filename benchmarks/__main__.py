@@ -10,7 +10,7 @@ import sys
 from dataclasses import asdict
 
 from benchmarks import broker, cli, dns, fleet, machine, nat
-from benchmarks.measure import Figure
+from benchmarks.measure import table
 from shared.paths import Paths
 
 
@@ -29,18 +29,6 @@ def main() -> int:
     sys.stdout.write(json.dumps([asdict(f) | {"value": f.value, "met": f.met} for f in figures]))
     sys.stdout.write("\n")
     return 0
-
-
-def table(figures: list[Figure]) -> str:
-    lines = [f"{'figure':48} {'measured':>12} {'floor':>12} {'value':>8} {'bar':>6}"]
-    for figure in figures:
-        reference = f"{figure.reference:.4g} {figure.unit}" if figure.reference else "-"
-        against = f"  ({figure.against})" if figure.against else ""
-        lines.append(
-            f"{figure.name:48} {figure.measured:10.4g} {figure.unit:2} {reference:>11} "
-            f"{figure.value:8.3g} {figure.bar:6.4g} {'met' if figure.met else 'NOT MET'}{against}"
-        )
-    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.measure import Figure, median
+from benchmarks.measure import Figure, median, table
 from tests.integration.stack import Stack, eventually
 
 RATE = 10_000
@@ -243,6 +243,4 @@ def _receive(client: socket.socket, latencies: list[float], sent: int, started: 
 
 
 if __name__ == "__main__":
-    from benchmarks.__main__ import table
-
     sys.stdout.write(table(figures()))

@@ -17,8 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.__main__ import table
-from benchmarks.measure import Figure, median
+from benchmarks.measure import Figure, median, table
 from services.vm_supervisor.disks import create_overlay, create_work_disk
 from services.vm_supervisor.drivers.driver import Drives, MachineSpec
 from services.vm_supervisor.drivers.firecracker import FirecrackerDriver

@@ -59,3 +59,15 @@ def paired(
             first.append(times[0])
             second.append(times[1])
     return median(first), median(second)
+
+
+def table(figures: list[Figure]) -> str:
+    lines = [f"{'figure':48} {'measured':>12} {'floor':>12} {'value':>8} {'bar':>6}"]
+    for figure in figures:
+        reference = f"{figure.reference:.4g} {figure.unit}" if figure.reference else "-"
+        against = f"  ({figure.against})" if figure.against else ""
+        lines.append(
+            f"{figure.name:48} {figure.measured:10.4g} {figure.unit:2} {reference:>11} "
+            f"{figure.value:8.3g} {figure.bar:6.4g} {'met' if figure.met else 'NOT MET'}{against}"
+        )
+    return "\n".join(lines) + "\n"

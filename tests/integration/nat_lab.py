@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
+import pytest
+
 from services.nat.core import Step
 from services.nat.forwarding import Loan
 from services.nat.host import Host
@@ -20,6 +22,12 @@ from shared.egress import parse_allowed
 from shared.mac import mac_address
 from shared.publication import parse_publication
 from tests.integration.namespaces import Guest, Namespace, WebServer
+from tests.integration.stack import Stack
+
+NEEDED = pytest.mark.skipif(
+    os.geteuid() != 0 or not Path("/dev/net/tun").exists(),
+    reason="needs root and /dev/net/tun to make network namespaces and taps",
+)
 
 OUTSIDE, UPLINK = "198.51.100.2", "198.51.100.1"
 GATEWAY = "10.77.0.1"
@@ -88,6 +96,16 @@ def made_lab(tmp_path: Path) -> Iterator[Lab]:
         outside.sh(f"ip route add 10.77.0.0/24 via {UPLINK}")
         made = Lab(place, outside, Host(Loan(tmp_path / "ip_forward.json")), cleanup)
         made.serve(outside, OUTSIDE, 80)
+        yield made
+
+
+@contextmanager
+def made_services(lab: Lab) -> Iterator[Stack]:
+    """The services in bridge mode; only nat is in the host's namespace."""
+    with Stack('network = "bridge"\n') as made:
+        made.start("broker")
+        made.start("store")
+        made.start("nat", lab.place.run)
         yield made
 
 

@@ -22,6 +22,7 @@ from shared.mac import mac_address
 from tests.integration.namespaces import Namespace, join_tap, open_tun
 from tests.integration.nat_lab import (
     GATEWAY,
+    NEEDED,
     NOBODY,
     OUTSIDE,
     QUICK,
@@ -30,14 +31,12 @@ from tests.integration.nat_lab import (
     fetch,
     is_cut_off,
     made_lab,
+    made_services,
     spec,
 )
 from tests.integration.stack import Stack, eventually
 
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0 or not Path("/dev/net/tun").exists(),
-    reason="needs root and /dev/net/tun to make network namespaces and taps",
-)
+pytestmark = NEEDED
 
 ALPHA = spec("aaaaaaaaaaaa", "10.77.0.2", nat=True)
 BETA = spec("bbbbbbbbbbbb", "10.77.0.3", nat=False)
@@ -304,11 +303,7 @@ VM = "aaaaaaaaaaaa"
 
 @pytest.fixture
 def stack(lab: Lab) -> Iterator[Stack]:
-    """The services in bridge mode; only nat is in the host's namespace."""
-    with Stack('network = "bridge"\n') as made:
-        made.start("broker")
-        made.start("store")
-        made.start("nat", lab.place.run)
+    with made_services(lab) as made:
         yield made
 
 

@@ -1,6 +1,5 @@
 """Guests that may reach each other, with real packets by way of the host."""
 
-import os
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,13 +9,20 @@ import pytest
 
 from services.nat.state import Guest as GuestSpec
 from tests.integration.namespaces import Guest
-from tests.integration.nat_lab import OUTSIDE, UPLINK, Lab, fetch, is_cut_off, made_lab, spec
+from tests.integration.nat_lab import (
+    NEEDED,
+    OUTSIDE,
+    UPLINK,
+    Lab,
+    fetch,
+    is_cut_off,
+    made_lab,
+    made_services,
+    spec,
+)
 from tests.integration.stack import Stack, eventually
 
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0 or not Path("/dev/net/tun").exists(),
-    reason="needs root and /dev/net/tun to make network namespaces and taps",
-)
+pytestmark = NEEDED
 
 WEB, DB = "aaaaaaaaaaaa", "bbbbbbbbbbbb"
 WEB_ADDRESS, DB_ADDRESS = "10.77.0.2", "10.77.0.3"
@@ -150,10 +156,7 @@ def test_guest_cannot_speak_to_another_in_the_name_of_a_third(lab: Lab) -> None:
 
 @pytest.fixture
 def stack(lab: Lab) -> Iterator[Stack]:
-    with Stack('network = "bridge"\n') as made:
-        made.start("broker")
-        made.start("store")
-        made.start("nat", lab.place.run)
+    with made_services(lab) as made:
         yield made
 
 

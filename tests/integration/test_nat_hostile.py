@@ -1,7 +1,6 @@
 """What a guest with root can put on the wire: frames that no system would send, built by hand."""
 
 import contextlib
-import os
 import socket
 import struct
 import time
@@ -18,6 +17,7 @@ from shared.publication import parse_publication
 from tests.integration.namespaces import Guest, Namespace
 from tests.integration.nat_lab import (
     GATEWAY,
+    NEEDED,
     NOBODY,
     OUTSIDE,
     QUICK,
@@ -30,10 +30,7 @@ from tests.integration.nat_lab import (
 )
 from tests.integration.stack import eventually
 
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0 or not Path("/dev/net/tun").exists(),
-    reason="needs root and /dev/net/tun to make network namespaces and taps",
-)
+pytestmark = NEEDED
 
 ALPHA, BETA = spec("aaaaaaaaaaaa", "10.77.0.2"), spec("bbbbbbbbbbbb", "10.77.0.3")
 LINK_LOCAL = [bytes.fromhex(f"0180c20000{last:02x}") for last in (0x00, 0x02, 0x03, 0x0E)]

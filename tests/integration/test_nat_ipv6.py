@@ -1,6 +1,5 @@
 """IPv6 on the bridge: host and guest reach each other, and nothing else goes either way."""
 
-import os
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,12 +11,16 @@ import pytest
 from services.nat.state import Guest as GuestSpec
 from services.nat.state import link_local
 from tests.integration.namespaces import Guest
-from tests.integration.nat_lab import NOBODY, QUICK, Lab, made_lab, spec
-
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0 or not Path("/dev/net/tun").exists(),
-    reason="needs root and /dev/net/tun to make network namespaces and taps",
+from tests.integration.nat_lab import (
+    NEEDED,
+    NOBODY,
+    QUICK,
+    Lab,
+    made_lab,
+    spec,
 )
+
+pytestmark = NEEDED
 
 WITH_IPV6 = replace(NOBODY, prefix=IPv6Network("fd00:0:0:7::/64"))
 HOST6, ALPHA6, BETA6 = "fd00:0:0:7::1", "fd00:0:0:7::2", "fd00:0:0:7::3"

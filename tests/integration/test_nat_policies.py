@@ -1,7 +1,6 @@
 """Published ports and egress lists with real packets: who gets through, and who does not."""
 
 import contextlib
-import os
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,6 +19,7 @@ from shared.errors import BangerError, Code
 from tests.integration.namespaces import Guest, Namespace, Place
 from tests.integration.nat_lab import (
     GATEWAY,
+    NEEDED,
     OUTSIDE,
     QUICK,
     UPLINK,
@@ -27,14 +27,12 @@ from tests.integration.nat_lab import (
     fetch,
     is_cut_off,
     made_lab,
+    made_services,
     spec,
 )
 from tests.integration.stack import Stack, eventually
 
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0 or not Path("/dev/net/tun").exists(),
-    reason="needs root and /dev/net/tun to make network namespaces and taps",
-)
+pytestmark = NEEDED
 
 ALPHA, BETA = "aaaaaaaaaaaa", "bbbbbbbbbbbb"
 BESIDE = "198.51.100.3"
@@ -264,11 +262,7 @@ def test_addresses_that_are_forgotten_leave_the_kernel_too(lab: Lab) -> None:
 
 @pytest.fixture
 def stack(lab: Lab) -> Iterator[Stack]:
-    """The services in bridge mode; only nat is in the host's namespace."""
-    with Stack('network = "bridge"\n') as made:
-        made.start("broker")
-        made.start("store")
-        made.start("nat", lab.place.run)
+    with made_services(lab) as made:
         yield made
 
 
