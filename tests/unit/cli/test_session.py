@@ -79,7 +79,7 @@ sys.stdin.read()
 TERMINATED_SSH = """#!/bin/sh
 trap 'exit 255' TERM
 echo up
-while :; do read x; done
+while read -r line; do :; done
 """
 
 
