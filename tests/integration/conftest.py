@@ -16,6 +16,7 @@ import pytest
 from shared.paths import Paths
 from tests.integration.peer import Peer, Silence
 from tests.integration.stack import eventually
+from tests.leftovers import processes_of
 
 ROOT = Path(__file__).parents[2]
 CORE = """\
@@ -74,17 +75,8 @@ class Home:
             )
 
     def processes(self) -> dict[int, str]:
-        """pid -> command line of everything that runs with our run directory."""
-        mark = f"BANGER_RUN_DIR={self.paths.run}".encode()
-        found = {}
-        for directory in Path("/proc").glob("[0-9]*"):
-            try:
-                if mark in (directory / "environ").read_bytes().split(b"\0"):
-                    line = (directory / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-                    found[int(directory.name)] = line
-            except OSError:
-                continue  # it ended while we looked, or is not ours to look at
-        return found
+        """pid → command line of everything that runs with our run directory."""
+        return processes_of(self.paths.run)
 
     def leftovers(self) -> list[str]:
         """Sockets and temporary files: what only a living or a half-ended process has."""

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from shared.paths import Paths
+from tests.leftovers import expect_nothing_running
 from tests.unit.cli.peer import Answer, Peer
 
 ROOT = Path(__file__).parents[3]
@@ -117,6 +118,7 @@ def cli() -> Iterator[Cli]:
         made = Cli(Path(root))
         yield made
         made.close()
+        expect_nothing_running(made.run_dir)
 
 
 @pytest.fixture
