@@ -54,7 +54,8 @@ class Dns(Actor):
         prefix = ula_prefix(str(paths.state)) if self._bridged and config.ipv6 else None
         self._networks = Networks(IPv4Network(config.user_subnet), self._subnet, prefix)
         nothing = zone_of((), self._networks, 0)
-        self._zoned, self._zoned_for_guests = Zoned(nothing), Zoned(nothing)
+        self._zoned = Zoned(nothing)
+        self._zoned_for_guests = Zoned(nothing) if prefix else self._zoned
         gateway = str(gateway_of(self._subnet))
         ours = frozenset({gateway, *([HOST] if self._port == 53 else [])})
         self._forwarder = Forwarder(ours, resolv_conf=Path(config.dns.resolv_conf))
@@ -98,7 +99,8 @@ class Dns(Actor):
         projection = self._follower.projection
         vms, seq = projection.vms.values(), projection.seq or 0
         self._zoned.replace(zone_of(vms, self._networks, seq))
-        self._zoned_for_guests.replace(zone_of(vms, self._networks, seq, ipv6=False))
+        if self._zoned_for_guests is not self._zoned:
+            self._zoned_for_guests.replace(zone_of(vms, self._networks, seq, ipv6=False))
         self._guests.know(vms)
 
     async def _allow(self, request: NatAllow) -> None:

@@ -6,6 +6,7 @@ MODULES = (
     "lifecycle",
     "crashes",
     "network",
+    "bridge",
     "runs",
     "user_network",
     "session",
