@@ -29,9 +29,9 @@ def checked(vm: Vm, paths: Paths, *, supervised: bool) -> Vm:
     """
     if vm.state not in LIVE:
         return vm
-    if supervised and read_handle(paths.vm_run(vm.id)) is None:
-        return vm
-    if vmm_of(vm.id, paths) is None:
+    handle = read_handle(paths.vm_run(vm.id))
+    runs = handle.alive if handle else supervised or find_vmm(vm.id) is not None
+    if not runs:
         vm.state, vm.reason = "stopped", vm.reason or "its VMM is gone"
     return vm
 
