@@ -18,19 +18,19 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import Figure, median, table
-from services.vm_supervisor.disks import create_overlay, create_work_disk
-from services.vm_supervisor.drivers.driver import Drives, MachineSpec
-from services.vm_supervisor.drivers.firecracker import FirecrackerDriver
-from services.vm_supervisor.drivers.firecracker_requests import boot_requests
+from services.vm_supervisor.disks.layout import create_overlay, create_work_disk
+from services.vm_supervisor.drivers.contract import Drives, MachineSpec
+from services.vm_supervisor.drivers.firecracker.driver import FirecrackerDriver
+from services.vm_supervisor.drivers.firecracker.requests import boot_requests
 from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.guest.channel import VSOCK_PORT, AgentAddress
 from services.vm_supervisor.guest.ssh import ensure_key
-from services.vm_supervisor.initrd import GuestIdentity, write_initrd
-from services.vm_supervisor.network import bridge_network
-from shared.accelerator import Accel, Accelerator
+from services.vm_supervisor.launch.initrd import GuestIdentity, write_initrd
+from services.vm_supervisor.network.modes import bridge_network
 from shared.config import FirecrackerConfig
-from shared.firecracker import find_program
 from shared.paths import Paths
+from shared.vmm.accelerator import Accel, Accelerator
+from shared.vmm.firecracker_binary import find_program
 
 RUNS = 3
 BOOT_SECONDS = 300.0

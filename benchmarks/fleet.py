@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks.cli import BANGER, banger
 from benchmarks.machine import proportional_set_size
 from benchmarks.measure import Figure, median, seconds
-from shared.locks import holder
+from shared.host.locks import holder
 from shared.paths import Paths
 
 RUNNING, STOPPED, STOPPED_AT_ONCE = 21, 100, 10

@@ -9,10 +9,10 @@ from typing import NoReturn
 
 import click
 
-from cli.output import Settings, report
-from cli.root import banger
-from cli.signals import Interrupted
-from cli.streams import open_missing
+from cli.app import banger
+from cli.terminal.output import Settings, report
+from cli.terminal.signals import Interrupted
+from cli.terminal.standard_streams import open_missing
 from shared.errors import BangerError, Code
 
 INTERRUPTED = 130
@@ -72,7 +72,7 @@ def _reader_gone() -> int:
 def _unexpected(error: Exception) -> BangerError:
     if isinstance(error, OSError) and error.errno in FULL and not error.filename:
         return BangerError(Code.NO_SPACE, f"the output cannot be written: {error.strerror}")
-    from cli.crash import record
+    from cli.terminal.crash_report import record
 
     path = record(error)
     where = f"the traceback is in {path}; please report it" if path else "please report it"

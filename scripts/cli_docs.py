@@ -12,11 +12,11 @@ sys.path.insert(0, str(ROOT))
 
 import click  # noqa: E402
 
-from cli.checks.result import Result  # noqa: E402
-from cli.root import banger  # noqa: E402
-from shared.messages.image import Image, Kernel  # noqa: E402
-from shared.messages.operation import Operation, ServiceStatus  # noqa: E402
-from shared.messages.vm import (  # noqa: E402
+from cli.app import banger  # noqa: E402
+from cli.doctor.result import Result  # noqa: E402
+from shared.contract.messages.image import Image, Kernel  # noqa: E402
+from shared.contract.messages.operation import Operation, ServiceStatus  # noqa: E402
+from shared.contract.messages.vm import (  # noqa: E402
     Check,
     Health,
     Port,
@@ -25,7 +25,7 @@ from shared.messages.vm import (  # noqa: E402
     VmStats,
     VmView,
 )
-from shared.ssh import Access  # noqa: E402
+from shared.contract.ssh_access import Access  # noqa: E402
 
 PAGE = ROOT / "docs" / "cli.md"
 
@@ -86,7 +86,7 @@ FIELDS_PREFACE = """\
 
 Fields are added, never taken away or given another meaning. Sizes are in bytes where the name does
 not say MiB, times of day in RFC 3339, durations in seconds. What the fields mean is in
-`shared/messages`; what the services tell each other is in [protocol.md](protocol.md).
+`shared/contract/messages`; what the services tell each other is in [protocol.md](protocol.md).
 """
 
 JSON: tuple[tuple[str, str, tuple[type[Any], ...], dict[str, Any]], ...] = (

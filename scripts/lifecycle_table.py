@@ -1,4 +1,4 @@
-"""Print docs/lifecycle.md from the table in shared/lifecycle.py; ``--write`` puts it in place."""
+"""Print docs/lifecycle.md from shared/contract/lifecycle.py; ``--write`` puts it in place."""
 
 import sys
 from pathlib import Path
@@ -6,12 +6,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from shared.lifecycle import LIVE, TABLE, Verb  # noqa: E402
+from shared.contract.lifecycle import LIVE, TABLE, Verb  # noqa: E402
 
 HEAD = """\
 # The lifecycle of a VM
 
-Printed from `shared/lifecycle.py` by `scripts/lifecycle_table.py --write`; do not edit.
+Printed from `shared/contract/lifecycle.py` by `scripts/lifecycle_table.py --write`; do not edit.
 
 What a verb does to a VM, by the state it is in. `act`: it is carried out. `nothing`: it is so
 already, which is success. `conflict` (exit status 4) and `not_running` (exit status 5) are refusals

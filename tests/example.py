@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from shared.messages.vm import Vm
+from shared.contract.messages.vm import Vm
 
 _EXAMPLE = Vm(
     id="0123456789ab",

@@ -29,7 +29,7 @@ Files = Mapping[Path, Tally]
 
 
 def package_of(path: PurePath) -> str:
-    """``services/api/names.py`` → ``services.api``."""
+    """``services/api/policy/names.py`` → ``services.api``."""
     return ".".join(path.parent.parts[:DEPTH])
 
 

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from cli.checks.services import is_free
+from cli.doctor.services import is_free
 from scripts.smoke.stack import Stack
 
 BUILT_BEFORE = ("image", "kernel")

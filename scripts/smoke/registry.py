@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from shared.messages.vm import NetworkMode
+from shared.contract.messages.vm import NetworkMode
 
 if TYPE_CHECKING:
     from scripts.smoke.case import Case

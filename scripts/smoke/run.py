@@ -13,7 +13,7 @@ from scripts.smoke.expect import Failed, Skipped
 from scripts.smoke.registry import Group, Scenario, grouped
 from scripts.smoke.result import Outcome, Result
 from scripts.smoke.stack import Stack
-from shared.messages.vm import NetworkMode
+from shared.contract.messages.vm import NetworkMode
 
 INTERRUPTED = "the suite was interrupted"
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from scripts.smoke.expect import scaled
 from scripts.smoke.ground import OUTSIDE, Ground, OwnNamespaces, ThisMachine
-from shared.locks import holder
-from shared.messages.vm import NetworkMode
+from shared.contract.messages.vm import NetworkMode
+from shared.host.locks import holder
 from tests.home import Home, make_home
 
 CONFIG = """\

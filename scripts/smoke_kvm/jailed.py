@@ -18,7 +18,7 @@ from typing import Any
 
 from scripts.smoke_kvm.inside import USER, home
 from scripts.smoke_kvm.parcel import CHECKOUT, DATA, VENV
-from shared.jail import SPAN
+from shared.vm.jail import SPAN
 
 ROOTS_CONFIG = Path("/etc/banger/config.toml")
 ROOTS = "nat.enabled = true\nfirecracker.jailer = true\n"

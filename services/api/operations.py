@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from shared.contract.messages.operation import Operation
 from shared.errors import BangerError, Code
-from shared.messages.operation import Operation
 
 KEPT = 200
 KEPT_SECONDS = 3600.0

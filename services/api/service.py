@@ -9,13 +9,13 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from services.api.idle import sessions, stale
-from services.api.reports import Reports
+from services.api.policy.idle import sessions, stale
+from services.api.verbs.reports import Reports
 from shared.bus.runner import own
 from shared.bus.verbs import Call, verb
+from shared.contract.messages.machine import MachineStatus, MachineStop, SupervisorReady
+from shared.contract.messages.vm import Vm
 from shared.errors import BangerError
-from shared.messages.machine import MachineStatus, MachineStop, SupervisorReady
-from shared.messages.vm import Vm
 
 STALE_LOOKS = 4
 """How often per ``auto_stop_stale_after`` the VMs are looked at, at most every minute."""

@@ -11,10 +11,10 @@ from contextlib import suppress
 
 from services.broker.core import Command, Core, Publish, Send, Watch
 from services.broker.outbox import Outbox
-from shared import lifeline
 from shared.bus.socket import Publisher, Router, close_context
 from shared.errors import BangerError, Code
-from shared.locks import Lock
+from shared.host import parent_pipe
+from shared.host.locks import Lock
 from shared.logs import Log
 from shared.paths import Paths, check_socket_length, make_private
 from shared.version import __version__
@@ -55,7 +55,7 @@ class Broker:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)
         self._router.watch(ours.fileno())
-        self._parent = lifeline.inherited()
+        self._parent = parent_pipe.inherited()
         if self._parent is not None:
             self._router.watch(self._parent)
         return ours

@@ -7,19 +7,19 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine
 from ipaddress import IPv4Network
 from typing import Any
 
-from services.dns.forwarder import Forwarder
-from services.dns.guests import Asker, Everything, Listed, askers
-from services.dns.memo import Memo
-from services.dns.query import Query, answer, failed, read_query
-from services.dns.rate import Quiet, Rates
-from services.dns.reply import Record, Reply, address_of, chain, write_records
-from services.dns.resolver import respond
-from services.dns.zone import Rcode, Type, Zone
+from services.dns.forward.forwarder import Forwarder
+from services.dns.forward.rate import Quiet, Rates
+from services.dns.wire.memo import Memo
+from services.dns.wire.query import Query, answer, failed, read_query
+from services.dns.wire.reply import Record, Reply, address_of, chain, write_records
+from services.dns.wire.resolver import respond
+from services.dns.zone.guests import Asker, Everything, Listed, askers
+from services.dns.zone.zone import Rcode, Type, Zone
+from shared.addresses.subnet import gateway_of, is_outside
+from shared.contract.messages.network import NatAllow
+from shared.contract.messages.vm import Vm
 from shared.errors import BangerError
 from shared.logs import Log
-from shared.messages.network import NatAllow
-from shared.messages.vm import Vm
-from shared.subnet import gateway_of, is_outside
 
 Given = bytes | None | Coroutine[Any, Any, bytes]
 """An answer, none at all, or one that takes time."""

@@ -7,19 +7,19 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 from services.dns.answers import GuestAnswers, Zoned
-from services.dns.forwarder import Forwarder
-from services.dns.records import Networks, zone_of
+from services.dns.forward.forwarder import Forwarder
 from services.dns.server import Server
+from services.dns.zone.records import Networks, zone_of
+from shared.addresses.subnet import gateway_of
+from shared.addresses.ula import ula_prefix
 from shared.bus.actor import Actor
+from shared.bus.replica.follower import Follower
 from shared.bus.verbs import Call, verb
 from shared.config import Config
-from shared.follower import Follower
+from shared.contract.messages.network import DnsStatus, NatAllow
+from shared.contract.messages.vm import Nothing
 from shared.logs import Log
-from shared.messages.network import DnsStatus, NatAllow
-from shared.messages.vm import Nothing
 from shared.paths import Paths
-from shared.subnet import gateway_of
-from shared.ula import ula_prefix
 
 HOST = "127.0.0.1"
 RETRY_FIRST, RETRY_LAST = 0.5, 30.0

@@ -8,8 +8,13 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from services.images.build import build_image
-from services.images.catalogue import (
+from services.images.library.library import Library
+from services.images.library.manifest import ImageManifest, KernelManifest
+from services.images.library.on_demand import Shop
+from services.images.library.scratch import Scratch, build_area, sweep
+from services.images.library.views import available_view, broken_view, image_view, kernel_view
+from services.images.sources.debian.build import build_image
+from services.images.sources.debian.catalogue import (
     IMAGES,
     KERNELS,
     ImageRecipe,
@@ -18,21 +23,14 @@ from services.images.catalogue import (
     kernel_recipe,
     outdated,
 )
-from services.images.extension import check_made, extended
-from services.images.kernels import pull_kernel
-from services.images.library import Library
-from services.images.manifest import ImageManifest, KernelManifest
-from services.images.progress import Progress
-from services.images.scratch import Scratch, build_area, sweep
-from services.images.shop import Shop
-from services.images.views import available_view, broken_view, image_view, kernel_view
+from services.images.sources.debian.extension import check_made, extended
+from services.images.sources.debian.kernel import pull_kernel
+from services.images.sources.debian.progress import Progress
 from shared.bus.actor import Actor
 from shared.bus.runner import own
 from shared.bus.verbs import Call, verb
 from shared.config import Config
-from shared.errors import BangerError
-from shared.logs import Log
-from shared.messages.image import (
+from shared.contract.messages.image import (
     Deleted,
     Image,
     ImageBuild,
@@ -43,7 +41,9 @@ from shared.messages.image import (
     Ref,
     Resolve,
 )
-from shared.messages.vm import Nothing
+from shared.contract.messages.vm import Nothing
+from shared.errors import BangerError
+from shared.logs import Log
 from shared.paths import Paths
 
 

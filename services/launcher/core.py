@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field
 
+from shared.contract.messages.operation import ServiceState, ServiceStatus
 from shared.errors import BangerError, Code
-from shared.messages.operation import ServiceState, ServiceStatus
-from shared.restart import RestartPolicy
+from shared.host.restart import RestartPolicy
 
 
 def parse_procfile(text: str) -> dict[str, list[str]]:

@@ -14,14 +14,14 @@ import time
 from pathlib import Path
 
 from services.launcher.core import Core, Service, parse_procfile
-from shared import lifeline
 from shared.bus.actor import Actor
 from shared.bus.verbs import Call, verb
+from shared.contract.messages.operation import DaemonStatus
+from shared.contract.messages.vm import Nothing
 from shared.errors import BangerError, Code
-from shared.locks import Lock
+from shared.host import parent_pipe
+from shared.host.locks import Lock
 from shared.logs import Log
-from shared.messages.operation import DaemonStatus
-from shared.messages.vm import Nothing
 from shared.paths import Paths
 from shared.version import __version__
 
@@ -51,7 +51,7 @@ class Launcher(Actor):
         self._core = Core({name: argv for name, argv in commands.items() if name not in external})
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._changed = asyncio.Event()
-        self._read_end, self._write_end = lifeline.create()
+        self._read_end, self._write_end = parent_pipe.create()
         super().__init__("launcher", paths, log)
 
     async def on_start(self) -> None:
@@ -92,7 +92,7 @@ class Launcher(Actor):
                 stdout=stderr,
                 stderr=stderr,
                 pass_fds=(self._read_end,),
-                env=os.environ | {lifeline.VARIABLE: str(self._read_end)},
+                env=os.environ | {parent_pipe.VARIABLE: str(self._read_end)},
             )
 
     async def _wait_for(self, name: str, process: asyncio.subprocess.Process) -> None:

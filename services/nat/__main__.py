@@ -2,9 +2,9 @@
 
 import sys
 
-from services.nat import external
+from services.nat.deployment import external
+from services.nat.deployment.identity import own_station
 from services.nat.service import Nat
-from services.nat.station import own_station
 from shared.bus.runner import start_service
 from shared.errors import BangerError
 from shared.paths import Paths

@@ -7,15 +7,13 @@ is restarted.
 
 import signal
 
-from services.nat.bridge import Bridge
-from services.nat.station import Station
+from services.nat.deployment.identity import Station
+from services.nat.reconciler import Bridge
 from shared.bus.actor import Actor
 from shared.bus.runner import own
 from shared.bus.verbs import Call, verb
 from shared.config import Config
-from shared.errors import BangerError, Code
-from shared.logs import Log
-from shared.messages.network import (
+from shared.contract.messages.network import (
     Attachment,
     Jailed,
     NatAllow,
@@ -24,7 +22,9 @@ from shared.messages.network import (
     NatStatus,
     NatUnjail,
 )
-from shared.messages.vm import Nothing
+from shared.contract.messages.vm import Nothing
+from shared.errors import BangerError, Code
+from shared.logs import Log
 from shared.paths import Paths, check_private
 
 

@@ -15,9 +15,9 @@ from sqlalchemy.orm import Session
 
 from services.store.database import complaints
 from services.store.models import MutationRow, SequenceRow, VmRow
+from shared.addresses.subnet import guest_addresses
+from shared.contract.messages.vm import Vm, VmReserve, VmRows, VmUpdate
 from shared.errors import BangerError, Code
-from shared.messages.vm import Vm, VmReserve, VmRows, VmUpdate
-from shared.subnet import guest_addresses
 
 UPDATABLE = (
     *("state", "reason", "touched_at"),

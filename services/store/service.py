@@ -14,8 +14,7 @@ from shared.bus.actor import Actor
 from shared.bus.runner import own
 from shared.bus.verbs import Call, verb
 from shared.config import Config
-from shared.logs import Log
-from shared.messages.vm import (
+from shared.contract.messages.vm import (
     Made,
     Nothing,
     Vm,
@@ -26,6 +25,7 @@ from shared.messages.vm import (
     VmRows,
     VmUpdate,
 )
+from shared.logs import Log
 from shared.paths import Paths
 
 T = TypeVar("T")

@@ -8,14 +8,14 @@ import sys
 
 import msgspec
 
-from services.vm_supervisor.boot import Drivers
-from services.vm_supervisor.drivers.driver import Driver, Warden
-from services.vm_supervisor.drivers.qemu import QemuDriver
+from services.vm_supervisor.drivers.contract import Driver, Warden
+from services.vm_supervisor.drivers.qemu.driver import QemuDriver
+from services.vm_supervisor.launch.launcher import Drivers
 from services.vm_supervisor.service import Supervisor
 from shared.bus.runner import start_service
 from shared.config import Config
-from shared.messages.machine import SupervisorSpec
-from shared.messages.vm import VmmName
+from shared.contract.messages.machine import SupervisorSpec
+from shared.contract.messages.vm import VmmName
 from shared.paths import Paths
 
 
@@ -25,7 +25,7 @@ def drivers(config: Config) -> Drivers:
     def make(vmm: VmmName, warden: Warden) -> Driver:
         if vmm == "qemu":
             return QemuDriver(config.qemu_bin)
-        from services.vm_supervisor.drivers.firecracker_jail import JailingDriver
+        from services.vm_supervisor.drivers.firecracker.jail import JailingDriver
 
         return JailingDriver(config.firecracker_bin, config.firecracker, warden)
 

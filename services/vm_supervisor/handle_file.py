@@ -5,8 +5,8 @@ import asyncio
 from pathlib import Path
 
 from shared.errors import BangerError
-from shared.handle import Handle, mend_handle, write_handle
 from shared.logs import Log
+from shared.vm.handle import Handle, mend_handle, write_handle
 
 LOOKED_AT = 1.0
 """Seconds between looks: somebody may have truncated it, or there is space again."""

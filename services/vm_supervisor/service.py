@@ -9,18 +9,16 @@ import os
 import signal
 import time
 
-from services.vm_supervisor import inspection
-from services.vm_supervisor.boot import Drivers, Guest, VmmLauncher
-from services.vm_supervisor.drivers.driver import Warden
+from services.vm_supervisor.drivers.contract import Warden
 from services.vm_supervisor.guest.agent import Agent
-from services.vm_supervisor.supervision import Supervision
+from services.vm_supervisor.launch.launcher import Drivers, Guest, VmmLauncher
+from services.vm_supervisor.lifecycle import reports as inspection
+from services.vm_supervisor.lifecycle.supervision import Supervision
 from shared.bus.actor import Actor
 from shared.bus.runner import own
 from shared.bus.verbs import Call, verb
 from shared.config import Config
-from shared.errors import BangerError, Code
-from shared.logs import Log
-from shared.messages.machine import (
+from shared.contract.messages.machine import (
     GuestStats,
     MachineKill,
     MachineNat,
@@ -30,10 +28,12 @@ from shared.messages.machine import (
     SupervisorReady,
     SupervisorSpec,
 )
-from shared.messages.network import Attachment, Jailed, NatJail, NatUnjail
-from shared.messages.vm import Health, Nothing, PortList, State, Vm, VmId, VmUpdate
+from shared.contract.messages.network import Attachment, Jailed, NatJail, NatUnjail
+from shared.contract.messages.vm import Health, Nothing, PortList, State, Vm, VmId, VmUpdate
+from shared.errors import BangerError, Code
+from shared.host.process import ProcessId
+from shared.logs import Log
 from shared.paths import Paths, make_private
-from shared.process import ProcessId
 
 QUICK = 30.0
 AGAIN = 0.2

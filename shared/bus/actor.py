@@ -18,13 +18,13 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from shared import lifeline
 from shared.bus import envelope
 from shared.bus.background import Background
 from shared.bus.envelope import PROTOCOL, Envelope, Kind, current_cause
 from shared.bus.link import Link, Progress
 from shared.bus.verbs import Call, collect_verbs, decode_request, encode_result
 from shared.errors import BangerError, Code
+from shared.host import parent_pipe
 from shared.logs import Log, log_context
 from shared.paths import Paths
 from shared.version import __version__
@@ -99,7 +99,7 @@ class Actor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stopping.set)
-        parent = lifeline.inherited()
+        parent = parent_pipe.inherited()
         if parent is not None:
             loop.add_reader(parent, self._on_parent_gone, parent)
         await self.on_start()

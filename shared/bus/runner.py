@@ -13,7 +13,7 @@ from shared.bus.actor import Actor
 from shared.bus.socket import close_context
 from shared.config import Config, load_config
 from shared.errors import BangerError, Code
-from shared.locks import Lock
+from shared.host.locks import Lock
 from shared.logs import Log
 from shared.paths import Paths
 

@@ -7,9 +7,9 @@ import struct
 import subprocess
 from pathlib import Path
 
-from shared.handle import read_handle
-from shared.locks import holder
+from shared.host.locks import holder
 from shared.paths import Paths
+from shared.vm.handle import read_handle
 from tests.chaos.core import SERVICES, Handle, Kind, Listed, Observed, Process, Row
 from tests.e2e.conftest import Home
 

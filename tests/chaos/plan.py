@@ -1,7 +1,7 @@
 """What is done to the system, drawn from a seed. Pure: the same seed gives the same faults.
 
 A plan never asks for more ends of one service than the restart intensity allows
-(``shared.restart``): giving up then is what is specified, and would end the run.
+(``shared.host.restart``): giving up then is what is specified, and would end the run.
 """
 
 import random

@@ -14,21 +14,21 @@ from typing import Any
 
 import pytest
 
-from services.vm_supervisor.disks import create_overlay
-from services.vm_supervisor.drivers.driver import Drives, MachineSpec, Warden
-from services.vm_supervisor.drivers.firecracker import FirecrackerMachine
-from services.vm_supervisor.drivers.firecracker_api import call
-from services.vm_supervisor.drivers.firecracker_jail import JailingDriver
-from services.vm_supervisor.drivers.firecracker_requests import Request
-from services.vm_supervisor.network import bridge_network
-from shared.accelerator import Accel, Accelerator, kvm_obstacle
-from shared.cgroup import release, support
+from services.vm_supervisor.disks.layout import create_overlay
+from services.vm_supervisor.drivers.contract import Drives, MachineSpec, Warden
+from services.vm_supervisor.drivers.firecracker.api import call
+from services.vm_supervisor.drivers.firecracker.driver import FirecrackerMachine
+from services.vm_supervisor.drivers.firecracker.jail import JailingDriver
+from services.vm_supervisor.drivers.firecracker.requests import Request
+from services.vm_supervisor.network.modes import bridge_network
 from shared.config import FirecrackerConfig
 from shared.errors import BangerError
-from shared.jail import SPAN
+from shared.host.cgroup import release, support
+from shared.host.process import ProcessId
 from shared.paths import Paths
-from shared.process import ProcessId
-from shared.vmm import find_vmm
+from shared.vm.jail import SPAN
+from shared.vm.vmm_search import find_vmm
+from shared.vmm.accelerator import Accel, Accelerator, kvm_obstacle
 from tests.integration.peer import Peer, Silence
 from tests.integration.stack import eventually
 from tests.integration.users import ONE, User, users_python

@@ -18,20 +18,20 @@ from pathlib import Path
 
 import pytest
 
-from services.vm_supervisor.boot import _manifest
-from services.vm_supervisor.disks import create_overlay, create_work_disk
-from services.vm_supervisor.drivers.driver import Drives, EndReason, Machine, MachineSpec
-from services.vm_supervisor.drivers.qemu import QemuDriver
+from services.vm_supervisor.disks.layout import create_overlay, create_work_disk
+from services.vm_supervisor.drivers.contract import Drives, EndReason, Machine, MachineSpec
+from services.vm_supervisor.drivers.qemu.driver import QemuDriver
 from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.guest.listeners import Listeners
 from services.vm_supervisor.guest.ssh import ensure_key
-from services.vm_supervisor.initrd import GuestIdentity, write_initrd
-from services.vm_supervisor.network import Forward, user_network
-from shared.accelerator import Accel, Accelerator
+from services.vm_supervisor.launch.initrd import GuestIdentity, write_initrd
+from services.vm_supervisor.launch.launcher import _manifest
+from services.vm_supervisor.network.modes import Forward, user_network
 from shared.errors import BangerError, Code
+from shared.host.process import start_time
+from shared.host.tsc import host_tsc_khz
 from shared.paths import Paths
-from shared.process import start_time
-from shared.tsc import host_tsc_khz
+from shared.vmm.accelerator import Accel, Accelerator
 from tests.scripted import shelf
 
 BOOT_SECONDS = 120.0

@@ -17,17 +17,17 @@ from typing import Any
 
 import pytest
 
-from services.vm_supervisor.disks import create_overlay
-from services.vm_supervisor.drivers.driver import Drives, EndReason, MachineSpec
-from services.vm_supervisor.drivers.firecracker import FirecrackerDriver, FirecrackerMachine
-from services.vm_supervisor.drivers.firecracker_api import Refused, call
-from services.vm_supervisor.drivers.firecracker_requests import PAUSE, RESUME, START, Request
-from services.vm_supervisor.network import bridge_network
-from shared.accelerator import Accel, Accelerator, kvm_obstacle
+from services.vm_supervisor.disks.layout import create_overlay
+from services.vm_supervisor.drivers.contract import Drives, EndReason, MachineSpec
+from services.vm_supervisor.drivers.firecracker.api import Refused, call
+from services.vm_supervisor.drivers.firecracker.driver import FirecrackerDriver, FirecrackerMachine
+from services.vm_supervisor.drivers.firecracker.requests import PAUSE, RESUME, START, Request
+from services.vm_supervisor.network.modes import bridge_network
 from shared.config import FirecrackerConfig
 from shared.errors import BangerError, Code
+from shared.host.process import start_time
 from shared.paths import Paths
-from shared.process import start_time
+from shared.vmm.accelerator import Accel, Accelerator, kvm_obstacle
 from tests.integration.namespaces import Namespace
 
 ROOT = Path(__file__).parents[2]

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from services.vm_supervisor.drivers.driver import EndReason
-from services.vm_supervisor.drivers.firecracker_requests import Request
+from services.vm_supervisor.drivers.contract import EndReason
+from services.vm_supervisor.drivers.firecracker.requests import Request
 from shared.errors import BangerError, Code
+from shared.host.process import ProcessId, start_time
 from shared.paths import LONGEST_SOCKET
-from shared.process import ProcessId, start_time
-from shared.vmm import command_line, find_vmm, vmm_name
+from shared.vm.vmm_search import command_line, find_vmm, vmm_name
 from tests.contract.prison import DOWN, IMAGE, NEEDED, UIDS, VM, Prison
 from tests.integration.stack import eventually
 from tests.integration.users import ONE, TWO

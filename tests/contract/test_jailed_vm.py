@@ -12,14 +12,14 @@ from typing import Any
 
 import msgspec
 
-from services.vm_supervisor.drivers.firecracker_requests import Request
+from services.vm_supervisor.drivers.firecracker.requests import Request
+from shared.contract.messages.machine import SupervisorSpec
+from shared.contract.messages.vm import Vm
 from shared.errors import BangerError, Code
-from shared.handle import read_handle
-from shared.jail import is_jailed
-from shared.messages.machine import SupervisorSpec
-from shared.messages.vm import Vm
-from shared.probe import Kept
-from shared.process import start_time
+from shared.host.process import start_time
+from shared.vm.handle import read_handle
+from shared.vm.jail import is_jailed
+from shared.vmm.probe import Kept
 from tests.contract.prison import IMAGE, KERNEL, NEEDED, VM, Prison
 from tests.integration.stack import eventually
 from tests.integration.users import ONE

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.locks import holder
+from shared.host.locks import holder
 from tests.e2e.conftest import Home, await_true, close_home, make_home
 
 pytestmark = [

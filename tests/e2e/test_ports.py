@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from shared.locks import holder
+from shared.host.locks import holder
 from tests.e2e.conftest import Home, await_true
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]

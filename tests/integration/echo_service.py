@@ -10,8 +10,8 @@ import msgspec
 from shared.bus.actor import Actor
 from shared.bus.runner import start_service
 from shared.bus.verbs import Call, verb
+from shared.contract.messages.vm import Nothing
 from shared.logs import Log
-from shared.messages.vm import Nothing
 from shared.paths import Paths
 
 

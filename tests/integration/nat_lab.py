@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from services.nat.core import Step
-from services.nat.forwarding import Loan
-from services.nat.host import Host
-from services.nat.sets import Live
-from services.nat.state import Desired, bridge_mac
-from services.nat.state import Guest as GuestSpec
-from shared.egress import parse_allowed
-from shared.mac import mac_address
-from shared.publication import parse_publication
+from services.nat.kernel.host import Host
+from services.nat.kernel.sysctl import Loan
+from services.nat.plan.state import Desired, bridge_mac
+from services.nat.plan.state import Guest as GuestSpec
+from services.nat.plan.steps import Step
+from services.nat.ruleset.sets import Live
+from shared.addresses.mac import mac_address
+from shared.contract.egress import parse_allowed
+from shared.contract.publication import parse_publication
 from tests.integration.namespaces import Guest, Namespace, WebServer
 from tests.integration.stack import Stack
 

@@ -7,10 +7,10 @@ import msgspec
 from shared.bus.actor import Actor
 from shared.bus.runner import start_service
 from shared.bus.verbs import Call, verb
+from shared.contract.messages.network import NatAllow
+from shared.contract.messages.vm import Nothing
 from shared.errors import BangerError, Code
 from shared.logs import Log
-from shared.messages.network import NatAllow
-from shared.messages.vm import Nothing
 from shared.paths import Paths
 
 

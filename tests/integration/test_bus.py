@@ -21,7 +21,7 @@ from shared.bus.envelope import MAX_MESSAGE, Envelope, Kind
 from shared.bus.runner import own
 from shared.bus.socket import Dealer, Router, Subscriber, close_context, peer_uid
 from shared.errors import BangerError, Code
-from shared.locks import Lock
+from shared.host.locks import Lock
 from tests.integration.conftest import ROOT, Daemon, Home
 from tests.integration.peer import Peer, error_of
 from tests.integration.stack import eventually

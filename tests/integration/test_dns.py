@@ -15,7 +15,7 @@ from dnslib import QTYPE, DNSQuestion, DNSRecord
 
 from services.dns.answers import Zoned
 from services.dns.server import CONNECTIONS, Server
-from services.dns.zone import Rcode, Zone
+from services.dns.zone.zone import Rcode, Zone
 from tests.integration import mangled
 from tests.integration.stack import Stack, eventually
 

@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 
 import pytest
 
-from services.dns.exchange import exchange
-from services.dns.forwarder import IN_FLIGHT, NOBODY, Forwarder, Found
-from services.dns.query import Key
-from services.dns.reply import Elsewhere, Reply, address_of
-from services.dns.upstreams import LOOK_EVERY
-from services.dns.zone import Rcode
+from services.dns.forward.exchange import exchange
+from services.dns.forward.forwarder import IN_FLIGHT, NOBODY, Forwarder, Found
+from services.dns.forward.upstreams import LOOK_EVERY
+from services.dns.wire.query import Key
+from services.dns.wire.reply import Elsewhere, Reply, address_of
+from services.dns.zone.zone import Rcode
 from tests.integration.upstream import Asked, Here, Script, Upstream, reply_to, says, silent
 
 T = TypeVar("T")

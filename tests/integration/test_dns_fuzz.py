@@ -17,14 +17,14 @@ from pathlib import Path
 import pytest
 
 from services.dns.answers import GuestAnswers, Zoned
-from services.dns.forwarder import Forwarder
-from services.dns.query import answer, read_query
-from services.dns.reply import Reply, chain, read_reply, write_records
-from services.dns.wire import UDP_LARGEST
-from services.dns.zone import Zone
+from services.dns.forward.forwarder import Forwarder
+from services.dns.wire.query import answer, read_query
+from services.dns.wire.reply import Reply, chain, read_reply, write_records
+from services.dns.wire.wire import UDP_LARGEST
+from services.dns.zone.zone import Zone
+from shared.contract.messages.network import NatAllow
+from shared.contract.messages.vm import Vm
 from shared.logs import Log
-from shared.messages.network import NatAllow
-from shared.messages.vm import Vm
 from tests.example import example_vm
 from tests.integration import mangled
 from tests.integration.dns_lab import GATEWAY, PORT, Lab

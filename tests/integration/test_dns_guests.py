@@ -14,11 +14,11 @@ from ipaddress import IPv4Address, IPv4Network
 import pytest
 
 from services.dns.answers import ALLOWED_SECONDS
-from services.dns.forwarder import NOBODY
-from services.dns.rate import BURST
+from services.dns.forward.forwarder import NOBODY
+from services.dns.forward.rate import BURST
+from services.dns.forward.upstreams import LOOK_EVERY
 from services.dns.service import EACH_GUEST
-from services.dns.upstreams import LOOK_EVERY
-from shared.ula import ula_address, ula_prefix
+from shared.addresses.ula import ula_address, ula_prefix
 from tests.integration.dns_lab import GATEWAY, PORT, UPSTREAM, Lab, outside
 from tests.integration.stack import eventually
 from tests.integration.upstream import Upstream, says

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from dnslib import DNSRecord
 
-from services.dns.forwarder import Forwarder, Found
-from services.dns.reply import address_of
+from services.dns.forward.forwarder import Forwarder, Found
+from services.dns.wire.reply import address_of
 from tests.integration.stack import REPOSITORY, eventually
 from tests.integration.test_dns import Running, by_udp, free_port, query
 from tests.unit.services.dns.messages import key

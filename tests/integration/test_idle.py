@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from shared.locks import Lock
+from shared.host.locks import Lock
 from tests.integration.guests import Guests, clean, new_guests
 from tests.integration.stack import eventually
 

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from services.nat.core import ApplyRules
-from services.nat.state import Guest as GuestSpec
+from services.nat.plan.state import Guest as GuestSpec
+from services.nat.plan.steps import ApplyRules
+from shared.addresses.mac import mac_address
 from shared.errors import BangerError, Code
-from shared.mac import mac_address
 from tests.integration.namespaces import Namespace, join_tap, open_tun
 from tests.integration.nat_lab import (
     GATEWAY,
@@ -285,8 +285,8 @@ def _join_as(uid: int, lab: Lab) -> None:
 def test_without_privilege_the_error_says_what_to_do(lab: Lab, tmp_path: Path) -> None:
     script = (
         "from pathlib import Path\n"
-        "from services.nat.forwarding import Loan\n"
-        "from services.nat.host import Host\n"
+        "from services.nat.kernel.sysctl import Loan\n"
+        "from services.nat.kernel.host import Host\n"
         "from shared.errors import BangerError\n"
         "try: Host(Loan(Path('note'))).observe('br-banger')\n"
         "except BangerError as error: print(error.code.value, error.hint)\n"

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from services.nat.rules import CONNECTIONS, FLOOD
-from services.nat.state import link_local
-from shared.egress import parse_allowed
-from shared.publication import parse_publication
+from services.nat.plan.state import link_local
+from services.nat.ruleset.rules import CONNECTIONS, FLOOD
+from shared.contract.egress import parse_allowed
+from shared.contract.publication import parse_publication
 from tests.integration.namespaces import Guest, Namespace
 from tests.integration.nat_lab import (
     GATEWAY,

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from services.nat.state import Guest as GuestSpec
-from services.nat.state import link_local
+from services.nat.plan.state import Guest as GuestSpec
+from services.nat.plan.state import link_local
 from tests.integration.namespaces import Guest
 from tests.integration.nat_lab import (
     NEEDED,

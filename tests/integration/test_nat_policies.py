@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from services.nat.publications import Allotment
-from services.nat.sets import Live
-from services.nat.sockets import ports_of_others
-from services.nat.state import Guest as GuestSpec
-from services.nat.state import tag_of
+from services.nat.kernel.sockets import ports_of_others
+from services.nat.plan.publications import Allotment
+from services.nat.plan.state import Guest as GuestSpec
+from services.nat.plan.state import tag_of
+from services.nat.ruleset.sets import Live
 from shared.errors import BangerError, Code
 from tests.integration.namespaces import Guest, Namespace, Place
 from tests.integration.nat_lab import (

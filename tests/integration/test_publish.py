@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from services.vm_supervisor.port_holder import holder_of
-from services.vm_supervisor.reservation import bind
+from services.vm_supervisor.network.port_holder import holder_of
+from services.vm_supervisor.network.reservation import bind
+from shared.contract.messages.vm import Protocol
 from shared.errors import BangerError, Code
-from shared.messages.vm import Protocol
 from tests.integration.guests import NOTHING, SMALL, Guests, clean, finals, kill, new_guests
 from tests.integration.peer import error_of
 from tests.integration.stack import eventually

@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from shared.bus.envelope import Kind
+from shared.contract.messages.vm import Vm, VmRows
 from shared.errors import BangerError
-from shared.messages.vm import Vm, VmRows
 from tests.integration.conftest import Home
 from tests.integration.peer import Peer
 from tests.integration.stack import eventually

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from services.vm_supervisor.network import CLOSED, OPEN
+from services.vm_supervisor.network.modes import CLOSED, OPEN
 from shared.errors import Code
-from shared.handle import handle_path, read_handle
-from shared.locks import holder
+from shared.host.locks import holder
+from shared.vm.handle import handle_path, read_handle
 from tests.integration.conftest import ROOT
 from tests.integration.guests import (
     NOTHING,

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from services.nat.state import tap_name
+from services.nat.plan.state import tap_name
 from tests.integration.namespaces import Namespace, join_tap, open_tun
 from tests.integration.peer import Peer
 from tests.integration.stack import Stack, eventually

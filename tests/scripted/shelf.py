@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from services.images.manifest import (
+from services.images.library.manifest import (
     ID_LENGTH,
     FileSum,
     ImageManifest,

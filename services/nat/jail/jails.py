@@ -29,13 +29,13 @@ from services.nat.jail.plan import (
     orders,
 )
 from services.nat.jail.processes import END_SECONDS, Inmates
-from shared.cgroup import Limits, confine, release
 from shared.config import Config
+from shared.contract.messages.vm import Vm
 from shared.errors import BangerError, Code
-from shared.firecracker import find_program
-from shared.jail import SPAN, jailer_id
-from shared.messages.vm import Vm
-from shared.process import ProcessId, start_time
+from shared.host.cgroup import Limits, confine, release
+from shared.host.process import ProcessId, start_time
+from shared.vm.jail import SPAN, jailer_id
+from shared.vmm.firecracker_binary import find_program
 
 ENTER = Path(__file__).with_name("enter.py")
 _ENTER_SECONDS = 10.0

@@ -10,10 +10,10 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any, Literal
 
-from shared import jail
+from shared.contract.messages.vm import Vm
 from shared.errors import BangerError, Code
-from shared.messages.vm import Vm
 from shared.paths import Paths
+from shared.vm import jail
 
 Access = Literal["shared", "private", "write"]
 """shared: read-only, must be readable by all. private: read-only, given to the jail's group.
@@ -90,7 +90,7 @@ def jail_uid(base: int, subnet: IPv4Network, address: IPv4Address) -> int:
     nothing has to be remembered, and files that carry the gid are the same VM's after any crash.
 
     Raises:
-        BangerError: ``invalid`` for a base that leads out of ``shared.jail.SPAN``.
+        BangerError: ``invalid`` for a base that leads out of ``shared.vm.jail.SPAN``.
     """
     return jail_uids(base, subnet)[int(address) - int(subnet.network_address)]
 
@@ -157,7 +157,7 @@ def _content(content_id: str) -> str:
 
 
 def _argv(vm_id: str, uid: int, base: Path, programs: Programs) -> tuple[str, ...]:
-    """No cgroup here: nat has put the helper into its group already (shared/cgroup.py)."""
+    """No cgroup here: nat has put the helper into its group already (shared/host/cgroup.py)."""
     return (
         *(str(programs.jailer), "--id", jail.jailer_id(vm_id)),
         *("--exec-file", str(programs.firecracker), "--uid", str(uid), "--gid", str(uid)),

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.jail import jailer_id
-from shared.process import ProcessId, start_time
+from shared.host.process import ProcessId, start_time
+from shared.vm.jail import jailer_id
 
 END_SECONDS = 5.0
 """A process that was sent SIGKILL takes milliseconds, unless the kernel is in trouble."""

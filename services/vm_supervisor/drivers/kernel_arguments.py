@@ -4,7 +4,7 @@ Nothing of the user's is ever in it. Documentation/admin-guide/kernel-parameters
 systemd-debug-generator(8).
 """
 
-from shared.accelerator import Accelerator
+from shared.vmm.accelerator import Accelerator
 
 _KERNEL_ARGUMENTS = (
     "console=ttyS0",

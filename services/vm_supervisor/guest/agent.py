@@ -23,7 +23,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from services.vm_supervisor.guest.answers import (
+from services.vm_supervisor.guest.agent_answers import (
     Interface,
     Piece,
     Process,

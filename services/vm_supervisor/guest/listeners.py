@@ -7,8 +7,8 @@ when four were opened every second.
 
 from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.guest.sockets import ListeningPort, parse_sockets
+from shared.contract.messages.vm import Protocol
 from shared.errors import BangerError, Code
-from shared.messages.vm import Protocol
 
 _TABLES: tuple[tuple[Protocol, str], ...] = (
     ("tcp", "/proc/net/tcp"),

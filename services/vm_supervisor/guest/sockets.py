@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from shared.messages.vm import Protocol
+from shared.contract.messages.vm import Protocol
 
 _LISTEN: dict[Protocol, str] = {"tcp": "0A", "udp": "07"}
 """TCP_LISTEN, and what an unconnected UDP socket shows (TCP_CLOSE)."""

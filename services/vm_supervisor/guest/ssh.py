@@ -23,10 +23,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from shared.contract.ssh_access import Access, control_argv, master_argv
 from shared.errors import BangerError, Code
-from shared.files import write_atomically
-from shared.process import Watch, spawn_detached
-from shared.ssh import Access, control_argv, master_argv
+from shared.host.files import write_atomically
+from shared.host.process import Watch, spawn_detached
 
 CONTROL_SECONDS = 5.0
 """What a master gets to answer: it forwards sessions by itself, so it may be stopped or stuck."""

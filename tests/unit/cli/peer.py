@@ -19,7 +19,7 @@ from shared.bus import envelope
 from shared.bus.envelope import PROTOCOL, Envelope, Kind
 from shared.bus.socket import Router
 from shared.errors import BangerError, Code
-from shared.locks import Lock
+from shared.host.locks import Lock
 from shared.version import __version__
 
 Body = dict[str, Any]

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from cli.root import banger
+from cli.app import banger
 from scripts.cli_docs import PAGE, page
 from tests.unit.cli.conftest import ROOT, Cli, view
 from tests.unit.cli.peer import Peer
@@ -77,7 +77,7 @@ def test_a_listing_imports_nothing_heavy(cli: Cli, peer: Begin) -> None:
 def test_a_command_in_a_guest_imports_nothing_heavy(cli: Cli, peer: Begin) -> None:
     peer({"vm.access": lambda _: view("web")})
     imported = modules_of(cli, "vm", "exec", "web", "--", "true")
-    assert not (HEAVY | {"hashlib", "cli.vm_show"}) & imported
+    assert not (HEAVY | {"hashlib", "cli.commands.vm.inspect.show"}) & imported
 
 
 def test_help_imports_no_bus(cli: Cli) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cli.call import START_SECONDS, start_seconds
+from cli.client.connection import START_SECONDS, start_seconds
 from shared.errors import BangerError, Code
 
 

@@ -6,8 +6,8 @@ import time
 import pytest
 
 from services.api.operations import KEPT, KEPT_SECONDS, Operations
+from shared.contract.messages.operation import Operation
 from shared.errors import BangerError, Code
-from shared.messages.operation import Operation
 
 AT = "2026-01-01T00:00:00.000Z"
 

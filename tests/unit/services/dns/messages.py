@@ -2,7 +2,7 @@
 
 from dnslib import EDNS0, QTYPE, RR, SOA, DNSHeader, DNSQuestion, DNSRecord
 
-from services.dns.query import Key, Query, read_query
+from services.dns.wire.query import Key, Query, read_query
 
 
 def asked(name: str, kind: str = "A", *, size: int = 0, flags: str = "", **header: int) -> bytes:

@@ -8,11 +8,11 @@ import pytest
 from dnslib import DNSRecord
 
 from services.dns.answers import OUT_EACH, GuestAnswers, Zoned
-from services.dns.forwarder import Forwarder
-from services.dns.rate import BURST
-from services.dns.zone import Rcode, Zone
+from services.dns.forward.forwarder import Forwarder
+from services.dns.forward.rate import BURST
+from services.dns.zone.zone import Rcode, Zone
+from shared.contract.messages.network import NatAllow
 from shared.logs import Log
-from shared.messages.network import NatAllow
 from tests.example import example_vm
 from tests.unit.services.dns.messages import asked
 

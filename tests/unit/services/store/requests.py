@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from shared.messages.vm import VmReserve
+from shared.contract.messages.vm import VmReserve
 
 
 def reservation(name: str, **changes: Any) -> VmReserve:

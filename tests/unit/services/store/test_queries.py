@@ -8,8 +8,8 @@ from sqlalchemy import Engine, create_engine
 
 from services.store.database import open_database
 from services.store.queries import Store
+from shared.contract.messages.vm import VmReserve, VmUpdate
 from shared.errors import BangerError, Code
-from shared.messages.vm import VmReserve, VmUpdate
 from tests.unit.services.store.requests import reservation
 
 

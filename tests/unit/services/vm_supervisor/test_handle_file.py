@@ -9,9 +9,9 @@ import pytest
 
 from services.vm_supervisor import handle_file
 from services.vm_supervisor.handle_file import keep_handle, note_handle
-from shared.handle import read_handle
 from shared.logs import Log
-from tests.unit.shared.test_handle import own_handle
+from shared.vm.handle import read_handle
+from tests.unit.shared.vm.test_handle import own_handle
 
 
 def full(_descriptor: int) -> None:

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from shared.bus.verbs import collect_verbs, decode_request, encode_result, verb
+from shared.contract.messages.vm import VmId
 from shared.errors import BangerError, Code
-from shared.messages.vm import VmId
 
 
 class Base:

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from services.nat.jail.plan import Orders, Programs, User, check_id, jail_uid, jail_uids, orders
-from shared import jail
+from shared.contract.messages.vm import Vm
 from shared.errors import BangerError, Code
-from shared.messages.vm import Vm
 from shared.paths import Paths
+from shared.vm import jail
 from tests.example import example_vm
 
 VM = "0123456789ab"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from services.nat.jail.processes import Inmates
-from shared.jail import SPAN
+from shared.vm.jail import SPAN
 
 VM = os.urandom(6).hex()
 BASE = Path("/srv/banger-jail/1000")

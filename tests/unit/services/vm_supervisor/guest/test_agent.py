@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from services.vm_supervisor.guest.agent import Agent
-from services.vm_supervisor.guest.answers import is_sync_reply
+from services.vm_supervisor.guest.agent_answers import is_sync_reply
 from services.vm_supervisor.guest.channel import AgentAddress
 from shared.errors import BangerError, Code
 from tests.unit.services.vm_supervisor.serving import serving

@@ -13,7 +13,7 @@ from services.vm_supervisor.guest.ssh import (
     stop_master,
     write_known_hosts,
 )
-from shared.ssh import Access
+from shared.contract.ssh_access import Access
 
 
 def test_a_key_is_made_once_and_is_private(tmp_path: Path) -> None:

@@ -1,0 +1,212 @@
+"""Find the services, start them when they are not up, and connect.
+
+Who serves a run directory is told by locks, not by files that may have been left: the launcher
+holds ``launcher.lock`` for as long as it lives. Two first calls at once are kept apart by
+``start.lock``.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from shared.bus.client import Client
+from shared.errors import BangerError, Code
+from shared.host.locks import Lock, holder
+from shared.paths import Paths, check_private, check_socket_length
+from shared.version import __version__
+
+if TYPE_CHECKING:
+    import subprocess
+
+START_SECONDS = 60.0
+"""What services get to come up, unless BANGER_START_SECONDS says otherwise: an emulated machine
+takes ten seconds to import an SQL library."""
+POLL_SECONDS = 0.02
+
+REQUIRED = ("store", "images", "api")
+"""Without these no verb works. nat and dns are projections: they may be away for a moment."""
+ALL = ("launcher", *REQUIRED, "nat", "dns")
+
+
+def started_by_us(paths: Paths) -> tuple[str, ...]:
+    """``ALL``, but for a nat that root runs: that one may come later. A file that cannot be read
+    is for the launcher to complain of."""
+    from shared.config import load_config
+
+    try:
+        external = load_config(paths.config_file).nat.external
+    except BangerError:
+        external = False
+    return tuple(name for name in ALL if not (external and name == "nat"))
+
+
+@contextmanager
+def connect() -> Iterator[Client]:
+    """A connection to services that are up and of this build, started if need be.
+
+    Raises:
+        BangerError: ``unavailable`` naming the service that did not come up; ``incompatible``
+            when they are of another build; ``denied`` when the run directory is not ours alone.
+    """
+    paths = Paths.from_environment()
+    wanted: tuple[str, ...] = REQUIRED
+    if not running(paths):
+        wanted = started_by_us(paths)
+        start(paths)
+    with Client(paths.broker_socket) as client:
+        wait_for(client, paths, wanted, time.monotonic() + start_seconds())
+        yield client
+
+
+def start_seconds() -> float:
+    """Patience with services that start. Raises ``invalid`` for what is not a positive number."""
+    given = os.environ.get("BANGER_START_SECONDS") or str(START_SECONDS)
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise BangerError(Code.INVALID, f"BANGER_START_SECONDS={given} is not a number of seconds")
+    return seconds
+
+
+def running(paths: Paths) -> bool:
+    """Whether a launcher (or, in development, a broker without one) serves this run directory."""
+    try:
+        check_private(paths.run)
+    except FileNotFoundError:
+        return False
+    return any(holder(paths.run / lock) for lock in ("launcher.lock", "broker.lock"))
+
+
+@contextmanager
+def connect_if_running(paths: Paths | None = None) -> Iterator[Client]:
+    """A connection to services that are up; they are neither started nor waited for.
+
+    Raises:
+        BangerError: ``unavailable`` when they are down.
+    """
+    paths = paths or Paths.from_environment()
+    if not running(paths):
+        raise BangerError(
+            Code.UNAVAILABLE, "the services are not running", hint="banger daemon start"
+        )
+    with Client(paths.broker_socket) as client:
+        yield client
+
+
+def start(paths: Paths) -> None:
+    """Start the launcher, detached, unless somebody else just did."""
+    from shared.paths import make_private
+
+    make_private(paths.run)
+    check_socket_length(paths.run)
+    deadline = time.monotonic() + start_seconds()
+    lock = _acquire(paths.run / "start.lock", deadline)
+    try:
+        if running(paths):
+            return
+        launcher = _spawn_launcher(paths)
+        while not running(paths):
+            if launcher.poll() is not None or time.monotonic() > deadline:
+                _fail("launcher", paths)
+            time.sleep(POLL_SECONDS)
+    finally:
+        lock.release()
+
+
+def _acquire(path: Path, deadline: float) -> Lock:
+    while (lock := Lock.try_acquire(path)) is None:
+        if time.monotonic() > deadline:
+            raise BangerError(
+                Code.BUSY, f"another banger (pid {holder(path)}) has been starting the services"
+            )
+        time.sleep(POLL_SECONDS)
+    return lock
+
+
+def _spawn_launcher(paths: Paths) -> "subprocess.Popen[bytes]":
+    import subprocess
+
+    paths.logs.mkdir(parents=True, exist_ok=True, mode=0o700)
+    checkout = Path(__file__).parents[2]
+    path = os.pathsep.join(filter(None, [str(checkout), os.environ.get("PYTHONPATH", "")]))
+    with (paths.logs / "launcher.err").open("ab") as errors:
+        return subprocess.Popen(
+            [sys.executable, "-m", "services.launcher"],
+            stdin=subprocess.DEVNULL,
+            stdout=errors,
+            stderr=errors,
+            cwd="/",
+            env=os.environ | {"PYTHONPATH": path},
+            start_new_session=True,
+        )
+
+
+def wait_for(client: Client, paths: Paths, wanted: tuple[str, ...], deadline: float) -> None:
+    """Return when the broker knows all of ``wanted``, all of this build.
+
+    The broker answers this one question itself, in a fraction of a millisecond, so it is asked
+    before every command: it is the version check too.
+    """
+    while True:
+        known = _registered(client, deadline)
+        missing = [name for name in wanted if name not in known]
+        if not missing:
+            return _check_builds({name: known[name] for name in wanted})
+        if time.monotonic() > deadline:
+            _fail(missing[0], paths)
+        time.sleep(POLL_SECONDS)
+
+
+def _registered(client: Client, deadline: float) -> dict[str, str]:
+    """Name → build of the services known to the broker."""
+    patience = max(0.1, deadline - time.monotonic())
+    try:
+        answer = client.call("broker", "broker.services", timeout=patience)
+    except BangerError as error:
+        if error.code is not Code.UNAVAILABLE or time.monotonic() > deadline:
+            raise
+        return {}
+    return {str(entry["name"]): str(entry["build"]) for entry in answer["services"]}
+
+
+def _check_builds(builds: dict[str, str]) -> None:
+    for name, build in builds.items():
+        if build != __version__:
+            raise BangerError(
+                Code.INCOMPATIBLE,
+                f"the running service {name} is version {build}, this is banger {__version__}",
+                hint="banger daemon restart (VMs go on running)",
+            )
+
+
+def _fail(service: str, paths: Paths) -> NoReturn:
+    errors = paths.logs / f"{service}.err"
+    said = last_words(errors)
+    raise BangerError(
+        Code.UNAVAILABLE,
+        f"the service {service} did not come up" + (f"; its last words: {said}" if said else ""),
+        hint=f"look into {errors if said else paths.log_file(service)}, "
+        "or run: banger daemon status",
+    )
+
+
+def last_words(path: Path) -> str:
+    """The last line that is neither empty nor a hint, or "" when there is none or no file."""
+    try:
+        lines = path.read_text(errors="replace").split("\n")[-20:]
+    except OSError:
+        return ""
+    said = (line.strip().removeprefix("error: ") for line in reversed(lines))
+    return next((line for line in said if line and not line.startswith("hint: ")), "")
+
+
+def ask(service: str, verb: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    """One quick question: connect, call, close."""
+    with connect() as client:
+        return client.call(service, verb, body)

@@ -1,0 +1,154 @@
+"""``banger daemon``: the services behind the commands."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import click
+
+from cli.terminal.output import Item, format_options, note, show_many
+
+COLUMNS = {
+    "NAME": lambda service: str(service["name"]),
+    "STATE": lambda service: str(service["state"]),
+    "PID": lambda service: str(service["pid"] or "-"),
+    "RESTARTS": lambda service: str(service["restarts"]),
+    "REASON": lambda service: str(service["reason"]) or "-",
+}
+
+LOGGED = ("broker", "launcher", "store", "api", "images", "nat", "dns", "cli")
+
+NOT_RUNNING = 6
+"""Exit status of ``status`` when services are down: that of ``unavailable``."""
+
+
+@click.group()
+def daemon() -> None:
+    """The services behind the commands. Any command that needs them starts them by itself.
+
+    \b
+    Examples:
+      banger daemon status
+      banger daemon restart
+      banger daemon logs api -f
+    """
+
+
+@daemon.command()
+def start() -> None:
+    """Start the services, or those of them that were given up.
+
+    \b
+    Example:
+      banger daemon start
+    """
+    from cli.client.connection import connect
+
+    with connect() as client:
+        client.call("launcher", "daemon.start")
+    note("the services are running")
+
+
+@daemon.command()
+def stop() -> None:
+    """Stop the services. VMs go on running.
+
+    \b
+    Example:
+      banger daemon stop
+    """
+    from cli.client.launcher_process import stop_launcher
+    from shared.paths import Paths
+
+    stopped = stop_launcher(Paths.from_environment())
+    note("the services are stopped" if stopped else "the services were not running")
+
+
+@daemon.command()
+def restart() -> None:
+    """Stop the services and start those of this build. VMs go on running.
+
+    \b
+    Example:
+      banger daemon restart
+    """
+    from cli.client.connection import connect
+    from cli.client.launcher_process import stop_launcher
+    from shared.paths import Paths
+
+    stop_launcher(Paths.from_environment())
+    with connect():
+        note("the services are running")
+
+
+@daemon.command()
+@format_options
+def status(output: str, quiet: bool) -> int:
+    """Show the services; exit with 0 when all of them run, else with 6. Starts nothing.
+
+    \b
+    Examples:
+      banger daemon status
+      banger daemon status -o json
+    """
+    services = _services()
+    if output == "json":
+        running = bool(services)
+        click.echo(json.dumps({"running": running, "services": services}, indent=2))
+    elif services:
+        rows = [{"id": service["name"], **service} for service in services]
+        show_many(rows, COLUMNS, output, quiet=quiet)
+    else:
+        note("the services are not running; the next command that needs them starts them")
+    well = bool(services) and all(service["state"] == "running" for service in services)
+    return 0 if well else NOT_RUNNING
+
+
+def _services() -> list[Item]:
+    from cli.client.connection import connect_if_running
+    from cli.client.launcher_process import launcher_pid
+    from shared.paths import Paths
+
+    if launcher_pid(Paths.from_environment()) is None:
+        return []
+    with connect_if_running() as client:
+        answer: dict[str, Any] = client.call("launcher", "daemon.status")
+    own = {"name": "launcher", "state": "running", "pid": answer["pid"]}
+    return [{**own, "restarts": 0, "reason": "", "log": ""}, *answer["services"]]
+
+
+@daemon.command()
+@click.argument("service", required=False, type=click.Choice(LOGGED))
+@click.option("-f", "--follow", is_flag=True, help="Go on with what is added, until Ctrl-C.")
+@click.option(
+    "--request", metavar="ID", help="All services' lines about one request (a prefix is enough)."
+)
+@click.option("--json", "raw", is_flag=True, help="The lines as they are in the file.")
+@click.pass_context
+def logs(
+    ctx: click.Context, service: str | None, follow: bool, request: str | None, raw: bool
+) -> None:
+    """Print the log of a service, or one request's lines from all logs in the order of time.
+
+    \b
+    Examples:
+      banger daemon logs api -f
+      banger daemon logs --request 3f2a
+    """
+    from cli.terminal.log_lines import log_files, of_request, show
+    from cli.terminal.tail import lines
+    from shared.errors import BangerError, Code
+    from shared.paths import Paths
+
+    paths = Paths.from_environment()
+    if bool(service) == bool(request) or (request and follow):
+        raise click.UsageError("name a service, or a request with --request (without -f)", ctx)
+    found: Iterable[bytes] = []
+    if request:
+        found = of_request(log_files(paths), request)
+        if not found:
+            raise BangerError(Code.NOT_FOUND, f"no log has a request that begins with {request!r}")
+    elif service:
+        found = lines(paths.log_file(service), follow=follow)
+    for line in found:
+        click.echo(line if raw else show(line))

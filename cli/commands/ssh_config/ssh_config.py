@@ -1,0 +1,110 @@
+"""``banger ssh-config``: plain ``ssh NAME.vm`` for every VM."""
+
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from cli.commands.ssh_config.marked_block import with_block, without_block
+from cli.terminal.output import note
+from shared.errors import BangerError, Code
+from shared.host.files import write_atomically
+from shared.paths import Paths
+
+TEMPLATE = """\
+# Written by `banger ssh-config --install`. Every VM, by its name: ssh NAME.vm
+Host *.vm
+    User root
+    IdentityFile "{key}"
+    IdentitiesOnly yes
+    UserKnownHostsFile "{known_hosts}/%n"
+    GlobalKnownHostsFile /dev/null
+    StrictHostKeyChecking yes
+    UpdateHostKeys no
+    CheckHostIP no
+    ProxyCommand "{banger}" ssh-proxy %n
+    ProxyUseFdpass yes
+"""
+"""%n is the name as it was typed. Each VM's host key was made on this host: nothing is to be
+believed at the first connection. The proxy hands ssh a connected socket and is gone
+(ssh_config(5))."""
+
+
+@click.command("ssh-config")
+@click.option("--install", is_flag=True, help="Let ssh know, by one Include line in its file.")
+@click.option("--uninstall", is_flag=True, help="Take exactly that out again.")
+@click.pass_context
+def ssh_config(ctx: click.Context, install: bool, uninstall: bool) -> None:
+    """Let plain ssh, scp, rsync and editors reach VMs as NAME.vm.
+
+    Without an option the lines are printed. No name server is needed for it, and your known_hosts
+    is not touched.
+
+    \b
+    Examples:
+      banger ssh-config --install && ssh web.vm
+      rsync -a src/ web.vm:/root/src/
+      banger ssh-config --uninstall
+    """
+    if install and uninstall:
+        raise click.UsageError("--install and --uninstall: choose one", ctx)
+    paths = Paths.from_environment()
+    if install:
+        _install(paths)
+    elif uninstall:
+        _uninstall(paths)
+    else:
+        click.echo(_lines(paths), nl=False)
+
+
+def _lines(paths: Paths) -> str:
+    banger = shutil.which(sys.argv[0]) or shutil.which("banger") or sys.argv[0]
+    values: dict[str, Path] = {
+        "key": paths.ssh_key,
+        "known_hosts": paths.names,
+        "banger": Path(banger).absolute(),
+    }
+    for path in values.values():
+        if '"' in str(path):
+            raise BangerError(
+                Code.INVALID, f"ssh cannot name the file {path}", hint="it has a quotation mark"
+            )
+    # % begins a token for ssh, but for those that the template itself has.
+    return TEMPLATE.format(**{name: str(path).replace("%", "%%") for name, path in values.items()})
+
+
+def _install(paths: Paths) -> None:
+    ours = paths.state / "ssh_config"
+    paths.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    write_atomically(ours, _lines(paths).encode())
+    if _rewrite(lambda text: with_block(text, f'Include "{ours}"')):
+        note("ssh reaches every VM as NAME.vm now")
+    else:
+        note("it is installed already")
+
+
+def _uninstall(paths: Paths) -> None:
+    removed = _rewrite(without_block)
+    (paths.state / "ssh_config").unlink(missing_ok=True)
+    note("taken out" if removed else "it is not installed")
+
+
+def _user_file() -> Path:
+    return Path.home() / ".ssh" / "config"
+
+
+def _rewrite(change: Callable[[str], str]) -> bool:
+    """Whether the user's file was changed; it keeps its mode, and a symlink stays one."""
+    path = _user_file()
+    # Whatever its encoding and line ends are, what is the user's comes back to the letter.
+    text = path.read_bytes().decode(errors="surrogateescape") if path.exists() else ""
+    changed = change(text)
+    if changed == text:
+        return False
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    target = path.resolve()
+    mode = target.stat().st_mode & 0o777 if target.exists() else 0o600
+    write_atomically(target, changed.encode(errors="surrogateescape"), mode=mode)
+    return True

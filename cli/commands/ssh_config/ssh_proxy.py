@@ -1,0 +1,60 @@
+"""``banger ssh-proxy NAME.vm``: what ssh calls to reach a VM; see ``ssh_config.py``.
+
+ssh gives a Unix socket as our stdout (ProxyUseFdpass): the connection to the VM is passed through
+it and this process ends, so no byte of the session ever goes through it.
+"""
+
+import array
+import socket
+import sys
+
+import click
+
+from shared.errors import BangerError, Code
+
+CONNECT_SECONDS = 15.0
+SUFFIX = ".vm"
+
+
+@click.command("ssh-proxy", hidden=True)
+@click.argument("name")
+def ssh_proxy(name: str) -> None:
+    """Connect to the ssh server of a VM and hand the connection to the ssh that called.
+
+    \b
+    Example, as ssh_config(5) has it:
+      ProxyCommand banger ssh-proxy %n
+      ProxyUseFdpass yes
+    """
+    from cli.client.connection import ask
+
+    shown = ask("api", "vm.access", {"ref": name.removesuffix(SUFFIX)})
+    if f"{shown['vm']['name']}{SUFFIX}" != name:
+        raise BangerError(Code.NOT_FOUND, f"there is no VM called {name}", hint="banger vm list")
+    access = shown["access"]
+    with _connected(name, access["host"], access["port"]) as connection:
+        _hand_over(connection)
+
+
+def _connected(name: str, host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_connection((host, port), CONNECT_SECONDS)
+    except OSError as error:
+        raise BangerError(
+            Code.UNAVAILABLE,
+            f"{name} does not answer on {host} port {port}: {error.strerror or error}",
+            hint=f"banger vm health {name.removesuffix(SUFFIX)}",
+        ) from None
+
+
+def _hand_over(connection: socket.socket) -> None:
+    connection.setblocking(True)
+    descriptors = array.array("i", [connection.fileno()])
+    try:
+        with socket.socket(fileno=sys.stdout.fileno()) as caller:
+            caller.sendmsg([b"\0"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)])
+            caller.detach()
+    except OSError:
+        raise BangerError(
+            Code.USAGE, "ssh-proxy is for ssh to call", hint="banger ssh-config --install"
+        ) from None

@@ -1,0 +1,63 @@
+"""``banger vm set``."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.client.batch import act_on
+from cli.commands.vm.options.arguments import some_vms
+from cli.commands.vm.options.creation_options import VMM
+from cli.commands.vm.options.egress_option import egress_fields, egress_option
+from cli.parsing.param_types import MemoryMib, Size
+from cli.terminal.output import format_options
+
+if TYPE_CHECKING:
+    from shared.contract.egress import Egress
+
+SET_SECONDS = 60.0
+
+
+@click.command("set")
+@some_vms
+@click.option("--vcpu", metavar="N", type=click.IntRange(min=1), help="Number of processors.")
+@click.option("--memory", "memory_mib", type=MemoryMib(), help="Memory: 2G, 512M, or MiB.")
+@click.option("--disk-size", "disk_bytes", type=Size(), help="Size of /root; it only grows.")
+@click.option("--vmm", type=VMM, help="What runs it from the next start on.")
+@egress_option
+@click.option("--nat/--no-nat", default=None, help="Short for --egress nat, --egress none.")
+@format_options
+@click.pass_context
+def set_(
+    ctx: click.Context,
+    vms: tuple[str, ...],
+    vcpu: int | None,
+    memory_mib: int | None,
+    disk_bytes: int | None,
+    vmm: str | None,
+    egress: "Egress | None",
+    nat: bool | None,
+    output: str,
+    quiet: bool,
+) -> int:
+    """Change what VMs have. Sizes and VMM change while a VM is stopped, --egress at any time.
+
+    \b
+    Examples:
+      banger vm set web --vcpu 4 --memory 8G
+      banger vm set web db --no-nat
+      banger vm set web --egress allow=deb.debian.org:80,192.0.2.0/24
+      banger vm set web --egress allow=*,db.vm:5432
+    """
+    given = {
+        "vcpu": vcpu,
+        "memory_mib": memory_mib,
+        "disk_bytes": disk_bytes,
+        "vmm": vmm,
+    }
+    extra = {field: value for field, value in given.items() if value is not None}
+    extra |= egress_fields(egress, nat)
+    if not extra:
+        raise click.UsageError(
+            "nothing to set: give --vcpu, --memory, --disk-size, --vmm or --egress", ctx
+        )
+    return act_on(vms, "vm.set", extra, SET_SECONDS, ctx.obj, output, quiet=quiet)

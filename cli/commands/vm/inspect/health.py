@@ -1,0 +1,45 @@
+"""``banger vm health``."""
+
+import click
+
+from cli.client.batch import ask_each, good_ones
+from cli.commands.vm.options.arguments import some_running_vms
+from cli.terminal.output import Item, Settings, format_options, print_table, show_many
+
+HEALTH_SECONDS = 60.0
+UNHEALTHY = 1
+"""Exit status when a check failed."""
+
+HEADER = ("VM", "CHECK", "STATUS", "TIME", "FOUND")
+
+
+@click.command()
+@some_running_vms
+@format_options
+@click.pass_obj
+def health(settings: Settings, vms: tuple[str, ...], output: str, quiet: bool) -> int:
+    """Check VMs from outside and inside; exit with 1 when a check fails.
+
+    \b
+    Examples:
+      banger vm health web
+      banger vm health web -o json | jq .[0].healthy
+    """
+    good, status = good_ones(ask_each(vms, "vm.health", {}, HEALTH_SECONDS), settings)
+    found = [answer.result for answer in good]
+    if output == "table" and not quiet:
+        print_table(HEADER, [_row(vm, check) for vm in found for check in vm["checks"]])
+    else:
+        show_many(found, {}, output, quiet=quiet)
+    return status or (0 if all(vm["healthy"] for vm in found) else UNHEALTHY)
+
+
+def _row(vm: Item, check: Item) -> list[str]:
+    took = check["milliseconds"]
+    return [
+        vm["name"],
+        check["name"],
+        "ok" if check["ok"] else "FAILED",
+        "-" if took is None else f"{took:.0f}ms",
+        check["detail"],
+    ]

@@ -1,0 +1,37 @@
+"""``banger vm logs``."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from cli.commands.completion import vm_names
+
+
+@click.command()
+@click.argument("vm", shell_complete=vm_names)
+@click.option("-f", "--follow", is_flag=True, help="Go on with what is added, until Ctrl-C.")
+@click.option("--supervisor", is_flag=True, help="The log of the VM's supervisor instead.")
+def logs(vm: str, follow: bool, supervisor: bool) -> None:
+    """Print what a VM wrote to its console.
+
+    \b
+    Examples:
+      banger vm logs web
+      banger vm logs web -f
+      banger vm logs web --supervisor
+    """
+    from cli.client.connection import ask
+    from cli.terminal.log_lines import show
+    from cli.terminal.tail import lines, read
+    from shared.paths import Paths
+
+    view = ask("api", "vm.show", {"ref": vm})
+    state = Paths.from_environment().vm_state(view["vm"]["id"])
+    if supervisor:
+        for line in lines(state / "supervisor.log", follow=follow):
+            click.echo(show(line))
+        return
+    for chunk in read(Path(view["console_log"] or state / "console.log"), follow=follow):
+        sys.stdout.buffer.write(chunk)
+        sys.stdout.buffer.flush()

@@ -1,0 +1,146 @@
+"""``banger vm stats``."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+
+import click
+
+from cli.client.batch import ask_each, good_ones
+from cli.commands.completion import running_vms
+from cli.terminal.formatting import show_seconds, show_size
+from cli.terminal.output import (
+    Item,
+    Settings,
+    format_options,
+    print_lines,
+    print_table,
+    show_many,
+    table_lines,
+)
+
+STATS_SECONDS = 30.0
+PAUSE_SECONDS = 0.5
+"""Between the two samples that a rate is computed from."""
+WATCH_SECONDS = 2.0
+
+UP_AND_CLEAR = "\x1b[{}A\x1b[J"
+"""Cursor up by so many lines, and clear what is below (ECMA-48: CUU, ED)."""
+
+Sample = dict[str, Item]
+"""VM id → its VmStats."""
+
+HEADER = ("NAME", "STATE", "CPU", "MEM", "DISK", "NET IN", "NET OUT", "UPTIME")
+
+
+@click.command()
+@click.argument("vms", metavar="[VM...]", nargs=-1, shell_complete=running_vms)
+@click.option("--watch", is_flag=True, help="Go on until Ctrl-C: in place, or as JSON lines.")
+@format_options
+@click.pass_context
+def stats(ctx: click.Context, vms: tuple[str, ...], watch: bool, output: str, quiet: bool) -> int:
+    """Show what VMs use; without a name, all that run.
+
+    CPU is in percent of one processor of this machine, over half a second. MEM is what the VM
+    holds of its size, DISK what its disks take here of their sizes. JSON is one sample with
+    cpu_seconds: two of them make a rate. With --watch and no terminal, each sample of a VM is a
+    line of JSON.
+
+    \b
+    Examples:
+      banger vm stats
+      banger vm stats web -o json | jq '.[].resident_bytes'
+      banger vm stats --watch
+    """
+    settings: Settings = ctx.obj
+    if watch and (quiet or output == "name"):
+        raise click.UsageError("--watch shows what changes; ids and names do not", ctx)
+    if watch:
+        return _watch(vms, settings, in_place=output == "table" and sys.stdout.isatty())
+    sample, status = _sample(vms, settings)
+    if output == "table" and not quiet:
+        before = sample
+        if any(each["cpu_seconds"] is not None for each in sample.values()):
+            time.sleep(PAUSE_SECONDS)
+            sample, later = _sample(list(sample), settings)
+            status = status or later
+        print_table(HEADER, table(before, sample))
+    else:
+        show_many(list(sample.values()), {}, output, quiet=quiet)
+    return status
+
+
+def _sample(refs: Sequence[str], settings: Settings) -> tuple[Sample, int]:
+    """One sample of each VM, and the exit status; what fails is reported."""
+    refs = refs or _running()
+    if not refs:
+        return {}, 0
+    good, status = good_ones(ask_each(refs, "vm.stats", {}, STATS_SECONDS), settings)
+    return {answer.row["id"]: answer.result for answer in good}, status
+
+
+def _running() -> list[str]:
+    from cli.client.connection import ask
+
+    rows = [view["vm"] for view in ask("api", "vm.list")["vms"]]
+    return [row["id"] for row in rows if row["state"] == "running"]
+
+
+def _watch(refs: Sequence[str], settings: Settings, *, in_place: bool) -> int:
+    """Until a signal, or until none of the VMs that were named is left."""
+    before: Sample = {}
+    drawn = 0
+    while True:
+        sample, status = _sample(refs, settings)
+        if refs and not sample:
+            return status
+        refs = list(sample) if refs else ()  # one that went is told of once
+        if in_place:
+            click.echo(UP_AND_CLEAR.format(drawn) if drawn else "", nl=False)
+            lines = fitting(table_lines(HEADER, table(before, sample)))
+            print_lines(lines)
+            drawn = len(lines)
+        else:
+            for each in sample.values():
+                click.echo(json.dumps(each))
+        before = sample
+        time.sleep(WATCH_SECONDS)
+
+
+def fitting(lines: Sequence[str]) -> list[str]:
+    """Cut to the terminal: what wraps or scrolls cannot be drawn over."""
+    width, height = os.get_terminal_size(sys.stdout.fileno())
+    return [line[: width or None] for line in lines[: height - 1 if height else None]]
+
+
+def table(before: Sample, after: Sample) -> list[list[str]]:
+    """The rows under ``HEADER``."""
+    return [
+        [
+            vm["name"],
+            vm["state"],
+            show_rate(before.get(vm_id), vm),
+            f"{_size(vm['resident_bytes'])} / {show_size(vm['memory_bytes'])}",
+            f"{show_size(vm['disk_allocated'])} / {show_size(vm['disk_apparent'])}",
+            _size(vm["received_bytes"]),
+            _size(vm["sent_bytes"]),
+            "-" if vm["uptime"] is None else show_seconds(vm["uptime"]),
+        ]
+        for vm_id, vm in after.items()
+    ]
+
+
+def show_rate(before: Item | None, after: Item) -> str:
+    """Processor time used between two samples, in percent of one processor: "12%"."""
+    if before is None or before["cpu_seconds"] is None or after["cpu_seconds"] is None:
+        return "-"
+    wall, used = after["at"] - before["at"], after["cpu_seconds"] - before["cpu_seconds"]
+    if wall <= 0 or used < 0:  # another sample of the same moment, or another VMM
+        return "-"
+    return f"{100 * used / wall:.0f}%"
+
+
+def _size(size: int | None) -> str:
+    return "-" if size is None else show_size(size)

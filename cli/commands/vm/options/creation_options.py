@@ -1,0 +1,87 @@
+"""What ``vm run`` and ``vm create`` share: the sizing options and the creation itself."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import click
+
+from cli.client.operation import operate
+from cli.commands.completion import image_names
+from cli.commands.vm.options.egress_option import egress_fields, egress_option
+from cli.parsing.param_types import MemoryMib, PublishedPort, Size, VmName, Words
+
+if TYPE_CHECKING:
+    from shared.bus.client import Client
+
+CREATE_SECONDS = 3600.0
+"""Image and kernel may have to be built first."""
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+VMM = click.Choice(("auto", "firecracker", "qemu"))
+
+OPTIONS = (
+    click.option("--name", type=VmName(), help="Name of the VM; a random one if not given."),
+    click.option(
+        "--image",
+        metavar="NAME",
+        type=Words(),
+        help="What to start from.",
+        shell_complete=image_names,
+    ),
+    click.option("--vcpu", metavar="N", type=click.IntRange(min=1), help="Number of processors."),
+    click.option("--memory", "memory_mib", type=MemoryMib(), help="Memory: 2G, 512M, or MiB."),
+    click.option("--disk-size", "disk_bytes", type=Size(), help="Size of /root: 8G."),
+    click.option("--overlay-size", "overlay_bytes", type=Size(), help="Room for system changes."),
+    click.option(
+        "--vmm", type=VMM, help="What runs it; auto: Firecracker where it can, else QEMU."
+    ),
+    egress_option,
+    click.option("--nat", is_flag=True, help="Short for --egress nat."),
+    click.option(
+        "-p",
+        "--publish",
+        metavar="[ADDR:]HOST:GUEST[/udp]",
+        type=PublishedPort(),
+        multiple=True,
+        help="Lead a port of the host, of 127.0.0.1 if no address is given, to one of the VM's; "
+        "repeatable.",
+    ),
+)
+
+
+def creation_options(command: Command) -> Command:
+    """Add the options; the parameters that they become are fields of VmCreate."""
+
+    @wraps(command)
+    def with_network(
+        *arguments: Any,
+        egress: Any,
+        nat: bool,
+        publish: tuple[dict[str, Any], ...],
+        **others: Any,
+    ) -> Any:
+        network = egress_fields(egress, True if nat else None)
+        if publish:
+            network["publish"] = list(publish)
+        return command(*arguments, **others, **network)
+
+    decorated: Any = with_network
+    for option in reversed(OPTIONS):
+        decorated = option(decorated)
+    return cast(Command, decorated)
+
+
+def create_vm(
+    client: "Client",
+    body: dict[str, Any],
+    done: Callable[[dict[str, Any]], None] = lambda _: None,
+) -> dict[str, Any]:
+    """``vm.create`` with progress; returns the VmView, and gives it to ``done`` before.
+
+    Raises:
+        BangerError: why there is no VM; ``details["kept"]`` names one that failed to boot.
+        Interrupted, Finished: see ``cli.client.operation.operate``.
+    """
+    return operate(client, "api", "vm.create", body, CREATE_SECONDS, done)

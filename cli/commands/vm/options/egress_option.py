@@ -1,0 +1,35 @@
+"""``--egress`` and its short form ``--nat``: what a VM may reach outside."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.parsing.param_types import EgressPolicy
+
+if TYPE_CHECKING:
+    from shared.contract.egress import Egress
+
+egress_option = click.option(
+    "--egress",
+    metavar="POLICY",
+    type=EgressPolicy(),
+    help="What the VM reaches outside: none, nat (everything), or allow=HOST[:PORT],CIDR[:PORT],"
+    "VM.vm[:PORT], which takes bridge mode; *.example.org is every name below, *.vm every VM, "
+    "* everything outside.",
+)
+
+
+def egress_fields(egress: "Egress | None", nat: bool | None) -> dict[str, Any]:
+    """The fields of VmCreate and VmSet; ``nat`` is None where neither form of it was given.
+
+    Raises ``UsageError`` when the two say different things.
+    """
+    if egress is None:
+        return {} if nat is None else {"nat": nat}
+    if nat is not None and (egress.nat != nat or egress.allow):
+        flag, means = ("--nat", "nat") if nat else ("--no-nat", "none")
+        raise click.UsageError(
+            f"{flag} is --egress {means}, and --egress {egress} says otherwise: choose one",
+            click.get_current_context(),
+        )
+    return {"nat": egress.nat, "allow": list(egress.allow)}

@@ -1,0 +1,58 @@
+"""``banger vm console``."""
+
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cli.commands.vm.options.arguments import one_running_vm
+from cli.terminal.output import note
+from shared.errors import BangerError
+
+
+@click.command()
+@one_running_vm
+def console(vm: str) -> int:
+    """Attach to the serial console of a VM, also while it starts or stops; Ctrl-] detaches.
+
+    One can be attached at a time. With piped input it ends when that has ended and the console
+    has been silent for a second.
+
+    \b
+    Examples:
+      banger vm console web
+      echo | banger vm console web
+    """
+    from cli.guest.console import attach
+    from shared.paths import Paths
+
+    shown = _live(vm)
+    row = shown["vm"]
+    if sys.stdin.isatty():
+        note(f"attached to the console of {row['name']}; detach with Ctrl-]")
+    run = Paths.from_environment().vm_run(row["id"])
+    status = attach(row["name"], run, Path(shown["console_log"]))
+    if sys.stdin.isatty():
+        note("\ndetached")
+    return status
+
+
+def _live(ref: str) -> dict[str, Any]:
+    """Its VmView. A guest that does not get as far as ssh is the one whose console is wanted.
+
+    Raises:
+        BangerError: ``not_running`` when there is no VMM, and so no console.
+    """
+    from cli.client.connection import connect
+    from shared.contract.lifecycle import LIVE, Verb, check
+
+    with connect() as client:
+        shown = client.call("api", "vm.show", {"ref": ref})
+        row = shown["vm"]
+        if row["state"] not in LIVE:
+            check(row["name"], row["state"], Verb.SESSION)
+        with suppress(BangerError):  # counts as use where it is granted
+            client.call("api", "vm.access", {"ref": row["id"]})
+    return shown

@@ -1,0 +1,87 @@
+"""``banger vm ssh`` and ``banger vm exec``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.commands.completion import vm_names
+from cli.parsing.guest_argv import TrailingCommand, trailing
+from cli.parsing.param_types import Variable
+
+if TYPE_CHECKING:
+    from shared.contract.ssh_access import Access
+
+force_tty = click.option("-t", "--tty", is_flag=True, help="Make a terminal in the guest, always.")
+
+
+@click.command(context_settings={"allow_interspersed_args": False})
+@click.argument("vm", shell_complete=vm_names)
+@click.argument("command", metavar="[CMD...]", nargs=-1, type=click.UNPROCESSED)
+@force_tty
+@click.pass_context
+def ssh(ctx: click.Context, vm: str, command: tuple[str, ...], tty: bool) -> int:
+    """Open a shell in a VM, or run a command there.
+
+    Unlike with ssh(1), the words reach the guest as they are, without a shell in between: what
+    needs one is written sh -c '...'. All that follows VM is the guest's.
+
+    \b
+    Examples:
+      banger vm ssh web
+      banger vm ssh web journalctl -f
+      banger vm ssh web sh -c 'ls | wc -l'
+    """
+    from cli.guest.session import run_command, run_shell
+
+    if command and command[0].startswith("-") and command[0] != "--":
+        raise click.UsageError(
+            f"options go before VM, and {command[0]} follows it; "
+            "a guest's command that begins with a dash is written after --",
+            ctx,
+        )
+    argv = command[1:] if command[:1] == ("--",) else command
+    access = reach(vm)
+    if argv:
+        return run_command(access, argv, tty=tty or None)
+    return run_shell(access, tty=tty or None)
+
+
+@click.command("exec", cls=TrailingCommand)
+@click.argument("vm", shell_complete=vm_names)
+@click.option("-w", "--workdir", metavar="DIR", default="", help="Directory to run in.")
+@click.option(
+    "-e", "--env", type=Variable(), multiple=True, help="Variable of the command; repeatable."
+)
+@force_tty
+@click.pass_context
+def exec_(
+    ctx: click.Context, vm: str, workdir: str, env: tuple[tuple[str, str], ...], tty: bool
+) -> int:
+    """Run a command in a VM; its exit status is ours.
+
+    The words after -- reach the guest as they are, without a shell in between. A terminal is
+    made there only when stdin and stdout both are one here, or with -t.
+
+    \b
+    Examples:
+      banger vm exec web -- systemctl is-active nginx
+      banger vm exec web -w /srv -e STAGE=test -- sh -c 'make check | tail'
+      tar c . | banger vm exec web -- tar x -C /root
+    """
+    from cli.guest.session import run_command
+
+    argv = trailing(ctx)
+    if not argv:
+        raise click.UsageError("there is no command: write it after --", ctx)
+    return run_command(reach(vm), argv, cwd=workdir, env=dict(env), tty=tty or None)
+
+
+def reach(ref: str) -> Access:
+    """How to reach the VM that ``ref`` means; raises ``not_running`` when it does not run."""
+    from cli.client.connection import ask
+    from cli.guest.session import access_of
+
+    view = ask("api", "vm.access", {"ref": ref})
+    return access_of({**view["vm"], "access": view["access"]})

@@ -1,0 +1,67 @@
+"""Whether names of VMs resolve on this host as any program asks: through the system's resolver."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from cli.doctor.result import Result, ok, warn
+from cli.doctor.services import ask
+from shared.config import Config
+from shared.errors import BangerError
+from shared.paths import Paths
+
+RESOLVE_SECONDS = 3.0
+"""What the system's resolver gets; one that asks a server that is gone takes ten and more."""
+
+RECIPES = "docs/dns.md has what to set up; ssh needs none of it after banger ssh-config --install"
+
+Lookup = Callable[[str, None], list[tuple[Any, ...]]]
+"""As getaddrinfo(3): the last item of each is (address, port, …)."""
+
+
+def names(paths: Paths, _config: Config) -> Iterator[Result]:
+    """Looks up one VM that is up. ``dns`` itself is another check's business."""
+    try:
+        answer = ask(paths, "api", "vm.list")
+    except BangerError as error:
+        yield warn("names", f"not tried: {error.message}", error.hint)
+        return
+    if answer is None:
+        yield ok("names", "services are down: there is no name to try")
+        return
+    live = [view["vm"] for view in answer["vms"] if view["vm"]["state"] == "running"]
+    if not live:
+        yield ok("names", "no VM is up: there is no name to try")
+        return
+    name, address = f"{live[0]['name']}.vm", live[0]["address"]
+    yield judged(name, address, resolve(name, RESOLVE_SECONDS))
+
+
+def judged(name: str, address: str, found: list[str] | None) -> Result:
+    """``found``: addresses that ``name`` was resolved to, None when that took too long."""
+    if found is None:
+        return warn("names", f"{name}: no answer in {RESOLVE_SECONDS:g} s", RECIPES)
+    if address in found:
+        return ok("names", f"{name} is {address} for every program of this host")
+    what = f"resolves to {', '.join(found)}, not to {address}" if found else "does not resolve here"
+    return warn("names", f"{name} {what}", RECIPES)
+
+
+def resolve(name: str, seconds: float, lookup: Lookup = socket.getaddrinfo) -> list[str] | None:
+    """Addresses of ``name``, none where there is no such name; None after ``seconds``.
+
+    In a thread that is left behind then: getaddrinfo(3) can be neither cancelled nor timed.
+    """
+    found: list[str] = []
+
+    def work() -> None:
+        try:
+            found.extend(str(entry[-1][0]) for entry in lookup(name, None))
+        except OSError:  # gaierror: it does not resolve
+            return
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return None if thread.is_alive() else list(dict.fromkeys(found))

@@ -1,0 +1,45 @@
+"""The machine itself: its processor, its control groups, and the sizes VMs get from it."""
+
+import platform
+from collections.abc import Iterator
+
+from cli.doctor.result import Result, fail, ok, warn
+from shared.config import Config
+from shared.contract.sizes import default_memory_mib, default_vcpu, host
+from shared.paths import Paths
+
+ARCHITECTURE = "x86_64"
+
+
+def architecture(_paths: Paths, _config: Config) -> Iterator[Result]:
+    machine = platform.machine()
+    if machine == ARCHITECTURE:
+        yield ok("architecture", machine)
+    else:
+        yield fail("architecture", machine, f"banger runs on {ARCHITECTURE} only, so far")
+
+
+def isolation(_paths: Paths, _config: Config) -> Iterator[Result]:
+    """Whether every VMM gets a control group of its own that limits it."""
+    from shared.host.cgroup import support
+
+    found = support()
+    if found.base is not None and not found.missing:
+        yield ok("isolation", f"cgroup v2 below {found.base}: {found.reason}")
+    else:
+        advice = "VMs run all the same; a cgroup v2 host with cpu, memory and pids limits them"
+        yield warn("isolation", found.reason, advice)
+
+
+def default_sizes(_paths: Paths, config: Config) -> Iterator[Result]:
+    """What a VM gets when nothing is said, and where each number comes from."""
+    cpus, memory = host().cpus, host().memory_mib
+    defaults = config.defaults
+    vcpu, vcpu_from = _chosen(defaults.vcpu, default_vcpu(cpus), f"host has {cpus}")
+    mib, mib_from = _chosen(defaults.memory_mib, default_memory_mib(memory), f"host has {memory}")
+    sizes = f"{vcpu} vcpu ({vcpu_from}), {mib} MiB ({mib_from})"
+    yield ok("default sizes", f"{sizes}, {defaults.disk} disk, {defaults.overlay} overlay")
+
+
+def _chosen(configured: int | None, derived: int, source: str) -> tuple[int, str]:
+    return (derived, source) if configured is None else (configured, "config")

@@ -1,0 +1,49 @@
+"""What ``banger doctor`` looks at: one module per subject, each check independent of the others."""
+
+from collections.abc import Callable, Iterator
+
+from cli.doctor.result import Result, fail
+from shared.config import Config, load_config
+from shared.errors import BangerError
+from shared.paths import Paths
+
+Check = Callable[[Paths, Config], Iterator[Result]]
+
+
+def run_checks(paths: Paths) -> list[Result]:
+    """All results. A check that goes wrong itself is a FAIL, and the others still run."""
+    from cli.doctor import dns, host, network, services, storage, tools, vmm
+
+    config, results = _config(paths)
+    checks: tuple[Check, ...] = (
+        host.architecture,
+        vmm.virtual_machines,
+        tools.host_tools,
+        storage.run_directory,
+        storage.store,
+        storage.disk_space,
+        services.registered,
+        services.images_and_kernels,
+        services.dns_port,
+        network.network,
+        dns.names,
+        host.isolation,
+        host.default_sizes,
+    )
+    for check in checks:
+        try:
+            results += check(paths, config)
+        except Exception as error:  # doctor is run when things are not as they should be
+            name = check.__name__.replace("_", " ")
+            results.append(fail(name, f"could not be checked: {type(error).__name__}: {error}"))
+    return results
+
+
+def _config(paths: Paths) -> tuple[Config, list[Result]]:
+    """The configuration, or the defaults when the file is wrong, so that the rest is checked."""
+    try:
+        config = load_config(paths.config_file)
+    except BangerError as error:
+        return Config(), [fail("configuration", error.message, error.hint)]
+    found = str(paths.config_file) if paths.config_file.exists() else "no file: all defaults"
+    return config, [Result("configuration", "PASS", found)]

@@ -1,0 +1,111 @@
+"""What the services say, when they are up; and what can be seen without them."""
+
+import json
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from cli.client.connection import connect_if_running, last_words, running, started_by_us
+from cli.doctor.result import Result, fail, ok, warn
+from shared.config import Config
+from shared.errors import BangerError
+from shared.paths import Paths
+from shared.version import __version__
+
+DNS_HOST = "127.0.0.1"
+
+
+def ask(paths: Paths, service: str, verb: str) -> dict[str, Any] | None:
+    """The answer, or None when the services are down."""
+    if not running(paths):
+        return None
+    with connect_if_running(paths) as client:
+        return client.call(service, verb, timeout=3.0, retry=False)
+
+
+def registered(paths: Paths, config: Config) -> Iterator[Result]:
+    answer = ask(paths, "broker", "broker.services")
+    if answer is None:
+        yield ok("services", "down; they start with the first command that needs them")
+        return
+    builds = {entry["name"]: entry["build"] for entry in answer["services"]}
+    wanted = started_by_us(paths)
+    missing = [name for name in wanted if name not in builds]
+    older = [name for name in wanted if builds.get(name, __version__) != __version__]
+    if missing:
+        said = last_words(paths.logs / f"{missing[0]}.err")
+        found = f"not there: {', '.join(missing)}" + (f"; last words: {said}" if said else "")
+        yield fail("services", found, "banger daemon status")
+    elif older:
+        yield warn("services", f"of another build: {', '.join(older)}", "banger daemon restart")
+    else:
+        yield ok("services", f"all {len(wanted)} are up")
+    if config.nat.external:
+        yield external_nat(builds.get("nat"), paths.run)
+
+
+def external_nat(build: str | None, run: Path) -> Result:
+    """``build``: of the nat that is registered, None when nobody is."""
+    uid = os.geteuid()
+    apart = "" if run == Path(f"/run/user/{uid}/banger") else f" --run {run}"
+    command = f"python -m services.nat --user {uid}{apart}"
+    if build is None:
+        found = "nat.external is set, and nobody is registered as nat: no VM can join the bridge"
+        return fail("nat", found, f"have root run: {command}")
+    if build != __version__:
+        return warn("nat", f"of another build: {build}", f"have root restart: {command}")
+    return ok("nat", "run by root, registered")
+
+
+def dns_port(paths: Paths, config: Config) -> Iterator[Result]:
+    """Ours answers there, or the port is free for it."""
+    port = config.dns.port
+    try:
+        status = ask(paths, "dns", "dns.status")
+    except BangerError as error:
+        yield fail("dns", error.message, error.hint)
+        return
+    if status and status["listening"]:
+        yield ok("dns", f"answers on {status['address']}, {status['names']} names")
+    elif status:
+        yield warn("dns", status["problem"], f"free the port {port} or set dns.port")
+    elif is_free(port):
+        yield ok("dns", f"port {port} is free")
+    else:
+        # On a shared host it may well be another user's banger.
+        yield warn("dns", f"port {port} is taken by another program", "set dns.port")
+
+
+def is_free(port: int) -> bool:
+    """Whether UDP and TCP ``port`` can be bound on loopback; both are let go at once."""
+    for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+        with socket.socket(socket.AF_INET, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, kind == socket.SOCK_STREAM)
+            try:
+                probe.bind((DNS_HOST, port))
+            except OSError:
+                return False
+    return True
+
+
+def images_and_kernels(paths: Paths, config: Config) -> Iterator[Result]:
+    """Read from the disk, which is the truth about them, services or not."""
+    defaults = config.defaults
+    yield published("image", paths.images, defaults.image, "banger image build")
+    yield published("kernel", paths.kernels, defaults.kernel, "banger kernel pull")
+
+
+def published(kind: str, root: Path, default: str, how: str) -> Result:
+    """PASS when the default is there: its absence costs the first VM a build."""
+    names = sorted(path.name for path in root.glob("by-name/*") if path.exists())
+    if default not in names:
+        there = f"there is {', '.join(names)}" if names else "there is none"
+        return warn(kind, f"{default} is not there ({there})", f"{how} {default}")
+    manifest = root / "by-name" / default / "manifest.json"
+    try:
+        identity = json.loads(manifest.read_text())["id"]
+    except (OSError, ValueError, KeyError) as error:
+        return fail(kind, f"{manifest}: {error}", f"{how} --force {default}")
+    return ok(kind, f"{default} ({identity})")

@@ -1,0 +1,72 @@
+"""Directories and the database: looked at, never made."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from cli.doctor.result import Result, fail, ok, warn
+from shared.config import Config
+from shared.errors import BangerError
+from shared.paths import Paths, check_private, check_socket_length
+
+SQLITE = b"SQLite format 3\x00"
+GIB = 1024**3
+WARN_BELOW, FAIL_BELOW = 5 * GIB, GIB // 2
+
+
+def run_directory(paths: Paths, _config: Config) -> Iterator[Result]:
+    name = "run directory"
+    try:
+        check_socket_length(paths.run)
+        check_private(paths.run)
+    except FileNotFoundError:
+        yield ok(name, f"{paths.run} is not there yet")
+    except BangerError as error:
+        yield fail(name, error.message, error.hint)
+    else:
+        yield ok(name, f"{paths.run}, ours alone")
+
+
+def store(paths: Paths, config: Config) -> Iterator[Result]:
+    """Readable, ours and a database; whether its schema is current is the store's to say."""
+    if config.database_url:
+        yield ok("store", "a database of its own, by database_url")
+        return
+    path = paths.database
+    try:
+        with path.open("rb") as file:
+            magic = file.read(len(SQLITE))
+            owner = os.fstat(file.fileno()).st_uid
+    except FileNotFoundError:
+        yield ok("store", "none yet; it is made when the services start")
+        return
+    except OSError as error:
+        yield fail("store", f"{path}: {error.strerror}", f"look at ls -l {path}")
+        return
+    if owner != os.geteuid():
+        yield fail("store", f"{path} belongs to uid {owner}", f"chown {os.geteuid()} {path}")
+    elif magic not in (SQLITE, b""):
+        yield fail("store", f"{path} is no SQLite database", "put it aside or restore a backup")
+    else:
+        yield ok("store", str(path))
+
+
+def disk_space(paths: Paths, _config: Config) -> Iterator[Result]:
+    for what, root in (("data", paths.data), ("state", paths.state)):
+        existing = _existing(root)
+        free = shutil.disk_usage(existing).free
+        yield space(f"{what} disk", f"{free / GIB:.1f} GiB free at {existing}", free)
+
+
+def _existing(path: Path) -> Path:
+    return next(parent for parent in (path, *path.parents) if parent.exists())
+
+
+def space(name: str, found: str, free: int) -> Result:
+    """``free`` in bytes: an image takes 1 GiB while it is built, a VM what it writes."""
+    if free < FAIL_BELOW:
+        return fail(name, found, "make room, or move it with XDG_DATA_HOME and XDG_STATE_HOME")
+    if free < WARN_BELOW:
+        return warn(name, found, "builds and VMs may run out of space")
+    return ok(name, found)

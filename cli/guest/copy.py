@@ -1,0 +1,156 @@
+"""Copying into and out of a guest: scp over the connection that all sessions share.
+
+scp says what went wrong in words only, and the protocol below it (SFTP version 3) has no code for a
+full disk; so what can be seen before is looked at before, and the words are turned into codes.
+"""
+
+import os
+import stat
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from cli.terminal.signals import interrupts_raise
+from shared.contract import ssh_access as ssh
+from shared.contract.sizes import MIB
+from shared.errors import BangerError, Code
+
+BIG = 64 * MIB
+"""From this size on, whether it fits is asked first: a guest's answer takes 0.2 s."""
+
+MEANINGS = (
+    ("No space left", Code.NO_SPACE),
+    ("No such file", Code.NOT_FOUND),
+    ("not a regular file", Code.INVALID),
+    ("Permission denied", Code.DENIED),
+    ("Read-only file system", Code.DENIED),
+    ("Connection closed", Code.UNAVAILABLE),
+    ("Connection refused", Code.UNAVAILABLE),
+)
+"""What scp's words mean, the first that is found."""
+
+HINTS = {
+    Code.NO_SPACE: "what was copied so far is there, cut short; free some space",
+    Code.NOT_FOUND: "a path in the VM that is not absolute is below /root; "
+    "what else there was has been copied",
+    Code.INVALID: "devices, sockets and pipes are not copied; what else there was has been",
+    Code.UNAVAILABLE: "banger vm health shows whether the guest answers",
+}
+
+
+def upload(access: ssh.Access, source: Path, target: str) -> None:
+    """Copy a file or a directory with all that is in it; ``target`` as scp(1) has it.
+
+    Raises:
+        BangerError: ``not_found``, ``invalid`` for devices, sockets and pipes, ``no_space``,
+            ``denied``; what had been copied before stays.
+    """
+    size = _size(source)
+    if size >= BIG:
+        _refuse_unless_it_fits(access, size, target)
+    _scp(access, [str(source.absolute()), _remote(access, target)], target)
+
+
+def download(access: ssh.Access, source: str, target: Path) -> None:
+    """Copy a file or a directory out of the guest. Raises what ``upload`` does."""
+    local = str(target.absolute()) + ("/" if target.is_dir() else "")
+    _scp(access, [_remote(access, source), local], None)
+
+
+def _size(source: Path) -> int:
+    """Bytes to copy; raises for what cannot be copied, or would hold scp up for ever.
+
+    What is wrong with one file below a directory is left to scp, which copies the rest and says so.
+    """
+    total = 0
+    for path in _files(source):
+        try:
+            info = path.stat()
+        except OSError as error:
+            if path != source:
+                continue  # a symbolic link to nowhere, or what has been removed meanwhile
+            raise BangerError(Code.NOT_FOUND, f"cannot read {path}: {error.strerror}") from None
+        if not stat.S_ISREG(info.st_mode) and (path == source or not stat.S_ISSOCK(info.st_mode)):
+            raise BangerError(
+                Code.INVALID,
+                f"{path} is neither a file nor a directory",
+                hint="devices, sockets and pipes are not copied",
+            )
+        total += info.st_size
+    return total
+
+
+def _files(source: Path) -> Iterator[Path]:
+    """All that is below a directory, symbolic links followed as scp does; or the file itself."""
+    if not source.is_dir():
+        yield source
+        return
+    for directory, _, names in os.walk(source):
+        yield from (Path(directory, name) for name in names)
+
+
+def _refuse_unless_it_fits(access: ssh.Access, size: int, target: str) -> None:
+    free = _free(access, target)
+    if free is not None and size > free:
+        raise BangerError(
+            Code.NO_SPACE,
+            f"{size // MIB} MiB do not fit: the guest has {free // MIB} MiB free there",
+            hint="a sparse file counts whole; a stopped VM's disk grows with banger vm set",
+        )
+
+
+def _free(access: ssh.Access, target: str) -> int | None:
+    """Bytes free in the guest where ``target`` is or will be; None when it does not say."""
+    place = target or "."
+    script = 'p=$1; [ -e "$p" ] || p=$(dirname "$p"); df -Pk "$p" | tail -n 1'
+    argv = ssh.session_argv(access, ssh.remote_command(["sh", "-c", script, "sh", place]))
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    fields = done.stdout.decode(errors="replace").split()
+    return int(fields[3]) * 1024 if len(fields) >= 6 and fields[3].isdigit() else None
+
+
+def _remote(access: ssh.Access, path: str) -> str:
+    # scp takes the path for a pattern: see glob(7).
+    quoted = "".join(f"\\{letter}" if letter in "*?[]\\" else letter for letter in path)
+    return f"{access.user}@{access.host}:{quoted}"
+
+
+def _scp(access: ssh.Access, paths: list[str], target: str | None) -> None:
+    """``target``: where in the guest it goes, None when it comes from there."""
+    # Those of a session, which begin with "ssh -F /dev/null -p PORT" and end with "-T HOST".
+    options = ssh.session_argv(access)[5:-2]
+    argv = ["scp", "-r", "-p", "-F", "/dev/null", "-P", str(access.port), *options, *paths]
+    try:
+        with interrupts_raise():
+            done = subprocess.run(
+                argv, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False
+            )
+    except FileNotFoundError:
+        raise BangerError(
+            Code.MISSING_TOOL, "there is no scp on this machine", hint="banger doctor"
+        ) from None
+    if done.returncode != 0:
+        raise _failure(access, done.stderr.decode(errors="replace"), target)
+
+
+def _failure(access: ssh.Access, said: str, target: str | None) -> BangerError:
+    lines = [line.removeprefix("scp: ") for line in said.splitlines() if line.strip()]
+    text = "; ".join(lines) or "scp failed without a word"
+    for words, code in MEANINGS:
+        if words in said:
+            return BangerError(code, text, hint=HINTS.get(code, ""), details={"said": lines})
+    if target is not None and _is_full(access, target):
+        return BangerError(
+            Code.NO_SPACE,
+            f"the guest's disk is full: {text}",
+            hint="what was copied so far is there, cut short; free some space in the guest",
+        )
+    return BangerError(Code.GUEST_FAILED, text, details={"said": lines})
+
+
+def _is_full(access: ssh.Access, target: str) -> bool:
+    with suppress(OSError):
+        free = _free(access, target)
+        return free is not None and free < MIB
+    return False

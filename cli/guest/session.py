@@ -1,0 +1,198 @@
+"""Sessions in a guest: OpenSSH with our stdin, stdout and stderr, and its exit status.
+
+With a terminal on both ends ssh shares our session: Ctrl-C is a byte, the size follows by itself.
+Without one, ssh gets a session of its own, because it would die of Ctrl-C and leave the guest's
+command running; we carry the signal into the guest instead, and wait for what the command makes
+of it.
+"""
+
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from cli.guest.ssh_process import Child
+from cli.terminal.signals import interrupts_readable
+from shared.contract import ssh_access as ssh
+from shared.errors import BangerError, Code
+
+PATIENCE = 3
+"""The Ctrl-C that gives up waiting for the guest's command."""
+ATTEMPTS = 20
+"""How often to look for the guest's command when a signal came before it had started."""
+GRACE_SECONDS = 5.0
+"""Between SIGTERM and SIGKILL for a command that ran out of time, and then for ssh to end."""
+
+Forward = Callable[[int], list[str]]
+"""Signal number → argv of an ssh that carries it into the guest."""
+
+
+def access_of(vm: Mapping[str, Any]) -> ssh.Access:
+    """How to reach the VM. Raises ``not_running`` when there is nothing to reach."""
+    access = vm.get("access")
+    if not access:
+        raise BangerError(
+            Code.NOT_RUNNING,
+            f"{vm['name']} is {vm['state']}" + (f": {vm['reason']}" if vm["reason"] else ""),
+            hint=f"banger vm start {vm['name']}",
+        )
+    return ssh.Access(
+        host=access["host"],
+        port=access["port"],
+        key=access["key"],
+        known_hosts=access["known_hosts"],
+        alias=access["alias"],
+        control=access["control"],
+    )
+
+
+def on_terminal() -> bool:
+    """Whether a person sits at both ends: only then is a terminal made in the guest."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def run_shell(access: ssh.Access, *, tty: bool | None = None) -> int:
+    """A login shell; returns its exit status."""
+    argv = ssh.session_argv(access, tty=on_terminal() if tty is None else tty)
+    with interrupts_readable() as interrupts:
+        return _shell_status(_Watch(Child(argv), interrupts).until_ended())
+
+
+def run_command(
+    access: ssh.Access,
+    argv: Sequence[str],
+    *,
+    cwd: str = "",
+    env: Mapping[str, str] | None = None,
+    tty: bool | None = None,
+    seconds: float | None = None,
+) -> int:
+    """Run exactly ``argv`` and return its exit status, 128+N when signal N ended it.
+
+    After ``seconds`` the command gets SIGTERM, and SIGKILL if that was not enough.
+
+    Raises:
+        BangerError: ``timeout`` when it did not end by itself in ``seconds``.
+    """
+    token = os.urandom(8).hex()
+    # Exported by the shell: an env(1) more would be a program more to load, 40 ms emulated.
+    command = f"export {ssh.MARK}={token}; {ssh.remote_command(argv, cwd=cwd, env=env)}"
+
+    def carry(number: int) -> list[str]:
+        name = signal.Signals(number).name.removeprefix("SIG")
+        return ssh.session_argv(access, ssh.signal_command(token, name))
+
+    tty = on_terminal() if tty is None else tty
+    with interrupts_readable() as interrupts:
+        child = Child(ssh.session_argv(access, command, tty=tty), own_session=not tty)
+        watch = _Watch(child, interrupts, carry, terminal=tty, seconds=seconds)
+        status = watch.until_ended()
+    if watch.expired:
+        raise BangerError(
+            Code.TIMEOUT,
+            f"{argv[0]} was still running after {seconds:g} s, and was ended",
+        )
+    return _shell_status(status)
+
+
+def _shell_status(status: int) -> int:
+    return status if status >= 0 else 128 - status
+
+
+class _Watch:
+    """Waits for ssh, and for signals and the time limit in the meantime."""
+
+    def __init__(
+        self,
+        child: Child,
+        interrupts: int,
+        forward: Forward | None = None,
+        *,
+        terminal: bool = True,
+        seconds: float | None = None,
+    ) -> None:
+        self.expired = False
+        self._child = child
+        self._forward = forward
+        self._terminal = terminal
+        self._interrupts = interrupts
+        self._received: list[int] = []
+        self._attempts = 0
+        self._carriers: dict[int, tuple[int, Child]] = {}
+        self._poll = select.poll()
+        self._poll.register(child.pidfd, select.POLLIN)
+        self._poll.register(interrupts, select.POLLIN)
+        self._next_step = None if seconds is None else time.monotonic() + seconds
+        self._steps = [signal.SIGTERM, signal.SIGKILL]
+
+    def until_ended(self) -> int:
+        """The exit status of ssh, or 128+N when it had to be ended because of signal N."""
+        try:
+            while True:
+                for fd, _ in self._poll.poll(self._milliseconds()):
+                    if fd == self._child.pidfd:
+                        return self._ended(self._child.wait())
+                    if fd == self._interrupts:
+                        for number in os.read(fd, 64):
+                            self._on_signal(number)
+                    else:
+                        self._on_carried(fd)
+                if self._milliseconds() == 0:
+                    self._on_time()
+        except BaseException:
+            self._child.send(signal.SIGKILL)  # nobody would look after it any more
+            self._child.wait()
+            raise
+        finally:
+            for fd in list(self._carriers):
+                self._forget(fd)
+
+    def _ended(self, status: int) -> int:
+        # With a terminal we end ssh itself, which then exits with 255 for want of an answer.
+        by_signal = status < 0 or (status == 255 and self._terminal)
+        return 128 + self._received[-1] if by_signal and self._received else status
+
+    def _milliseconds(self) -> float | None:
+        """Until the next step against a command that runs too long; None: for ever."""
+        if self._next_step is None:
+            return None
+        return max(0.0, self._next_step - time.monotonic()) * 1000
+
+    def _on_time(self) -> None:
+        self.expired = True
+        self._next_step = time.monotonic() + GRACE_SECONDS
+        if self._steps and self._forward:
+            self._carry(self._steps.pop(0), self._forward)
+        else:
+            self._child.send(signal.SIGKILL)
+
+    def _on_signal(self, number: int) -> None:
+        self._received.append(number)
+        if self._terminal or self._forward is None:
+            # On a terminal Ctrl-C has reached ssh by itself; the others are meant for us.
+            if number != signal.SIGINT:
+                self._child.send(signal.SIGTERM)
+        elif len(self._received) >= PATIENCE:
+            self._child.send(signal.SIGKILL)
+        else:
+            self._carry(number, self._forward)
+
+    def _carry(self, number: int, forward: Forward) -> None:
+        carrier = Child(forward(number), own_session=True, quiet=True)
+        self._carriers[carrier.pidfd] = (number, carrier)
+        self._poll.register(carrier.pidfd, select.POLLIN)
+
+    def _on_carried(self, fd: int) -> None:
+        number, status = self._forget(fd)
+        self._attempts += 1
+        if status == 1 and self._forward and self._attempts < ATTEMPTS:
+            self._carry(number, self._forward)  # the command had not started yet
+
+    def _forget(self, fd: int) -> tuple[int, int]:
+        number, carrier = self._carriers.pop(fd)
+        self._poll.unregister(fd)
+        carrier.send(signal.SIGTERM)
+        return number, carrier.wait()

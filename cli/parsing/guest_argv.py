@@ -1,0 +1,38 @@
+"""Commands whose own command comes after ``--``: everything there belongs to the guest."""
+
+import click
+
+_KEY = "cli.parsing.guest_argv"
+_WHERE = "The guest's command goes after --"
+
+
+class TrailingCommand(click.Command):
+    """Takes what follows the first ``--`` out before click parses; ``trailing`` gives it back."""
+
+    allow_extra_args = True  # refused here, with what is to be done
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        own, rest = args, []
+        if "--" in args:
+            at = args.index("--")
+            own, rest = args[:at], args[at + 1 :]
+        ctx.meta[_KEY] = tuple(rest)
+        try:
+            super().parse_args(ctx, own)
+        except click.NoSuchOption as error:
+            if error.possibilities or "--" in args:
+                raise
+            raise click.UsageError(f"{error.format_message()} {_WHERE}", ctx) from None
+        if ctx.args and not ctx.resilient_parsing:
+            word = "" if "--" in args else f" {_WHERE}"
+            raise click.UsageError(f"There is no place for {' '.join(ctx.args)!r}.{word}", ctx)
+        return ctx.args
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        return [*super().collect_usage_pieces(ctx), "[-- CMD...]"]
+
+
+def trailing(ctx: click.Context) -> tuple[str, ...]:
+    """The guest's command, empty when there was none."""
+    command: tuple[str, ...] = ctx.meta[_KEY]
+    return command

@@ -1,0 +1,55 @@
+"""Partials of a long verb on stderr: a spinner on a terminal, one line for each stage elsewhere."""
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from cli.terminal.output import colour, note
+
+if TYPE_CHECKING:
+    from rich.status import Status
+
+SPEC = "spec"
+"""The stage whose message is not progress but a fact: the sizes that were chosen."""
+
+
+class Progress:
+    """Callable with each partial {stage, message, fraction?}. A context manager."""
+
+    def __init__(self) -> None:
+        self._live = colour(sys.stderr)
+        self._told: set[str] = set()
+        self._status: Status | None = None
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._status:
+            self._status.stop()
+            self._status = None
+
+    def __call__(self, partial: dict[str, Any]) -> None:
+        stage, text = str(partial.get("stage", "")), describe(partial)
+        if stage == SPEC:
+            note(f"spec: {partial.get('message', '')}")
+        elif self._live:
+            self._spin(text)
+        elif stage not in self._told:
+            note(text)
+        self._told.add(stage)
+
+    def _spin(self, text: str) -> None:
+        if self._status is None:
+            from rich.console import Console
+
+            self._status = Console(stderr=True, highlight=False, markup=False).status(text)
+            self._status.start()
+        self._status.update(text)
+
+
+def describe(partial: dict[str, Any]) -> str:
+    """One line: "image: unpacking (40 %)"."""
+    fraction = partial.get("fraction")
+    share = f" ({fraction * 100:.0f} %)" if isinstance(fraction, int | float) else ""
+    stage, message = partial.get("stage", ""), partial.get("message", "")
+    return f"{stage}: {message}{share}" if message else f"{stage}{share}"

@@ -1,0 +1,83 @@
+"""A supervisor started ahead, waiting on its stdin for the VM it will be given.
+
+Interpreter and imports take longer than everything else between a command and its VMM (decision
+0004); a spare has them behind it. It ends with its pipe, so it cannot outlive the api.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shared.host.process import ProcessId, Watch, spawn_detached, start_time
+
+Keep = Callable[[Coroutine[Any, Any, None]], object]
+"""Runs a coroutine in the background."""
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    process: ProcessId
+    pipe: int
+
+
+class Spare:
+    """At most one waiting supervisor. ``errors``: where supervisors' stderr goes."""
+
+    def __init__(self, errors: Path, keep: Keep) -> None:
+        self._errors = errors
+        self._keep = keep
+        self._waiting: _Waiting | None = None
+        self._closed = False
+
+    def prepare(self) -> None:
+        """Have one waiting; one that has died meanwhile is replaced."""
+        if self._closed:
+            return
+        if self._waiting and start_time(self._waiting.process.pid) is None:
+            os.close(self._waiting.pipe)
+            self._keep(_bury(Watch(self._waiting.process)))
+            self._waiting = None
+        if self._waiting is None:
+            self._waiting = self._spawn()
+
+    def hand_out(self, content: bytes) -> Watch | None:
+        """Tell a supervisor its VM: the waiting one, else a new one. None: both have died."""
+        waiting, self._waiting = self._waiting, None
+        return (waiting and self._tell(waiting, content)) or self._tell(self._spawn(), content)
+
+    def _tell(self, waiting: _Waiting, content: bytes) -> Watch | None:
+        """One that was our child and is not reaped yet can be watched like a living one, so the
+        pipe is the proof."""
+        watch = Watch(waiting.process)
+        try:
+            os.write(waiting.pipe, content)  # far below the pipe's 64 KiB: never blocks
+        except BrokenPipeError:
+            self._keep(_bury(watch))
+            return None
+        finally:
+            os.close(waiting.pipe)
+        return watch
+
+    def _spawn(self) -> _Waiting:
+        read, write = os.pipe2(os.O_CLOEXEC)
+        argv = [sys.executable, "-m", "services.vm_supervisor"]
+        try:
+            process = spawn_detached(argv, self._errors, stdin=read)
+        finally:
+            os.close(read)
+        return _Waiting(process, write)
+
+    def close(self) -> None:
+        """The end of its pipe is the end of the one that waits."""
+        self._closed = True
+        if self._waiting:
+            os.close(self._waiting.pipe)
+
+
+async def _bury(watch: Watch) -> None:
+    """Reap a child that has ended."""
+    await watch.ended()
+    watch.close()

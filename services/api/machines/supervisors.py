@@ -1,0 +1,272 @@
+"""The supervisors: one process per VM, found again or started again, never two.
+
+A supervisor is handed its VM by stdin and then calls ``supervisor.ready``. One spare is always
+started ahead: interpreter and imports take longer than everything else between a command and its
+VMM, and a spare has them behind it.
+"""
+
+import asyncio
+import random
+import signal
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from services.api.machines.spare_supervisor import Spare
+from services.api.vm_view import vmm_of
+from shared.contract.messages.machine import SupervisorSpec
+from shared.contract.messages.vm import Vm
+from shared.errors import BangerError, Code
+from shared.host.locks import holder
+from shared.host.process import ProcessId, Watch, start_time
+from shared.host.restart import RestartPolicy
+from shared.logs import Log
+from shared.paths import Paths, make_private
+from shared.vm.handle import remove_handle
+
+NEXT_SPARE = 1.0
+"""Seconds after which the next spare is started: by then the guest's own boot has the machine."""
+READY_SECONDS = 60.0
+"""How long a supervisor may take to call ``supervisor.ready``."""
+
+
+@dataclass
+class _Supervised:
+    """One VM that has, or is about to have, a supervisor."""
+
+    watch: Watch
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
+    abandoned: bool = False
+    """Killed by us: its VMM is somebody else's to end."""
+
+
+class Supervisors:
+    """All supervisors of this run directory.
+
+    ``spec_of(vm_id)`` gives what a supervisor that is started again needs; ``on_end(vm_id)`` is
+    called when a VM is left without supervisor and VMM; ``give_up(vm_id, reason)`` for a VM whose
+    VMM lives but whose supervisor cannot be kept alive.
+    """
+
+    def __init__(
+        self,
+        paths: Paths,
+        log: Log,
+        *,
+        spec_of: Callable[[str], Awaitable[SupervisorSpec]],
+        on_end: Callable[[str], Awaitable[None]],
+        give_up: Callable[[str, str], Awaitable[None]],
+        keep: Callable[[Coroutine[Any, Any, None]], object],
+    ) -> None:
+        self._paths = paths
+        self._log = log
+        self._spec_of = spec_of
+        self._on_end = on_end
+        self._give_up = give_up
+        self._known: dict[str, _Supervised] = {}
+        self._policies: dict[str, RestartPolicy] = {}
+        self._given_up: set[str] = set()
+        self._keep = keep
+        self._spare = Spare(self._errors, self._keep)
+        self._closing = False
+
+    # -- starting ---------------------------------------------------------------------------
+
+    async def ensure(self, spec: SupervisorSpec) -> None:
+        """Return when the VM has a supervisor that serves.
+
+        Raises:
+            BangerError: ``unavailable`` when it did not come up, naming its log.
+        """
+        supervised = await self._settled(spec)
+        if supervised.gone.is_set():
+            # It served and was leaving; or was a spare that is being killed, which still takes
+            # what it is told, and is gone with it.
+            supervised = await self._settled(spec)
+        if supervised.ready.is_set() and not supervised.gone.is_set():
+            return
+        log = self._paths.vm_state(spec.vm.id) / "supervisor.log"
+        raise BangerError(
+            Code.UNAVAILABLE,
+            f"the supervisor of {spec.vm.name} did not come up",
+            hint=f"see {log} and {self._errors}",
+        )
+
+    async def _settled(self, spec: SupervisorSpec) -> _Supervised:
+        """The VM's supervisor, handed out when it has none, once it serves or is gone."""
+        if not self.knows(spec.vm.id):
+            self._adopt_owner(spec.vm.id)  # this api is new, and asked before it has recovered
+        supervised = self._known.get(spec.vm.id) or self._hand_out(spec)
+        await _first((supervised.ready, supervised.gone), READY_SECONDS)
+        return supervised
+
+    def _hand_out(self, spec: SupervisorSpec) -> _Supervised:
+        make_private(self._paths.vm_run(spec.vm.id))
+        self._given_up.discard(spec.vm.id)
+        watch = self._spare.hand_out(msgspec.msgpack.encode(spec))
+        if watch is None:
+            hint = f"see {self._errors}"
+            raise BangerError(Code.UNAVAILABLE, "a supervisor ended as it began", hint=hint)
+        supervised = _Supervised(watch)
+        self._known[spec.vm.id] = supervised
+        self._keep(self._follow(spec.vm.id, supervised))
+        self._log.info("supervisor started", vm=spec.vm.id, of=watch.process.pid)
+        asyncio.get_running_loop().call_later(NEXT_SPARE, self.prepare_spare)
+        return supervised
+
+    def prepare_spare(self) -> None:
+        """Have one supervisor waiting for its VM."""
+        self._spare.prepare()
+
+    @property
+    def _errors(self) -> Path:
+        return self._paths.logs / "vm_supervisor.err"
+
+    # -- watching ---------------------------------------------------------------------------
+
+    def on_ready(self, vm_id: str, pid: int) -> None:
+        """A supervisor serves: ours, or one that an earlier api had started and not seen ready.
+
+        It holds the VM's lock, so it is the one, whoever else was started for the VM meanwhile.
+        """
+        supervised = self._known.get(vm_id)
+        if supervised:
+            supervised.ready.set()
+        if supervised is None or supervised.watch.process.pid != pid:
+            born = start_time(pid)
+            if born is not None:
+                self._adopt(vm_id, ProcessId(pid, born))
+
+    def knows(self, vm_id: str) -> bool:
+        """Whether the VM has a supervisor, be it still on its way."""
+        return vm_id in self._known
+
+    def serves(self, vm_id: str) -> bool:
+        """Whether the VM has a living supervisor that has called ``supervisor.ready``."""
+        supervised = self._known.get(vm_id)
+        return supervised is not None and supervised.ready.is_set()
+
+    def has_given_up(self, vm_id: str) -> bool:
+        """Whether the VM's VMM goes on without a supervisor, for good."""
+        return vm_id in self._given_up
+
+    async def settle(self, vm_id: str) -> None:
+        """Wait until a supervisor that is on its way serves, or is gone."""
+        supervised = self._known.get(vm_id)
+        if supervised:
+            await _first((supervised.ready, supervised.gone), READY_SECONDS)
+
+    def kill(self, vm_id: str) -> None:
+        """End a supervisor that does not answer; its VMM goes on, and is not taken over."""
+        supervised = self._known.get(vm_id)
+        if supervised:
+            supervised.abandoned = True
+            supervised.watch.kill(signal.SIGKILL)
+
+    async def ended(self, vm_id: str) -> None:
+        """Wait until the VM's supervisor has ended; at once when it has none."""
+        supervised = self._known.get(vm_id)
+        if supervised:
+            await supervised.gone.wait()
+
+    async def recover(self, vms: list[Vm]) -> list[Vm]:
+        """Take over what an earlier api left; returns the VMs that have nothing running.
+
+        A supervisor that lives is watched; a VMM without one gets a new one.
+        """
+        dead: list[Vm] = []
+        for vm in vms:
+            if self._adopt_owner(vm.id) or self.knows(vm.id):
+                continue  # it was quicker to say so, or somebody to ask for it
+            if vmm_of(vm.id, self._paths):
+                self._keep(self._restart(vm.id))
+            else:
+                remove_handle(self._paths.vm_run(vm.id))
+                dead.append(vm)
+        return dead
+
+    def _owner(self, vm_id: str) -> ProcessId | None:
+        """The supervisor that holds the VM's lock."""
+        pid = holder(self._paths.vm_run(vm_id) / "lock")
+        born = start_time(pid) if pid else None
+        return ProcessId(pid, born) if pid and born is not None else None
+
+    def _adopt_owner(self, vm_id: str) -> bool:
+        """Watch the supervisor that holds the VM's lock, whoever was taken for it so far; whether
+        there is one."""
+        owner = self._owner(vm_id)
+        known = self._known.get(vm_id)
+        if owner and (known is None or known.watch.process != owner):
+            self._adopt(vm_id, owner)
+        return owner is not None
+
+    def _adopt(self, vm_id: str, process: ProcessId) -> None:
+        try:
+            supervised = _Supervised(Watch(process))
+        except BangerError:  # it ended this moment
+            self._keep(self._left(vm_id))
+            return
+        supervised.ready.set()
+        self._known[vm_id] = supervised
+        self._keep(self._follow(vm_id, supervised))
+        self._log.info("supervisor found", vm=vm_id, of=process.pid)
+
+    async def _follow(self, vm_id: str, supervised: _Supervised) -> None:
+        await supervised.watch.ended()
+        supervised.watch.close()
+        supervised.gone.set()
+        if self._known.get(vm_id) is not supervised:
+            return  # another one had the lock
+        del self._known[vm_id]
+        await self._left(vm_id, abandoned=supervised.abandoned)
+
+    async def _left(self, vm_id: str, *, abandoned: bool = False) -> None:
+        """The VM has no supervisor any more."""
+        if not self._closing and not abandoned and vmm_of(vm_id, self._paths):
+            await self._restart(vm_id)
+        else:
+            self._policies.pop(vm_id, None)
+            self._given_up.discard(vm_id)
+            await self._on_end(vm_id)
+
+    async def _restart(self, vm_id: str) -> None:
+        policy = self._policies.setdefault(vm_id, RestartPolicy())
+        delay = policy.after_exit(time.monotonic(), random.random())
+        if delay is None:
+            self._given_up.add(vm_id)
+            await self._give_up(vm_id, "its supervisor ended too often, see its log")
+            return
+        self._log.warning("supervisor ended, its VMM lives: starting it again", vm=vm_id)
+        await asyncio.sleep(delay)
+        if self._adopt_owner(vm_id):  # started by an earlier api, and not ready then
+            return
+        try:
+            await self.ensure(await self._spec_of(vm_id))
+        except BangerError as error:
+            if error.code is Code.NOT_FOUND:
+                return
+            self._log.error("supervisor not started", vm=vm_id, error=error.message)
+            if vm_id not in self._known:
+                await self._restart(vm_id)
+
+    def close(self) -> None:
+        """Let go of all supervisors; they go on. The spare ends with its pipe."""
+        self._closing = True
+        for supervised in self._known.values():
+            supervised.watch.close()
+        self._spare.close()
+
+
+async def _first(events: tuple[asyncio.Event, ...], seconds: float) -> None:
+    """Wait until one of ``events`` is set, at most ``seconds``."""
+    waits = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waits:
+            task.cancel()

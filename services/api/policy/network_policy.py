@@ -1,0 +1,88 @@
+"""What a VM may be given of the network: egress and published ports, refused before there is a row.
+
+Pure, but for what ``first_free_port`` reads.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from shared.contract.egress import check_list, parse_allowed
+from shared.contract.messages.vm import NetworkMode, Publication, Vm
+from shared.contract.publication import clash, parse_publication, refuse_doubles
+from shared.errors import BangerError, Code
+
+_UNPRIVILEGED = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+_CAP_NET_BIND_SERVICE = 10
+"""capabilities(7), linux/capability.h."""
+
+
+def check_egress(mode: NetworkMode, *, nat: bool, allow: Sequence[str]) -> list[str]:
+    """The list as it is stored.
+
+    Raises:
+        BangerError: ``invalid`` for a bad entry, for a part of the outside beside all of it, and
+            for any list in user mode.
+    """
+    entries = list(check_list(allow))
+    outside = [entry for entry in entries if not parse_allowed(entry).is_guest]
+    if outside and nat:
+        raise BangerError(
+            Code.INVALID,
+            f"egress is all of the outside or a list of it, not both: {', '.join(outside)}",
+            hint="use --egress nat or --egress allow=...; other VMs may be beside all of the "
+            "outside: allow=*,NAME.vm",
+        )
+    if entries and mode == "user":
+        raise BangerError(
+            Code.INVALID,
+            "an egress list cannot be kept in user mode: QEMU's user-mode network has no filter by "
+            "address",
+            hint="use --egress nat or none, or bridge mode, which has one (docs/network.md)",
+        )
+    return entries
+
+
+def check_publications(
+    mode: NetworkMode, wanted: Sequence[Publication], first_free: int
+) -> list[Publication]:
+    """``first_free``: the lowest port that this user may bind.
+
+    Raises:
+        BangerError: ``invalid`` for what is no publication or the same port twice, ``denied`` in
+            user mode for a port that is root's.
+    """
+    publications = [parse_publication(str(publication)) for publication in wanted]
+    refuse_doubles(publications)
+    for publication in publications:
+        if mode == "user" and publication.host_port < first_free:
+            raise BangerError(
+                Code.DENIED,
+                f"port {publication.host_port} of the host is root's: ports below {first_free} are",
+                hint=f"publish one from {first_free} on, have root set sysctl "
+                f"net.ipv4.ip_unprivileged_port_start={publication.host_port}, or use bridge mode",
+            )
+    return publications
+
+
+def refuse_taken(wanted: Iterable[Publication], vms: Iterable[Vm]) -> None:
+    """Raises ``conflict`` naming the VM, running or not, that publishes one of the ports."""
+    others = [(vm, publication) for vm in vms for publication in vm.publish]
+    for publication in wanted:
+        for vm, other in others:
+            if clash(publication, other):
+                raise BangerError(
+                    Code.CONFLICT,
+                    f"{publication.protocol} port {publication.host_port} of "
+                    f"{publication.host_address} is published by {vm.name} already ({other})",
+                    hint=f"choose another port, or: banger vm unpublish {vm.name} {other}",
+                    details={"vm": vm.name},
+                )
+
+
+def first_free_port() -> int:
+    """The lowest port that this process may bind (ip(7)); 1 for a privileged one."""
+    status = Path("/proc/self/status").read_text()
+    effective = next(line.split()[1] for line in status.splitlines() if line.startswith("CapEff"))
+    if int(effective, 16) >> _CAP_NET_BIND_SERVICE & 1:
+        return 1
+    return int(_UNPRIVILEGED.read_text())

@@ -1,0 +1,55 @@
+"""Verbs about ports of the host that lead to VMs: publish, unpublish."""
+
+from services.api.policy.network_policy import check_publications, first_free_port, refuse_taken
+from services.api.verbs.lifecycle import Changes
+from shared.bus.verbs import Call, verb
+from shared.contract.messages.machine import MachinePublish
+from shared.contract.messages.vm import Publication, Vm, VmPublish, VmUpdate, VmView
+from shared.errors import BangerError
+
+
+class Publishing(Changes):
+    """The machine first, then the row: what cannot be bound is never stored."""
+
+    @verb("vm.publish", VmPublish)
+    async def publish_ports(self, request: VmPublish, call: Call) -> VmView:
+        vm = await self._find(request.ref)
+        async with self._machines.serialised(vm.id):
+            vm = await self._find(vm.id)
+            wanted = check_publications(vm.network, request.publish, first_free_port())
+            new = [publication for publication in wanted if publication not in vm.publish]
+            refuse_taken(new, await self._rows())
+            if new:
+                await self._set_publications(vm, [*vm.publish, *new], call)
+        return await self._full_view(await self._find(vm.id))
+
+    @verb("vm.unpublish", VmPublish)
+    async def unpublish_ports(self, request: VmPublish, call: Call) -> VmView:
+        vm = await self._find(request.ref)
+        async with self._machines.serialised(vm.id):
+            vm = await self._find(vm.id)
+            left = [publication for publication in vm.publish if publication not in request.publish]
+            if left != vm.publish:
+                await self._set_publications(vm, left, call)
+        return await self._full_view(await self._find(vm.id))
+
+    async def _set_publications(self, vm: Vm, wanted: list[Publication], call: Call) -> None:
+        """A machine that has changed and could not be stored is changed back."""
+        asked = await self._machines.ask_if_up(
+            vm, "machine.publish", MachinePublish(publish=wanted), call
+        )
+        try:
+            await self._store_publications(vm, wanted)
+        except BangerError:
+            if asked:
+                back = MachinePublish(publish=vm.publish)
+                await self._machines.ask_if_up(vm, "machine.publish", back, call)
+            raise
+        await self._apply_network(vm)
+
+    async def _store_publications(self, vm: Vm, wanted: list[Publication]) -> None:
+        """Looks again: while the machine was asked, another VM may have got the port."""
+        new = [publication for publication in wanted if publication not in vm.publish]
+        async with self._publishing:
+            refuse_taken(new, await self._rows())
+            await self._ask_store("vm.update", VmUpdate(id=vm.id, publish=wanted), Vm)

@@ -1,0 +1,112 @@
+"""Verbs that only look: list, show, stats, ports, health, operations."""
+
+import time
+
+from services.api.verbs.publish import Publishing
+from services.api.vm_view import view
+from shared.bus.verbs import Call, verb
+from shared.contract.lifecycle import LIVE, Verb, check
+from shared.contract.messages.machine import GuestStats
+from shared.contract.messages.operation import Operation, OperationList, OperationRef
+from shared.contract.messages.vm import (
+    Check,
+    Health,
+    Nothing,
+    PortList,
+    Vm,
+    VmList,
+    VmRef,
+    VmStats,
+    VmView,
+)
+from shared.errors import BangerError, Code
+
+MIB = 1024 * 1024
+
+
+class Reports(Publishing):
+    """What a VM is, uses and listens on."""
+
+    @verb("vm.list", Nothing)
+    async def list_vms(self, _request: Nothing, _call: Call) -> VmList:
+        return VmList(vms=[view(vm, self.paths) for vm in await self._rows()])
+
+    @verb("vm.show", VmRef)
+    async def show(self, request: VmRef, _call: Call) -> VmView:
+        return await self._full_view(await self._find(request.ref))
+
+    @verb("vm.stats", VmRef)
+    async def stats(self, request: VmRef, call: Call) -> VmStats:
+        vm = await self._find(request.ref)
+        sample = self._disk_stats(vm)
+        if vm.state in LIVE and self._supervisors.serves(vm.id):
+            try:
+                running = await self.call(
+                    f"vm:{vm.id}", "machine.stats", Nothing(), GuestStats, deadline=call.deadline
+                )
+            except BangerError as error:
+                if error.code is not Code.NOT_RUNNING:  # not yet, or not any more
+                    raise
+            else:
+                sample.cpu_seconds = running.cpu_seconds
+                sample.resident_bytes = running.resident_bytes
+                sample.uptime = running.uptime
+                sample.received_bytes = running.received_bytes
+                sample.sent_bytes = running.sent_bytes
+        sample.at = time.monotonic()
+        return sample
+
+    def _disk_stats(self, vm: Vm) -> VmStats:
+        apparent = allocated = 0
+        for name in ("overlay.ext4", "work.ext4"):
+            try:
+                info = (self.paths.vm_state(vm.id) / name).stat()
+            except FileNotFoundError:
+                continue  # made at the first start
+            apparent += info.st_size
+            allocated += info.st_blocks * 512  # stat(2): st_blocks counts 512-byte units
+        return VmStats(
+            id=vm.id,
+            name=vm.name,
+            state=vm.state,
+            at=0.0,
+            vcpu=vm.vcpu,
+            memory_bytes=vm.memory_mib * MIB,
+            disk_apparent=apparent,
+            disk_allocated=allocated,
+        )
+
+    @verb("vm.ports", VmRef)
+    async def ports(self, request: VmRef, call: Call) -> PortList:
+        vm = await self._find(request.ref)
+        check(vm.name, vm.state, Verb.SESSION)
+        name, deadline = f"vm:{vm.id}", call.deadline
+        return await self.call(name, "machine.ports", Nothing(), PortList, deadline=deadline)
+
+    @verb("vm.health", VmRef)
+    async def health(self, request: VmRef, call: Call) -> Health:
+        vm = await self._find(request.ref)
+        if vm.state not in LIVE or not self._supervisors.serves(vm.id):
+            detail = f"{vm.name} is {vm.state}" + (f": {vm.reason}" if vm.reason else "")
+            checks = [Check(name="supervisor", ok=False, detail=detail)]
+            return Health(id=vm.id, name=vm.name, healthy=False, checks=checks)
+        name, deadline = f"vm:{vm.id}", call.deadline
+        return await self.call(name, "machine.health", Nothing(), Health, deadline=deadline)
+
+    # -- operations -------------------------------------------------------------------------
+
+    @verb("ops.list", Nothing)
+    async def list_operations(self, _request: Nothing, _call: Call) -> OperationList:
+        self._operations.prune(time.monotonic())
+        return OperationList(operations=self._operations.list())
+
+    @verb("ops.show", OperationRef)
+    async def show_operation(self, request: OperationRef, _call: Call) -> Operation:
+        return self._operations.find(request.ref)
+
+    @verb("ops.cancel", OperationRef)
+    async def cancel_operation(self, request: OperationRef, call: Call) -> Operation:
+        """Returns when the operation has ended, with what was undone undone."""
+        operation = self._operations.find(request.ref)
+        await self._operations.cancelled(operation, call.deadline)
+        return operation

@@ -1,0 +1,203 @@
+"""What an upstream answered: read, believed only where it fits the question, narrowed. Pure."""
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+from services.dns.wire.query import Key
+from services.dns.wire.wire import (
+    CLASS_IN,
+    HEADER,
+    QR,
+    QUESTION_TAIL,
+    RCODE_MASK,
+    RECORD_HEAD,
+    TC,
+    TYPE_OPT,
+    Labels,
+    Malformed,
+    read_name,
+    write_name,
+)
+from services.dns.zone.zone import Rcode, Type
+
+TYPE_CNAME = 5
+
+TTL_LARGEST = 3600
+"""Seconds an answer is kept and given out at most, whatever upstream says."""
+
+NEGATIVE_LARGEST = 300
+"""The same for "there is none": shorter, since what is missing is often being made."""
+
+RECORDS_MOST = 1000
+"""In one message; a real one has tens. Four thousand fit, and would hold the loop for 0.2 s."""
+
+_IPV4_OCTETS = 4
+_TTL = struct.Struct("!I")
+_SOA_MINIMUM = 4
+"""Octets of MINIMUM, at the end of its data (RFC 1035 section 3.3.13)."""
+_TTL_OFFSET = 4
+"""Of the TTL in RECORD_HEAD."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record. ``data`` as on the wire, the name in a CNAME's uncompressed."""
+
+    owner: Labels
+    kind: int
+    ttl: int
+    ttl_at: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Answers and authorities as they came; additional records are left out, ours go there."""
+
+    rcode: int
+    records: tuple[Record, ...]
+    """The answers."""
+    counts: tuple[int, int]
+    body: bytes
+    ttls: tuple[tuple[int, int], ...]
+    """(offset in ``body``, seconds) of every record."""
+    lifetime: int
+    """Seconds it may be kept: 0 is not at all (RFC 2308, RFC 2181 section 8)."""
+
+    def aged(self, seconds: int) -> bytes:
+        """``body`` with every TTL counted down."""
+        body = bytearray(self.body)
+        for at, ttl in self.ttls:
+            _TTL.pack_into(body, at, max(0, ttl - seconds))
+        return bytes(body)
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """A reply to our question that is no answer: ``truncated``, or ``rcode`` is a failure."""
+
+    rcode: int
+    truncated: bool = False
+
+
+def read_reply(packet: bytes, key: Key, identity: int) -> Reply | Elsewhere | None:
+    """None for what is not the answer to this question, or cannot be read: whoever sent it, it
+    is as if it had not come."""
+    try:
+        return _read_reply(packet, key, identity)
+    except (Malformed, struct.error):
+        return None
+
+
+def _read_reply(packet: bytes, key: Key, identity: int) -> Reply | Elsewhere | None:
+    theirs, flags, questions, answers, authorities, additionals = HEADER.unpack_from(packet)
+    rcode = flags & RCODE_MASK
+    if theirs != identity or not flags & QR:
+        return None
+    if questions == 0 and rcode in (Rcode.FORMERR, Rcode.NOTIMP):
+        return Elsewhere(rcode)  # how a server of before EDNS turns it down
+    name, at = read_name(packet, HEADER.size)
+    start = at + QUESTION_TAIL.size
+    if questions != 1 or (name, *QUESTION_TAIL.unpack_from(packet, at)) != (
+        key.name,
+        key.kind,
+        CLASS_IN,
+    ):
+        return None
+    if flags & TC:
+        return Elsewhere(rcode, truncated=True)
+    if answers + authorities + additionals > RECORDS_MOST:
+        return Elsewhere(rcode)
+    records, at = _read_records(packet, start, answers)
+    authority, end = _read_records(packet, at, authorities)
+    extended = _extended_rcode(_read_records(packet, end, additionals)[0])
+    if extended or rcode not in (Rcode.NOERROR, Rcode.NXDOMAIN):
+        return Elsewhere(rcode)
+    everything = [*records, *authority]
+    return Reply(
+        rcode=rcode,
+        records=tuple(records),
+        counts=(answers, authorities),
+        body=packet[start:end],
+        ttls=tuple((record.ttl_at - start, record.ttl) for record in everything),
+        lifetime=_lifetime(key, rcode, records, authority),
+    )
+
+
+def _read_records(packet: bytes, at: int, count: int) -> tuple[list[Record], int]:
+    found: list[Record] = []
+    known: dict[bytes, Labels] = {}
+    for _ in range(count):
+        owner, head = _read_owner(packet, at, known)
+        kind, klass, ttl, length = RECORD_HEAD.unpack_from(packet, head)
+        start = head + RECORD_HEAD.size
+        at = start + length
+        if at > len(packet) or (klass != CLASS_IN and kind != TYPE_OPT):
+            raise Malformed("a record that is cut off, or of another class")
+        data = packet[start:at]
+        if kind == TYPE_CNAME:
+            data = write_name(read_name(packet, start)[0])
+        kept = ttl if kind == TYPE_OPT else _sane(ttl)
+        found.append(Record(owner, kind, kept, head + _TTL_OFFSET, data))
+    return found, at
+
+
+def _read_owner(packet: bytes, at: int, known: dict[bytes, Labels]) -> tuple[Labels, int]:
+    """``read_name``, but thousands of records with one long owner cost one reading of it."""
+    pointer = packet[at : at + 2]
+    if pointer in known:
+        return known[pointer], at + 2
+    owner, end = read_name(packet, at)
+    if end == at + len(pointer):  # no other name is two octets long
+        known[pointer] = owner
+    return owner, end
+
+
+def _sane(ttl: int) -> int:
+    return 0 if ttl >= 2**31 else min(ttl, TTL_LARGEST)  # RFC 2181 section 8
+
+
+def _extended_rcode(additional: list[Record]) -> int:
+    """The upper bits of the result code (RFC 6891 section 6.1.3): any is a failure."""
+    return next((record.ttl >> 24 for record in additional if record.kind == TYPE_OPT), 0)
+
+
+def _lifetime(key: Key, rcode: int, records: list[Record], authority: list[Record]) -> int:
+    positive = rcode == Rcode.NOERROR and any(
+        key.kind in (record.kind, Type.ANY) for record in records
+    )
+    if positive:
+        return min(record.ttl for record in records)
+    soa = next((record for record in authority if record.kind == Type.SOA), None)
+    if soa is None or len(soa.data) < _SOA_MINIMUM:
+        return 0
+    minimum = int.from_bytes(soa.data[-_SOA_MINIMUM:])
+    return min(NEGATIVE_LARGEST, minimum, soa.ttl, *(record.ttl for record in records))
+
+
+def chain(reply: Reply, name: Labels) -> list[Record]:
+    """The CNAME records from ``name`` on, then the addresses at their end (RFC 1034 3.6.2)."""
+    aliases = {record.owner: record for record in reply.records if record.kind == TYPE_CNAME}
+    links: list[Record] = []
+    while (alias := aliases.pop(name, None)) is not None:
+        links.append(alias)
+        name = read_name(alias.data, 0)[0]
+    return links + [r for r in reply.records if r.owner == name and address_of(r) is not None]
+
+
+def address_of(record: Record) -> IPv4Address | None:
+    if record.kind != Type.A or len(record.data) != _IPV4_OCTETS:
+        return None
+    return IPv4Address(record.data)
+
+
+def write_records(records: Sequence[Record], age: int) -> bytes:
+    """``records`` on the wire, their TTLs counted down by ``age`` seconds."""
+    return b"".join(
+        write_name(record.owner)
+        + RECORD_HEAD.pack(record.kind, CLASS_IN, max(0, record.ttl - age), len(record.data))
+        + record.data
+        for record in records
+    )

@@ -1,0 +1,144 @@
+"""The published images, or the published kernels: list, find, verify, remove.
+
+Layout of a library's root (docs/images.md): one directory per id, ``by-name/<name>`` links, and
+hidden directories of work in progress, which readers ignore.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, Literal
+
+from services.images.library import manifest as manifests
+from services.images.library.manifest import FILE_NAME, ID_LENGTH, M
+from services.images.library.publish import BY_NAME, flush, refused
+from services.images.library.reference import find
+from services.images.library.scratch import PREFIX, remove_tree, sweep
+from shared.errors import BangerError, Code
+
+_ID = re.compile(f"[0-9a-f]{{{ID_LENGTH}}}")
+Noun = Literal["image", "kernel"]
+
+
+@dataclass(frozen=True)
+class Damaged:
+    """A directory that is not a good member of the library, and why."""
+
+    path: Path
+    problem: str
+
+
+class Library(Generic[M]):
+    """One root directory. Reads the disk at every call: other processes may change it."""
+
+    def __init__(self, root: Path, kind: type[M], noun: Noun) -> None:
+        self.root = root
+        self._kind: type[M] = kind
+        self._noun = noun
+
+    def entries(self) -> tuple[list[M], list[Damaged]]:
+        """All that can be read, oldest first, and all that cannot, with the reason."""
+        good: list[M] = []
+        bad: list[Damaged] = []
+        for directory in self._directories():
+            try:
+                good.append(manifests.read(directory, self._kind))
+            except BangerError as error:
+                bad.append(Damaged(directory, error.message))
+        good.sort(key=lambda entry: (entry.created, entry.id))
+        return good, bad
+
+    def names(self) -> dict[str, str]:
+        """Id by name, of the links that lead to a directory."""
+        links = (self.root / BY_NAME).glob("[a-z0-9]*")
+        targets = {link.name: link.readlink().name for link in sorted(links) if link.is_symlink()}
+        return {name: found for name, found in targets.items() if self._path(found).is_dir()}
+
+    def find(self, reference: str) -> M:
+        """The entry meant by ``reference``: exact id or name, else a unique prefix of either.
+
+        Raises:
+            BangerError: ``not_found``, ``ambiguous`` (lists the candidates), or ``invalid``
+                when what it means is damaged.
+        """
+        identifier = self._identify(reference)
+        return manifests.read(self._path(identifier), self._kind)
+
+    def has(self, name: str) -> bool:
+        """Whether an entry of exactly this name is there and readable."""
+        identifier = self.names().get(name)
+        if identifier is None:
+            return False
+        try:
+            manifests.read(self._path(identifier), self._kind)
+        except BangerError:
+            return False
+        return True
+
+    def verify(self, reference: str) -> M:
+        """Like ``find``, and every byte is compared with its sum. Blocking for a while."""
+        return manifests.verify(self._path(self._identify(reference)), self._kind)
+
+    def path_of(self, entry: M) -> Path:
+        return self._path(entry.id)
+
+    def remove(self, reference: str) -> str:
+        """Remove an entry, damaged or not, and the names that lead to it; returns its id.
+
+        A directory that holds anything we did not put there is left alone.
+
+        Raises:
+            BangerError: ``not_found``, ``ambiguous``, ``conflict`` for a foreign file in it,
+                ``denied``.
+        """
+        identifier = self._identify(reference)
+        try:
+            self._remove(identifier)
+        except OSError as error:
+            raise refused(self._path(identifier), error) from error
+        return identifier
+
+    def sweep(self) -> list[Path]:
+        """Remove what crashed builds left here; returns what was removed."""
+        return sweep(self.root)
+
+    def _remove(self, identifier: str) -> None:
+        directory = self._path(identifier)
+        self._check_owned(directory)
+        for name, target in self.names().items():
+            if target == identifier:
+                (self.root / BY_NAME / name).unlink()
+        condemned = directory.with_name(f"{PREFIX}{identifier}")
+        directory.rename(condemned)  # at once, so that no reader meets a half of it
+        remove_tree(condemned)
+        flush(self.root)
+
+    def _check_owned(self, directory: Path) -> None:
+        known = _PUBLISHED[self._noun] | {FILE_NAME}
+        strays = sorted(p.name for p in directory.iterdir() if p.name not in known or p.is_dir())
+        if directory.is_symlink() or strays:
+            raise BangerError(
+                Code.CONFLICT,
+                f"{directory} holds what banger did not put there: {', '.join(strays)}",
+                hint="move that away, then delete again",
+            )
+
+    def _identify(self, reference: str) -> str:
+        identifiers = [directory.name for directory in self._directories()]
+        return find(self._noun, reference, identifiers, self.names())
+
+    def _directories(self) -> list[Path]:
+        if not self.root.is_dir():
+            return []
+        found = (path for path in self.root.iterdir() if _ID.fullmatch(path.name))
+        return sorted(path for path in found if path.is_dir())
+
+    def _path(self, identifier: str) -> Path:
+        return self.root / identifier
+
+
+_PUBLISHED: dict[Noun, frozenset[str]] = {
+    "image": frozenset({"rootfs.squashfs", "rootfs.ext4"}),
+    "kernel": frozenset({"vmlinuz", "vmlinux", "modules.squashfs", "initrd-modules.cpio"}),
+}
+"""Every file name that we ever publish, so that a damaged directory can be removed too."""

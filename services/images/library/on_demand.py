@@ -1,0 +1,51 @@
+"""A library that makes what it does not have yet."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Generic
+
+from services.images.library.library import Library
+from services.images.library.manifest import M
+from services.images.library.publish import publish
+from services.images.library.scratch import Scratch, scratch
+from services.images.library.single_flight import Coalescer
+from services.images.sources.debian.progress import Progress
+
+Maker = Callable[[Scratch, Progress], Awaitable[M]]
+
+
+class Shop(Generic[M]):
+    """A library and the making of what is missing in it, each thing once at a time."""
+
+    def __init__(self, library: Library[M]) -> None:
+        self.library: Library[M] = library
+        self._coalescer: Coalescer[M] = Coalescer()
+
+    @property
+    def busy(self) -> list[str]:
+        """Names of what is being made."""
+        return self._coalescer.running
+
+    async def get(self, name: str, make: Maker[M], *, force: bool, progress: Progress) -> M:
+        """The published entry of this name; made and published first if missing or ``force``."""
+
+        async def work(tell: Progress) -> M:
+            with scratch(self.library.root) as place:
+                manifest = await make(place, tell)
+                tell("publish", "writing it to the disk", 0.99)
+                await _to_its_end(asyncio.to_thread(publish, place, manifest))
+            return manifest
+
+        if not force and await asyncio.to_thread(self.library.has, name):
+            return await asyncio.to_thread(self.library.find, name)
+        return await self._coalescer.run(name, work, progress)
+
+
+async def _to_its_end(thread: Coroutine[None, None, object]) -> None:
+    """Await ``thread`` even when cancelled: its directory must not be removed under it."""
+    running = asyncio.create_task(thread)
+    try:
+        await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await running
+        raise

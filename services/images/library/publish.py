@@ -1,0 +1,107 @@
+"""Puts a finished directory in its place: all of it, durably, or nothing.
+
+Order matters for a crash at any point: the files are flushed, then the manifest is written and
+flushed, then one rename makes the directory visible under its id, then a symbolic link of
+its name is replaced by another rename. Readers see the old or the new, never a part.
+"""
+
+import errno
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from services.images.library.manifest import FILE_NAME, M, Manifest, read
+from services.images.library.scratch import PREFIX, Scratch
+from shared.errors import BangerError, Code
+
+BY_NAME = "by-name"
+
+
+def publish(work: Scratch, manifest: M) -> Path:
+    """Move the files of ``work`` to ``<parent of work>/<id>`` and point the name there.
+
+    The same content published before is kept as it is (the id is made of the content), unless
+    it is damaged: then it is replaced. Blocking: waits for the disk.
+
+    Raises:
+        BangerError: ``no_space`` or ``denied`` when the disk refuses.
+    """
+    root = work.path.parent
+    target = root / manifest.id
+    try:
+        _finish(work.path, manifest)
+        _rename(work.path, target, type(manifest))
+        flush(root)
+        point(root, manifest.name, manifest.id)
+    except OSError as error:
+        raise refused(target, error) from error
+    return target
+
+
+def point(root: Path, name: str, identifier: str) -> None:
+    """Make ``by-name/<name>`` lead to ``../<identifier>``, replacing what it was, atomically."""
+    names = root / BY_NAME
+    names.mkdir(exist_ok=True)
+    link = names / f"{PREFIX}{name}"
+    link.unlink(missing_ok=True)
+    link.symlink_to(Path("..") / identifier)
+    link.replace(names / name)
+    flush(names)
+
+
+def flush(path: Path) -> None:
+    """fsync a file or a directory (for a directory: the names in it)."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def refused(path: Path, error: OSError) -> BangerError:
+    """The error for a write that the operating system refused."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        hint = f"free some space: df -h {path.parent}"
+        return BangerError(Code.NO_SPACE, f"no space left for {path}", hint=hint)
+    hint = f"check owner and mode: ls -ld {path.parent}"
+    return BangerError(Code.DENIED, f"cannot write {path}: {error.strerror}", hint=hint)
+
+
+def _finish(directory: Path, manifest: Manifest) -> None:
+    _keep_only(directory, manifest.sums())
+    for name in manifest.sums():
+        (directory / name).chmod(0o644)
+        flush(directory / name)
+    encoded = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
+    (directory / FILE_NAME).write_bytes(encoded + b"\n")
+    flush(directory / FILE_NAME)
+    directory.chmod(0o755)
+    flush(directory)
+
+
+def _keep_only(directory: Path, names: Iterable[str]) -> None:
+    """A published directory holds what its manifest lists, so that it can be removed safely."""
+    strays = {path.name for path in directory.iterdir()} - set(names)
+    if strays:
+        raise BangerError(Code.INTERNAL, f"{directory} still holds {', '.join(sorted(strays))}")
+
+
+def _rename(source: Path, target: Path, kind: type[M]) -> None:
+    try:
+        source.rename(target)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        if not _is_good(target, kind):
+            target.rename(source.with_name(f"{source.name}.old"))
+            source.rename(target)
+
+
+def _is_good(directory: Path, kind: type[M]) -> bool:
+    try:
+        read(directory, kind)
+    except BangerError:
+        return False
+    return True

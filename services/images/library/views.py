@@ -1,0 +1,46 @@
+"""Manifests, as read from disk, turned into what the bus carries."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from services.images.library.library import Damaged
+from services.images.library.manifest import ImageManifest, KernelManifest
+from services.images.sources.debian.catalogue import ImageRecipe, KernelRecipe
+from shared.contract.messages.image import Available, Broken, Image, Kernel
+
+
+def image_view(entry: ImageManifest, path: Path) -> Image:
+    return Image(
+        id=entry.id,
+        name=entry.name,
+        arch=entry.arch,
+        created=entry.created,
+        source=entry.source,
+        size=entry.rootfs.size,
+        path=str(path),
+        format=entry.rootfs.format,
+        rootfs=entry.rootfs.file,
+    )
+
+
+def kernel_view(entry: KernelManifest, path: Path) -> Kernel:
+    return Kernel(
+        id=entry.id,
+        name=entry.name,
+        version=entry.version,
+        arch=entry.arch,
+        created=entry.created,
+        source=entry.source,
+        size=sum(file.size for file in entry.files.values()),
+        path=str(path),
+    )
+
+
+def available_view(recipes: Mapping[str, ImageRecipe | KernelRecipe]) -> list[Available]:
+    return [
+        Available(name=recipe.name, description=recipe.description) for recipe in recipes.values()
+    ]
+
+
+def broken_view(damaged: Iterable[Damaged]) -> list[Broken]:
+    return [Broken(path=str(entry.path), problem=entry.problem) for entry in damaged]

@@ -1,0 +1,100 @@
+"""One run of mmdebstrap, its tar stream fed to another program.
+
+mmdebstrap(1) makes a Debian root filesystem, or only unpacks packages (``--variant=extract``),
+with the host's apt and its keys. It works in a user namespace of its own for an ordinary user and
+in a mount namespace of its own for root, so that nothing it mounts is ever seen outside and a
+killed run leaves plain files only.
+"""
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from services.images.library.scratch import Scratch, build_area, scratch
+from services.images.pipeline import Command, CommandFailed, require, run
+from services.images.sources.debian.catalogue import DEBIAN_ARCH
+from services.images.sources.debian.diagnosis import diagnose
+from services.images.sources.debian.progress import BuildProgress, Progress
+from shared.errors import BangerError, Code
+
+_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+"""Where debian-archive-keyring puts Debian's keys, on Debian and on its derivatives."""
+
+
+async def bootstrap(
+    what: str,
+    options: Sequence[str],
+    suite: str,
+    consumer: Command,
+    *,
+    mirror: str,
+    needed_mib: int,
+    counter: BuildProgress,
+    progress: Progress,
+) -> None:
+    """Run ``mmdebstrap OPTIONS SUITE - [MIRROR] | consumer``; ``what`` names it in errors.
+
+    Raises:
+        BangerError: ``missing_tool``, ``no_space``, ``unavailable`` (mirror, network), ``denied``.
+    """
+    _check_host(mirror)
+    area = build_area()
+    _check_space(area, needed_mib)
+    with scratch(area, mode=0o711) as chroot:  # 0711: the namespace's uids must pass through
+        producer = _command(options, suite, mirror, chroot)
+
+        def on_line(line: str) -> None:
+            if step := counter.feed(line):
+                progress(step.stage, step.message, step.fraction)
+
+        try:
+            await run(producer, consumer, on_line=on_line)
+        except CommandFailed as failure:
+            raise diagnose(what, failure.program, failure.status, failure.lines) from failure
+
+
+def _command(options: Sequence[str], suite: str, mirror: str, chroot: Scratch) -> Command:
+    target = [suite, "-"] + ([mirror] if mirror else [])
+    return Command(
+        ["mmdebstrap", "--verbose", f"--architectures={DEBIAN_ARCH}", *options, *target],
+        environment={"TMPDIR": str(chroot.path)},
+        keep=(chroot.lock,),
+    )
+
+
+def _check_host(mirror: str) -> None:
+    require("mmdebstrap", "apt-get")
+    if mirror.startswith("-"):
+        raise BangerError(
+            Code.INVALID,
+            f"mirror {mirror!r} is not a URL",
+            hint="set `mirror` in the configuration file to one, or leave it out",
+        )
+    if not mirror and not _KEYRING.exists():
+        raise BangerError(
+            Code.MISSING_TOOL,
+            "this machine does not have Debian's archive keys",
+            hint="sudo apt install debian-archive-keyring",
+        )
+
+
+def _check_space(area: Path, needed_mib: int) -> None:
+    try:
+        free = shutil.disk_usage(area).free >> 20
+    except OSError as error:
+        raise BangerError(
+            Code.DENIED,
+            f"cannot work in {area}: {error.strerror}",
+            hint="set TMPDIR to a directory that exists and is yours to write",
+        ) from error
+    if free < needed_mib:
+        raise BangerError(
+            Code.NO_SPACE,
+            f"{area} has {free} MiB free, the build needs {needed_mib}",
+            hint="free some space, or set TMPDIR to a directory on a larger disk",
+        )
+
+
+def is_root() -> bool:
+    return os.geteuid() == 0

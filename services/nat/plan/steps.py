@@ -1,0 +1,276 @@
+"""The steps that turn the host's network as it is into what the guests that run now need.
+
+Pure: ``plan(desired, observed)`` reads nothing and changes nothing. With no guest, the host has
+nothing of ours: no bridge, no tap, no rule, and forwarding as it was found.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Interface, IPv6Interface
+
+from services.nat.plan.state import Desired, Guest, Link, Observed, is_tap_name
+from services.nat.ruleset.firewalls import Opening
+from services.nat.ruleset.rules import Ruleset
+from shared.errors import BangerError, Code
+
+
+@dataclass(frozen=True)
+class CreateBridge:
+    name: str
+    mac: str
+
+
+@dataclass(frozen=True)
+class SetAddress:
+    link: str
+    address: IPv4Interface | IPv6Interface
+
+
+@dataclass(frozen=True)
+class SetUp:
+    """The host takes no routes and no addresses from who is behind it (accept_ra)."""
+
+    link: str
+
+
+@dataclass(frozen=True)
+class Introduce:
+    """Tell the host whose an address is now; it may remember the VM that had it before."""
+
+    bridge: str
+    address: IPv4Address
+    mac: str
+
+
+@dataclass(frozen=True)
+class CreateTap:
+    name: str
+    owner: int
+
+
+@dataclass(frozen=True)
+class Attach:
+    """Put a tap on the bridge as an isolated port, whose every frame goes by the rules."""
+
+    tap: str
+    bridge: str
+
+
+@dataclass(frozen=True)
+class DeleteLink:
+    name: str
+
+
+@dataclass(frozen=True)
+class ApplyRules:
+    ruleset: Ruleset
+
+
+@dataclass(frozen=True)
+class DeleteRules:
+    pass
+
+
+@dataclass(frozen=True)
+class LendForwarding:
+    """Note what ip_forward is, then set it to 1."""
+
+
+@dataclass(frozen=True)
+class ReturnForwarding:
+    """Set ip_forward to what was noted."""
+
+
+@dataclass(frozen=True)
+class OpenDocker:
+    """Have our two rules in Docker's chain, in place of ``opening``."""
+
+    bridge: str
+    opening: Opening
+
+
+@dataclass(frozen=True)
+class CloseDocker:
+    """Take out of Docker's chain what is ours."""
+
+    opening: Opening
+
+
+@dataclass(frozen=True)
+class SetLocalnet:
+    """Whether packets of 127.0.0.0/8 may leave and come by the bridge (route_localnet)."""
+
+    bridge: str
+    on: bool
+
+
+@dataclass(frozen=True)
+class Join:
+    """Whether the host answers in ARP for guests to each other, so that it routes between them."""
+
+    bridge: str
+    on: bool
+
+
+Step = (
+    CreateBridge
+    | SetAddress
+    | SetUp
+    | Introduce
+    | CreateTap
+    | Attach
+    | DeleteLink
+    | ApplyRules
+    | DeleteRules
+    | LendForwarding
+    | ReturnForwarding
+    | SetLocalnet
+    | Join
+    | OpenDocker
+    | CloseDocker
+)
+
+
+def plan(desired: Desired, observed: Observed) -> list[Step]:
+    """The steps from ``observed`` to ``desired``, in an order safe to stop at any point.
+
+    A tap is attached only after the rules that bind it to its address are there, and rules go
+    only after the taps they bound. An empty list means that nothing is to be done.
+
+    Raises:
+        BangerError: ``conflict`` when the bridge's or a tap's name is taken by something that
+            is not ours, or the subnet is already routed elsewhere. Nothing is planned then.
+    """
+    _refuse_foreign(desired, observed)
+    steps: list[Step] = [DeleteLink(tap) for tap in _leaked_taps(desired, observed)]
+    if not desired.guests:
+        return steps + list(_take_down(desired, observed))
+    _refuse_clash(desired, observed)
+    steps += _bridge_steps(desired, observed)
+    steps += _rules_steps(desired, observed)
+    steps += _forwarding_steps(desired, observed)
+    for guest in desired.guests:
+        steps += _tap_steps(guest, desired, observed)
+    return steps
+
+
+def _refuse_foreign(desired: Desired, observed: Observed) -> None:
+    bridge = observed.links.get(desired.bridge)
+    if bridge is not None and (bridge.kind != "bridge" or bridge.mac != desired.mac):
+        raise BangerError(
+            Code.CONFLICT,
+            f"an interface named {desired.bridge} exists and was not made by this banger",
+            hint="remove it, or set another bridge name in the configuration",
+        )
+    for guest in desired.guests:
+        link = observed.links.get(guest.tap)
+        if link is not None and not _our_tap(link, desired):
+            raise BangerError(
+                Code.CONFLICT,
+                f"an interface named {guest.tap} exists and is not a tap of this banger",
+                hint=f"look at it: ip -d link show {guest.tap}",
+            )
+
+
+def _refuse_clash(desired: Desired, observed: Observed) -> None:
+    """Checked only before the address is set: a route that appears later must not stop guests."""
+    if desired.gateway in observed.addresses:
+        return
+    for route in observed.routes:
+        if route.device == desired.bridge or route.destination.prefixlen == 0:
+            continue
+        if route.destination.overlaps(desired.subnet):
+            way = f"through {route.device}" if route.device else "to nowhere"
+            raise BangerError(
+                Code.CONFLICT,
+                f"the bridge subnet {desired.subnet} clashes with the route "
+                f"{route.destination} {way}",
+                hint="set another bridge subnet in the configuration",
+            )
+
+
+def _our_tap(link: Link, desired: Desired) -> bool:
+    return (
+        is_tap_name(link.name)
+        and link.kind == "tun"
+        and (link.owner == desired.owner or link.owner in desired.jails)
+        and link.master in (None, desired.bridge)
+    )
+
+
+def _leaked_taps(desired: Desired, observed: Observed) -> list[str]:
+    wanted = {guest.tap for guest in desired.guests}
+    ours = (link.name for link in observed.links.values() if _our_tap(link, desired))
+    return sorted(name for name in ours if name not in wanted)
+
+
+def _take_down(desired: Desired, observed: Observed) -> Iterator[Step]:
+    yield from _forwarding_steps(desired, observed)
+    if observed.localnet:  # the bridge may stay, for the sake of somebody else's port
+        yield SetLocalnet(desired.bridge, on=False)
+    if observed.joined:
+        yield Join(desired.bridge, on=False)
+    if observed.tables:
+        yield DeleteRules()
+    if desired.bridge in observed.links and not _has_foreign_port(desired, observed):
+        yield DeleteLink(desired.bridge)
+
+
+def _has_foreign_port(desired: Desired, observed: Observed) -> bool:
+    """Somebody put an interface of theirs on our bridge: it stays until they take it off."""
+    ports = (link for link in observed.links.values() if link.master == desired.bridge)
+    return any(not _our_tap(link, desired) for link in ports)
+
+
+def _bridge_steps(desired: Desired, observed: Observed) -> Iterator[Step]:
+    link = observed.links.get(desired.bridge)
+    if link is None:
+        yield CreateBridge(desired.bridge, desired.mac)
+    for address in desired.own_addresses:
+        if address not in observed.addresses:
+            yield SetAddress(desired.bridge, address)
+    if link is None or not link.up:
+        yield SetUp(desired.bridge)
+
+
+def _rules_steps(desired: Desired, observed: Observed) -> Iterator[Step]:
+    """What opens a way is on only while the rules are there that keep guests from misusing it."""
+    localnet = any(guest.on_loopback for guest in desired.guests)
+    if observed.localnet and not localnet:
+        yield SetLocalnet(desired.bridge, on=False)
+    if observed.joined and not desired.joined:
+        yield Join(desired.bridge, on=False)
+    if observed.rules != desired.rules.digest:
+        yield ApplyRules(desired.rules)
+    if localnet and not observed.localnet:
+        yield SetLocalnet(desired.bridge, on=True)
+    if desired.joined and not observed.joined:
+        yield Join(desired.bridge, on=True)
+
+
+def _forwarding_steps(desired: Desired, observed: Observed) -> Iterator[Step]:
+    needed = any(guest.routed for guest in desired.guests)
+    if needed and not observed.forwarding:
+        yield LendForwarding()
+    elif not needed and observed.lent:
+        yield ReturnForwarding()
+    for opening in observed.firewalls.docker:
+        if needed and not opening.complete:
+            yield OpenDocker(desired.bridge, opening)
+        elif not needed and opening.rules:
+            yield CloseDocker(opening)
+
+
+def _tap_steps(guest: Guest, desired: Desired, observed: Observed) -> Iterator[Step]:
+    link, owner = observed.links.get(guest.tap), desired.owner_of(guest)
+    if link is not None and link.owner != owner:
+        # Between two VMMs of the VM, one jailed and one not: nobody has it open.
+        yield DeleteLink(guest.tap)
+        link = None
+    if link is None:
+        yield Introduce(desired.bridge, guest.address, guest.mac)
+        yield CreateTap(guest.tap, owner)
+    if link is None or link.master is None or not link.isolated:
+        yield Attach(guest.tap, desired.bridge)
+    if link is None or not link.up:
+        yield SetUp(guest.tap)

@@ -1,0 +1,186 @@
+"""What a VMM driver does, whichever VMM it is: launch, adopt, pause, resume, end.
+
+A driver turns a ``MachineSpec`` into a running VMM process and hands back a ``Machine``. Killing
+the supervisor leaves the VMM running; ``adopt`` takes it over again by its process identity::
+
+    driver = QemuDriver()
+    driver.prepare(spec)                    # tools there? sockets' directory there?
+    machine = await driver.launch(spec)     # returns as soon as the VMM process exists
+    write_handle(machine.process, ...)      # before anything else: from here on it can be adopted
+    await machine.attach()
+    agent = await Agent.connect(machine.agent, deadline=...)
+    end = await machine.ended()             # End(reason=EndReason.POWEROFF, ...)
+
+A scripted VMM passes the same contract test as the real ones.
+"""
+
+import signal
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from services.vm_supervisor.guest.channel import AgentAddress, Channel
+from services.vm_supervisor.network.modes import Forward, GuestNetwork
+from shared.contract.messages.vm import VmmName
+from shared.errors import BangerError, Code
+from shared.host.process import ProcessId
+from shared.vmm.accelerator import Accelerator
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """How a VMM's guests are ended and reached."""
+
+    power_off: bool
+    """Ends when the guest powers off. Without it only a reset of the guest ends the VMM at once."""
+    agent: Channel
+    """How the guest's agent is reached."""
+
+
+@dataclass(frozen=True)
+class Drives:
+    """The guest's block devices, in the order the guest sees them (/dev/vda, vdb, …).
+
+    ``rootfs`` and ``modules`` are read-only and shared by all VMs; ``overlay`` and ``work``
+    belong to the VM. guest/init relies on this order: rootfs, overlay, work, modules.
+    """
+
+    rootfs: Path
+    overlay: Path
+    work: Path
+    modules: Path
+
+
+@dataclass(frozen=True)
+class MachineSpec:
+    """Everything a driver needs to launch one VM. Paths are absolute."""
+
+    vm_id: str
+    vcpus: int
+    memory_mib: int
+    accelerator: Accelerator
+    """What shared.vmm.accelerator.detect answered."""
+    kernel: Path
+    """The kernel's directory: holds vmlinux (ELF) and vmlinuz."""
+    initrd: Path
+    drives: Drives
+    network: GuestNetwork
+    run: Path
+    """Sockets: of control, agent and console."""
+    state: Path
+    """Logs: console.log (guest's serial console), vmm.log (the VMM's own messages)."""
+    qemu_cpu: str = ""
+    """QEMU's CPU model for an emulated guest; empty: QEMU's default."""
+
+
+class EndReason(StrEnum):
+    """Why a VMM process is gone."""
+
+    POWEROFF = "poweroff"  # the guest powered itself off
+    REBOOT = "reboot"  # the guest asked for a reset: launch it again
+    PANIC = "panic"
+    KILLED = "killed"  # our signal, or somebody's
+    CRASHED = "crashed"  # the VMM failed by itself
+    UNKNOWN = "unknown"  # it ended while no one was watching
+
+
+@dataclass(frozen=True)
+class End:
+    """The end of a VMM: why, and one line about it that names the log."""
+
+    reason: EndReason
+    detail: str
+
+
+class PortTaken(BangerError):
+    """The VMM could not have a port of the host that had been free when it was chosen."""
+
+
+class UserNetwork(Protocol):
+    """A VMM's own user-mode network. Raises as ``Machine`` does."""
+
+    async def add_forward(self, forward: Forward) -> None:
+        """Make a guest port appear on the host. Raises ``conflict`` if the port is taken."""
+
+    async def remove_forward(self, forward: Forward) -> None: ...
+
+    async def set_outside(self, *, open_: bool) -> None:
+        """Open or close the guest's way out while it runs; idempotent."""
+
+
+class Machine(Protocol):
+    """One running VMM. Every coroutine raises ``not_running`` once the VMM is gone."""
+
+    @property
+    def process(self) -> ProcessId: ...
+
+    @property
+    def console_start(self) -> int:
+        """Where in console.log this boot's output begins, in bytes."""
+
+    @property
+    def agent(self) -> AgentAddress: ...
+
+    @property
+    def user_network(self) -> UserNetwork | None:
+        """None where the VMM has none; of use to a guest in user mode only."""
+
+    async def attach(self) -> None:
+        """Connect to the VMM's control socket, once; the guest boots when this returns.
+
+        Raises ``guest_failed`` with the VMM's last words when it has died or refuses what it was
+        asked, and ``not_running`` for an adopted VMM whose guest was never started.
+        """
+
+    async def pause(self) -> None: ...
+
+    async def resume(self) -> None: ...
+
+    def kill(self, signum: signal.Signals = signal.SIGKILL) -> None:
+        """Signal the VMM; nothing happens if it is gone. ``ended`` tells when it is."""
+
+    async def ended(self) -> End:
+        """Wait for the VMM process to be gone. May be awaited by several tasks, and again."""
+
+    async def close(self) -> None:
+        """Let go of the VMM without ending it."""
+
+
+@dataclass(frozen=True)
+class Warden:
+    """What ``nat`` does for a driver that jails its VMMs: start the jail of a VM, and signal what
+    is in it. Both raise what the verbs ``nat.jail`` and ``nat.unjail`` do."""
+
+    jail: Callable[[str], Awaitable[ProcessId]]
+    signal: Callable[[str, signal.Signals], Awaitable[None]]
+
+
+class Driver(Protocol):
+    """A way to run virtual machines."""
+
+    name: VmmName
+    capabilities: Capabilities
+
+    def prepare(self, spec: MachineSpec) -> None:
+        """Check tools and files before anything is created: ``missing_tool``, ``not_found``."""
+
+    async def launch(self, spec: MachineSpec) -> Machine:
+        """Start the VMM in a session of its own and return while the guest boots."""
+
+    def adopt(self, process: ProcessId, run: Path, state: Path, console_start: int) -> Machine:
+        """Take over a VMM launched by an earlier supervisor; ``console_start`` is its machine's.
+
+        Raises ``not_running`` when that process is gone (a pid is only believed with its
+        start time).
+        """
+
+
+def check_files(spec: MachineSpec) -> None:
+    """Raises ``not_found`` for a file of the VM that is not there; every VMM needs them all."""
+    drives = spec.drives
+    files = (drives.rootfs, drives.overlay, drives.work, drives.modules, spec.initrd)
+    for path in (*files, spec.kernel / "vmlinux"):
+        if not path.exists():
+            raise BangerError(Code.NOT_FOUND, f"{path}, which the VM needs, is missing")

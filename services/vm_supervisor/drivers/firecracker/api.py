@@ -1,0 +1,87 @@
+"""Firecracker's API: HTTP/1.1 over its Unix socket, one request at a time.
+
+h11 knows the protocol; the connection is ours. Every refusal carries a ``fault_message``, which
+becomes our error.
+"""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import h11
+
+from services.vm_supervisor.drivers.firecracker.requests import Request
+from shared.errors import BangerError, Code
+
+_ANSWER_SECONDS = 10.0
+"""The longest request is a pause of a guest with many processors; all others take milliseconds."""
+_CHUNK = 65536
+
+
+class Refused(BangerError):
+    """Firecracker understood the request and did not do it."""
+
+
+async def call(socket: Path, request: Request) -> Any:
+    """Send one request; returns the decoded answer, None for an empty one.
+
+    Raises:
+        Refused: with the ``fault_message``.
+        BangerError: ``timeout``; ``unavailable`` when nobody serves the socket, or no longer.
+    """
+    try:
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            reader, writer = await asyncio.open_unix_connection(socket)
+            try:
+                status, body = await _exchange(reader, writer, request)
+            finally:
+                writer.close()
+    except TimeoutError:
+        raise BangerError(Code.TIMEOUT, f"Firecracker did not answer {request.path}") from None
+    except (OSError, h11.RemoteProtocolError) as error:
+        raise BangerError(Code.UNAVAILABLE, f"no Firecracker at {socket}: {error}") from error
+    answer = json.loads(body) if body else None
+    if status >= 400:
+        raise _refused(request, status, answer)
+    return answer
+
+
+async def _exchange(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: Request
+) -> tuple[int, bytes]:
+    connection = h11.Connection(h11.CLIENT)
+    writer.write(_encode(connection, request))
+    status, body = 0, b""
+    while True:
+        event = connection.next_event()
+        if event is h11.NEED_DATA:
+            connection.receive_data(await reader.read(_CHUNK))
+        elif isinstance(event, h11.Response):
+            status = event.status_code
+        elif isinstance(event, h11.Data):
+            body += event.data
+        elif isinstance(event, h11.EndOfMessage | h11.ConnectionClosed):
+            return status, body
+
+
+def _encode(connection: h11.Connection, request: Request) -> bytes:
+    body = json.dumps(request.body).encode() if request.method != "GET" else b""
+    headers = [("Host", "localhost"), ("Accept", "application/json")]
+    if body:
+        headers += [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+    head = h11.Request(method=request.method, target=request.path, headers=headers)
+    parts = [connection.send(head)]
+    if body:
+        parts.append(connection.send(h11.Data(data=body)))
+    parts.append(connection.send(h11.EndOfMessage()))
+    return b"".join(part or b"" for part in parts)
+
+
+def _refused(request: Request, status: int, answer: Any) -> Refused:
+    fault = answer.get("fault_message", "") if isinstance(answer, dict) else ""
+    return Refused(
+        Code.GUEST_FAILED,
+        f"Firecracker refused {request.method} {request.path}: {fault or f'status {status}'}",
+        details={"fault_message": fault, "path": request.path},
+    )

@@ -1,0 +1,221 @@
+"""Runs VMs with Firecracker on KVM, controlled by its API.
+
+Firecracker is in a session of its own and keeps running when we die; ``adopt`` finds its API
+socket again. Its serial console is its own stdin and stdout: a FIFO, which outlives every writer,
+and console.log.
+
+A guest cannot switch a Firecracker machine off, only reset it, which ends the VMM. One that
+powers off all the same ("reboot: System halted" on its console) is ended by us.
+"""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+from services.vm_supervisor.drivers.contract import (
+    Capabilities,
+    End,
+    MachineSpec,
+    check_files,
+)
+from services.vm_supervisor.drivers.exit import conclude, guest_failed, tail
+from services.vm_supervisor.drivers.firecracker.api import Refused, call
+from services.vm_supervisor.drivers.firecracker.requests import (
+    METRICS,
+    PAUSE,
+    RESUME,
+    Request,
+    boot_requests,
+)
+from services.vm_supervisor.guest.channel import VSOCK_PORT, AgentAddress
+from shared.config import FirecrackerConfig
+from shared.contract.messages.vm import VmmName
+from shared.errors import BangerError, Code
+from shared.host.process import ProcessId, Watch, spawn_detached
+from shared.vmm.firecracker_binary import check_version, find_program
+
+MAX_VCPUS = 32
+"""Firecracker's own limit (docs/api, MachineConfiguration)."""
+_DESCRIBE = Request("GET", "/", {})
+_CONNECT_RETRY_SECONDS = 0.005
+_CONNECT_SECONDS = 10.0
+_LOOK_SECONDS = 1.0
+"""Between looks at the console for a guest that has halted."""
+_HALTED = ("reboot: System halted", "reboot: Power down")
+_RESET = "reboot: Restarting system"
+
+
+class FirecrackerDriver:
+    """See ``driver.Driver``."""
+
+    name: VmmName = "firecracker"
+    capabilities = Capabilities(power_off=False, agent="vsock")
+
+    def __init__(self, program: str, config: FirecrackerConfig) -> None:
+        """``program``: name or path of Firecracker (``firecracker_bin`` of the configuration)."""
+        self._program = program
+        self._config = config
+
+    def prepare(self, spec: MachineSpec) -> None:
+        check_version(find_program(self._program))
+        check_files(spec)
+        if spec.vcpus > MAX_VCPUS:
+            raise BangerError(
+                Code.INVALID,
+                f"Firecracker gives a VM at most {MAX_VCPUS} processors, not {spec.vcpus}",
+                hint=f"banger vm set --vcpu {MAX_VCPUS}, or choose --vmm qemu",
+            )
+
+    async def launch(self, spec: MachineSpec) -> "FirecrackerMachine":
+        api, agent, keys = (spec.run / name for name in ("api.sock", "agent.sock", "console.in"))
+        for path in (api, agent, keys):
+            path.unlink(missing_ok=True)
+        os.mkfifo(keys, 0o600)
+        vmm_log, console = spec.state / "vmm.log", spec.state / "console.log"
+        vmm_log.write_bytes(b"")
+        if self._config.metrics:
+            (spec.state / METRICS).touch()  # it writes into files that are there only
+        console_start = console.stat().st_size if console.exists() else 0
+        argv = firecracker_argv(str(find_program(self._program)), spec.vm_id, api, vmm_log)
+        # Opened for reading and writing: a FIFO that has a writer never ends.
+        stdin = os.open(keys, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            process = spawn_detached(argv, vmm_log, stdin=stdin, stdout=console)
+        finally:
+            os.close(stdin)
+        requests = boot_requests(spec, agent, self._config)
+        return FirecrackerMachine(Watch(process), spec.run, spec.state, console_start, requests)
+
+    def adopt(
+        self, process: ProcessId, run: Path, state: Path, console_start: int
+    ) -> "FirecrackerMachine":
+        return FirecrackerMachine(Watch(process), run, state, console_start, [])
+
+
+def firecracker_argv(program: str, vm_id: str, api: Path, log: Path) -> list[str]:
+    """``--id`` names the VM in the process table (shared/vm/vmm_search.py)."""
+    return [
+        *(program, "--id", f"banger-{vm_id}", "--api-sock", str(api)),
+        *("--log-path", str(log), "--level", "Warning"),
+    ]
+
+
+class FirecrackerMachine:
+    """One running Firecracker; see ``driver.Machine``. ``requests``: to make after its launch."""
+
+    user_network = None
+
+    def __init__(
+        self, watch: Watch, run: Path, state: Path, console_start: int, requests: list[Request]
+    ) -> None:
+        self._watch = watch
+        self._run = run
+        self._state = state
+        self._console_start = console_start
+        self._requests = requests
+        self._halted = False
+        self._looking: asyncio.Task[None] | None = None
+
+    @property
+    def process(self) -> ProcessId:
+        return self._watch.process
+
+    @property
+    def console_start(self) -> int:
+        return self._console_start
+
+    @property
+    def agent(self) -> AgentAddress:
+        return AgentAddress(self._run / "agent.sock", VSOCK_PORT)
+
+    async def attach(self) -> None:
+        """Make the machine and start it, or find it started."""
+        described = await self._described()
+        if self._requests:
+            await self._make()
+        elif described["state"] == "Not started":
+            self.kill()  # our predecessor died before it had told it what to run
+            await self._watch.ended()
+            raise BangerError(Code.NOT_RUNNING, "the guest of this VMM was never started")
+        self._looking = asyncio.create_task(self._end_when_halted())
+
+    async def pause(self) -> None:
+        await self._ask(PAUSE)
+
+    async def resume(self) -> None:
+        await self._ask(RESUME)
+
+    def kill(self, signum: signal.Signals = signal.SIGKILL) -> None:
+        self._watch.kill(signum)
+
+    async def ended(self) -> End:
+        exit_code = await self._watch.ended()
+        console = tail(self._state / "console.log", self._console_start)
+        seen = last_act(console) if self._halted or exit_code in (0, None) else None
+        return conclude(seen, exit_code, console, tail(self._state / "vmm.log"))
+
+    async def close(self) -> None:
+        if self._looking:
+            self._looking.cancel()
+        self._watch.close()
+
+    async def _described(self) -> dict[str, str]:
+        """What is said of itself, as soon as its socket serves."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + _CONNECT_SECONDS
+        while self._watch.alive and loop.time() < deadline:
+            try:
+                described: dict[str, str] = await call(self._run / "api.sock", _DESCRIBE)
+                return described
+            except BangerError as error:
+                if error.code is not Code.UNAVAILABLE:
+                    raise
+                await asyncio.sleep(_CONNECT_RETRY_SECONDS)
+        if not self._watch.alive:
+            raise guest_failed(await self.ended(), self._state)
+        raise BangerError(Code.TIMEOUT, "Firecracker does not answer on its API socket")
+
+    async def _make(self) -> None:
+        for request in self._requests:
+            try:
+                await self._ask(request)
+            except Refused as refusal:
+                refusal.hint = refusal.hint or f"see {self._state / 'vmm.log'}"
+                raise
+            except BangerError:
+                if self._watch.alive:
+                    raise
+                raise guest_failed(await self.ended(), self._state) from None
+
+    async def _ask(self, request: Request) -> None:
+        if not self._watch.alive:
+            raise BangerError(Code.NOT_RUNNING, "the VMM is gone")
+        try:
+            await call(self._run / "api.sock", request)
+        except BangerError as error:
+            if error.code is Code.UNAVAILABLE and not self._watch.alive:
+                raise BangerError(Code.NOT_RUNNING, "the VMM is gone") from error
+            raise
+
+    async def _end_when_halted(self) -> None:
+        """A halted guest leaves its VMM running for ever."""
+        console, seen = self._state / "console.log", -1
+        while self._watch.alive:
+            size = console.stat().st_size
+            if size != seen and last_act(tail(console, self._console_start)) == "guest-shutdown":
+                self._halted = True
+                self.kill(signal.SIGTERM)
+                return
+            seen = size
+            await asyncio.sleep(_LOOK_SECONDS)
+
+
+def last_act(console: str) -> str | None:
+    """What the guest's kernel said last of its end, as one of QEMU's names for it (diagnosis)."""
+    for line in reversed(console.splitlines()[-3:]):
+        if any(words in line for words in _HALTED):
+            return "guest-shutdown"
+        if _RESET in line:
+            return "guest-reset"
+    return None

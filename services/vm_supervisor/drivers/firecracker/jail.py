@@ -1,0 +1,139 @@
+"""Firecracker in a jail: started and signalled by ``nat``, and told of paths inside it.
+
+A supervisor may neither start a process of another uid nor signal it; watching it by pidfd and
+speaking to it by its socket it may. Everything else is as without a jail.
+"""
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from services.vm_supervisor.drivers.contract import Drives, End, EndReason, MachineSpec, Warden
+from services.vm_supervisor.drivers.exit import guest_failed, tail
+from services.vm_supervisor.drivers.firecracker.driver import FirecrackerDriver, FirecrackerMachine
+from services.vm_supervisor.drivers.firecracker.requests import METRICS, Request, boot_requests
+from shared.config import FirecrackerConfig
+from shared.errors import BangerError, Code
+from shared.host.process import ProcessId, Watch
+from shared.vm import jail
+
+_AGAIN = 0.2
+"""Seconds between attempts to reach a nat that is being restarted."""
+
+
+class JailingDriver(FirecrackerDriver):
+    """See ``driver.Driver``. Jails what it launches when ``firecracker.jailer`` is set, and takes
+    over both kinds: the setting may have changed since."""
+
+    def __init__(self, program: str, config: FirecrackerConfig, warden: Warden) -> None:
+        super().__init__(program, config)
+        self._warden = warden
+
+    async def launch(self, spec: MachineSpec) -> FirecrackerMachine:
+        if not self._config.jailer:
+            return await super().launch(spec)
+        sockets = make_ready(spec, self._config)
+        console_start = (spec.state / "console.log").stat().st_size
+        process = await self._warden.jail(spec.vm_id)
+        requests = boot_requests(seen_from_inside(spec), jail.AGENT, self._config)
+        watch = _watch(process, spec.state)
+        return self._jailed(spec.vm_id, watch, sockets, spec.state, console_start, requests)
+
+    def adopt(
+        self, process: ProcessId, run: Path, state: Path, console_start: int
+    ) -> FirecrackerMachine:
+        if not jail.is_jailed(process):
+            return super().adopt(process, run, state, console_start)
+        sockets = jail.sockets_of(run)
+        return self._jailed(run.name, Watch(process), sockets, state, console_start, [])
+
+    def _jailed(
+        self,
+        vm_id: str,
+        watch: Watch,
+        sockets: Path,
+        state: Path,
+        console_start: int,
+        requests: list[Request],
+    ) -> "JailedMachine":
+        signal_it = partial(self._warden.signal, vm_id)
+        return JailedMachine(signal_it, watch, sockets, state, console_start, requests)
+
+
+class JailedMachine(FirecrackerMachine):
+    """A Firecracker of another uid than ours. ``run`` is the directory its jail has as /vm."""
+
+    def __init__(
+        self,
+        signal_it: Callable[[signal.Signals], Awaitable[None]],
+        watch: Watch,
+        run: Path,
+        state: Path,
+        console_start: int,
+        requests: list[Request],
+    ) -> None:
+        super().__init__(watch, run, state, console_start, requests)
+        self._signal_it = signal_it
+        self._signalling: set[asyncio.Task[None]] = set()
+
+    def kill(self, signum: signal.Signals = signal.SIGKILL) -> None:
+        task = asyncio.create_task(self._signal(signum))
+        self._signalling.add(task)
+        task.add_done_callback(self._signalling.discard)
+
+    async def _signal(self, signum: signal.Signals) -> None:
+        """Until nat has heard it. One that stays away ends the VMM itself when it is back."""
+        while self._watch.alive:
+            try:
+                await self._signal_it(signum)
+                return
+            except BangerError as error:
+                if error.code not in (Code.UNAVAILABLE, Code.TIMEOUT, Code.BUSY):
+                    return
+            await asyncio.sleep(_AGAIN)
+
+    async def ended(self) -> End:
+        """Nobody tells us how a process ends that is not our child; its log may."""
+        end = await super().ended()
+        never_served = self._looking is None and self._requests
+        return _crash(self._state) if never_served and end.reason is EndReason.UNKNOWN else end
+
+
+def make_ready(spec: MachineSpec, config: FirecrackerConfig) -> Path:
+    """Make the files that ``nat`` looks for; returns the directory of the sockets."""
+    sockets = jail.sockets_of(spec.run)
+    sockets.mkdir(mode=0o700, exist_ok=True)
+    keys = spec.run / "console.in"
+    for path in (sockets / jail.API.name, sockets / jail.AGENT.name, keys):
+        path.unlink(missing_ok=True)
+    os.mkfifo(keys, 0o600)
+    (spec.state / "vmm.log").write_bytes(b"")
+    (spec.state / "console.log").touch(mode=0o600)
+    if config.metrics:
+        (spec.state / METRICS).touch(mode=0o600)
+    return sockets
+
+
+def seen_from_inside(spec: MachineSpec) -> MachineSpec:
+    """The same VM with the paths that Firecracker knows its files by."""
+    drives = Drives(jail.ROOTFS, jail.OVERLAY, jail.WORK, jail.MODULES)
+    return replace(
+        spec, kernel=jail.BOOT, initrd=jail.INITRD, drives=drives, run=jail.VM, state=jail.LOGS
+    )
+
+
+def _watch(process: ProcessId, state: Path) -> Watch:
+    """Raises ``guest_failed`` with the jailer's last words when it has died meanwhile."""
+    try:
+        return Watch(process)
+    except BangerError:
+        raise guest_failed(_crash(state), state) from None
+
+
+def _crash(state: Path) -> End:
+    said = tail(state / "vmm.log").strip().splitlines()
+    return End(EndReason.CRASHED, said[-1] if said else "the jailer ended as it began")

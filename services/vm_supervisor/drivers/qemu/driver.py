@@ -1,0 +1,219 @@
+"""Runs VMs with QEMU, controlled by QMP (the qemu.qmp library).
+
+QEMU is in a session of its own and keeps running when we die; ``adopt`` connects to its QMP
+socket again. What QEMU says of the guest's end comes as a SHUTDOWN event just before it exits.
+"""
+
+import asyncio
+import contextlib
+import shutil
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from services.vm_supervisor.drivers.contract import (
+    Capabilities,
+    End,
+    MachineSpec,
+    check_files,
+)
+from services.vm_supervisor.drivers.exit import conclude, guest_failed, tail
+from services.vm_supervisor.drivers.qemu.argv import PROGRAM, qemu_argv
+from services.vm_supervisor.drivers.qemu.network import QemuUserNetwork
+from services.vm_supervisor.guest.channel import AgentAddress
+from services.vm_supervisor.network.udp_relay import UdpRelay
+from shared.addresses.mac import mac_address
+from shared.contract.messages.vm import VmmName
+from shared.errors import BangerError, Code
+from shared.host.process import ProcessId, Watch, spawn_detached
+
+if TYPE_CHECKING:  # imported when QEMU runs already: the guest boots meanwhile
+    from qemu.qmp import QMPClient
+
+_CONNECT_RETRY_SECONDS = 0.01
+_CONNECT_SECONDS = 10.0
+_LAST_WORDS_SECONDS = 0.5
+_SPACE_AGAIN_SECONDS = 1.0
+"""Between attempts to let a guest go on that was stopped because the host's disk was full."""
+
+
+class QemuDriver:
+    """See ``driver.Driver``."""
+
+    name: VmmName = "qemu"
+    capabilities = Capabilities(power_off=True, agent="virtio-serial")
+
+    def __init__(self, program: str = PROGRAM) -> None:
+        """``program``: name or path of QEMU (``qemu_bin`` of the configuration)."""
+        self._program = program
+
+    def prepare(self, spec: MachineSpec) -> None:
+        if shutil.which(self._program) is None:
+            raise self._missing()
+        check_files(spec)
+
+    async def launch(self, spec: MachineSpec) -> "QemuMachine":
+        for name in ("qmp.sock", "console.sock", "agent.sock"):
+            (spec.run / name).unlink(missing_ok=True)
+        vmm_log = spec.state / "vmm.log"
+        vmm_log.unlink(missing_ok=True)
+        console = spec.state / "console.log"
+        console_start = console.stat().st_size if console.exists() else 0
+        watch = Watch(spawn_detached(qemu_argv(spec, self._program), vmm_log))
+        return QemuMachine(watch, spec.run, spec.state, console_start)
+
+    def adopt(
+        self, process: ProcessId, run: Path, state: Path, console_start: int
+    ) -> "QemuMachine":
+        return QemuMachine(Watch(process), run, state, console_start)
+
+    def _missing(self) -> BangerError:
+        if self._program == PROGRAM:
+            return BangerError(
+                Code.MISSING_TOOL, "QEMU is not installed", hint="apt install qemu-system-x86"
+            )
+        return BangerError(
+            Code.MISSING_TOOL,
+            f"there is no program {self._program}, which qemu_bin of the configuration names",
+            hint="correct it, or leave it out and: apt install qemu-system-x86",
+        )
+
+
+class QemuMachine:
+    """One running QEMU; see ``driver.Machine``."""
+
+    def __init__(self, watch: Watch, run: Path, state: Path, console_start: int) -> None:
+        self._watch = watch
+        self._run = run
+        self._state = state
+        self._console_start = console_start
+        self._shutdown: str | None = None
+        self._shutdown_read = asyncio.Event()
+        self._qmp: QMPClient | None = None
+        self._events: asyncio.Task[None] | None = None
+        self._stopped = asyncio.Event()
+        self._mending: asyncio.Task[None] | None = None
+        # A VM's run directory has its id for a name, and its MAC address follows from that.
+        relay = UdpRelay(run, mac_address(run.name))
+        self._user_network = QemuUserNetwork(self._execute, relay)
+
+    @property
+    def process(self) -> ProcessId:
+        return self._watch.process
+
+    @property
+    def console_start(self) -> int:
+        return self._console_start
+
+    @property
+    def agent(self) -> AgentAddress:
+        return AgentAddress(self._run / "agent.sock")
+
+    @property
+    def user_network(self) -> QemuUserNetwork:
+        return self._user_network
+
+    async def attach(self) -> None:
+        """Connect QMP. Raises ``guest_failed`` with QEMU's last words when it is gone."""
+        from qemu.qmp import ConnectError, QMPClient
+
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + _CONNECT_SECONDS
+        while self._watch.alive and loop.time() < deadline:
+            qmp = QMPClient(f"banger-{self._watch.process.pid}")
+            # A QEMU that starts has no socket for some ms; that is no news for a log.
+            qmp.logger.setLevel("CRITICAL")
+            try:
+                # The library asserts that the other side is still there after the handshake; a
+                # VMM that is not has been reached all the same, and ``ended`` tells why it went.
+                with contextlib.suppress(AssertionError):
+                    async with asyncio.timeout_at(deadline):
+                        await qmp.connect(str(self._run / "qmp.sock"))
+            except TimeoutError:
+                break  # it has the connection, and no greeting for it
+            except ConnectError:
+                await asyncio.sleep(_CONNECT_RETRY_SECONDS)
+            else:
+                self._qmp = qmp
+                self._events = asyncio.create_task(self._read_events(qmp))
+                self._stopped.set()  # an event may have passed while nobody was connected
+                self._mending = asyncio.create_task(self._go_on())
+                return
+        if not self._watch.alive:
+            raise guest_failed(await self.ended(), self._state)
+        raise BangerError(Code.TIMEOUT, "QEMU does not answer on its QMP socket")
+
+    async def pause(self) -> None:
+        await self._execute("stop")
+
+    async def resume(self) -> None:
+        await self._execute("cont")
+
+    def kill(self, signum: signal.Signals = signal.SIGKILL) -> None:
+        self._watch.kill(signum)
+
+    async def ended(self) -> End:
+        exit_code = await self._watch.ended()
+        if exit_code is None or exit_code == 0:  # a QEMU that was killed had no last words
+            # The event was written before QEMU exited, but may not have been read yet.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._shutdown_read.wait(), _LAST_WORDS_SECONDS)
+        console = tail(self._state / "console.log", self._console_start)
+        return conclude(self._shutdown, exit_code, console, tail(self._state / "vmm.log"))
+
+    async def close(self) -> None:
+        self._user_network.close()
+        for task in (self._events, self._mending):
+            if task is not None:
+                task.cancel()
+        if self._qmp is not None:
+            await _disconnect(self._qmp)
+        self._watch.close()
+
+    async def _read_events(self, qmp: "QMPClient") -> None:
+        async for event in qmp.events:
+            data = event.get("data")
+            if event["event"] == "SHUTDOWN" and isinstance(data, dict):
+                self._shutdown = str(data["reason"])
+                self._shutdown_read.set()
+            elif event["event"] == "STOP":
+                self._stopped.set()
+
+    async def _go_on(self) -> None:
+        """QEMU stops a guest whose write found no space, so that nothing is lost. It writes again
+        when it goes on; nobody but us would tell it to.
+
+        STOP is the event to wait for: at BLOCK_IO_ERROR it still runs.
+        """
+        with contextlib.suppress(BangerError):  # the VMM is gone: ``ended`` tells
+            while await self._stopped.wait():
+                self._stopped.clear()
+                while await self._status() == "io-error":
+                    await asyncio.sleep(_SPACE_AGAIN_SECONDS)
+                    await self._execute("cont")
+
+    async def _status(self) -> str:
+        """A RunState of the QEMU QMP Reference."""
+        answer = await self._execute("query-status")
+        return str(answer["status"]) if isinstance(answer, dict) else ""
+
+    async def _execute(self, command: str, arguments: dict[str, object] | None = None) -> object:
+        from qemu.qmp import QMPError
+
+        if self._qmp is None or not self._watch.alive:
+            raise BangerError(Code.NOT_RUNNING, "the VMM is gone")
+        try:
+            return await self._qmp.execute(command, arguments)
+        except QMPError as error:
+            if not self._watch.alive:
+                raise BangerError(Code.NOT_RUNNING, "the VMM is gone") from error
+            raise BangerError(Code.INTERNAL, f"QEMU refused {command}: {error}") from error
+
+
+async def _disconnect(qmp: "QMPClient") -> None:
+    from qemu.qmp import QMPError
+
+    try:
+        await qmp.disconnect()
+    except (QMPError, OSError, EOFError):
+        return  # the other side went first

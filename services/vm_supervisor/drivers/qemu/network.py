@@ -1,0 +1,112 @@
+"""QEMU's user-mode network while it runs: forwards and the way out, changed by QMP."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from services.vm_supervisor.network.modes import CLOSED, OPEN, Forward
+from services.vm_supervisor.network.udp_relay import UdpRelay
+from shared.errors import BangerError, Code
+
+Execute = Callable[[str, dict[str, object] | None], Awaitable[object]]
+"""Runs one QMP command with its arguments."""
+
+_WIRE, _WIRE_PORT = "datagrams", "wire"
+"""Ids of the network that leads to the relay and of its port on the first device's hub."""
+
+
+class QemuUserNetwork:
+    """See ``driver.UserNetwork``."""
+
+    def __init__(self, execute: Execute, relay: UdpRelay) -> None:
+        self._execute = execute
+        self._relay = relay
+        self._laying = asyncio.Lock()
+
+    async def add_forward(self, forward: Forward) -> None:
+        if forward.protocol == "udp":
+            await self._add_udp(forward)
+            return
+        answer = await self._monitor(f"hostfwd_add net0 {forward_rule(forward)}")
+        if answer.strip():
+            raise BangerError(
+                Code.CONFLICT,
+                f"{forward.host} port {forward.port} cannot be forwarded: {answer.strip()}",
+            )
+
+    async def remove_forward(self, forward: Forward) -> None:
+        if forward.protocol == "udp":
+            await self._remove_udp(forward)
+            return
+        source = f"{forward.protocol}:{forward.host}:{forward.port}"
+        await self._monitor(f"hostfwd_remove net0 {source}")
+
+    async def set_outside(self, *, open_: bool) -> None:
+        """Lead the hub of the guest's second network device to the outside, or not; idempotent.
+
+        The new end is there before the old one goes: a hub without any keeps what it is sent.
+        """
+        new, old = (OPEN, CLOSED) if open_ else (CLOSED, OPEN)
+        present = await self._monitor("info network")
+        if new.port not in present:
+            for netdev in new.netdevs:
+                await self._execute("netdev_add", _netdev(netdev))
+        if old.port in present:
+            for name in (old.port, old.network):
+                await self._execute("netdev_del", {"id": name})
+
+    def close(self) -> None:
+        self._relay.close()
+
+    async def _add_udp(self, forward: Forward) -> None:
+        async with self._laying:
+            await self._lay_wire()
+            self._relay.add(forward)
+
+    async def _lay_wire(self) -> None:
+        """Once, and for as long as there are UDP ports: all that passes the hub is copied to it."""
+        if self._relay.used:
+            return
+        present = await self._monitor("info network")
+        if "nic0" not in present:
+            raise BangerError(
+                Code.UNAVAILABLE,
+                "its VMM was started by an older banger, which knew no UDP ports",
+                hint="restart the VM",
+            )
+        self._relay.open()
+        if _WIRE_PORT not in present:
+            local, remote = (
+                {"type": "unix", "path": str(end)} for end in (self._relay.vmm, self._relay.ours)
+            )
+            wire: dict[str, object] = {"type": "dgram", "id": _WIRE}
+            await self._execute("netdev_add", wire | {"local": local, "remote": remote})
+            await self._execute(
+                "netdev_add", _netdev(f"hubport,id={_WIRE_PORT},hubid=1,netdev={_WIRE}")
+            )
+
+    async def _remove_udp(self, forward: Forward) -> None:
+        async with self._laying:
+            self._relay.remove(forward)
+            if not self._relay.used:
+                for name in (_WIRE_PORT, _WIRE):
+                    await self._execute("netdev_del", {"id": name})
+                self._relay.close()
+
+    async def _monitor(self, line: str) -> str:
+        return str(await self._execute("human-monitor-command", {"command-line": line}))
+
+
+def forward_rule(forward: Forward) -> str:
+    """QEMU's hostfwd syntax: tcp:127.77.0.2:8080-:80."""
+    return f"{forward.protocol}:{forward.host}:{forward.port}-:{forward.guest_port}"
+
+
+def _netdev(option: str) -> dict[str, object]:
+    """A -netdev value as netdev_add takes it (QEMU QMP Reference, Netdev)."""
+    kind, *pairs = option.split(",")
+    arguments: dict[str, object] = {"type": kind}
+    for pair in pairs:
+        name, _, value = pair.partition("=")
+        typed = int(value) if value.isdigit() else value
+        arguments[name] = value == "on" if value in ("on", "off") else typed
+    return arguments

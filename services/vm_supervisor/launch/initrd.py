@@ -1,0 +1,116 @@
+"""The initrd of one VM: the kernel's modules, our init, and a few files for this VM.
+
+A Linux initramfs may be several newc archives one after another (Documentation/driver-api/
+early-userspace/buffer-format.rst); later files win. So nothing is unpacked or repacked: three
+parts are written one after another, uncompressed since the VMM only copies them.
+"""
+
+import errno
+import os
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from services.vm_supervisor.guest.channel import GUEST_CID, VSOCK_PORT, Channel
+from services.vm_supervisor.network.modes import GuestNetwork
+from shared.errors import BangerError, Code
+from shared.host.busybox import find_busybox
+from shared.host.cpio import Archive
+
+_GUEST = Path(__file__).parents[1] / "guest" / "rootfs"
+
+APPLETS = (
+    "chroot cp echo insmod ip mkdir mkfifo mount poweroff rm sh sleep switch_root umount"
+).split()
+"""What guest/init calls, each a link to busybox."""
+
+
+@dataclass(frozen=True)
+class GuestIdentity:
+    """What makes a guest this guest and no other. Files of /banger in the initrd."""
+
+    hostname: str
+    machine_id: str
+    """32 hex characters (machine-id(5))."""
+    host_key: str
+    """The guest's own ssh host key: OpenSSH private key text."""
+    authorized_keys: str
+    kernel_version: str
+    """What uname -r says; where the modules are mounted."""
+    network: GuestNetwork
+    agent: Channel
+    """Where the guest's agent is to listen."""
+
+
+def write_initrd(target: Path, kernel_modules: Path, identity: GuestIdentity) -> None:
+    """Write the initrd to ``target``, atomically, mode 0600 (it holds the host key).
+
+    ``kernel_modules`` is the kernel's initrd-modules.cpio.
+
+    Raises:
+        BangerError: ``missing_tool`` without a static busybox, ``not_found`` without
+            ``kernel_modules``, ``no_space``.
+    """
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(descriptor, "wb") as output:
+            output.write(_read_modules(kernel_modules))
+            output.write(base_part(find_busybox()))
+            output.write(identity_part(identity))
+        temporary.replace(target)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise BangerError(Code.NO_SPACE, f"no space left to write {target}") from error
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def base_part(busybox: Path) -> bytes:
+    """The archive that is the same for every VM: busybox and our init."""
+    archive = Archive()
+    archive.file("init", (_GUEST / "init").read_bytes(), 0o755)
+    archive.file("bin/busybox", busybox.read_bytes(), 0o755)
+    for applet in APPLETS:
+        archive.symlink(f"bin/{applet}", "busybox")
+    archive.file("banger/sshd_config", (_GUEST / "sshd_config").read_bytes(), 0o600)
+    for mount_point in ("proc", "sys", "dev"):
+        archive.directory(mount_point)
+    return archive.to_bytes()
+
+
+def identity_part(identity: GuestIdentity) -> bytes:
+    """The archive of one VM. Values are quoted, since guest/init reads them as shell variables."""
+    outside = identity.network.outside
+    variables = {
+        "hostname": identity.hostname,
+        "machine_id": identity.machine_id,
+        "kernel_version": identity.kernel_version,
+        "agent_vsock": f"{GUEST_CID}:{VSOCK_PORT}" if identity.agent == "vsock" else "",
+        "mac": identity.network.mac,
+        "address": identity.network.address,
+        "address6": identity.network.address6,
+        "gateway": identity.network.gateway,
+        "resolvers": " ".join(identity.network.resolvers),
+        "outside_mac": outside.mac if outside else "",
+        "outside_address": outside.address if outside else "",
+        "outside_gateway": outside.gateway if outside else "",
+    }
+    lines = [f"{name}={shlex.quote(value)}\n" for name, value in variables.items()]
+    archive = Archive()
+    archive.file("banger/identity", "".join(lines).encode(), 0o600)
+    archive.file("banger/host_key", identity.host_key.encode(), 0o600)
+    archive.file("banger/authorized_keys", identity.authorized_keys.encode(), 0o600)
+    return archive.to_bytes()
+
+
+def _read_modules(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise BangerError(
+            Code.NOT_FOUND,
+            f"the kernel's module archive {path} is missing",
+            hint="pull or import the kernel again: banger kernel pull",
+        ) from None

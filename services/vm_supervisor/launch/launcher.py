@@ -1,0 +1,257 @@
+"""From a row to a running VMM: disks, keys, initrd, network, and the VMM itself.
+
+What fails before there is a VMM leaves the VM as it was. The guest's own part is readiness.py.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from services.vm_supervisor.disks.layout import create_overlay, ensure_work_disk
+from services.vm_supervisor.drivers.contract import (
+    Capabilities,
+    Driver,
+    Drives,
+    Machine,
+    MachineSpec,
+    PortTaken,
+    Warden,
+)
+from services.vm_supervisor.guest.ssh import ensure_key, write_known_hosts
+from services.vm_supervisor.launch.initrd import GuestIdentity, write_initrd
+from services.vm_supervisor.network.modes import (
+    GuestNetwork,
+    bridge_network,
+    choose_port,
+    user_network,
+)
+from services.vm_supervisor.ports.publishing import Publishing
+from shared.config import Config
+from shared.contract.messages.machine import SupervisorSpec
+from shared.contract.messages.network import Attachment
+from shared.contract.messages.vm import VmmName
+from shared.contract.ssh_access import Access
+from shared.errors import BangerError, Code
+from shared.paths import Paths, make_private
+from shared.vm.handle import Handle, host_boot_id, remove_handle, write_handle
+from shared.vmm.accelerator import Accel, Accelerator, configured, detect
+from shared.vmm.choice import choose
+
+Say = Callable[[str, str], None]
+Drivers = Callable[[VmmName, Warden], Driver]
+SSH_PORTS = (22, 2222)
+"""Preferred ports of the VM's own loopback address: 22 where the host lets us, else 2222."""
+
+
+KILL_SECONDS = 5.0
+"""What a VMM that was killed may take to be gone."""
+
+
+@dataclass
+class Guest:
+    """A VM that has a VMM."""
+
+    machine: Machine
+    handle: Handle
+    capabilities: Capabilities
+
+    @property
+    def access(self) -> Access:
+        return self.handle.access
+
+
+@dataclass(frozen=True)
+class VmmLauncher:
+    """What a launch needs besides the VM itself. ``attach`` asks ``nat`` for the VM's tap,
+    ``warden`` for its jail."""
+
+    paths: Paths
+    config: Config
+    drivers: Drivers
+    attach: Callable[[str], Awaitable[Attachment]]
+    warden: Warden
+
+    async def launch(self, spec: SupervisorSpec, publishing: Publishing, say: Say) -> Guest:
+        """Make what is missing, start the VMM, lead published ports to it and write the handle.
+
+        Raises:
+            BangerError: ``missing_tool``, ``no_space``, ``not_found``, ``conflict`` for a port
+                that is taken, and what ``nat`` says.
+        """
+        publishing.reserve()
+        try:
+            return await self._launch(spec, publishing, say)
+        except BaseException:
+            publishing.release()
+            raise
+
+    async def _launch(self, spec: SupervisorSpec, publishing: Publishing, say: Say) -> Guest:
+        vm, state, run = spec.vm, self.paths.vm_state(spec.vm.id), self.paths.vm_run(spec.vm.id)
+        make_private(state)
+        driver = self.drivers(await self._choose(spec, say), self.warden)
+        say("disks", "preparing disks and keys")
+        network, host_key, user_key, *_ = await asyncio.gather(
+            self._network(spec),
+            asyncio.to_thread(ensure_key, state / "ssh" / "host_key", f"banger {vm.name}"),
+            asyncio.to_thread(ensure_key, self.paths.ssh_key),
+            asyncio.to_thread(create_overlay, state / "overlay.ext4", vm.overlay_bytes),
+            asyncio.to_thread(ensure_work_disk, state / "work.ext4", vm.disk_bytes),
+        )
+        access = access_to(self.paths, vm.id, network.access_host, network.access_port)
+        write_known_hosts(access, host_key.public, self.paths.name_pin(vm.name))
+        identity = GuestIdentity(
+            hostname=vm.name,
+            machine_id=hashlib.sha256(vm.id.encode()).hexdigest()[:32],
+            host_key=host_key.private,
+            authorized_keys=user_key.public,
+            kernel_version=_manifest(Path(spec.kernel))["version"],
+            network=network,
+            agent=driver.capabilities.agent,
+        )
+        write_initrd(run / "initrd", Path(spec.kernel) / "initrd-modules.cpio", identity)
+        accelerator = await self._accelerator(driver.name, Path(spec.kernel), say)
+        machine_spec = self._machine_spec(spec, network, accelerator)
+        try:
+            return await self._start_vmm(driver, machine_spec, access, publishing)
+        except PortTaken:
+            # Found free a moment ago; another user's VM may have the same loopback address.
+            network = await self._network(spec)
+            access = replace(access, port=network.access_port)
+            machine_spec = replace(machine_spec, network=network)
+            return await self._start_vmm(driver, machine_spec, access, publishing)
+
+    async def adopt(self, handle: Handle) -> Guest:
+        """The VMM that an earlier supervisor launched. Raises ``not_running`` when it is gone."""
+        driver = self.drivers(handle.vmm, self.warden)
+        run, state = self.paths.vm_run(handle.vm_id), self.paths.vm_state(handle.vm_id)
+        machine = driver.adopt(handle.process, run, state, handle.console_start)
+        await machine.attach()
+        return Guest(machine, handle, driver.capabilities)
+
+    async def _start_vmm(
+        self, driver: Driver, spec: MachineSpec, access: Access, publishing: Publishing
+    ) -> Guest:
+        driver.prepare(spec)
+        machine = await driver.launch(spec)
+        try:
+            handle = _handle_of(machine, driver, spec, access)
+            write_handle(spec.run, handle)
+            await machine.attach()
+            await publishing.begin(machine, handle)
+        except BaseException:
+            # Also when it has no handle: nobody would find it again.
+            await _undo(machine, spec.run)
+            raise
+        return Guest(machine, handle, driver.capabilities)
+
+    async def _choose(self, spec: SupervisorSpec, say: Say) -> VmmName:
+        """Anew at each start: what the host can do may have changed."""
+        choice = await asyncio.to_thread(
+            choose,
+            spec.vm.vmm,
+            network=spec.vm.network,
+            config=self.config,
+            kernel=Path(spec.kernel),
+            run=self.paths.run,
+            on_probe=_from_thread(say, "vmm", "looking whether Firecracker runs a guest here"),
+        )
+        return choice.vmm
+
+    async def _network(self, spec: SupervisorSpec) -> GuestNetwork:
+        vm = spec.vm
+        if vm.network == "user":
+            port = choose_port(vm.address, SSH_PORTS)
+            return user_network(vm.id, vm.address, port, nat=vm.nat)
+        tap = await self.attach(vm.id)
+        address = f"{tap.address}/{tap.prefix}"
+        return bridge_network(vm.id, tap.tap, address, tap.gateway, (tap.gateway,), tap.address6)
+
+    async def _accelerator(self, vmm: str, kernel: Path, say: Say) -> Accelerator:
+        if vmm == "firecracker":
+            return Accelerator(Accel.KVM, "Firecracker knows no other")
+        if self.config.accel != "auto":
+            return await asyncio.to_thread(configured, Accel(self.config.accel))
+        probing = _from_thread(say, "accelerator", "looking whether KVM runs a guest here")
+        return await asyncio.to_thread(detect, kernel, self.paths.run, probing)
+
+    def _machine_spec(
+        self, spec: SupervisorSpec, network: GuestNetwork, accelerator: Accelerator
+    ) -> MachineSpec:
+        vm, state, run = spec.vm, self.paths.vm_state(spec.vm.id), self.paths.vm_run(spec.vm.id)
+        image = Path(spec.image)
+        return MachineSpec(
+            vm_id=vm.id,
+            vcpus=vm.vcpu,
+            memory_mib=vm.memory_mib,
+            accelerator=accelerator,
+            kernel=Path(spec.kernel),
+            initrd=run / "initrd",
+            drives=Drives(
+                rootfs=image / _manifest(image)["rootfs"]["file"],
+                overlay=state / "overlay.ext4",
+                work=state / "work.ext4",
+                modules=Path(spec.kernel) / "modules.squashfs",
+            ),
+            network=network,
+            run=run,
+            state=state,
+            qemu_cpu=self.config.qemu_cpu,
+        )
+
+
+def access_to(paths: Paths, vm_id: str, host: str, port: int) -> Access:
+    """How ssh reaches the guest."""
+    return Access(
+        host=host,
+        port=port,
+        key=str(paths.ssh_key),
+        known_hosts=str(paths.vm_state(vm_id) / "known_hosts"),
+        alias=vm_id,
+        control=str(paths.vm_run(vm_id) / "ssh.sock"),
+    )
+
+
+def _handle_of(machine: Machine, driver: Driver, spec: MachineSpec, access: Access) -> Handle:
+    return Handle(
+        vm_id=spec.vm_id,
+        host_boot=host_boot_id(),
+        pid=machine.process.pid,
+        start_time=machine.process.start_time,
+        vmm=driver.name,
+        accel=spec.accelerator.accel.value,
+        access=access,
+        console_start=machine.console_start,
+    )
+
+
+async def _undo(machine: Machine, run: Path) -> None:
+    """End a VMM that nobody is to have; the next one may want its files and ports at once."""
+    machine.kill()
+    remove_handle(run)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(KILL_SECONDS):
+            await machine.ended()
+    await machine.close()
+
+
+def _from_thread(say: Say, stage: str, message: str) -> Callable[[], object]:
+    """``say`` as a thread may call it."""
+    loop = asyncio.get_running_loop()
+    return lambda: loop.call_soon_threadsafe(say, stage, message)
+
+
+def _manifest(directory: Path) -> dict[str, Any]:
+    try:
+        manifest: dict[str, Any] = json.loads((directory / "manifest.json").read_text())
+    except (OSError, ValueError) as error:
+        raise BangerError(
+            Code.NOT_FOUND,
+            f"{directory} is not usable: {error}",
+            hint="banger image list and banger kernel list show what is there",
+        ) from error
+    return manifest

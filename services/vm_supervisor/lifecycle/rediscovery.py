@@ -1,0 +1,32 @@
+"""A VMM found again although both copies of its handle are damaged."""
+
+from services.vm_supervisor.launch.launcher import access_to
+from shared.contract.messages.vm import Vm
+from shared.paths import Paths
+from shared.vm.handle import Handle, host_boot_id
+from shared.vm.vmm_search import accelerator, command_line, find_vmm, forwarded_ssh_port, vmm_name
+
+
+def rediscover(vm: Vm, paths: Paths) -> Handle | None:
+    """The handle, made anew, of a VMM that runs; None when none does.
+
+    What only the old one knew (forwards, the guest's boot id) is found again or made again.
+    """
+    process = find_vmm(vm.id)
+    if process is None:
+        return None
+    words = command_line(process.pid)
+    console = paths.vm_state(vm.id) / "console.log"
+    return Handle(
+        vm_id=vm.id,
+        host_boot=host_boot_id(),
+        pid=process.pid,
+        start_time=process.start_time,
+        vmm=vmm_name(words),
+        accel=accelerator(words),
+        access=access_to(paths, vm.id, vm.address, forwarded_ssh_port(words) or 22),
+        # Where this boot's output began is lost: from here on, an old panic is not this one's.
+        console_start=console.stat().st_size if console.exists() else 0,
+        ready=vm.state in ("running", "paused"),
+        publish=vm.publish,
+    )

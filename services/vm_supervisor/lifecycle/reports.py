@@ -1,0 +1,170 @@
+"""What a running VM uses, listens on, and how well it is."""
+
+import asyncio
+import os
+import re
+import time
+from collections.abc import Awaitable
+from pathlib import Path
+
+from services.vm_supervisor.guest.agent import Agent
+from services.vm_supervisor.guest.listeners import Listeners
+from services.vm_supervisor.guest.sockets import ListeningPort
+from services.vm_supervisor.guest.ssh import master_pid
+from services.vm_supervisor.launch.launcher import Guest
+from services.vm_supervisor.ports.forwards import OUTSIDE
+from shared.contract.messages.machine import GuestStats, MachineStatus
+from shared.contract.messages.vm import Check, Health, Port, PortList, Publication, State, Vm
+from shared.errors import BangerError
+
+TICKS = os.sysconf("SC_CLK_TCK")
+AGENT_SECONDS = 3.0
+HTTP_SECONDS = 1.0
+WORD_LENGTH = 32
+PERCENT = re.compile("[0-9]{1,3}%")
+
+
+def status(state: State, reason: str, guest: Guest | None) -> MachineStatus:
+    """What is known of a VM without asking its guest."""
+    status = MachineStatus(state=state, reason=reason)
+    if guest:
+        handle = guest.handle
+        status.pid, status.accel = handle.pid, handle.accel
+        status.boot_id, status.ports = handle.guest_boot, handle.ports
+        status.access = handle.access if handle.ready else None
+    return status
+
+
+async def stats(guest: Guest, agent: Agent | None, deadline: float) -> GuestStats:
+    """CPU and memory of the VMM from proc_pid_stat(5), traffic from the guest's own counters."""
+    pid = guest.handle.pid
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    booted = float(Path("/proc/uptime").read_text().split()[0])
+    received, sent = await _traffic(agent, deadline)
+    return GuestStats(
+        cpu_seconds=(int(fields[11]) + int(fields[12])) / TICKS,
+        resident_bytes=pages * os.sysconf("SC_PAGE_SIZE"),
+        uptime=booted - int(fields[19]) / TICKS,
+        received_bytes=received,
+        sent_bytes=sent,
+    )
+
+
+async def _traffic(agent: Agent | None, deadline: float) -> tuple[int | None, int | None]:
+    if agent is None:
+        return None, None
+    try:
+        return await agent.traffic(min(deadline, time.monotonic() + AGENT_SECONDS))
+    except BangerError:
+        return None, None  # a paused or busy guest: its VMM's figures are true all the same
+
+
+async def ports(vm: Vm, guest: Guest, agent: Agent, deadline: float) -> PortList:
+    """Every listening socket of the guest, where the host reaches it, and whether HTTP answers."""
+    listening = await Listeners(agent, "tcp", "udp").ports(deadline)
+    found = [
+        *(_port(vm, guest, port) for port in listening),
+        *(_published(vm, publication, listening) for publication in vm.publish),
+    ]
+    return PortList(ports=list(await asyncio.gather(*found)))
+
+
+async def _published(vm: Vm, publication: Publication, listening: list[ListeningPort]) -> Port:
+    """A port of the host that leads to the guest, whether or not something listens there."""
+    wanted = (publication.protocol, publication.guest_port)
+    port = Port(
+        protocol=publication.protocol,
+        guest_address=", ".join(p.address for p in listening if (p.protocol, p.port) == wanted),
+        guest_port=publication.guest_port,
+        host_address=publication.host_address,
+        host_port=publication.host_port,
+        published=True,
+    )
+    if port.guest_address and port.protocol == "tcp":
+        host = "127.0.0.1" if port.host_address == "0.0.0.0" else port.host_address
+        port.url = await _url(vm, host, publication.host_port, shown=host)
+    return port
+
+
+async def _port(vm: Vm, guest: Guest, listening: ListeningPort) -> Port:
+    port = Port(
+        protocol=listening.protocol,
+        guest_address=listening.address,
+        guest_port=listening.port,
+    )
+    reachable = listening.address in OUTSIDE or listening.address == vm.address
+    if vm.network == "bridge" and reachable:
+        port.host_address, port.host_port = vm.address, listening.port
+    elif reachable:
+        known = guest.handle.ports | {"tcp/22": guest.handle.access.port}
+        port.host_port = known.get(f"{listening.protocol}/{listening.port}")
+        port.host_address = vm.address if port.host_port else ""
+    if port.host_port and listening.protocol == "tcp" and listening.port != 22:
+        port.url = await _url(vm, port.host_address, port.host_port, shown=f"{vm.name}.vm")
+    return port
+
+
+async def _url(vm: Vm, host: str, port: int, *, shown: str) -> str:
+    """The address to open in a browser, or "" when what listens does not speak HTTP."""
+    try:
+        async with asyncio.timeout(HTTP_SECONDS):
+            reader, writer = await asyncio.open_connection(host, port)
+            writer.write(f"HEAD / HTTP/1.0\r\nHost: {vm.name}.vm\r\n\r\n".encode())
+            answer = await reader.read(5)
+            writer.close()
+    except (OSError, TimeoutError):
+        return ""
+    return f"http://{shown}:{port}/" if answer == b"HTTP/" else ""
+
+
+async def health(vm: Vm, guest: Guest, agent: Agent | None, deadline: float) -> Health:
+    """VMM, agent, ssh, the guest's own init and its disks, each asked now."""
+    checks = [Check(name="vmm", ok=guest.handle.alive, detail=f"pid {guest.handle.pid}")]
+    checks.append(await _timed("ssh", _ssh(guest)))
+    if agent is None:
+        checks.append(Check(name="agent", ok=False, detail="it has not answered yet"))
+    else:
+        limit = min(deadline - 0.5, time.monotonic() + AGENT_SECONDS)
+        checks.append(await _timed("agent", _ping(agent, limit)))
+        if checks[-1].ok:
+            checks.append(await _timed("system", _system(agent, limit)))
+            checks.append(await _timed("disks", _disks(agent, limit)))
+    healthy = all(check.ok for check in checks)
+    return Health(id=vm.id, name=vm.name, healthy=healthy, checks=checks)
+
+
+async def _timed(name: str, question: Awaitable[tuple[bool, str]]) -> Check:
+    started = time.monotonic()
+    try:
+        ok, detail = await question
+    except BangerError as error:
+        ok, detail = False, error.message
+    took = round((time.monotonic() - started) * 1000, 1)
+    return Check(name=name, ok=ok, detail=detail, milliseconds=took)
+
+
+async def _ssh(guest: Guest) -> tuple[bool, str]:
+    pid = await master_pid(guest.access)
+    return (True, f"shared connection, pid {pid}") if pid else (False, "no shared connection")
+
+
+async def _ping(agent: Agent, limit: float) -> tuple[bool, str]:
+    await agent.ping(limit)
+    return True, "answers"
+
+
+async def _system(agent: Agent, limit: float) -> tuple[bool, str]:
+    """systemd's word ("offline": it has not started yet); a guest with another init has none."""
+    script = "command -v systemctl >/dev/null && systemctl is-system-running || true"
+    answer = await agent.execute(["/bin/sh", "-c", script], limit)
+    state = answer.stdout[:WORD_LENGTH].decode(errors="replace").strip() or "no systemd"
+    return state in ("running", "starting", "initializing", "offline", "no systemd"), state
+
+
+async def _disks(agent: Agent, limit: float) -> tuple[bool, str]:
+    answer = await agent.execute(["/bin/sh", "-c", "df -P / /root"], limit)
+    rows = [line.split() for line in answer.stdout.decode(errors="replace").splitlines()[1:3]]
+    used = {row[5]: int(row[4][:-1]) for row in rows if len(row) >= 6 and PERCENT.fullmatch(row[4])}
+    detail = ", ".join(f"{mount} {percent}% used" for mount, percent in used.items())
+    return all(percent < 95 for percent in used.values()), detail

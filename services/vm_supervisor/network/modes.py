@@ -1,0 +1,156 @@
+"""A VM's network as the VMM sees it: user mode (QEMU's own) or a tap on the bridge.
+
+Nothing above this module knows which. In user mode every VM has a loopback address of its own
+(127.77.x.y); guest ports appear there by forwards. In bridge mode the ``nat`` service has made
+the tap, and the guest's address comes from the VM's row.
+"""
+
+import errno
+import socket
+from dataclasses import dataclass
+
+from shared.addresses.mac import mac_address
+from shared.contract.messages.vm import Protocol
+from shared.errors import BangerError, Code
+
+SOCKET_KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
+
+
+@dataclass(frozen=True)
+class Forward:
+    """``host:port`` on the host goes to ``guest_port`` in the guest."""
+
+    protocol: Protocol
+    host: str
+    port: int
+    guest_port: int
+
+
+@dataclass(frozen=True)
+class Outside:
+    """User mode: a second device of the guest, for the outside alone.
+
+    It hangs on a QEMU hub that leads to the outside only while NAT is on, else to a closed network
+    as the first device does. So NAT opens and closes while the guest runs, and ssh and forwards (on
+    the first device) do not notice.
+    """
+
+    mac: str
+    connected: bool
+    address: str = "10.0.3.15/24"
+    gateway: str = "10.0.3.2"
+
+
+@dataclass(frozen=True)
+class HubEnd:
+    """What the hub (id 0) leads to: a network of QEMU's and its port on the hub, by their ids."""
+
+    network: str
+    port: str
+    options: str = ""
+
+    @property
+    def netdevs(self) -> tuple[str, str]:
+        """Values of -netdev, in the order in which they are made."""
+        user = f"user,id={self.network},net=10.0.3.0/24,ipv6=off{self.options}"
+        return user, f"hubport,id={self.port},hubid=0,netdev={self.network}"
+
+
+OPEN = HubEnd("outside", "uplink")
+"""The guest's resolver there is 10.0.3.3."""
+CLOSED = HubEnd("sink", "drain", ",restrict=on")
+"""Refuses all that a guest sends. A hub that led nowhere would keep it, and QEMU does not look
+again when an uplink comes: the device would be dead for good."""
+
+
+FIRST_HUB = ("hubport,id=nic0,hubid=1", "hubport,id=port0,hubid=1,netdev=net0")
+"""The first device is on a hub of its own (id 1) in user mode, so that a wire for UDP ports
+(udp_relay.py) can be added while the guest runs; what these two lead to is the closed network."""
+
+
+@dataclass(frozen=True)
+class GuestNetwork:
+    """What the VMM and the guest need to know of the VM's network.
+
+    ``qemu`` is the value of QEMU's -netdev; ``access_host``/``access_port`` is where the host
+    reaches the guest's sshd. ``address`` has its prefix length ("10.0.2.15/24").
+    """
+
+    mac: str
+    address: str
+    gateway: str
+    """Empty where the first device is no way out."""
+    resolvers: tuple[str, ...]
+    qemu: str
+    access_host: str
+    access_port: int
+    outside: Outside | None = None
+    tap: str = ""
+    """The host's interface in bridge mode."""
+    address6: str = ""
+    """With its prefix length, where the guest has one. No way out leads there."""
+
+
+def user_network(vm_id: str, loopback: str, ssh_port: int, *, nat: bool) -> GuestNetwork:
+    """QEMU's user-mode network, closed (restrict=on) but for ssh; ``nat`` opens the second one."""
+    return GuestNetwork(
+        mac=mac_address(vm_id),
+        address="10.0.2.15/24",
+        gateway="",
+        resolvers=("10.0.3.3",),
+        qemu=f"user,id=net0,restrict=on,ipv6=off,hostfwd=tcp:{loopback}:{ssh_port}-:22",
+        access_host=loopback,
+        access_port=ssh_port,
+        outside=Outside(mac=mac_address(f"{vm_id}-outside"), connected=nat),
+    )
+
+
+def bridge_network(
+    vm_id: str,
+    tap: str,
+    address: str,
+    gateway: str,
+    resolvers: tuple[str, ...],
+    address6: str = "",
+) -> GuestNetwork:
+    """A tap that is on the bridge already. Addresses with prefix length."""
+    return GuestNetwork(
+        mac=mac_address(vm_id),
+        address=address,
+        gateway=gateway,
+        resolvers=resolvers,
+        qemu=f"tap,id=net0,ifname={tap},script=no,downscript=no",
+        access_host=address.partition("/")[0],
+        access_port=22,
+        tap=tap,
+        address6=address6,
+    )
+
+
+def choose_port(host: str, preferred: tuple[int, ...], protocol: Protocol = "tcp") -> int:
+    """The first of ``preferred`` that can be bound on ``host``, else one the kernel picks.
+
+    For ssh: ``choose_port("127.77.0.2", (22, 2222))``. The port is free when this returns,
+    not reserved: the loopback address is this VM's alone.
+
+    Raises:
+        BangerError: ``unavailable`` when nothing can be bound on ``host``.
+    """
+    for port in (*(port for port in preferred if port < 65536), 0):
+        bound = _bindable(host, port, protocol)
+        if bound is not None:
+            return bound
+    raise BangerError(Code.UNAVAILABLE, f"no port of {host} can be bound")
+
+
+def _bindable(host: str, port: int, protocol: Protocol) -> int | None:
+    with socket.socket(socket.AF_INET, SOCKET_KINDS[protocol]) as probe:
+        # With this option two UDP sockets may have the same port (socket(7)).
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, protocol == "tcp")
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno in (errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL):
+                return None
+            raise
+        return int(probe.getsockname()[1])

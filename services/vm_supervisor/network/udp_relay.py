@@ -1,0 +1,184 @@
+"""UDP ports of a user-mode guest on the host.
+
+QEMU's own UDP forwards are of no use here: a network with ``restrict=on`` drops what the guest
+answers (libslirp, ``udp_input``). So QEMU hands us the guest's frames over a Unix socket, from the
+hub that the guest's first device hangs on, and we are one more host on that wire: 10.0.2.4. The
+guest can send to those who have sent to it, and to nobody else.
+
+Everybody else's frames pass by on the same wire; a filter in the kernel drops them before they
+wake us.
+"""
+
+import asyncio
+import contextlib
+import errno
+import socket
+import struct
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import cycle
+from pathlib import Path
+from typing import NamedTuple
+
+from services.vm_supervisor.network.modes import Forward
+from services.vm_supervisor.network.reservation import bind
+from services.vm_supervisor.network.udp_frames import (
+    LARGEST,
+    Datagram,
+    End,
+    arp_answer,
+    read_udp,
+    udp_frame,
+)
+
+HERE = End(bytes.fromhex("52550a000204"), socket.inet_aton("10.0.2.4"))
+GUEST_ADDRESS = socket.inet_aton("10.0.2.15")
+MOST_PEERS = 4096
+"""How many peers are remembered; the one that was silent for longest is forgotten first."""
+PORTS = range(1024, 65536)
+_FRAME = 65536
+_AT_ONCE = 64
+"""Datagrams that are taken from a socket before others get their turn."""
+_SO_ATTACH_FILTER = 26
+"""socket(7); Python has no name for it."""
+
+
+class Peer(NamedTuple):
+    """Somebody who has sent to a port of the guest, through one of our sockets."""
+
+    bound: socket.socket
+    guest_port: int
+    address: tuple[str, int]
+
+
+@dataclass
+class Peers:
+    """A port of 10.0.2.4 for each, which is where the guest sees it."""
+
+    by_port: OrderedDict[int, Peer] = field(default_factory=OrderedDict)
+    ports: dict[Peer, int] = field(default_factory=dict)
+    next_port: Iterator[int] = field(default_factory=lambda: cycle(PORTS))
+
+    def port(self, peer: Peer) -> int:
+        if peer not in self.ports:
+            if len(self.ports) >= MOST_PEERS:
+                _, oldest = self.by_port.popitem(last=False)
+                del self.ports[oldest]
+            port = next(port for port in self.next_port if port not in self.by_port)
+            self.ports[peer], self.by_port[port] = port, peer
+        self.by_port.move_to_end(self.ports[peer])
+        return self.ports[peer]
+
+    def forget(self, gone: socket.socket) -> None:
+        for peer in [peer for peer in self.ports if peer.bound is gone]:
+            del self.by_port[self.ports.pop(peer)]
+
+
+class UdpRelay:
+    """``ours`` and ``vmm`` are the two ends of the wire: Unix sockets in the VM's run directory."""
+
+    def __init__(self, run: Path, guest_mac: str) -> None:
+        self.ours, self.vmm = run / "udp.sock", run / "udp-vmm.sock"
+        self._guest = End(bytes.fromhex(guest_mac.replace(":", "")), GUEST_ADDRESS)
+        self._wire: socket.socket | None = None
+        self._sockets: dict[Forward, socket.socket] = {}
+        self._peers = Peers()
+
+    @property
+    def used(self) -> bool:
+        return bool(self._sockets)
+
+    def open(self) -> None:
+        """Lay the wire, or find it laid."""
+        if self._wire is None:
+            self.ours.unlink(missing_ok=True)
+            self._wire = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+            attach_filter(self._wire, HERE.mac)
+            self._wire.bind(str(self.ours))
+            asyncio.get_running_loop().add_reader(self._wire, self._from_guest)
+
+    def add(self, forward: Forward) -> None:
+        """Raises as ``reservation.bind``."""
+        bound = bind("udp", forward.host, forward.port)
+        bound.setblocking(False)
+        self._sockets[forward] = bound
+        asyncio.get_running_loop().add_reader(bound, self._to_guest, bound, forward.guest_port)
+
+    def remove(self, forward: Forward) -> None:
+        bound = self._sockets.pop(forward, None)
+        if bound:
+            self._peers.forget(bound)
+            asyncio.get_running_loop().remove_reader(bound)
+            bound.close()
+
+    def close(self) -> None:
+        """Let go of everything; the VMM keeps its end."""
+        for forward in list(self._sockets):
+            self.remove(forward)
+        if self._wire:
+            asyncio.get_running_loop().remove_reader(self._wire)
+            self._wire.close()
+            self._wire = None
+            self.ours.unlink(missing_ok=True)
+
+    def _to_guest(self, bound: socket.socket, guest_port: int) -> None:
+        for _ in range(_AT_ONCE):
+            try:
+                payload, sender = bound.recvfrom(_FRAME)
+            except OSError:  # nothing more; or an answer that did not arrive: ICMP (udp(7))
+                return
+            if len(payload) <= LARGEST:
+                port = self._peers.port(Peer(bound, guest_port, sender))
+                datagram = Datagram(port, guest_port, payload)
+                self._send(udp_frame(HERE, self._guest, datagram))
+
+    def _from_guest(self) -> None:
+        assert self._wire
+        for _ in range(_AT_ONCE):
+            try:
+                frame = self._wire.recv(_FRAME)
+            except BlockingIOError:
+                return
+            if answer := arp_answer(frame, HERE):
+                self._send(answer)
+            elif datagram := read_udp(frame, HERE):
+                self._answer(datagram)
+
+    def _answer(self, datagram: Datagram) -> None:
+        peer = self._peers.by_port.get(datagram.target_port)
+        if peer and peer.guest_port == datagram.source_port:
+            with contextlib.suppress(OSError):  # as lost as any datagram may be
+                peer.bound.sendto(datagram.payload, peer.address)
+
+    def _send(self, frame: bytes) -> None:
+        assert self._wire
+        try:
+            self._wire.sendto(frame, str(self.vmm))
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.ENOBUFS, errno.ECONNREFUSED, errno.ENOENT):
+                raise
+
+
+def attach_filter(wire: socket.socket, mac: bytes) -> None:
+    """Let only frames to ``mac`` in, and ARP (Documentation/networking/filter.rst of Linux)."""
+    import ctypes  # a megabyte that only VMs with UDP ports pay
+
+    high, low = struct.unpack("!IH", mac)
+    load_word, load_half, equal, give = 0x20, 0x28, 0x15, 0x06
+    program = (
+        (load_half, 0, 0, 12),
+        (equal, 4, 0, 0x0806),
+        (load_word, 0, 0, 0),
+        (equal, 0, 3, high),
+        (load_half, 0, 0, 4),
+        (equal, 0, 1, low),
+        (give, 0, 0, _FRAME),
+        (give, 0, 0, 0),
+    )
+    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in program))
+    wire.setsockopt(
+        socket.SOL_SOCKET,
+        _SO_ATTACH_FILTER,
+        struct.pack("HL", len(program), ctypes.addressof(code)),
+    )

@@ -1,0 +1,120 @@
+"""User mode: every port the guest listens on appears on the VM's own loopback address.
+
+The agent says what listens, QEMU forwards it (UDP: our relay). Asked again and again, since no
+event exists for it.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import cast
+
+from services.vm_supervisor.drivers.contract import UserNetwork
+from services.vm_supervisor.guest.agent import Agent
+from services.vm_supervisor.guest.listeners import Listeners
+from services.vm_supervisor.guest.sockets import ListeningPort
+from services.vm_supervisor.network.modes import Forward, choose_port
+from shared.contract.messages.vm import Protocol
+from shared.errors import BangerError, Code
+from shared.logs import Log
+
+EVERY = 0.75
+"""Seconds from one look to the next, so that a port is here within a second of listening."""
+PAUSE = 0.25
+"""Seconds between looks at a guest that takes long to answer."""
+MAPPED_UP = 8000
+"""A port that the host keeps for root appears this much higher: 80 as 8080 is 8000 + 80."""
+OUTSIDE = ("0.0.0.0", "::", "10.0.2.15")
+"""Guest addresses that a forward reaches; what listens on the guest's loopback stays there."""
+CLIENTS = range(32768, 61000)
+"""UDP ports that Linux gives to who asks for none (ip_local_port_range): a resolver that waits for
+its answer looks like a server. They are not forwarded; publish one that is meant."""
+DHCP_CLIENTS = (68, 546)
+
+
+def wanted(listening: list[ListeningPort]) -> dict[str, int]:
+    """ "tcp/80" -> 80 for every port that accepts from outside, ssh and UDP clients excepted."""
+    return {
+        f"{port.protocol}/{port.port}": port.port
+        for port in listening
+        if port.address in OUTSIDE and _serves(port)
+    }
+
+
+def _serves(port: ListeningPort) -> bool:
+    if port.protocol == "tcp":
+        return port.port != 22
+    return port.port not in CLIENTS and port.port not in DHCP_CLIENTS
+
+
+class Forwards:
+    """Follows the guest's listening ports until cancelled. ``ports`` are those there already."""
+
+    def __init__(
+        self,
+        network: UserNetwork,
+        agent: Agent,
+        address: str,
+        ports: dict[str, int],
+        log: Log,
+        on_change: Callable[[dict[str, int]], None],
+    ) -> None:
+        self._network = network
+        self._listeners = Listeners(agent, "tcp", "udp")
+        self._address = address
+        self._ports = {key: port for key, port in ports.items() if key.startswith("tcp/")}
+        # An earlier supervisor's relay is gone with it; QEMU's forwards are not.
+        self._lost = {key: port for key, port in ports.items() if key not in self._ports}
+        self._refused: set[str] = set()
+        self._log = log
+        self._on_change = on_change
+
+    async def follow(self) -> None:
+        while True:
+            next_look = time.monotonic() + EVERY
+            try:
+                listening = await self._listeners.ports(time.monotonic() + 10)
+                await self._reconcile(wanted(listening))
+            except BangerError as error:
+                if error.code is Code.NOT_RUNNING:
+                    return
+                self._log.debug("listening ports not known", error=error.message)
+            await asyncio.sleep(max(PAUSE, next_look - time.monotonic()))
+
+    async def _reconcile(self, want: dict[str, int]) -> None:
+        before = dict(self._ports)
+        for key in [key for key in self._ports if key not in want]:
+            await self._network.remove_forward(self._forward(key, self._ports.pop(key)))
+        for key in [key for key in want if key not in self._ports]:
+            await self._add(key, want[key])
+        self._refused &= want.keys()
+        if self._lost or before != self._ports:
+            self._lost.clear()
+            self._log.info("forwards changed", ports=self._ports)
+            self._on_change(dict(self._ports))
+
+    async def _add(self, key: str, guest_port: int) -> None:
+        """A port that cannot be had is told once, and tried again."""
+        same = self._lost.get(key, guest_port)
+        preferred = (same, guest_port, guest_port + MAPPED_UP)
+        try:
+            port = choose_port(self._address, preferred, _protocol(key))
+            await self._network.add_forward(self._forward(key, port))
+        except BangerError as error:
+            if error.code is Code.NOT_RUNNING:
+                raise
+            if key not in self._refused:
+                self._refused.add(key)
+                self._log.warning("a guest's port has no forward", guest=key, error=error.message)
+            return
+        self._ports[key] = port
+        if port != guest_port:
+            why = f"port {guest_port} of {self._address} is root's or taken"
+            self._log.info("a port has another number here", guest=key, here=port, reason=why)
+
+    def _forward(self, key: str, port: int) -> Forward:
+        return Forward(_protocol(key), self._address, port, int(key.partition("/")[2]))
+
+
+def _protocol(key: str) -> Protocol:
+    return cast(Protocol, key.partition("/")[0])

@@ -1,0 +1,132 @@
+"""Ports of the host that lead to this VM while it runs: ``--publish``.
+
+In user mode QEMU binds them (UDP: our relay) and leads them to the guest. In bridge mode nat's
+rules lead them there, and a socket here keeps everybody else from taking them.
+"""
+
+import socket
+from collections.abc import Iterable
+from pathlib import Path
+
+from services.vm_supervisor.drivers.contract import Machine, UserNetwork
+from services.vm_supervisor.handle_file import note_handle
+from services.vm_supervisor.network.modes import Forward
+from services.vm_supervisor.network.reservation import bind, reserve
+from shared.contract.messages.vm import Publication, Vm
+from shared.errors import BangerError, Code
+from shared.logs import Log
+from shared.vm.handle import Handle
+
+
+class Publishing:
+    """What the VM of one supervisor publishes; ``vm.publish`` is what it is to be."""
+
+    def __init__(self, vm: Vm, run: Path, log: Log) -> None:
+        self._vm = vm
+        self._run = run
+        self._log = log
+        self._network: UserNetwork | None = None
+        self._held: dict[Publication, socket.socket | None] = {}
+
+    def reserve(self) -> None:
+        """Take all ports, before there is a VMM. Raises as ``reservation.bind``, and holds none
+        then."""
+        take = bind_for_a_moment if self._vm.network == "user" else reserve
+        try:
+            for publication in self._vm.publish:
+                self._held[publication] = take(publication)
+        except BangerError:
+            self.release()
+            raise
+
+    async def begin(self, machine: Machine, handle: Handle) -> None:
+        """The VMM runs: lead the ports to it. Raises ``conflict`` when one went meanwhile."""
+        self._join(machine)
+        if self._network and self._vm.publish:
+            self.release()
+            for publication in self._vm.publish:
+                await self._open(publication)
+            self._note(handle)
+
+    async def take_over(self, machine: Machine, handle: Handle) -> None:
+        """After another supervisor. What QEMU holds is there still, what that one held is taken
+        again; a port that somebody else has now is done without, and told."""
+        self._join(machine)
+        there = [p for p in handle.publish if self._network and p.protocol == "tcp"]
+        for publication in without(there, self._vm.publish):
+            await self._close(publication)
+        for publication in without(self._vm.publish, there):
+            try:
+                await self._open(publication)
+            except BangerError as error:
+                if error.code is Code.NOT_RUNNING:
+                    return
+                self._log.warning(
+                    "not published any more", port=str(publication), error=error.message
+                )
+        self._note(handle)
+
+    async def change(self, wanted: list[Publication], handle: Handle) -> None:
+        """Publish ``wanted`` and nothing else. When one cannot be, all stays as it was.
+
+        Raises:
+            BangerError: as ``reservation.bind``; ``not_running``.
+        """
+        opened: list[Publication] = []
+        try:
+            for publication in without(wanted, self._vm.publish):
+                await self._open(publication)
+                opened.append(publication)
+        except BangerError:
+            for publication in opened:
+                await self._close(publication)
+            raise
+        for publication in without(self._vm.publish, wanted):
+            await self._close(publication)
+        self._vm.publish = wanted
+        self._note(handle)
+
+    def release(self) -> None:
+        """The VMM has ended, or takes the ports over."""
+        for held in self._held.values():
+            if held:
+                held.close()
+        self._held.clear()
+
+    def _join(self, machine: Machine) -> None:
+        self._network = machine.user_network if self._vm.network == "user" else None
+
+    async def _open(self, publication: Publication) -> None:
+        if self._network:
+            bind_for_a_moment(publication)
+            await self._network.add_forward(forward_of(publication))
+        else:
+            self._held[publication] = reserve(publication)
+
+    async def _close(self, publication: Publication) -> None:
+        if self._network:
+            await self._network.remove_forward(forward_of(publication))
+        elif held := self._held.pop(publication, None):
+            held.close()
+
+    def _note(self, handle: Handle) -> None:
+        handle.publish = list(self._vm.publish) if self._network else []
+        note_handle(self._run, handle, self._log)
+
+
+def bind_for_a_moment(publication: Publication) -> None:
+    """Refuse a port that is taken, and say by whom: QEMU, which is to bind it, does not."""
+    bind(publication.protocol, publication.host_address, publication.host_port).close()
+
+
+def forward_of(publication: Publication) -> Forward:
+    return Forward(
+        publication.protocol,
+        publication.host_address,
+        publication.host_port,
+        publication.guest_port,
+    )
+
+
+def without(some: Iterable[Publication], others: Iterable[Publication]) -> list[Publication]:
+    return [publication for publication in some if publication not in others]

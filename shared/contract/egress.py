@@ -1,0 +1,112 @@
+"""What a VM may reach outside: nothing, everything, or what is on a list. Pure.
+
+An entry of the list is a host name ("deb.debian.org"), every name below one ("*.debian.org"), an
+IPv4 address or a CIDR block ("192.0.2.0/24"), each with a port ("example.org:443") or without.
+A name below ``vm`` ("db.vm:5432", "*.vm") is another VM, whatever address it has; "*" alone is
+everything outside, which no VM is part of.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+
+from shared.contract.port import parse_port
+from shared.errors import BangerError, Code
+
+_LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
+_NAME = re.compile(rf"(\*\.)?{_LABEL}(\.{_LABEL})*")
+NAME_LARGEST = 253
+"""Characters of a host name without the final dot (RFC 1035 section 2.3.4)."""
+EXAMPLES = "e.g. deb.debian.org:443, *.example.org, 192.0.2.0/24, db.vm:5432"
+EVERYTHING = "*"
+_GUESTS = ".vm"
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """One entry: a name or a network, never both. ``port`` 0 is every port."""
+
+    name: str = ""
+    network: IPv4Network | None = None
+    port: int = 0
+
+    def covers(self, name: str) -> bool:
+        """Whether ``name`` (lower case, no final dot) may be looked up by this entry."""
+        if self.name.startswith("*."):
+            return name.endswith(self.name[1:]) and name != self.name[2:]
+        return bool(self.name) and name == self.name
+
+    @property
+    def is_guest(self) -> bool:
+        """Whether it is for other VMs, and not for the outside."""
+        return self.name.endswith(_GUESTS)
+
+    def covers_guest(self, name: str) -> bool:
+        """Whether the VM of this name, without its zone, may be reached by this entry."""
+        return self.is_guest and self.covers(name + _GUESTS)
+
+
+@dataclass(frozen=True)
+class Egress:
+    """``nat``: everything outside, and of ``allow`` the VMs. Else ``allow``, which may be empty:
+    nothing."""
+
+    nat: bool = False
+    allow: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        if self.nat and not self.allow:
+            return "nat"
+        entries = (EVERYTHING, *self.allow) if self.nat else self.allow
+        return f"allow={','.join(entries)}" if entries else "none"
+
+
+def parse_egress(text: str) -> Egress:
+    """``none``, ``nat`` or ``allow=ENTRY,ENTRY``. Raises ``invalid``."""
+    kind, _, entries = text.partition("=")
+    match kind, bool(entries):
+        case "none", False:
+            return Egress()
+        case "nat", False:
+            return Egress(nat=True)
+        case "allow", True:
+            listed = [entry.strip() for entry in entries.split(",")]
+            others = check_list(entry for entry in listed if entry != EVERYTHING)
+            return Egress(nat=EVERYTHING in listed, allow=others)
+    raise BangerError(
+        Code.INVALID,
+        f"{text!r} is no egress policy",
+        hint="use none, nat, or allow=HOST[:PORT],CIDR[:PORT],VM.vm[:PORT]",
+    )
+
+
+def check_list(entries: Iterable[str]) -> tuple[str, ...]:
+    """The list as it is stored: lower case, nothing twice. Raises ``invalid``."""
+    allow = tuple(dict.fromkeys(entry.strip().lower() for entry in entries))
+    for entry in allow:
+        parse_allowed(entry)
+    return allow
+
+
+def parse_allowed(entry: str) -> Allowed:
+    """One entry of the list. Raises ``invalid``."""
+    host, colon, port = entry.lower().partition(":")
+    number = parse_port(port) if colon else 0
+    if number is None:
+        raise BangerError(
+            Code.INVALID, f"{port!r} in {entry!r} is no port: use 1 to 65535", hint=EXAMPLES
+        )
+    host = host.removesuffix(".")
+    try:
+        return Allowed(network=IPv4Network(host, strict=False), port=number)
+    except ValueError:
+        pass
+    numeric = host.rpartition(".")[2].isdigit()  # no name ends so (RFC 3696 section 2)
+    if len(host) > NAME_LARGEST or numeric or not _NAME.fullmatch(host):
+        raise BangerError(
+            Code.INVALID,
+            f"{entry!r} is neither a host name nor an IPv4 address or network",
+            hint=EXAMPLES,
+        )
+    return Allowed(name=host, port=number)

@@ -1,0 +1,83 @@
+"""The states of a VM and what each verb means in each of them: one table, pure.
+
+The api asks it before it troubles a supervisor, the supervisor asks it again before it acts, and
+docs/lifecycle.md is printed from it.
+"""
+
+from enum import StrEnum
+
+from shared.contract.messages.vm import State
+from shared.errors import BangerError, Code
+
+
+class Verb(StrEnum):
+    """What a user may ask of a VM."""
+
+    START = "start"
+    STOP = "stop"
+    KILL = "kill"
+    DELETE = "delete"
+    SESSION = "session"  # ssh, exec, cp: anything that needs the guest
+    RESTART = "restart"
+    PAUSE = "pause"
+    RESUME = "resume"
+    RESIZE = "resize"  # set --vcpu, --memory, --disk-size
+    NAT = "nat"  # set --egress, --nat, --no-nat
+
+
+class Answer(StrEnum):
+    """What a verb means in a state."""
+
+    ACT = "act"
+    NOTHING = "nothing"  # it is so already: success, nothing done
+    CONFLICT = "conflict"
+    NOT_RUNNING = "not_running"
+
+
+_A, _N, _C, _R = Answer.ACT, Answer.NOTHING, Answer.CONFLICT, Answer.NOT_RUNNING
+
+
+def _row(*answers: Answer) -> dict[Verb, Answer]:
+    return dict(zip(Verb, answers, strict=True))
+
+
+TABLE: dict[State, dict[Verb, Answer]] = {
+    #               start stop kill delete session restart pause resume resize nat
+    "created": _row(_A, _N, _N, _A, _R, _A, _R, _R, _A, _A),
+    "starting": _row(_A, _A, _A, _A, _R, _C, _C, _C, _C, _A),  # start joins the boot under way
+    "running": _row(_N, _A, _A, _A, _A, _A, _A, _N, _C, _A),
+    "paused": _row(_C, _A, _A, _A, _R, _A, _N, _A, _C, _A),
+    "stopping": _row(_C, _A, _A, _A, _R, _C, _C, _C, _C, _A),  # stop joins the one under way
+    "stopped": _row(_A, _N, _N, _A, _R, _A, _R, _R, _A, _A),
+    # A failed VM may still have a VMM (its supervisor was lost): to kill, and to start again.
+    "failed": _row(_A, _A, _A, _A, _R, _A, _R, _R, _A, _A),
+}
+
+LIVE: frozenset[State] = frozenset({"starting", "running", "paused", "stopping"})
+"""States in which a VMM process is there, or about to be."""
+
+_WAIT = "wait until it is done, or: banger vm kill {name}"
+_HINTS: dict[tuple[State, Verb], str] = {
+    ("starting", Verb.SESSION): "wait until it is up; read along: banger vm logs -f {name}",
+    ("stopping", Verb.SESSION): "wait until it has stopped, then: banger vm start {name}",
+    ("paused", Verb.START): "resume it: banger vm resume {name}",
+    ("paused", Verb.SESSION): "resume it: banger vm resume {name}",
+    ("paused", Verb.RESIZE): "stop it first: banger vm stop {name}",
+    ("running", Verb.RESIZE): "stop it first: banger vm stop {name}",
+}
+
+
+def check(name: str, state: State, verb: Verb) -> bool:
+    """Whether there is something to do.
+
+    Raises:
+        BangerError: ``conflict`` or ``not_running``, with what to do next.
+    """
+    answer = TABLE[state][verb]
+    if answer is Answer.CONFLICT:
+        hint = _HINTS.get((state, verb), _WAIT).format(name=name)
+        raise BangerError(Code.CONFLICT, f"{name} is {state}: cannot {verb} it", hint=hint)
+    if answer is Answer.NOT_RUNNING:
+        hint = _HINTS.get((state, verb), "start it: banger vm start {name}").format(name=name)
+        raise BangerError(Code.NOT_RUNNING, f"{name} is {state}, not running", hint=hint)
+    return answer is Answer.ACT

@@ -1,0 +1,68 @@
+"""``--publish [HOSTADDR:]HOST:GUEST[/udp]``: from a user's words to a ``Publication``. Pure."""
+
+from collections.abc import Iterable
+from ipaddress import AddressValueError, IPv4Address
+from typing import cast
+
+from shared.contract.messages.vm import Protocol, Publication
+from shared.contract.port import parse_port
+from shared.errors import BangerError, Code
+
+
+def parse_publication(text: str) -> Publication:
+    """``8080:80``, ``0.0.0.0:8080:80``, ``5353:53/udp``. Raises ``invalid``."""
+    ports, slash, protocol = text.partition("/")
+    words = ports.split(":")
+    if len(words) == 2:
+        words.insert(0, "127.0.0.1")
+    if len(words) != 3 or (slash and protocol not in ("tcp", "udp")):
+        raise BangerError(
+            Code.INVALID,
+            f"{text!r} does not say what to publish",
+            hint="use [HOSTADDR:]HOST:GUEST[/udp], e.g. 8080:80 or 0.0.0.0:5353:53/udp",
+        )
+    return Publication(
+        host_address=_address(words[0]),
+        host_port=_port(text, words[1]),
+        guest_port=_port(text, words[2]),
+        protocol=cast(Protocol, protocol or "tcp"),
+    )
+
+
+def clash(one: Publication, other: Publication) -> bool:
+    """Whether the two want the same port of the host; 0.0.0.0 is every address."""
+    same = (one.protocol, one.host_port) == (other.protocol, other.host_port)
+    addresses = {one.host_address, other.host_address}
+    return same and (len(addresses) == 1 or "0.0.0.0" in addresses)
+
+
+def refuse_doubles(publications: Iterable[Publication]) -> None:
+    """Raises ``invalid`` when two of them want the same port of the host."""
+    seen: list[Publication] = []
+    for publication in publications:
+        for other in seen:
+            if clash(publication, other):
+                raise BangerError(
+                    Code.INVALID,
+                    f"{publication} and {other} publish the same port twice",
+                    hint="publish one of them on another port of the host",
+                )
+        seen.append(publication)
+
+
+def _address(word: str) -> str:
+    try:
+        return str(IPv4Address(word))
+    except AddressValueError:
+        raise BangerError(
+            Code.INVALID,
+            f"{word!r} is no IPv4 address to publish on",
+            hint="use one of this host's, or 0.0.0.0 for all of them",
+        ) from None
+
+
+def _port(text: str, word: str) -> int:
+    number = parse_port(word)
+    if number is None:
+        raise BangerError(Code.INVALID, f"{word!r} in {text!r} is no port: use 1 to 65535")
+    return number

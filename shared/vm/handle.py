@@ -1,0 +1,101 @@
+"""The handle file of a VM that has a VMM: how a new supervisor finds it again.
+
+``run/vms/<id>/handle.json``; written before ``running`` is announced, removed when the VMM is gone.
+A handle is believed only for this boot of the host and this start time of the pid.
+"""
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from shared.contract.messages.vm import Publication, VmmName
+from shared.contract.ssh_access import Access
+from shared.host.files import write_atomically
+from shared.host.process import ProcessId, start_time
+
+VERSION = 1
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class Handle(msgspec.Struct, kw_only=True):
+    """Live kernel objects of one VM, as of its launch."""
+
+    version: int = VERSION
+    vm_id: str
+    host_boot: str
+    pid: int
+    start_time: int
+    vmm: VmmName
+    accel: str
+    access: Access
+    console_start: int = 0
+    """Where in console.log this boot's output begins, in bytes."""
+    guest_boot: str = ""
+    ready: bool = False
+    """Whether the guest's agent and sshd had answered."""
+    ports: dict[str, int] = msgspec.field(default_factory=dict)
+    """Forwards made for listening guest ports: "tcp/80" -> host port."""
+    publish: list[Publication] = msgspec.field(default_factory=list)
+    """User mode: published ports that the VMM leads to the guest."""
+
+    @property
+    def process(self) -> ProcessId:
+        return ProcessId(self.pid, self.start_time)
+
+    @property
+    def alive(self) -> bool:
+        """Whether this very VMM process still runs."""
+        return self.host_boot == host_boot_id() and start_time(self.pid) == self.start_time
+
+
+def handle_path(vm_run: Path) -> Path:
+    return vm_run / "handle.json"
+
+
+def write_handle(vm_run: Path, handle: Handle) -> None:
+    """Write the handle and a copy of it: a damaged one must not cost a running VM. Raises as
+    ``write_atomically``."""
+    content = msgspec.json.encode(handle)
+    for path in _copies(vm_run):
+        write_atomically(path, content)
+
+
+def read_handle(vm_run: Path) -> Handle | None:
+    """The handle, or its copy, or None when neither can be read."""
+    for path in _copies(vm_run):
+        handle = _read(path)
+        if handle is not None:
+            return handle
+    return None
+
+
+def mend_handle(vm_run: Path, handle: Handle) -> bool:
+    """Write the handle again if it or its copy is not what it should be; True when that was needed.
+    Raises as ``write_handle``."""
+    if all(_read(path) == handle for path in _copies(vm_run)):
+        return False
+    write_handle(vm_run, handle)
+    return True
+
+
+def remove_handle(vm_run: Path) -> None:
+    for path in _copies(vm_run):
+        path.unlink(missing_ok=True)
+
+
+def _copies(vm_run: Path) -> tuple[Path, Path]:
+    return handle_path(vm_run), vm_run / "handle.copy.json"
+
+
+def _read(path: Path) -> Handle | None:
+    try:
+        handle = msgspec.json.decode(path.read_bytes(), type=Handle)
+    except (OSError, msgspec.DecodeError):
+        return None
+    return handle if handle.version == VERSION else None
+
+
+def host_boot_id() -> str:
+    """This boot of the host (random(4)); BANGER_HOST_BOOT_ID stands in for it in tests."""
+    return os.environ.get("BANGER_HOST_BOOT_ID") or BOOT_ID.read_text().strip()

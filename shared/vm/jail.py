@@ -1,0 +1,45 @@
+"""A jailed Firecracker as both sides see it: whose uid it has, and where its files are inside.
+
+``nat`` puts the jail together and starts the jailer; the supervisor tells Firecracker, by its API,
+the paths of this page. docs/firecracker.md has the picture.
+"""
+
+from pathlib import Path
+
+from shared.host.process import ProcessId, start_time
+
+SPAN = range(2_000_000_000, 2_147_483_647)
+"""Where jails' uids are. Above all that systemd and useradd give out (user namespaces end at
+1 879 048 191, systemd.io/UIDS-GIDS), below 2^31, where old file systems and tools end."""
+
+VM = Path("/vm")
+"""Bound to ``jail`` in the VM's run directory: the sockets. Not /run, which the jailer takes."""
+API = VM / "api.sock"
+AGENT = VM / "agent.sock"
+BOOT = Path("/boot")
+KERNEL = BOOT / "vmlinux"
+INITRD = BOOT / "initrd"
+DISKS = Path("/disks")
+ROOTFS, OVERLAY, WORK, MODULES = (DISKS / n for n in ("rootfs", "overlay", "work", "modules"))
+LOGS = Path("/logs")
+LOG = LOGS / "vmm.log"
+METRICS = LOGS / "metrics.json"
+
+
+def sockets_of(vm_run: Path) -> Path:
+    """The directory on the host that the jail has as ``/vm``."""
+    return vm_run / "jail"
+
+
+def jailer_id(vm_id: str) -> str:
+    """What the jailer and Firecracker are told to call the VM, and what names it in /proc."""
+    return f"banger-{vm_id}"
+
+
+def is_jailed(process: ProcessId) -> bool:
+    """Whether it runs as one of the jails' uids; False for one that is gone."""
+    try:
+        uid = Path(f"/proc/{process.pid}").stat().st_uid
+    except FileNotFoundError:
+        return False
+    return uid in SPAN and start_time(process.pid) == process.start_time

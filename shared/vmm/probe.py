@@ -1,0 +1,81 @@
+"""Whether a VMM runs a guest here, asked of a guest: booted once, its answer kept for this boot.
+
+/dev/kvm that opens is no proof: on some hosts it creates a VM that never runs.
+"""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from shared.host.busybox import find_busybox
+from shared.host.cpio import Archive
+
+_SIGN = "banger-probe: alive"
+
+
+def probe_initrd(end: str) -> bytes:
+    """An initramfs whose init gives the sign and then ends the guest by busybox's ``end``.
+
+    Raises:
+        BangerError: ``missing_tool`` without a static busybox.
+    """
+    init = f"#!/bin/busybox sh\necho '{_SIGN}'\n/bin/busybox {end}\n"
+    archive = Archive()
+    archive.file("init", init.encode(), 0o755)
+    archive.file("bin/busybox", find_busybox().read_bytes(), 0o755)
+    archive.directory("dev")
+    return archive.to_bytes()
+
+
+def failure_of(argv: list[str], seconds: float) -> str | None:
+    """Run a VMM whose console is its stdout. None when its guest gave the sign, else why not."""
+    try:
+        done = subprocess.run(
+            argv,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=seconds,
+            check=False,
+        )
+    except FileNotFoundError:
+        return f"{argv[0]} is not installed"
+    except subprocess.TimeoutExpired as late:
+        if _SIGN.encode() in (late.stdout or b""):
+            return None
+        return f"a probe guest under KVM gave no sign of life in {seconds:.0f} s"
+    if _SIGN.encode() in done.stdout:
+        return None
+    words = (done.stderr or done.stdout).decode(errors="replace").strip().splitlines()
+    return f"a probe guest under KVM died: {words[-1] if words else f'exit {done.returncode}'}"
+
+
+class Kept:
+    """One answer in a file, for this boot of the host and ``subject`` (what was asked about)."""
+
+    def __init__(self, path: Path, subject: str) -> None:
+        self._path = path
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        self._key = f"{boot} {subject}"
+
+    def read(self) -> dict[str, Any] | None:
+        try:
+            entry = json.loads(self._path.read_text())[self._key]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return entry if isinstance(entry, dict) else None
+
+    def write(self, entry: dict[str, Any]) -> None:
+        """One entry only: another subject or another boot makes the old one worthless.
+
+        Without the directory nothing is kept: whoever diagnoses makes nothing.
+        """
+        if not self._path.parent.is_dir():
+            return
+        temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}")
+        with temporary.open("w") as file:
+            json.dump({self._key: entry}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self._path)

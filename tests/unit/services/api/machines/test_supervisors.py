@@ -1,0 +1,99 @@
+"""Whose supervisor is whose, with real processes that hold a VM's lock."""
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+
+from services.api.machines.supervisors import Supervisors
+from shared.contract.messages.machine import SupervisorSpec
+from shared.logs import Log
+from shared.paths import Paths, make_private
+from tests.example import example_vm
+from tests.unit.services.api.conftest import program
+
+VM = example_vm(state="running")
+SPEC = SupervisorSpec(vm=VM, image="i", kernel="k")
+HOLD = """\
+import sys; from pathlib import Path; from shared.host.locks import Lock
+lock = Lock.try_acquire(Path(sys.argv[1]))
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+class Told:
+    """Whom the supervisors report to."""
+
+    def __init__(self) -> None:
+        self.ended: list[str] = []
+        self.given_up: list[str] = []
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    async def spec_of(self, _vm_id: str) -> SupervisorSpec:
+        return SPEC
+
+    async def on_end(self, vm_id: str) -> None:
+        self.ended.append(vm_id)
+
+    async def give_up(self, vm_id: str, _reason: str) -> None:
+        self.given_up.append(vm_id)
+
+    def keep(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+
+def supervisors(paths: Paths, told: Told) -> Supervisors:
+    make_private(paths.run)
+    make_private(paths.vm_run(VM.id))
+    return Supervisors(
+        paths,
+        Log(paths.log_file("api"), "api"),
+        spec_of=told.spec_of,
+        on_end=told.on_end,
+        give_up=told.give_up,
+        keep=told.keep,
+    )
+
+
+@pytest.fixture(autouse=True)
+def no_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A supervisor that is started here ends at once, and is found out."""
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+
+
+def test_a_new_api_that_is_asked_before_it_recovers_finds_the_one_that_lives(paths: Paths) -> None:
+    async def ask() -> None:
+        found = supervisors(paths, told := Told())
+        with program(HOLD, str(paths.vm_run(VM.id) / "lock")):
+            async with asyncio.timeout(10):
+                await found.ensure(SPEC)
+            assert found.serves(VM.id)
+            assert await found.recover([VM]) == []
+            found.close()
+        assert told.ended == []
+
+    asyncio.run(ask())
+
+
+def test_the_one_with_the_lock_takes_the_place_of_one_that_was_taken_for_it(paths: Paths) -> None:
+    async def ask() -> None:
+        lock = paths.vm_run(VM.id) / "lock"
+        found = supervisors(paths, told := Told())
+        with program(HOLD, str(lock.with_name("other"))) as duplicate:
+            found.on_ready(VM.id, duplicate.pid)
+            with program(HOLD, str(lock)):
+                assert await found.recover([VM]) == []
+                duplicate.kill()
+                duplicate.wait()
+                async with asyncio.timeout(10):
+                    await asyncio.wait(told.tasks, return_when=asyncio.FIRST_COMPLETED)
+                assert found.serves(VM.id)
+                assert told.ended == []
+                found.close()
+
+    asyncio.run(ask())

@@ -1,0 +1,96 @@
+"""What is refused of egress and of published ports, and whether the reason says what to do."""
+
+import pytest
+
+from services.api.policy.network_policy import (
+    check_egress,
+    check_publications,
+    first_free_port,
+    refuse_taken,
+)
+from shared.contract.messages.vm import NetworkMode, Publication, Vm
+from shared.errors import BangerError, Code
+from tests.example import example_vm
+
+MODES: tuple[NetworkMode, ...] = ("user", "bridge")
+
+
+def vm(name: str, *publish: Publication) -> Vm:
+    return example_vm(id=name, name=name, publish=list(publish))
+
+
+def port(number: int, **more: str) -> Publication:
+    return Publication(host_port=number, guest_port=80, **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("nat", [False, True])
+def test_none_and_nat_are_for_both_modes(mode: NetworkMode, nat: bool) -> None:
+    assert check_egress(mode, nat=nat, allow=[]) == []
+
+
+def test_a_list_is_stored_in_lower_case_without_doubles() -> None:
+    allow = ["Example.ORG:443", "192.0.2.0/24", "example.org:443 "]
+    assert check_egress("bridge", nat=False, allow=allow) == ["example.org:443", "192.0.2.0/24"]
+
+
+def test_a_list_is_refused_in_user_mode_with_the_reason_and_a_way() -> None:
+    with pytest.raises(BangerError) as refused:
+        check_egress("user", nat=False, allow=["example.org"])
+    assert refused.value.code is Code.INVALID
+    assert "no filter by address" in refused.value.message
+    assert "bridge mode" in refused.value.hint
+
+
+def test_guests_may_be_beside_the_whole_outside() -> None:
+    assert check_egress("bridge", nat=True, allow=["db.vm:5432", "*.vm"]) == ["db.vm:5432", "*.vm"]
+    with pytest.raises(BangerError) as refused:
+        check_egress("bridge", nat=True, allow=["db.vm", "example.org"])
+    assert refused.value.message.endswith(": example.org")
+
+
+@pytest.mark.parametrize(("nat", "allow"), [(True, ["example.org"]), (False, ["not a name"])])
+def test_what_contradicts_itself_or_is_no_entry_is_refused(nat: bool, allow: list[str]) -> None:
+    with pytest.raises(BangerError) as refused:
+        check_egress("bridge", nat=nat, allow=allow)
+    assert refused.value.code is Code.INVALID
+
+
+def test_what_a_message_brings_is_read_again() -> None:
+    for bad in (
+        port(0),
+        port(65536),
+        port(80, host_address="localhost"),
+        Publication(host_port=80, guest_port=-1),
+    ):
+        with pytest.raises(BangerError) as refused:
+            check_publications("bridge", [bad], 1)
+        assert refused.value.code is Code.INVALID
+    with pytest.raises(BangerError, match="the same port twice"):
+        check_publications("bridge", [port(80), port(80, host_address="0.0.0.0")], 1)
+    assert check_publications("bridge", [port(80)], 1) == [port(80)]
+
+
+def test_a_port_of_roots_is_refused_in_user_mode_with_a_way() -> None:
+    with pytest.raises(BangerError) as refused:
+        check_publications("user", [port(80)], 1024)
+    assert refused.value.code is Code.DENIED
+    assert "net.ipv4.ip_unprivileged_port_start=80" in refused.value.hint
+    assert "bridge mode" in refused.value.hint
+    assert check_publications("user", [port(1024)], 1024)
+    assert check_publications("bridge", [port(80)], 1024)
+
+
+def test_the_vm_that_publishes_it_already_is_named() -> None:
+    others = [vm("db", port(5432)), vm("web", port(8080, host_address="0.0.0.0"))]
+    refuse_taken([port(8081), port(8080, protocol="udp")], others)
+    with pytest.raises(BangerError) as refused:
+        refuse_taken([port(8081), port(8080)], others)
+    assert refused.value.code is Code.CONFLICT
+    assert refused.value.details == {"vm": "web"}
+    assert "is published by web already" in refused.value.message
+    assert "banger vm unpublish web" in refused.value.hint
+
+
+def test_the_lowest_port_of_this_process_is_one_that_there_is() -> None:
+    assert first_free_port() in range(65536)

@@ -1,0 +1,98 @@
+"""A row is believed only as far as the process table bears it out."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from services.api.vm_view import checked, view
+from shared.contract.messages.vm import State, Vm
+from shared.contract.ssh_access import Access
+from shared.host.process import start_time
+from shared.paths import Paths
+from shared.vm.handle import Handle, host_boot_id, write_handle
+from tests.unit.services.api.policy.test_names import vm
+
+ACCESS = Access(host="127.77.0.2", port=22, key="k", known_hosts="h", alias="a", control="c")
+LIVE_STATES: list[State] = ["starting", "running", "paused", "stopping"]
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    return Paths(*(tmp_path / name for name in ("config", "data", "state", "cache", "run")))
+
+
+def row(state: State, reason: str = "") -> Vm:
+    beta = vm("beta")
+    beta.state, beta.reason = state, reason
+    return beta
+
+
+def give_vmm(paths: Paths, *, ready: bool = True, born: int = 0) -> None:
+    """A handle that names this very process as the VMM; ``born`` shifts its start time."""
+    started = start_time(os.getpid())
+    assert started is not None
+    run = paths.vm_run(vm("beta").id)
+    run.mkdir(parents=True)
+    handle = Handle(
+        vm_id=vm("beta").id,
+        host_boot=host_boot_id(),
+        pid=os.getpid(),
+        start_time=started + born,
+        vmm="qemu",
+        accel="tcg",
+        access=ACCESS,
+        guest_boot="boot-1",
+        ready=ready,
+    )
+    write_handle(run, handle)
+
+
+@pytest.mark.parametrize("state", LIVE_STATES)
+def test_row_whose_vmm_lives_is_the_truth(paths: Paths, state: State) -> None:
+    give_vmm(paths)
+    assert checked(row(state), paths, supervised=False) == row(state)
+
+
+@pytest.mark.parametrize("state", LIVE_STATES)
+def test_row_without_a_vmm_is_stopped_and_says_why(paths: Paths, state: State) -> None:
+    shown = checked(row(state), paths, supervised=False)
+    assert (shown.state, shown.reason) == ("stopped", "its VMM is gone")
+
+
+def test_reused_pid_does_not_make_a_vm_run(paths: Paths) -> None:
+    give_vmm(paths, born=1)
+    assert checked(row("running"), paths, supervised=True).state == "stopped"
+
+
+def test_starting_vm_may_have_no_vmm_yet_while_it_has_a_supervisor(paths: Paths) -> None:
+    assert checked(row("starting"), paths, supervised=True).state == "starting"
+
+
+def test_known_reason_is_not_overwritten(paths: Paths) -> None:
+    assert checked(row("running", "kernel panic"), paths, supervised=False).reason == "kernel panic"
+
+
+@pytest.mark.parametrize("state", ["created", "stopped", "failed"])
+def test_vm_that_does_not_run_is_left_as_it_is(paths: Paths, state: State) -> None:
+    assert checked(row(state), paths, supervised=False) == row(state)
+
+
+def test_view_of_a_running_vm_has_what_the_handle_knows(paths: Paths) -> None:
+    give_vmm(paths)
+    shown = view(row("running"), paths)
+    assert (shown.pid, shown.accel, shown.boot_id) == (os.getpid(), "tcg", "boot-1")
+    assert shown.access == ACCESS
+    assert shown.console_log.endswith("/vms/0123456789ab/console.log")
+
+
+def test_view_gives_no_access_before_the_guest_has_answered(paths: Paths) -> None:
+    give_vmm(paths, ready=False)
+    shown = view(row("starting"), paths)
+    assert shown.pid == os.getpid()
+    assert shown.access is None
+
+
+def test_view_of_a_stopped_vm_ignores_a_handle(paths: Paths) -> None:
+    give_vmm(paths)
+    assert view(row("stopped"), paths).pid is None

@@ -1,0 +1,51 @@
+"""Which VMs are in the zone."""
+
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
+import pytest
+
+from services.dns.zone.records import Networks, zone_of
+from services.dns.zone.zone import Rcode, Type
+from shared.contract.messages.vm import State, Vm
+from tests.example import example_vm
+
+NETWORKS = Networks(IPv4Network("127.77.0.0/16"), IPv4Network("10.77.0.0/24"))
+BOTH = Networks(NETWORKS.loopback, NETWORKS.bridge, IPv6Network("fd00::/64"))
+
+
+def vm(state: State, address: str = "127.77.0.2") -> Vm:
+    return example_vm(state=state, address=address)
+
+
+@pytest.mark.parametrize("state", ["starting", "running", "paused", "stopping"])
+def test_vm_that_is_up_has_a_name(state: State) -> None:
+    answer = zone_of([vm(state)], NETWORKS, 1).lookup(("beta", "vm"), Type.A)
+    assert answer.records == ((Type.A, IPv4Address("127.77.0.2")),)
+
+
+@pytest.mark.parametrize("state", ["created", "stopped", "failed"])
+def test_vm_that_is_down_has_none(state: State) -> None:
+    answer = zone_of([vm(state)], NETWORKS, 1).lookup(("beta", "vm"), Type.A)
+    assert answer.rcode is Rcode.NXDOMAIN
+
+
+@pytest.mark.parametrize("address", ["", "127.77.0", "127.77.0.2/16", "beta"])
+def test_vm_without_a_usable_address_spoils_nothing_but_its_own_name(address: str) -> None:
+    assert len(zone_of([vm("running", address)], NETWORKS, 1)) == 0
+
+
+def test_vm_on_the_bridge_has_an_ipv6_address_where_guests_have_them() -> None:
+    row = example_vm(state="running", network="bridge", address="10.77.0.2")
+    answer = zone_of([row], BOTH, 1).lookup(("beta", "vm"), Type.AAAA)
+    assert answer.records == ((Type.AAAA, IPv6Address("fd00::2")),)
+    assert zone_of([row], NETWORKS, 1).lookup(("beta", "vm"), Type.AAAA).records == ()
+
+
+@pytest.mark.parametrize(
+    ("network", "address"), [("user", "127.77.0.2"), ("user", "10.77.0.2"), ("bridge", "10.9.0.2")]
+)
+def test_vm_elsewhere_has_only_its_ipv4_address(network: str, address: str) -> None:
+    row = example_vm(state="running", network=network, address=address)
+    zone = zone_of([row], BOTH, 1)
+    assert zone.lookup(("beta", "vm"), Type.AAAA).rcode is Rcode.NOERROR
+    assert zone.lookup(("beta", "vm"), Type.AAAA).records == ()

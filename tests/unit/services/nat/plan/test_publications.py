@@ -1,0 +1,104 @@
+"""Which ports are published, whoever wrote the row."""
+
+from dataclasses import replace
+from ipaddress import IPv4Address
+from typing import Any
+
+import msgspec
+import pytest
+
+from services.nat.plan.publications import MOST, Allotment, publications_of
+from services.nat.plan.state import Guest
+from shared.contract.messages.vm import Publication
+from shared.contract.publication import parse_publication
+from shared.errors import BangerError, Code
+from tests.example import example_vm
+
+GOOD = Publication(host_port=8080, guest_port=80)
+ALPHA = Guest("aaaaaaaaaaaa", IPv4Address("10.77.0.2"), "02:00:00:00:00:02", nat=False)
+BETA = Guest("bbbbbbbbbbbb", IPv4Address("10.77.0.3"), "02:00:00:00:00:03", nat=False)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"host_port": 0},
+        {"host_port": 65536},
+        {"guest_port": -1},
+        {"host_address": ""},
+        {"host_address": "::1"},
+        {"host_address": "224.0.0.1"},
+        {"host_address": "0.0.0.0 . 1 }"},
+        {"protocol": "sctp"},
+    ],
+    ids=str,
+)
+def test_row_with_fields_that_are_no_port_is_refused(changes: dict[str, Any]) -> None:
+    row = example_vm(publish=[GOOD, msgspec.structs.replace(GOOD, **changes)])
+    with pytest.raises(BangerError) as caught:
+        publications_of(row)
+    assert caught.value.code is Code.INVALID
+
+
+def test_number_of_ports_has_an_end() -> None:
+    with pytest.raises(BangerError, match=f"more than {MOST}"):
+        publications_of(example_vm(publish=[GOOD] * (MOST + 1)))
+
+
+def allot(
+    *published: tuple[Guest, str], taken: frozenset[tuple[str, int]] | None = None
+) -> tuple[list[str], list[tuple[str, str]]]:
+    allotment = Allotment(taken)
+    guests = [replace(guest, publish=(parse_publication(text),)) for guest, text in published]
+    allotted = list(allotment.allot(guests))
+    assert [guest.id for guest in allotted] == [guest.id for guest in guests]
+    return [str(p) for guest in allotted for p in guest.publish], allotment.refused
+
+
+@pytest.mark.parametrize("second", ["8080:90", "0.0.0.0:8080:90"])
+def test_a_port_that_two_want_is_the_firsts_and_the_second_keeps_its_network(second: str) -> None:
+    kept, refused = allot((ALPHA, "8080:80"), (BETA, second))
+    assert kept == ["127.0.0.1:8080:80/tcp"]
+    assert refused[0][0] == BETA.id
+    assert "another VM" in refused[0][1]
+
+
+def test_row_that_publishes_a_port_twice_has_it_once() -> None:
+    """Two elements with one key would have nft refuse the rules of all VMs."""
+    twice = tuple(parse_publication(text) for text in ("8080:80", "8080:81", "0.0.0.0:8080:82"))
+    publishing = Allotment(None)
+    (kept,) = publishing.allot([replace(ALPHA, publish=twice)])
+    assert [str(publication) for publication in kept.publish] == ["127.0.0.1:8080:80/tcp"]
+    assert len(publishing.refused) == 2
+
+
+def test_many_ports_are_gone_through_in_no_time() -> None:
+    """Each against all others would be a thousand million comparisons."""
+    ports = tuple(
+        msgspec.structs.replace(GOOD, host_port=8080, host_address=f"127.1.{n // 256}.{n % 256}")
+        for n in range(2**15)
+    )
+    (kept,) = Allotment(None).allot([replace(ALPHA, publish=ports)])
+    assert kept.publish == ports
+
+
+def test_the_same_port_of_another_address_or_protocol_is_another() -> None:
+    kept, refused = allot(
+        (ALPHA, "8080:80"), (BETA, "192.0.2.1:8080:80"), (BETA, "0.0.0.0:8080:80/udp")
+    )
+    assert len(kept) == 3
+    assert refused == []
+
+
+def test_untrusted_rows_get_no_privileged_port_and_none_of_another_user() -> None:
+    taken = frozenset({("tcp", 8080)})
+    kept, refused = allot(
+        (ALPHA, "443:443"), (ALPHA, "8080:80"), (ALPHA, "8080:80/udp"), (BETA, "1024:1"),
+        taken=taken,
+    )  # fmt: skip
+    assert kept == ["127.0.0.1:8080:80/udp", "127.0.0.1:1024:1/tcp"]
+    assert ["below 1024" in refused[0][1], "another user" in refused[1][1]] == [True, True]
+
+
+def test_rows_of_our_own_services_may_have_any_port() -> None:
+    assert allot((ALPHA, "443:443")) == (["127.0.0.1:443:443/tcp"], [])

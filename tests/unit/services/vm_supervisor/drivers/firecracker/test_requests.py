@@ -1,0 +1,69 @@
+"""What Firecracker is asked, as a transcript."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from services.vm_supervisor.drivers.contract import MachineSpec
+from services.vm_supervisor.drivers.firecracker.requests import START, boot_requests, limiter
+from services.vm_supervisor.network.modes import bridge_network
+from shared.config import FirecrackerConfig
+from shared.vmm.accelerator import Accel, Accelerator
+from tests.unit.services.vm_supervisor.drivers.qemu.test_argv import SPEC as QEMU_SPEC
+
+SPEC: MachineSpec = replace(
+    QEMU_SPEC,
+    accelerator=Accelerator(Accel.KVM, ""),
+    network=bridge_network(
+        "0123456789ab", "bgr0123456789ab", "10.77.0.2/24", "10.77.0.1", ("10.77.0.1",)
+    ),
+)
+
+
+def asked(config: FirecrackerConfig | None = None) -> dict[str, dict[str, Any]]:
+    requests = boot_requests(SPEC, Path("/run/vm/agent.sock"), config or FirecrackerConfig())
+    return {request.path: request.body for request in requests}
+
+
+def test_the_start_comes_last_and_the_drives_in_the_order_of_guest_init() -> None:
+    requests = boot_requests(SPEC, Path("/a"), FirecrackerConfig())
+    drives = [r.body["drive_id"] for r in requests if r.path.startswith("/drives/")]
+    assert drives == ["rootfs", "overlay", "work", "modules"]
+    assert requests[-1] == START
+
+
+def test_what_vms_share_is_read_only_and_what_a_guest_flushes_is_written() -> None:
+    drives = [body for path, body in asked().items() if path.startswith("/drives/")]
+    assert [drive["is_read_only"] for drive in drives] == [True, False, False, True]
+    assert {drive["cache_type"] for drive in drives} == {"Writeback"}
+
+
+def test_a_guest_can_end_the_vmm_by_a_reset() -> None:
+    words = asked()["/boot-source"]["boot_args"].split()
+    assert "reboot=k" in words
+    assert "panic=-1" in words
+    assert not [word for word in words if word.startswith("tsc")]
+
+
+def test_the_guest_is_on_its_tap_with_its_own_address() -> None:
+    network = asked()["/network-interfaces/net0"]
+    assert network["host_dev_name"] == "bgr0123456789ab"
+    assert network["guest_mac"] == SPEC.network.mac
+
+
+def test_nothing_is_limited_or_measured_unless_configured() -> None:
+    plain = asked()
+    assert "/metrics" not in plain
+    assert "rate_limiter" not in plain["/drives/work"]
+    assert "rx_rate_limiter" not in plain["/network-interfaces/net0"]
+
+
+def test_limits_are_buckets_refilled_every_second() -> None:
+    config = FirecrackerConfig(disk_mib_per_second=10, network_mib_per_second=1, metrics=True)
+    limited = asked(config)
+    ten = {"bandwidth": {"size": 10 << 20, "refill_time": 1000}}
+    one = {"bandwidth": {"size": 1 << 20, "refill_time": 1000}}
+    assert limited["/drives/rootfs"]["rate_limiter"] == ten
+    assert limited["/network-interfaces/net0"]["tx_rate_limiter"] == one
+    assert limited["/metrics"]["metrics_path"] == "/state/vms/0123456789ab/metrics.json"
+    assert limiter(0, 5) == {"ops": {"size": 5, "refill_time": 1000}}

@@ -1,0 +1,97 @@
+"""QEMU's command line, word by word where it matters."""
+
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from services.vm_supervisor.drivers.contract import Drives, MachineSpec
+from services.vm_supervisor.drivers.kernel_arguments import kernel_arguments
+from services.vm_supervisor.drivers.qemu.argv import qemu_argv
+from services.vm_supervisor.network.modes import bridge_network, user_network
+from shared.vmm.accelerator import Accel, Accelerator
+
+VM = Path("/state/vms/0123456789ab")
+SPEC = MachineSpec(
+    vm_id="0123456789ab",
+    vcpus=2,
+    memory_mib=512,
+    accelerator=Accelerator(Accel.TCG, "", 2_600_000),
+    kernel=Path("/kernels/k"),
+    initrd=Path("/run/vm/initrd"),
+    drives=Drives(Path("/images/i"), VM / "overlay", VM / "work", Path("/kernels/k/modules")),
+    network=user_network("0123456789ab", "127.77.0.2", 2222, nat=False),
+    run=Path("/run/vm"),
+    state=VM,
+)
+
+
+def option_values(argv: list[str], option: str) -> list[str]:
+    return [value for name, value in pairwise(argv) if name == option]
+
+
+def test_drives_come_in_the_order_the_guests_init_relies_on() -> None:
+    files = [part.split(",")[2] for part in option_values(qemu_argv(SPEC), "-drive")]
+    assert files == [
+        "file=/images/i",
+        f"file={VM}/overlay",
+        f"file={VM}/work",
+        "file=/kernels/k/modules",
+    ]
+
+
+def test_what_vms_share_is_read_only() -> None:
+    modes = ["readonly=on" in part for part in option_values(qemu_argv(SPEC), "-drive")]
+    assert modes == [True, False, False, True]
+
+
+def test_a_comma_in_a_path_does_not_end_the_value() -> None:
+    spec = replace(SPEC, drives=replace(SPEC.drives, rootfs=Path("/a,readonly=off")))
+    assert "file=/a,,readonly=off,format=raw" in option_values(qemu_argv(spec), "-drive")[0]
+
+
+def test_sizes_are_passed_on() -> None:
+    argv = qemu_argv(SPEC)
+    assert option_values(argv, "-smp") == ["2"]
+    assert option_values(argv, "-m") == ["512M"]
+
+
+def test_an_emulated_guest_is_told_its_tsc_frequency() -> None:
+    assert "tsc_early_khz=2600000" in kernel_arguments(SPEC.accelerator)
+
+
+def test_a_guest_under_kvm_finds_it_by_itself_and_sees_the_hosts_cpu() -> None:
+    kvm = Accelerator(Accel.KVM, "")
+    assert "tsc" not in kernel_arguments(kvm)
+    assert option_values(qemu_argv(replace(SPEC, accelerator=kvm)), "-cpu") == ["host"]
+
+
+def test_the_cpu_model_of_the_configuration_is_for_emulated_guests_only() -> None:
+    assert option_values(qemu_argv(SPEC), "-cpu") == []
+    chosen = replace(SPEC, qemu_cpu="EPYC,+svm")
+    assert option_values(qemu_argv(chosen), "-cpu") == ["EPYC,+svm"]
+    kvm = replace(chosen, accelerator=Accelerator(Accel.KVM, "", None))
+    assert option_values(qemu_argv(kvm), "-cpu") == ["host"]
+
+
+def test_a_guest_reset_ends_the_vmm_so_that_it_is_seen() -> None:
+    assert "-no-reboot" in qemu_argv(SPEC)
+
+
+@pytest.mark.parametrize(("nat", "end"), [(True, "outside"), (False, "sink")])
+def test_the_hubs_always_lead_somewhere_and_outside_only_with_nat(nat: bool, end: str) -> None:
+    network = user_network("0123456789ab", "127.77.0.2", 2222, nat=nat)
+    netdevs = option_values(qemu_argv(replace(SPEC, network=network)), "-netdev")
+    ports = [part.split(",netdev=") for part in netdevs if part.startswith("hubport,")]
+    # Of each hub the guest's device, and what it leads to.
+    assert [to for _, *to in ports] == [[], ["net0"], [], [end]]
+    (user,) = [part for part in netdevs if f"id={end}" in part]
+    assert ("restrict=on" in user) is not nat
+
+
+def test_a_tap_needs_no_hub() -> None:
+    network = bridge_network("0123456789ab", "bgr0", "10.77.0.2/24", "10.77.0.1", ("10.77.0.1",))
+    argv = qemu_argv(replace(SPEC, network=network))
+    assert option_values(argv, "-netdev") == ["tap,id=net0,ifname=bgr0,script=no,downscript=no"]
+    assert f"virtio-net-device,mac={network.mac},netdev=net0" in option_values(argv, "-device")

@@ -1,0 +1,200 @@
+"""What becomes of a VM whose VMM was taken over, with a scripted launcher and VMM."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from services.vm_supervisor.drivers.contract import Capabilities, End, EndReason, Machine
+from services.vm_supervisor.guest.channel import AgentAddress
+from services.vm_supervisor.launch.launcher import Guest, VmmLauncher
+from services.vm_supervisor.lifecycle import supervision as under_test
+from services.vm_supervisor.lifecycle.supervision import Supervision
+from shared.config import Config
+from shared.contract.messages.machine import SupervisorSpec
+from shared.contract.messages.vm import State
+from shared.errors import BangerError, Code
+from shared.logs import Log
+from shared.paths import Paths
+from shared.vm.handle import write_handle
+from tests.example import example_vm
+from tests.unit.shared.vm.test_handle import own_handle
+
+SECONDS = 10.0
+
+
+class ScriptedNetwork:
+    """Remembers whether it was opened or closed; ``trouble`` is raised instead."""
+
+    def __init__(self, trouble: BangerError | None = None) -> None:
+        self.outside: list[bool] = []
+        self._trouble = trouble
+
+    async def set_outside(self, *, open_: bool) -> None:
+        self.outside.append(open_)
+        if self._trouble:
+            raise self._trouble
+
+
+class ScriptedMachine:
+    """A VMM that ends when the test says so; its guest's agent never answers."""
+
+    def __init__(self, absent: Path, network: ScriptedNetwork) -> None:
+        self.user_network = network
+        self.agent = AgentAddress(absent)
+        self.signals: list[signal.Signals] = []
+        self._end: asyncio.Future[End] = asyncio.get_running_loop().create_future()
+
+    def kill(self, signum: signal.Signals = signal.SIGKILL) -> None:
+        self.signals.append(signum)
+
+    def end(self, reason: EndReason) -> None:
+        self._end.set_result(End(reason, "it ended"))
+
+    async def ended(self) -> End:
+        return await asyncio.shield(self._end)
+
+    async def close(self) -> None:
+        pass
+
+
+class ScriptedLauncher:
+    """Adopts ``machine``; each launch raises the next one of ``troubles``, or waits."""
+
+    def __init__(self, paths: Paths, machine: ScriptedMachine | None) -> None:
+        self.paths = paths
+        self.troubles: Iterator[BangerError] = iter(())
+        self.launching = asyncio.Event()
+        self._machine = machine
+
+    async def adopt(self, handle: Any) -> Guest:
+        machine = cast(Machine, self._machine)
+        return Guest(machine, handle, Capabilities(True, "virtio-serial"))
+
+    async def launch(self, *_: Any) -> Guest:
+        self.launching.set()
+        for trouble in self.troubles:
+            raise trouble
+        await asyncio.Event().wait()
+        raise AssertionError("never")
+
+
+class Bench:
+    """A supervision and what it told."""
+
+    def __init__(self, root: Path, *, machine: bool, trouble: BangerError | None = None) -> None:
+        names = ("config", "data", "state", "cache", "run")
+        paths = Paths(**{name: root / name for name in names})
+        self.vm = example_vm(state="running" if machine else "stopped", nat=False)
+        run = paths.vm_run(self.vm.id)
+        run.mkdir(parents=True)
+        self.network = ScriptedNetwork(trouble)
+        self.machine = ScriptedMachine(root / "absent", self.network)
+        self.launcher = ScriptedLauncher(paths, self.machine)
+        if machine:
+            handle = own_handle()
+            handle.ready = True
+            write_handle(run, handle)
+        self.told: list[tuple[State, str]] = []
+        self.left = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self.supervision = Supervision(
+            SupervisorSpec(vm=self.vm, image="i", kernel="k"),
+            Config(),
+            cast(VmmLauncher, self.launcher),
+            Log(root / "log", "test"),
+            tell=self._tell,
+            leave=self._leave,
+            keep=self._keep,
+        )
+
+    async def _tell(self, state: State, reason: str) -> None:
+        self.told.append((state, reason))
+
+    async def _leave(self) -> None:
+        self.left.set()
+
+    def _keep(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        self._tasks.append(asyncio.create_task(coroutine))
+        return self._tasks[-1]
+
+    async def close(self) -> None:
+        await self.supervision.let_go()
+        for task in self._tasks:
+            task.cancel()
+        results = await asyncio.gather(*self._tasks, return_exceptions=True)
+        assert not [each for each in results if isinstance(each, Exception)]
+
+
+def scenario(
+    root: Path,
+    play: Callable[[Bench], Coroutine[Any, Any, None]],
+    *,
+    machine: bool = True,
+    trouble: BangerError | None = None,
+) -> None:
+    async def played() -> None:
+        bench = Bench(root, machine=machine, trouble=trouble)
+        try:
+            async with asyncio.timeout(SECONDS):
+                await bench.supervision.adopt()
+                await play(bench)
+        finally:
+            await bench.close()
+
+    asyncio.run(played())
+
+
+def test_reboot_of_a_guest_waits_for_a_service_that_is_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(under_test, "LAUNCH_PAUSE", 0.0)
+    away = BangerError(Code.UNAVAILABLE, "nat is not there")
+
+    async def play(bench: Bench) -> None:
+        bench.launcher.troubles = iter([away, away, BangerError(Code.NOT_FOUND, "no kernel")])
+        bench.machine.end(EndReason.REBOOT)
+        await bench.left.wait()
+        assert bench.told[-1] == ("failed", "no kernel")
+
+    scenario(tmp_path, play)
+
+
+def test_reboot_that_is_stopped_meanwhile_has_not_failed(tmp_path: Path) -> None:
+    async def play(bench: Bench) -> None:
+        bench.machine.end(EndReason.REBOOT)
+        await bench.launcher.launching.wait()
+        await bench.supervision.stop(SECONDS)
+        assert bench.told[-1] == ("stopped", "")
+
+    scenario(tmp_path, play)
+
+
+def test_signal_that_ends_no_vmm_does_not_end_a_boot(tmp_path: Path) -> None:
+    async def play(bench: Bench) -> None:
+        starting = asyncio.create_task(bench.supervision.start(lambda _stage, _words: None))
+        await bench.launcher.launching.wait()
+        with pytest.raises(BangerError) as caught:
+            await bench.supervision.kill(signal.SIGCONT)
+        assert caught.value.code is Code.NOT_RUNNING
+        assert not starting.done()
+        await bench.supervision.kill(signal.SIGTERM)
+        await bench.left.wait()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+
+    scenario(tmp_path, play, machine=False)
+
+
+@pytest.mark.parametrize("trouble", [None, BangerError(Code.INTERNAL, "QEMU refused netdev_add")])
+def test_way_out_of_a_guest_taken_over_is_what_the_row_says(
+    tmp_path: Path, trouble: BangerError | None
+) -> None:
+    async def play(bench: Bench) -> None:
+        assert bench.network.outside == [False]
+        assert bench.supervision.state == "running"
+
+    scenario(tmp_path, play, trouble=trouble)

@@ -1,0 +1,57 @@
+"""What a VM's network looks like to QEMU and to the guest."""
+
+import socket
+
+from services.vm_supervisor.network.modes import bridge_network, choose_port, user_network
+
+
+def test_a_vm_without_nat_is_closed_to_the_outside() -> None:
+    network = user_network("0123456789ab", "127.77.0.2", 2222, nat=False)
+    assert network.qemu == "user,id=net0,restrict=on,ipv6=off,hostfwd=tcp:127.77.0.2:2222-:22"
+    assert network.gateway == ""
+    assert network.outside
+    assert not network.outside.connected
+
+
+def test_a_vm_with_nat_has_a_second_device_for_it_and_its_first_stays_closed() -> None:
+    network = user_network("0123456789ab", "127.77.0.2", 22, nat=True)
+    assert "restrict=on" in network.qemu
+    assert network.outside
+    assert network.outside.connected
+    assert network.outside.mac != network.mac
+
+
+def test_a_bridged_guest_is_reached_at_its_own_address() -> None:
+    network = bridge_network("0123456789ab", "tap0", "10.7.0.5/16", "10.7.0.1", ("10.7.0.1",))
+    assert network.qemu == "tap,id=net0,ifname=tap0,script=no,downscript=no"
+    assert (network.access_host, network.access_port) == ("10.7.0.5", 22)
+    assert network.address6 == ""
+    both = bridge_network("0123456789ab", "tap0", "10.7.0.5/16", "10.7.0.1", (), "fd00::5/64")
+    assert both.address6 == "fd00::5/64"
+
+
+def test_a_preferred_port_that_is_taken_is_passed_over() -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.77.255.1", 0))
+        holder.listen()
+        taken = holder.getsockname()[1]
+        assert choose_port("127.77.255.1", (taken,)) != taken
+
+
+def test_a_udp_port_that_is_taken_is_passed_over_whatever_tcp_has() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as holder:
+        holder.bind(("127.77.255.1", 0))
+        taken = holder.getsockname()[1]
+        assert choose_port("127.77.255.1", (taken,), "udp") != taken
+        assert choose_port("127.77.255.1", (taken,), "tcp") == taken
+
+
+def test_a_port_above_the_last_is_passed_over() -> None:
+    assert choose_port("127.77.255.1", (68000,)) < 65536
+
+
+def test_a_preferred_port_that_is_free_is_chosen() -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.77.255.2", 0))
+        free = holder.getsockname()[1]
+    assert choose_port("127.77.255.2", (free,)) == free

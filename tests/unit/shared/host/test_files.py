@@ -1,0 +1,71 @@
+"""Atomic writes: the old content or the new, never half of it, and nothing left behind."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from shared.errors import BangerError, Code
+from shared.host.files import write_atomically
+
+
+def names(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
+
+
+def test_content_and_mode_arrive_and_nothing_else_stays(tmp_path: Path) -> None:
+    write_atomically(tmp_path / "key", b"secret")
+    write_atomically(tmp_path / "known", b"public", mode=0o644)
+    assert (tmp_path / "key").read_bytes() == b"secret"
+    assert (tmp_path / "key").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "known").stat().st_mode & 0o777 == 0o644
+    assert names(tmp_path) == ["key", "known"]
+
+
+def test_reader_of_the_old_file_keeps_the_old_content(tmp_path: Path) -> None:
+    path = tmp_path / "handle.json"
+    write_atomically(path, b"old")
+    with path.open("rb") as reader:
+        write_atomically(path, b"new")
+        assert reader.read() == b"old"
+    assert path.read_bytes() == b"new"
+
+
+def test_content_is_on_disk_before_the_name_points_at_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, seen = tmp_path / "f", []
+    fsync = os.fsync
+
+    def watched(fd: int) -> None:
+        seen.append(path.exists())
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    write_atomically(path, b"x")
+    assert seen == [False]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_full_disk_is_no_space_and_leaves_the_old_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    path = tmp_path / "f"
+    write_atomically(path, b"old")
+
+    def full(fd: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(BangerError) as caught:
+        write_atomically(path, b"new")
+    assert caught.value.code is Code.NO_SPACE
+    assert str(path) in caught.value.message
+    assert path.read_bytes() == b"old"
+    assert names(tmp_path) == ["f"]
+
+
+def test_other_failures_are_not_hidden(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        write_atomically(tmp_path / "none" / "f", b"x")
