@@ -65,7 +65,8 @@ bench: setup-tests  ## Ratios against a floor or a peer, measured in the same ru
 
 docs: setup  ## Documents that are printed from the code
 	$(BIN)/python scripts/cli_docs.py
-	$(BIN)/python scripts/lifecycle_table.py
+	$(BIN)/python scripts/lifecycle_table.py --write
+	$(BIN)/python scripts/protocol_table.py --write
 
 clean:  ## What the build left in this checkout; VMs and images stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .smoke .smoke-kvm .coverage-data htmlcov dist build

@@ -6,7 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from shared.contract.lifecycle import LIVE, TABLE, Verb  # noqa: E402
+from shared.contract.lifecycle import LIVE, TABLE, Action  # noqa: E402
 
 HEAD = """\
 # The lifecycle of a VM
@@ -27,10 +27,10 @@ reboots itself is launched again, and has `failed` with the reason when that can
 
 
 def document() -> str:
-    rows = [["state", *Verb], ["---"] * (len(Verb) + 1)]
+    rows = [["state", *Action], ["---"] * (len(Action) + 1)]
     for state, answers in TABLE.items():
         mark = " •" if state in LIVE else ""
-        rows.append([f"`{state}`{mark}", *(answers[verb].value for verb in Verb)])
+        rows.append([f"`{state}`{mark}", *(answers[verb].value for verb in Action)])
     lines = [f"| {' | '.join(row)} |" for row in rows]
     return HEAD + "\n".join(lines) + "\n\n• A VMM process is there, or about to be.\n"
 

@@ -4,25 +4,24 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
 
-from services.api.machines.control import QUICK, Machines, supervisor_spec
+from services.api.machines.control import Machines, supervisor_spec
 from services.api.machines.supervisors import Supervisors
 from services.api.operations import Operations
 from services.api.policy import names
 from services.api.vm_view import checked, view
 from shared.bus.actor import Actor
-from shared.bus.verbs import Call
+from shared.bus.handlers import Call
 from shared.config import Config
 from shared.contract.lifecycle import LIVE
 from shared.contract.messages.machine import SupervisorSpec
 from shared.contract.messages.operation import Operation
-from shared.contract.messages.vm import Nothing, Vm, VmRows, VmUpdate, VmView
+from shared.contract.messages.vm import Vm, VmUpdate, VmView
+from shared.contract.verbs import nat, store
 from shared.errors import BangerError, Code
 from shared.logs import Log, now_rfc3339
 from shared.paths import Paths
 
-T = TypeVar("T")
 STORE_TROUBLES = (Code.UNAVAILABLE, Code.TIMEOUT, Code.BUSY, Code.NO_SPACE)
 """They end by themselves or by somebody's hand: it is asked again."""
 AGAIN = 0.1
@@ -89,9 +88,6 @@ class ApiBase(Actor):
 
     # -- what is true -----------------------------------------------------------------------
 
-    async def _ask_store(self, name: str, body: Any, kind: type[T]) -> T:
-        return await self.call("store", name, body, kind, deadline=time.monotonic() + QUICK)
-
     async def _apply_network(self, vm: Vm) -> None:
         """Bridge mode: return when the host's rules are those of the row as it is stored now.
 
@@ -100,16 +96,15 @@ class ApiBase(Actor):
         """
         if vm.network != "bridge" or vm.state not in LIVE:
             return
-        deadline = time.monotonic() + QUICK
         try:
-            await self.call("nat", "nat.apply", Nothing(), dict[str, Any], deadline=deadline)
+            await self.ask(nat.APPLY())
         except BangerError as error:
             stored = "it is stored, and holds as soon as nat can do it"
             error.hint = "; ".join(filter(None, (stored, error.hint)))
             raise
 
     async def _raw_rows(self) -> list[Vm]:
-        return (await self._ask_store("vm.list", Nothing(), VmRows)).vms
+        return (await self.ask(store.VM_LIST())).vms
 
     async def _rows_when_there(self) -> list[Vm]:
         """The store may still be starting: every service starts at the same time."""
@@ -166,7 +161,7 @@ class ApiBase(Actor):
         it holds."""
         while holds():
             try:
-                await self._ask_store("vm.update", update, Vm)
+                await self.ask(store.VM_UPDATE.of(update))
                 return
             except BangerError as error:
                 self.log.warning("row not corrected", vm=update.id, error=error.message)

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from services.api.policy.idle import sessions, stale
 from services.api.verbs.reports import Reports
+from shared.bus.handlers import Call, handles
 from shared.bus.runner import own
-from shared.bus.verbs import Call, verb
-from shared.contract.messages.machine import MachineStatus, MachineStop, SupervisorReady
+from shared.contract.messages.machine import SupervisorReady
 from shared.contract.messages.vm import Vm
+from shared.contract.verbs import api, supervisor
 from shared.errors import BangerError
 
 STALE_LOOKS = 4
@@ -41,7 +42,7 @@ class Api(Reports):
         for vm in await self._supervisors.recover(vms):
             await self._correct(vm, "its VMM was gone when the services started")
 
-    @verb("supervisor.ready", SupervisorReady)
+    @handles(api.SUPERVISOR_READY)
     async def supervisor_ready(self, request: SupervisorReady, _call: Call) -> None:
         self._supervisors.on_ready(request.id, request.pid)
 
@@ -81,8 +82,8 @@ class Api(Reports):
 
     async def _stop_one(self, vm: Vm) -> None:
         self.log.info("nobody uses it: stopping", vm=vm.id, touched_at=vm.touched_at)
-        body, deadline = MachineStop(), time.monotonic() + STOP_SECONDS
+        deadline = time.monotonic() + STOP_SECONDS
         try:
-            await self.call(f"vm:{vm.id}", "machine.stop", body, MachineStatus, deadline=deadline)
+            await self.ask(supervisor.STOP().at(vm.id), deadline=deadline)
         except BangerError as error:
             self.log.warning("stale VM not stopped", vm=vm.id, error=error.message)

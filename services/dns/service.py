@@ -13,11 +13,12 @@ from services.dns.zone.records import Networks, zone_of
 from shared.addresses.subnet import gateway_of
 from shared.addresses.ula import ula_prefix
 from shared.bus.actor import Actor
+from shared.bus.handlers import Call, handles
 from shared.bus.replica.follower import Follower
-from shared.bus.verbs import Call, verb
 from shared.config import Config
 from shared.contract.messages.network import DnsStatus, NatAllow
-from shared.contract.messages.vm import Nothing
+from shared.contract.messages.vm import Empty
+from shared.contract.verbs import dns, nat
 from shared.logs import Log
 from shared.paths import Paths
 
@@ -84,8 +85,8 @@ class Dns(Actor):
         await self._forwarder.close()
         await self._follower.close()
 
-    @verb("dns.status", Nothing)
-    async def answer_status(self, _request: Nothing, _call: Call) -> DnsStatus:
+    @handles(dns.STATUS)
+    async def answer_status(self, _request: Empty, _call: Call) -> DnsStatus:
         problems = [listener.problem for listener in self._listeners if listener.problem]
         unanswered = self._forwarder.problem() if self._bridged else ""
         return DnsStatus(
@@ -105,7 +106,7 @@ class Dns(Actor):
 
     async def _allow(self, request: NatAllow) -> None:
         deadline = time.monotonic() + ALLOW_SECONDS
-        await self.call("nat", "nat.allow", request, Nothing, deadline=deadline)
+        await self.ask(nat.ALLOW.of(request), deadline=deadline)
 
     async def _listen(self, listener: _Listener) -> None:
         pause = RETRY_FIRST

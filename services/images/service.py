@@ -27,8 +27,8 @@ from services.images.sources.debian.extension import check_made, extended
 from services.images.sources.debian.kernel import pull_kernel
 from services.images.sources.debian.progress import Progress
 from shared.bus.actor import Actor
+from shared.bus.handlers import Call, handles
 from shared.bus.runner import own
-from shared.bus.verbs import Call, verb
 from shared.config import Config
 from shared.contract.messages.image import (
     Deleted,
@@ -41,7 +41,8 @@ from shared.contract.messages.image import (
     Ref,
     Resolve,
 )
-from shared.contract.messages.vm import Nothing
+from shared.contract.messages.vm import Empty
+from shared.contract.verbs import images
 from shared.errors import BangerError
 from shared.logs import Log
 from shared.paths import Paths
@@ -63,8 +64,8 @@ class ImagesService(Actor):
     def status(self) -> dict[str, list[str]]:
         return {"building": self._images.busy, "pulling": self._kernels.busy}
 
-    @verb("image.list", Nothing)
-    async def image_list(self, _request: Nothing, _call: Call) -> ImageList:
+    @handles(images.IMAGE_LIST)
+    async def image_list(self, _request: Empty, _call: Call) -> ImageList:
         library = self._images.library
         entries, damaged = await asyncio.to_thread(library.entries)
         return ImageList(
@@ -73,18 +74,18 @@ class ImagesService(Actor):
             broken=broken_view(damaged),
         )
 
-    @verb("image.show", Ref)
+    @handles(images.IMAGE_SHOW)
     async def image_show(self, request: Ref, _call: Call) -> Image:
         return await self._find_image(request.ref)
 
-    @verb("image.resolve", Resolve)
+    @handles(images.IMAGE_RESOLVE)
     async def image_resolve(self, request: Resolve, call: Call) -> Image:
         """An exact name of the catalogue comes before a prefix of something else."""
         if request.fetch and request.ref in IMAGES:
             return await self._build(IMAGES[request.ref], call)
         return await self._find_image(request.ref)
 
-    @verb("image.build", ImageBuild)
+    @handles(images.IMAGE_BUILD)
     async def image_build(self, request: ImageBuild, call: Call) -> Image:
         recipe = image_recipe(request.name)
         if request.as_name or request.include:
@@ -92,12 +93,12 @@ class ImagesService(Actor):
         force = request.force or await asyncio.to_thread(self._outdated, recipe)
         return await self._build(recipe, call, force=force)
 
-    @verb("image.delete", Ref)
+    @handles(images.IMAGE_DELETE)
     async def image_delete(self, request: Ref, _call: Call) -> Deleted:
         return Deleted(id=await asyncio.to_thread(self._images.library.remove, request.ref))
 
-    @verb("kernel.list", Nothing)
-    async def kernel_list(self, _request: Nothing, _call: Call) -> KernelList:
+    @handles(images.KERNEL_LIST)
+    async def kernel_list(self, _request: Empty, _call: Call) -> KernelList:
         library = self._kernels.library
         entries, damaged = await asyncio.to_thread(library.entries)
         return KernelList(
@@ -106,22 +107,22 @@ class ImagesService(Actor):
             broken=broken_view(damaged),
         )
 
-    @verb("kernel.show", Ref)
+    @handles(images.KERNEL_SHOW)
     async def kernel_show(self, request: Ref, _call: Call) -> Kernel:
         return await self._find_kernel(request.ref)
 
-    @verb("kernel.resolve", Resolve)
+    @handles(images.KERNEL_RESOLVE)
     async def kernel_resolve(self, request: Resolve, call: Call) -> Kernel:
         """An exact name of the catalogue comes before a prefix of something else."""
         if request.fetch and request.ref in KERNELS:
             return await self._pull(KERNELS[request.ref], call)
         return await self._find_kernel(request.ref)
 
-    @verb("kernel.pull", KernelPull)
+    @handles(images.KERNEL_PULL)
     async def kernel_pull(self, request: KernelPull, call: Call) -> Kernel:
         return await self._pull(kernel_recipe(request.name), call, force=request.force)
 
-    @verb("kernel.delete", Ref)
+    @handles(images.KERNEL_DELETE)
     async def kernel_delete(self, request: Ref, _call: Call) -> Deleted:
         return Deleted(id=await asyncio.to_thread(self._kernels.library.remove, request.ref))
 

@@ -15,9 +15,10 @@ from pathlib import Path
 
 from services.launcher.core import Core, Service, parse_procfile
 from shared.bus.actor import Actor
-from shared.bus.verbs import Call, verb
+from shared.bus.handlers import Call, handles
 from shared.contract.messages.operation import DaemonStatus
-from shared.contract.messages.vm import Nothing
+from shared.contract.messages.vm import Empty
+from shared.contract.verbs import daemon
 from shared.errors import BangerError, Code
 from shared.host import parent_pipe
 from shared.host.locks import Lock
@@ -102,22 +103,22 @@ class Launcher(Actor):
         self.log.warning("service ended", name=name, status=status, state=service.state)
         self._changed.set()
 
-    @verb("daemon.status", Nothing)
-    async def daemon_status(self, _request: Nothing, _call: Call) -> DaemonStatus:
+    @handles(daemon.STATUS)
+    async def daemon_status(self, _request: Empty, _call: Call) -> DaemonStatus:
         services = [
             service.status(str(self.paths.log_file(service.name)))
             for service in self._core.services.values()
         ]
         return DaemonStatus(build=__version__, pid=os.getpid(), services=services)
 
-    @verb("daemon.start", Nothing)
-    async def daemon_start(self, _request: Nothing, _call: Call) -> None:
+    @handles(daemon.START)
+    async def daemon_start(self, _request: Empty, _call: Call) -> None:
         """Give services that were given up on another chance."""
         self._core.start_all(time.monotonic())
         self._changed.set()
 
-    @verb("daemon.stop", Nothing)
-    async def daemon_stop(self, _request: Nothing, _call: Call) -> None:
+    @handles(daemon.STOP)
+    async def daemon_stop(self, _request: Empty, _call: Call) -> None:
         """Stop all services and then this process. VMs go on."""
         self.stopping.set()
 

@@ -10,8 +10,8 @@ import signal
 from services.nat.deployment.identity import Station
 from services.nat.reconciler import Bridge
 from shared.bus.actor import Actor
+from shared.bus.handlers import Call, handles
 from shared.bus.runner import own
-from shared.bus.verbs import Call, verb
 from shared.config import Config
 from shared.contract.messages.network import (
     Attachment,
@@ -22,7 +22,8 @@ from shared.contract.messages.network import (
     NatStatus,
     NatUnjail,
 )
-from shared.contract.messages.vm import Nothing
+from shared.contract.messages.vm import Empty
+from shared.contract.verbs import nat
 from shared.errors import BangerError, Code
 from shared.logs import Log
 from shared.paths import Paths, check_private
@@ -58,27 +59,27 @@ class Nat(Actor):
         if self._bridge:
             await self._bridge.close()
 
-    @verb("nat.attach", NatAttach)
+    @handles(nat.ATTACH)
     async def attach(self, request: NatAttach, _call: Call) -> Attachment:
         """Have the tap in place before answering; asking again changes nothing."""
         return await self._bridged().attach(request.id)
 
-    @verb("nat.allow", NatAllow)
+    @handles(nat.ALLOW)
     async def allow(self, request: NatAllow, _call: Call) -> None:
         """Have addresses of a name on a VM's list in its set before dns answers with them."""
         await self._bridged().allow(request)
 
-    @verb("nat.apply", Nothing)
-    async def apply(self, _request: Nothing, _call: Call) -> None:
+    @handles(nat.APPLY)
+    async def apply(self, _request: Empty, _call: Call) -> None:
         """Answer when the kernel has what the store says now; events come in their own time."""
         await self._bridged().apply()
 
-    @verb("nat.jail", NatJail)
+    @handles(nat.JAIL)
     async def jail(self, request: NatJail, _call: Call) -> Jailed:
         """Start the VMM of an attached VM in a jail; its tap becomes the jail's."""
         return await self._bridged().jail(request.id)
 
-    @verb("nat.unjail", NatUnjail)
+    @handles(nat.UNJAIL)
     async def unjail(self, request: NatUnjail, _call: Call) -> None:
         """Signal the jailed VMM of a VM, and nothing else."""
         await self._bridged().unjail(request.id, signal_of(request.signal))
@@ -92,8 +93,8 @@ class Nat(Actor):
             )
         return self._bridge
 
-    @verb("nat.status", Nothing)
-    async def answer_status(self, _request: Nothing, _call: Call) -> NatStatus:
+    @handles(nat.STATUS)
+    async def answer_status(self, _request: Empty, _call: Call) -> NatStatus:
         return await self._bridge.status() if self._bridge else NatStatus(enabled=False)
 
 

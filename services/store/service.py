@@ -11,12 +11,12 @@ from typing import TypeVar
 from services.store.database import open_database
 from services.store.queries import Store
 from shared.bus.actor import Actor
+from shared.bus.handlers import Call, handles
 from shared.bus.runner import own
-from shared.bus.verbs import Call, verb
 from shared.config import Config
 from shared.contract.messages.vm import (
-    Made,
-    Nothing,
+    Empty,
+    RequestRef,
     Vm,
     VmChanged,
     VmDeleted,
@@ -25,6 +25,7 @@ from shared.contract.messages.vm import (
     VmRows,
     VmUpdate,
 )
+from shared.contract.verbs import store
 from shared.logs import Log
 from shared.paths import Paths
 
@@ -56,27 +57,27 @@ class StoreService(Actor):
     async def _in_thread(self, question: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, question)
 
-    @verb("vm.list", Nothing)
-    async def list_vms(self, _request: Nothing, _call: Call) -> VmRows:
+    @handles(store.VM_LIST)
+    async def list_vms(self, _request: Empty, _call: Call) -> VmRows:
         return await self._in_thread(self._store.rows)
 
-    @verb("vm.snapshot", Nothing)
-    async def snapshot(self, _request: Nothing, _call: Call) -> VmRows:
+    @handles(store.VM_SNAPSHOT)
+    async def snapshot(self, _request: Empty, _call: Call) -> VmRows:
         return await self._in_thread(self._store.rows)
 
-    @verb("vm.made", Made)
-    async def made(self, request: Made, _call: Call) -> VmRows:
+    @handles(store.VM_BY_REQUEST)
+    async def made(self, request: RequestRef, _call: Call) -> VmRows:
         return await self._in_thread(lambda: self._store.made(request.request_id))
 
-    @verb("vm.reserve", VmReserve)
+    @handles(store.VM_RESERVE)
     async def reserve(self, request: VmReserve, _call: Call) -> Vm:
         return self._changed(*await self._in_thread(lambda: self._store.reserve(request)))
 
-    @verb("vm.update", VmUpdate)
+    @handles(store.VM_UPDATE)
     async def update(self, request: VmUpdate, _call: Call) -> Vm:
         return self._changed(*await self._in_thread(lambda: self._store.update(request)))
 
-    @verb("vm.remove", VmId)
+    @handles(store.VM_REMOVE)
     async def remove(self, request: VmId, _call: Call) -> None:
         seq = await self._in_thread(lambda: self._store.remove(request.id))
         if seq is not None:

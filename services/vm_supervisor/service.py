@@ -15,8 +15,8 @@ from services.vm_supervisor.launch.launcher import Drivers, Guest, VmmLauncher
 from services.vm_supervisor.lifecycle import reports as inspection
 from services.vm_supervisor.lifecycle.supervision import Supervision
 from shared.bus.actor import Actor
+from shared.bus.handlers import Call, handles
 from shared.bus.runner import own
-from shared.bus.verbs import Call, verb
 from shared.config import Config
 from shared.contract.messages.machine import (
     GuestStats,
@@ -25,17 +25,16 @@ from shared.contract.messages.machine import (
     MachinePublish,
     MachineStatus,
     MachineStop,
-    SupervisorReady,
     SupervisorSpec,
 )
-from shared.contract.messages.network import Attachment, Jailed, NatJail, NatUnjail
-from shared.contract.messages.vm import Health, Nothing, PortList, State, Vm, VmId, VmUpdate
+from shared.contract.messages.network import Attachment
+from shared.contract.messages.vm import Empty, Health, PortList, State
+from shared.contract.verbs import api, nat, store, supervisor
 from shared.errors import BangerError, Code
 from shared.host.process import ProcessId
 from shared.logs import Log
 from shared.paths import Paths, make_private
 
-QUICK = 30.0
 AGAIN = 0.2
 """Seconds between attempts to reach a service that is away."""
 
@@ -70,22 +69,18 @@ class Supervisor(Actor):
 
     async def _announce(self) -> None:
         """Tell the api that we serve; it may be restarting, so tell it until it has heard."""
-        body = SupervisorReady(id=self._vm.id, pid=os.getpid())
         while True:
-            deadline = time.monotonic() + QUICK
             try:
-                await self.link.call("api", "supervisor.ready", body, deadline=deadline)
+                await self.ask(api.SUPERVISOR_READY(id=self._vm.id, pid=os.getpid()))
                 return
             except BangerError:
                 await asyncio.sleep(AGAIN)
 
     async def _tell(self, state: State, reason: str) -> None:
         """Store a state; as long as it is still the state, tell the store until it has heard."""
-        update = VmUpdate(id=self._vm.id, state=state, reason=reason)
         while self._supervision.state == state:
-            deadline = time.monotonic() + QUICK
             try:
-                await self.call("store", "vm.update", update, Vm, deadline=deadline)
+                await self.ask(store.VM_UPDATE(id=self._vm.id, state=state, reason=reason))
                 return
             except BangerError as error:
                 if error.code is Code.NOT_FOUND:
@@ -99,22 +94,19 @@ class Supervisor(Actor):
         self.stopping.set()
 
     async def _attach(self, vm_id: str) -> Attachment:
-        deadline = time.monotonic() + QUICK
-        return await self.call("nat", "nat.attach", VmId(id=vm_id), Attachment, deadline=deadline)
+        return await self.ask(nat.ATTACH(id=vm_id))
 
     async def _jail(self, vm_id: str) -> ProcessId:
-        body, deadline = NatJail(id=vm_id), time.monotonic() + QUICK
-        jailed = await self.call("nat", "nat.jail", body, Jailed, deadline=deadline)
+        jailed = await self.ask(nat.JAIL(id=vm_id))
         return ProcessId(jailed.pid, jailed.start_time)
 
     async def _unjail(self, vm_id: str, number: signal.Signals) -> None:
-        body, deadline = NatUnjail(id=vm_id, signal=number), time.monotonic() + QUICK
-        await self.call("nat", "nat.unjail", body, Nothing, deadline=deadline)
+        await self.ask(nat.UNJAIL(id=vm_id, signal=number))
 
     # -- verbs ------------------------------------------------------------------------------
 
-    @verb("machine.start", Nothing)
-    async def start(self, _request: Nothing, call: Call) -> MachineStatus:
+    @handles(supervisor.START)
+    async def start(self, _request: Empty, call: Call) -> MachineStatus:
         try:
             await self._supervision.start(call.progress)
         except asyncio.CancelledError:
@@ -124,28 +116,28 @@ class Supervisor(Actor):
                 raise
         return self._status()
 
-    @verb("machine.stop", MachineStop)
+    @handles(supervisor.STOP)
     async def stop(self, request: MachineStop, call: Call) -> MachineStatus:
         call.progress("stop", "asking the guest to power off")
         await self._supervision.stop(min(request.timeout, call.deadline - time.monotonic() - 1.0))
         return self._status()
 
-    @verb("machine.kill", MachineKill)
+    @handles(supervisor.KILL)
     async def kill(self, request: MachineKill, _call: Call) -> MachineStatus:
         await self._supervision.kill(signal.Signals(request.signal))
         return self._status()
 
-    @verb("machine.pause", Nothing)
-    async def pause(self, _request: Nothing, _call: Call) -> MachineStatus:
+    @handles(supervisor.PAUSE)
+    async def pause(self, _request: Empty, _call: Call) -> MachineStatus:
         await self._supervision.pause()
         return self._status()
 
-    @verb("machine.resume", Nothing)
-    async def resume(self, _request: Nothing, _call: Call) -> MachineStatus:
+    @handles(supervisor.RESUME)
+    async def resume(self, _request: Empty, _call: Call) -> MachineStatus:
         await self._supervision.resume()
         return self._status()
 
-    @verb("machine.nat", MachineNat)
+    @handles(supervisor.NAT)
     async def nat(self, request: MachineNat, _call: Call) -> MachineStatus:
         guest, _ = self._running()
         if guest.machine.user_network:
@@ -153,27 +145,27 @@ class Supervisor(Actor):
         self._vm.nat = request.nat  # for the next boot, should the guest reboot itself
         return self._status()
 
-    @verb("machine.publish", MachinePublish)
+    @handles(supervisor.PUBLISH)
     async def publish_ports(self, request: MachinePublish, _call: Call) -> MachineStatus:
         await self._supervision.publish(request.publish)
         return self._status()
 
-    @verb("machine.status", Nothing)
-    async def machine_status(self, _request: Nothing, _call: Call) -> MachineStatus:
+    @handles(supervisor.STATUS)
+    async def machine_status(self, _request: Empty, _call: Call) -> MachineStatus:
         return self._status()
 
-    @verb("machine.stats", Nothing)
-    async def stats(self, _request: Nothing, call: Call) -> GuestStats:
+    @handles(supervisor.STATS)
+    async def stats(self, _request: Empty, call: Call) -> GuestStats:
         guest, agent = self._running()
         return await inspection.stats(guest, agent, call.deadline)
 
-    @verb("machine.ports", Nothing)
-    async def ports(self, _request: Nothing, call: Call) -> PortList:
+    @handles(supervisor.PORTS)
+    async def ports(self, _request: Empty, call: Call) -> PortList:
         guest, agent = self._answering()
         return await inspection.ports(self._vm, guest, agent, call.deadline)
 
-    @verb("machine.health", Nothing)
-    async def health(self, _request: Nothing, call: Call) -> Health:
+    @handles(supervisor.HEALTH)
+    async def health(self, _request: Empty, call: Call) -> Health:
         guest, agent = self._running()
         return await inspection.health(self._vm, guest, agent, call.deadline)
 

@@ -1,10 +1,10 @@
 """The base of every service: verbs in, one final out, control never behind work.
 
-A service subclasses ``Actor`` and marks its verbs::
+A service subclasses ``Actor`` and marks its handlers, or lets ``serve`` take groups of them::
 
-    class Store(Actor):
-        @verb("vm.get", VmRef)
-        async def get(self, request: VmRef, call: Call) -> Vm: ...
+    class StoreService(Actor):
+        @handles(store.VM_REMOVE)
+        async def remove(self, request: VmId, call: Call) -> None: ...
 
 ``shared.bus.runner`` starts it. Handlers run as tasks; ping and cancel are answered on the loop.
 What runs beside them is kept by ``background``.
@@ -14,22 +14,22 @@ import asyncio
 import os
 import signal
 import time
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
 from shared.bus import envelope
 from shared.bus.background import Background
 from shared.bus.envelope import PROTOCOL, Envelope, Kind, current_cause
+from shared.bus.handlers import Call, Handler, collect_handlers, decode_request, encode_result
 from shared.bus.link import Link, Progress
-from shared.bus.verbs import Call, collect_verbs, decode_request, encode_result
+from shared.contract.verb import Request, Result
 from shared.errors import BangerError, Code
 from shared.host import parent_pipe
 from shared.logs import Log, log_context
 from shared.paths import Paths
 from shared.version import __version__
 
-T = TypeVar("T")
 KEPT_ANSWERS = 64
 """Finals kept for callers that ask again. Bodies are small; lists are the largest, some 50 KB."""
 
@@ -47,7 +47,7 @@ class Actor:
         self.instance = os.urandom(4).hex()
         self.stopping = asyncio.Event()
         self.background = Background(log, self.stopping.set)
-        self._verbs = collect_verbs(type(self))
+        self._handlers: dict[str, Handler] = collect_handlers(self)
         self._tasks: dict[bytes, asyncio.Task[None]] = {}
         self._answered: dict[bytes, bytes] = {}
         self.link = Link(paths.broker_socket, on_message=self._on_message, on_up=self._register)
@@ -71,20 +71,37 @@ class Actor:
         """Extra fields of the answer to a ping."""
         return {}
 
-    async def call(
+    def serve(self, *groups: object) -> None:
+        """Answer the verbs that these objects handle, besides this object's own."""
+        for group in groups:
+            self._handlers |= collect_handlers(group)
+
+    async def ask(
         self,
-        service: str,
-        name: str,
-        body: Any,
-        result: type[T],
+        request: Request[Result],
         *,
-        deadline: float,
+        deadline: float | None = None,
         on_partial: Progress | None = None,
-    ) -> T:
-        """Ask another service; the result is validated as ``result``. Raises BangerError."""
-        raw = await self.link.call(service, name, body, deadline=deadline, on_partial=on_partial)
+    ) -> Result:
+        """Ask another service; the result is validated against the catalogue.
+
+        ``deadline`` is CLOCK_MONOTONIC seconds; without one, the verb's time limit holds.
+
+        Raises:
+            BangerError: what the service answered, or ``unavailable``, ``timeout``, ``too_large``.
+        """
+        verb = request.verb
+        raw = await self.link.call(
+            request.service,
+            verb.name,
+            request.body,
+            deadline=time.monotonic() + request.seconds if deadline is None else deadline,
+            on_partial=on_partial,
+        )
         answer = envelope.read_final(raw)
-        return msgspec.convert(answer, result)
+        if verb.result is type(None):
+            return None
+        return msgspec.convert(answer, verb.result)
 
     def publish(self, topic: str, body: Any) -> None:
         """Send an event. Events may be lost: nothing that must happen is only an event."""
@@ -197,15 +214,15 @@ class Actor:
             self._final(header, answer, keep=not passing)
 
     async def _handle(self, header: Envelope, body: bytes) -> bytes:
-        known = self._verbs.get(header.verb)
+        known = self._handlers.get(header.verb)
         if known is None:
             raise BangerError(Code.BAD_MESSAGE, f"{self.name} has no verb {header.verb!r}")
-        request = decode_request(body, known.request)
+        request = decode_request(body, known.verb.request)
         if header.deadline <= time.monotonic():
             raise BangerError(Code.TIMEOUT, f"the deadline of {header.verb} has passed")
         try:
             async with asyncio.timeout(header.deadline - time.monotonic()):
-                result = await known.handler(self, request, Call(self.link, header))
+                result = await known.answer(request, Call(self.link, header))
             return encode_result(result)
         except TimeoutError:
             raise BangerError(Code.TIMEOUT, f"{header.verb} did not end in time") from None

@@ -7,14 +7,20 @@ again with the same id and deadline; the receiver attaches it to what it already
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgpack
 
 from shared.bus import envelope
 from shared.bus.envelope import Envelope, Kind
+from shared.bus.record import Record
 from shared.bus.socket import Dealer
 from shared.errors import BangerError, Code
+
+if TYPE_CHECKING:
+    from shared.contract.verb import Request
+
+Result = TypeVar("Result")
 
 CONNECT_SECONDS = 4.0
 """How long to wait for a broker whose socket exists, and for a crashed service to come back."""
@@ -41,6 +47,54 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def ask(
+        self,
+        request: "Request[Result]",
+        *,
+        timeout: float | None = None,
+        retry: bool = True,
+        on_partial: Partial | None = None,
+        request_id: bytes = b"",
+    ) -> Result:
+        """Ask a service and return the result, as a ``Record``.
+
+        ``timeout`` is in seconds; without one, the verb's time limit holds. ``request_id`` is for
+        those who may want to ``cancel``; one is made when it is empty.
+
+        Raises:
+            BangerError: what the service answered, or ``unavailable`` or ``timeout``.
+        """
+        seconds = request.seconds if timeout is None else timeout
+        result = self.call(
+            request.service,
+            request.verb.name,
+            request.body,
+            timeout=seconds,
+            retry=retry,
+            on_partial=on_partial,
+            request_id=request_id,
+        )
+        return cast(Result, result)
+
+    def ask_all(
+        self, requests: "Sequence[Request[Result]]", *, timeout: float | None = None
+    ) -> "list[Result | BangerError]":
+        """Ask all at once; the outcomes are in the order of ``requests``, which have one verb.
+
+        A request that fails is its ``BangerError`` in the list. An unavailable service is asked
+        again for a moment, as in ``ask``.
+        """
+        if not requests:
+            return []
+        first = requests[0]
+        outcomes = self.call_many(
+            first.service,
+            first.verb.name,
+            [request.body for request in requests],
+            timeout=first.seconds if timeout is None else timeout,
+        )
+        return cast("list[Result | BangerError]", outcomes)
 
     def call(
         self,
@@ -73,7 +127,7 @@ class Client:
         while True:
             asked = time.monotonic()
             try:
-                return envelope.read_final(self._exchange(request, body, heard))
+                return envelope.read_final(self._exchange(request, body, heard), Record)
             except BangerError as error:
                 hopeless = not self._sent or not patience.is_left(asked)
                 if not retry or error.code is not Code.UNAVAILABLE or hopeless:
@@ -153,7 +207,7 @@ class Client:
         if final is None:
             return failure
         try:
-            return envelope.read_final(final)
+            return envelope.read_final(final, Record)
         except BangerError as error:
             return error
 
@@ -268,10 +322,17 @@ class _Patience:
 
 def _packed(body: dict[str, Any]) -> bytes:
     try:
-        packed: bytes = msgpack.packb(body)
+        packed: bytes = msgpack.packb(body, default=_fields)
     except UnicodeEncodeError as error:  # a word of the command line, as os.fsdecode gives it
         raise BangerError(Code.INVALID, f"{error.object!r} is not UTF-8") from None
     return packed
+
+
+def _fields(value: Any) -> Any:
+    """The fields of a struct in a request; who made one has imported msgspec already."""
+    from msgspec import to_builtins
+
+    return to_builtins(value)
 
 
 def _is_lost(outcome: Outcome) -> bool:

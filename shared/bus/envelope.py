@@ -134,13 +134,13 @@ def final_error(error: BangerError) -> bytes:
     return packed
 
 
-def read_final(body: bytes) -> dict[str, Any]:
-    """The result in a final's body.
+def read_final(body: bytes, as_map: type[dict[str, Any]] = dict) -> dict[str, Any]:
+    """The result in a final's body; every map in it is an ``as_map``.
 
     Raises:
         BangerError: the error that the final carries, or ``bad_message``.
     """
-    final = decode_body(body)
+    final = decode_body(body, as_map)
     if final.get("ok") is True and isinstance(final.get("result"), dict):
         result: dict[str, Any] = final["result"]
         return result
@@ -150,14 +150,14 @@ def read_final(body: bytes) -> dict[str, Any]:
     raise BangerError.from_wire(error)
 
 
-def decode_body(body: bytes) -> dict[str, Any]:
-    """One MessagePack map.
+def decode_body(body: bytes, as_map: type[dict[str, Any]] = dict) -> dict[str, Any]:
+    """One MessagePack map; it and every map in it is an ``as_map``.
 
     Raises:
         BangerError: ``bad_message`` for anything else (RecursionError included).
     """
     try:
-        decoded = msgpack.unpackb(body)
+        decoded = msgpack.unpackb(body, object_hook=None if as_map is dict else as_map)
     except Exception as error:
         raise BangerError(Code.BAD_MESSAGE, f"undecodable body: {error}") from error
     if not isinstance(decoded, dict):

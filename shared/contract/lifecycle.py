@@ -10,7 +10,7 @@ from shared.contract.messages.vm import State
 from shared.errors import BangerError, Code
 
 
-class Verb(StrEnum):
+class Action(StrEnum):
     """What a user may ask of a VM."""
 
     START = "start"
@@ -37,11 +37,11 @@ class Answer(StrEnum):
 _A, _N, _C, _R = Answer.ACT, Answer.NOTHING, Answer.CONFLICT, Answer.NOT_RUNNING
 
 
-def _row(*answers: Answer) -> dict[Verb, Answer]:
-    return dict(zip(Verb, answers, strict=True))
+def _row(*answers: Answer) -> dict[Action, Answer]:
+    return dict(zip(Action, answers, strict=True))
 
 
-TABLE: dict[State, dict[Verb, Answer]] = {
+TABLE: dict[State, dict[Action, Answer]] = {
     #               start stop kill delete session restart pause resume resize nat
     "created": _row(_A, _N, _N, _A, _R, _A, _R, _R, _A, _A),
     "starting": _row(_A, _A, _A, _A, _R, _C, _C, _C, _C, _A),  # start joins the boot under way
@@ -57,17 +57,17 @@ LIVE: frozenset[State] = frozenset({"starting", "running", "paused", "stopping"}
 """States in which a VMM process is there, or about to be."""
 
 _WAIT = "wait until it is done, or: banger vm kill {name}"
-_HINTS: dict[tuple[State, Verb], str] = {
-    ("starting", Verb.SESSION): "wait until it is up; read along: banger vm logs -f {name}",
-    ("stopping", Verb.SESSION): "wait until it has stopped, then: banger vm start {name}",
-    ("paused", Verb.START): "resume it: banger vm resume {name}",
-    ("paused", Verb.SESSION): "resume it: banger vm resume {name}",
-    ("paused", Verb.RESIZE): "stop it first: banger vm stop {name}",
-    ("running", Verb.RESIZE): "stop it first: banger vm stop {name}",
+_HINTS: dict[tuple[State, Action], str] = {
+    ("starting", Action.SESSION): "wait until it is up; read along: banger vm logs -f {name}",
+    ("stopping", Action.SESSION): "wait until it has stopped, then: banger vm start {name}",
+    ("paused", Action.START): "resume it: banger vm resume {name}",
+    ("paused", Action.SESSION): "resume it: banger vm resume {name}",
+    ("paused", Action.RESIZE): "stop it first: banger vm stop {name}",
+    ("running", Action.RESIZE): "stop it first: banger vm stop {name}",
 }
 
 
-def check(name: str, state: State, verb: Verb) -> bool:
+def check(name: str, state: State, verb: Action) -> bool:
     """Whether there is something to do.
 
     Raises:

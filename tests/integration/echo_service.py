@@ -8,9 +8,10 @@ from typing import Any
 import msgspec
 
 from shared.bus.actor import Actor
+from shared.bus.handlers import Call, handles
 from shared.bus.runner import start_service
-from shared.bus.verbs import Call, verb
-from shared.contract.messages.vm import Nothing
+from shared.contract.messages.vm import Empty
+from shared.contract.verb import Verb
 from shared.logs import Log
 from shared.paths import Paths
 
@@ -40,18 +41,18 @@ class Echo(Actor):
     def status(self) -> dict[str, Any]:
         return {"count": self._count}
 
-    @verb("echo.say", Say)
+    @handles(Verb("echo", "echo.say", Say, dict[str, str]))
     async def say(self, request: Say, call: Call) -> dict[str, str]:
         return {"text": request.text, "request": call.request_id}
 
-    @verb("echo.count", Nothing)
-    async def count(self, _request: Nothing, _call: Call) -> dict[str, int]:
+    @handles(Verb("echo", "echo.count", Empty, dict[str, int]))
+    async def count(self, _request: Empty, _call: Call) -> dict[str, int]:
         """Not idempotent on purpose: shows whether a request was done twice."""
         self._count += 1
         return {"count": self._count}
 
-    @verb("echo.wait", Nothing)
-    async def wait(self, _request: Nothing, call: Call) -> dict[str, int]:
+    @handles(Verb("echo", "echo.wait", Empty, dict[str, int]))
+    async def wait(self, _request: Empty, call: Call) -> dict[str, int]:
         """Two partials, then the final once ``echo.release`` has been asked for."""
         self._count += 1
         call.progress("waiting", "one", 0.25)
@@ -59,47 +60,45 @@ class Echo(Actor):
         await self._released.wait()
         return {"count": self._count}
 
-    @verb("echo.release", Nothing)
-    async def release(self, _request: Nothing, _call: Call) -> None:
+    @handles(Verb("echo", "echo.release", Empty, type(None)))
+    async def release(self, _request: Empty, _call: Call) -> None:
         self._released.set()
 
-    @verb("echo.reset", Nothing)
-    async def reset(self, _request: Nothing, _call: Call) -> None:
+    @handles(Verb("echo", "echo.reset", Empty, type(None)))
+    async def reset(self, _request: Empty, _call: Call) -> None:
         """As new, for the next test."""
         self._released.set()
         self._count = 0
         self._released = asyncio.Event()
 
-    @verb("echo.big", Big)
+    @handles(Verb("echo", "echo.big", Big, dict[str, bytes]))
     async def big(self, request: Big, _call: Call) -> dict[str, bytes]:
         return {"data": bytes(request.size)}
 
-    @verb("echo.bug", Nothing)
-    async def bug(self, _request: Nothing, _call: Call) -> None:
+    @handles(Verb("echo", "echo.bug", Empty, type(None)))
+    async def bug(self, _request: Empty, _call: Call) -> None:
         raise LookupError("a bug in a handler")
 
-    @verb("echo.unencodable", Nothing)
-    async def unencodable(self, _request: Nothing, _call: Call) -> object:
+    @handles(Verb("echo", "echo.unencodable", Empty, object))
+    async def unencodable(self, _request: Empty, _call: Call) -> object:
         return {"result": object()}
 
-    @verb("echo.tell", Say)
+    @handles(Verb("echo", "echo.tell", Say, type(None)))
     async def tell(self, request: Say, _call: Call) -> None:
         self.publish("echo.told", {"text": request.text})
 
-    @verb("echo.relay", Relay)
+    @handles(Verb("echo", "echo.relay", Relay, dict[str, Any]))
     async def relay(self, request: Relay, call: Call) -> dict[str, Any]:
         """Ask another service, as the api does."""
-        return await self.call(
-            request.service,
-            request.verb,
-            {},
-            dict[str, Any],
+        verb = Verb(request.service, request.verb, Empty, dict[str, Any])
+        return await self.ask(
+            verb(),
             deadline=min(call.deadline, asyncio.get_running_loop().time() + request.seconds),
             on_partial=call.progress,
         )
 
-    @verb("echo.exit", Nothing)
-    async def exit(self, _request: Nothing, _call: Call) -> None:
+    @handles(Verb("echo", "echo.exit", Empty, type(None)))
+    async def exit(self, _request: Empty, _call: Call) -> None:
         os._exit(3)
 
 

@@ -5,10 +5,11 @@ import sys
 import msgspec
 
 from shared.bus.actor import Actor
+from shared.bus.handlers import Call, handles
 from shared.bus.runner import start_service
-from shared.bus.verbs import Call, verb
 from shared.contract.messages.network import NatAllow
-from shared.contract.messages.vm import Nothing
+from shared.contract.messages.vm import Empty
+from shared.contract.verb import Verb
 from shared.errors import BangerError, Code
 from shared.logs import Log
 from shared.paths import Paths
@@ -30,18 +31,18 @@ class NotingNat(Actor):
         self._asked: list[NatAllow] = []
         self._refuse = False
 
-    @verb("nat.allow", NatAllow)
+    @handles(Verb("nat", "nat.allow", NatAllow, type(None)))
     async def allow(self, request: NatAllow, _call: Call) -> None:
         self._asked.append(request)
         if self._refuse:
             raise BangerError(Code.CONFLICT, "told to refuse")
 
-    @verb("noting.refuse", Refuse)
+    @handles(Verb("nat", "noting.refuse", Refuse, type(None)))
     async def refuse(self, request: Refuse, _call: Call) -> None:
         self._refuse = request.refuse
 
-    @verb("noting.take", Nothing)
-    async def take(self, _request: Nothing, _call: Call) -> Noted:
+    @handles(Verb("nat", "noting.take", Empty, Noted))
+    async def take(self, _request: Empty, _call: Call) -> Noted:
         """What was asked since the last time."""
         taken, self._asked = self._asked, []
         return Noted(asked=taken)

@@ -11,10 +11,11 @@ from typing import Any
 from services.api.machines.supervisors import Supervisors
 from services.api.vm_view import vmm_of
 from shared.bus.actor import Actor
-from shared.bus.verbs import Call
-from shared.contract.messages.machine import MachineKill, MachineStatus, MachineStop, SupervisorSpec
-from shared.contract.messages.network import NatUnjail
-from shared.contract.messages.vm import Nothing, Vm, VmUpdate
+from shared.bus.handlers import Call
+from shared.contract.messages.machine import MachineStatus, SupervisorSpec
+from shared.contract.messages.vm import Vm
+from shared.contract.verb import Request
+from shared.contract.verbs import nat, store, supervisor
 from shared.errors import BangerError, Code
 from shared.host.cgroup import release
 from shared.host.process import ENDING, Watch
@@ -57,7 +58,7 @@ class Machines:
         while True:
             await self._supervisors.ensure(supervisor_spec(vm, self._actor.paths))
             try:
-                await self.ask(vm, "machine.start", Nothing(), call)
+                await self.ask(vm, supervisor.START(), call)
                 return
             except BangerError as error:
                 # That one was leaving, or was killed while the guest booted: ask its successor.
@@ -69,19 +70,19 @@ class Machines:
         patience = _Patience()
         while await self._supervised(vm) or await self._taken_over(vm):
             try:
-                await self.ask(vm, "machine.stop", MachineStop(timeout=seconds), call)
+                await self.ask(vm, supervisor.STOP(timeout=seconds), call)
                 await self._supervisors.ended(vm.id)
                 return
             except BangerError as error:
                 await patience.bear(error)  # the guest was quicker than we, or as in ``boot``
         await self._end_orphan(vm)
 
-    async def ask_if_up(self, vm: Vm, name: str, body: Any, call: Call) -> bool:
+    async def ask_if_up(self, vm: Vm, request: Request[MachineStatus], call: Call) -> bool:
         """Ask the supervisor, or its successor; False when the VM does not run."""
         patience = _Patience()
         while await self._supervised(vm):
             try:
-                await self.ask(vm, name, body, call)
+                await self.ask(vm, request, call)
                 return True
             except BangerError as error:
                 if error.code is Code.NOT_RUNNING:
@@ -89,10 +90,10 @@ class Machines:
                 await patience.bear(error)  # as in ``boot``
         return False
 
-    async def ask_until_over(self, vm: Vm, name: str, body: Any, call: Call) -> None:
+    async def ask_until_over(self, vm: Vm, request: Request[MachineStatus], call: Call) -> None:
         """As ``ask_if_up``, but a VM that has no VMM just now, since it boots or its guest reboots
         itself, is asked when it has."""
-        while not await self.ask_if_up(vm, name, body, call):
+        while not await self.ask_if_up(vm, request, call):
             if not self._supervisors.knows(vm.id):
                 return
             await asyncio.sleep(AGAIN)
@@ -127,11 +128,9 @@ class Machines:
         """
         patience = _Patience()
         while await self._supervised(vm):
-            body, deadline = MachineKill(signal=number), time.monotonic() + KILL_SECONDS
+            deadline = time.monotonic() + KILL_SECONDS
             try:
-                await self._actor.call(
-                    f"vm:{vm.id}", "machine.kill", body, MachineStatus, deadline=deadline
-                )
+                await self._actor.ask(supervisor.KILL(signal=number).at(vm.id), deadline=deadline)
                 if number in ENDING:
                     await self._supervisors.ended(vm.id)
                 return
@@ -158,31 +157,23 @@ class Machines:
                 return
             await watch.ended()
         remove_handle(self._actor.paths.vm_run(vm.id))
-        update = VmUpdate(id=vm.id, state="stopped", reason="")
-        deadline = time.monotonic() + QUICK
-        await self._actor.call("store", "vm.update", update, Vm, deadline=deadline)
+        await self._actor.ask(store.VM_UPDATE(id=vm.id, state="stopped", reason=""))
 
     async def _signal(self, vm: Vm, watch: Watch, number: signal.Signals) -> None:
         """A jailed VMM has a uid of its own: nat, which made the jail, may signal it."""
         try:
             watch.kill(number)
         except PermissionError:
-            body, deadline = NatUnjail(id=vm.id, signal=number), time.monotonic() + QUICK
             try:
-                await self._actor.call("nat", "nat.unjail", body, Nothing, deadline=deadline)
+                await self._actor.ask(nat.UNJAIL(id=vm.id, signal=number))
             except BangerError as error:
                 if error.code is not Code.NOT_RUNNING:  # it ended this moment
                     raise
 
     async def status(self, vm: Vm, seconds: float) -> MachineStatus:
         """What the supervisor says within ``seconds``."""
-        return await self._actor.call(
-            f"vm:{vm.id}",
-            "machine.status",
-            Nothing(),
-            MachineStatus,
-            deadline=time.monotonic() + seconds,
-        )
+        deadline = time.monotonic() + seconds
+        return await self._actor.ask(supervisor.STATUS().at(vm.id), deadline=deadline)
 
     async def remove_files(self, vm: Vm) -> None:
         """Disks, keys, logs and sockets of a VM that does not run."""
@@ -196,14 +187,10 @@ class Machines:
         """The VM is gone; so is its lock, which nobody may hold any more."""
         self._locks.pop(vm_id, None)
 
-    async def ask(self, vm: Vm, name: str, body: Any, call: Call) -> MachineStatus:
-        return await self._actor.call(
-            f"vm:{vm.id}",
-            name,
-            body,
-            MachineStatus,
-            deadline=call.deadline,
-            on_partial=call.progress,
+    async def ask(self, vm: Vm, request: Request[MachineStatus], call: Call) -> MachineStatus:
+        """Ask the VM's supervisor within the deadline of ``call``, and pass its progress on."""
+        return await self._actor.ask(
+            request.at(vm.id), deadline=call.deadline, on_partial=call.progress
         )
 
 

@@ -5,7 +5,7 @@ import contextlib
 import secrets
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from services.api.context import ApiBase
 from services.api.policy import names
@@ -17,21 +17,19 @@ from services.api.policy.network_policy import (
 )
 from services.api.policy.sizing import choose_sizes
 from services.api.vm_view import view
-from shared.bus.verbs import Call, verb
-from shared.contract.messages.image import Image, Kernel, Resolve
+from shared.bus.handlers import Call, handles
+from shared.contract.messages.image import Image, Kernel
 from shared.contract.messages.vm import (
-    Made,
     Vm,
     VmCreate,
-    VmId,
     VmmWanted,
     VmReserve,
-    VmRows,
-    VmUpdate,
     VmView,
 )
 from shared.contract.names import check_name
 from shared.contract.sizes import host
+from shared.contract.verb import Request
+from shared.contract.verbs import api, images, store
 from shared.errors import BangerError, Code
 from shared.logs import log_context, now_rfc3339
 from shared.vmm.choice import Choice, choose
@@ -44,7 +42,7 @@ RANDOM_NAMES = 5
 class Creation(ApiBase):
     """Verbs that make VMs."""
 
-    @verb("vm.create", VmCreate)
+    @handles(api.VM_CREATE)
     async def create(self, request: VmCreate, call: Call) -> VmView:
         async with self._operation(call, "vm.create", request.name or "") as operation:
             vm = await self._made_before(call)
@@ -60,7 +58,7 @@ class Creation(ApiBase):
     async def _made_before(self, call: Call) -> Vm | None:
         """The VM of a request that is sent again after a crash: nothing is decided anew, since its
         own name and ports are taken, by itself."""
-        made = await self._ask_store("vm.made", Made(request_id=call.request_id), VmRows)
+        made = await self.ask(store.VM_BY_REQUEST(request_id=call.request_id))
         return next(iter(made.vms), None)
 
     async def _reserve_by_name(self, request: VmCreate, reservation: VmReserve) -> Vm:
@@ -85,7 +83,7 @@ class Creation(ApiBase):
     async def _reserve(self, reservation: VmReserve) -> Vm:
         """The row. A cancel does not keep the store from making it, so it is undone then; not when
         this api stops, whose successor is asked again."""
-        asking = asyncio.ensure_future(self._ask_store("vm.reserve", reservation, Vm))
+        asking = asyncio.ensure_future(self.ask(store.VM_RESERVE.of(reservation)))
         try:
             return await asyncio.shield(asking)
         except asyncio.CancelledError:
@@ -108,7 +106,7 @@ class Creation(ApiBase):
     async def _touch(self, vm_id: str) -> None:
         """Note that somebody uses it now; nobody waits for this."""
         try:
-            await self._ask_store("vm.update", VmUpdate(id=vm_id, touched_at=now_rfc3339()), Vm)
+            await self.ask(store.VM_UPDATE(id=vm_id, touched_at=now_rfc3339()))
         except BangerError as error:
             self.log.warning("use not noted", vm=vm_id, error=error.message)
 
@@ -163,19 +161,12 @@ class Creation(ApiBase):
         """Image and kernel, built or pulled when they are not here yet."""
         defaults = self._config.defaults
 
-        async def ask(name: str, ref: str, kind: type[T]) -> T:
-            return await self.call(
-                "images",
-                name,
-                Resolve(ref=ref),
-                kind,
-                deadline=call.deadline,
-                on_partial=call.progress,
-            )
+        async def ask(request: Request[T]) -> T:
+            return await self.ask(request, deadline=call.deadline, on_partial=call.progress)
 
         return await asyncio.gather(
-            ask("image.resolve", image_ref or defaults.image, Image),
-            ask("kernel.resolve", defaults.kernel, Kernel),
+            ask(images.IMAGE_RESOLVE(ref=image_ref or defaults.image)),
+            ask(images.KERNEL_RESOLVE(ref=defaults.kernel)),
         )
 
     async def _undo_creation(self, vm: Vm, error: BaseException) -> None:
@@ -212,7 +203,7 @@ class Creation(ApiBase):
         await self._machines.end(vm)
         steps: list[Callable[[], Awaitable[object]]] = [
             lambda: self._machines.remove_files(vm),
-            lambda: self._ask_store("vm.remove", VmId(id=vm.id), dict[str, Any]),
+            lambda: self.ask(store.VM_REMOVE(id=vm.id)),
         ]
         problems: list[BangerError | OSError] = []
         for step in steps:

@@ -6,80 +6,84 @@ from services.api.policy.network_policy import check_egress
 from services.api.policy.sizing import check_sizes
 from services.api.verbs.create import Creation
 from services.api.vm_view import view
-from shared.bus.verbs import Call, verb
-from shared.contract.lifecycle import Verb, check
-from shared.contract.messages.machine import MachineNat
-from shared.contract.messages.vm import Nothing, Vm, VmKill, VmRef, VmSet, VmStop, VmUpdate, VmView
+from shared.bus.handlers import Call, handles
+from shared.contract.lifecycle import Action, check
+from shared.contract.messages.machine import MachineStatus
+from shared.contract.messages.vm import Vm, VmKill, VmRef, VmSet, VmStop, VmView
 from shared.contract.sizes import host
+from shared.contract.verb import Request
+from shared.contract.verbs import api, store, supervisor
 from shared.errors import BangerError, Code
 
 
 class Changes(Creation):
     """Each verb looks the VM up, asks the table of states, and lets its supervisor do it."""
 
-    @verb("vm.start", VmRef)
+    @handles(api.VM_START)
     async def start(self, request: VmRef, call: Call) -> VmView:
         vm = await self._find(request.ref)
         async with self._operation(call, "vm.start", vm.name), self._machines.serialised(vm.id):
             vm = await self._find(vm.id)
-            if check(vm.name, vm.state, Verb.START):
+            if check(vm.name, vm.state, Action.START):
                 self.background.keep(self._touch(vm.id))
                 await self._machines.boot(vm, call)
         return await self._full_view(await self._find(vm.id))
 
-    @verb("vm.stop", VmStop)
+    @handles(api.VM_STOP)
     async def stop(self, request: VmStop, call: Call) -> VmView:
         # Not serialised with the start: stopping is what one does when a start takes too long.
         vm = await self._find(request.ref)
-        if check(vm.name, vm.state, Verb.STOP):
+        if check(vm.name, vm.state, Action.STOP):
             async with self._operation(call, "vm.stop", vm.name):
                 await self._machines.stop(vm, request.timeout, call)
         return view(await self._find(vm.id), self.paths)
 
-    @verb("vm.restart", VmStop)
+    @handles(api.VM_RESTART)
     async def restart(self, request: VmStop, call: Call) -> VmView:
         vm = await self._find(request.ref)
-        check(vm.name, vm.state, Verb.RESTART)
+        check(vm.name, vm.state, Action.RESTART)
         async with self._operation(call, "vm.restart", vm.name), self._machines.serialised(vm.id):
             vm = await self._find(vm.id)
-            if check(vm.name, vm.state, Verb.STOP):
+            if check(vm.name, vm.state, Action.STOP):
                 await self._machines.stop(vm, request.timeout, call)
             self.background.keep(self._touch(vm.id))
             await self._machines.boot(await self._find(vm.id), call)
         return await self._full_view(await self._find(vm.id))
 
-    @verb("vm.kill", VmKill)
+    @handles(api.VM_KILL)
     async def kill(self, request: VmKill, _call: Call) -> VmView:
         number = signal_number(request.signal)
         vm = await self._find(request.ref)
-        if check(vm.name, vm.state, Verb.KILL):
+        if check(vm.name, vm.state, Action.KILL):
             await self._machines.end(vm, number)
         return view(await self._find(vm.id), self.paths)
 
-    @verb("vm.pause", VmRef)
+    @handles(api.VM_PAUSE)
     async def pause(self, request: VmRef, call: Call) -> VmView:
-        return await self._ask_machine(request.ref, Verb.PAUSE, "machine.pause", call)
+        return await self._ask_machine(request.ref, Action.PAUSE, supervisor.PAUSE(), call)
 
-    @verb("vm.resume", VmRef)
+    @handles(api.VM_RESUME)
     async def resume(self, request: VmRef, call: Call) -> VmView:
         vm = await self._find(request.ref)
         if vm.state == "paused":
             await self._touch(vm.id)  # before it runs, or it would be found unused that moment
-        return await self._ask_machine(vm.id, Verb.RESUME, "machine.resume", call)
+        return await self._ask_machine(vm.id, Action.RESUME, supervisor.RESUME(), call)
 
-    async def _ask_machine(self, ref: str, what: Verb, name: str, call: Call) -> VmView:
+    async def _ask_machine(
+        self, ref: str, what: Action, request: Request[MachineStatus], call: Call
+    ) -> VmView:
         vm = await self._find(ref)
         if check(vm.name, vm.state, what):
-            await self._machines.ask(vm, name, Nothing(), call)
+            await self._machines.ask(vm, request, call)
         return view(await self._find(vm.id), self.paths)
 
-    @verb("vm.access", VmRef)
+    @handles(api.VM_ACCESS)
     async def access(self, request: VmRef, _call: Call) -> VmView:
         """How to reach the guest, for somebody who is about to: counts as use."""
         vm = await self._find(request.ref)
         shown = view(vm, self.paths)
         if shown.access is None or vm.state in ("paused", "stopping"):
-            check(vm.name, vm.state, Verb.SESSION)
+            check(vm.name, vm.state, Action.SESSION)
             raise BangerError(
                 Code.NOT_RUNNING,
                 f"{vm.name} does not answer yet",
@@ -88,7 +92,7 @@ class Changes(Creation):
         self.background.keep(self._touch(vm.id))
         return shown
 
-    @verb("vm.delete", VmRef)
+    @handles(api.VM_DELETE)
     async def delete(self, request: VmRef, _call: Call) -> VmView:
         vm = await self._find(request.ref)
         shown = view(vm, self.paths)
@@ -107,7 +111,7 @@ class Changes(Creation):
             )
         return shown
 
-    @verb("vm.set", VmSet)
+    @handles(api.VM_SET)
     async def set_what_it_has(self, request: VmSet, call: Call) -> VmView:
         vm = await self._find(request.ref)
         async with self._machines.serialised(vm.id):
@@ -125,7 +129,7 @@ class Changes(Creation):
         changes = (request.vcpu, request.memory_mib, request.disk_bytes, request.vmm)
         if all(change is None for change in changes):
             return
-        check(vm.name, vm.state, Verb.RESIZE)
+        check(vm.name, vm.state, Action.RESIZE)
         check_sizes(host(), vcpu=request.vcpu, memory=request.memory_mib, disk=request.disk_bytes)
         if request.disk_bytes is not None and request.disk_bytes < vm.disk_bytes:
             raise BangerError(
@@ -134,14 +138,14 @@ class Changes(Creation):
                 hint="disks only grow",
             )
         # The disk itself grows at the next start: its supervisor knows how, and it is stopped.
-        update = VmUpdate(
+        update = store.VM_UPDATE(
             id=vm.id,
             vcpu=request.vcpu,
             memory_mib=request.memory_mib,
             disk_bytes=request.disk_bytes,
             vmm=request.vmm,
         )
-        await self._ask_store("vm.update", update, Vm)
+        await self.ask(update)
 
     async def _set_egress(self, vm: Vm, *, nat: bool, allow: list[str], call: Call) -> None:
         """The row first: in bridge mode ``nat`` follows it, and a crash leaves what was asked.
@@ -150,10 +154,10 @@ class Changes(Creation):
         heard of it.
         """
         if (nat, allow) != (vm.nat, vm.allow):
-            await self._ask_store("vm.update", VmUpdate(id=vm.id, nat=nat, allow=allow), Vm)
+            await self.ask(store.VM_UPDATE(id=vm.id, nat=nat, allow=allow))
         await self._apply_network(vm)
         if vm.network == "user":
-            await self._machines.ask_until_over(vm, "machine.nat", MachineNat(nat=nat), call)
+            await self._machines.ask_until_over(vm, supervisor.NAT(nat=nat), call)
 
 
 def signal_number(name: str) -> signal.Signals:

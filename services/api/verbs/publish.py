@@ -2,16 +2,16 @@
 
 from services.api.policy.network_policy import check_publications, first_free_port, refuse_taken
 from services.api.verbs.lifecycle import Changes
-from shared.bus.verbs import Call, verb
-from shared.contract.messages.machine import MachinePublish
-from shared.contract.messages.vm import Publication, Vm, VmPublish, VmUpdate, VmView
+from shared.bus.handlers import Call, handles
+from shared.contract.messages.vm import Publication, Vm, VmPublish, VmView
+from shared.contract.verbs import api, store, supervisor
 from shared.errors import BangerError
 
 
 class Publishing(Changes):
     """The machine first, then the row: what cannot be bound is never stored."""
 
-    @verb("vm.publish", VmPublish)
+    @handles(api.VM_PUBLISH)
     async def publish_ports(self, request: VmPublish, call: Call) -> VmView:
         vm = await self._find(request.ref)
         async with self._machines.serialised(vm.id):
@@ -23,7 +23,7 @@ class Publishing(Changes):
                 await self._set_publications(vm, [*vm.publish, *new], call)
         return await self._full_view(await self._find(vm.id))
 
-    @verb("vm.unpublish", VmPublish)
+    @handles(api.VM_UNPUBLISH)
     async def unpublish_ports(self, request: VmPublish, call: Call) -> VmView:
         vm = await self._find(request.ref)
         async with self._machines.serialised(vm.id):
@@ -35,15 +35,13 @@ class Publishing(Changes):
 
     async def _set_publications(self, vm: Vm, wanted: list[Publication], call: Call) -> None:
         """A machine that has changed and could not be stored is changed back."""
-        asked = await self._machines.ask_if_up(
-            vm, "machine.publish", MachinePublish(publish=wanted), call
-        )
+        asked = await self._machines.ask_if_up(vm, supervisor.PUBLISH(publish=wanted), call)
         try:
             await self._store_publications(vm, wanted)
         except BangerError:
             if asked:
-                back = MachinePublish(publish=vm.publish)
-                await self._machines.ask_if_up(vm, "machine.publish", back, call)
+                back = supervisor.PUBLISH(publish=vm.publish)
+                await self._machines.ask_if_up(vm, back, call)
             raise
         await self._apply_network(vm)
 
@@ -52,4 +50,4 @@ class Publishing(Changes):
         new = [publication for publication in wanted if publication not in vm.publish]
         async with self._publishing:
             refuse_taken(new, await self._rows())
-            await self._ask_store("vm.update", VmUpdate(id=vm.id, publish=wanted), Vm)
+            await self.ask(store.VM_UPDATE(id=vm.id, publish=wanted))

@@ -4,14 +4,13 @@ import time
 
 from services.api.verbs.publish import Publishing
 from services.api.vm_view import view
-from shared.bus.verbs import Call, verb
-from shared.contract.lifecycle import LIVE, Verb, check
-from shared.contract.messages.machine import GuestStats
+from shared.bus.handlers import Call, handles
+from shared.contract.lifecycle import LIVE, Action, check
 from shared.contract.messages.operation import Operation, OperationList, OperationRef
 from shared.contract.messages.vm import (
     Check,
+    Empty,
     Health,
-    Nothing,
     PortList,
     Vm,
     VmList,
@@ -19,6 +18,7 @@ from shared.contract.messages.vm import (
     VmStats,
     VmView,
 )
+from shared.contract.verbs import api, supervisor
 from shared.errors import BangerError, Code
 
 MIB = 1024 * 1024
@@ -27,23 +27,21 @@ MIB = 1024 * 1024
 class Reports(Publishing):
     """What a VM is, uses and listens on."""
 
-    @verb("vm.list", Nothing)
-    async def list_vms(self, _request: Nothing, _call: Call) -> VmList:
+    @handles(api.VM_LIST)
+    async def list_vms(self, _request: Empty, _call: Call) -> VmList:
         return VmList(vms=[view(vm, self.paths) for vm in await self._rows()])
 
-    @verb("vm.show", VmRef)
+    @handles(api.VM_SHOW)
     async def show(self, request: VmRef, _call: Call) -> VmView:
         return await self._full_view(await self._find(request.ref))
 
-    @verb("vm.stats", VmRef)
+    @handles(api.VM_STATS)
     async def stats(self, request: VmRef, call: Call) -> VmStats:
         vm = await self._find(request.ref)
         sample = self._disk_stats(vm)
         if vm.state in LIVE and self._supervisors.serves(vm.id):
             try:
-                running = await self.call(
-                    f"vm:{vm.id}", "machine.stats", Nothing(), GuestStats, deadline=call.deadline
-                )
+                running = await self.ask(supervisor.STATS().at(vm.id), deadline=call.deadline)
             except BangerError as error:
                 if error.code is not Code.NOT_RUNNING:  # not yet, or not any more
                     raise
@@ -76,35 +74,33 @@ class Reports(Publishing):
             disk_allocated=allocated,
         )
 
-    @verb("vm.ports", VmRef)
+    @handles(api.VM_PORTS)
     async def ports(self, request: VmRef, call: Call) -> PortList:
         vm = await self._find(request.ref)
-        check(vm.name, vm.state, Verb.SESSION)
-        name, deadline = f"vm:{vm.id}", call.deadline
-        return await self.call(name, "machine.ports", Nothing(), PortList, deadline=deadline)
+        check(vm.name, vm.state, Action.SESSION)
+        return await self.ask(supervisor.PORTS().at(vm.id), deadline=call.deadline)
 
-    @verb("vm.health", VmRef)
+    @handles(api.VM_HEALTH)
     async def health(self, request: VmRef, call: Call) -> Health:
         vm = await self._find(request.ref)
         if vm.state not in LIVE or not self._supervisors.serves(vm.id):
             detail = f"{vm.name} is {vm.state}" + (f": {vm.reason}" if vm.reason else "")
             checks = [Check(name="supervisor", ok=False, detail=detail)]
             return Health(id=vm.id, name=vm.name, healthy=False, checks=checks)
-        name, deadline = f"vm:{vm.id}", call.deadline
-        return await self.call(name, "machine.health", Nothing(), Health, deadline=deadline)
+        return await self.ask(supervisor.HEALTH().at(vm.id), deadline=call.deadline)
 
     # -- operations -------------------------------------------------------------------------
 
-    @verb("ops.list", Nothing)
-    async def list_operations(self, _request: Nothing, _call: Call) -> OperationList:
+    @handles(api.OPS_LIST)
+    async def list_operations(self, _request: Empty, _call: Call) -> OperationList:
         self._operations.prune(time.monotonic())
         return OperationList(operations=self._operations.list())
 
-    @verb("ops.show", OperationRef)
+    @handles(api.OPS_SHOW)
     async def show_operation(self, request: OperationRef, _call: Call) -> Operation:
         return self._operations.find(request.ref)
 
-    @verb("ops.cancel", OperationRef)
+    @handles(api.OPS_CANCEL)
     async def cancel_operation(self, request: OperationRef, call: Call) -> Operation:
         """Returns when the operation has ended, with what was undone undone."""
         operation = self._operations.find(request.ref)

@@ -24,7 +24,7 @@ from services.vm_supervisor.lifecycle.shared_boot import BootUnderWay
 from services.vm_supervisor.lifecycle.tending import follow_ports, limit, set_clock
 from services.vm_supervisor.ports.publishing import Publishing
 from shared.config import Config
-from shared.contract.lifecycle import Verb, check
+from shared.contract.lifecycle import Action, check
 from shared.contract.messages.machine import SupervisorSpec
 from shared.contract.messages.vm import Publication, State
 from shared.errors import BangerError, Code
@@ -114,7 +114,7 @@ class Supervision:
     async def start(self, listener: Say) -> None:
         """Boot, or join the boot under way. Raises what went wrong."""
         self.refuse_if_over()
-        if not self._booting and check(self.spec.vm.name, self.state, Verb.START):
+        if not self._booting and check(self.spec.vm.name, self.state, Action.START):
             # With a VMM there, whatever went wrong: never a second one on the same disks.
             self._booting.begin(self._become_ready(self.guest) if self.guest else self._boot())
         await self._booting.join(listener)
@@ -189,13 +189,13 @@ class Supervision:
     # -- pause ------------------------------------------------------------------------------
 
     async def pause(self) -> None:
-        if self.guest and check(self.spec.vm.name, self.state, Verb.PAUSE):
+        if self.guest and check(self.spec.vm.name, self.state, Action.PAUSE):
             await self.guest.machine.pause()
             await self._report("paused")
 
     async def resume(self) -> None:
         """Go on; the guest's clock stood still meanwhile and is set right."""
-        if self.guest and check(self.spec.vm.name, self.state, Verb.RESUME):
+        if self.guest and check(self.spec.vm.name, self.state, Action.RESUME):
             await self.guest.machine.resume()
             await self._report("running")
             if self.agent:

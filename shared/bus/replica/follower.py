@@ -15,7 +15,8 @@ import msgspec
 from shared.bus.actor import Actor
 from shared.bus.replica.projection import Event, Projection, Verdict
 from shared.bus.socket import Subscriber
-from shared.contract.messages.vm import Nothing, VmChanged, VmDeleted, VmRows
+from shared.contract.messages.vm import VmChanged, VmDeleted
+from shared.contract.verbs import store
 from shared.errors import BangerError
 
 RESYNC_SECONDS = 30.0
@@ -61,10 +62,8 @@ class Follower:
             self._needed.clear()  # whoever asks from now on wants another one than this
             deadline = time.monotonic() + SNAPSHOT_SECONDS
             try:
-                call = self._actor.call(
-                    "store", "vm.snapshot", Nothing(), VmRows, deadline=deadline
-                )
-                complete = self.projection.snapshot(await call) is not Verdict.GAP
+                rows = await self._actor.ask(store.VM_SNAPSHOT(), deadline=deadline)
+                complete = self.projection.snapshot(rows) is not Verdict.GAP
             except BaseException:
                 self._needed.set()
                 raise

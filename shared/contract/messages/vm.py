@@ -96,7 +96,7 @@ class VmId(msgspec.Struct, kw_only=True):
     id: str
 
 
-class Nothing(msgspec.Struct):
+class Empty(msgspec.Struct):
     """No arguments, or no result."""
 
 
@@ -138,8 +138,8 @@ class VmReserve(msgspec.Struct, kw_only=True):
     publish: list[Publication] = msgspec.field(default_factory=list)
 
 
-class Made(msgspec.Struct, kw_only=True):
-    """``vm.made``: the VM that the request ``request_id`` made, in a list of none or one."""
+class RequestRef(msgspec.Struct, kw_only=True):
+    """``vm.by_request``: the VM that the request ``request_id`` made, in a list of none or one."""
 
     request_id: str
 

@@ -46,13 +46,13 @@ def _live(ref: str) -> dict[str, Any]:
         BangerError: ``not_running`` when there is no VMM, and so no console.
     """
     from cli.client.connection import connect
-    from shared.contract.lifecycle import LIVE, Verb, check
+    from shared.contract.lifecycle import LIVE, Action, check
 
     with connect() as client:
         shown = client.call("api", "vm.show", {"ref": ref})
         row = shown["vm"]
         if row["state"] not in LIVE:
-            check(row["name"], row["state"], Verb.SESSION)
+            check(row["name"], row["state"], Action.SESSION)
         with suppress(BangerError):  # counts as use where it is granted
             client.call("api", "vm.access", {"ref": row["id"]})
     return shown

@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from shared.contract.lifecycle import LIVE, TABLE, Answer, Verb, check
+from shared.contract.lifecycle import LIVE, TABLE, Action, Answer, check
 from shared.contract.messages.vm import State
 from shared.errors import BangerError
 
@@ -31,7 +31,7 @@ CELLS = [
 REFUSED = [(state, verb) for state, verb, answer in CELLS if answer in ("conflict", "not_running")]
 
 
-def outcome(state: State, verb: Verb) -> str:
+def outcome(state: State, verb: Action) -> str:
     try:
         return "act" if check("beta", state, verb) else "nothing"
     except BangerError as error:
@@ -40,38 +40,38 @@ def outcome(state: State, verb: Verb) -> str:
 
 @pytest.mark.parametrize(("state", "verb", "expected"), CELLS)
 def test_verb_in_state(state: State, verb: str, expected: str) -> None:
-    assert outcome(state, Verb(verb)) == expected
+    assert outcome(state, Action(verb)) == expected
 
 
 @pytest.mark.parametrize(("state", "hint"), [("starting", "logs -f beta"), ("stopping", "stopped")])
 def test_who_comes_too_soon_is_told_to_wait(state: State, hint: str) -> None:
     with pytest.raises(BangerError) as caught:
-        check("beta", state, Verb.SESSION)
+        check("beta", state, Action.SESSION)
     assert caught.value.hint.startswith("wait until")
     assert hint in caught.value.hint
 
 
 def test_every_state_and_verb_has_its_cell() -> None:
     assert [row[0] for row in ROWS[1:]] == list(get_args(State)) == list(TABLE)
-    assert ROWS[0][1:] == [verb.value for verb in Verb]
-    assert len(CELLS) == len(get_args(State)) * len(Verb)
+    assert ROWS[0][1:] == [verb.value for verb in Action]
+    assert len(CELLS) == len(get_args(State)) * len(Action)
 
 
 @pytest.mark.parametrize(("state", "verb"), REFUSED)
 def test_refusal_names_the_vm_its_state_and_the_next_step(state: State, verb: str) -> None:
     with pytest.raises(BangerError) as caught:
-        check("beta", state, Verb(verb))
+        check("beta", state, Action(verb))
     assert f"beta is {state}" in caught.value.message
     assert "banger vm" in caught.value.hint
     assert "beta" in caught.value.hint
 
 
 def test_running_vm_answers_start_with_success_so_that_scripts_may_repeat_it() -> None:
-    assert check("beta", "running", Verb.START) is False
+    assert check("beta", "running", Action.START) is False
 
 
 def test_live_states_are_those_in_which_there_is_something_to_stop() -> None:
-    stoppable = {state for state, row in TABLE.items() if row[Verb.STOP] is Answer.ACT}
+    stoppable = {state for state, row in TABLE.items() if row[Action.STOP] is Answer.ACT}
     assert stoppable == LIVE | {"failed"}, "a failed VM may have a VMM still"
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 import pytest
@@ -11,8 +11,8 @@ import pytest
 from services.api.machines import control as machines
 from services.api.machines.control import Machines
 from shared.bus.actor import Actor
-from shared.contract.messages.network import NatUnjail
-from shared.contract.messages.vm import VmUpdate
+from shared.contract.verb import Request, Result
+from shared.contract.verbs import nat
 from shared.logs import Log
 from shared.paths import Paths
 from shared.vm.vmm_search import find_vmm
@@ -20,7 +20,6 @@ from tests.example import example_vm
 from tests.unit.services.api.conftest import program
 from tests.unit.services.api.machines.test_supervisors import Told, supervisors
 
-T = TypeVar("T")
 VM = example_vm(state="failed")
 VMM = "print('up', flush=True); import sys; sys.stdin.read()"
 
@@ -33,12 +32,12 @@ class Bus(Actor):
         self._vmm = vmm
         self.asked: list[tuple[str, Any]] = []
 
-    async def call(self, service: str, name: str, body: Any, result: type[T], **_: Any) -> T:
-        self.asked.append((f"{service} {name}", body))
-        if name == "nat.unjail":
+    async def ask(self, request: Request[Result], **_: Any) -> Result:
+        self.asked.append((f"{request.service} {request.verb.name}", request.body))
+        if request.verb is nat.UNJAIL:
             os.kill(self._vmm, signal.SIGKILL)
-            return msgspec.convert({}, result)
-        return msgspec.convert(msgspec.to_builtins(VM), result)
+            return msgspec.convert(None, request.verb.result)
+        return msgspec.convert(msgspec.to_builtins(VM), request.verb.result)
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +58,7 @@ def end(paths: Paths, vmm: int, number: signal.Signals) -> list[tuple[str, Any]]
     return asyncio.run(ask())
 
 
-STOPPED = ("store vm.update", VmUpdate(id=VM.id, state="stopped", reason=""))
+STOPPED = ("store vm.update", {"id": VM.id, "state": "stopped", "reason": ""})
 
 
 def test_vmm_without_handle_or_supervisor_is_found_and_ended(paths: Paths) -> None:
@@ -82,4 +81,4 @@ def of_another_uid(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_jailed_vmm_is_signalled_by_nat(paths: Paths) -> None:
     with program(VMM, "-name", f"banger-{VM.id}") as vmm:
         asked = end(paths, vmm.pid, signal.SIGKILL)
-    assert asked == [("nat nat.unjail", NatUnjail(id=VM.id, signal=9)), STOPPED]
+    assert asked == [("nat nat.unjail", {"id": VM.id, "signal": 9}), STOPPED]

@@ -3,20 +3,20 @@
 import asyncio
 import os
 import signal
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
 from services.api.machines import control as machines
 from services.api.verbs.create import Creation
 from shared.config import Config
+from shared.contract.verb import Request, Result
 from shared.errors import BangerError, Code
 from shared.logs import Log
 from shared.paths import Paths
 from tests.example import example_vm
 from tests.unit.services.api.conftest import program
 
-T = TypeVar("T")
 VM = example_vm(state="starting")
 
 
@@ -25,8 +25,8 @@ class Alone(Creation):
 
     asked: list[str]
 
-    async def call(self, service: str, name: str, body: Any, result: type[T], **_: Any) -> T:
-        self.asked.append(f"{service} {name}")
+    async def ask(self, request: Request[Result], **_: Any) -> Result:
+        self.asked.append(f"{request.service} {request.verb.name}")
         raise BangerError(Code.DENIED, "no")
 
 

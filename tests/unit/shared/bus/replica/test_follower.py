@@ -22,7 +22,7 @@ class Store:
         self.asked: list[asyncio.Future[VmRows]] = []
         self._more = asyncio.Event()
 
-    async def call(self, *_arguments: Any, deadline: float) -> VmRows:
+    async def ask(self, *_arguments: Any, deadline: float) -> VmRows:
         del deadline
         self.asked.append(asyncio.get_running_loop().create_future())
         self._more.set()

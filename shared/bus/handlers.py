@@ -1,35 +1,45 @@
-"""What a verb is: its mark on a handler, what the handler knows of its call, bodies in and out."""
+"""How a service takes verbs: the mark on a handler, what a handler knows of its call, and bodies.
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any, TypeVar
+A handler is a method that takes the request's struct and a ``Call`` and returns the result::
+
+    @handles(store.VM_REMOVE)
+    async def remove(self, request: VmId, call: Call) -> None: ...
+"""
+
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
 from shared.bus.envelope import Envelope, Kind
 from shared.bus.link import Link
+from shared.contract.verb import RequestBody, Result, Verb
 from shared.errors import BangerError, Code
 
 T = TypeVar("T")
+Holder = TypeVar("Holder")
 
-Handler = Callable[[Any, Any, "Call"], Awaitable[Any]]
-
-
-@dataclass(frozen=True)
-class Verb:
-    """A handler and what it is asked with."""
-
-    name: str
-    request: type[Any]
-    handler: Handler
+Method = Callable[[Holder, RequestBody, "Call"], Awaitable[Result]]
 
 
-def verb(name: str, request: type[Any]) -> Callable[[Handler], Handler]:
-    """Mark a method as the handler of ``name``; its body is validated as ``request``."""
+class Handler(NamedTuple):
+    """A verb and the bound method that answers it."""
 
-    def mark(handler: Handler) -> Handler:
-        handler.__banger_verb__ = Verb(name, request, handler)  # type: ignore[attr-defined]
-        return handler
+    verb: Verb[..., Any, Any]
+    answer: Callable[[Any, "Call"], Awaitable[Any]]
+
+
+def handles(
+    verb: Verb[..., RequestBody, Result],
+) -> Callable[[Method[Holder, RequestBody, Result]], Method[Holder, RequestBody, Result]]:
+    """Mark a method as the handler of ``verb``. The type checker holds its signature to the
+    catalogue's."""
+
+    def mark(
+        method: Method[Holder, RequestBody, Result],
+    ) -> Method[Holder, RequestBody, Result]:
+        method.__banger_verb__ = verb  # type: ignore[attr-defined]
+        return method
 
     return mark
 
@@ -65,11 +75,21 @@ class Call:
             return
 
 
-def collect_verbs(kind: type[Any]) -> dict[str, Verb]:
-    """The marked methods of a class and its bases, by verb."""
-    members = (member for base in kind.__mro__ for member in vars(base).values())
-    marked = (getattr(member, "__banger_verb__", None) for member in members)
-    return {entry.name: entry for entry in marked if entry is not None}
+def handled_verbs(kind: type[Any]) -> Iterator[tuple[str, Verb[..., Any, Any]]]:
+    """The marked methods of a class and its bases: their names and verbs."""
+    for base in kind.__mro__:
+        for name, member in vars(base).items():
+            verb = getattr(member, "__banger_verb__", None)
+            if verb is not None:
+                yield name, verb
+
+
+def collect_handlers(holder: object) -> dict[str, Handler]:
+    """The marked methods of an object, bound, by the name of their verb."""
+    return {
+        verb.name: Handler(verb, getattr(holder, name))
+        for name, verb in handled_verbs(type(holder))
+    }
 
 
 def decode_request(body: bytes, kind: type[T]) -> T:

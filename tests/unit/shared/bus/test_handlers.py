@@ -5,19 +5,23 @@ from typing import Any
 import msgspec
 import pytest
 
-from shared.bus.verbs import collect_verbs, decode_request, encode_result, verb
+from shared.bus.handlers import collect_handlers, decode_request, encode_result, handles
 from shared.contract.messages.vm import VmId
+from shared.contract.verb import Verb
 from shared.errors import BangerError, Code
+
+GET = Verb("echo", "vm.get", VmId, type(None))
+DROP = Verb("echo", "vm.drop", VmId, type(None))
 
 
 class Base:
-    @verb("vm.get", VmId)
+    @handles(GET)
     async def get(self, _request: VmId, _call: Any) -> None:
         """A verb that a subclass inherits."""
 
 
 class Derived(Base):
-    @verb("vm.drop", VmId)
+    @handles(DROP)
     async def drop(self, _request: VmId, _call: Any) -> None:
         """A verb of its own."""
 
@@ -26,10 +30,11 @@ class Derived(Base):
 
 
 def test_verbs_of_a_class_are_those_marked_in_it_and_its_bases() -> None:
-    found = collect_verbs(Derived)
+    derived = Derived()
+    found = collect_handlers(derived)
     assert sorted(found) == ["vm.drop", "vm.get"]
-    assert found["vm.get"].handler is Base.get
-    assert found["vm.get"].request is VmId
+    assert found["vm.get"].answer == derived.get
+    assert found["vm.get"].verb is GET
 
 
 def test_body_is_decoded_as_what_the_verb_is_asked_with() -> None:

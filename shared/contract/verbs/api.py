@@ -1,0 +1,104 @@
+"""Verbs of the api: what users ask of VMs, and their operations."""
+
+from typing import TYPE_CHECKING
+
+from shared.contract.verb import Structs, Verb
+
+if TYPE_CHECKING:
+    from shared.contract.messages import machine, operation, vm
+else:
+    machine = Structs("shared.contract.messages.machine")
+    operation = Structs("shared.contract.messages.operation")
+    vm = Structs("shared.contract.messages.vm")
+
+BOOT_SECONDS = 900.0
+"""An emulated guest on a busy machine takes minutes."""
+BUILD_SECONDS = 3600.0
+"""Image and kernel may have to be built first."""
+END_SECONDS = 120.0
+"""Ending a VM: the supervisor's own bounds, and a supervisor that has to be started first."""
+ANSWER_SECONDS = 60.0
+"""What a guest is asked about itself."""
+
+VM_LIST = Verb("api", "vm.list", vm.Empty, vm.VmList)
+VM_SHOW = Verb("api", "vm.show", vm.VmRef, vm.VmView)
+VM_ACCESS = Verb(
+    "api",
+    "vm.access",
+    vm.VmRef,
+    vm.VmView,
+    notes="how to reach the guest; `not_running` unless it runs; counts as use",
+)
+VM_CREATE = Verb(
+    "api",
+    "vm.create",
+    vm.VmCreate,
+    vm.VmView,
+    idempotent=False,
+    operation=True,
+    partials=True,
+    seconds=BUILD_SECONDS,
+)
+VM_START = Verb(
+    "api",
+    "vm.start",
+    vm.VmRef,
+    vm.VmView,
+    idempotent=False,
+    operation=True,
+    partials=True,
+    seconds=BOOT_SECONDS,
+)
+VM_RESTART = Verb(
+    "api",
+    "vm.restart",
+    vm.VmStop,
+    vm.VmView,
+    idempotent=False,
+    operation=True,
+    partials=True,
+    seconds=BOOT_SECONDS,
+)
+VM_STOP = Verb(
+    "api", "vm.stop", vm.VmStop, vm.VmView, operation=True, partials=True, seconds=END_SECONDS
+)
+VM_KILL = Verb("api", "vm.kill", vm.VmKill, vm.VmView, seconds=END_SECONDS)
+VM_PAUSE = Verb("api", "vm.pause", vm.VmRef, vm.VmView, seconds=END_SECONDS)
+VM_RESUME = Verb("api", "vm.resume", vm.VmRef, vm.VmView, seconds=END_SECONDS)
+VM_SET = Verb(
+    "api",
+    "vm.set",
+    vm.VmSet,
+    vm.VmView,
+    seconds=END_SECONDS,
+    notes="`nat` and `allow` are one policy: one alone means that the other is none",
+)
+VM_PUBLISH = Verb(
+    "api",
+    "vm.publish",
+    vm.VmPublish,
+    vm.VmView,
+    seconds=ANSWER_SECONDS,
+    notes="the VMM first, then the row; `conflict` names the VM or the process that has the port, "
+    "`denied` is for ports below 1024 in user mode",
+)
+VM_UNPUBLISH = Verb("api", "vm.unpublish", vm.VmPublish, vm.VmView, seconds=ANSWER_SECONDS)
+VM_DELETE = Verb("api", "vm.delete", vm.VmRef, vm.VmView, seconds=END_SECONDS)
+VM_STATS = Verb("api", "vm.stats", vm.VmRef, vm.VmStats, seconds=ANSWER_SECONDS)
+VM_PORTS = Verb("api", "vm.ports", vm.VmRef, vm.PortList, seconds=ANSWER_SECONDS)
+VM_HEALTH = Verb("api", "vm.health", vm.VmRef, vm.Health, seconds=ANSWER_SECONDS)
+
+OPS_LIST = Verb("api", "ops.list", vm.Empty, operation.OperationList)
+OPS_SHOW = Verb("api", "ops.show", operation.OperationRef, operation.Operation)
+OPS_CANCEL = Verb(
+    "api", "ops.cancel", operation.OperationRef, operation.Operation, seconds=END_SECONDS
+)
+
+SUPERVISOR_READY = Verb(
+    "api",
+    "supervisor.ready",
+    machine.SupervisorReady,
+    type(None),
+    seconds=30.0,
+    notes="a supervisor serves its VM",
+)

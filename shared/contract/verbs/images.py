@@ -1,0 +1,60 @@
+"""Verbs of the images service: images and kernels."""
+
+from typing import TYPE_CHECKING
+
+from shared.contract.verb import Structs, Verb
+
+if TYPE_CHECKING:
+    from shared.contract.messages import image, vm
+else:
+    image = Structs("shared.contract.messages.image")
+    vm = Structs("shared.contract.messages.vm")
+
+BUILD_SECONDS = 3600.0
+PULL_SECONDS = 1800.0
+
+IMAGE_LIST = Verb("images", "image.list", vm.Empty, image.ImageList)
+IMAGE_SHOW = Verb("images", "image.show", image.Ref, image.Image)
+IMAGE_RESOLVE = Verb(
+    "images",
+    "image.resolve",
+    image.Resolve,
+    image.Image,
+    operation=True,
+    partials=True,
+    seconds=BUILD_SECONDS,
+)
+IMAGE_BUILD = Verb(
+    "images",
+    "image.build",
+    image.ImageBuild,
+    image.Image,
+    operation=True,
+    partials=True,
+    seconds=BUILD_SECONDS,
+    notes="`name` of the catalogue, `force`; `as_name` with `include` (Debian packages) for an "
+    "image of its own; `conflict` when the name was made from something else",
+)
+IMAGE_DELETE = Verb("images", "image.delete", image.Ref, image.Deleted)
+
+KERNEL_LIST = Verb("images", "kernel.list", vm.Empty, image.KernelList)
+KERNEL_SHOW = Verb("images", "kernel.show", image.Ref, image.Kernel)
+KERNEL_RESOLVE = Verb(
+    "images",
+    "kernel.resolve",
+    image.Resolve,
+    image.Kernel,
+    operation=True,
+    partials=True,
+    seconds=PULL_SECONDS,
+)
+KERNEL_PULL = Verb(
+    "images",
+    "kernel.pull",
+    image.KernelPull,
+    image.Kernel,
+    operation=True,
+    partials=True,
+    seconds=PULL_SECONDS,
+)
+KERNEL_DELETE = Verb("images", "kernel.delete", image.Ref, image.Deleted)
