@@ -9,7 +9,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from services.api.policy.idle import sessions, stale
+from services.api.policy.idle import established, sessions, stale
 from services.api.verbs.reports import Reports
 from shared.bus.handlers import Call, handles
 from shared.bus.runner import own
@@ -17,6 +17,7 @@ from shared.contract.messages.machine import SupervisorReady
 from shared.contract.messages.vm import Vm
 from shared.contract.verbs import api, supervisor
 from shared.errors import BangerError
+from shared.host.socket_table import inet_sockets, read_table, unix_sockets
 
 STALE_LOOKS = 4
 """How often per ``auto_stop_stale_after`` the VMs are looked at, at most every minute."""
@@ -77,8 +78,9 @@ class Api(Reports):
         return stale(vms, datetime.now(UTC), limit, self._sessions(vms))
 
     def _sessions(self, vms: list[Vm]) -> dict[str, int]:
-        sockets, table = (Path(f"/proc/net/{name}").read_text() for name in ("unix", "tcp"))
-        return {vm.id: sessions(self.paths.vm_run(vm.id), sockets, table) for vm in vms}
+        unix = list(unix_sockets(read_table(Path("/proc/net/unix"))))
+        connections = established(inet_sockets(read_table(Path("/proc/net/tcp"))))
+        return {vm.id: sessions(self.paths.vm_run(vm.id), unix, connections) for vm in vms}
 
     async def _stop_one(self, vm: Vm) -> None:
         self.log.info("nobody uses it: stopping", vm=vm.id, touched_at=vm.touched_at)

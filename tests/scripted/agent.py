@@ -155,7 +155,7 @@ class Agent:
 
 
 def _socket_table(ports: list[int], state: str) -> str:
-    line = "   {}: 00000000:{:04X} 00000000:0000 {} 00000000:00000000 00:00000000 00000000 0\n"
+    line = "   {}: 00000000:{:04X} 00000000:0000 {} 00000000:00000000 00:00000000 00000000 0 0 1\n"
     return _HEADER + "".join(line.format(n, port, state) for n, port in enumerate(ports))
 
 

@@ -30,8 +30,7 @@ class Listeners:
         """Listening TCP and bound UDP sockets, sorted, without repeats. Raises as ``Agent``."""
         found: set[ListeningPort] = set()
         for protocol, path in self._tables:
-            table = await self._read(path, deadline)
-            found.update(parse_sockets(protocol, table.decode(errors="replace")))
+            found.update(parse_sockets(protocol, await self._read(path, deadline)))
         return sorted(found)
 
     async def _read(self, path: str, deadline: float) -> bytes:

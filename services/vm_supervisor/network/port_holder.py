@@ -7,38 +7,31 @@ that we may look at. A TCP socket that is bound and does not listen is in no lis
 from collections.abc import Iterator
 from pathlib import Path
 
-from services.vm_supervisor.guest.sockets import decode_address
 from shared.contract.messages.vm import Protocol
+from shared.host.socket_table import TCP_LISTEN, inet_sockets, read_table
 
 _EVERY = ("0.0.0.0", "::")
-_LISTEN = "0A"
 
 
 def holder_of(protocol: Protocol, address: str, port: int) -> str | None:
     """ "nginx (pid 4711)"; "another user's program" when it is not ours to know; None: nobody."""
-    inodes: set[str] = set()
+    inodes: set[int] = set()
     for table in (Path(f"/proc/net/{protocol}"), Path(f"/proc/net/{protocol}6")):
-        try:
-            inodes.update(socket_inodes(protocol, table.read_text(), address, port))
-        except OSError:
-            continue  # a host without IPv6
+        inodes.update(socket_inodes(protocol, read_table(table), address, port))
     if not inodes:
         return None
     return _process_with({f"socket:[{inode}]" for inode in inodes}) or "another user's program"
 
 
-def socket_inodes(protocol: Protocol, table: str, address: str, port: int) -> Iterator[str]:
+def socket_inodes(protocol: Protocol, table: bytes, address: str, port: int) -> Iterator[int]:
     """Inodes of the sockets of /proc/net/{tcp,tcp6,udp,udp6} that hold ``port`` of ``address``.
     Pure."""
-    for line in table.splitlines()[1:]:
-        fields = line.split()
-        if len(fields) < 10 or (protocol == "tcp" and fields[3] != _LISTEN):
+    for row in inet_sockets(table):
+        if row.local_port != port or (protocol == "tcp" and row.state != TCP_LISTEN):
             continue
-        held, _, number = fields[1].partition(":")
-        if int(number, 16) == port:
-            bound = decode_address(held)
-            if address == bound or address in _EVERY or bound in _EVERY:
-                yield fields[9]
+        bound = row.local_address
+        if address == bound or address in _EVERY or bound in _EVERY:
+            yield row.inode
 
 
 def _process_with(links: set[str]) -> str | None:

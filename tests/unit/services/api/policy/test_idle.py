@@ -1,13 +1,15 @@
 """Which VMs nobody uses: times handed in, sessions counted from a real socket table."""
 
 import socket
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from services.api.policy.idle import connections, has_master, open_sessions, sessions, stale
+from services.api.policy.idle import established, has_master, open_sessions, sessions, stale
 from shared.contract.messages.vm import State, Vm
 from shared.contract.ssh_access import Access
 from shared.host.locks import Lock
+from shared.host.socket_table import UnixSocket, inet_sockets, read_table, unix_sockets
 from shared.vm.handle import Handle, write_handle
 from tests.example import example_vm
 
@@ -50,12 +52,14 @@ def test_a_vm_that_was_never_touched_counts_from_its_creation() -> None:
     assert ids([vm("a", 60, touched=False)], 60) == ["a"]
 
 
-SOCKETS = """Num       RefCount Protocol Flags    Type St Inode Path
+SOCKETS = list(
+    unix_sockets(b"""Num       RefCount Protocol Flags    Type St Inode Path
 0000: 00000002 00000000 00010000 0001 01 100 /run/banger/vms/aa/ssh.sock.Xy12
 0000: 00000003 00000000 00000000 0001 03 101 /run/banger/vms/aa/ssh.sock.Xy12
 0000: 00000003 00000000 00000000 0001 03 102
 0000: 00000003 00000000 00000000 0001 03 103 /run/banger/vms/bb/ssh.sock
-"""
+""")
+)
 
 
 def test_sessions_are_the_accepted_ends_of_the_control_socket() -> None:
@@ -68,17 +72,17 @@ def test_master_is_there_when_its_control_socket_listens() -> None:
     assert not has_master(SOCKETS, Path("/run/banger/vms/bb/ssh.sock"))
 
 
-def tcp() -> str:
-    return Path("/proc/net/tcp").read_text()
+def tcp() -> Counter[tuple[str, int]]:
+    return established(inet_sockets(read_table(Path("/proc/net/tcp"))))
 
 
 def test_connections_to_a_guest_are_counted_from_its_clients_side() -> None:
     with socket.create_server(("127.77.254.3", 0)) as server:
         host, port = server.getsockname()
-        assert connections(tcp(), host, port) == 0
+        assert tcp()[host, port] == 0
         with socket.create_connection((host, port)), socket.create_connection((host, port)):
-            assert connections(tcp(), host, port) == 2
-            assert connections(tcp(), "127.77.254.4", port) == 0
+            assert tcp()[host, port] == 2
+            assert tcp()["127.77.254.4", port] == 0
 
 
 def test_who_holds_the_console_is_in_the_vm(tmp_path: Path) -> None:
@@ -90,7 +94,7 @@ def test_who_holds_the_console_is_in_the_vm(tmp_path: Path) -> None:
 
 
 def test_connection_of_the_master_is_no_session(tmp_path: Path) -> None:
-    master = f"Num\n0: 2 0 00010000 0001 01 100 {tmp_path}/ssh.sock"
+    master = [UnixSocket(listening=True, inode=100, path=f"{tmp_path}/ssh.sock")]
     with socket.create_server(("127.77.254.3", 0)) as server:
         address = server.getsockname()
         write_handle(tmp_path, handle(*address))

@@ -17,6 +17,7 @@ from shared.logs import Log
 
 HOST = "127.77.255.6"
 HEADER = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid\n"
+REST = "00000000:00000000 00:00000000 00000000     0        0 1"
 
 
 def test_what_accepts_from_outside_appears() -> None:
@@ -61,9 +62,8 @@ class ScriptedAgent:
                 raise BangerError(Code.NOT_RUNNING, "gone") from None
         kind, state = ("tcp", "0A") if path == "/proc/net/tcp" else ("udp", "07")
         found = [port for protocol, port in self._now if protocol == kind and path[-1] != "6"]
-        return (
-            HEADER + "".join(f" 0: 00000000:{p:04X} 00000000:0000 {state}\n" for p in found)
-        ).encode()
+        rows = (f" 0: 00000000:{p:04X} 00000000:0000 {state} {REST}\n" for p in found)
+        return (HEADER + "".join(rows)).encode()
 
 
 class Network:
