@@ -1,6 +1,6 @@
 """``python -m scripts.smoke_kvm``: the smoke suite on Firecracker and KVM, inside L1.
 
-Exits with 0, 1 (the suite failed) or 2 (it could not be played).
+Exits with 0, 1 (the suite failed) or 2 (it could not be played, also not in a second L1).
 """
 
 import argparse
@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
@@ -21,6 +22,8 @@ from shared.paths import Paths
 
 RESULTS = Path(".smoke-kvm")
 FAILED, UNUSABLE = 1, 2
+ATTEMPTS = 2
+"""An L1 that was lost says nothing of banger; one that is lost twice is for people to look at."""
 PREPARE_SECONDS, FETCH_SECONDS = 300.0, 120.0
 JAILED_SECONDS, RESOLVED_SECONDS, BENCH_SECONDS = 900.0, 600.0, 900.0
 USERS = ("root", inside.USER)
@@ -31,21 +34,42 @@ def main(argv: list[str]) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     results: Path = options.results.absolute()
     shutil.rmtree(results, ignore_errors=True)
-    results.mkdir(parents=True)
     began = time.monotonic()
-    l1 = L1(results / "steps.log")
     try:
-        status = _play(l1, options, results)
-    except StepFailed as failure:
-        print(f"smoke-kvm: {failure}\nsmoke-kvm: all output: {l1.runner.log}", file=sys.stderr)
-        status = UNUSABLE
+        allowed = 1 if options.keep else ATTEMPTS  # two would be in each other's way
+        status = attempts(allowed, lambda number: _attempt(options, results, number))
     except KeyboardInterrupt:
         print("smoke-kvm: interrupted", file=sys.stderr)
         status = UNUSABLE
-    finally:
-        _close(l1, results, keep=options.keep)
     print(f"smoke-kvm: {time.monotonic() - began:.0f} s, results in {results}")
     return status
+
+
+def attempts(allowed: int, attempt: Callable[[int], int]) -> int:
+    """The status of the first ``attempt`` (1, 2, …) that raises no StepFailed; ``UNUSABLE`` when
+    all of them do."""
+    for number in range(1, allowed + 1):
+        try:
+            return attempt(number)
+        except StepFailed as failure:
+            print(f"smoke-kvm: attempt {number} of {allowed}: {failure}", file=sys.stderr)
+    return UNUSABLE
+
+
+def _attempt(options: argparse.Namespace, results: Path, number: int) -> int:
+    """Everything, in a new L1. What an earlier attempt has logged of its L1 stays."""
+    logs = results / f"l1-{number}"
+    logs.mkdir(parents=True)
+    for user in options.users.split(","):
+        shutil.rmtree(results / user, ignore_errors=True)
+    l1 = L1(logs / "steps.log")
+    try:
+        return _play(l1, options, results)
+    except StepFailed:
+        print(f"smoke-kvm: all output: {logs}", file=sys.stderr)
+        raise
+    finally:
+        _close(l1, logs, keep=options.keep)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -69,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
 def _play(l1: L1, options: argparse.Namespace, results: Path) -> int:
     _prepare(l1, options)
     if options.shell:
+        l1.unwatch()
         return subprocess.call(l1.exec_argv("bash", "-l"), env=l1.home.environment)
     statuses = [_suite(l1, user, options, results) for user in options.users.split(",")]
     if not options.suite_only:
@@ -157,17 +182,19 @@ def _firecracker() -> Path:
     return Path(done.stdout.strip())
 
 
-def _close(l1: L1, results: Path, *, keep: bool) -> None:
+def _close(l1: L1, logs: Path, *, keep: bool) -> None:
     """Not to be interrupted: what is half deleted would stay."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    l1.keep_logs(results / "l1")
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    l1.keep_logs(logs)
     if keep:
+        l1.unwatch()
         names = ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "BANGER_RUN_DIR")
         words = " ".join(f"{name}={l1.home.environment[name]}" for name in names)
         print(f"smoke-kvm: L1 stays: env {words} banger vm ssh l1; then vm delete l1, daemon stop")
         return
     with step("delete L1"):
         l1.close()
+    signal.signal(signal.SIGINT, before)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 ENDING_SECONDS = 10.0
@@ -16,6 +15,10 @@ ENDING_SECONDS = 10.0
 
 class StepFailed(Exception):
     """A program that failed or was late. The message says which, and where its output is."""
+
+
+class HostLost(StepFailed):
+    """The machine that the programs were at work in has stopped."""
 
 
 @contextlib.contextmanager
@@ -31,18 +34,27 @@ def step(name: str) -> Iterator[None]:
         print(f"smoke-kvm: {name}: {outcome}, {time.monotonic() - began:.1f} s", flush=True)
 
 
-@dataclass(frozen=True)
 class Runner:
     """Runs programs with ``environment``; their output goes to ``log``."""
 
-    log: Path
-    environment: Mapping[str, str]
+    def __init__(self, log: Path, environment: Mapping[str, str]) -> None:
+        self.log = log
+        self.environment = environment
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._lost = ""
+
+    def give_up(self, reason: str) -> None:
+        """Kill what runs; that and whatever is run later raises ``HostLost``. For any thread."""
+        self._lost = reason
+        for program in tuple(self._running):
+            _signal(program, signal.SIGKILL)
 
     def run(self, argv: Sequence[str], seconds: float, *, shown: bool = False) -> int:
         """Run to the end; returns the status. ``shown``: output goes to the terminal instead.
 
         Raises:
             StepFailed: it was not over after ``seconds``; it has been ended.
+            HostLost: after ``give_up``.
         """
         with self.started(argv, shown=shown) as program:
             try:
@@ -63,7 +75,12 @@ class Runner:
         self, argv: Sequence[str], *, shown: bool = False, stdin: int = subprocess.DEVNULL
     ) -> Iterator["subprocess.Popen[bytes]"]:
         """The running program, in a session of its own: a Ctrl-C is ours to pass on. On the way
-        out it is ended if it still runs."""
+        out it is ended if it still runs.
+
+        Raises:
+            HostLost: after ``give_up``, also when that came while the program ran.
+        """
+        self._check()
         with self.log.open("ab") as log:
             out = None if shown else log
             program = subprocess.Popen(
@@ -74,10 +91,18 @@ class Runner:
                 env=dict(self.environment),
                 start_new_session=True,
             )
+        self._running.add(program)
         try:
+            self._check()  # else ``give_up`` may have come before it could find this program
             yield program
+            self._check()
         finally:
+            self._running.discard(program)
             _end(program)
+
+    def _check(self) -> None:
+        if self._lost:
+            raise HostLost(self._lost)
 
 
 def words(argv: Sequence[str], limit: int = 100) -> str:
@@ -90,7 +115,12 @@ def _end(program: "subprocess.Popen[bytes]") -> None:
     for number in (signal.SIGTERM, signal.SIGKILL):
         if program.poll() is not None:
             return
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(program.pid, number)
+        _signal(program, number)
         with contextlib.suppress(subprocess.TimeoutExpired):
             program.wait(ENDING_SECONDS)
+
+
+def _signal(program: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
+    """To all of its session."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(program.pid, number)

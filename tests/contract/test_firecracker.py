@@ -200,6 +200,21 @@ async def test_sockets_left_by_an_earlier_one_are_no_obstacle(bench: Bench) -> N
 
 
 @contract
+async def test_vsock_is_refused_for_a_socket_in_its_way_and_not_for_a_reserved_id(
+    bench: Bench,
+) -> None:
+    """The socket outlives its Firecracker: the same request may be granted once per machine."""
+    request = Request("PUT", "/vsock", {"guest_cid": 2, "uds_path": f"{bench.spec.run}/v.sock"})
+    async with bench.launched() as machine:
+        await machine._described()
+        await bench.ask(request)
+    async with bench.launched() as machine:
+        await machine._described()
+        error = await _refusal(bench.ask(request))
+    assert "Address in use" in error.details["fault_message"]
+
+
+@contract
 async def test_a_drive_that_vanished_is_named(bench: Bench) -> None:
     async with bench.launched() as machine:
         bench.spec.drives.work.unlink()
@@ -251,24 +266,33 @@ async def test_a_program_that_dies_at_once_leaves_its_last_words(bench: Bench) -
     assert "no memory today" in error.message
 
 
+MISSING = "/no/such/directory"
+"""Where no request can make anything: a file of one run must not be why the next one is refused."""
 REFUSED = [
     Request("PUT", "/machine-config", {"vcpu_count": 0, "mem_size_mib": 256, "smt": False}),
     Request("PUT", "/machine-config", {"vcpu_count": 33, "mem_size_mib": 256, "smt": False}),
     Request("PUT", "/machine-config", {"vcpu_count": 1, "mem_size_mib": 0, "smt": False}),
     Request("PUT", "/machine-config", {"vcpu_count": 1}),
-    Request("PUT", "/boot-source", {"kernel_image_path": "/no/such/kernel"}),
+    Request("PUT", "/boot-source", {"kernel_image_path": f"{MISSING}/kernel"}),
     Request("PUT", "/drives/work", {"drive_id": "other", "path_on_host": "/dev/null",
             "is_root_device": False, "is_read_only": True}),
     Request("PUT", "/network-interfaces/net0", {"iface_id": "net0", "host_dev_name": TAP,
             "guest_mac": "not an address"}),
-    Request("PUT", "/vsock", {"guest_cid": 2, "uds_path": "/tmp/never"}),
+    Request("PUT", "/vsock", {"guest_cid": 3, "uds_path": f"{MISSING}/agent.sock"}),
     Request("PUT", "/balloon", {"amount_mib": "much", "deflate_on_oom": True}),
-    Request("PUT", "/metrics", {"metrics_path": "/no/such/directory/metrics"}),
+    Request("PUT", "/metrics", {"metrics_path": f"{MISSING}/metrics"}),
     Request("PUT", "/no-such-thing", {}),
     START,  # nothing to boot yet
     PAUSE,
     RESUME,
 ]  # fmt: skip
+
+
+def test_no_bad_request_can_leave_anything_on_this_machine() -> None:
+    values = [value for request in REFUSED for value in request.body.values()]
+    paths = {value for value in values if isinstance(value, str) and value.startswith("/")}
+    assert all(path.startswith(f"{MISSING}/") for path in paths - {"/dev/null"})
+    assert not Path(MISSING).exists()
 
 
 def test_each_bad_request_comes_back_as_our_error_and_harms_nothing(bench: Bench) -> None:

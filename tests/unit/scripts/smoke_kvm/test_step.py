@@ -1,11 +1,12 @@
 """Programs with a deadline: real ones, that end in milliseconds or never."""
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
-from scripts.smoke_kvm.step import Runner, StepFailed, step, words
+from scripts.smoke_kvm.step import HostLost, Runner, StepFailed, step, words
 
 
 def runner(tmp_path: Path) -> Runner:
@@ -42,3 +43,27 @@ def test_a_step_tells_its_seconds_and_whether_it_failed(capsys: pytest.CaptureFi
 def test_a_long_command_line_is_cut() -> None:
     assert words(["/usr/bin/sh", "-c", "a\nb"]) == "sh -c a; b"
     assert len(words(["x" * 500])) < 120
+
+
+def test_whoever_gives_up_ends_what_runs_at_once(tmp_path: Path) -> None:
+    made = runner(tmp_path)
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+
+    def give_up() -> None:
+        with fifo.open("w"):  # opens when the shell has, so it runs
+            made.give_up("L1 has stopped")
+
+    other = threading.Thread(target=give_up)
+    other.start()
+    with pytest.raises(HostLost, match="L1 has stopped"):
+        made.run(["sh", "-c", 'trap "" TERM; exec 3<"$0"; while :; do read x; done', str(fifo)], 50)
+    other.join()
+
+
+def test_after_that_nothing_is_run_any_more(tmp_path: Path) -> None:
+    made = runner(tmp_path)
+    made.give_up("L1 has stopped")
+    with pytest.raises(HostLost, match="L1 has stopped"):
+        made.run(["touch", str(tmp_path / "ran")], 10)
+    assert not (tmp_path / "ran").exists()
