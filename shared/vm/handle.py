@@ -4,18 +4,17 @@
 A handle is believed only for this boot of the host and this start time of the pid.
 """
 
-import os
 from pathlib import Path
 
 import msgspec
 
 from shared.contract.messages.vm import Publication, VmmName
 from shared.contract.ssh_access import Access
+from shared.host.boot_id import host_boot_id
 from shared.host.files import write_atomically
 from shared.host.process import ProcessId, start_time
 
 VERSION = 1
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Handle(msgspec.Struct, kw_only=True):
@@ -94,8 +93,3 @@ def _read(path: Path) -> Handle | None:
     except (OSError, msgspec.DecodeError):
         return None
     return handle if handle.version == VERSION else None
-
-
-def host_boot_id() -> str:
-    """This boot of the host (random(4)); BANGER_HOST_BOOT_ID stands in for it in tests."""
-    return os.environ.get("BANGER_HOST_BOOT_ID") or BOOT_ID.read_text().strip()

@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from shared.host.boot_id import host_boot_id
 from shared.host.busybox import find_busybox
 from shared.host.cpio import Archive
 
@@ -56,8 +57,7 @@ class Kept:
 
     def __init__(self, path: Path, subject: str) -> None:
         self._path = path
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        self._key = f"{boot} {subject}"
+        self._key = f"{host_boot_id()} {subject}"
 
     def read(self) -> dict[str, Any] | None:
         try:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.nat.kernel.errors import refusal
+from shared.host.boot_id import host_boot_id
 
 _FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 _ACCEPT_RA = "/proc/sys/net/ipv6/conf/{}/accept_ra"
 _LOCALNET = "/proc/sys/net/ipv4/conf/{}/route_localnet"
@@ -84,7 +84,7 @@ class Loan:
         would otherwise be lost, and with it the way back.
         """
         if not self.is_open():
-            self._write({"previous": _FORWARDING.read_text().strip(), "boot_id": _boot_id()})
+            self._write({"previous": _FORWARDING.read_text().strip(), "boot_id": host_boot_id()})
         _set(_FORWARDING, "1")
 
     def give_back(self) -> None:
@@ -96,7 +96,7 @@ class Loan:
     def _previous(self) -> str | None:
         try:
             note = json.loads(self.note.read_text())
-            return str(note["previous"]) if note["boot_id"] == _boot_id() else None
+            return str(note["previous"]) if note["boot_id"] == host_boot_id() else None
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
 
@@ -107,10 +107,6 @@ class Loan:
             file.flush()
             os.fsync(file.fileno())
         draft.replace(self.note)
-
-
-def _boot_id() -> str:
-    return _BOOT_ID.read_text().strip()
 
 
 def _set(setting: Path, value: str) -> None:

@@ -37,8 +37,9 @@ from shared.contract.messages.network import Attachment
 from shared.contract.messages.vm import VmmName
 from shared.contract.ssh_access import Access
 from shared.errors import BangerError, Code
+from shared.host.boot_id import host_boot_id
 from shared.paths import Paths, make_private
-from shared.vm.handle import Handle, host_boot_id, remove_handle, write_handle
+from shared.vm.handle import Handle, remove_handle, write_handle
 from shared.vmm.accelerator import Accel, Accelerator, configured, detect
 from shared.vmm.choice import choose
 

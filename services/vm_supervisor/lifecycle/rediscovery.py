@@ -2,8 +2,9 @@
 
 from services.vm_supervisor.launch.launcher import access_to
 from shared.contract.messages.vm import Vm
+from shared.host.boot_id import host_boot_id
 from shared.paths import Paths
-from shared.vm.handle import Handle, host_boot_id
+from shared.vm.handle import Handle
 from shared.vm.vmm_search import accelerator, command_line, find_vmm, forwarded_ssh_port, vmm_name
 
 

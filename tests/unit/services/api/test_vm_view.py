@@ -8,9 +8,10 @@ import pytest
 from services.api.vm_view import checked, view
 from shared.contract.messages.vm import State, Vm
 from shared.contract.ssh_access import Access
+from shared.host.boot_id import host_boot_id
 from shared.host.process import start_time
 from shared.paths import Paths
-from shared.vm.handle import Handle, host_boot_id, write_handle
+from shared.vm.handle import Handle, write_handle
 from tests.unit.services.api.policy.test_names import vm
 
 ACCESS = Access(host="127.77.0.2", port=22, key="k", known_hosts="h", alias="a", control="c")

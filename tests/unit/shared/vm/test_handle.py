@@ -7,11 +7,11 @@ import msgspec
 import pytest
 
 from shared.contract.ssh_access import Access
+from shared.host.boot_id import host_boot_id
 from shared.host.process import start_time
 from shared.vm.handle import (
     Handle,
     handle_path,
-    host_boot_id,
     mend_handle,
     read_handle,
     remove_handle,
