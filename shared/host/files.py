@@ -8,23 +8,50 @@ from shared.errors import BangerError, Code
 
 
 def write_atomically(path: Path, content: bytes, *, mode: int = 0o600) -> None:
-    """Temporary file, fsync, rename (runtime rule 28).
+    """Replace the file at ``path``: readers see the old content or the new, never a part.
 
     Raises:
         BangerError: ``no_space``; the old content, if any, is still there then.
+        OSError: for any other refusal of the operating system.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+        fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
         with os.fdopen(fd, "wb") as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(path)
+        move_into_place(draft, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        draft.unlink(missing_ok=True)
+        if is_full(error):
             raise BangerError(
                 Code.NO_SPACE, f"no space left to write {path}", hint="free some space"
             ) from error
         raise
+
+
+def move_into_place(draft: Path, path: Path) -> None:
+    """Give the finished file ``draft`` the name ``path``, replacing what has it.
+
+    The content is on the disk before the name is, and the name before this returns: a rename alone
+    may be lost, or leave an empty file, when the power fails (rename(2), fsync(2)).
+
+    Raises:
+        OSError: as rename(2) and fsync(2).
+    """
+    sync(draft)
+    draft.replace(path)
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """fsync a file, or a directory: the names in it. Raises OSError as fsync(2)."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def is_full(error: OSError) -> bool:
+    """Whether the disk, or the user's share of it, has no space left."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)

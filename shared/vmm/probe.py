@@ -4,7 +4,6 @@
 """
 
 import json
-import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 from shared.host.boot_id import host_boot_id
 from shared.host.busybox import find_busybox
 from shared.host.cpio import Archive
+from shared.host.files import write_atomically
 
 _SIGN = "banger-probe: alive"
 
@@ -73,9 +73,4 @@ class Kept:
         """
         if not self._path.parent.is_dir():
             return
-        temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}")
-        with temporary.open("w") as file:
-            json.dump({self._key: entry}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self._path)
+        write_atomically(self._path, json.dumps({self._key: entry}).encode())

@@ -11,10 +11,11 @@ from typing import Generic, Literal
 
 from services.images.library import manifest as manifests
 from services.images.library.manifest import FILE_NAME, ID_LENGTH, M
-from services.images.library.publish import BY_NAME, flush, refused
+from services.images.library.publish import BY_NAME, refused
 from services.images.library.reference import find
 from services.images.library.scratch import PREFIX, remove_tree, sweep
 from shared.errors import BangerError, Code
+from shared.host.files import sync
 
 _ID = re.compile(f"[0-9a-f]{{{ID_LENGTH}}}")
 Noun = Literal["image", "kernel"]
@@ -111,7 +112,7 @@ class Library(Generic[M]):
         condemned = directory.with_name(f"{PREFIX}{identifier}")
         directory.rename(condemned)  # at once, so that no reader meets a half of it
         remove_tree(condemned)
-        flush(self.root)
+        sync(self.root)
 
     def _check_owned(self, directory: Path) -> None:
         known = _PUBLISHED[self._noun] | {FILE_NAME}

@@ -6,7 +6,6 @@ its name is replaced by another rename. Readers see the old or the new, never a 
 """
 
 import errno
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import msgspec
 from services.images.library.manifest import FILE_NAME, M, Manifest, read
 from services.images.library.scratch import PREFIX, Scratch
 from shared.errors import BangerError, Code
+from shared.host.files import is_full, sync
 
 BY_NAME = "by-name"
 
@@ -33,7 +33,7 @@ def publish(work: Scratch, manifest: M) -> Path:
     try:
         _finish(work.path, manifest)
         _rename(work.path, target, type(manifest))
-        flush(root)
+        sync(root)
         point(root, manifest.name, manifest.id)
     except OSError as error:
         raise refused(target, error) from error
@@ -48,21 +48,12 @@ def point(root: Path, name: str, identifier: str) -> None:
     link.unlink(missing_ok=True)
     link.symlink_to(Path("..") / identifier)
     link.replace(names / name)
-    flush(names)
-
-
-def flush(path: Path) -> None:
-    """fsync a file or a directory (for a directory: the names in it)."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(names)
 
 
 def refused(path: Path, error: OSError) -> BangerError:
     """The error for a write that the operating system refused."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if is_full(error):
         hint = f"free some space: df -h {path.parent}"
         return BangerError(Code.NO_SPACE, f"no space left for {path}", hint=hint)
     hint = f"check owner and mode: ls -ld {path.parent}"
@@ -73,12 +64,12 @@ def _finish(directory: Path, manifest: Manifest) -> None:
     _keep_only(directory, manifest.sums())
     for name in manifest.sums():
         (directory / name).chmod(0o644)
-        flush(directory / name)
+        sync(directory / name)
     encoded = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
     (directory / FILE_NAME).write_bytes(encoded + b"\n")
-    flush(directory / FILE_NAME)
+    sync(directory / FILE_NAME)
     directory.chmod(0o755)
-    flush(directory)
+    sync(directory)
 
 
 def _keep_only(directory: Path, names: Iterable[str]) -> None:

@@ -5,7 +5,6 @@ programs it starts, so the lock is free only when the last of them is gone: a bu
 service crashed is not swept from under a program that is still writing.
 """
 
-import errno
 import fcntl
 import os
 import subprocess
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.errors import BangerError, Code
+from shared.host.files import is_full
 
 PREFIX = ".banger-new-"
 
@@ -84,7 +84,7 @@ def _make(parent: Path, mode: int) -> Scratch:
             if (lock := _lock(path)) is not None:
                 return Scratch(path, lock)
     except OSError as error:
-        code = Code.NO_SPACE if error.errno in (errno.ENOSPC, errno.EDQUOT) else Code.DENIED
+        code = Code.NO_SPACE if is_full(error) else Code.DENIED
         raise BangerError(
             code, f"cannot work in {parent}: {error.strerror}", hint=f"check: ls -ld {parent}; df"
         ) from error

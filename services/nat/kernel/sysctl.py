@@ -4,12 +4,12 @@ settings of our own interfaces: route_localnet, proxy_arp_pvlan, accept_ra
 
 import contextlib
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from services.nat.kernel.errors import refusal
 from shared.host.boot_id import host_boot_id
+from shared.host.files import write_atomically
 
 _FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 
@@ -101,12 +101,7 @@ class Loan:
             return None
 
     def _write(self, note: dict[str, str]) -> None:
-        draft = self.note.with_suffix(".tmp")
-        with draft.open("w") as file:
-            json.dump(note, file)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self.note)
+        write_atomically(self.note, json.dumps(note).encode())
 
 
 def _set(setting: Path, value: str) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.errors import BangerError, Code
+from shared.host.files import is_full, move_into_place
 
 
 @dataclass(frozen=True)
@@ -98,10 +99,9 @@ def _create(path: Path, size: int, label: str) -> None:
             os.fchmod(file.fileno(), 0o600)
             os.truncate(file.fileno(), size)
         _run(mke2fs_argv(temporary, label), path)
-        _sync(temporary)
-        temporary.replace(path)
+        move_into_place(temporary, path)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if is_full(error):
             raise _no_space(path) from error
         raise
     finally:
@@ -112,14 +112,6 @@ def mke2fs_argv(path: Path, label: str) -> list[str]:
     """Lazy tables; owned by root even when made by somebody else; no blocks kept back for root."""
     extended = "lazy_itable_init=1,lazy_journal_init=1,root_owner=0:0"
     return ["mke2fs", "-q", "-F", "-t", "ext4", "-m", "0", "-L", label, "-E", extended, str(path)]
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _run(argv: list[str], disk: Path, good: tuple[int, ...] = (0,)) -> None:

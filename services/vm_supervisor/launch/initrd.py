@@ -5,7 +5,6 @@ early-userspace/buffer-format.rst); later files win. So nothing is unpacked or r
 parts are written one after another, uncompressed since the VMM only copies them.
 """
 
-import errno
 import os
 import shlex
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from services.vm_supervisor.network.modes import GuestNetwork
 from shared.errors import BangerError, Code
 from shared.host.busybox import find_busybox
 from shared.host.cpio import Archive
+from shared.host.files import is_full
 
 _GUEST = Path(__file__).parents[1] / "guest" / "rootfs"
 
@@ -60,7 +60,7 @@ def write_initrd(target: Path, kernel_modules: Path, identity: GuestIdentity) ->
             output.write(identity_part(identity))
         temporary.replace(target)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if is_full(error):
             raise BangerError(Code.NO_SPACE, f"no space left to write {target}") from error
         raise
     finally:

@@ -2,12 +2,13 @@
 
 import errno
 import os
+import stat
 from pathlib import Path
 
 import pytest
 
 from shared.errors import BangerError, Code
-from shared.host.files import write_atomically
+from shared.host.files import is_full, move_into_place, write_atomically
 
 
 def names(directory: Path) -> list[str]:
@@ -32,19 +33,20 @@ def test_reader_of_the_old_file_keeps_the_old_content(tmp_path: Path) -> None:
     assert path.read_bytes() == b"new"
 
 
-def test_content_is_on_disk_before_the_name_points_at_it(
+def test_content_is_on_disk_before_the_name_and_the_name_before_it_returns(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, seen = tmp_path / "f", []
+    path = tmp_path / "f"
+    synced: list[tuple[bool, bool]] = []
     fsync = os.fsync
 
     def watched(fd: int) -> None:
-        seen.append(path.exists())
+        synced.append((stat.S_ISDIR(os.fstat(fd).st_mode), path.exists()))
         fsync(fd)
 
     monkeypatch.setattr(os, "fsync", watched)
     write_atomically(path, b"x")
-    assert seen == [False]
+    assert synced == [(False, False), (True, True)]  # the file, then the directory
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
@@ -69,3 +71,19 @@ def test_full_disk_is_no_space_and_leaves_the_old_content(
 def test_other_failures_are_not_hidden(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         write_atomically(tmp_path / "none" / "f", b"x")
+
+
+def test_a_finished_file_replaces_the_one_of_its_name(tmp_path: Path) -> None:
+    draft, path = tmp_path / "draft", tmp_path / "disk"
+    draft.write_bytes(b"new")
+    path.write_bytes(b"old")
+    move_into_place(draft, path)
+    assert path.read_bytes() == b"new"
+    assert names(tmp_path) == ["disk"]
+
+
+@pytest.mark.parametrize(
+    ("number", "full"), [(errno.ENOSPC, True), (errno.EDQUOT, True), (errno.EACCES, False)]
+)
+def test_a_full_disk_and_a_full_quota_are_full(number: int, full: bool) -> None:
+    assert is_full(OSError(number, "")) is full
