@@ -2,7 +2,6 @@
 
 import os
 import shlex
-import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,11 +9,10 @@ from pathlib import Path
 
 from cli.doctor.result import Result, fail, ok, warn
 from shared.config import Config
+from shared.host.programs import find_program
 from shared.paths import Paths
 
 OS_RELEASE = Path("/etc/os-release")
-SBIN = "/usr/sbin:/sbin:/usr/local/sbin"
-"""Not on every user's PATH, but mke2fs and nft live there."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,7 @@ def check_qemu(config: Config) -> Iterator[Result]:
 
 
 def check_tool(tool: Tool, family: str) -> Result:
-    path = shutil.which(tool.program, path=f"{os.environ.get('PATH', '')}:{SBIN}")
+    path = find_program(tool.program)
     if path is None:
         say = warn if tool.builds_only else fail
         return say(tool.program, f"missing; it {tool.purpose}", install_line([tool], family))

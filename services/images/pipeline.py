@@ -8,7 +8,6 @@ mmdebstrap that finds its stderr closed dies in the middle of its own clean-up.
 import asyncio
 import contextlib
 import os
-import shutil
 import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shared.errors import BangerError, Code
+from shared.host.programs import find_program, search_path
 
 KEPT_LINES = 60
 """How many last lines of a program's stderr are kept to say why it failed."""
@@ -28,9 +28,6 @@ _BETWEEN_REMINDERS = 2.0
 """SIGTERM is sent this often, with so many seconds between, before SIGKILL. Once is not enough:
 mmdebstrap's worker is the init of a pid namespace, which ignores it, and stops only when a
 program that it waits for at that instant is ended."""
-
-_SEARCH = ":".join(("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"))
-"""depmod and mke2fs live in sbin, which an ordinary user's PATH leaves out."""
 
 _SETTLING = 5.0
 """Seconds that the other programs of a pipe have to end by themselves after one has failed."""
@@ -80,7 +77,7 @@ class CommandFailed(Exception):
 
 def require(*tools: str) -> None:
     """Raise ``missing_tool`` with the install line unless all ``tools`` can be found."""
-    missing = [tool for tool in tools if shutil.which(tool, path=_search_path()) is None]
+    missing = [tool for tool in tools if find_program(tool) is None]
     if missing:
         packages = sorted({_PACKAGES.get(tool, tool) for tool in missing})
         raise BangerError(
@@ -230,9 +227,5 @@ def _pipes(count: int, first: int, last: int) -> Iterator[list[tuple[int, int]]]
 
 
 def _environment(command: Command) -> dict[str, str]:
-    fixed = {"LC_ALL": "C.UTF-8", "PATH": _search_path(), "DEBIAN_FRONTEND": "noninteractive"}
+    fixed = {"LC_ALL": "C.UTF-8", "PATH": search_path(), "DEBIAN_FRONTEND": "noninteractive"}
     return {**os.environ, **fixed, **command.environment}
-
-
-def _search_path() -> str:
-    return os.pathsep.join(part for part in (os.environ.get("PATH", ""), _SEARCH) if part)

@@ -4,12 +4,10 @@ import shutil
 import subprocess
 
 from shared.errors import BangerError, Code
+from shared.host.programs import SYSTEM_PATH
 
 TIMEOUT = 20.0
 """Seconds for one run; it takes milliseconds unless the kernel is in trouble."""
-
-SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
-"""Where they are, also for a user whose PATH lacks the sbin directories."""
 
 
 def find(name: str) -> str | None:

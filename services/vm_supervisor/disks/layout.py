@@ -13,6 +13,7 @@ from pathlib import Path
 
 from shared.errors import BangerError, Code
 from shared.host.files import is_full, move_into_place
+from shared.host.programs import search_path
 
 
 @dataclass(frozen=True)
@@ -115,8 +116,6 @@ def mke2fs_argv(path: Path, label: str) -> list[str]:
 
 
 def _run(argv: list[str], disk: Path, good: tuple[int, ...] = (0,)) -> None:
-    # e2fsprogs live in sbin, which an ordinary user's PATH may lack.
-    path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
     try:
         done = subprocess.run(
             argv,
@@ -125,7 +124,7 @@ def _run(argv: list[str], disk: Path, good: tuple[int, ...] = (0,)) -> None:
             text=True,
             errors="replace",
             check=False,
-            env={**os.environ, "PATH": path, "LC_ALL": "C"},
+            env={**os.environ, "PATH": search_path(), "LC_ALL": "C"},
         )
     except FileNotFoundError as error:
         raise BangerError(
