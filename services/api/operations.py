@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from shared.contract.messages.operation import Operation
+from shared.contract.reference import find_id
 from shared.errors import BangerError, Code
 
 KEPT = 200
@@ -66,21 +67,8 @@ class Operations:
         return list(self._known.values())
 
     def find(self, ref: str) -> Operation:
-        """By id or unique prefix. Raises ``not_found`` or ``ambiguous``."""
-        matches = [op for op in self._known.values() if ref and op.id.startswith(ref)]
-        if len(matches) == 1:
-            return matches[0]
-        if not matches:
-            raise BangerError(
-                Code.NOT_FOUND,
-                f"there is no operation {ref!r}",
-                hint="banger ops list shows those that run or ended within the hour",
-            )
-        raise BangerError(
-            Code.AMBIGUOUS,
-            f"{ref!r} may be any of {len(matches)} operations",
-            details={"candidates": [op.id for op in matches]},
-        )
+        """By id or unique prefix. Raises as ``find_id``."""
+        return self._known[find_id("operation", ref, ((known, "") for known in self._known))]
 
     async def cancelled(self, operation: Operation, deadline: float) -> None:
         """Ask it to end and wait until it has, at most until ``deadline``.

@@ -12,8 +12,8 @@ from typing import Generic, Literal
 from services.images.library import manifest as manifests
 from services.images.library.manifest import FILE_NAME, ID_LENGTH, M
 from services.images.library.publish import BY_NAME, refused
-from services.images.library.reference import find
 from services.images.library.scratch import PREFIX, remove_tree, sweep
+from shared.contract.reference import find_id
 from shared.errors import BangerError, Code
 from shared.host.files import sync
 
@@ -125,8 +125,9 @@ class Library(Generic[M]):
             )
 
     def _identify(self, reference: str) -> str:
-        identifiers = [directory.name for directory in self._directories()]
-        return find(self._noun, reference, identifiers, self.names())
+        unnamed = [(directory.name, "") for directory in self._directories()]
+        named = [(identifier, name) for name, identifier in self.names().items()]
+        return find_id(self._noun, reference, named + unnamed)
 
     def _directories(self) -> list[Path]:
         if not self.root.is_dir():

@@ -51,7 +51,7 @@ def test_a_reference_is_a_unique_prefix() -> None:
     begin(operations, "ab1")
     begin(operations, "ab2")
     assert operations.find("ab2").id == "ab2"
-    for ref, code in (("ab", Code.AMBIGUOUS), ("x", Code.NOT_FOUND), ("", Code.NOT_FOUND)):
+    for ref, code in (("ab", Code.AMBIGUOUS), ("x", Code.NOT_FOUND), ("", Code.INVALID)):
         with pytest.raises(BangerError) as caught:
             operations.find(ref)
         assert caught.value.code is code

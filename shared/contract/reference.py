@@ -1,0 +1,92 @@
+"""What a user's reference means: an exact id or name, else a unique prefix of either. Pure."""
+
+from collections.abc import Iterable
+from typing import Protocol, TypeVar
+
+from shared.errors import BangerError, Code
+
+
+class Named(Protocol):
+    """What has an id and a name: a VM, an image, a kernel."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def name(self) -> str: ...
+
+
+N = TypeVar("N", bound=Named)
+
+_LISTED_BY = {"VM": "vm", "image": "image", "kernel": "kernel", "operation": "ops"}
+"""What is referred to -> the group of commands that has its ``list``."""
+
+
+def find_id(noun: str, reference: str, names: Iterable[tuple[str, str]]) -> str:
+    """The id that ``reference`` means among ``names``: pairs of an id and a name.
+
+    An exact id comes first, then an exact name, then what begins so. An id may have several names,
+    or "" for none. ``noun`` is what errors call it: "VM", "image", "kernel" or "operation".
+
+    Raises:
+        BangerError: ``invalid`` when the reference is empty; ``not_found``; ``ambiguous``, with the
+            names of what it matches in ``details``.
+    """
+    if not reference:
+        raise BangerError(Code.INVALID, f"the reference to the {noun} is empty", hint=_hint(noun))
+    pairs = list(names)
+    exact = [known for known, _ in pairs if known == reference]
+    exact += [known for known, name in pairs if name == reference]
+    if exact:
+        return exact[0]
+    matches: dict[str, str] = {}
+    for known, name in pairs:
+        if known.startswith(reference) or name.startswith(reference):
+            matches.setdefault(known, name or known)
+    if not matches:
+        raise BangerError(Code.NOT_FOUND, f"there is no {noun} {reference!r}", hint=_hint(noun))
+    if len(matches) > 1:
+        raise _ambiguous(reference, matches)
+    return next(iter(matches))
+
+
+def find(noun: str, reference: str, rows: Iterable[N]) -> N:
+    """The one of ``rows`` that ``reference`` means. Raises as ``find_id``."""
+    listing = {row.id: row for row in rows}
+    return listing[find_id(noun, reference, ((row.id, row.name) for row in listing.values()))]
+
+
+def find_all(noun: str, references: Iterable[str], rows: Iterable[N]) -> dict[str, N | BangerError]:
+    """What each reference means, or why it means nothing, in the order of ``references``.
+
+    A row that two references mean is there once, under the first of them.
+    """
+    listing = list(rows)
+    found: dict[str, N | BangerError] = {}
+    seen: set[str] = set()
+    for reference in references:
+        try:
+            row = find(noun, reference, listing)
+        except BangerError as error:
+            found.setdefault(reference, error)
+            continue
+        if row.id not in seen:
+            seen.add(row.id)
+            found[reference] = row
+    return found
+
+
+def _hint(noun: str) -> str:
+    return f"list them: banger {_LISTED_BY[noun]} list"
+
+
+def _ambiguous(reference: str, matches: dict[str, str]) -> BangerError:
+    """``matches``: name by id. The id is shown where it, and not the name, is what matches."""
+    by_name = sorted((name, known) for known, name in matches.items())
+    shown = (name if name.startswith(reference) else f"{name} ({known})" for name, known in by_name)
+    return BangerError(
+        Code.AMBIGUOUS,
+        f"{reference!r} is ambiguous: it matches {', '.join(shown)}",
+        hint="give more of the name or of the id",
+        details={"candidates": [name for name, _ in by_name]},
+    )
