@@ -16,6 +16,7 @@ from shared.errors import BangerError, Code
 from shared.host.locks import Lock
 from shared.logs import Log
 from shared.paths import Paths
+from shared.retry import poll_async
 
 
 def start_service(
@@ -57,9 +58,7 @@ async def own(path: Path, *, patience: float = 5.0) -> Lock:
     Raises:
         BangerError: ``conflict`` when it is still held after ``patience`` seconds.
     """
-    limit = time.monotonic() + patience
-    while (lock := Lock.try_acquire(path)) is None:
-        if time.monotonic() > limit:
-            raise BangerError(Code.CONFLICT, f"another process holds {path}")
-        await asyncio.sleep(0.05)
+    lock = await poll_async(lambda: Lock.try_acquire(path), time.monotonic() + patience)
+    if lock is None:
+        raise BangerError(Code.CONFLICT, f"another process holds {path}")
     return lock

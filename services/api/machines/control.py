@@ -20,6 +20,7 @@ from shared.errors import BangerError, Code
 from shared.host.cgroup import release
 from shared.host.process import ENDING, Watch
 from shared.paths import Paths
+from shared.retry import RetryWindow
 from shared.vm.handle import remove_handle
 
 QUICK = 30.0
@@ -54,7 +55,7 @@ class Machines:
 
     async def boot(self, vm: Vm, call: Call) -> None:
         """Return when the guest answers. Raises what the supervisor says."""
-        patience = _Patience()
+        window = RetryWindow(LOST_SECONDS, pause=AGAIN)
         while True:
             await self._supervisors.ensure(supervisor_spec(vm, self._actor.paths))
             try:
@@ -63,23 +64,24 @@ class Machines:
             except BangerError as error:
                 # That one was leaving, or was killed while the guest booted: ask its successor.
                 # Or the broker was: ask again, which joins the boot under way.
-                await patience.bear(error)
+                await window.wait_or_raise(error)
 
     async def stop(self, vm: Vm, seconds: float, call: Call) -> None:
         """Power off, and after ``seconds`` end the VMM; returns when its supervisor is gone."""
-        patience = _Patience()
+        window = RetryWindow(LOST_SECONDS, pause=AGAIN)
         while await self._supervised(vm) or await self._taken_over(vm):
             try:
                 await self.ask(vm, supervisor.STOP(timeout=seconds), call)
                 await self._supervisors.ended(vm.id)
                 return
             except BangerError as error:
-                await patience.bear(error)  # the guest was quicker than we, or as in ``boot``
+                # The guest was quicker than we, or as in ``boot``.
+                await window.wait_or_raise(error)
         await self._end_orphan(vm)
 
     async def ask_if_up(self, vm: Vm, request: Request[MachineStatus], call: Call) -> bool:
         """Ask the supervisor, or its successor; False when the VM does not run."""
-        patience = _Patience()
+        window = RetryWindow(LOST_SECONDS, pause=AGAIN)
         while await self._supervised(vm):
             try:
                 await self.ask(vm, request, call)
@@ -87,7 +89,7 @@ class Machines:
             except BangerError as error:
                 if error.code is Code.NOT_RUNNING:
                     return False
-                await patience.bear(error)  # as in ``boot``
+                await window.wait_or_raise(error)  # as in ``boot``
         return False
 
     async def ask_until_over(self, vm: Vm, request: Request[MachineStatus], call: Call) -> None:
@@ -126,7 +128,7 @@ class Machines:
         Returns when the VMM has ended, if the signal ends one. SIGKILL works without the
         supervisor's help, too: one that does not answer is killed with its VMM.
         """
-        patience = _Patience()
+        window = RetryWindow(LOST_SECONDS, pause=AGAIN)
         while await self._supervised(vm):
             deadline = time.monotonic() + KILL_SECONDS
             try:
@@ -139,7 +141,8 @@ class Machines:
                     self._supervisors.kill(vm.id)
                     await self._supervisors.ended(vm.id)
                     break
-                await patience.bear(error)  # it was about to end by itself, or as in ``boot``
+                # It was about to end by itself, or as in ``boot``.
+                await window.wait_or_raise(error)
         await self._end_orphan(vm, number)
 
     async def _end_orphan(self, vm: Vm, number: signal.Signals = signal.SIGKILL) -> None:
@@ -192,21 +195,6 @@ class Machines:
         return await self._actor.ask(
             request.at(vm.id), deadline=call.deadline, on_partial=call.progress
         )
-
-
-class _Patience:
-    """With ``unavailable``, for some seconds after it was first met; other errors are raised."""
-
-    def __init__(self) -> None:
-        self._limit: float | None = None
-
-    async def bear(self, error: BangerError) -> None:
-        now = time.monotonic()
-        if self._limit is None:
-            self._limit = now + LOST_SECONDS
-        if error.code is not Code.UNAVAILABLE or now > self._limit:
-            raise error
-        await asyncio.sleep(AGAIN)
 
 
 def _remove_tree(directory: Path) -> None:
