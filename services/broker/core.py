@@ -101,9 +101,6 @@ class Core:
                 return self._publish(peer, header, frames)
             case Kind.READY:
                 return self._register(peer, header, frames[1])
-            case Kind.DISCONNECT:
-                self._forget_caller(peer)
-                return []
 
     def on_death(self, name: str, epoch: int) -> list[Command]:
         """The process behind a registration has ended."""
@@ -251,9 +248,6 @@ class Core:
             error = BangerError(Code.UNAVAILABLE, f"{name} ended while it worked on {entry.verb}")
             commands.append(_final(entry.caller, request_id, name, entry.verb, error))
         return commands
-
-    def _forget_caller(self, peer: bytes) -> None:
-        self.pending = {rid: entry for rid, entry in self.pending.items() if entry.caller != peer}
 
     def _refuse(
         self, peer: bytes, frames: list[bytes], error: BangerError, now: float

@@ -32,7 +32,6 @@ class Kind(IntEnum):
     EVENT = 5
     PING = 6
     CANCEL = 7
-    DISCONNECT = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +114,7 @@ def _checked(fields: Any) -> Envelope:
         raise BangerError(Code.BAD_MESSAGE, f"a name is longer than {MAX_NAME} bytes")
     if type(deadline) is not float or deadline != deadline:
         raise BangerError(Code.BAD_MESSAGE, "the deadline is not a number of seconds")
-    if type(kind) is not int or not Kind.READY <= kind <= Kind.DISCONNECT:
+    if type(kind) is not int or not Kind.READY <= kind <= Kind.CANCEL:
         raise BangerError(Code.BAD_MESSAGE, f"unknown kind {kind!r:.20}")
     return Envelope(Kind(kind), request_id, service, verb, deadline, cause)
 

@@ -166,7 +166,7 @@ def test_tick_answers_what_the_service_did_not_a_second_after_the_deadline(table
     assert table.hears(STORE, final(ONE)) == []
 
 
-# -- cancel and disconnect ------------------------------------------------------------------
+# -- cancel --------------------------------------------------------------------------------
 
 
 def test_cancel_reaches_the_service_that_works_on_it(table: Table) -> None:
@@ -199,14 +199,6 @@ def test_undeliverable_cancel_fails_no_request(table: Table) -> None:
     assert isinstance(cancel, Send)
     assert table.core.on_send_failed(cancel.request_id, STORE, Code.BUSY) == []
     assert ONE in table.core.pending
-
-
-def test_after_disconnect_the_request_goes_on_and_its_answer_is_dropped(table: Table) -> None:
-    table.asks(CLI, ONE)
-    table.asks(OTHER, TWO)
-    assert table.hears(CLI, Envelope(Kind.DISCONNECT, bytes(16))) == []
-    assert table.hears(STORE, final(ONE)) == []
-    assert table.hears(STORE, final(TWO)) == [(OTHER, Kind.FINAL, TWO)]
 
 
 # -- registration and death -----------------------------------------------------------------
