@@ -34,6 +34,7 @@ from shared.errors import BangerError, Code
 from shared.host.process import ProcessId
 from shared.logs import Log
 from shared.paths import Paths, make_private
+from shared.vm import files
 
 AGAIN = 0.2
 """Seconds between attempts to reach a service that is away."""
@@ -58,7 +59,7 @@ class Supervisor(Actor):
 
     async def on_start(self) -> None:
         make_private(self._vm_run)
-        self._lock = await own(self._vm_run / "lock")
+        self._lock = await own(self._vm_run / files.LOCK)
         await self._supervision.adopt()
 
     async def on_registered(self) -> None:

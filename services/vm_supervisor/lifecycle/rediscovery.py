@@ -3,6 +3,7 @@
 from services.vm_supervisor.launch.launcher import access_to
 from shared.contract.messages.vm import Vm
 from shared.paths import Paths
+from shared.vm import files
 from shared.vm.handle import Handle, host_boot_id
 from shared.vm.vmm_search import accelerator, command_line, find_vmm, forwarded_ssh_port, vmm_name
 
@@ -16,7 +17,7 @@ def rediscover(vm: Vm, paths: Paths) -> Handle | None:
     if process is None:
         return None
     words = command_line(process.pid)
-    console = paths.vm_state(vm.id) / "console.log"
+    console = paths.vm_state(vm.id) / files.CONSOLE_LOG
     return Handle(
         vm_id=vm.id,
         host_boot=host_boot_id(),

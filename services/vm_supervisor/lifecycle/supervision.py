@@ -31,6 +31,7 @@ from shared.errors import BangerError, Code
 from shared.host.cgroup import release
 from shared.host.process import ENDING
 from shared.logs import Log
+from shared.vm import files
 from shared.vm.handle import remove_handle
 
 LAUNCH_AGAIN_SECONDS = 30.0
@@ -171,7 +172,7 @@ class Supervision:
 
     def _remove_initrd(self) -> None:
         """The VMM has read it; it holds the guest's host key, and space of the run directory."""
-        (self._run / "initrd").unlink(missing_ok=True)
+        (self._run / files.INITRD).unlink(missing_ok=True)
 
     def _reached(self, guest: Guest, agent: Agent) -> None:
         self.agent = agent
