@@ -21,6 +21,7 @@ from services.vm_supervisor.drivers.firecracker.driver import FirecrackerMachine
 from services.vm_supervisor.drivers.firecracker.jail import JailingDriver
 from services.vm_supervisor.drivers.firecracker.requests import Request
 from services.vm_supervisor.network.modes import bridge_network
+from shared.bus.envelope import Kind
 from shared.config import FirecrackerConfig
 from shared.errors import BangerError
 from shared.host.cgroup import release, support
@@ -92,6 +93,10 @@ class Prison:
     def call(self, service: str, verb: str, **body: Any) -> dict[str, Any]:
         with Peer(self.one.paths.broker_socket, patience=20.0) as peer:
             return peer.call(service, verb, **body)
+
+    def ping(self, service: str) -> dict[str, Any]:
+        with Peer(self.one.paths.broker_socket, patience=20.0) as peer:
+            return peer.final(peer.ask(service, "", kind=Kind.PING))
 
     def refusal(self, service: str, verb: str, **body: Any) -> BangerError:
         with pytest.raises(BangerError) as caught:

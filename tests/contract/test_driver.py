@@ -250,8 +250,8 @@ async def test_forwards_come_and_go_while_it_runs(bench: Bench) -> None:
 async def test_outside_is_opened_and_closed_any_number_of_times(bench: Bench) -> None:
     async with bench.running() as machine:
         assert machine.user_network
-        for open_ in (True, True, False, False, True):
-            await machine.user_network.set_outside(open_=open_)
+        for on in (True, True, False, False, True):
+            await machine.user_network.set_uplink(on=on)
 
 
 @contract

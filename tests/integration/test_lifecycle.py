@@ -290,7 +290,7 @@ def test_outside_that_a_lost_attempt_has_stored_is_set_all_the_same(
     with guests.peer() as peer:
         peer.call("store", "vm.update", id=vm_id, nat=True)
     guests.call("vm.set", ref=web, nat=True)
-    assert asked(guests, vm_id, "machine.nat") == ["ok"]
+    assert asked(guests, vm_id, "machine.apply") == ["ok"]
 
 
 def asked(guests: Guests, vm_id: str, verb: str) -> list[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from services.vm_supervisor.network.modes import CLOSED, OPEN
+from shared.bus.envelope import Kind
 from shared.errors import Code
 from shared.host.locks import holder
 from shared.vm import files
@@ -229,7 +230,8 @@ def opened(fifo: Path) -> int:
 def supervised_state(guests: Guests, name: str) -> str:
     """The state as the VM's supervisor has it, which may be ahead of the row."""
     with guests.peer() as peer:
-        return str(peer.call(f"vm:{guests.row(name)['id']}", "machine.status")["state"])
+        answer = peer.final(peer.ask(f"vm:{guests.row(name)['id']}", "", kind=Kind.PING))
+    return str(answer["state"])
 
 
 def test_vm_whose_vmm_and_supervisor_die_together_is_not_running(guests: Guests) -> None:
@@ -264,7 +266,7 @@ def test_way_out_that_the_row_does_not_grant_is_closed_by_a_successor(guests: Gu
     guests.create("shut")
     row = guests.row("shut")
     with guests.peer() as peer:
-        peer.final(peer.ask(f"vm:{row['id']}", "machine.nat", {"nat": True}))
+        peer.call(f"vm:{row['id']}", "machine.apply", vm=row | {"nat": True})
     kill(old := guests.supervisor("shut"))
     restarted(guests, "shut", old)
     guests.type("shut", "networks")

@@ -34,7 +34,7 @@ class Reports(Publishing):
 
     @handles(api.VM_SHOW)
     async def show(self, request: VmRef, _call: Call) -> VmView:
-        return await self._full_view(await self._find(request.ref))
+        return view(await self._find(request.ref), self.paths)
 
     @handles(api.VM_STATS)
     async def stats(self, request: VmRef, call: Call) -> VmStats:

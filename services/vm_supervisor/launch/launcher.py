@@ -84,7 +84,7 @@ class VmmLauncher:
             BangerError: ``missing_tool``, ``no_space``, ``not_found``, ``conflict`` for a port
                 that is taken, and what ``nat`` says.
         """
-        publishing.reserve()
+        publishing.reserve(spec.vm.publish)
         try:
             return await self._launch(spec, publishing, say)
         except BaseException:
