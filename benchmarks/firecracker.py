@@ -29,6 +29,7 @@ from services.vm_supervisor.launch.initrd import GuestIdentity, write_initrd
 from services.vm_supervisor.network.modes import bridge_network
 from shared.config import FirecrackerConfig
 from shared.paths import Paths
+from shared.vm import files
 from shared.vmm.accelerator import Accel, Accelerator
 from shared.vmm.firecracker_binary import find_program
 
@@ -105,7 +106,7 @@ async def _by_hand(program: str, spec: MachineSpec) -> None:
         stderr=asyncio.subprocess.DEVNULL,
     )
     try:
-        await _answered(AgentAddress(spec.run / "agent.sock", VSOCK_PORT))
+        await _answered(AgentAddress(spec.run / files.AGENT_SOCKET, VSOCK_PORT))
     finally:
         process.kill()
         await process.wait()
@@ -113,7 +114,7 @@ async def _by_hand(program: str, spec: MachineSpec) -> None:
 
 def config_file(spec: MachineSpec) -> dict[str, Any]:
     """The same machine, as ``--config-file`` takes it."""
-    bodies = {r.path: r.body for r in boot_requests(spec, spec.run / "agent.sock", _CONFIG)}
+    bodies = {r.path: r.body for r in boot_requests(spec, spec.run / files.AGENT_SOCKET, _CONFIG)}
     return {
         "boot-source": bodies["/boot-source"],
         "drives": [body for path, body in bodies.items() if path.startswith("/drives/")],
@@ -137,23 +138,23 @@ def _spec(directory: Path) -> MachineSpec:
     kernel = (paths.kernels / "by-name" / DEFAULT).resolve()
     image = (paths.images / "by-name" / DEFAULT).resolve()
     network = bridge_network(VM_ID, TAP, "10.77.0.2/24", "10.77.0.1", ("10.77.0.1",))
-    key = ensure_key(directory / "ssh" / "host_key")
+    key = ensure_key(directory / files.HOST_KEY)
     version = json.loads((kernel / "manifest.json").read_text())["version"]
     identity = GuestIdentity("bench", "0" * 32, key.private, key.public, version, network, "vsock")
-    write_initrd(directory / "initrd", kernel / "initrd-modules.cpio", identity)
-    create_overlay(directory / "overlay.ext4", 256 << 20)
-    create_work_disk(directory / "work.ext4", 256 << 20)
+    write_initrd(directory / files.INITRD, kernel / "initrd-modules.cpio", identity)
+    create_overlay(directory / files.OVERLAY, 256 << 20)
+    create_work_disk(directory / files.WORK_DISK, 256 << 20)
     return MachineSpec(
         vm_id=VM_ID,
         vcpus=1,
         memory_mib=512,
         accelerator=Accelerator(Accel.KVM, "Firecracker knows no other"),
         kernel=kernel,
-        initrd=directory / "initrd",
+        initrd=directory / files.INITRD,
         drives=Drives(
             rootfs=image / "rootfs.squashfs",
-            overlay=directory / "overlay.ext4",
-            work=directory / "work.ext4",
+            overlay=directory / files.OVERLAY,
+            work=directory / files.WORK_DISK,
             modules=kernel / "modules.squashfs",
         ),
         network=network,

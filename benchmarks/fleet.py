@@ -13,6 +13,7 @@ from benchmarks.machine import proportional_set_size
 from benchmarks.measure import Figure, median, seconds
 from shared.host.locks import holder
 from shared.paths import Paths
+from shared.vm import files
 
 RUNNING, STOPPED, STOPPED_AT_ONCE = 21, 100, 10
 LISTINGS = 15
@@ -76,7 +77,7 @@ def _show(name: str) -> dict[str, str]:
 
 def _readoption(paths: Paths, vm_id: str) -> float:
     """From the signal until another process holds the VM's lock and has said it took over."""
-    lock, log = paths.vm_run(vm_id) / "lock", paths.vm_state(vm_id) / "supervisor.log"
+    lock, log = paths.vm_run(vm_id) / files.LOCK, paths.vm_state(vm_id) / files.SUPERVISOR_LOG
     pid = holder(lock)
     assert pid
     before = log.read_text().count("took over the VMM")

@@ -19,6 +19,7 @@ from benchmarks.measure import Figure, median, paired, seconds
 from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.guest.channel import AgentAddress
 from shared.paths import Paths
+from shared.vm import files
 
 RUNS = 7
 STOCK_SSHD = 2200
@@ -41,9 +42,9 @@ class Floor:
         self._files = {
             name: source
             for source in (
-                paths.vm_run(vm_id) / "initrd",
-                paths.vm_state(vm_id) / "overlay.ext4",
-                paths.vm_state(vm_id) / "work.ext4",
+                paths.vm_run(vm_id) / files.INITRD,
+                paths.vm_state(vm_id) / files.OVERLAY,
+                paths.vm_state(vm_id) / files.WORK_DISK,
             )
             for name in [source.name]
         }
@@ -66,7 +67,7 @@ class Floor:
             self.argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
         ) as process:
             try:
-                asyncio.run(_answered(self._directory / "agent.sock"))
+                asyncio.run(_answered(self._directory / files.AGENT_SOCKET))
             finally:
                 process.kill()
 
@@ -161,7 +162,7 @@ def _against(access: dict[str, str], fresh: list[str], peer: str) -> Figure:
 
 def proportional_set_size(paths: Paths, vm_id: str) -> float:
     """Of the VM's supervisor, in MB (10^6 bytes); proc_pid_smaps_rollup, line Pss."""
-    pid = (paths.vm_run(vm_id) / "lock").read_text().strip()
+    pid = (paths.vm_run(vm_id) / files.LOCK).read_text().strip()
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     kilobytes = next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
     return kilobytes * 1024 / 1e6

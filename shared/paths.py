@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.errors import BangerError, Code
+from shared.vm import files
 
 SUN_PATH_MAX = 107
 """Longest Unix socket path in bytes: sizeof(sockaddr_un.sun_path) - 1 (unix(7))."""
 
-LONGEST_SOCKET = "vms/0123456789ab/jail/agent.sock"
+LONGEST_SOCKET = f"vms/0123456789ab/{files.JAIL}/{files.AGENT_SOCKET}"
 """The deepest socket under the run directory; its length bounds the run directory's own."""
 
 

@@ -18,6 +18,7 @@ from cli.guest.serial_line import CHUNK, SerialLine, open_line
 from cli.terminal.signals import interrupts_readable
 from shared.errors import BangerError, Code
 from shared.host.locks import Lock, holder
+from shared.vm import files
 
 DETACH = b"\x1d"
 """Ctrl-], as with telnet(1) and virsh."""
@@ -33,9 +34,9 @@ def attach(name: str, run: Path, log: Path) -> int:
     Raises:
         BangerError: ``busy`` when somebody is attached; ``unavailable`` without a console.
     """
-    lock = Lock.try_acquire(run / "console.lock")
+    lock = Lock.try_acquire(run / files.CONSOLE_LOCK)
     if lock is None:
-        pid = holder(run / "console.lock")
+        pid = holder(run / files.CONSOLE_LOCK)
         raise BangerError(
             Code.BUSY,
             f"somebody is at the console of {name} already (pid {pid})",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from shared.errors import BangerError, Code
+from shared.vm import files
 
 CHUNK = 64 * 1024
 
@@ -38,9 +39,9 @@ def open_line(name: str, run: Path, log: Path) -> SerialLine:
     Raises:
         BangerError: ``unavailable`` without a console.
     """
-    keys = run / "console.in"
+    keys = run / files.CONSOLE_INPUT
     try:
-        return FileLine(keys, log) if keys.exists() else SocketLine(run / "console.sock")
+        return FileLine(keys, log) if keys.exists() else SocketLine(run / files.CONSOLE_SOCKET)
     except OSError as error:
         raise BangerError(
             Code.UNAVAILABLE,

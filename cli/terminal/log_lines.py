@@ -7,6 +7,7 @@ from typing import Any
 
 from cli.terminal.tail import lines
 from shared.paths import Paths
+from shared.vm import files
 
 SHOWN = ("time", "level", "service", "pid", "message", "request", "traceback")
 
@@ -37,7 +38,7 @@ def log_files(paths: Paths) -> list[Path]:
     """Every log that may hold lines of a request: the services' and the supervisors'."""
     return [
         *sorted(paths.logs.glob("*.log*")),
-        *sorted(paths.state.glob("vms/*/supervisor.log*")),
+        *sorted(paths.state.glob(f"vms/*/{files.SUPERVISOR_LOG}*")),
     ]
 
 

@@ -10,6 +10,7 @@ from scripts.smoke import calls
 from scripts.smoke.calls import Call
 from scripts.smoke.expect import Failed, Skipped, equal, eventually, scaled
 from scripts.smoke.stack import Stack
+from shared.vm import files
 
 QUICK = 60.0
 BOOT = 240.0
@@ -130,7 +131,7 @@ class Case:
 
     def supervisor(self, ref: str) -> int | None:
         """The pid of the process that supervises a VM, read from the lock it holds."""
-        lock: Path = self.stack.home.paths.vm_run(self.show(ref)["id"]) / "lock"
+        lock: Path = self.stack.home.paths.vm_run(self.show(ref)["id"]) / files.LOCK
         return self.stack.holder(lock)
 
     def eventually_state(self, ref: str, state: str, seconds: float = 30.0) -> None:

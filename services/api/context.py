@@ -9,14 +9,14 @@ from services.api.machines.control import Machines, supervisor_spec
 from services.api.machines.supervisors import Supervisors
 from services.api.operations import Operations
 from services.api.policy import names
-from services.api.vm_view import checked, view
+from services.api.vm_view import checked
 from shared.bus.actor import Actor
 from shared.bus.handlers import Call
 from shared.config import Config
 from shared.contract.lifecycle import LIVE
 from shared.contract.messages.machine import SupervisorSpec
 from shared.contract.messages.operation import Operation
-from shared.contract.messages.vm import Vm, VmUpdate, VmView
+from shared.contract.messages.vm import Vm, VmUpdate
 from shared.contract.verbs import nat, store
 from shared.errors import BangerError, Code
 from shared.logs import Log, now_rfc3339
@@ -123,16 +123,6 @@ class ApiBase(Actor):
 
     async def _find(self, ref: str) -> Vm:
         return names.find(ref, await self._rows())
-
-    async def _full_view(self, vm: Vm) -> VmView:
-        """With what only the supervisor knows; without it when it does not answer quickly."""
-        shown = view(vm, self.paths)
-        if vm.state == "running" and self._supervisors.serves(vm.id):
-            try:
-                shown.ports = (await self._machines.status(vm, 1.0)).ports
-            except BangerError as error:
-                self.log.warning("no status from the supervisor", vm=vm.id, error=error.message)
-        return shown
 
     # -- supervisors ------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from shared.contract.lifecycle import LIVE
 from shared.contract.messages.vm import Vm, VmView
 from shared.host.process import ProcessId
 from shared.paths import Paths
+from shared.vm import files
 from shared.vm.handle import read_handle
 from shared.vm.vmm_search import find_vmm
 
@@ -38,7 +39,7 @@ def checked(vm: Vm, paths: Paths, *, supervised: bool) -> Vm:
 
 def view(vm: Vm, paths: Paths) -> VmView:
     """The checked row with what the handle knows of the running VMM."""
-    shown = VmView(vm=vm, console_log=str(paths.vm_state(vm.id) / "console.log"))
+    shown = VmView(vm=vm, console_log=str(paths.vm_state(vm.id) / files.CONSOLE_LOG))
     # A failed VM may have a VMM still: its supervisor was lost.
     has_vmm = vm.state in LIVE or vm.state == "failed"
     handle = read_handle(paths.vm_run(vm.id)) if has_vmm else None

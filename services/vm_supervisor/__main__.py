@@ -17,6 +17,7 @@ from shared.config import Config
 from shared.contract.messages.machine import SupervisorSpec
 from shared.contract.messages.vm import VmmName
 from shared.paths import Paths
+from shared.vm import files
 
 
 def drivers(config: Config) -> Drivers:
@@ -42,7 +43,7 @@ def main() -> int:
         f"vm:{spec.vm.id}",
         paths,
         lambda log, config: Supervisor(paths, log, config, spec, drivers(config)),
-        log_file=paths.vm_state(spec.vm.id) / "supervisor.log",
+        log_file=paths.vm_state(spec.vm.id) / files.SUPERVISOR_LOG,
     )
 
 

@@ -8,6 +8,7 @@ import asyncio
 import os
 import signal
 import time
+from typing import Any
 
 from services.vm_supervisor.drivers.contract import Warden
 from services.vm_supervisor.guest.agent import Agent
@@ -20,10 +21,8 @@ from shared.bus.runner import own
 from shared.config import Config
 from shared.contract.messages.machine import (
     GuestStats,
+    MachineApply,
     MachineKill,
-    MachineNat,
-    MachinePublish,
-    MachineStatus,
     MachineStop,
     SupervisorSpec,
 )
@@ -34,6 +33,7 @@ from shared.errors import BangerError, Code
 from shared.host.process import ProcessId
 from shared.logs import Log
 from shared.paths import Paths, make_private
+from shared.vm import files
 
 AGAIN = 0.2
 """Seconds between attempts to reach a service that is away."""
@@ -46,7 +46,7 @@ class Supervisor(Actor):
         self, paths: Paths, log: Log, config: Config, spec: SupervisorSpec, drivers: Drivers
     ) -> None:
         super().__init__(f"vm:{spec.vm.id}", paths, log)
-        self._vm = spec.vm
+        self._vm_id = spec.vm.id
         launcher = VmmLauncher(
             paths, config, drivers, self._attach, Warden(self._jail, self._unjail)
         )
@@ -58,7 +58,7 @@ class Supervisor(Actor):
 
     async def on_start(self) -> None:
         make_private(self._vm_run)
-        self._lock = await own(self._vm_run / "lock")
+        self._lock = await own(self._vm_run / files.LOCK)
         await self._supervision.adopt()
 
     async def on_registered(self) -> None:
@@ -71,7 +71,7 @@ class Supervisor(Actor):
         """Tell the api that we serve; it may be restarting, so tell it until it has heard."""
         while True:
             try:
-                await self.ask(api.SUPERVISOR_READY(id=self._vm.id, pid=os.getpid()))
+                await self.ask(api.SUPERVISOR_READY(id=self._vm_id, pid=os.getpid()))
                 return
             except BangerError:
                 await asyncio.sleep(AGAIN)
@@ -80,7 +80,7 @@ class Supervisor(Actor):
         """Store a state; as long as it is still the state, tell the store until it has heard."""
         while self._supervision.state == state:
             try:
-                await self.ask(store.VM_UPDATE(id=self._vm.id, state=state, reason=reason))
+                await self.ask(store.VM_UPDATE(id=self._vm_id, state=state, reason=reason))
                 return
             except BangerError as error:
                 if error.code is Code.NOT_FOUND:
@@ -103,10 +103,14 @@ class Supervisor(Actor):
     async def _unjail(self, vm_id: str, number: signal.Signals) -> None:
         await self.ask(nat.UNJAIL(id=vm_id, signal=number))
 
+    def status(self) -> dict[str, Any]:
+        """For whoever pings: the VM's state, which the store may not have heard of yet."""
+        return {"state": self._supervision.state}
+
     # -- verbs ------------------------------------------------------------------------------
 
     @handles(supervisor.START)
-    async def start(self, _request: Empty, call: Call) -> MachineStatus:
+    async def start(self, _request: Empty, call: Call) -> None:
         try:
             await self._supervision.start(call.progress)
         except asyncio.CancelledError:
@@ -114,45 +118,27 @@ class Supervisor(Actor):
             cancelled = time.monotonic() < call.deadline and not self.stopping.is_set()
             if not cancelled or await self._supervision.abandon_start():
                 raise
-        return self._status()
 
     @handles(supervisor.STOP)
-    async def stop(self, request: MachineStop, call: Call) -> MachineStatus:
+    async def stop(self, request: MachineStop, call: Call) -> None:
         call.progress("stop", "asking the guest to power off")
         await self._supervision.stop(min(request.timeout, call.deadline - time.monotonic() - 1.0))
-        return self._status()
 
     @handles(supervisor.KILL)
-    async def kill(self, request: MachineKill, _call: Call) -> MachineStatus:
+    async def kill(self, request: MachineKill, _call: Call) -> None:
         await self._supervision.kill(signal.Signals(request.signal))
-        return self._status()
 
     @handles(supervisor.PAUSE)
-    async def pause(self, _request: Empty, _call: Call) -> MachineStatus:
+    async def pause(self, _request: Empty, _call: Call) -> None:
         await self._supervision.pause()
-        return self._status()
 
     @handles(supervisor.RESUME)
-    async def resume(self, _request: Empty, _call: Call) -> MachineStatus:
+    async def resume(self, _request: Empty, _call: Call) -> None:
         await self._supervision.resume()
-        return self._status()
 
-    @handles(supervisor.NAT)
-    async def nat(self, request: MachineNat, _call: Call) -> MachineStatus:
-        guest, _ = self._running()
-        if guest.machine.user_network:
-            await guest.machine.user_network.set_outside(open_=request.nat)
-        self._vm.nat = request.nat  # for the next boot, should the guest reboot itself
-        return self._status()
-
-    @handles(supervisor.PUBLISH)
-    async def publish_ports(self, request: MachinePublish, _call: Call) -> MachineStatus:
-        await self._supervision.publish(request.publish)
-        return self._status()
-
-    @handles(supervisor.STATUS)
-    async def machine_status(self, _request: Empty, _call: Call) -> MachineStatus:
-        return self._status()
+    @handles(supervisor.APPLY)
+    async def apply(self, request: MachineApply, _call: Call) -> None:
+        await self._supervision.apply(request.vm)
 
     @handles(supervisor.STATS)
     async def stats(self, _request: Empty, call: Call) -> GuestStats:
@@ -162,24 +148,22 @@ class Supervisor(Actor):
     @handles(supervisor.PORTS)
     async def ports(self, _request: Empty, call: Call) -> PortList:
         guest, agent = self._answering()
-        return await inspection.ports(self._vm, guest, agent, call.deadline)
+        return await inspection.ports(self._supervision.vm, guest, agent, call.deadline)
 
     @handles(supervisor.HEALTH)
     async def health(self, _request: Empty, call: Call) -> Health:
         guest, agent = self._running()
-        return await inspection.health(self._vm, guest, agent, call.deadline)
-
-    def _status(self) -> MachineStatus:
-        now = self._supervision
-        return inspection.status(now.state, now.reason, now.guest)
+        return await inspection.health(self._supervision.vm, guest, agent, call.deadline)
 
     def _running(self) -> tuple[Guest, Agent | None]:
         if self._supervision.guest is None:
-            raise BangerError(Code.NOT_RUNNING, f"{self._vm.name} is not running")
+            raise BangerError(Code.NOT_RUNNING, f"{self._supervision.vm.name} is not running")
         return self._supervision.guest, self._supervision.agent
 
     def _answering(self) -> tuple[Guest, Agent]:
         guest, agent = self._running()
         if agent is None:
-            raise BangerError(Code.NOT_RUNNING, f"the agent of {self._vm.name} does not answer yet")
+            raise BangerError(
+                Code.NOT_RUNNING, f"the agent of {self._supervision.vm.name} does not answer yet"
+            )
         return guest, agent

@@ -13,6 +13,7 @@ from shared.contract.ssh_access import Access
 from shared.host.boot_id import host_boot_id
 from shared.host.files import write_atomically
 from shared.host.process import ProcessId, start_time
+from shared.vm import files
 
 VERSION = 1
 
@@ -49,7 +50,7 @@ class Handle(msgspec.Struct, kw_only=True):
 
 
 def handle_path(vm_run: Path) -> Path:
-    return vm_run / "handle.json"
+    return vm_run / files.HANDLE
 
 
 def write_handle(vm_run: Path, handle: Handle) -> None:
@@ -84,7 +85,7 @@ def remove_handle(vm_run: Path) -> None:
 
 
 def _copies(vm_run: Path) -> tuple[Path, Path]:
-    return handle_path(vm_run), vm_run / "handle.copy.json"
+    return handle_path(vm_run), vm_run / files.HANDLE_COPY
 
 
 def _read(path: Path) -> Handle | None:

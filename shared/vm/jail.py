@@ -7,6 +7,7 @@ the paths of this page. docs/firecracker.md has the picture.
 from pathlib import Path
 
 from shared.host.process import ProcessId, start_time
+from shared.vm import files
 
 SPAN = range(2_000_000_000, 2_147_483_647)
 """Where jails' uids are. Above all that systemd and useradd give out (user namespaces end at
@@ -14,21 +15,21 @@ SPAN = range(2_000_000_000, 2_147_483_647)
 
 VM = Path("/vm")
 """Bound to ``jail`` in the VM's run directory: the sockets. Not /run, which the jailer takes."""
-API = VM / "api.sock"
-AGENT = VM / "agent.sock"
+API = VM / files.API_SOCKET
+AGENT = VM / files.AGENT_SOCKET
 BOOT = Path("/boot")
 KERNEL = BOOT / "vmlinux"
-INITRD = BOOT / "initrd"
+INITRD = BOOT / files.INITRD
 DISKS = Path("/disks")
 ROOTFS, OVERLAY, WORK, MODULES = (DISKS / n for n in ("rootfs", "overlay", "work", "modules"))
 LOGS = Path("/logs")
-LOG = LOGS / "vmm.log"
-METRICS = LOGS / "metrics.json"
+LOG = LOGS / files.VMM_LOG
+METRICS = LOGS / files.METRICS
 
 
 def sockets_of(vm_run: Path) -> Path:
     """The directory on the host that the jail has as ``/vm``."""
-    return vm_run / "jail"
+    return vm_run / files.JAIL
 
 
 def jailer_id(vm_id: str) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.host.tsc import host_tsc_khz
+from shared.vm import files
 from shared.vmm.probe import Kept, failure_of, probe_initrd
 
 _KVM = Path("/dev/kvm")
@@ -88,7 +89,7 @@ def _probe(kernel: Path) -> Accelerator:
 def _failure_of_probe_guest(kernel: Path) -> str | None:
     """Boot under KVM. None when the guest's first process spoke, else what went wrong."""
     with tempfile.TemporaryDirectory(prefix="banger-probe-") as directory:
-        initrd = Path(directory) / "initrd"
+        initrd = Path(directory) / files.INITRD
         initrd.write_bytes(probe_initrd("poweroff -f"))
         return failure_of(probe_argv(kernel, initrd), _PROBE_SECONDS)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from shared.config import Config
 from shared.contract.messages.vm import NetworkMode, VmmName, VmmWanted
 from shared.errors import BangerError, Code
+from shared.vm import files
 from shared.vmm import firecracker_binary as firecracker
 from shared.vmm.accelerator import kvm_obstacle
 from shared.vmm.probe import Kept, failure_of, probe_initrd
@@ -111,7 +112,7 @@ def _obstacle_of_kvm(
 
 def _failure_of_probe_guest(program: Path, kernel: Path) -> str | None:
     with tempfile.TemporaryDirectory(prefix="banger-probe-") as directory:
-        initrd, config = Path(directory, "initrd"), Path(directory, "config.json")
+        initrd, config = Path(directory, files.INITRD), Path(directory, "config.json")
         initrd.write_bytes(probe_initrd("reboot -f"))
         config.write_text(json.dumps(probe_config(kernel, initrd)))
         argv = [str(program), "--no-api", "--id", "banger-probe", "--config-file", str(config)]

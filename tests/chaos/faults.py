@@ -9,13 +9,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from shared.vm import files
 from tests.chaos.clients import Clients
 from tests.chaos.core import Process
 from tests.chaos.observe import processes
 from tests.chaos.plan import Fault
 from tests.e2e.conftest import Home
 
-HANDLES = ("handle.json", "handle.copy.json")
+HANDLES = (files.HANDLE, files.HANDLE_COPY)
 
 
 class Faults:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from shared.host.locks import holder
 from shared.paths import Paths
+from shared.vm import files
 from shared.vm.handle import read_handle
 from tests.chaos.core import SERVICES, Handle, Kind, Listed, Observed, Process, Row
 from tests.e2e.conftest import Home
@@ -86,7 +87,7 @@ def _children(directory: Path) -> list[Path]:
 
 def processes(home: Home) -> tuple[Process, ...]:
     """Every process of the home and what it is."""
-    locks = {holder(d / "lock"): d.name for d in _children(home.paths.run / "vms")}
+    locks = {holder(d / files.LOCK): d.name for d in _children(home.paths.run / "vms")}
     return tuple(_classify(pid, line, locks) for pid, line in home.processes().items())
 
 

@@ -21,11 +21,13 @@ from services.vm_supervisor.drivers.firecracker.driver import FirecrackerMachine
 from services.vm_supervisor.drivers.firecracker.jail import JailingDriver
 from services.vm_supervisor.drivers.firecracker.requests import Request
 from services.vm_supervisor.network.modes import bridge_network
+from shared.bus.envelope import Kind
 from shared.config import FirecrackerConfig
 from shared.errors import BangerError
 from shared.host.cgroup import release, support
 from shared.host.process import ProcessId
 from shared.paths import Paths
+from shared.vm import files
 from shared.vm.jail import SPAN
 from shared.vm.vmm_search import find_vmm
 from shared.vmm.accelerator import Accel, Accelerator, kvm_obstacle
@@ -92,6 +94,10 @@ class Prison:
         with Peer(self.one.paths.broker_socket, patience=20.0) as peer:
             return peer.call(service, verb, **body)
 
+    def ping(self, service: str) -> dict[str, Any]:
+        with Peer(self.one.paths.broker_socket, patience=20.0) as peer:
+            return peer.final(peer.ask(service, "", kind=Kind.PING))
+
     def refusal(self, service: str, verb: str, **body: Any) -> BangerError:
         with pytest.raises(BangerError) as caught:
             self.call(service, verb, **body)
@@ -126,7 +132,7 @@ class Prison:
 
     @property
     def sockets(self) -> Path:
-        return self.run / "jail"
+        return self.run / files.JAIL
 
     @property
     def spec(self) -> MachineSpec:
@@ -138,11 +144,11 @@ class Prison:
             memory_mib=256,
             accelerator=Accelerator(Accel.KVM, "the test wants it"),
             kernel=kernel,
-            initrd=self.run / "initrd",
+            initrd=self.run / files.INITRD,
             drives=Drives(
                 rootfs=data / "images" / IMAGE / "rootfs.squashfs",
-                overlay=self.state / "overlay.ext4",
-                work=self.state / "work.ext4",
+                overlay=self.state / files.OVERLAY,
+                work=self.state / files.WORK_DISK,
                 modules=kernel / "modules.squashfs",
             ),
             network=bridge_network(VM, f"bgr{VM}", "10.77.0.2/24", "10.77.0.1", ("10.77.0.1",)),
@@ -166,7 +172,7 @@ class Prison:
             await machine.close()
 
     async def ask(self, request: Request) -> Any:
-        return await call(self.sockets / "api.sock", request)
+        return await call(self.sockets / files.API_SOCKET, request)
 
     def give_to_the_user(self) -> None:
         """What the supervisor would have made belongs to the user."""
@@ -236,8 +242,8 @@ def make_vm(prison: Prison) -> None:
         directory.mkdir(parents=True, mode=0o700)
     for name in ("overlay", "work"):
         create_overlay(prison.state / f"{name}.ext4", 64 << 20)
-    (prison.run / "initrd").write_bytes(b"secret")
-    (prison.run / "initrd").chmod(0o600)
+    (prison.run / files.INITRD).write_bytes(b"secret")
+    (prison.run / files.INITRD).chmod(0o600)
     prison.give_to_the_user()
     prison.call(
         "store", "vm.reserve", id=VM, name="alpha", image_id=IMAGE, image_name="debian",

@@ -31,6 +31,7 @@ from shared.errors import BangerError, Code
 from shared.host.process import start_time
 from shared.host.tsc import host_tsc_khz
 from shared.paths import Paths
+from shared.vm import files
 from shared.vmm.accelerator import Accel, Accelerator
 from tests.scripted import shelf
 
@@ -77,25 +78,25 @@ def _spec(root: Path, paths: Paths) -> MachineSpec:
     """A guest with everything that the supervisor gives one."""
     image, kernel = (each / "by-name" / shelf.NAME for each in (paths.images, paths.kernels))
     network = user_network(VM, HOST, _free_port(), nat=False)
-    host_key = ensure_key(root / "ssh" / "host_key")
+    host_key = ensure_key(root / files.HOST_KEY)
     version = _manifest(kernel)["version"]
     identity = GuestIdentity(
         "contract", "0" * 32, host_key.private, host_key.public, version, network, "virtio-serial"
     )
-    write_initrd(root / "initrd", kernel / "initrd-modules.cpio", identity)
-    create_overlay(root / "overlay.ext4", 64 << 20)
-    create_work_disk(root / "work.ext4", 64 << 20)
+    write_initrd(root / files.INITRD, kernel / "initrd-modules.cpio", identity)
+    create_overlay(root / files.OVERLAY, 64 << 20)
+    create_work_disk(root / files.WORK_DISK, 64 << 20)
     return MachineSpec(
         vm_id=VM,
         vcpus=1,
         memory_mib=512,
         accelerator=Accelerator(Accel.TCG, "the test wants it", host_tsc_khz()),
         kernel=kernel,
-        initrd=root / "initrd",
+        initrd=root / files.INITRD,
         drives=Drives(
             rootfs=image / "rootfs.squashfs",
-            overlay=root / "overlay.ext4",
-            work=root / "work.ext4",
+            overlay=root / files.OVERLAY,
+            work=root / files.WORK_DISK,
             modules=kernel / "modules.squashfs",
         ),
         network=network,
@@ -148,7 +149,7 @@ async def test_launch_returns_a_process_that_can_be_recognised(bench: Bench) -> 
     async with bench.running() as machine:
         assert start_time(machine.process.pid) == machine.process.start_time
         assert machine.console_start == 0
-        assert (bench.spec.run / "console.sock").is_socket()
+        assert (bench.spec.run / files.CONSOLE_SOCKET).is_socket()
 
 
 @contract
@@ -166,7 +167,7 @@ async def test_sigterm_ends_the_machine(bench: Bench) -> None:
     async with bench.running() as machine:
         machine.kill(signal.SIGTERM)
         assert (await machine.ended()).reason is EndReason.KILLED
-        assert not (bench.spec.run / "console.sock").exists()
+        assert not (bench.spec.run / files.CONSOLE_SOCKET).exists()
 
 
 @contract
@@ -197,7 +198,7 @@ async def test_machine_that_dies_at_once_leaves_its_last_words(bench: Bench) -> 
             await machine.close()
     assert error.code is Code.GUEST_FAILED
     assert "Could not set up host forwarding rule" in error.message
-    assert str(bench.spec.state / "vmm.log") in error.hint
+    assert str(bench.spec.state / files.VMM_LOG) in error.hint
 
 
 @contract
@@ -249,8 +250,8 @@ async def test_forwards_come_and_go_while_it_runs(bench: Bench) -> None:
 async def test_outside_is_opened_and_closed_any_number_of_times(bench: Bench) -> None:
     async with bench.running() as machine:
         assert machine.user_network
-        for open_ in (True, True, False, False, True):
-            await machine.user_network.set_outside(open_=open_)
+        for on in (True, True, False, False, True):
+            await machine.user_network.set_uplink(on=on)
 
 
 @contract

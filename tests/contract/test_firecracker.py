@@ -27,6 +27,7 @@ from shared.config import FirecrackerConfig
 from shared.errors import BangerError, Code
 from shared.host.process import start_time
 from shared.paths import Paths
+from shared.vm import files
 from shared.vmm.accelerator import Accel, Accelerator, kvm_obstacle
 from tests.integration.namespaces import Namespace
 
@@ -71,7 +72,7 @@ class Bench:
             await machine.close()
 
     async def ask(self, request: Request) -> Any:
-        return await call(self.spec.run / "api.sock", request)
+        return await call(self.spec.run / files.API_SOCKET, request)
 
 
 @pytest.fixture(scope="session")
@@ -95,7 +96,7 @@ def _spec(root: Path) -> MachineSpec:
     kernel = Paths.from_environment().kernels / "by-name" / "debian-bookworm"
     for name in ("overlay", "work"):
         create_overlay(root / f"{name}.ext4", 64 << 20)
-    (root / "initrd").write_bytes(b"")
+    (root / files.INITRD).write_bytes(b"")
     return MachineSpec(
         vm_id=VM_ID,
         vcpus=1,
@@ -105,8 +106,8 @@ def _spec(root: Path) -> MachineSpec:
         initrd=kernel / "initrd-modules.cpio",
         drives=Drives(
             rootfs=kernel / "modules.squashfs",
-            overlay=root / "overlay.ext4",
-            work=root / "work.ext4",
+            overlay=root / files.OVERLAY,
+            work=root / files.WORK_DISK,
             modules=kernel / "modules.squashfs",
         ),
         network=bridge_network(VM_ID, TAP, "10.77.0.2/24", "10.77.0.1", ("10.77.0.1",)),
@@ -196,7 +197,7 @@ async def test_sockets_left_by_an_earlier_one_are_no_obstacle(bench: Bench) -> N
     for _ in range(2):
         async with bench.launched() as machine:
             await machine.attach()
-        assert (bench.spec.run / "agent.sock").exists()
+        assert (bench.spec.run / files.AGENT_SOCKET).exists()
 
 
 @contract

@@ -21,6 +21,7 @@ from services.vm_supervisor.drivers.firecracker.requests import Request
 from shared.errors import BangerError, Code
 from shared.host.process import ProcessId, start_time
 from shared.paths import LONGEST_SOCKET
+from shared.vm import files
 from shared.vm.vmm_search import command_line, find_vmm, vmm_name
 from tests.contract.prison import DOWN, IMAGE, NEEDED, UIDS, VM, Prison
 from tests.integration.stack import eventually
@@ -62,8 +63,8 @@ async def test_everything_asked_for_a_vm_is_granted_in_the_jail(prison: Prison) 
         assert {drive["path_on_host"] for drive in whole["drives"]} == {
             "/disks/rootfs", "/disks/overlay", "/disks/work", "/disks/modules",
         }  # fmt: skip
-        assert (prison.sockets / "agent.sock").is_socket()
-        assert machine.agent.socket == prison.sockets / "agent.sock"
+        assert (prison.sockets / files.AGENT_SOCKET).is_socket()
+        assert machine.agent.socket == prison.sockets / files.AGENT_SOCKET
 
 
 @contract
@@ -96,7 +97,7 @@ async def test_the_user_reaches_it_and_the_other_user_does_not(prison: Prison) -
     )
     async with prison.launched() as machine:
         await machine.attach()
-        api, disk = str(prison.sockets / "api.sock"), str(prison.state / "overlay.ext4")
+        api, disk = str(prison.sockets / files.API_SOCKET), str(prison.state / files.OVERLAY)
         assert b"200" in (await asyncio.to_thread(prison.one.python, connect, api)).stdout
         for user, allowed in ((prison.one, True), (prison.two, False)):
             assert (await asyncio.to_thread(user.python, connect, api)).returncode == (not allowed)
@@ -104,7 +105,7 @@ async def test_the_user_reaches_it_and_the_other_user_does_not(prison: Prison) -
             pid = str(machine.process.pid)
             assert not await asyncio.to_thread(user.can, "kill", "-0", pid)
         relative = len(
-            os.fsencode((prison.sockets / "agent.sock").relative_to(prison.run.parents[1]))
+            os.fsencode((prison.sockets / files.AGENT_SOCKET).relative_to(prison.run.parents[1]))
         )
         assert relative <= len(LONGEST_SOCKET)
 
@@ -231,7 +232,7 @@ def _planted(prison: Prison, path: Path, how: str, target: Path) -> None:
 def _ready(prison: Prison) -> None:
     """All that a supervisor makes before it asks for the jail."""
     prison.sockets.mkdir(mode=0o700)
-    os.mkfifo(prison.run / "console.in", 0o600)
+    os.mkfifo(prison.run / files.CONSOLE_INPUT, 0o600)
     for name in ("console.log", "vmm.log"):
         (prison.state / name).touch(mode=0o600)
     prison.give_to_the_user()
@@ -279,7 +280,7 @@ def test_what_is_planted_in_a_files_place_is_refused_and_its_target_untouched(
 
 def test_a_file_of_somebody_else_is_refused(prison: Prison) -> None:
     _ready(prison)
-    overlay = prison.state / "overlay.ext4"
+    overlay = prison.state / files.OVERLAY
     os.chown(overlay, TWO, TWO)
     overlay.chmod(0o666)
     prison.call("nat", "nat.attach", id=VM)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from shared.host.locks import holder
+from shared.vm import files
 from tests.e2e.conftest import Home, await_true, close_home, make_home
 
 pytestmark = [
@@ -96,11 +97,11 @@ def test_what_a_vm_publishes_is_held_while_it_runs(bridged: Home) -> None:
     shown = json.loads(home.banger("vm", "show", "front", "-o", "json").stdout)
     assert [port["host_port"] for port in shown["publish"]] == [8081, 8082]
     assert [_takes(home, port) for port in (8081, 8082, 8083)] == [False, False, True]
-    lock = home.paths.vm_run(shown["id"]) / "lock"
+    lock = home.paths.vm_run(shown["id"]) / files.LOCK
     first = holder(lock)
     assert first
     os.kill(first, signal.SIGKILL)
-    log = home.paths.vm_state(shown["id"]) / "supervisor.log"
+    log = home.paths.vm_state(shown["id"]) / files.SUPERVISOR_LOG
     # Not before: asking takes the port for a moment, and the successor would find it gone.
     await_true(lambda: "took over the VMM" in log.read_text(), 30)
     assert holder(lock) not in (None, first)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from shared.host.locks import holder
+from shared.vm import files
 from tests.e2e.conftest import Home, await_true
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -89,7 +90,7 @@ def test_a_udp_port_is_reached_on_the_vms_address_and_goes(shared_home: Home, vm
 
 def kill_supervisor(home: Home, vm: str) -> None:
     """Returns when there is another one."""
-    lock = home.paths.vm_run(show(home, vm)["id"]) / "lock"
+    lock = home.paths.vm_run(show(home, vm)["id"]) / files.LOCK
     first = holder(lock)
     assert first
     os.kill(first, signal.SIGKILL)

@@ -16,6 +16,7 @@ from typing import Any
 from shared.bus import envelope
 from shared.bus.envelope import Kind
 from shared.errors import BangerError
+from shared.vm import files
 from tests.integration.conftest import Daemon, Home, new_home
 from tests.integration.peer import Peer, Silence
 from tests.integration.stack import eventually
@@ -64,7 +65,7 @@ class Guests:
         """Type a line on the serial console of ``name``."""
         vm_id = self.show(name)["vm"]["id"]
         with socket.socket(socket.AF_UNIX) as console:
-            console.connect(str(self.home.paths.vm_run(vm_id) / "console.sock"))
+            console.connect(str(self.home.paths.vm_run(vm_id) / files.CONSOLE_SOCKET))
             console.sendall(f"{words}\n".encode())
 
     # -- verbs ------------------------------------------------------------------------------

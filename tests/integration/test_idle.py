@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from shared.host.locks import Lock
+from shared.vm import files
 from tests.integration.guests import Guests, clean, new_guests
 from tests.integration.stack import eventually
 
@@ -35,7 +36,7 @@ def test_connection_past_the_ssh_master_and_an_open_console_are_use(guests: Gues
         guests.create(name)
         touch(guests, name, FAR_AHEAD)
     access = guests.show("entered")["access"]
-    console = guests.home.paths.vm_run(guests.row("watched")["id"]) / "console.lock"
+    console = guests.home.paths.vm_run(guests.row("watched")["id"]) / files.CONSOLE_LOCK
     lock = Lock.try_acquire(console)
     assert lock
     with socket.create_connection((access["host"], access["port"])):

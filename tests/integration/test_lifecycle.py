@@ -13,6 +13,7 @@ import pytest
 
 from shared.bus.envelope import Kind
 from shared.errors import BangerError, Code
+from shared.vm import files
 from tests.integration.conftest import ROOT
 from tests.integration.guests import (
     NOTHING,
@@ -77,7 +78,7 @@ def test_create_start_stop_kill_delete(guests: Guests) -> None:
     assert guests.banger("vm", "stop", "web")[0] == 0
     assert guests.state("web") == "stopped"
     assert (guests.vmms(), guests.masters()) == ([], [])
-    assert (guests.home.paths.vm_state(first["vm"]["id"]) / "work.ext4").exists()
+    assert (guests.home.paths.vm_state(first["vm"]["id"]) / files.WORK_DISK).exists()
     assert guests.banger("vm", "start", "web")[0] == 0
     second = guests.show("web")
     assert second["boot_id"] not in ("", first["boot_id"])
@@ -115,7 +116,7 @@ def failed_run(guests: Guests, name: str, *wishes: str) -> str:
     assert row["state"] == "failed"
     assert row["reason"] in err
     assert f"banger vm delete {name}" in err
-    assert str(guests.home.paths.vm_state(row["id"]) / "console.log") in err
+    assert str(guests.home.paths.vm_state(row["id"]) / files.CONSOLE_LOG) in err
     assert (guests.vmms(), guests.masters()) == ([], [])
     guests.call("vm.delete", ref=name)
     return err
@@ -266,7 +267,7 @@ def test_power_off_that_is_lost_is_asked_again(guests: Guests) -> None:
     guests.script("deaf", "deaf")
     guests.create("deaf")
     guests.call("vm.stop", ref="deaf", timeout=15)
-    log = (guests.home.paths.vm_state(guests.row("deaf")["id"]) / "console.log").read_text()
+    log = (guests.home.paths.vm_state(guests.row("deaf")["id"]) / files.CONSOLE_LOG).read_text()
     assert "reboot: Power down" in log
     guests.call("vm.delete", ref="deaf")
 
@@ -289,12 +290,12 @@ def test_outside_that_a_lost_attempt_has_stored_is_set_all_the_same(
     with guests.peer() as peer:
         peer.call("store", "vm.update", id=vm_id, nat=True)
     guests.call("vm.set", ref=web, nat=True)
-    assert asked(guests, vm_id, "machine.nat") == ["ok"]
+    assert asked(guests, vm_id, "machine.apply") == ["ok"]
 
 
 def asked(guests: Guests, vm_id: str, verb: str) -> list[str]:
     """What came of each request for ``verb`` at the VM's supervisor."""
-    log = (guests.home.paths.vm_state(vm_id) / "supervisor.log").read_text()
+    log = (guests.home.paths.vm_state(vm_id) / files.SUPERVISOR_LOG).read_text()
     served = [json.loads(line) for line in log.splitlines() if '"served"' in line]
     return [line["outcome"] for line in served if line["verb"] == verb]
 

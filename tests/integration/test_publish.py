@@ -18,6 +18,7 @@ from services.vm_supervisor.network.port_holder import holder_of
 from services.vm_supervisor.network.reservation import bind
 from shared.contract.messages.vm import Protocol
 from shared.errors import BangerError, Code
+from shared.vm import files
 from tests.integration.guests import NOTHING, SMALL, Guests, clean, finals, kill, new_guests
 from tests.integration.peer import error_of
 from tests.integration.stack import eventually
@@ -67,7 +68,7 @@ def leads_somewhere(number: int) -> bool:
 
 def replace_supervisor(guests: Guests, name: str) -> None:
     """Returns when the next one has taken over: asking for a port sooner could cost it the port."""
-    log = guests.home.paths.vm_state(guests.row(name)["id"]) / "supervisor.log"
+    log = guests.home.paths.vm_state(guests.row(name)["id"]) / files.SUPERVISOR_LOG
     before = log.read_text().count("took over the VMM")
     kill(supervisor := guests.supervisor(name))
     eventually(lambda: guests.supervisor(name) not in (0, supervisor))
@@ -207,7 +208,7 @@ def test_ports_survive_their_supervisor_and_none_is_doubled(guests: Guests) -> N
 def test_a_port_that_was_lost_meanwhile_costs_no_vm(guests: Guests) -> None:
     guests.create("web", publish=[port(8002, 53, "udp")])
     vmm, supervisor = guests.vmms("web"), guests.supervisor("web")
-    log = guests.home.paths.vm_state(guests.row("web")["id"]) / "supervisor.log"
+    log = guests.home.paths.vm_state(guests.row("web")["id"]) / files.SUPERVISOR_LOG
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taker:
         with stopped(guests.daemon.pid("api")):  # it would start the next one
             kill(supervisor)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.vm import files
 from tests.integration.guests import NOTHING, PROCFILE, Guests, kill, new_guests
 from tests.integration.stack import eventually
 
@@ -77,7 +78,7 @@ def test_such_a_vm_is_stopped_by_a_supervisor_that_takes_it_over(
 ) -> None:
     assert guests.call("vm.stop", ref="web")["vm"]["state"] == "stopped"
     assert orphan not in guests.vmms()
-    log = guests.home.paths.vm_state(guests.row("web")["id"]) / "supervisor.log"
+    log = guests.home.paths.vm_state(guests.row("web")["id"]) / files.SUPERVISOR_LOG
     said = log.read_text().rpartition("took over the VMM")[2]
     assert "the VMM ended" in said, "it was cut off by somebody else"
     assert "Power down" in Path(guests.show("web")["console_log"]).read_text()

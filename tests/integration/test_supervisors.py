@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from services.vm_supervisor.network.modes import CLOSED, OPEN
+from shared.bus.envelope import Kind
 from shared.errors import Code
 from shared.host.locks import holder
+from shared.vm import files
 from shared.vm.handle import handle_path, read_handle
 from tests.integration.conftest import ROOT
 from tests.integration.guests import (
@@ -76,7 +78,7 @@ def check_running_once(guests: Guests, name: str) -> None:
     assert shown["vm"]["state"] == "running"
     assert guests.vmms() == [shown["pid"]]
     eventually(lambda: len(guests.masters()) == 1)
-    lock = guests.home.paths.vm_run(shown["vm"]["id"]) / "lock"
+    lock = guests.home.paths.vm_run(shown["vm"]["id"]) / files.LOCK
     assert holder(lock) == eventually(lambda: guests.supervisor(name))
 
 
@@ -170,7 +172,7 @@ def test_supervisor_killed_while_its_guest_shuts_down_does_not_cut_its_power(
     os.mkfifo(fifo)
     guests.script("orderly", f"linger {fifo}")
     guests.create("orderly")
-    console = guests.home.paths.vm_state(guests.row("orderly")["id"]) / "console.log"
+    console = guests.home.paths.vm_state(guests.row("orderly")["id"]) / files.CONSOLE_LOG
     with guests.peer() as peer:
         asked = peer.ask("api", "vm.stop", {"ref": "orderly", "timeout": 20.0}, seconds=30)
         eventually(lambda: guests.state("orderly") == "stopping")
@@ -212,7 +214,7 @@ def test_guest_whose_sshd_is_broken_is_still_asked_to_power_off_after_a_takeover
     kill(old := guests.supervisor("mute"))
     restarted(guests, "mute", old)
     assert guests.call("vm.stop", ref="mute", timeout=10)["vm"]["state"] == "stopped"
-    console = guests.home.paths.vm_state(guests.row("mute")["id"]) / "console.log"
+    console = guests.home.paths.vm_state(guests.row("mute")["id"]) / files.CONSOLE_LOG
     assert "reboot: Power down" in console.read_text()
     guests.call("vm.delete", ref="mute")
 
@@ -228,7 +230,8 @@ def opened(fifo: Path) -> int:
 def supervised_state(guests: Guests, name: str) -> str:
     """The state as the VM's supervisor has it, which may be ahead of the row."""
     with guests.peer() as peer:
-        return str(peer.call(f"vm:{guests.row(name)['id']}", "machine.status")["state"])
+        answer = peer.final(peer.ask(f"vm:{guests.row(name)['id']}", "", kind=Kind.PING))
+    return str(answer["state"])
 
 
 def test_vm_whose_vmm_and_supervisor_die_together_is_not_running(guests: Guests) -> None:
@@ -249,8 +252,7 @@ def test_truncated_handle_does_not_lose_or_double_the_vm(guests: Guests, copies:
     guests.create("torn")
     vm_id, (vmm,) = guests.row("torn")["id"], guests.vmms()
     run = guests.home.paths.vm_run(vm_id)
-    files = [handle_path(run), *run.glob("handle.copy.json")]
-    for path in files[:copies]:
+    for path in (handle_path(run), run / files.HANDLE_COPY)[:copies]:
         path.write_bytes(path.read_bytes()[:20])
     kill(old := guests.supervisor("torn"))
     restarted(guests, "torn", old)
@@ -264,11 +266,11 @@ def test_way_out_that_the_row_does_not_grant_is_closed_by_a_successor(guests: Gu
     guests.create("shut")
     row = guests.row("shut")
     with guests.peer() as peer:
-        peer.final(peer.ask(f"vm:{row['id']}", "machine.nat", {"nat": True}))
+        peer.call(f"vm:{row['id']}", "machine.apply", vm=row | {"nat": True})
     kill(old := guests.supervisor("shut"))
     restarted(guests, "shut", old)
     guests.type("shut", "networks")
-    console = guests.home.paths.vm_state(row["id"]) / "console.log"
+    console = guests.home.paths.vm_state(row["id"]) / files.CONSOLE_LOG
     said = eventually(lambda: console.read_text().partition("networks: ")[2].partition("\r")[0])
     assert CLOSED.network in said.split()
     assert OPEN.network not in said.split()
@@ -278,7 +280,7 @@ def test_way_out_that_the_row_does_not_grant_is_closed_by_a_successor(guests: Gu
 def blocked_handle(guests: Guests, name: str) -> Path:
     """Takes the place of the file that the VM's supervisor writes before it renames it."""
     run = guests.home.paths.vm_run(guests.row(name)["id"])
-    place = run / f".handle.json.{guests.supervisor(name)}.tmp"
+    place = run / f".{files.HANDLE}.{guests.supervisor(name)}.tmp"
     place.mkdir()
     return place
 
@@ -291,7 +293,7 @@ def test_handle_that_cannot_be_written_does_not_end_a_boot(guests: Guests) -> No
         place = blocked_handle(guests, "full")
         release()
         assert peer.final(asked)["vm"]["state"] == "running"
-    assert not (place.parent / "initrd").exists(), "it has been read, and takes space"
+    assert not (place.parent / files.INITRD).exists(), "it has been read, and takes space"
     place.rmdir()
     eventually(lambda: (handle := read_handle(place.parent)) and handle.ready)
     guests.call("vm.delete", ref="full")

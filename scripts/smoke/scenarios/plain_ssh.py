@@ -9,6 +9,7 @@ from scripts.smoke.case import Case
 from scripts.smoke.expect import contains, equal, eventually, holds
 from scripts.smoke.registry import scenario
 from scripts.smoke.scenarios.session import SESSION
+from shared.vm import files
 
 
 def _ssh(case: Case, program: str = "ssh") -> tuple[str, ...]:
@@ -27,7 +28,7 @@ def plain_ssh(case: Case) -> None:
     done = case.program(*ssh, "hostname; cat; exit 7", stdin=b"typed", status=7)
     equal("stdout", done.out, f"{case.vm}\ntyped")
     equal("stderr", done.err, "")
-    holds("no known_hosts", not (case.directory / "user" / ".ssh" / "known_hosts").exists())
+    holds("no known_hosts", not (case.directory / "user" / ".ssh" / files.KNOWN_HOSTS).exists())
 
 
 @scenario(SESSION)

@@ -12,7 +12,7 @@ from services.api.machines.supervisors import Supervisors
 from services.api.vm_view import vmm_of
 from shared.bus.actor import Actor
 from shared.bus.handlers import Call
-from shared.contract.messages.machine import MachineStatus, SupervisorSpec
+from shared.contract.messages.machine import SupervisorSpec
 from shared.contract.messages.vm import Vm
 from shared.contract.verb import Request
 from shared.contract.verbs import nat, store, supervisor
@@ -79,7 +79,7 @@ class Machines:
                 await window.wait_or_raise(error)
         await self._end_orphan(vm)
 
-    async def ask_if_up(self, vm: Vm, request: Request[MachineStatus], call: Call) -> bool:
+    async def ask_if_up(self, vm: Vm, request: Request[None], call: Call) -> bool:
         """Ask the supervisor, or its successor; False when the VM does not run."""
         window = RetryWindow(LOST_SECONDS, pause=AGAIN)
         while await self._supervised(vm):
@@ -92,7 +92,7 @@ class Machines:
                 await window.wait_or_raise(error)  # as in ``boot``
         return False
 
-    async def ask_until_over(self, vm: Vm, request: Request[MachineStatus], call: Call) -> None:
+    async def ask_until_over(self, vm: Vm, request: Request[None], call: Call) -> None:
         """As ``ask_if_up``, but a VM that has no VMM just now, since it boots or its guest reboots
         itself, is asked when it has."""
         while not await self.ask_if_up(vm, request, call):
@@ -173,11 +173,6 @@ class Machines:
                 if error.code is not Code.NOT_RUNNING:  # it ended this moment
                     raise
 
-    async def status(self, vm: Vm, seconds: float) -> MachineStatus:
-        """What the supervisor says within ``seconds``."""
-        deadline = time.monotonic() + seconds
-        return await self._actor.ask(supervisor.STATUS().at(vm.id), deadline=deadline)
-
     async def remove_files(self, vm: Vm) -> None:
         """Disks, keys, logs and sockets of a VM that does not run."""
         paths = self._actor.paths
@@ -190,11 +185,9 @@ class Machines:
         """The VM is gone; so is its lock, which nobody may hold any more."""
         self._locks.pop(vm_id, None)
 
-    async def ask(self, vm: Vm, request: Request[MachineStatus], call: Call) -> MachineStatus:
+    async def ask(self, vm: Vm, request: Request[None], call: Call) -> None:
         """Ask the VM's supervisor within the deadline of ``call``, and pass its progress on."""
-        return await self._actor.ask(
-            request.at(vm.id), deadline=call.deadline, on_partial=call.progress
-        )
+        await self._actor.ask(request.at(vm.id), deadline=call.deadline, on_partial=call.progress)
 
 
 def _remove_tree(directory: Path) -> None:

@@ -26,6 +26,7 @@ from shared.host.process import ProcessId, Watch, start_time
 from shared.host.restart import RestartPolicy
 from shared.logs import Log
 from shared.paths import Paths, make_private
+from shared.vm import files
 from shared.vm.handle import remove_handle
 
 NEXT_SPARE = 1.0
@@ -90,7 +91,7 @@ class Supervisors:
             supervised = await self._settled(spec)
         if supervised.ready.is_set() and not supervised.gone.is_set():
             return
-        log = self._paths.vm_state(spec.vm.id) / "supervisor.log"
+        log = self._paths.vm_state(spec.vm.id) / files.SUPERVISOR_LOG
         raise BangerError(
             Code.UNAVAILABLE,
             f"the supervisor of {spec.vm.name} did not come up",
@@ -192,7 +193,7 @@ class Supervisors:
 
     def _owner(self, vm_id: str) -> ProcessId | None:
         """The supervisor that holds the VM's lock."""
-        pid = holder(self._paths.vm_run(vm_id) / "lock")
+        pid = holder(self._paths.vm_run(vm_id) / files.LOCK)
         born = start_time(pid) if pid else None
         return ProcessId(pid, born) if pid and born is not None else None
 

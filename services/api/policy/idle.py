@@ -8,6 +8,7 @@ from pathlib import Path
 from shared.contract.messages.vm import Vm
 from shared.host.locks import holder
 from shared.host.socket_table import TCP_ESTABLISHED, InetSocket, UnixSocket
+from shared.vm import files
 from shared.vm.handle import read_handle
 
 
@@ -38,10 +39,10 @@ def sessions(
 
     ``unix`` are this host's Unix sockets, ``connections`` its ``established`` connections.
     """
-    control, handle = vm_run / "ssh.sock", read_handle(vm_run)
+    control, handle = vm_run / files.SSH_SOCKET, read_handle(vm_run)
     past = connections.get((handle.access.host, handle.access.port), 0) if handle else 0
     past -= has_master(unix, control)
-    on_console = holder(vm_run / "console.lock") is not None
+    on_console = holder(vm_run / files.CONSOLE_LOCK) is not None
     return open_sessions(unix, control) + max(0, past) + on_console
 
 

@@ -52,7 +52,7 @@ class Creation(ApiBase):
             with log_context(vm=vm.id):
                 if request.start:
                     await self._boot_or_undo(vm, call)
-                    return await self._full_view(await self._find(vm.id))
+                    return view(await self._find(vm.id), self.paths)
                 return view(vm, self.paths)
 
     async def _made_before(self, call: Call) -> Vm | None:

@@ -8,7 +8,6 @@ from services.api.verbs.create import Creation
 from services.api.vm_view import view
 from shared.bus.handlers import Call, handles
 from shared.contract.lifecycle import Action, check
-from shared.contract.messages.machine import MachineStatus
 from shared.contract.messages.vm import Vm, VmKill, VmRef, VmSet, VmStop, VmView
 from shared.contract.sizes import host
 from shared.contract.verb import Request
@@ -27,7 +26,7 @@ class Changes(Creation):
             if check(vm.name, vm.state, Action.START):
                 self.background.keep(self._touch(vm.id))
                 await self._machines.boot(vm, call)
-        return await self._full_view(await self._find(vm.id))
+        return view(await self._find(vm.id), self.paths)
 
     @handles(api.VM_STOP)
     async def stop(self, request: VmStop, call: Call) -> VmView:
@@ -48,7 +47,7 @@ class Changes(Creation):
                 await self._machines.stop(vm, request.timeout, call)
             self.background.keep(self._touch(vm.id))
             await self._machines.boot(await self._find(vm.id), call)
-        return await self._full_view(await self._find(vm.id))
+        return view(await self._find(vm.id), self.paths)
 
     @handles(api.VM_KILL)
     async def kill(self, request: VmKill, _call: Call) -> VmView:
@@ -70,7 +69,7 @@ class Changes(Creation):
         return await self._ask_machine(vm.id, Action.RESUME, supervisor.RESUME(), call)
 
     async def _ask_machine(
-        self, ref: str, what: Action, request: Request[MachineStatus], call: Call
+        self, ref: str, what: Action, request: Request[None], call: Call
     ) -> VmView:
         vm = await self._find(ref)
         if check(vm.name, vm.state, what):
@@ -123,7 +122,7 @@ class Changes(Creation):
             await self._resize(vm, request)
             if given:
                 await self._set_egress(vm, nat=nat, allow=allow, call=call)
-        return await self._full_view(await self._find(vm.id))
+        return view(await self._find(vm.id), self.paths)
 
     async def _resize(self, vm: Vm, request: VmSet) -> None:
         changes = (request.vcpu, request.memory_mib, request.disk_bytes, request.vmm)
@@ -154,10 +153,10 @@ class Changes(Creation):
         heard of it.
         """
         if (nat, allow) != (vm.nat, vm.allow):
-            await self.ask(store.VM_UPDATE(id=vm.id, nat=nat, allow=allow))
+            vm = await self.ask(store.VM_UPDATE(id=vm.id, nat=nat, allow=allow))
         await self._apply_network(vm)
         if vm.network == "user":
-            await self._machines.ask_until_over(vm, supervisor.NAT(nat=nat), call)
+            await self._machines.ask_until_over(vm, supervisor.APPLY(vm=vm), call)
 
 
 def signal_number(name: str) -> signal.Signals:

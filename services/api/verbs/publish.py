@@ -1,7 +1,10 @@
 """Verbs about ports of the host that lead to VMs: publish, unpublish."""
 
+from msgspec.structs import replace
+
 from services.api.policy.network_policy import check_publications, first_free_port, refuse_taken
 from services.api.verbs.lifecycle import Changes
+from services.api.vm_view import view
 from shared.bus.handlers import Call, handles
 from shared.contract.messages.vm import Publication, Vm, VmPublish, VmView
 from shared.contract.verbs import api, store, supervisor
@@ -21,7 +24,7 @@ class Publishing(Changes):
             refuse_taken(new, await self._rows())
             if new:
                 await self._set_publications(vm, [*vm.publish, *new], call)
-        return await self._full_view(await self._find(vm.id))
+        return view(await self._find(vm.id), self.paths)
 
     @handles(api.VM_UNPUBLISH)
     async def unpublish_ports(self, request: VmPublish, call: Call) -> VmView:
@@ -31,17 +34,17 @@ class Publishing(Changes):
             left = [publication for publication in vm.publish if publication not in request.publish]
             if left != vm.publish:
                 await self._set_publications(vm, left, call)
-        return await self._full_view(await self._find(vm.id))
+        return view(await self._find(vm.id), self.paths)
 
     async def _set_publications(self, vm: Vm, wanted: list[Publication], call: Call) -> None:
         """A machine that has changed and could not be stored is changed back."""
-        asked = await self._machines.ask_if_up(vm, supervisor.PUBLISH(publish=wanted), call)
+        changed = supervisor.APPLY(vm=replace(vm, publish=wanted))
+        asked = await self._machines.ask_if_up(vm, changed, call)
         try:
             await self._store_publications(vm, wanted)
         except BangerError:
             if asked:
-                back = supervisor.PUBLISH(publish=vm.publish)
-                await self._machines.ask_if_up(vm, back, call)
+                await self._machines.ask_if_up(vm, supervisor.APPLY(vm=vm), call)
             raise
         await self._apply_network(vm)
 

@@ -20,6 +20,7 @@ from shared.contract.messages.vm import (
 )
 from shared.contract.verbs import api, supervisor
 from shared.errors import BangerError, Code
+from shared.vm import files
 
 MIB = 1024 * 1024
 
@@ -33,7 +34,7 @@ class Reports(Publishing):
 
     @handles(api.VM_SHOW)
     async def show(self, request: VmRef, _call: Call) -> VmView:
-        return await self._full_view(await self._find(request.ref))
+        return view(await self._find(request.ref), self.paths)
 
     @handles(api.VM_STATS)
     async def stats(self, request: VmRef, call: Call) -> VmStats:
@@ -56,7 +57,7 @@ class Reports(Publishing):
 
     def _disk_stats(self, vm: Vm) -> VmStats:
         apparent = allocated = 0
-        for name in ("overlay.ext4", "work.ext4"):
+        for name in (files.OVERLAY, files.WORK_DISK):
             try:
                 info = (self.paths.vm_state(vm.id) / name).stat()
             except FileNotFoundError:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from shared.contract.messages.vm import Vm
 from shared.errors import BangerError, Code
 from shared.paths import Paths
-from shared.vm import jail
+from shared.vm import files, jail
 
 Access = Literal["shared", "private", "write"]
 """shared: read-only, must be readable by all. private: read-only, given to the jail's group.
@@ -126,9 +126,9 @@ def orders(vm: Vm, uid: int, user: User, base: Path, programs: Programs) -> Orde
         files=_files(vm, user.paths),
         sockets=str(jail.sockets_of(run)),
         sockets_inside=str(jail.VM),
-        stdin=str(run / "console.in"),
-        stdout=str(state / "console.log"),
-        stderr=str(state / "vmm.log"),
+        stdin=str(run / files.CONSOLE_INPUT),
+        stdout=str(state / files.CONSOLE_LOG),
+        stderr=str(state / files.VMM_LOG),
         argv=_argv(vm.id, uid, base, programs),
     )
 
@@ -140,13 +140,13 @@ def _files(vm: Vm, paths: Paths) -> tuple[File, ...]:
     rootfs = (str(image / "rootfs.squashfs"), str(image / "rootfs.ext4"))
     return (
         File(str(jail.KERNEL), (str(kernel / "vmlinux"),), "shared"),
-        File(str(jail.INITRD), (str(run / "initrd"),), "private"),
+        File(str(jail.INITRD), (str(run / files.INITRD),), "private"),
         File(str(jail.ROOTFS), rootfs, "shared"),
-        File(str(jail.OVERLAY), (str(state / "overlay.ext4"),), "write"),
-        File(str(jail.WORK), (str(state / "work.ext4"),), "write"),
+        File(str(jail.OVERLAY), (str(state / files.OVERLAY),), "write"),
+        File(str(jail.WORK), (str(state / files.WORK_DISK),), "write"),
         File(str(jail.MODULES), (str(kernel / "modules.squashfs"),), "shared"),
-        File(str(jail.LOG), (str(state / "vmm.log"),), "write"),
-        File(str(jail.METRICS), (str(state / "metrics.json"),), "write", optional=True),
+        File(str(jail.LOG), (str(state / files.VMM_LOG),), "write"),
+        File(str(jail.METRICS), (str(state / files.METRICS),), "write", optional=True),
     )
 
 

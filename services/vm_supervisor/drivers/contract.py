@@ -106,7 +106,7 @@ class UserNetwork(Protocol):
 
     async def remove_forward(self, forward: Forward) -> None: ...
 
-    async def set_outside(self, *, open_: bool) -> None:
+    async def set_uplink(self, *, on: bool) -> None:
         """Open or close the guest's way out while it runs; idempotent."""
 
 

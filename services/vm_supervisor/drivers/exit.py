@@ -5,6 +5,7 @@ from pathlib import Path
 
 from services.vm_supervisor.drivers.contract import End, EndReason, PortTaken
 from shared.errors import BangerError, Code
+from shared.vm import files
 
 _TAIL_BYTES = 16384
 _NO_FORWARD = "Could not set up host forwarding rule"
@@ -41,7 +42,7 @@ def conclude(shutdown: str | None, exit_code: int | None, console: str, vmm_log:
 
 def guest_failed(end: End, state: Path) -> BangerError:
     """The error for a VM that ended before its agent answered."""
-    log = "vmm.log" if end.reason is EndReason.CRASHED else "console.log"
+    log = files.VMM_LOG if end.reason is EndReason.CRASHED else files.CONSOLE_LOG
     kind = PortTaken if _NO_FORWARD in end.detail else BangerError
     return kind(
         Code.GUEST_FAILED,

@@ -1,7 +1,7 @@
 """The supervisor's side of ssh: keys, the pin, and the shared connection that sessions use::
 
     ours = ensure_key(paths.ssh_key)                # banger's own, once
-    host_key = ensure_key(state / "ssh" / "host_key")      # the guest's, before its first boot
+    host_key = ensure_key(state / files.HOST_KEY)      # the guest's, before its first boot
     write_known_hosts(access, host_key.public, paths.name_pin(vm.name))
     await start_master(access, log, deadline)       # returns when sessions can use it
     ...

@@ -39,6 +39,7 @@ from shared.contract.ssh_access import Access
 from shared.errors import BangerError, Code
 from shared.host.boot_id import host_boot_id
 from shared.paths import Paths, make_private
+from shared.vm import files
 from shared.vm.handle import Handle, remove_handle, write_handle
 from shared.vmm.accelerator import Accel, Accelerator, configured, detect
 from shared.vmm.choice import choose
@@ -84,7 +85,7 @@ class VmmLauncher:
             BangerError: ``missing_tool``, ``no_space``, ``not_found``, ``conflict`` for a port
                 that is taken, and what ``nat`` says.
         """
-        publishing.reserve()
+        publishing.reserve(spec.vm.publish)
         try:
             return await self._launch(spec, publishing, say)
         except BaseException:
@@ -98,10 +99,10 @@ class VmmLauncher:
         say("disks", "preparing disks and keys")
         network, host_key, user_key, *_ = await asyncio.gather(
             self._network(spec),
-            asyncio.to_thread(ensure_key, state / "ssh" / "host_key", f"banger {vm.name}"),
+            asyncio.to_thread(ensure_key, state / files.HOST_KEY, f"banger {vm.name}"),
             asyncio.to_thread(ensure_key, self.paths.ssh_key),
-            asyncio.to_thread(create_overlay, state / "overlay.ext4", vm.overlay_bytes),
-            asyncio.to_thread(ensure_work_disk, state / "work.ext4", vm.disk_bytes),
+            asyncio.to_thread(create_overlay, state / files.OVERLAY, vm.overlay_bytes),
+            asyncio.to_thread(ensure_work_disk, state / files.WORK_DISK, vm.disk_bytes),
         )
         access = access_to(self.paths, vm.id, network.access_host, network.access_port)
         write_known_hosts(access, host_key.public, self.paths.name_pin(vm.name))
@@ -114,7 +115,7 @@ class VmmLauncher:
             network=network,
             agent=driver.capabilities.agent,
         )
-        write_initrd(run / "initrd", Path(spec.kernel) / "initrd-modules.cpio", identity)
+        write_initrd(run / files.INITRD, Path(spec.kernel) / "initrd-modules.cpio", identity)
         accelerator = await self._accelerator(driver.name, Path(spec.kernel), say)
         machine_spec = self._machine_spec(spec, network, accelerator)
         try:
@@ -191,11 +192,11 @@ class VmmLauncher:
             memory_mib=vm.memory_mib,
             accelerator=accelerator,
             kernel=Path(spec.kernel),
-            initrd=run / "initrd",
+            initrd=run / files.INITRD,
             drives=Drives(
                 rootfs=image / _manifest(image)["rootfs"]["file"],
-                overlay=state / "overlay.ext4",
-                work=state / "work.ext4",
+                overlay=state / files.OVERLAY,
+                work=state / files.WORK_DISK,
                 modules=Path(spec.kernel) / "modules.squashfs",
             ),
             network=network,
@@ -211,9 +212,9 @@ def access_to(paths: Paths, vm_id: str, host: str, port: int) -> Access:
         host=host,
         port=port,
         key=str(paths.ssh_key),
-        known_hosts=str(paths.vm_state(vm_id) / "known_hosts"),
+        known_hosts=str(paths.vm_state(vm_id) / files.KNOWN_HOSTS),
         alias=vm_id,
-        control=str(paths.vm_run(vm_id) / "ssh.sock"),
+        control=str(paths.vm_run(vm_id) / files.SSH_SOCKET),
     )
 
 

@@ -12,6 +12,7 @@ from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.guest.ssh import start_master
 from services.vm_supervisor.launch.launcher import Guest
 from shared.errors import BangerError, Code
+from shared.vm import files
 from shared.vmm.accelerator import Accel
 
 T = TypeVar("T")
@@ -29,7 +30,7 @@ async def await_ready(guest: Guest, name: str, state: Path, seconds: float) -> A
         BangerError: ``guest_failed`` when the VMM ends, or nothing answers in ``seconds``.
     """
     deadline = time.monotonic() + seconds
-    console = state / "console.log"
+    console = state / files.CONSOLE_LOG
     try:
         return await _unless_ended(guest.machine, _answers(guest, state, deadline))
     except _Ended as ended:
@@ -79,7 +80,7 @@ async def reach_agent(guest: Guest, deadline: float) -> Agent:
 
 async def open_session(guest: Guest, state: Path, deadline: float) -> None:
     """The connection that ssh sessions share. Raises as ``start_master``."""
-    await start_master(guest.access, state / "ssh.log", deadline)
+    await start_master(guest.access, state / files.SSH_LOG, deadline)
 
 
 async def _read_boot_id(guest: Guest, agent: Agent, deadline: float) -> None:

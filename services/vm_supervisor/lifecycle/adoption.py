@@ -16,7 +16,7 @@ from shared.vm.handle import read_handle, remove_handle
 
 AGENT_AGAIN = 5.0
 """Seconds between attempts to reach the guest."""
-OUTSIDE_SECONDS = 10.0
+UPLINK_SECONDS = 10.0
 
 
 async def adopt(launcher: VmmLauncher, vm: Vm) -> Guest | None:
@@ -34,15 +34,19 @@ async def adopt(launcher: VmmLauncher, vm: Vm) -> Guest | None:
     return None
 
 
-async def renew_outside(guest: Guest, vm: Vm, log: Log) -> None:
-    """The guest's way out as the row has it: whoever changed that may have died before the VMM was
-    told."""
+async def set_uplink(guest: Guest, vm: Vm) -> None:
+    """Open or close the guest's way out as the row says; in bridge mode that is nat's."""
     network = guest.machine.user_network
-    if network is None or vm.network != "user":
-        return
+    if network and vm.network == "user":
+        await network.set_uplink(on=vm.nat)
+
+
+async def restore_uplink(guest: Guest, vm: Vm, log: Log) -> None:
+    """``set_uplink`` after a takeover: the process that changed the row may have died before it
+    told the VMM."""
     try:
-        async with asyncio.timeout(OUTSIDE_SECONDS):
-            await network.set_outside(open_=vm.nat)
+        async with asyncio.timeout(UPLINK_SECONDS):
+            await set_uplink(guest, vm)
     except (BangerError, TimeoutError) as error:
         log.warning("the guest's way out may not be what it should", error=str(error))
 

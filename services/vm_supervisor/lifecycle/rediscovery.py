@@ -4,6 +4,7 @@ from services.vm_supervisor.launch.launcher import access_to
 from shared.contract.messages.vm import Vm
 from shared.host.boot_id import host_boot_id
 from shared.paths import Paths
+from shared.vm import files
 from shared.vm.handle import Handle
 from shared.vm.vmm_search import accelerator, command_line, find_vmm, forwarded_ssh_port, vmm_name
 
@@ -17,7 +18,7 @@ def rediscover(vm: Vm, paths: Paths) -> Handle | None:
     if process is None:
         return None
     words = command_line(process.pid)
-    console = paths.vm_state(vm.id) / "console.log"
+    console = paths.vm_state(vm.id) / files.CONSOLE_LOG
     return Handle(
         vm_id=vm.id,
         host_boot=host_boot_id(),

@@ -13,8 +13,8 @@ from services.vm_supervisor.guest.sockets import ListeningPort
 from services.vm_supervisor.guest.ssh import master_pid
 from services.vm_supervisor.launch.launcher import Guest
 from services.vm_supervisor.ports.forwards import OUTSIDE
-from shared.contract.messages.machine import GuestStats, MachineStatus
-from shared.contract.messages.vm import Check, Health, Port, PortList, Publication, State, Vm
+from shared.contract.messages.machine import GuestStats
+from shared.contract.messages.vm import Check, Health, Port, PortList, Publication, Vm
 from shared.errors import BangerError
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -22,17 +22,6 @@ AGENT_SECONDS = 3.0
 HTTP_SECONDS = 1.0
 WORD_LENGTH = 32
 PERCENT = re.compile("[0-9]{1,3}%")
-
-
-def status(state: State, reason: str, guest: Guest | None) -> MachineStatus:
-    """What is known of a VM without asking its guest."""
-    status = MachineStatus(state=state, reason=reason)
-    if guest:
-        handle = guest.handle
-        status.pid, status.accel = handle.pid, handle.accel
-        status.boot_id, status.ports = handle.guest_boot, handle.ports
-        status.access = handle.access if handle.ready else None
-    return status
 
 
 async def stats(guest: Guest, agent: Agent | None, deadline: float) -> GuestStats:

@@ -11,13 +11,15 @@ from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any
 
+from msgspec.structs import replace
+
 from services.vm_supervisor.drivers.contract import End, EndReason
 from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.guest.ssh import stop_master
 from services.vm_supervisor.handle_file import keep_handle, note_handle
 from services.vm_supervisor.launch.launcher import Guest, Say, VmmLauncher
 from services.vm_supervisor.launch.readiness import await_ready, let_init_go_on
-from services.vm_supervisor.lifecycle.adoption import adopt, reach_again, renew_outside
+from services.vm_supervisor.lifecycle.adoption import adopt, reach_again, restore_uplink, set_uplink
 from services.vm_supervisor.lifecycle.companions import Companions
 from services.vm_supervisor.lifecycle.power_off import PowerOff
 from services.vm_supervisor.lifecycle.shared_boot import BootUnderWay
@@ -26,11 +28,12 @@ from services.vm_supervisor.ports.publishing import Publishing
 from shared.config import Config
 from shared.contract.lifecycle import Action, check
 from shared.contract.messages.machine import SupervisorSpec
-from shared.contract.messages.vm import Publication, State
+from shared.contract.messages.vm import State, Vm
 from shared.errors import BangerError, Code
 from shared.host.cgroup import release
 from shared.host.process import ENDING
 from shared.logs import Log
+from shared.vm import files
 from shared.vm.handle import remove_handle
 
 LAUNCH_AGAIN_SECONDS = 30.0
@@ -55,7 +58,7 @@ class Supervision:
         leave: Callable[[], Awaitable[None]],
         keep: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
     ) -> None:
-        self.spec = spec
+        self._spec = spec
         self.state: State = spec.vm.state
         self.reason = ""
         self.guest: Guest | None = None
@@ -69,29 +72,35 @@ class Supervision:
         self._keep = keep
         self._run = launcher.paths.vm_run(spec.vm.id)
         self._disks = launcher.paths.vm_state(spec.vm.id)
-        self._publishing = Publishing(spec.vm, self._run, log)
+        self._publishing = Publishing(spec.vm.network, self._run, log)
+        self._applying = asyncio.Lock()
         self._booting = BootUnderWay(log)
         self._intended = False
         self._stopping: list[PowerOff] = []
         self._companions = Companions(keep)
 
+    @property
+    def vm(self) -> Vm:
+        """The row as it is wanted: the one copy here, replaced whole by ``apply``."""
+        return self._spec.vm
+
     # -- adoption ---------------------------------------------------------------------------
 
     async def adopt(self) -> None:
         """Take over the VMM that an earlier supervisor launched, if there is one."""
-        self.guest = guest = await adopt(self._launcher, self.spec.vm)
+        self.guest = guest = await adopt(self._launcher, self.vm)
         if guest is None:
             self._keep(self._leave_unless_asked())
             return
         handle = guest.handle
         self._guard(guest)
-        await renew_outside(guest, self.spec.vm, self._log)
-        await self._publishing.take_over(guest.machine, handle)
+        await restore_uplink(guest, self.vm, self._log)
+        await self._publishing.take_over(guest.machine, handle, self.vm.publish)
         if self.guest is not guest:
             return  # it has ended meanwhile, and that is told
         self._log.info("took over the VMM", of=handle.pid, ready=handle.ready)
         if handle.ready:
-            self.state = "paused" if self.spec.vm.state == "paused" else "running"
+            self.state = "paused" if self.vm.state == "paused" else "running"
             self._keep(self._report(self.state))
             seconds, reached = self._config.boot_timeout, partial(self._reached, guest)
             self._companions.add(reach_again(guest, self._disks, seconds, self._log, reached))
@@ -114,7 +123,7 @@ class Supervision:
     async def start(self, listener: Say) -> None:
         """Boot, or join the boot under way. Raises what went wrong."""
         self.refuse_if_over()
-        if not self._booting and check(self.spec.vm.name, self.state, Action.START):
+        if not self._booting and check(self.vm.name, self.state, Action.START):
             # With a VMM there, whatever went wrong: never a second one on the same disks.
             self._booting.begin(self._become_ready(self.guest) if self.guest else self._boot())
         await self._booting.join(listener)
@@ -135,7 +144,7 @@ class Supervision:
         self.guest = guest  # before anything is awaited: from here on there is something to kill
         self._guard(guest)
         await reporting
-        limit(self.spec.vm, guest, self._log)
+        limit(self.vm, guest, self._log)
         self._booting.say("boot", f"booting with {guest.handle.accel}")
         await self._become_ready(guest)
 
@@ -144,7 +153,7 @@ class Supervision:
         limit = time.monotonic() + patience
         while True:
             try:
-                return await self._launcher.launch(self.spec, self._publishing, self._booting.say)
+                return await self._launcher.launch(self._spec, self._publishing, self._booting.say)
             except BangerError as error:
                 if error.code is not Code.UNAVAILABLE or time.monotonic() >= limit:
                     raise
@@ -152,7 +161,7 @@ class Supervision:
             await asyncio.sleep(LAUNCH_PAUSE)
 
     async def _become_ready(self, guest: Guest) -> None:
-        name, seconds = self.spec.vm.name, self._config.boot_timeout
+        name, seconds = self.vm.name, self._config.boot_timeout
         try:
             agent = await await_ready(guest, name, self._disks, seconds)
         except BangerError as error:
@@ -171,7 +180,7 @@ class Supervision:
 
     def _remove_initrd(self) -> None:
         """The VMM has read it; it holds the guest's host key, and space of the run directory."""
-        (self._run / "initrd").unlink(missing_ok=True)
+        (self._run / files.INITRD).unlink(missing_ok=True)
 
     def _reached(self, guest: Guest, agent: Agent) -> None:
         self.agent = agent
@@ -181,32 +190,47 @@ class Supervision:
 
     def _follow_ports(self, guest: Guest, agent: Agent) -> None:
         network = guest.machine.user_network
-        if network and self.spec.vm.network == "user":
+        if network and self.vm.network == "user":
             self._companions.follow(
-                follow_ports(self.spec.vm, network, guest, agent, self._run, self._log)
+                follow_ports(self.vm, network, guest, agent, self._run, self._log)
             )
 
     # -- pause ------------------------------------------------------------------------------
 
     async def pause(self) -> None:
-        if self.guest and check(self.spec.vm.name, self.state, Action.PAUSE):
+        if self.guest and check(self.vm.name, self.state, Action.PAUSE):
             await self.guest.machine.pause()
             await self._report("paused")
 
     async def resume(self) -> None:
         """Go on; the guest's clock stood still meanwhile and is set right."""
-        if self.guest and check(self.spec.vm.name, self.state, Action.RESUME):
+        if self.guest and check(self.vm.name, self.state, Action.RESUME):
             await self.guest.machine.resume()
             await self._report("running")
             if self.agent:
                 self._keep(set_clock(self.agent, self._log))
 
-    async def publish(self, wanted: list[Publication]) -> None:
-        """Lead these ports of the host, and no others, to the guest. Raises as
-        ``Publishing.change``."""
-        if self.guest is None:
-            raise BangerError(Code.NOT_RUNNING, f"{self.spec.vm.name} is not running")
-        await self._publishing.change(wanted, self.guest.handle)
+    # -- changes of the row -----------------------------------------------------------------
+
+    async def apply(self, wanted: Vm) -> None:
+        """Make the running VM what the row says now: published ports, and the way out in user mode.
+        The rest of the row is for the next boot. When one thing is refused, all stays as it was.
+
+        Raises:
+            BangerError: as ``Publishing.change``; ``not_running`` when there is no VMM.
+        """
+        async with self._applying:
+            if self.guest is None:
+                raise BangerError(Code.NOT_RUNNING, f"{self.vm.name} is not running")
+            guest, before = self.guest, self.vm.publish
+            await self._publishing.change(before, wanted.publish, guest.handle)
+            try:
+                await set_uplink(guest, wanted)
+            except BangerError:
+                await self._publishing.change(wanted.publish, before, guest.handle)
+                raise
+            # A new name belongs here: the guest's hostname, by its agent where that answers.
+            self._spec = replace(self._spec, vm=wanted)
 
     # -- end --------------------------------------------------------------------------------
 
@@ -259,7 +283,7 @@ class Supervision:
         """
         if self.guest is None:
             if number not in ENDING:
-                raise BangerError(Code.NOT_RUNNING, f"{self.spec.vm.name} has no VMM yet")
+                raise BangerError(Code.NOT_RUNNING, f"{self.vm.name} has no VMM yet")
             await self._give_up_boot()
             return
         self._intended = self._intended or number in ENDING
@@ -285,7 +309,7 @@ class Supervision:
         self._publishing.release()
         self._remove_initrd()
         remove_handle(self._run)
-        await asyncio.to_thread(release, self.spec.vm.id)
+        await asyncio.to_thread(release, self.vm.id)
         self.guest = None
         if end.reason is EndReason.REBOOT and not self._intended and guest.handle.ready:
             self._booting.begin(self._boot(again=True))

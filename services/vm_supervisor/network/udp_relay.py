@@ -31,6 +31,7 @@ from services.vm_supervisor.network.udp_frames import (
     read_udp,
     udp_frame,
 )
+from shared.vm import files
 
 HERE = End(bytes.fromhex("52550a000204"), socket.inet_aton("10.0.2.4"))
 GUEST_ADDRESS = socket.inet_aton("10.0.2.15")
@@ -79,7 +80,7 @@ class UdpRelay:
     """``ours`` and ``vmm`` are the two ends of the wire: Unix sockets in the VM's run directory."""
 
     def __init__(self, run: Path, guest_mac: str) -> None:
-        self.ours, self.vmm = run / "udp.sock", run / "udp-vmm.sock"
+        self.ours, self.vmm = run / files.UDP_SOCKET, run / files.UDP_VMM_SOCKET
         self._guest = End(bytes.fromhex(guest_mac.replace(":", "")), GUEST_ADDRESS)
         self._wire: socket.socket | None = None
         self._sockets: dict[Forward, socket.socket] = {}

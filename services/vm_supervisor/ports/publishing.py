@@ -12,50 +12,52 @@ from services.vm_supervisor.drivers.contract import Machine, UserNetwork
 from services.vm_supervisor.handle_file import note_handle
 from services.vm_supervisor.network.modes import Forward
 from services.vm_supervisor.network.reservation import bind, reserve
-from shared.contract.messages.vm import Publication, Vm
+from shared.contract.messages.vm import NetworkMode, Publication
 from shared.errors import BangerError, Code
 from shared.logs import Log
 from shared.vm.handle import Handle
 
 
 class Publishing:
-    """What the VM of one supervisor publishes; ``vm.publish`` is what it is to be."""
+    """The published ports of one VM. ``mode`` is the VM's network mode."""
 
-    def __init__(self, vm: Vm, run: Path, log: Log) -> None:
-        self._vm = vm
+    def __init__(self, mode: NetworkMode, run: Path, log: Log) -> None:
+        self._user_mode = mode == "user"
         self._run = run
         self._log = log
         self._network: UserNetwork | None = None
         self._held: dict[Publication, socket.socket | None] = {}
 
-    def reserve(self) -> None:
+    def reserve(self, wanted: list[Publication]) -> None:
         """Take all ports, before there is a VMM. Raises as ``reservation.bind``, and holds none
         then."""
-        take = bind_for_a_moment if self._vm.network == "user" else reserve
+        take = bind_for_a_moment if self._user_mode else reserve
         try:
-            for publication in self._vm.publish:
+            for publication in wanted:
                 self._held[publication] = take(publication)
         except BangerError:
             self.release()
             raise
 
     async def begin(self, machine: Machine, handle: Handle) -> None:
-        """The VMM runs: lead the ports to it. Raises ``conflict`` when one went meanwhile."""
+        """The VMM runs: lead the reserved ports to it. Raises ``conflict`` when one went
+        meanwhile."""
         self._join(machine)
-        if self._network and self._vm.publish:
+        if self._network and self._held:
+            reserved = list(self._held)
             self.release()
-            for publication in self._vm.publish:
+            for publication in reserved:
                 await self._open(publication)
-            self._note(handle)
+            self._note(handle, reserved)
 
-    async def take_over(self, machine: Machine, handle: Handle) -> None:
+    async def take_over(self, machine: Machine, handle: Handle, wanted: list[Publication]) -> None:
         """After another supervisor. What QEMU holds is there still, what that one held is taken
         again; a port that somebody else has now is done without, and told."""
         self._join(machine)
         there = [p for p in handle.publish if self._network and p.protocol == "tcp"]
-        for publication in without(there, self._vm.publish):
+        for publication in without(there, wanted):
             await self._close(publication)
-        for publication in without(self._vm.publish, there):
+        for publication in without(wanted, there):
             try:
                 await self._open(publication)
             except BangerError as error:
@@ -64,27 +66,28 @@ class Publishing:
                 self._log.warning(
                     "not published any more", port=str(publication), error=error.message
                 )
-        self._note(handle)
+        self._note(handle, wanted)
 
-    async def change(self, wanted: list[Publication], handle: Handle) -> None:
-        """Publish ``wanted`` and nothing else. When one cannot be, all stays as it was.
+    async def change(
+        self, before: list[Publication], wanted: list[Publication], handle: Handle
+    ) -> None:
+        """Publish ``wanted`` in place of ``before``. When one cannot be, all stays as it was.
 
         Raises:
             BangerError: as ``reservation.bind``; ``not_running``.
         """
         opened: list[Publication] = []
         try:
-            for publication in without(wanted, self._vm.publish):
+            for publication in without(wanted, before):
                 await self._open(publication)
                 opened.append(publication)
         except BangerError:
             for publication in opened:
                 await self._close(publication)
             raise
-        for publication in without(self._vm.publish, wanted):
+        for publication in without(before, wanted):
             await self._close(publication)
-        self._vm.publish = wanted
-        self._note(handle)
+        self._note(handle, wanted)
 
     def release(self) -> None:
         """The VMM has ended, or takes the ports over."""
@@ -94,7 +97,7 @@ class Publishing:
         self._held.clear()
 
     def _join(self, machine: Machine) -> None:
-        self._network = machine.user_network if self._vm.network == "user" else None
+        self._network = machine.user_network if self._user_mode else None
 
     async def _open(self, publication: Publication) -> None:
         if self._network:
@@ -109,8 +112,8 @@ class Publishing:
         elif held := self._held.pop(publication, None):
             held.close()
 
-    def _note(self, handle: Handle) -> None:
-        handle.publish = list(self._vm.publish) if self._network else []
+    def _note(self, handle: Handle, published: list[Publication]) -> None:
+        handle.publish = published if self._network else []
         note_handle(self._run, handle, self._log)
 
 

@@ -2,8 +2,7 @@
 
 import msgspec
 
-from shared.contract.messages.vm import Publication, State, Vm
-from shared.contract.ssh_access import Access
+from shared.contract.messages.vm import Vm
 
 
 class SupervisorReady(msgspec.Struct, kw_only=True):
@@ -32,16 +31,10 @@ class MachineKill(msgspec.Struct, kw_only=True):
     signal: int = 9
 
 
-class MachinePublish(msgspec.Struct, kw_only=True):
-    """``machine.publish``: all that a running guest publishes from now on."""
+class MachineApply(msgspec.Struct, kw_only=True):
+    """``machine.apply``: the VM's row as it is wanted from now on."""
 
-    publish: list[Publication]
-
-
-class MachineNat(msgspec.Struct, kw_only=True):
-    """``machine.nat``: open or close the outside for a running guest."""
-
-    nat: bool
+    vm: Vm
 
 
 class GuestStats(msgspec.Struct, kw_only=True):
@@ -52,15 +45,3 @@ class GuestStats(msgspec.Struct, kw_only=True):
     uptime: float
     received_bytes: int | None
     sent_bytes: int | None
-
-
-class MachineStatus(msgspec.Struct, kw_only=True):
-    """What a supervisor knows of its VM."""
-
-    state: State
-    reason: str = ""
-    access: Access | None = None
-    pid: int | None = None
-    boot_id: str = ""
-    accel: str = ""
-    ports: dict[str, int] = msgspec.field(default_factory=dict)

@@ -17,7 +17,7 @@ START = Verb(
     "vm",
     "machine.start",
     vm.Empty,
-    machine.MachineStatus,
+    type(None),
     idempotent=False,
     operation=True,
     partials=True,
@@ -28,23 +28,22 @@ STOP = Verb(
     "vm",
     "machine.stop",
     machine.MachineStop,
-    machine.MachineStatus,
+    type(None),
     partials=True,
     seconds=SECONDS,
 )
-KILL = Verb("vm", "machine.kill", machine.MachineKill, machine.MachineStatus, seconds=SECONDS)
-PAUSE = Verb("vm", "machine.pause", vm.Empty, machine.MachineStatus, seconds=SECONDS)
-RESUME = Verb("vm", "machine.resume", vm.Empty, machine.MachineStatus, seconds=SECONDS)
-NAT = Verb("vm", "machine.nat", machine.MachineNat, machine.MachineStatus, seconds=SECONDS)
-PUBLISH = Verb(
+KILL = Verb("vm", "machine.kill", machine.MachineKill, type(None), seconds=SECONDS)
+PAUSE = Verb("vm", "machine.pause", vm.Empty, type(None), seconds=SECONDS)
+RESUME = Verb("vm", "machine.resume", vm.Empty, type(None), seconds=SECONDS)
+APPLY = Verb(
     "vm",
-    "machine.publish",
-    machine.MachinePublish,
-    machine.MachineStatus,
+    "machine.apply",
+    machine.MachineApply,
+    type(None),
     seconds=SECONDS,
-    notes="all that is published from now on, or nothing changes",
+    notes="makes a running VM what its row says, as far as that can be done live: published ports "
+    "and, in user mode, egress; all of it or nothing. `not_running` when there is no VMM",
 )
-STATUS = Verb("vm", "machine.status", vm.Empty, machine.MachineStatus, seconds=SECONDS)
 STATS = Verb("vm", "machine.stats", vm.Empty, machine.GuestStats, seconds=SECONDS)
 PORTS = Verb("vm", "machine.ports", vm.Empty, vm.PortList, seconds=SECONDS)
 HEALTH = Verb("vm", "machine.health", vm.Empty, vm.Health, seconds=SECONDS)

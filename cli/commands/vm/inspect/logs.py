@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from cli.commands.completion import vm_names
+from shared.vm import files
 
 
 @click.command()
@@ -29,9 +30,9 @@ def logs(vm: str, follow: bool, supervisor: bool) -> None:
     view = ask("api", "vm.show", {"ref": vm})
     state = Paths.from_environment().vm_state(view["vm"]["id"])
     if supervisor:
-        for line in lines(state / "supervisor.log", follow=follow):
+        for line in lines(state / files.SUPERVISOR_LOG, follow=follow):
             click.echo(show(line))
         return
-    for chunk in read(Path(view["console_log"] or state / "console.log"), follow=follow):
+    for chunk in read(Path(view["console_log"] or state / files.CONSOLE_LOG), follow=follow):
         sys.stdout.buffer.write(chunk)
         sys.stdout.buffer.flush()

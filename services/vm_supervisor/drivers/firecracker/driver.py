@@ -22,7 +22,6 @@ from services.vm_supervisor.drivers.contract import (
 from services.vm_supervisor.drivers.exit import conclude, guest_failed, tail
 from services.vm_supervisor.drivers.firecracker.api import Refused, call
 from services.vm_supervisor.drivers.firecracker.requests import (
-    METRICS,
     PAUSE,
     RESUME,
     Request,
@@ -33,6 +32,7 @@ from shared.config import FirecrackerConfig
 from shared.contract.messages.vm import VmmName
 from shared.errors import BangerError, Code
 from shared.host.process import ProcessId, Watch, spawn_detached
+from shared.vm import files
 from shared.vmm.firecracker_binary import check_version, find_program
 
 MAX_VCPUS = 32
@@ -68,14 +68,16 @@ class FirecrackerDriver:
             )
 
     async def launch(self, spec: MachineSpec) -> "FirecrackerMachine":
-        api, agent, keys = (spec.run / name for name in ("api.sock", "agent.sock", "console.in"))
+        api, agent, keys = (
+            spec.run / name for name in (files.API_SOCKET, files.AGENT_SOCKET, files.CONSOLE_INPUT)
+        )
         for path in (api, agent, keys):
             path.unlink(missing_ok=True)
         os.mkfifo(keys, 0o600)
-        vmm_log, console = spec.state / "vmm.log", spec.state / "console.log"
+        vmm_log, console = spec.state / files.VMM_LOG, spec.state / files.CONSOLE_LOG
         vmm_log.write_bytes(b"")
         if self._config.metrics:
-            (spec.state / METRICS).touch()  # it writes into files that are there only
+            (spec.state / files.METRICS).touch()  # it writes into files that are there only
         console_start = console.stat().st_size if console.exists() else 0
         argv = firecracker_argv(str(find_program(self._program)), spec.vm_id, api, vmm_log)
         # Opened for reading and writing: a FIFO that has a writer never ends.
@@ -127,7 +129,7 @@ class FirecrackerMachine:
 
     @property
     def agent(self) -> AgentAddress:
-        return AgentAddress(self._run / "agent.sock", VSOCK_PORT)
+        return AgentAddress(self._run / files.AGENT_SOCKET, VSOCK_PORT)
 
     async def attach(self) -> None:
         """Make the machine and start it, or find it started."""
@@ -151,9 +153,9 @@ class FirecrackerMachine:
 
     async def ended(self) -> End:
         exit_code = await self._watch.ended()
-        console = tail(self._state / "console.log", self._console_start)
+        console = tail(self._state / files.CONSOLE_LOG, self._console_start)
         seen = last_act(console) if self._halted or exit_code in (0, None) else None
-        return conclude(seen, exit_code, console, tail(self._state / "vmm.log"))
+        return conclude(seen, exit_code, console, tail(self._state / files.VMM_LOG))
 
     async def close(self) -> None:
         if self._looking:
@@ -166,7 +168,7 @@ class FirecrackerMachine:
         deadline = loop.time() + _CONNECT_SECONDS
         while self._watch.alive and loop.time() < deadline:
             try:
-                described: dict[str, str] = await call(self._run / "api.sock", _DESCRIBE)
+                described: dict[str, str] = await call(self._run / files.API_SOCKET, _DESCRIBE)
                 return described
             except BangerError as error:
                 if error.code is not Code.UNAVAILABLE:
@@ -181,7 +183,7 @@ class FirecrackerMachine:
             try:
                 await self._ask(request)
             except Refused as refusal:
-                refusal.hint = refusal.hint or f"see {self._state / 'vmm.log'}"
+                refusal.hint = refusal.hint or f"see {self._state / files.VMM_LOG}"
                 raise
             except BangerError:
                 if self._watch.alive:
@@ -192,7 +194,7 @@ class FirecrackerMachine:
         if not self._watch.alive:
             raise BangerError(Code.NOT_RUNNING, "the VMM is gone")
         try:
-            await call(self._run / "api.sock", request)
+            await call(self._run / files.API_SOCKET, request)
         except BangerError as error:
             if error.code is Code.UNAVAILABLE and not self._watch.alive:
                 raise BangerError(Code.NOT_RUNNING, "the VMM is gone") from error
@@ -200,7 +202,7 @@ class FirecrackerMachine:
 
     async def _end_when_halted(self) -> None:
         """A halted guest leaves its VMM running for ever."""
-        console, seen = self._state / "console.log", -1
+        console, seen = self._state / files.CONSOLE_LOG, -1
         while self._watch.alive:
             size = console.stat().st_size
             if size != seen and last_act(tail(console, self._console_start)) == "guest-shutdown":

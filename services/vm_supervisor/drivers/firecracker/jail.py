@@ -15,11 +15,11 @@ from pathlib import Path
 from services.vm_supervisor.drivers.contract import Drives, End, EndReason, MachineSpec, Warden
 from services.vm_supervisor.drivers.exit import guest_failed, tail
 from services.vm_supervisor.drivers.firecracker.driver import FirecrackerDriver, FirecrackerMachine
-from services.vm_supervisor.drivers.firecracker.requests import METRICS, Request, boot_requests
+from services.vm_supervisor.drivers.firecracker.requests import Request, boot_requests
 from shared.config import FirecrackerConfig
 from shared.errors import BangerError, Code
 from shared.host.process import ProcessId, Watch
-from shared.vm import jail
+from shared.vm import files, jail
 
 _AGAIN = 0.2
 """Seconds between attempts to reach a nat that is being restarted."""
@@ -37,7 +37,7 @@ class JailingDriver(FirecrackerDriver):
         if not self._config.jailer:
             return await super().launch(spec)
         sockets = make_ready(spec, self._config)
-        console_start = (spec.state / "console.log").stat().st_size
+        console_start = (spec.state / files.CONSOLE_LOG).stat().st_size
         process = await self._warden.jail(spec.vm_id)
         requests = boot_requests(seen_from_inside(spec), jail.AGENT, self._config)
         watch = _watch(process, spec.state)
@@ -107,14 +107,14 @@ def make_ready(spec: MachineSpec, config: FirecrackerConfig) -> Path:
     """Make the files that ``nat`` looks for; returns the directory of the sockets."""
     sockets = jail.sockets_of(spec.run)
     sockets.mkdir(mode=0o700, exist_ok=True)
-    keys = spec.run / "console.in"
+    keys = spec.run / files.CONSOLE_INPUT
     for path in (sockets / jail.API.name, sockets / jail.AGENT.name, keys):
         path.unlink(missing_ok=True)
     os.mkfifo(keys, 0o600)
-    (spec.state / "vmm.log").write_bytes(b"")
-    (spec.state / "console.log").touch(mode=0o600)
+    (spec.state / files.VMM_LOG).write_bytes(b"")
+    (spec.state / files.CONSOLE_LOG).touch(mode=0o600)
     if config.metrics:
-        (spec.state / METRICS).touch(mode=0o600)
+        (spec.state / files.METRICS).touch(mode=0o600)
     return sockets
 
 
@@ -135,5 +135,5 @@ def _watch(process: ProcessId, state: Path) -> Watch:
 
 
 def _crash(state: Path) -> End:
-    said = tail(state / "vmm.log").strip().splitlines()
+    said = tail(state / files.VMM_LOG).strip().splitlines()
     return End(EndReason.CRASHED, said[-1] if said else "the jailer ended as it began")

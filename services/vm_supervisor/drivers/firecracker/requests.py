@@ -13,6 +13,7 @@ from services.vm_supervisor.drivers.contract import MachineSpec
 from services.vm_supervisor.drivers.kernel_arguments import kernel_arguments
 from services.vm_supervisor.guest.channel import GUEST_CID
 from shared.config import FirecrackerConfig
+from shared.vm import files
 
 _MACHINE_ARGUMENTS = (
     "reboot=k",  # a reset by the keyboard controller, the only way for a guest to end the VMM
@@ -23,8 +24,6 @@ _MACHINE_ARGUMENTS = (
     "i8042.nomux",
     "i8042.dumbkbd",
 )
-METRICS = "metrics.json"
-"""In the VM's state directory."""
 _MIB = 1 << 20
 _REFILL_MS = 1000
 
@@ -68,7 +67,7 @@ def boot_requests(spec: MachineSpec, agent: Path, config: FirecrackerConfig) -> 
 
 def _metrics(spec: MachineSpec, config: FirecrackerConfig) -> Iterator[Request]:
     if config.metrics:
-        yield Request("PUT", "/metrics", {"metrics_path": str(spec.state / METRICS)})
+        yield Request("PUT", "/metrics", {"metrics_path": str(spec.state / files.METRICS)})
 
 
 def _drives(spec: MachineSpec, config: FirecrackerConfig) -> Iterator[Request]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from services.vm_supervisor.drivers.contract import MachineSpec
 from services.vm_supervisor.drivers.kernel_arguments import kernel_arguments
 from services.vm_supervisor.network.modes import CLOSED, FIRST_HUB, OPEN, GuestNetwork, Outside
+from shared.vm import files
 from shared.vmm.accelerator import Accel
 
 PROGRAM = "qemu-system-x86_64"
@@ -63,15 +64,15 @@ def _accelerator(spec: MachineSpec) -> list[str]:
 def _channels(spec: MachineSpec) -> list[str]:
     """QMP, serial console (kept in console.log) and the guest agent's port."""
     run = _escape(spec.run)
-    log = _escape(spec.state / "console.log")
+    log = _escape(spec.state / files.CONSOLE_LOG)
     socket = "server=on,wait=off"
     return [
-        *("-qmp", f"unix:{run}/qmp.sock,{socket}"),
+        *("-qmp", f"unix:{run}/{files.QMP_SOCKET},{socket}"),
         "-chardev",
-        f"socket,id=console,path={run}/console.sock,{socket},logfile={log},logappend=on",
+        f"socket,id=console,path={run}/{files.CONSOLE_SOCKET},{socket},logfile={log},logappend=on",
         *("-serial", "chardev:console"),
         *("-device", "virtio-serial-device"),
-        *("-chardev", f"socket,id=agent,path={run}/agent.sock,{socket}"),
+        *("-chardev", f"socket,id=agent,path={run}/{files.AGENT_SOCKET},{socket}"),
         *("-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0"),
         *("-object", "rng-random,id=rng,filename=/dev/urandom"),
         *("-device", "virtio-rng-device,rng=rng"),

@@ -26,6 +26,7 @@ from shared.addresses.mac import mac_address
 from shared.contract.messages.vm import VmmName
 from shared.errors import BangerError, Code
 from shared.host.process import ProcessId, Watch, spawn_detached
+from shared.vm import files
 
 if TYPE_CHECKING:  # imported when QEMU runs already: the guest boots meanwhile
     from qemu.qmp import QMPClient
@@ -53,11 +54,11 @@ class QemuDriver:
         check_files(spec)
 
     async def launch(self, spec: MachineSpec) -> "QemuMachine":
-        for name in ("qmp.sock", "console.sock", "agent.sock"):
+        for name in (files.QMP_SOCKET, files.CONSOLE_SOCKET, files.AGENT_SOCKET):
             (spec.run / name).unlink(missing_ok=True)
-        vmm_log = spec.state / "vmm.log"
+        vmm_log = spec.state / files.VMM_LOG
         vmm_log.unlink(missing_ok=True)
-        console = spec.state / "console.log"
+        console = spec.state / files.CONSOLE_LOG
         console_start = console.stat().st_size if console.exists() else 0
         watch = Watch(spawn_detached(qemu_argv(spec, self._program), vmm_log))
         return QemuMachine(watch, spec.run, spec.state, console_start)
@@ -107,7 +108,7 @@ class QemuMachine:
 
     @property
     def agent(self) -> AgentAddress:
-        return AgentAddress(self._run / "agent.sock")
+        return AgentAddress(self._run / files.AGENT_SOCKET)
 
     @property
     def user_network(self) -> QemuUserNetwork:
@@ -128,7 +129,7 @@ class QemuMachine:
                 # VMM that is not has been reached all the same, and ``ended`` tells why it went.
                 with contextlib.suppress(AssertionError):
                     async with asyncio.timeout_at(deadline):
-                        await qmp.connect(str(self._run / "qmp.sock"))
+                        await qmp.connect(str(self._run / files.QMP_SOCKET))
             except TimeoutError:
                 break  # it has the connection, and no greeting for it
             except ConnectError:
@@ -158,8 +159,8 @@ class QemuMachine:
             # The event was written before QEMU exited, but may not have been read yet.
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._shutdown_read.wait(), _LAST_WORDS_SECONDS)
-        console = tail(self._state / "console.log", self._console_start)
-        return conclude(self._shutdown, exit_code, console, tail(self._state / "vmm.log"))
+        console = tail(self._state / files.CONSOLE_LOG, self._console_start)
+        return conclude(self._shutdown, exit_code, console, tail(self._state / files.VMM_LOG))
 
     async def close(self) -> None:
         self._user_network.close()

@@ -40,12 +40,12 @@ class QemuUserNetwork:
         source = f"{forward.protocol}:{forward.host}:{forward.port}"
         await self._monitor(f"hostfwd_remove net0 {source}")
 
-    async def set_outside(self, *, open_: bool) -> None:
+    async def set_uplink(self, *, on: bool) -> None:
         """Lead the hub of the guest's second network device to the outside, or not; idempotent.
 
         The new end is there before the old one goes: a hub without any keeps what it is sent.
         """
-        new, old = (OPEN, CLOSED) if open_ else (CLOSED, OPEN)
+        new, old = (OPEN, CLOSED) if on else (CLOSED, OPEN)
         present = await self._monitor("info network")
         if new.port not in present:
             for netdev in new.netdevs:

@@ -11,6 +11,7 @@ from services.api.machines.supervisors import Supervisors
 from shared.contract.messages.machine import SupervisorSpec
 from shared.logs import Log
 from shared.paths import Paths, make_private
+from shared.vm import files
 from tests.example import example_vm
 from tests.unit.services.api.conftest import program
 
@@ -69,7 +70,7 @@ def no_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_new_api_that_is_asked_before_it_recovers_finds_the_one_that_lives(paths: Paths) -> None:
     async def ask() -> None:
         found = supervisors(paths, told := Told())
-        with program(HOLD, str(paths.vm_run(VM.id) / "lock")):
+        with program(HOLD, str(paths.vm_run(VM.id) / files.LOCK)):
             async with asyncio.timeout(10):
                 await found.ensure(SPEC)
             assert found.serves(VM.id)
@@ -82,7 +83,7 @@ def test_a_new_api_that_is_asked_before_it_recovers_finds_the_one_that_lives(pat
 
 def test_the_one_with_the_lock_takes_the_place_of_one_that_was_taken_for_it(paths: Paths) -> None:
     async def ask() -> None:
-        lock = paths.vm_run(VM.id) / "lock"
+        lock = paths.vm_run(VM.id) / files.LOCK
         found = supervisors(paths, told := Told())
         with program(HOLD, str(lock.with_name("other"))) as duplicate:
             found.on_ready(VM.id, duplicate.pid)

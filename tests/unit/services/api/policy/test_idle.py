@@ -10,6 +10,7 @@ from shared.contract.messages.vm import State, Vm
 from shared.contract.ssh_access import Access
 from shared.host.locks import Lock
 from shared.host.socket_table import UnixSocket, inet_sockets, read_table, unix_sockets
+from shared.vm import files
 from shared.vm.handle import Handle, write_handle
 from tests.example import example_vm
 
@@ -87,7 +88,7 @@ def test_connections_to_a_guest_are_counted_from_its_clients_side() -> None:
 
 def test_who_holds_the_console_is_in_the_vm(tmp_path: Path) -> None:
     assert sessions(tmp_path, SOCKETS, tcp()) == 0
-    lock = Lock.try_acquire(tmp_path / "console.lock")
+    lock = Lock.try_acquire(tmp_path / files.CONSOLE_LOCK)
     assert lock
     assert sessions(tmp_path, SOCKETS, tcp()) == 1
     lock.release()

@@ -6,6 +6,7 @@ import pytest
 
 from services.vm_supervisor.drivers.contract import End, EndReason, PortTaken
 from services.vm_supervisor.drivers.exit import conclude, guest_failed, tail
+from shared.vm import files
 
 FAILED_STEP = "[1.0] x\nbanger-init: error: cannot mount the image (/dev/vda)\n[2.0] Power down\n"
 
@@ -53,7 +54,7 @@ def test_a_port_that_was_taken_meanwhile_is_an_error_of_its_own() -> None:
 
 
 def test_the_tail_does_not_reach_back_into_the_boot_before(tmp_path: Path) -> None:
-    log = tmp_path / "console.log"
+    log = tmp_path / files.CONSOLE_LOG
     log.write_text("Kernel panic of last time\nnow\n")
     assert tail(log, start=26) == "now\n"
     assert tail(tmp_path / "absent") == ""

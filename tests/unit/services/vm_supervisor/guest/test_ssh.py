@@ -14,6 +14,7 @@ from services.vm_supervisor.guest.ssh import (
     write_known_hosts,
 )
 from shared.contract.ssh_access import Access
+from shared.vm import files
 
 
 def test_a_key_is_made_once_and_is_private(tmp_path: Path) -> None:
@@ -29,7 +30,7 @@ def test_the_pin_is_by_alias_and_without_the_comment() -> None:
 
 
 def test_a_new_pin_replaces_the_old_one(tmp_path: Path) -> None:
-    pins = tmp_path / "known_hosts"
+    pins = tmp_path / files.KNOWN_HOSTS
     access = Access("127.77.0.2", 22, "id", str(pins), "vm", "socket")
     by_name = tmp_path / "names" / "web.vm"
     write_known_hosts(access, "ssh-ed25519 OLD", by_name)
@@ -47,7 +48,7 @@ def test_a_master_that_cannot_be_asked_holds_nobody_up(
         (tmp_path / "ssh").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin" if program else str(tmp_path))
     monkeypatch.setattr(ssh, "CONTROL_SECONDS", 0.05)
-    control = tmp_path / "ssh.sock"
+    control = tmp_path / files.SSH_SOCKET
     control.touch()
     access = Access("127.77.0.2", 22, "id", "pins", "vm", str(control))
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import socket
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -13,9 +14,10 @@ from services.vm_supervisor.guest.channel import AgentAddress
 from services.vm_supervisor.launch.launcher import Guest, VmmLauncher
 from services.vm_supervisor.lifecycle import supervision as under_test
 from services.vm_supervisor.lifecycle.supervision import Supervision
+from services.vm_supervisor.network.modes import Forward
 from shared.config import Config
 from shared.contract.messages.machine import SupervisorSpec
-from shared.contract.messages.vm import State
+from shared.contract.messages.vm import Publication, State, Vm
 from shared.errors import BangerError, Code
 from shared.logs import Log
 from shared.paths import Paths
@@ -24,19 +26,27 @@ from tests.example import example_vm
 from tests.unit.shared.vm.test_handle import own_handle
 
 SECONDS = 10.0
+HOST = "127.77.255.8"
 
 
 class ScriptedNetwork:
-    """Remembers whether it was opened or closed; ``trouble`` is raised instead."""
+    """Remembers what it was told; ``trouble`` is raised where the way out is opened or closed."""
 
     def __init__(self, trouble: BangerError | None = None) -> None:
-        self.outside: list[bool] = []
-        self._trouble = trouble
+        self.uplink: list[bool] = []
+        self.forwards: list[int] = []
+        self.trouble = trouble
 
-    async def set_outside(self, *, open_: bool) -> None:
-        self.outside.append(open_)
-        if self._trouble:
-            raise self._trouble
+    async def set_uplink(self, *, on: bool) -> None:
+        self.uplink.append(on)
+        if self.trouble:
+            raise self.trouble
+
+    async def add_forward(self, forward: Forward) -> None:
+        self.forwards.append(forward.port)
+
+    async def remove_forward(self, forward: Forward) -> None:
+        self.forwards.remove(forward.port)
 
 
 class ScriptedMachine:
@@ -194,7 +204,62 @@ def test_way_out_of_a_guest_taken_over_is_what_the_row_says(
     tmp_path: Path, trouble: BangerError | None
 ) -> None:
     async def play(bench: Bench) -> None:
-        assert bench.network.outside == [False]
+        assert bench.network.uplink == [False]
         assert bench.supervision.state == "running"
 
     scenario(tmp_path, play, trouble=trouble)
+
+
+def wanted(*ports: int, **changes: Any) -> Vm:
+    """The row with these published ports and ``changes``."""
+    publish = [Publication(host_address=HOST, host_port=port, guest_port=80) for port in ports]
+    return example_vm(state="running", publish=publish, **changes)
+
+
+def test_running_vm_becomes_what_the_row_says(tmp_path: Path) -> None:
+    async def play(bench: Bench) -> None:
+        row = wanted(8011, 8012, nat=True, vcpu=4)
+        await bench.supervision.apply(row)
+        assert bench.network.forwards == [8011, 8012]
+        assert bench.network.uplink[-1]
+        assert bench.supervision.vm is row
+        await bench.supervision.apply(wanted(8012, nat=False))
+        assert bench.network.forwards == [8012]
+        assert not bench.network.uplink[-1]
+
+    scenario(tmp_path, play)
+
+
+def test_port_that_is_taken_is_refused_and_all_stays_as_it_was(tmp_path: Path) -> None:
+    async def play(bench: Bench) -> None:
+        row = wanted(8011)
+        await bench.supervision.apply(row)
+        with socket.create_server((HOST, 8012)), pytest.raises(BangerError) as refused:
+            await bench.supervision.apply(wanted(8013, 8012, nat=True))
+        assert refused.value.code is Code.CONFLICT
+        assert bench.supervision.vm is row
+        assert bench.network.forwards == [8011]
+        assert bench.network.uplink == [False, False]
+
+    scenario(tmp_path, play)
+
+
+def test_way_out_that_cannot_be_changed_leaves_the_ports_as_they_were(tmp_path: Path) -> None:
+    async def play(bench: Bench) -> None:
+        before = bench.supervision.vm
+        bench.network.trouble = BangerError(Code.INTERNAL, "QEMU refused netdev_add")
+        with pytest.raises(BangerError):
+            await bench.supervision.apply(wanted(8011, nat=True))
+        assert bench.supervision.vm is before
+        assert bench.network.forwards == []
+
+    scenario(tmp_path, play)
+
+
+def test_row_of_a_vm_without_vmm_is_refused(tmp_path: Path) -> None:
+    async def play(bench: Bench) -> None:
+        with pytest.raises(BangerError) as refused:
+            await bench.supervision.apply(wanted(8011))
+        assert refused.value.code is Code.NOT_RUNNING
+
+    scenario(tmp_path, play, machine=False)

@@ -20,6 +20,7 @@ from services.vm_supervisor.network.udp_relay import (
     Peers,
     UdpRelay,
 )
+from shared.vm import files
 
 HOST = "127.77.255.4"
 GUEST = End(bytes.fromhex("020304050607"), GUEST_ADDRESS)
@@ -30,10 +31,10 @@ class Wire:
     """The VMM's end of it."""
 
     def __init__(self, run: Path) -> None:
-        self._to = str(run / "udp.sock")
+        self._to = str(run / files.UDP_SOCKET)
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.setblocking(False)
-        self.socket.bind(str(run / "udp-vmm.sock"))
+        self.socket.bind(str(run / files.UDP_VMM_SOCKET))
 
     async def receive(self) -> bytes:
         async with asyncio.timeout(10):
@@ -102,7 +103,7 @@ async def test_a_question_reaches_the_guest_and_its_answer_who_asked(run: Path) 
         assert await answer_to(one) == b"to one"
         assert await answer_to(other) == b"to other"
         relay.close()
-    assert not (run / "udp.sock").exists()
+    assert not (run / files.UDP_SOCKET).exists()
 
 
 @played

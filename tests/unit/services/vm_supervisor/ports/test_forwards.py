@@ -81,7 +81,7 @@ class Network:
     async def remove_forward(self, forward: Forward) -> None:
         self.done.append(("remove", forward))
 
-    async def set_outside(self, *, open_: bool) -> None:
+    async def set_uplink(self, *, on: bool) -> None:
         raise AssertionError
 
 

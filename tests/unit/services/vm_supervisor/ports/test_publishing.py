@@ -12,12 +12,11 @@ import pytest
 from services.vm_supervisor.drivers.contract import Machine
 from services.vm_supervisor.network.reservation import bind
 from services.vm_supervisor.ports.publishing import Publishing
-from shared.contract.messages.vm import Publication, Vm
+from shared.contract.messages.vm import Publication
 from shared.contract.ssh_access import Access
 from shared.errors import BangerError, Code
 from shared.logs import Log
 from shared.vm.handle import Handle, read_handle
-from tests.example import example_vm
 
 HOST = "127.77.255.5"
 
@@ -33,10 +32,6 @@ MACHINE = cast(Machine, Firecracker())
 
 def port(number: int) -> Publication:
     return Publication(host_address=HOST, host_port=number, guest_port=80)
-
-
-def vm(*publish: Publication) -> Vm:
-    return example_vm(network="bridge", address="10.77.0.2", publish=list(publish))
 
 
 def handle() -> Handle:
@@ -66,8 +61,8 @@ def is_free(number: int) -> bool:
 
 
 def test_ports_are_held_from_before_the_vmm_until_it_has_ended(tmp_path: Path, log: Log) -> None:
-    publishing = Publishing(vm(port(8001)), tmp_path, log)
-    publishing.reserve()
+    publishing = Publishing("bridge", tmp_path, log)
+    publishing.reserve([port(8001)])
     assert not is_free(8001)
     asyncio.run(publishing.begin(MACHINE, handle()))
     assert not is_free(8001)
@@ -76,25 +71,23 @@ def test_ports_are_held_from_before_the_vmm_until_it_has_ended(tmp_path: Path, l
 
 
 def test_when_one_cannot_be_had_none_is_held(tmp_path: Path, log: Log) -> None:
-    publishing = Publishing(vm(port(8001), port(8002)), tmp_path, log)
+    publishing = Publishing("bridge", tmp_path, log)
     with socket.create_server((HOST, 8002)):
         with pytest.raises(BangerError) as refused:
-            publishing.reserve()
+            publishing.reserve([port(8001), port(8002)])
         assert refused.value.code is Code.CONFLICT
         assert is_free(8001)
 
 
 def test_what_is_wanted_from_now_on_is_all_or_nothing(tmp_path: Path, log: Log) -> None:
-    row = vm(port(8001))
-    publishing = Publishing(row, tmp_path, log)
-    publishing.reserve()
+    before, wanted = [port(8001)], [port(8002)]
+    publishing = Publishing("bridge", tmp_path, log)
+    publishing.reserve(before)
     asyncio.run(publishing.begin(MACHINE, handle()))
     with socket.create_server((HOST, 8003)), pytest.raises(BangerError):
-        asyncio.run(publishing.change([port(8002), port(8003)], handle()))
-    assert row.publish == [port(8001)]
+        asyncio.run(publishing.change(before, [*wanted, port(8003)], handle()))
     assert [is_free(number) for number in (8001, 8002)] == [False, True]
-    asyncio.run(publishing.change([port(8002)], handle()))
-    assert row.publish == [port(8002)]
+    asyncio.run(publishing.change(before, wanted, handle()))
     assert [is_free(number) for number in (8001, 8002)] == [True, False]
     publishing.release()
 
@@ -102,12 +95,13 @@ def test_what_is_wanted_from_now_on_is_all_or_nothing(tmp_path: Path, log: Log) 
 def test_a_successor_takes_them_again_and_does_without_one_that_went(
     tmp_path: Path, log: Log
 ) -> None:
-    publishing = Publishing(vm(port(8001), port(8002)), tmp_path, log)
+    row = [port(8001), port(8002)]
+    publishing = Publishing("bridge", tmp_path, log)
     with socket.create_server((HOST, 8001)):
-        asyncio.run(publishing.take_over(MACHINE, handle()))
+        asyncio.run(publishing.take_over(MACHINE, handle(), row))
         assert not is_free(8002)
     assert f"{HOST}:8001:80/tcp" in (tmp_path / "log").read_text()
-    asyncio.run(publishing.change([], handle()))
+    asyncio.run(publishing.change(row, [], handle()))
     assert is_free(8002)
     kept = read_handle(tmp_path)
     assert kept
@@ -120,11 +114,9 @@ def test_a_full_run_directory_neither_ends_a_successor_nor_a_change(
     def full(_descriptor: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    row = vm(port(8001))
-    publishing = Publishing(row, tmp_path, log)
+    publishing = Publishing("bridge", tmp_path, log)
     monkeypatch.setattr(os, "fsync", full)
-    asyncio.run(publishing.take_over(MACHINE, handle()))
-    asyncio.run(publishing.change([port(8002)], handle()))
-    assert row.publish == [port(8002)]
+    asyncio.run(publishing.take_over(MACHINE, handle(), [port(8001)]))
+    asyncio.run(publishing.change([port(8001)], [port(8002)], handle()))
     assert [is_free(number) for number in (8001, 8002)] == [True, False]
     publishing.release()

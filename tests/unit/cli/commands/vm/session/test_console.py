@@ -12,6 +12,7 @@ import pytest
 
 from shared.errors import Code
 from shared.host.locks import Lock
+from shared.vm import files
 from tests.unit.cli.conftest import Cli, view
 from tests.unit.cli.peer import Peer, refuse
 
@@ -23,12 +24,12 @@ class Firecracker:
     """A guest whose line is a FIFO and a file; prints what was typed in capitals."""
 
     def __init__(self, cli: Cli) -> None:
-        run, self._log = cli.paths.vm_run(VM_ID), cli.paths.vm_state(VM_ID) / "console.log"
+        run, self._log = cli.paths.vm_run(VM_ID), cli.paths.vm_state(VM_ID) / files.CONSOLE_LOG
         for directory in (run, self._log.parent):
             directory.mkdir(parents=True)
-        os.mkfifo(run / "console.in")
+        os.mkfifo(run / files.CONSOLE_INPUT)
         self._log.write_text("before\n")
-        self._keys = os.open(run / "console.in", os.O_RDWR)
+        self._keys = os.open(run / files.CONSOLE_INPUT, os.O_RDWR)
         self._thread = threading.Thread(target=self._serve)
         self._thread.start()
 
@@ -61,7 +62,9 @@ class Guest:
         directory = cli.paths.vm_run(VM_ID)
         directory.mkdir(parents=True)
         self.heard = b""
-        self._server = socket.create_server(str(directory / "console.sock"), family=socket.AF_UNIX)
+        self._server = socket.create_server(
+            str(directory / files.CONSOLE_SOCKET), family=socket.AF_UNIX
+        )
         self._server.settimeout(50)
         self._thread = threading.Thread(target=self._serve)
         self._thread.start()
@@ -161,7 +164,7 @@ def test_a_vm_without_a_line_is_named(cli: Cli, peer: Begin) -> None:
 
 
 def test_a_second_one_is_told_who_is_there(cli: Cli, guest: Guest) -> None:
-    lock = Lock.try_acquire(cli.paths.vm_run(VM_ID) / "console.lock")
+    lock = Lock.try_acquire(cli.paths.vm_run(VM_ID) / files.CONSOLE_LOCK)
     assert lock
     ran = cli("vm", "console", "web")
     lock.release()

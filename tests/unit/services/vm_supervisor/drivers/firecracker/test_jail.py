@@ -7,7 +7,7 @@ from pathlib import Path
 from services.vm_supervisor.drivers.firecracker.jail import make_ready, seen_from_inside
 from services.vm_supervisor.drivers.firecracker.requests import boot_requests
 from shared.config import FirecrackerConfig
-from shared.vm import jail
+from shared.vm import files, jail
 from tests.unit.services.vm_supervisor.drivers.firecracker.test_requests import SPEC
 
 
@@ -35,8 +35,8 @@ def test_what_nat_looks_for_is_there_and_old_sockets_are_not(tmp_path: Path) -> 
     for _ in range(2):
         sockets = make_ready(spec, FirecrackerConfig(metrics=True))
         assert list(sockets.iterdir()) == []
-        (sockets / "api.sock").touch()
+        (sockets / files.API_SOCKET).touch()
     assert stat.S_IMODE(sockets.stat().st_mode) == 0o700
-    assert stat.S_ISFIFO((tmp_path / "console.in").stat().st_mode)
+    assert stat.S_ISFIFO((tmp_path / files.CONSOLE_INPUT).stat().st_mode)
     for name in ("console.log", "vmm.log", "metrics.json"):
         assert (tmp_path / name).is_file()

@@ -10,6 +10,7 @@ from services.vm_supervisor.drivers.qemu import driver as qemu
 from services.vm_supervisor.drivers.qemu.driver import QemuDriver
 from shared.errors import BangerError, Code
 from shared.host.process import ProcessId, start_time
+from shared.vm import files
 from tests.unit.services.vm_supervisor.serving import serving
 
 
@@ -25,7 +26,7 @@ def test_one_that_does_not_greet_is_given_up(
         process = ProcessId(os.getpid(), start_time(os.getpid()) or 0)
         run = tmp_path / "0123456789ab"
         run.mkdir()
-        async with serving(run / "qmp.sock", silent):
+        async with serving(run / files.QMP_SOCKET, silent):
             machine = QemuDriver().adopt(process, run, tmp_path, 0)
             async with asyncio.timeout(10):
                 with pytest.raises(BangerError) as caught:
