@@ -13,7 +13,7 @@ from collections.abc import Callable
 import msgspec
 
 from shared.bus.actor import Actor
-from shared.bus.replica.projection import Event, Projection, Verdict
+from shared.bus.replica.replica import Event, Projection, Verdict
 from shared.bus.socket import Subscriber
 from shared.contract.messages.vm import VmChanged, VmDeleted
 from shared.contract.verbs import store

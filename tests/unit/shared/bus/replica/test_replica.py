@@ -2,7 +2,7 @@
 
 import msgspec
 
-from shared.bus.replica.projection import BUFFERED, Projection, Verdict
+from shared.bus.replica.replica import BUFFERED, Projection, Verdict
 from shared.contract.messages.vm import State, VmChanged, VmDeleted, VmRows
 from tests.example import example_vm
 
