@@ -9,11 +9,11 @@ from typing import Any
 
 from services.dns.forward.forwarder import Forwarder
 from services.dns.forward.rate import Quiet, Rates
-from services.dns.wire.memo import Memo
 from services.dns.wire.query import Query, answer, failed, read_query
 from services.dns.wire.reply import Record, Reply, address_of, chain, write_records
-from services.dns.wire.resolver import respond
 from services.dns.zone.guests import Asker, Everything, Listed, askers
+from services.dns.zone.memo import Memo
+from services.dns.zone.resolver import respond
 from services.dns.zone.zone import Rcode, Type, Zone
 from shared.addresses.subnet import gateway_of, is_outside
 from shared.contract.messages.network import NatAllow

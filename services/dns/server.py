@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from services.dns.answers import Given
-from services.dns.wire.wire import TCP_LARGEST, TCP_LENGTH
+from services.dns.wire.format import TCP_LARGEST, TCP_LENGTH
 
 IDLE = 10.0
 """Seconds a TCP client may take for its next query, or to read its answer."""

@@ -5,11 +5,12 @@ import time
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from pathlib import Path
+from typing import Any
 
 from services.dns.answers import GuestAnswers, Zoned
 from services.dns.forward.forwarder import Forwarder
 from services.dns.server import Server
-from services.dns.zone.records import Networks, zone_of
+from services.dns.zone.records import Networks, zone_of, zone_view
 from shared.addresses.subnet import gateway_of
 from shared.addresses.ula import ula_prefix
 from shared.bus.actor import Actor
@@ -54,7 +55,8 @@ class Dns(Actor):
         self._subnet = IPv4Network(config.nat.subnet)
         prefix = ula_prefix(str(paths.state)) if self._bridged and config.ipv6 else None
         self._networks = Networks(IPv4Network(config.user_subnet), self._subnet, prefix)
-        nothing = zone_of((), self._networks, 0)
+        self._serial, self._rebuilds = 0, 0
+        nothing = zone_of((), self._networks, self._serial)
         self._zoned = Zoned(nothing)
         self._zoned_for_guests = Zoned(nothing) if prefix else self._zoned
         gateway = str(gateway_of(self._subnet))
@@ -75,7 +77,7 @@ class Dns(Actor):
             self._listeners.append(_Listener(gateway, server, absent=True))
 
     async def on_start(self) -> None:
-        self._follower = Follower(self, self._rebuild)
+        self._follower = Follower(self, zone_view, self._rebuild)
         for listener in self._listeners:
             self.background.keep(self._listen(listener))
 
@@ -97,12 +99,18 @@ class Dns(Actor):
         )
 
     def _rebuild(self) -> None:
-        projection = self._follower.projection
-        vms, seq = projection.vms.values(), projection.seq or 0
-        self._zoned.replace(zone_of(vms, self._networks, seq))
+        replica = self._follower.replica
+        vms = replica.vms.values()
+        self._serial = replica.seq or self._serial
+        self._rebuilds += 1
+        self._zoned.replace(zone_of(vms, self._networks, self._serial))
         if self._zoned_for_guests is not self._zoned:
-            self._zoned_for_guests.replace(zone_of(vms, self._networks, seq, ipv6=False))
+            self._zoned_for_guests.replace(zone_of(vms, self._networks, self._serial, ipv6=False))
         self._guests.know(vms)
+
+    def status(self) -> dict[str, Any]:
+        """In a ping: how often the zone was built."""
+        return {"rebuilds": self._rebuilds}
 
     async def _allow(self, request: NatAllow) -> None:
         deadline = time.monotonic() + ALLOW_SECONDS

@@ -1,10 +1,12 @@
 """Bridge mode at work: the projection of the store, the passes over the kernel, and the jails.
 
-Every change of a VM, and every resync, leads to one pass in a worker thread: jails that are over
-are swept away, then ``Host.reconcile`` brings the network into line. Passes never overlap.
+Every change that the network depends on leads to one pass in a worker thread, and so does the end
+of ``PASS_SECONDS`` without one: jails that are over are swept away, then ``Host.reconcile`` brings
+the network into line. Passes never overlap.
 """
 
 import asyncio
+import contextlib
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +22,7 @@ from services.nat.kernel.host import Host
 from services.nat.kernel.resolved import NameRouting
 from services.nat.kernel.sockets import ports_of_others
 from services.nat.kernel.sysctl import Loan
+from services.nat.plan.coverage import Coverage, network_view
 from services.nat.plan.grants import Change, Grants, usable
 from services.nat.plan.guests import Holds, guest_of, with_addresses_of_their_own
 from services.nat.plan.publications import Allotment
@@ -36,8 +39,11 @@ from shared.host.process import ProcessId, Watch
 
 T = TypeVar("T")
 
+PASS_SECONDS = 30.0
+"""From one pass to the next at most: other programs change the kernel without telling us."""
+
 NAMES_SECONDS = 25.0
-"""Between two attempts to have systemd-resolved know our names: one in each resync."""
+"""Between two attempts to have systemd-resolved know our names: one in each such pass."""
 
 
 class Bridge:
@@ -69,8 +75,12 @@ class Bridge:
         self._told: frozenset[tuple[str, str]] = frozenset()
         self._problem = ""
         self._one_at_a_time = asyncio.Lock()
-        self._dirty = asyncio.Event()
-        self._follower = Follower(actor, self._dirty.set)
+        self.passes = 0
+        """Over the kernel, since the start; one that failed counts too."""
+        self._coverage = Coverage()
+        self._changed = asyncio.Event()
+        self._next_pass = time.monotonic() + PASS_SECONDS
+        self._follower = Follower(actor, network_view, self._changed.set)
         self._background = actor.background
         self._keeper = self._background.keep(self._keep())
 
@@ -135,7 +145,7 @@ class Bridge:
         return Jailed(pid=process.pid, start_time=process.start_time)
 
     async def unjail(self, vm_id: str, signum: signal.Signals) -> None:
-        vm = self._follower.projection.vms.get(vm_id) or await self._row(vm_id)
+        vm = self._follower.replica.vms.get(vm_id) or await self._row(vm_id)
         guest_of(vm, self._desired.subnet)
         await self._work(self._jails.signal, vm, signum)
 
@@ -144,17 +154,19 @@ class Bridge:
         try:
             watch = Watch(process)
         except BangerError:  # it is gone already
-            self._dirty.set()
-            return
-        try:
-            await watch.ended()
-        finally:
-            watch.close()
-        self._dirty.set()
+            pass
+        else:
+            try:
+                await watch.ended()
+            finally:
+                watch.close()
+        async with self._one_at_a_time:
+            self._coverage.forget()
+        self._changed.set()
 
     async def _row(self, vm_id: str) -> Vm:
         await self._follower.refresh()  # the caller's own change of state must be seen first
-        vm = self._follower.projection.vms.get(vm_id)
+        vm = self._follower.replica.vms.get(vm_id)
         if vm is None:
             raise BangerError(Code.NOT_FOUND, f"there is no VM {vm_id}")
         return vm
@@ -182,29 +194,48 @@ class Bridge:
 
     async def _keep(self) -> None:
         while True:
-            await self._dirty.wait()
-            self._dirty.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._next_pass - time.monotonic()):
+                    await self._changed.wait()
+            self._changed.clear()
             try:
-                await self._reconcile()
+                await self._reconcile_if_needed()
             except BangerError:
-                continue  # it is in the log and the status; the next resync tries again
+                continue  # it is in the log and the status; the next pass tries again
             except Exception as error:
                 self._problem = f"a bug in the nat service: {error}"
                 self._log.exception("a bug while reconciling")
 
-    async def _reconcile(self) -> None:
-        """One pass. Without a first snapshot there is none: every tap would look leaked."""
-        if not self._follower.projection.known:
-            return
+    async def _reconcile_if_needed(self) -> None:
+        """One pass when a change needs it, or when the last one is long ago."""
         async with self._one_at_a_time:
-            for vm_id in await self._work(self._jails.sweep, {vm.id for vm in self._wanted()}):
-                self._log.info("jail removed", vm=vm_id)
-            await self._pass()
+            overdue = time.monotonic() >= self._next_pass
+            if overdue or not self._coverage.covers(self._wanted()):
+                await self._sweep_and_pass()
+
+    async def _reconcile(self) -> None:
+        """One pass, unless one that began after this call has covered it meanwhile."""
+        before = self.passes
+        async with self._one_at_a_time:
+            if self.passes == before or not self._coverage.covers(self._wanted()):
+                await self._sweep_and_pass()
+
+    async def _sweep_and_pass(self) -> None:
+        """Without a first snapshot there is none: every tap would look leaked."""
+        self._next_pass = time.monotonic() + PASS_SECONDS
+        if not self._follower.replica.known:
+            return
+        for vm_id in await self._work(self._jails.sweep, {vm.id for vm in self._wanted()}):
+            self._log.info("jail removed", vm=vm_id)
+        await self._pass()
 
     async def _pass(self) -> None:
+        self.passes += 1
+        self._coverage.forget()
+        wanted = self._wanted()
         try:
             await self._restore()
-            desired = await self._now_desired()
+            desired = await self._now_desired(wanted)
             if self._names.is_set and not desired.guests:
                 self._log.info("resolved reverted", failure=await self._work(self._names.revert))
             done = await self._work(self._host.reconcile, desired)
@@ -217,11 +248,12 @@ class Bridge:
         self._problem = "; ".join(obstacles) if routed else ""
         self._tell_lies(done.observed.dropped)
         await self._route_names(desired, done.steps)
+        self._coverage.record(wanted)
         for step in done.steps:
             self._log.info("network changed", step=type(step).__name__, of=str(step))
 
     def _wanted(self) -> list[Vm]:
-        return self._holds.wanted(self._follower.projection.vms, time.monotonic())
+        return self._holds.wanted(self._follower.replica.vms, time.monotonic())
 
     async def _restore(self) -> None:
         """What an earlier nat has allowed is in the kernel, and would go with new rules."""
@@ -230,12 +262,12 @@ class Bridge:
             self._grants.add(found, time.monotonic())
             self._restored = True
 
-    async def _now_desired(self) -> Desired:
+    async def _now_desired(self, wanted: Sequence[Vm]) -> Desired:
         jails = await self._work(self._jails.present)
         owner = self._desired.owner
         taken = await self._work(ports_of_others, owner) if self._distrusts else None
         complaints: list[tuple[str, str]] = []
-        rows = (self._guest_or_none(vm, jails.get(vm.id), complaints) for vm in self._wanted())
+        rows = (self._guest_or_none(vm, jails.get(vm.id), complaints) for vm in wanted)
         guests = with_addresses_of_their_own(guest for guest in rows if guest)
         allotment = Allotment(taken)
         allotted = tuple(allotment.allot(guests))

@@ -6,6 +6,7 @@ is restarted.
 """
 
 import signal
+from typing import Any
 
 from services.nat.deployment.identity import Station
 from services.nat.reconciler import Bridge
@@ -83,6 +84,10 @@ class Nat(Actor):
     async def unjail(self, request: NatUnjail, _call: Call) -> None:
         """Signal the jailed VMM of a VM, and nothing else."""
         await self._bridged().unjail(request.id, signal_of(request.signal))
+
+    def status(self) -> dict[str, Any]:
+        """In a ping: how many passes over the kernel there were."""
+        return {"passes": self._bridge.passes} if self._bridge else {}
 
     def _bridged(self) -> Bridge:
         if self._bridge is None:

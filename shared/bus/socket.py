@@ -230,7 +230,7 @@ class Publisher:
 
 
 class Subscriber:
-    """A projection's view of the events whose topic starts with one of ``topics``."""
+    """The events whose topic starts with one of ``topics``."""
 
     def __init__(self, path: Path, topics: list[str]) -> None:
         self._socket = _context().socket(zmq.SUB)

@@ -18,9 +18,9 @@ import pytest
 
 from services.dns.answers import GuestAnswers, Zoned
 from services.dns.forward.forwarder import Forwarder
+from services.dns.wire.format import UDP_LARGEST
 from services.dns.wire.query import answer, read_query
 from services.dns.wire.reply import Reply, chain, read_reply, write_records
-from services.dns.wire.wire import UDP_LARGEST
 from services.dns.zone.zone import Zone
 from shared.contract.messages.network import NatAllow
 from shared.contract.messages.vm import Vm

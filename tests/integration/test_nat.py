@@ -360,7 +360,8 @@ def test_rules_flushed_by_another_program_are_back_with_the_next_change(
     stack.call("nat", "nat.attach", id=VM)
     before = lab.dump()
     lab.place.sh("nft flush ruleset")
-    stack.call("store", "vm.update", id=VM, state="starting")
+    stack.call("store", "vm.update", id=VM, nat=False)
+    stack.call("store", "vm.update", id=VM, nat=True)
     eventually(lambda: lab.dump() == before)
 
 

@@ -8,9 +8,9 @@ question has to come back with the answer.
 import asyncio
 import secrets
 
+from services.dns.wire.format import TCP_LARGEST, TCP_LENGTH
 from services.dns.wire.query import Key, ask_on
 from services.dns.wire.reply import Elsewhere, Reply, read_reply
-from services.dns.wire.wire import TCP_LARGEST, TCP_LENGTH
 from services.dns.zone.zone import Rcode
 
 PORT = 53

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from services.dns.wire.wire import (
+from services.dns.wire.format import (
     CD,
     CLASS_IN,
     DO,

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from services.dns.wire.query import Key
-from services.dns.wire.wire import (
+from services.dns.wire.format import (
     CLASS_IN,
     HEADER,
     QR,
@@ -20,6 +19,7 @@ from services.dns.wire.wire import (
     read_name,
     write_name,
 )
+from services.dns.wire.query import Key
 from services.dns.zone.zone import Rcode, Type
 
 TYPE_CNAME = 5

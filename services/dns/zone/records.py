@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Network
+from typing import NamedTuple
 
 from services.dns.zone.zone import Address, Network, Zone
 from shared.addresses.ula import ula_address
@@ -20,6 +21,23 @@ class Networks:
     loopback: IPv4Network
     bridge: IPv4Network
     prefix: IPv6Network | None = None
+
+
+class ZoneView(NamedTuple):
+    """What dns uses of the row of a VM that is up: for its name, and for what it may look up."""
+
+    name: str
+    address: str
+    network: str
+    nat: bool
+    allow: list[str]
+
+
+def zone_view(vm: Vm) -> ZoneView | None:
+    """None for a VM that is not up, which has no name and asks nothing."""
+    if vm.state not in LIVE:
+        return None
+    return ZoneView(vm.name, vm.address, vm.network, vm.nat, vm.allow)
 
 
 def zone_of(vms: Iterable[Vm], networks: Networks, seq: int, *, ipv6: bool = True) -> Zone:

@@ -1,21 +1,22 @@
-"""Keeps a projection of the store's VMs true over the bus; nat and dns each hold one.
+"""Keeps a replica of the store's VMs current over the bus; nat and dns each have one.
 
-Asks for a snapshot at the start, after every (re)connection to the events, after a restart of
-the store, on a gap, and every ``RESYNC_SECONDS`` in any case: the loss of the very last event
-before a silence leaves no gap to see.
+It takes a snapshot at the start, after every (re)connection to the events, after a restart of the
+store, on a gap, and every ``RESYNC_SECONDS`` in any case: when the last event before a silence is
+lost, there is no gap to notice.
 """
 
 import asyncio
 import contextlib
 import time
 from collections.abc import Callable
+from typing import Generic
 
 import msgspec
 
 from shared.bus.actor import Actor
-from shared.bus.replica.projection import Event, Projection, Verdict
+from shared.bus.replica.replica import Event, Replica, Verdict, View, Views
 from shared.bus.socket import Subscriber
-from shared.contract.messages.vm import VmChanged, VmDeleted
+from shared.contract.messages.vm import Vm, VmChanged, VmDeleted
 from shared.contract.verbs import store
 from shared.errors import BangerError
 
@@ -24,23 +25,29 @@ SNAPSHOT_SECONDS = 20.0
 """How long one ``vm.snapshot`` may take."""
 
 RETRY_SECONDS = 0.5
-"""Pause after a snapshot that failed: the store or the broker is being restarted."""
+"""Pause after a failed snapshot: the store or the broker is being restarted."""
 
 _TOPICS: dict[str, type[Event]] = {"vm.changed": VmChanged, "vm.deleted": VmDeleted}
 _STORE_STARTED = "store.started"
 
 
-class Follower:
-    """Create it in ``on_start``, ``close`` it in ``on_stop``. ``changed`` is called on the loop
-    after every event or snapshot that was taken in; it must not raise."""
+class Follower(Generic[View]):
+    """Create it in ``on_start``, ``close`` it in ``on_stop``.
 
-    def __init__(self, actor: Actor, changed: Callable[[], None]) -> None:
-        self.projection = Projection()
+    ``changed`` is called on the loop after the first snapshot, and after every event or snapshot
+    that changed what ``view`` takes from the rows (see ``Views``). It must not raise.
+    """
+
+    def __init__(
+        self, actor: Actor, view: Callable[[Vm], View | None], changed: Callable[[], None]
+    ) -> None:
+        self.replica = Replica()
+        self._views = Views(view)
         self._actor = actor
         self._changed = changed
         self._needed = asyncio.Event()
         self._needed.set()
-        self._one_at_a_time = asyncio.Lock()
+        self._refreshing = asyncio.Lock()
         topics = [*_TOPICS, _STORE_STARTED]
         self._subscriber = Subscriber(actor.paths.event_socket, topics)
         self._loop = asyncio.get_running_loop()
@@ -54,22 +61,22 @@ class Follower:
         """Take a snapshot now.
 
         Raises:
-            BangerError: ``unavailable`` or ``timeout``; the projection stays as it was, and the
-                snapshot is asked for again in the background.
+            BangerError: ``unavailable`` or ``timeout``; the replica stays as it was, and
+                another snapshot is taken in the background.
         """
-        async with self._one_at_a_time:
-            self.projection.distrust()
-            self._needed.clear()  # whoever asks from now on wants another one than this
+        async with self._refreshing:
+            self.replica.distrust()
+            self._needed.clear()  # a request from now on needs another snapshot than this one
             deadline = time.monotonic() + SNAPSHOT_SECONDS
             try:
                 rows = await self._actor.ask(store.VM_SNAPSHOT(), deadline=deadline)
-                complete = self.projection.snapshot(rows) is not Verdict.GAP
+                complete = self.replica.snapshot(rows) is not Verdict.GAP
             except BaseException:
                 self._needed.set()
                 raise
             if not complete:
                 self._needed.set()
-        self._changed()
+        self._report()
 
     async def close(self) -> None:
         self._keeper.cancel()
@@ -93,9 +100,9 @@ class Follower:
         if self._subscriber.reconnected():
             self._needed.set()
         while (frames := self._subscriber.receive()) is not None:
-            self._take_in(frames)
+            self._on_event(frames)
 
-    def _take_in(self, frames: list[bytes]) -> None:
+    def _on_event(self, frames: list[bytes]) -> None:
         topic = frames[0].decode(errors="replace")
         if topic == _STORE_STARTED:
             self._needed.set()
@@ -103,11 +110,15 @@ class Follower:
         try:
             event = msgspec.msgpack.decode(frames[2], type=_TOPICS[topic])
         except (KeyError, IndexError, msgspec.MsgspecError) as error:
-            self._actor.log.warning("event that cannot be read", topic=topic, error=str(error))
+            self._actor.log.warning("unreadable event", topic=topic, error=str(error))
             self._needed.set()
             return
-        match self.projection.event(event):
+        match self.replica.event(event):
             case Verdict.APPLIED:
-                self._changed()
+                self._report()
             case Verdict.GAP:
                 self._needed.set()
+
+    def _report(self) -> None:
+        if self._views.differ(self.replica.vms.values()):
+            self._changed()

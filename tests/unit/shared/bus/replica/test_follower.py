@@ -1,16 +1,22 @@
-"""The follower asks again for what it may have missed."""
+"""The follower asks again for what it may have missed, and reports what its service uses."""
 
 import asyncio
 import tempfile
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import msgspec
 import zmq
 
 from shared.bus.actor import Actor
 from shared.bus.replica.follower import Follower
-from shared.contract.messages.vm import VmRows
+from shared.contract.messages.vm import Vm, VmChanged, VmRows
+from tests.example import example_vm
+
+BETA = example_vm()
 
 
 class Store:
@@ -34,23 +40,71 @@ class Store:
                 self._more.clear()
                 await self._more.wait()
 
+    @contextmanager
+    def publisher(self) -> Iterator["zmq.Socket[bytes]"]:
+        with zmq.Context() as context, context.socket(zmq.XPUB) as publisher:
+            publisher.bind(f"ipc://{self.paths.event_socket}")
+            yield publisher
+
+
+async def connected(publisher: "zmq.Socket[bytes]") -> None:
+    while not await asyncio.to_thread(publisher.poll, 20):
+        pass  # a subscription comes with the connection
+    await asyncio.sleep(0)
+
+
+def run(scenario: Callable[[Store], Awaitable[None]]) -> None:
+    async def bounded(directory: Path) -> None:
+        await asyncio.wait_for(scenario(Store(directory)), 10)
+
+    with tempfile.TemporaryDirectory(dir="/tmp") as directory:
+        asyncio.run(bounded(Path(directory)))
+
 
 def test_a_connection_made_while_a_snapshot_is_under_way_asks_for_another() -> None:
     """What happened between that snapshot and the connection is in neither."""
 
-    async def scenario(directory: Path) -> None:
-        store = Store(directory)
-        follower = Follower(cast("Actor", store), lambda: None)
+    async def scenario(store: Store) -> None:
+        follower = Follower(cast("Actor", store), lambda vm: vm.id, lambda: None)
         await store.until_asked(1)
-        with zmq.Context() as context, context.socket(zmq.XPUB) as publisher:
-            publisher.bind(f"ipc://{store.paths.event_socket}")
-            while not await asyncio.to_thread(publisher.poll, 20):
-                pass  # a subscription comes with the connection
-            await asyncio.sleep(0)
+        with store.publisher() as publisher:
+            await connected(publisher)
             store.asked[0].set_result(VmRows(seq=1, vms=[]))
             await store.until_asked(2)
             store.asked[1].set_result(VmRows(seq=1, vms=[]))
             await follower.close()
 
-    with tempfile.TemporaryDirectory(dir="/tmp") as directory:
-        asyncio.run(asyncio.wait_for(scenario(Path(directory)), 10))
+    run(scenario)
+
+
+def test_events_and_snapshots_are_reported_only_when_they_change_a_view() -> None:
+    reports: asyncio.Queue[list[str]] = asyncio.Queue()
+
+    async def scenario(store: Store) -> None:
+        def report() -> None:
+            reports.put_nowait([vm.name for vm in follower.replica.vms.values()])
+
+        follower = Follower(cast("Actor", store), lambda vm: vm.name, report)
+        await store.until_asked(1)
+        with store.publisher() as publisher:
+            await connected(publisher)
+            store.asked[0].set_result(VmRows(seq=1, vms=[BETA]))
+            assert await reports.get() == ["beta"]
+            await store.until_asked(2)  # the snapshot that the connection asks for
+            store.asked[1].set_result(VmRows(seq=1, vms=[BETA]))
+            for seq, name in ((2, "gamma"), (4, "delta")):
+                renamed = msgspec.structs.replace(BETA, name=name)
+                send(publisher, seq, renamed)
+                assert await reports.get() == [name]
+                send(publisher, seq + 1, msgspec.structs.replace(renamed, touched_at="now"))
+            send(publisher, 6, BETA)
+            assert await reports.get() == ["beta"]
+            assert follower.replica.seq == 6
+            await follower.close()
+
+    run(scenario)
+
+
+def send(publisher: "zmq.Socket[bytes]", seq: int, vm: Vm) -> None:
+    body = msgspec.msgpack.encode(VmChanged(seq=seq, vm=vm))
+    publisher.send_multipart([b"vm.changed", b"", body])

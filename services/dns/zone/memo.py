@@ -3,7 +3,7 @@
 Reading and writing a message by dnslib takes some 150 times as long as finding it here.
 """
 
-from services.dns.wire.wire import AA
+from services.dns.wire.format import AA
 
 ENTRIES = 1024
 QUESTION_LARGEST = 512

@@ -9,8 +9,8 @@ from dnslib import EDNS0, QTYPE, RR, TXT, A, DNSHeader, DNSLabel, DNSQuestion, D
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.dns.wire.resolver import fit, respond
-from services.dns.wire.wire import TCP_LARGEST, UDP_LARGEST
+from services.dns.wire.format import TCP_LARGEST, UDP_LARGEST
+from services.dns.zone.resolver import fit, respond
 from services.dns.zone.zone import Rcode, Zone
 
 ZONE = Zone(

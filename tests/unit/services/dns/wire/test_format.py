@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.dns.wire.wire import Malformed, read_name, room_for, write_name, write_option
+from services.dns.wire.format import Malformed, read_name, room_for, write_name, write_option
 
 LABEL = b"\x3f" + b"a" * 63
 

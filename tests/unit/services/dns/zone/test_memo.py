@@ -1,6 +1,6 @@
 """Answers that were given before."""
 
-from services.dns.wire.memo import ENTRIES, QUESTION_LARGEST, Memo
+from services.dns.zone.memo import ENTRIES, QUESTION_LARGEST, Memo
 from tests.unit.services.dns.messages import asked, replied
 
 QUESTION = asked("beta.vm")

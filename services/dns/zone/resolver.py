@@ -20,7 +20,7 @@ from dnslib import (
     DNSRecord,
 )
 
-from services.dns.wire.wire import (
+from services.dns.wire.format import (
     CLASS_ANY,
     CLASS_IN,
     HEADER,

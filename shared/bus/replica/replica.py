@@ -1,23 +1,27 @@
-"""A copy of the store's VMs, kept true by events: subscribe, snapshot, apply, resync on a gap.
+"""A copy of the store's VMs, kept current by events: subscribe, snapshot, apply, resync on a gap.
 
-``Projection`` is the pure core of docs/protocol.md section 5: events and snapshots in, a verdict
-out. ``follow`` is the loop around it that nat and dns share.
+Pure: docs/protocol.md section 5 as a state machine. Events and snapshots go in, a verdict comes
+out. ``follower.py`` connects it to the bus.
 """
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import Generic, TypeVar
 
 from shared.contract.messages.vm import Vm, VmChanged, VmDeleted, VmRows
 
 BUFFERED = 10_000
-"""Events held while a snapshot is awaited; more than that and the snapshot is taken again."""
+"""Events held while a snapshot is awaited. If more arrive, another snapshot is needed."""
+
+View = TypeVar("View")
 
 
 class Verdict(Enum):
-    """What an event did to the projection."""
+    """What an event did to the replica."""
 
-    HELD = auto()  # kept until the snapshot that was asked for is here
-    OLD = auto()  # known already
+    HELD = auto()  # kept until the requested snapshot arrives
+    OLD = auto()  # already known
     APPLIED = auto()
     GAP = auto()  # an event was lost: a new snapshot is needed
 
@@ -27,7 +31,7 @@ Event = VmChanged | VmDeleted
 
 @dataclass
 class _Awaiting:
-    """No snapshot yet, or none that can be trusted: events are kept for the one to come."""
+    """There is no snapshot, or none that can be trusted: events are kept for the next one."""
 
     held: list[Event]
 
@@ -37,8 +41,8 @@ class _Current:
     seq: int
 
 
-class Projection:
-    """The VMs as of one sequence number. It starts without a snapshot and asks for one."""
+class Replica:
+    """The VMs as of one sequence number. It starts without a snapshot and needs one."""
 
     def __init__(self) -> None:
         self._phase: _Awaiting | _Current = _Awaiting([])
@@ -47,8 +51,8 @@ class Projection:
 
     @property
     def known(self) -> bool:
-        """Whether there ever was a snapshot. Before that, an empty ``vms`` means nothing: who
-        removes what is not in it must wait."""
+        """Whether there ever was a snapshot. Before that, an empty ``vms`` means nothing, and
+        nobody may remove what is not in it."""
         return self._known
 
     @property
@@ -58,15 +62,15 @@ class Projection:
 
     @property
     def seq(self) -> int | None:
-        """The last change that is in ``vms``; None while a snapshot is awaited."""
+        """The number of the last change in ``vms``; None while a snapshot is awaited."""
         return self._phase.seq if isinstance(self._phase, _Current) else None
 
     def event(self, event: Event) -> Verdict:
-        """Take in one event. After ``GAP`` everything is held until the next snapshot."""
+        """Apply one event. After ``GAP`` every event is held until the next snapshot."""
         match self._phase:
             case _Awaiting(held):
                 if len(held) >= BUFFERED:
-                    held.clear()  # the snapshot will show the hole these leave
+                    held.clear()  # the next snapshot notices the gap that these leave
                 held.append(event)
                 return Verdict.HELD
             case _Current(seq) if event.seq <= seq:
@@ -82,7 +86,7 @@ class Projection:
         """Replace everything by ``rows``, then apply the held events that are newer.
 
         ``GAP`` when one of those is missing: then another snapshot is needed. A snapshot with a
-        lower number than before is believed: the store's database is another one now.
+        lower number than before is accepted, because the store may have another database now.
         """
         held = self._phase.held if isinstance(self._phase, _Awaiting) else []
         self._vms = {vm.id: vm for vm in rows.vms}
@@ -92,7 +96,7 @@ class Projection:
         return Verdict.GAP if Verdict.GAP in verdicts else Verdict.APPLIED
 
     def distrust(self) -> None:
-        """Events may have been lost (a new connection): hold what comes until a snapshot."""
+        """Hold events until the next snapshot: some may have been lost (a new connection)."""
         if isinstance(self._phase, _Current):
             self._phase = _Awaiting([])
 
@@ -102,3 +106,23 @@ class Projection:
         else:
             self._vms.pop(event.id, None)
         self._phase = _Current(event.seq)
+
+
+class Views(Generic[View]):
+    """What one service uses of the rows, and whether that has changed.
+
+    ``view`` takes from a row the fields that the service uses, as a value to compare; None for a
+    VM that does not concern it. A row changes with every use of its VM, a view rarely does.
+    """
+
+    def __init__(self, view: Callable[[Vm], View | None]) -> None:
+        self._view = view
+        self._last: dict[str, View] | None = None
+
+    def differ(self, vms: Iterable[Vm]) -> bool:
+        """Whether the views of ``vms`` differ from those of the last call. The first call is
+        True, with no VM too."""
+        views = {vm.id: view for vm in vms if (view := self._view(vm)) is not None}
+        changed = views != self._last
+        self._last = views
+        return changed
