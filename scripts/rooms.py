@@ -1,6 +1,6 @@
 """Print the rooms of the source and the imports between them: the figures of docs/architecture.md.
 
-A house is one program (``cli``, each service, ``shared``). Its rooms are its folders and the modules
+A house is one program: ``cli``, each service, ``shared``. Its rooms are its folders and the modules
 beside them. An arrow says that some module of one room imports a module of another. A room stands
 one floor above the highest room that it imports, so a circle of arrows has no floors.
 """
