@@ -31,7 +31,6 @@ class Paths:
     config: Path
     data: Path
     state: Path
-    cache: Path
     run: Path
 
     @classmethod
@@ -40,7 +39,6 @@ class Paths:
             config=_xdg("XDG_CONFIG_HOME", ".config"),
             data=_xdg("XDG_DATA_HOME", ".local/share"),
             state=_xdg("XDG_STATE_HOME", ".local/state"),
-            cache=_xdg("XDG_CACHE_HOME", ".cache"),
             run=_run_directory(),
         )
 

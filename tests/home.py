@@ -36,7 +36,6 @@ class Home:
             config=self.root / "config" / "banger",
             data=Paths.from_environment().data,
             state=self.root / "state" / "banger",
-            cache=self.root / "cache" / "banger",
             run=self.root / "run",
         )
 

@@ -4,6 +4,7 @@ Exits with 0, 1 (the suite failed) or 2 (it could not be played, also not in a s
 """
 
 import argparse
+import os
 import shutil
 import signal
 import subprocess
@@ -109,7 +110,7 @@ def _prepare(l1: L1, options: argparse.Namespace) -> None:
     with step("build the images and the kernel"):
         l1.build()
     with step("fetch Firecracker and the Python packages"):
-        packages = site_packages(paths.cache / "test-tools", l1.runner)
+        packages = site_packages(_tools(), l1.runner)
         firecracker = _firecracker()
     with step("boot L1"):
         l1.boot(options.vcpu, options.memory)
@@ -172,6 +173,12 @@ def _twice(l1: L1, what: str, argv: list[str], seconds: float) -> int:
         return 0
     with step(f"AGAIN, since it failed: {what}"):
         return _judged(l1.play(argv, seconds))
+
+
+def _tools() -> Path:
+    """The cache of what only tests need; scripts/firecracker has the same."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "banger" / "test-tools"
 
 
 def _firecracker() -> Path:

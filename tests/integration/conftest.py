@@ -42,7 +42,6 @@ class Home:
             config=self.root / "config/banger",
             data=self.root / "data/banger",
             state=self.root / "state/banger",
-            cache=self.root / "cache/banger",
             run=self.root / "run",
         )
 
@@ -107,7 +106,7 @@ class Home:
         return processes, leftovers
 
 
-ROOTS = ("config", "data", "state", "cache")
+ROOTS = ("config", "data", "state")
 
 
 @contextmanager

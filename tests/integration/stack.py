@@ -50,7 +50,6 @@ class Stack:
             config=self._root / "config/banger",
             data=self._root / "data/banger",
             state=self._root / "state/banger",
-            cache=self._root / "cache/banger",
             run=self._root / "run",
         )
         self.paths.run.mkdir(mode=0o700)

@@ -68,7 +68,6 @@ class User:
             config=home / ".config/banger",
             data=home / ".local/share/banger",
             state=home / ".local/state/banger",
-            cache=home / ".cache/banger",
             run=home / "run",
         )
 

@@ -81,7 +81,6 @@ def _service(given: argparse.Namespace) -> Service:
         config=home / ".config/banger",
         data=given.data or home / ".local/share/banger",
         state=given.state or home / ".local/state/banger",
-        cache=home / ".cache/banger",
         run=given.run or Path(f"/run/user/{user.pw_uid}/banger"),
     )
     keep, log = given.keep / str(user.pw_uid), given.logs / f"nat-{user.pw_uid}.log"

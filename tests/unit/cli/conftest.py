@@ -50,9 +50,7 @@ class Cli:
     @property
     def paths(self) -> Paths:
         home, state, data = self.root, self.root / "state", self.root / "data"
-        return Paths(
-            home / ".config/banger", data / "banger", state / "banger", home / "c", self.run_dir
-        )
+        return Paths(home / ".config/banger", data / "banger", state / "banger", self.run_dir)
 
     def popen(
         self, *args: str, closed: Sequence[int] = (), **options: Any

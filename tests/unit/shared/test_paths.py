@@ -29,7 +29,6 @@ def test_defaults_are_those_of_the_xdg_specification() -> None:
     assert paths.config_file == Path("/home/ada/.config/banger/config.toml")
     assert paths.images == Path("/home/ada/.local/share/banger/images")
     assert paths.database == Path("/home/ada/.local/state/banger/banger.db")
-    assert paths.cache == Path("/home/ada/.cache/banger")
 
 
 def test_xdg_variables_move_the_roots(monkeypatch: pytest.MonkeyPatch) -> None:

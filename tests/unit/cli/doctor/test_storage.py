@@ -15,7 +15,7 @@ def paths(tmp_path: Path) -> Paths:
 
 
 def paths_in(root: Path, run: Path) -> Paths:
-    return Paths(root / "config", root / "data", root / "state", root / "cache", run)
+    return Paths(root / "config", root / "data", root / "state", run)
 
 
 def test_no_database_is_fine_on_a_fresh_install_and_none_is_made(paths: Paths) -> None:

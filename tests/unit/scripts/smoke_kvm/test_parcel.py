@@ -22,7 +22,7 @@ def entries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tarfile.TarIn
         (root / program).parent.mkdir(exist_ok=True)
         (root / program).write_text("")
     stream = io.BytesIO()
-    paths = Paths(config=root, data=root, state=root, cache=root, run=root)
+    paths = Paths(config=root, data=root, state=root, run=root)
     parcel.write(stream, paths, root / "packages", root / "firecracker")
     stream.seek(0)
     with tarfile.open(fileobj=stream) as archive:

@@ -17,7 +17,7 @@ VM = "0123456789ab"
 SUBNET = IPv4Network("10.77.0.0/24")
 BASE = jail.SPAN.start
 HOME = Path("/home/ada")
-USER = User(1000, 1000, (1000, 109), Paths(HOME / "c", HOME / "data", HOME / "state", HOME / "x",
+USER = User(1000, 1000, (1000, 109), Paths(HOME / "c", HOME / "data", HOME / "state",
             Path("/run/user/1000/banger")))  # fmt: skip
 PROGRAMS = Programs(Path("/usr/bin/jailer"), Path("/opt/firecracker-v1.12.1"))
 
