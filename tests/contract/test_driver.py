@@ -68,7 +68,7 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
         if request.param == "qemu":
             driver, paths = QemuDriver(), Paths.from_environment()
         else:
-            paths = Paths(*(Path(root, name) for name in ("c", "data", "s", "k", "r")))
+            paths = Paths(*(Path(root, name) for name in ("c", "data", "s", "r")))
             shelf.stock(paths)
             driver = QemuDriver(str(shelf.install(Path(root, "bin"))))
         yield Bench(driver, _spec(Path(root), paths))

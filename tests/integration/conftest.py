@@ -106,7 +106,7 @@ class Home:
         return processes, leftovers
 
 
-ROOTS = ("config", "data", "state", "cache")
+ROOTS = ("config", "data", "state")
 
 
 @contextmanager

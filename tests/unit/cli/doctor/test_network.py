@@ -6,7 +6,7 @@ from cli.doctor import network
 from shared.config import Config, NatConfig
 from shared.paths import Paths
 
-HERE = Paths(*[Path("/nowhere")] * 5)
+HERE = Paths(*[Path("/nowhere")] * 4)
 
 
 def test_user_mode_is_told_what_bridge_mode_would_add() -> None:

@@ -17,7 +17,7 @@ PYTHON = sys.executable
 @pytest.fixture
 def paths() -> Iterator[Paths]:
     with tempfile.TemporaryDirectory(prefix="bngr", dir="/tmp") as root:
-        names = ("config", "data", "state", "cache", "run")
+        names = ("config", "data", "state", "run")
         yield Paths(*(Path(root) / name for name in names))
 
 

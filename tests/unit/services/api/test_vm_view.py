@@ -20,7 +20,7 @@ LIVE_STATES: list[State] = ["starting", "running", "paused", "stopping"]
 
 @pytest.fixture
 def paths(tmp_path: Path) -> Paths:
-    return Paths(*(tmp_path / name for name in ("config", "data", "state", "cache", "run")))
+    return Paths(*(tmp_path / name for name in ("config", "data", "state", "run")))
 
 
 def row(state: State, reason: str = "") -> Vm:

@@ -96,7 +96,7 @@ class Bench:
     """A supervision and what it told."""
 
     def __init__(self, root: Path, *, machine: bool, trouble: BangerError | None = None) -> None:
-        names = ("config", "data", "state", "cache", "run")
+        names = ("config", "data", "state", "run")
         paths = Paths(**{name: root / name for name in names})
         self.vm = example_vm(state="running" if machine else "stopped", nat=False)
         run = paths.vm_run(self.vm.id)
