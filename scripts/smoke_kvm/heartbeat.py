@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from shared.vm import files
+
 BEAT = "smoke-kvm: L1 is alive"
 BEAT_SECONDS = 3
 SILENCE_SECONDS = 45.0
@@ -57,7 +59,9 @@ def watch(count: Callable[[], int], clock: Clock, on_loss: Callable[[str], None]
 
 def beats_on(consoles: Path) -> int:
     """How many beats the console logs below this directory hold."""
-    return sum(log.read_bytes().count(BEAT.encode()) for log in consoles.glob("*/console.log"))
+    return sum(
+        log.read_bytes().count(BEAT.encode()) for log in consoles.glob(f"*/{files.CONSOLE_LOG}")
+    )
 
 
 class Watchdog:

@@ -3,6 +3,7 @@
 import socket
 
 from services.vm_supervisor.network.modes import bridge_network, choose_port, user_network
+from tests.example import OWN_ADDRESS
 
 
 def test_a_vm_without_nat_is_closed_to_the_outside() -> None:
@@ -32,26 +33,26 @@ def test_a_bridged_guest_is_reached_at_its_own_address() -> None:
 
 def test_a_preferred_port_that_is_taken_is_passed_over() -> None:
     with socket.socket() as holder:
-        holder.bind(("127.77.255.1", 0))
+        holder.bind((OWN_ADDRESS, 0))
         holder.listen()
         taken = holder.getsockname()[1]
-        assert choose_port("127.77.255.1", (taken,)) != taken
+        assert choose_port(OWN_ADDRESS, (taken,)) != taken
 
 
 def test_a_udp_port_that_is_taken_is_passed_over_whatever_tcp_has() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as holder:
-        holder.bind(("127.77.255.1", 0))
+        holder.bind((OWN_ADDRESS, 0))
         taken = holder.getsockname()[1]
-        assert choose_port("127.77.255.1", (taken,), "udp") != taken
-        assert choose_port("127.77.255.1", (taken,), "tcp") == taken
+        assert choose_port(OWN_ADDRESS, (taken,), "udp") != taken
+        assert choose_port(OWN_ADDRESS, (taken,), "tcp") == taken
 
 
 def test_a_port_above_the_last_is_passed_over() -> None:
-    assert choose_port("127.77.255.1", (68000,)) < 65536
+    assert choose_port(OWN_ADDRESS, (68000,)) < 65536
 
 
 def test_a_preferred_port_that_is_free_is_chosen() -> None:
     with socket.socket() as holder:
-        holder.bind(("127.77.255.2", 0))
+        holder.bind((OWN_ADDRESS, 0))
         free = holder.getsockname()[1]
-    assert choose_port("127.77.255.2", (free,)) == free
+    assert choose_port(OWN_ADDRESS, (free,)) == free

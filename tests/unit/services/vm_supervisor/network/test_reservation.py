@@ -9,8 +9,9 @@ from services.vm_supervisor.network import reservation
 from services.vm_supervisor.network.reservation import bind, reserve
 from shared.contract.messages.vm import Protocol, Publication
 from shared.errors import BangerError, Code
+from tests.example import OWN_ADDRESS
 
-HOST = "127.77.255.3"
+HOST = OWN_ADDRESS
 KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 BOTH: tuple[Protocol, ...] = ("tcp", "udp")
 

@@ -21,8 +21,9 @@ from services.vm_supervisor.network.udp_relay import (
     UdpRelay,
 )
 from shared.vm import files
+from tests.example import OWN_ADDRESS
 
-HOST = "127.77.255.4"
+HOST = OWN_ADDRESS
 GUEST = End(bytes.fromhex("020304050607"), GUEST_ADDRESS)
 MAC = "02:03:04:05:06:07"
 

@@ -14,8 +14,9 @@ from services.vm_supervisor.network.modes import Forward
 from services.vm_supervisor.ports.forwards import MAPPED_UP, Forwards, wanted
 from shared.errors import BangerError, Code
 from shared.logs import Log
+from tests.example import OWN_ADDRESS
 
-HOST = "127.77.255.6"
+HOST = OWN_ADDRESS
 HEADER = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid\n"
 REST = "00000000:00000000 00:00000000 00000000     0        0 1"
 

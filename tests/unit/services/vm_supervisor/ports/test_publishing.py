@@ -17,8 +17,9 @@ from shared.contract.ssh_access import Access
 from shared.errors import BangerError, Code
 from shared.logs import Log
 from shared.vm.handle import Handle, read_handle
+from tests.example import OWN_ADDRESS
 
-HOST = "127.77.255.5"
+HOST = OWN_ADDRESS
 
 
 class Firecracker:
