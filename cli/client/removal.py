@@ -1,14 +1,16 @@
-"""Deleting images and kernels: not while a VM needs them to boot."""
+"""Deleting images and kernels."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from cli.client.batch import Answer, Answers, tell
 from cli.terminal.output import Settings
-from shared.errors import BangerError, Code
+from shared.errors import BangerError
 
 if TYPE_CHECKING:
     from shared.bus.client import Client
+
+DELETE_SECONDS = 60.0
 
 
 def delete_unused(
@@ -32,18 +34,5 @@ def delete_unused(
 
 def _delete(client: "Client", kind: str, ref: str) -> Answer:
     meant = client.call("images", f"{kind}.show", {"ref": ref})
-    _refuse_if_used(client, kind, meant["id"], meant["name"])
-    return Answer(meant, client.call("images", f"{kind}.delete", {"ref": meant["id"]}))
-
-
-def _refuse_if_used(client: "Client", kind: str, identity: str, name: str) -> None:
-    """Raises ``conflict`` naming the VMs that use it, running or not."""
-    rows = [view["vm"] for view in client.call("api", "vm.list")["vms"]]
-    users = [row["name"] for row in rows if row[f"{kind}_id"] == identity]
-    if users:
-        raise BangerError(
-            Code.CONFLICT,
-            f"the {kind} {name} is what {', '.join(users)} boots from",
-            hint=f"banger vm delete {' '.join(users)}",
-            details={"vms": users},
-        )
+    body = {"ref": meant["id"]}
+    return Answer(meant, client.call("api", f"{kind}.delete", body, timeout=DELETE_SECONDS))

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from services.api.machines.control import Machines, supervisor_spec
 from services.api.machines.supervisors import Supervisors
 from services.api.operations import Operations
-from services.api.policy import names
+from services.api.policy.holds import BootHolds
 from services.api.vm_view import checked
 from shared.bus.actor import Actor
 from shared.bus.handlers import Call
@@ -44,6 +44,8 @@ class ApiBase(Actor):
             keep=self.background.keep,
         )
         self._machines = Machines(self, self._supervisors)
+        self._image_holds = BootHolds("image")
+        self._kernel_holds = BootHolds("kernel")
         self._publishing = asyncio.Lock()
         """Held from looking whether a port of the host is published until it is in a row, and not
         while a machine is asked, which may not answer."""
@@ -122,12 +124,17 @@ class ApiBase(Actor):
         return [checked(vm, self.paths, supervised=knows(vm.id)) for vm in rows]
 
     async def _find(self, ref: str) -> Vm:
-        return names.find(ref, await self._rows())
+        vm = await self.ask(store.VM_GET(ref=ref))
+        return checked(vm, self.paths, supervised=self._supervisors.knows(vm.id))
 
     # -- supervisors ------------------------------------------------------------------------
 
     async def _spec_of(self, vm_id: str) -> SupervisorSpec:
-        return supervisor_spec(names.find(vm_id, await self._rows_when_there()), self.paths)
+        """Raises ``not_found`` for a VM that was deleted."""
+        for vm in await self._rows_when_there():
+            if vm.id == vm_id:
+                return supervisor_spec(vm, self.paths)
+        raise BangerError(Code.NOT_FOUND, f"there is no VM {vm_id}")
 
     async def _supervisor_ended(self, vm_id: str) -> None:
         for vm in await self._rows_when_there():

@@ -10,14 +10,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from services.api.policy.idle import established, sessions, stale
+from services.api.verbs.images import ImageVerbs
 from services.api.verbs.reports import Reports
 from shared.bus.handlers import Call, handles
 from shared.bus.runner import own
+from shared.config import Config
 from shared.contract.messages.machine import SupervisorReady
 from shared.contract.messages.vm import Vm
 from shared.contract.verbs import api, supervisor
 from shared.errors import BangerError
 from shared.host.socket_table import inet_sockets, read_table, unix_sockets
+from shared.logs import Log
+from shared.paths import Paths
 
 STALE_LOOKS = 4
 """How often per ``auto_stop_stale_after`` the VMs are looked at, at most every minute."""
@@ -26,6 +30,10 @@ STOP_SECONDS = 60.0
 
 class Api(Reports):
     """All verbs, and what happens without being asked."""
+
+    def __init__(self, paths: Paths, log: Log, config: Config) -> None:
+        super().__init__(paths, log, config)
+        self.serve(ImageVerbs(self.ask, self._image_holds, self._kernel_holds))
 
     async def on_start(self) -> None:
         self._lock = await own(self.paths.run / "api.lock")

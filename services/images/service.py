@@ -93,8 +93,8 @@ class ImagesService(Actor):
         force = request.force or await asyncio.to_thread(self._outdated, recipe)
         return await self._build(recipe, call, force=force)
 
-    @handles(images.IMAGE_DELETE)
-    async def image_delete(self, request: Ref, _call: Call) -> Deleted:
+    @handles(images.IMAGE_REMOVE)
+    async def image_remove(self, request: Ref, _call: Call) -> Deleted:
         return Deleted(id=await asyncio.to_thread(self._images.library.remove, request.ref))
 
     @handles(images.KERNEL_LIST)
@@ -122,8 +122,8 @@ class ImagesService(Actor):
     async def kernel_pull(self, request: KernelPull, call: Call) -> Kernel:
         return await self._pull(kernel_recipe(request.name), call, force=request.force)
 
-    @handles(images.KERNEL_DELETE)
-    async def kernel_delete(self, request: Ref, _call: Call) -> Deleted:
+    @handles(images.KERNEL_REMOVE)
+    async def kernel_remove(self, request: Ref, _call: Call) -> Deleted:
         return Deleted(id=await asyncio.to_thread(self._kernels.library.remove, request.ref))
 
     async def _find_image(self, reference: str) -> Image:

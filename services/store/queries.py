@@ -9,14 +9,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import msgspec
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, func, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from services.store.database import complaints
 from services.store.models import MutationRow, SequenceRow, VmRow
 from shared.addresses.subnet import guest_addresses
-from shared.contract.messages.vm import Vm, VmReserve, VmRows, VmUpdate
+from shared.contract.messages.vm import (
+    Resolved,
+    ResolvedList,
+    Vm,
+    VmReserve,
+    VmRows,
+    VmUpdate,
+)
+from shared.contract.reference import find_id
 from shared.errors import BangerError, Code
 
 UPDATABLE = (
@@ -44,6 +52,25 @@ class Store:
         with self._session() as session:
             found = session.scalars(select(VmRow).order_by(VmRow.created_at, VmRow.id))
             return VmRows(vms=[_vm(row) for row in found], seq=_sequence(session).seq)
+
+    def get(self, reference: str) -> Vm:
+        """The VM that a user's reference means. Raises as ``find_id``."""
+        with self._session() as session:
+            return _vm(session.get_one(VmRow, _meant(session, reference)))
+
+    def resolve(self, references: list[str]) -> ResolvedList:
+        """What each of a user's references means, all from one snapshot."""
+        found: dict[str, Resolved] = {}
+        with self._session() as session:
+            for reference in dict.fromkeys(references):
+                try:
+                    row = session.get_one(VmRow, _meant(session, reference))
+                except BangerError as error:
+                    found[f"ref {reference}"] = Resolved(ref=reference, error=error.to_wire())
+                else:
+                    one = Resolved(ref=reference, id=row.id, name=row.name)
+                    found.setdefault(f"id {row.id}", one)
+        return ResolvedList(resolved=list(found.values()))
 
     def made(self, request_id: str) -> VmRows:
         """The VM that this request made, if it made one that is still there."""
@@ -111,6 +138,15 @@ class Store:
                 return None
             session.delete(row)
             return _next_sequence(session)
+
+
+def _meant(session: Session, reference: str) -> str:
+    """The id of the VM that a reference means; only rows that it may mean are read."""
+    exact = or_(VmRow.id == reference, VmRow.name == reference)
+    begun = or_(*(func.substr(of, 1, len(reference)) == reference for of in (VmRow.id, VmRow.name)))
+    query = select(VmRow.id, VmRow.name)
+    known = session.execute(query.where(exact)).all() or session.execute(query.where(begun)).all()
+    return find_id("VM", reference, ((row.id, row.name) for row in known))
 
 
 def _vm(row: VmRow) -> Vm:

@@ -17,10 +17,13 @@ from shared.config import Config
 from shared.contract.messages.vm import (
     Empty,
     RequestRef,
+    ResolvedList,
     Vm,
     VmChanged,
     VmDeleted,
     VmId,
+    VmRef,
+    VmRefs,
     VmReserve,
     VmRows,
     VmUpdate,
@@ -64,6 +67,14 @@ class StoreService(Actor):
     @handles(store.VM_SNAPSHOT)
     async def snapshot(self, _request: Empty, _call: Call) -> VmRows:
         return await self._in_thread(self._store.rows)
+
+    @handles(store.VM_GET)
+    async def get(self, request: VmRef, _call: Call) -> Vm:
+        return await self._in_thread(lambda: self._store.get(request.ref))
+
+    @handles(store.VM_RESOLVE)
+    async def resolve(self, request: VmRefs, _call: Call) -> ResolvedList:
+        return await self._in_thread(lambda: self._store.resolve(request.refs))
 
     @handles(store.VM_BY_REQUEST)
     async def made(self, request: RequestRef, _call: Call) -> VmRows:

@@ -199,7 +199,7 @@ def test_ports_survive_their_supervisor_and_none_is_doubled(guests: Guests) -> N
     replace_supervisor(guests, "web")
     assert leads_somewhere(8001)
     assert not is_free(8002, "udp")
-    guests.call("vm.unpublish", ref="web", publish=[port(8001), port(8002, 53, "udp")])
+    guests.call("vm.unpublish", ref="web", ports=["8001", "8002/udp"])
     assert is_free(8001)
     assert is_free(8002, "udp")
     guests.call("vm.delete", ref="web")

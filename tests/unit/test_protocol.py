@@ -7,6 +7,7 @@ import pytest
 
 from scripts.protocol_table import section
 from services.api.service import Api
+from services.api.verbs.images import ImageVerbs
 from services.dns.service import Dns
 from services.images.service import ImagesService
 from services.launcher.service import Launcher
@@ -20,7 +21,7 @@ PAGE = Path(__file__).parents[2] / "docs/protocol.md"
 HOLDERS: dict[str, tuple[type[Any], ...]] = {
     "launcher": (Launcher,),
     "store": (StoreService,),
-    "api": (Api,),
+    "api": (Api, ImageVerbs),
     "vm": (Supervisor,),
     "images": (ImagesService,),
     "nat": (Nat,),

@@ -8,7 +8,6 @@ from cli.commands.completion import published_ports
 from cli.commands.vm.options.arguments import one_vm
 from cli.parsing.param_types import PublishedPort
 from cli.terminal.output import Item, format_options, show_many
-from shared.errors import BangerError, Code
 
 PUBLISH_SECONDS = 60.0
 
@@ -36,7 +35,7 @@ def publish(vm: str, specs: tuple[dict[str, Any], ...], output: str, quiet: bool
       banger vm publish web 8080:80
       banger vm publish web 0.0.0.0:8443:443 5353:53/udp
     """
-    _show(_ask("vm.publish", vm, list(specs)), output, quiet=quiet)
+    _show(_ask("vm.publish", {"ref": vm, "publish": list(specs)}), output, quiet=quiet)
 
 
 @click.command()
@@ -61,42 +60,14 @@ def unpublish(
     """
     if bool(specs) == every:
         raise click.UsageError("give what to take away, or --all", ctx)
-    from cli.client.connection import ask
-
-    row = ask("api", "vm.show", {"ref": vm})["vm"]
-    published = row["publish"]
-    gone = published if every else [each for spec in specs for each in meant(spec, row)]
-    _show(_ask("vm.unpublish", row["id"], gone), output, quiet=quiet)
+    body = {"ref": vm, "ports": list(specs), "every": every}
+    _show(_ask("vm.unpublish", body), output, quiet=quiet)
 
 
-def meant(spec: str, row: Item) -> list[dict[str, Any]]:
-    """The publications of a VM that ``spec`` means. Raises ``not_found``."""
-    ports, _, protocol = spec.partition("/")
-    *address, last = ports.split(":")
-    found = []
-    for each in row["publish"]:
-        host, guest = str(each["host_port"]), str(each["guest_port"])
-        words = [
-            ([], host),
-            ([host], guest),
-            ([each["host_address"], host], guest),
-        ]
-        if (address, last) in words and protocol in ("", each["protocol"]):
-            found.append(each)
-    if not found:
-        raise BangerError(
-            Code.NOT_FOUND,
-            f"{row['name']} does not publish {spec}",
-            hint=f"banger vm show {row['name']} says what it does",
-        )
-    return found
-
-
-def _ask(verb: str, ref: str, publish: list[dict[str, Any]]) -> Item:
+def _ask(verb: str, body: dict[str, Any]) -> Item:
     from cli.client.connection import connect
 
     with connect() as client:
-        body = {"ref": ref, "publish": publish}
         row: Item = client.call("api", verb, body, timeout=PUBLISH_SECONDS)["vm"]
     return row
 

@@ -1,9 +1,6 @@
-"""Names of VMs: what a reference means, and a readable one when none is given."""
+"""A readable name for a VM that is given none."""
 
 from collections.abc import Iterable
-
-from shared.contract.messages.vm import Vm
-from shared.errors import BangerError, Code
 
 ADJECTIVES = (
     "amber bold brave brisk calm clear clever coral crisp eager early fair fast fleet fresh "
@@ -31,30 +28,3 @@ def random_name(taken: Iterable[str], number: int) -> str:
         if name not in used:
             return name
     return f"vm-{number:x}"
-
-
-def find(ref: str, vms: Iterable[Vm]) -> Vm:
-    """The VM meant by ``ref``: an exact id or name, else the one that it is a prefix of.
-
-    Raises:
-        BangerError: ``not_found``; ``ambiguous`` with the candidates.
-    """
-    listing = list(vms)
-    for vm in listing:
-        if ref in (vm.id, vm.name):
-            return vm
-    if not ref:
-        raise BangerError(Code.INVALID, "an empty reference to a VM")
-    matches = [vm for vm in listing if vm.name.startswith(ref) or vm.id.startswith(ref)]
-    if not matches:
-        raise BangerError(
-            Code.NOT_FOUND, f"there is no VM {ref!r}", hint="banger vm list shows those there are"
-        )
-    if len(matches) > 1:
-        names = ", ".join(sorted(vm.name for vm in matches))
-        raise BangerError(
-            Code.AMBIGUOUS,
-            f"{ref!r} may be any of: {names}",
-            details={"candidates": sorted(vm.name for vm in matches)},
-        )
-    return matches[0]

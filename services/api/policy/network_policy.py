@@ -79,6 +79,26 @@ def refuse_taken(wanted: Iterable[Publication], vms: Iterable[Vm]) -> None:
                 )
 
 
+def published_as(words: str, vm: Vm) -> list[Publication]:
+    """The publications of ``vm`` that a user means by ``words``: [HOSTADDR:]HOST:GUEST[/udp] or
+    HOST alone; every address without one, both protocols without one. Raises ``not_found``."""
+    ports, _, protocol = words.partition("/")
+    *before, last = ports.split(":")
+    found = []
+    for each in vm.publish:
+        host, guest = str(each.host_port), str(each.guest_port)
+        ways = [([], host), ([host], guest), ([each.host_address, host], guest)]
+        if (before, last) in ways and protocol in ("", each.protocol):
+            found.append(each)
+    if not found:
+        raise BangerError(
+            Code.NOT_FOUND,
+            f"{vm.name} does not publish {words}",
+            hint=f"banger vm show {vm.name} lists what it publishes",
+        )
+    return found
+
+
 def first_free_port() -> int:
     """The lowest port that this process may bind (ip(7)); 1 for a privileged one."""
     status = Path("/proc/self/status").read_text()

@@ -3,9 +3,9 @@
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from services.api.context import ApiBase
 from services.api.policy import names
@@ -34,6 +34,7 @@ from shared.errors import BangerError, Code
 from shared.logs import log_context, now_rfc3339
 from shared.vmm.choice import Choice, choose
 
+S = TypeVar("S")
 T = TypeVar("T")
 RANDOM_NAMES = 5
 """How many are tried before the store's refusal is the answer."""
@@ -47,7 +48,10 @@ class Creation(ApiBase):
         async with self._operation(call, "vm.create", request.name or "") as operation:
             vm = await self._made_before(call)
             if vm is None:
-                vm = await self._reserve_by_name(request, await self._plan(request, call))
+                async with contextlib.AsyncExitStack() as holds:
+                    vm = await self._reserve_by_name(
+                        request, await self._plan(request, call, holds)
+                    )
             operation.subject = vm.name
             with log_context(vm=vm.id):
                 if request.start:
@@ -110,8 +114,11 @@ class Creation(ApiBase):
         except BangerError as error:
             self.log.warning("use not noted", vm=vm_id, error=error.message)
 
-    async def _plan(self, request: VmCreate, call: Call) -> VmReserve:
-        """Everything that can be refused is refused here, before there is a row."""
+    async def _plan(
+        self, request: VmCreate, call: Call, holds: contextlib.AsyncExitStack
+    ) -> VmReserve:
+        """Everything that can be refused is refused here, before there is a row. ``holds`` keeps
+        image and kernel from being deleted."""
         if request.name is not None:
             check_name(request.name, "a VM")
         sizes = choose_sizes(request, self._config.defaults, host())
@@ -120,7 +127,7 @@ class Creation(ApiBase):
         publish = check_publications(mode, request.publish, first_free_port())
         refuse_taken(publish, await self._rows())  # before images are built
         taken = {vm.name for vm in await self._rows()}
-        image, kernel = await self._resolve(request.image, call)
+        image, kernel = await self._resolve(request, call, holds)
         vmm = request.vmm or self._config.vmm
         choice = await self._choose(vmm, Path(kernel.path), call)
         call.progress("spec", f"{sizes} | {choice.vmm} ({choice.reason})")
@@ -157,16 +164,21 @@ class Creation(ApiBase):
             on_probe=lambda: loop.call_soon_threadsafe(call.progress, *words),
         )
 
-    async def _resolve(self, image_ref: str | None, call: Call) -> tuple[Image, Kernel]:
+    async def _resolve(
+        self, request: VmCreate, call: Call, holds: contextlib.AsyncExitStack
+    ) -> tuple[Image, Kernel]:
         """Image and kernel, built or pulled when they are not here yet."""
         defaults = self._config.defaults
+        holder = request.name or ""
 
         async def ask(request: Request[T]) -> T:
             return await self.ask(request, deadline=call.deadline, on_partial=call.progress)
 
-        return await asyncio.gather(
-            ask(images.IMAGE_RESOLVE(ref=image_ref or defaults.image)),
-            ask(images.KERNEL_RESOLVE(ref=defaults.kernel)),
+        image = images.IMAGE_RESOLVE(ref=request.image or defaults.image)
+        kernel = images.KERNEL_RESOLVE(ref=defaults.kernel)
+        return await _both(
+            holds.enter_async_context(self._image_holds.held(holder, lambda: ask(image))),
+            holds.enter_async_context(self._kernel_holds.held(holder, lambda: ask(kernel))),
         )
 
     async def _undo_creation(self, vm: Vm, error: BaseException) -> None:
@@ -212,3 +224,15 @@ class Creation(ApiBase):
             except (BangerError, OSError) as problem:
                 problems.append(problem)
         return problems
+
+
+async def _both(one: Coroutine[Any, Any, S], other: Coroutine[Any, Any, T]) -> tuple[S, T]:
+    """Await both side by side; when one fails, the other is cancelled."""
+    tasks = asyncio.create_task(one), asyncio.create_task(other)
+    try:
+        return await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        raise

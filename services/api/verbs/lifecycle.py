@@ -7,8 +7,8 @@ from services.api.policy.sizing import check_sizes
 from services.api.verbs.create import Creation
 from services.api.vm_view import view
 from shared.bus.handlers import Call, handles
-from shared.contract.lifecycle import Action, check
-from shared.contract.messages.vm import Vm, VmKill, VmRef, VmSet, VmStop, VmView
+from shared.contract.lifecycle import LIVE, Action, check
+from shared.contract.messages.vm import Vm, VmDelete, VmKill, VmRef, VmSet, VmStop, VmView
 from shared.contract.sizes import host
 from shared.contract.verb import Request
 from shared.contract.verbs import api, store, supervisor
@@ -92,11 +92,16 @@ class Changes(Creation):
         return shown
 
     @handles(api.VM_DELETE)
-    async def delete(self, request: VmRef, _call: Call) -> VmView:
+    async def delete(self, request: VmDelete, _call: Call) -> VmView:
         vm = await self._find(request.ref)
         shown = view(vm, self.paths)
-        await self._machines.end(vm)
+        if request.unless_live:
+            _refuse_live(vm)
+        else:
+            await self._machines.end(vm)
         async with self._machines.serialised(vm.id):
+            if request.unless_live:
+                _refuse_live(await self._find(vm.id))  # a start may have been under way
             problems = await self._remove(vm)  # a start that was waiting may have begun meanwhile
         if refusal := next((each for each in problems if isinstance(each, BangerError)), None):
             raise refusal  # the row is there still, so it can be deleted again
@@ -157,6 +162,11 @@ class Changes(Creation):
         await self._apply_network(vm)
         if vm.network == "user":
             await self._machines.ask_until_over(vm, supervisor.APPLY(vm=vm), call)
+
+
+def _refuse_live(vm: Vm) -> None:
+    if vm.state in LIVE:
+        raise BangerError(Code.CONFLICT, f"{vm.name} is {vm.state}: it is not deleted")
 
 
 def signal_number(name: str) -> signal.Signals:

@@ -2,11 +2,16 @@
 
 from msgspec.structs import replace
 
-from services.api.policy.network_policy import check_publications, first_free_port, refuse_taken
+from services.api.policy.network_policy import (
+    check_publications,
+    first_free_port,
+    published_as,
+    refuse_taken,
+)
 from services.api.verbs.lifecycle import Changes
 from services.api.vm_view import view
 from shared.bus.handlers import Call, handles
-from shared.contract.messages.vm import Publication, Vm, VmPublish, VmView
+from shared.contract.messages.vm import Publication, Vm, VmPublish, VmUnpublish, VmView
 from shared.contract.verbs import api, store, supervisor
 from shared.errors import BangerError
 
@@ -27,11 +32,12 @@ class Publishing(Changes):
         return view(await self._find(vm.id), self.paths)
 
     @handles(api.VM_UNPUBLISH)
-    async def unpublish_ports(self, request: VmPublish, call: Call) -> VmView:
+    async def unpublish_ports(self, request: VmUnpublish, call: Call) -> VmView:
         vm = await self._find(request.ref)
         async with self._machines.serialised(vm.id):
             vm = await self._find(vm.id)
-            left = [publication for publication in vm.publish if publication not in request.publish]
+            gone = {each for port in request.ports for each in published_as(port, vm)}
+            left = [each for each in vm.publish if not request.every and each not in gone]
             if left != vm.publish:
                 await self._set_publications(vm, left, call)
         return view(await self._find(vm.id), self.paths)

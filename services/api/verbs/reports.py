@@ -12,13 +12,15 @@ from shared.contract.messages.vm import (
     Empty,
     Health,
     PortList,
+    ResolvedList,
     Vm,
     VmList,
     VmRef,
+    VmRefs,
     VmStats,
     VmView,
 )
-from shared.contract.verbs import api, supervisor
+from shared.contract.verbs import api, store, supervisor
 from shared.errors import BangerError, Code
 from shared.vm import files
 
@@ -31,6 +33,16 @@ class Reports(Publishing):
     @handles(api.VM_LIST)
     async def list_vms(self, _request: Empty, _call: Call) -> VmList:
         return VmList(vms=[view(vm, self.paths) for vm in await self._rows()])
+
+    @handles(api.VM_RESOLVE)
+    async def resolve(self, request: VmRefs, _call: Call) -> ResolvedList:
+        return await self.ask(store.VM_RESOLVE(refs=request.refs))
+
+    @handles(api.VM_PRUNABLE)
+    async def prunable(self, _request: Empty, _call: Call) -> VmList:
+        """A VM that is stopping is none of them: it may be one that is being restarted."""
+        rows = [vm for vm in await self._rows() if vm.state not in LIVE]
+        return VmList(vms=[view(vm, self.paths) for vm in rows])
 
     @handles(api.VM_SHOW)
     async def show(self, request: VmRef, _call: Call) -> VmView:

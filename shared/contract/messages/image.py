@@ -92,6 +92,6 @@ class KernelList(msgspec.Struct, kw_only=True):
 
 
 class Deleted(msgspec.Struct, kw_only=True):
-    """``image.delete`` and ``kernel.delete``: the id of what is gone."""
+    """An image or a kernel that is gone, by its id."""
 
     id: str

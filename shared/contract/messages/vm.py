@@ -3,7 +3,7 @@
 Sizes are in MiB for memory and in bytes for disks. Unknown fields are ignored by the decoder.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -90,6 +90,28 @@ class VmRef(msgspec.Struct, kw_only=True):
     """A user's reference: exact id or name, else a unique prefix of either."""
 
     ref: str
+
+
+class VmRefs(msgspec.Struct, kw_only=True):
+    """``vm.resolve``: references of a user, all looked up in one listing."""
+
+    refs: list[str]
+
+
+class Resolved(msgspec.Struct, kw_only=True):
+    """What one reference means: ``id`` and ``name``, or why it means no VM, in ``error``."""
+
+    ref: str
+    id: str = ""
+    name: str = ""
+    error: dict[str, Any] | None = None
+    """As ``BangerError.to_wire`` writes it."""
+
+
+class ResolvedList(msgspec.Struct, kw_only=True):
+    """In the order of the references; a VM or reference that came before is left out."""
+
+    resolved: list[Resolved]
 
 
 class VmId(msgspec.Struct, kw_only=True):
@@ -203,11 +225,31 @@ class VmSet(msgspec.Struct, kw_only=True):
     allow: list[str] | None = None
 
 
+class VmDelete(msgspec.Struct, kw_only=True):
+    """``vm.delete``. ``unless_live``: refuse with ``conflict`` a VM that has a VMM, or is about to
+    have one; without it, the VMM is killed."""
+
+    ref: str
+    unless_live: bool = False
+
+
 class VmPublish(msgspec.Struct, kw_only=True):
-    """``vm.publish`` and ``vm.unpublish``: add or take away ports of the host."""
+    """``vm.publish``: add ports of the host."""
 
     ref: str
     publish: list[Publication]
+
+
+class VmUnpublish(msgspec.Struct, kw_only=True):
+    """``vm.unpublish``: take ports of the host away, or ``every`` one.
+
+    ``ports`` are as a user writes them: [HOSTADDR:]HOST:GUEST[/udp], or HOST alone. Without an
+    address they mean every address, without a protocol both.
+    """
+
+    ref: str
+    ports: list[str] = []
+    every: bool = False
 
 
 class VmStats(msgspec.Struct, kw_only=True):

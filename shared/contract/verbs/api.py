@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 from shared.contract.verb import Structs, Verb
 
 if TYPE_CHECKING:
-    from shared.contract.messages import machine, operation, vm
+    from shared.contract.messages import image, machine, operation, vm
 else:
+    image = Structs("shared.contract.messages.image")
     machine = Structs("shared.contract.messages.machine")
     operation = Structs("shared.contract.messages.operation")
     vm = Structs("shared.contract.messages.vm")
@@ -21,6 +22,14 @@ ANSWER_SECONDS = 60.0
 """What a guest is asked about itself."""
 
 VM_LIST = Verb("api", "vm.list", vm.Empty, vm.VmList)
+VM_RESOLVE = Verb(
+    "api",
+    "vm.resolve",
+    vm.VmRefs,
+    vm.ResolvedList,
+    notes="a reference that means no VM carries its error; a VM that is named twice appears once",
+)
+VM_PRUNABLE = Verb("api", "vm.prunable", vm.Empty, vm.VmList, notes="the VMs that have no VMM")
 VM_SHOW = Verb("api", "vm.show", vm.VmRef, vm.VmView)
 VM_ACCESS = Verb(
     "api",
@@ -82,11 +91,35 @@ VM_PUBLISH = Verb(
     notes="the VMM first, then the row; `conflict` names the VM or the process that has the port, "
     "`denied` is for ports below 1024 in user mode",
 )
-VM_UNPUBLISH = Verb("api", "vm.unpublish", vm.VmPublish, vm.VmView, seconds=ANSWER_SECONDS)
-VM_DELETE = Verb("api", "vm.delete", vm.VmRef, vm.VmView, seconds=END_SECONDS)
+VM_UNPUBLISH = Verb(
+    "api",
+    "vm.unpublish",
+    vm.VmUnpublish,
+    vm.VmView,
+    seconds=ANSWER_SECONDS,
+    notes="`not_found` for what the VM does not publish; then nothing changes",
+)
+VM_DELETE = Verb("api", "vm.delete", vm.VmDelete, vm.VmView, seconds=END_SECONDS)
 VM_STATS = Verb("api", "vm.stats", vm.VmRef, vm.VmStats, seconds=ANSWER_SECONDS)
 VM_PORTS = Verb("api", "vm.ports", vm.VmRef, vm.PortList, seconds=ANSWER_SECONDS)
 VM_HEALTH = Verb("api", "vm.health", vm.VmRef, vm.Health, seconds=ANSWER_SECONDS)
+
+IMAGE_DELETE = Verb(
+    "api",
+    "image.delete",
+    image.Ref,
+    image.Deleted,
+    seconds=ANSWER_SECONDS,
+    notes="`conflict` names the VMs that use it, those that are being created too",
+)
+KERNEL_DELETE = Verb(
+    "api",
+    "kernel.delete",
+    image.Ref,
+    image.Deleted,
+    seconds=ANSWER_SECONDS,
+    notes="as `image.delete`",
+)
 
 OPS_LIST = Verb("api", "ops.list", vm.Empty, operation.OperationList)
 OPS_SHOW = Verb("api", "ops.show", operation.OperationRef, operation.Operation)

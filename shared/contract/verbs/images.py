@@ -35,7 +35,13 @@ IMAGE_BUILD = Verb(
     notes="`name` of the catalogue, `force`; `as_name` with `include` (Debian packages) for an "
     "image of its own; `conflict` when the name was made from something else",
 )
-IMAGE_DELETE = Verb("images", "image.delete", image.Ref, image.Deleted)
+IMAGE_REMOVE = Verb(
+    "images",
+    "image.remove",
+    image.Ref,
+    image.Deleted,
+    notes="asked by the api, which knows whether a VM uses it",
+)
 
 KERNEL_LIST = Verb("images", "kernel.list", vm.Empty, image.KernelList)
 KERNEL_SHOW = Verb("images", "kernel.show", image.Ref, image.Kernel)
@@ -57,4 +63,10 @@ KERNEL_PULL = Verb(
     partials=True,
     seconds=PULL_SECONDS,
 )
-KERNEL_DELETE = Verb("images", "kernel.delete", image.Ref, image.Deleted)
+KERNEL_REMOVE = Verb(
+    "images",
+    "kernel.remove",
+    image.Ref,
+    image.Deleted,
+    notes="asked by the api, which knows whether a VM uses it",
+)

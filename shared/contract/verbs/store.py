@@ -12,6 +12,8 @@ else:
 SECONDS = 30.0
 """An fsync on a disk that others keep busy takes seconds."""
 
+VM_GET = Verb("store", "vm.get", vm.VmRef, vm.Vm, seconds=SECONDS)
+VM_RESOLVE = Verb("store", "vm.resolve", vm.VmRefs, vm.ResolvedList, seconds=SECONDS)
 VM_RESERVE = Verb(
     "store",
     "vm.reserve",

@@ -12,7 +12,7 @@ from shared.host.boot_id import host_boot_id
 from shared.host.process import start_time
 from shared.paths import Paths
 from shared.vm.handle import Handle, write_handle
-from tests.unit.services.api.policy.test_names import vm
+from tests.example import example_vm
 
 ACCESS = Access(host="127.77.0.2", port=22, key="k", known_hosts="h", alias="a", control="c")
 LIVE_STATES: list[State] = ["starting", "running", "paused", "stopping"]
@@ -24,7 +24,7 @@ def paths(tmp_path: Path) -> Paths:
 
 
 def row(state: State, reason: str = "") -> Vm:
-    beta = vm("beta")
+    beta = example_vm()
     beta.state, beta.reason = state, reason
     return beta
 
@@ -33,10 +33,10 @@ def give_vmm(paths: Paths, *, ready: bool = True, born: int = 0) -> None:
     """A handle that names this very process as the VMM; ``born`` shifts its start time."""
     started = start_time(os.getpid())
     assert started is not None
-    run = paths.vm_run(vm("beta").id)
+    run = paths.vm_run(example_vm().id)
     run.mkdir(parents=True)
     handle = Handle(
-        vm_id=vm("beta").id,
+        vm_id=example_vm().id,
         host_boot=host_boot_id(),
         pid=os.getpid(),
         start_time=started + born,

@@ -117,6 +117,48 @@ def test_names_are_taken_exactly_not_by_prefix(store: Store) -> None:
     assert names(store) == ["bet", "beta", "beta-2"]
 
 
+# -- references ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reference", ["id-beta", "beta", "be", "id-be"])
+def test_vm_is_found_by_id_name_or_a_prefix_of_either(store: Store, reference: str) -> None:
+    vm, _ = store.reserve(reservation("beta"))
+    store.reserve(reservation("gamma"))
+    assert store.get(reference) == vm
+
+
+@pytest.mark.parametrize(
+    ("reference", "code"),
+    [
+        ("", Code.INVALID),
+        ("delta", Code.NOT_FOUND),
+        ("BET", Code.NOT_FOUND),
+        ("b%", Code.NOT_FOUND),
+        ("id-", Code.AMBIGUOUS),
+    ],
+)
+def test_reference_that_means_no_vm_or_several_is_refused(
+    store: Store, reference: str, code: Code
+) -> None:
+    for name in ("beta", "gamma"):
+        store.reserve(reservation(name))
+    with pytest.raises(BangerError) as refused:
+        store.get(reference)
+    assert refused.value.code is code
+
+
+def test_references_are_resolved_in_their_order_and_each_vm_once(store: Store) -> None:
+    for name in ("beta", "gamma"):
+        store.reserve(reservation(name))
+    resolved = store.resolve(["gamma", "nobody", "beta", "id-gamma", "nobody", "be"]).resolved
+    assert [(each.ref, each.id, each.name) for each in resolved] == [
+        ("gamma", "id-gamma", "gamma"),
+        ("nobody", "", ""),
+        ("beta", "id-beta", "beta"),
+    ]
+    assert [each.error and each.error["code"] for each in resolved] == [None, "not_found", None]
+
+
 # -- update and remove ----------------------------------------------------------------------
 
 

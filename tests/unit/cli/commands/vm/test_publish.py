@@ -51,32 +51,15 @@ def test_published_ports_are_sent_and_all_of_them_shown(cli: Cli, peer: Begin) -
 
 
 @pytest.mark.parametrize(
-    ("spec", "meant"),
-    [
-        ("8080", [port(8080, 80)]),
-        ("8080/tcp", [port(8080, 80)]),
-        ("8080:80", [port(8080, 80)]),
-        ("127.0.0.1:8080:80/tcp", [port(8080, 80)]),
-        ("5353/udp", [port(5353, 53, "udp")]),
-        ("0.0.0.0:53:53", [port(53, 53, "udp", "0.0.0.0")]),
-        ("--all", WEB["vm"]["publish"]),
-    ],
+    ("words", "ports", "every"),
+    [(["8080", "5353/udp"], ["8080", "5353/udp"], False), (["--all"], [], True)],
 )
-def test_a_part_of_what_was_published_is_enough_to_take_it_away(
-    cli: Cli, peer: Begin, spec: str, meant: list[dict[str, Any]]
+def test_what_is_taken_away_is_sent_as_it_was_typed(
+    cli: Cli, peer: Begin, words: list[str], ports: list[str], every: bool
 ) -> None:
     services = peer(ANSWERS)
-    assert cli("vm", "unpublish", "web", spec).status == 0
-    assert services.calls[-1] == ("vm.unpublish", {"ref": WEB["vm"]["id"], "publish": meant})
-
-
-@pytest.mark.parametrize("spec", ["80", "8080:81", "8080/udp", "127.0.0.2:8080:80", "x", ""])
-def test_what_is_not_published_is_not_found(cli: Cli, peer: Begin, spec: str) -> None:
-    services = peer(ANSWERS)
-    ran = cli("vm", "unpublish", "web", spec)
-    assert ran.status == 3
-    assert "web does not publish" in ran.err
-    assert services.verbs() == ["vm.show"]
+    assert cli("vm", "unpublish", "web", *words).status == 0
+    assert services.calls == [("vm.unpublish", {"ref": "web", "ports": ports, "every": every})]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from services.api.policy.network_policy import (
     check_egress,
     check_publications,
     first_free_port,
+    published_as,
     refuse_taken,
 )
 from shared.contract.messages.vm import NetworkMode, Publication, Vm
@@ -90,6 +91,41 @@ def test_the_vm_that_publishes_it_already_is_named() -> None:
     assert refused.value.details == {"vm": "web"}
     assert "is published by web already" in refused.value.message
     assert "banger vm unpublish web" in refused.value.hint
+
+
+TCP = port(8080)
+UDP, EVERYWHERE = (
+    Publication(host_port=host, guest_port=53, protocol="udp", host_address=address)
+    for host, address in ((5353, "127.0.0.1"), (53, "0.0.0.0"))
+)
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        ("8080", [TCP]),
+        ("8080/tcp", [TCP]),
+        ("8080:80", [TCP]),
+        ("127.0.0.1:8080:80/tcp", [TCP]),
+        ("5353/udp", [UDP]),
+        ("0.0.0.0:53:53", [EVERYWHERE]),
+    ],
+)
+def test_a_part_of_a_publication_is_enough_to_mean_it(words: str, meant: list[Publication]) -> None:
+    assert published_as(words, vm("web", TCP, UDP, EVERYWHERE)) == meant
+
+
+def test_words_without_an_address_or_a_protocol_mean_all_that_fit() -> None:
+    both = [port(53, host_address="127.0.0.2"), EVERYWHERE]
+    assert published_as("53", vm("web", TCP, *both)) == both
+
+
+@pytest.mark.parametrize("words", ["80", "8080:81", "8080/udp", "127.0.0.2:8080:80", "x", ""])
+def test_what_a_vm_does_not_publish_is_not_found(words: str) -> None:
+    with pytest.raises(BangerError) as refused:
+        published_as(words, vm("web", TCP))
+    assert refused.value.code is Code.NOT_FOUND
+    assert f"web does not publish {words}" == refused.value.message
 
 
 def test_the_lowest_port_of_this_process_is_one_that_there_is() -> None:

@@ -1,0 +1,49 @@
+"""Verbs that delete images and kernels, which only the api can do safely: it knows the VMs."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from services.api.policy.holds import BootHolds, Published
+from shared.bus.handlers import Call, handles
+from shared.contract.messages.image import Deleted, Ref
+from shared.contract.messages.vm import Vm
+from shared.contract.verb import Request
+from shared.contract.verbs import api, images, store
+from shared.errors import BangerError, Code
+
+Ask = Callable[[Request[Any]], Awaitable[Any]]
+
+
+class ImageVerbs:
+    """A VM needs its image and its kernel at every boot, so both stay as long as it does."""
+
+    def __init__(self, ask: Ask, image_holds: BootHolds, kernel_holds: BootHolds) -> None:
+        self._ask = ask
+        self._image_holds = image_holds
+        self._kernel_holds = kernel_holds
+
+    @handles(api.IMAGE_DELETE)
+    async def delete_image(self, request: Ref, _call: Call) -> Deleted:
+        image = await self._ask(images.IMAGE_SHOW(ref=request.ref))
+        with self._image_holds.removing(image):
+            await self._refuse_used("image", image, lambda vm: vm.image_id)
+            deleted: Deleted = await self._ask(images.IMAGE_REMOVE(ref=image.id))
+        return deleted
+
+    @handles(api.KERNEL_DELETE)
+    async def delete_kernel(self, request: Ref, _call: Call) -> Deleted:
+        kernel = await self._ask(images.KERNEL_SHOW(ref=request.ref))
+        with self._kernel_holds.removing(kernel):
+            await self._refuse_used("kernel", kernel, lambda vm: vm.kernel_id)
+            deleted: Deleted = await self._ask(images.KERNEL_REMOVE(ref=kernel.id))
+        return deleted
+
+    async def _refuse_used(self, kind: str, entry: Published, used: Callable[[Vm], str]) -> None:
+        rows = (await self._ask(store.VM_LIST())).vms
+        if users := [vm.name for vm in rows if used(vm) == entry.id]:
+            raise BangerError(
+                Code.CONFLICT,
+                f"{kind} {entry.name} is used by {', '.join(users)}",
+                hint=f"delete what uses it: banger vm delete {' '.join(users)}",
+                details={"vms": users},
+            )
