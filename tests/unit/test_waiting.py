@@ -26,7 +26,7 @@ def test_a_true_answer_costs_no_time() -> None:
 def test_without_one_the_failure_says_what_for_how_long_and_the_last_answer() -> None:
     clock = VirtualClock()
     with pytest.raises(AssertionError) as failed:
-        eventually(lambda: [], "the list fills", patience=7.5, clock=clock)
+        eventually(list, "the list fills", patience=7.5, clock=clock)
     assert str(failed.value) == "the list fills: not within 7.5 s; the last answer was []"
     assert clock.now() >= 7.5
 
