@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -42,12 +43,14 @@ class Runner:
         self.environment = environment
         self._running: set[subprocess.Popen[bytes]] = set()
         self._lost = ""
+        self._starting = threading.Lock()
 
     def give_up(self, reason: str) -> None:
         """Kill what runs; that and whatever is run later raises ``HostLost``. For any thread."""
-        self._lost = reason
-        for program in tuple(self._running):
-            _signal(program, signal.SIGKILL)
+        with self._starting:
+            self._lost = reason
+            for program in self._running:
+                _signal(program, signal.SIGKILL)
 
     def run(self, argv: Sequence[str], seconds: float, *, shown: bool = False) -> int:
         """Run to the end; returns the status. ``shown``: output goes to the terminal instead.
@@ -80,24 +83,23 @@ class Runner:
         Raises:
             HostLost: after ``give_up``, also when that came while the program ran.
         """
-        self._check()
-        with self.log.open("ab") as log:
-            out = None if shown else log
+        with self._starting, self.log.open("ab") as log:
+            self._check()
             program = subprocess.Popen(
                 argv,
                 stdin=stdin,
-                stdout=out,
+                stdout=None if shown else log,
                 stderr=subprocess.STDOUT if shown is False else sys.stderr,
                 env=dict(self.environment),
                 start_new_session=True,
             )
-        self._running.add(program)
+            self._running.add(program)
         try:
-            self._check()  # else ``give_up`` may have come before it could find this program
             yield program
             self._check()
         finally:
-            self._running.discard(program)
+            with self._starting:
+                self._running.remove(program)
             _end(program)
 
     def _check(self) -> None:

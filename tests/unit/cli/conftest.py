@@ -6,7 +6,6 @@ import pty
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,6 +14,7 @@ import pytest
 
 from shared.paths import Paths
 from tests.leftovers import expect_nothing_running
+from tests.unit.cli.forking import Ran, Server
 from tests.unit.cli.peer import Answer, Peer
 
 ROOT = Path(__file__).parents[3]
@@ -22,18 +22,12 @@ ROOT = Path(__file__).parents[3]
 SCRIPTED_SSH = ROOT / "tests/scripted/ssh"
 
 
-@dataclass(frozen=True)
-class Ran:
-    status: int
-    out: str
-    err: str
-
-
 class Cli:
     """Runs ``banger``; ``ssh`` is a script that runs the guest's command on this machine."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, server: Server) -> None:
         self.root = root
+        self._server = server
         self._processes: list[subprocess.Popen[bytes]] = []
         self.run_dir = root / "run"
         bin_dir = root / "bin"
@@ -53,16 +47,21 @@ class Cli:
         return Paths(home / ".config/banger", data / "banger", state / "banger", self.run_dir)
 
     def popen(
-        self, *args: str, closed: Sequence[int] = (), **options: Any
+        self, *args: str, closed: Sequence[int] = (), prelude: str = "", **options: Any
     ) -> "subprocess.Popen[bytes]":
         """A command that is still running when the test goes on; ended with the test.
 
         ``closed``: descriptors that are closed when it starts, as with ``<&-`` in a shell.
+        ``prelude``: Python that its process runs first, such as to shorten a pause.
         """
         closing = " ".join(f"{fd}>&-" for fd in closed)
         shell = ["sh", "-c", f'exec "$@" {closing}', "sh"] if closed else []
+        program = ["-c", f"{prelude}\nfrom cli.__main__ import main\nmain()"]
         process = subprocess.Popen(
-            [*shell, sys.executable, "-m", "cli", *args], env=self.env, cwd=self.root, **options
+            [*shell, sys.executable, *(program if prelude else ["-m", "cli"]), *args],
+            env=self.env,
+            cwd=self.root,
+            **options,
         )
         self._processes.append(process)
         return process
@@ -89,16 +88,7 @@ class Cli:
                 process.kill()
 
     def __call__(self, *args: str, stdin: bytes = b"", env: dict[str, str] | None = None) -> Ran:
-        done = subprocess.run(
-            [sys.executable, "-m", "cli", *args],
-            env=self.env | (env or {}),
-            cwd=self.root,
-            input=stdin,
-            capture_output=True,
-            timeout=50,
-            check=False,
-        )
-        return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
+        return self._server.run(list(args), self.env | (env or {}), self.root, stdin)
 
 
 def _read_terminal(terminal: "io.FileIO") -> bytes:
@@ -109,11 +99,17 @@ def _read_terminal(terminal: "io.FileIO") -> bytes:
         return b""
 
 
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    with Server() as server:
+        yield server
+
+
 @pytest.fixture
-def cli() -> Iterator[Cli]:
+def cli(server: Server) -> Iterator[Cli]:
     # Not tmp_path: Unix socket paths are short.
     with TemporaryDirectory(prefix="banger-") as root:
-        made = Cli(Path(root))
+        made = Cli(Path(root), server)
         yield made
         made.close()
         expect_nothing_running(made.run_dir)

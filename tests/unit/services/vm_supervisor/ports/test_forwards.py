@@ -11,6 +11,7 @@ import pytest
 from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.guest.sockets import ListeningPort
 from services.vm_supervisor.network.modes import Forward
+from services.vm_supervisor.ports import forwards
 from services.vm_supervisor.ports.forwards import MAPPED_UP, Forwards, wanted
 from shared.errors import BangerError, Code
 from shared.logs import Log
@@ -86,6 +87,13 @@ class Network:
         raise AssertionError
 
 
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One look follows the other."""
+    monkeypatch.setattr(forwards, "EVERY", 0.0)
+    monkeypatch.setattr(forwards, "PAUSE", 0.0)
+
+
 @pytest.fixture
 def log(tmp_path: Path) -> Log:
     return Log(tmp_path / "log", "vm:0123456789ab")
@@ -96,8 +104,8 @@ def follow(
 ) -> list[dict[str, int]]:
     """What was told of the ports, until the guest was gone."""
     told: list[dict[str, int]] = []
-    forwards = Forwards(network, cast(Agent, agent), HOST, known or {}, log, told.append)
-    asyncio.run(asyncio.wait_for(forwards.follow(), 20))
+    following = Forwards(network, cast(Agent, agent), HOST, known or {}, log, told.append)
+    asyncio.run(asyncio.wait_for(following.follow(), 20))
     return told
 
 

@@ -15,6 +15,7 @@ from tests.unit.cli.conftest import Cli, view
 from tests.unit.cli.peer import Peer, refuse
 
 Begin = Callable[..., Peer]
+AT_ONCE = "import cli.commands.vm.inspect.stats as stats; stats.WATCH_SECONDS = 0"
 LISTING = {"vms": [view("web"), view("db", "ba9876543210", state="stopped")]}
 
 
@@ -74,7 +75,7 @@ def test_json_is_one_sample_with_the_raw_numbers(cli: Cli, peer: Begin) -> None:
 def test_watched_without_a_terminal_each_sample_is_a_line_of_json(cli: Cli, peer: Begin) -> None:
     samples = iter([stats(10.0, 1.0), stats(12.0, 2.0)])
     peer({"vm.list": lambda _: LISTING, "vm.stats": lambda _: next(samples)})
-    process = cli.popen("vm", "stats", "--watch", stdout=-1)
+    process = cli.popen("vm", "stats", "--watch", stdout=-1, prelude=AT_ONCE)
     assert process.stdout
     assert [json.loads(process.stdout.readline())["at"] for _ in range(2)] == [10.0, 12.0]
 
@@ -85,7 +86,7 @@ def test_watched_on_a_terminal_it_is_drawn_over_and_cut_to_its_size(cli: Cli, pe
     cli.env["NO_COLOR"] = "1"
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (5, 30))
-    process = cli.popen("vm", "stats", "--watch", stdin=theirs, stdout=theirs)
+    process = cli.popen("vm", "stats", "--watch", stdin=theirs, stdout=theirs, prelude=AT_ONCE)
     os.close(theirs)
     with os.fdopen(ours, "rb", buffering=0) as terminal:
         shown = b""
@@ -104,10 +105,10 @@ def test_there_is_nothing_to_watch_in_names(cli: Cli, args: list[str]) -> None:
 
 
 def test_what_cannot_be_sampled_is_told_and_the_status_says_so(cli: Cli, peer: Begin) -> None:
-    peer({"vm.list": lambda _: LISTING, "vm.stats": refuse(Code.UNAVAILABLE, "away")})
+    peer({"vm.list": lambda _: LISTING, "vm.stats": refuse(Code.BUSY, "later")})
     ran = cli("vm", "stats", "web", "nope", "-o", "json")
     assert (ran.status, ran.out) == (6, "[]\n")
     assert [json.loads(line)["error"]["code"] for line in ran.err.splitlines()] == [
-        "unavailable",
+        "busy",
         "not_found",
     ]

@@ -75,9 +75,9 @@ class Guest:
             client.sendall(b"login: ")
             while typed := client.recv(4096):
                 self.heard += typed
+                client.sendall(typed.upper())
                 if typed.endswith(b"poweroff\n"):
                     return
-                client.sendall(typed.upper())
 
     def close(self) -> bytes:
         """What was typed, all of it."""
@@ -177,8 +177,8 @@ def test_a_vm_that_cannot_be_entered_has_its_console(cli: Cli, peer: Begin, stat
     refused = refuse(Code.NOT_RUNNING, f"web is {state}, not running")
     peer({"vm.show": lambda _: view("web", state=state), "vm.access": refused})
     guest = Guest(cli)
-    ran = cli("vm", "console", "web", stdin=b"hi\n")
-    assert (ran.status, ran.out, ran.err) == (0, "login: HI\n", "")
+    ran = cli("vm", "console", "web", stdin=b"poweroff\n")
+    assert (ran.status, ran.out, ran.err) == (0, "login: POWEROFF\n", "")
     guest.close()
 
 
