@@ -1,0 +1,27 @@
+"""`honcho -f procfile start`: the services in the foreground of a terminal, for development."""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+from services.launcher.core import parse_procfile
+from tests.integration.conftest import ROOT, Daemon, Home
+from tests.integration.stack import eventually
+
+SERVICES = parse_procfile((ROOT / "procfile").read_text()).keys() - {"broker"}
+
+
+def test_services_run_in_the_foreground_until_ctrl_c(home: Home) -> None:
+    home.configure("[dns]\nport = 0\n")
+    home.environment["PATH"] = os.pathsep.join(
+        [str(Path(sys.executable).parent), os.environ["PATH"]]
+    )
+    honcho = home.spawn("honcho", "-f", "procfile", "start")
+    eventually(lambda: Daemon(home).registered().keys() >= SERVICES, patience=60)
+    listed = home.run("cli", "vm", "list", "-o", "json")
+    assert (json.loads(listed.stdout), listed.stderr) == ([], "")
+    honcho.send_signal(signal.SIGINT)
+    assert honcho.wait(20) == 128 + signal.SIGINT
+    eventually(lambda: not home.processes())
