@@ -5,27 +5,14 @@ threads, so that pings and cancels are answered meanwhile.
 """
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from services.images.library.library import Library
-from services.images.library.manifest import ImageManifest, KernelManifest
-from services.images.library.on_demand import Shop
-from services.images.library.scratch import Scratch, build_area, sweep
-from services.images.library.views import available_view, broken_view, image_view, kernel_view
-from services.images.sources.debian.build import build_image
-from services.images.sources.debian.catalogue import (
-    IMAGES,
-    KERNELS,
-    ImageRecipe,
-    KernelRecipe,
-    image_recipe,
-    kernel_recipe,
-    outdated,
-)
-from services.images.sources.debian.extension import check_made, extended
-from services.images.sources.debian.kernel import pull_kernel
-from services.images.sources.debian.progress import Progress
+from services.images.library.manifest import ImageManifest, KernelManifest, M
+from services.images.library.on_demand import BuildOnDemand
+from services.images.library.scratch import build_area, sweep
+from services.images.library.views import broken_view, image_view, kernel_view
+from services.images.sources.contract import Recipe
+from services.images.sources.registry import image_sources, kernel_sources
 from shared.bus.actor import Actor
 from shared.bus.handlers import Call, handles
 from shared.bus.runner import own
@@ -51,9 +38,10 @@ from shared.paths import Paths
 class ImagesService(Actor):
     def __init__(self, paths: Paths, log: Log, config: Config) -> None:
         super().__init__("images", paths, log)
-        self._mirror = config.mirror
-        self._images = Shop(Library(paths.images, ImageManifest, "image"))
-        self._kernels = Shop(Library(paths.kernels, KernelManifest, "kernel"))
+        self._images = BuildOnDemand(Library(paths.images, ImageManifest, "image"))
+        self._kernels = BuildOnDemand(Library(paths.kernels, KernelManifest, "kernel"))
+        self._image_catalogue = image_sources(config)
+        self._kernel_catalogue = kernel_sources(config)
 
     async def on_start(self) -> None:
         self._lock = await own(self.paths.run / "images.lock")
@@ -70,7 +58,7 @@ class ImagesService(Actor):
         entries, damaged = await asyncio.to_thread(library.entries)
         return ImageList(
             images=[image_view(entry, library.path_of(entry)) for entry in entries],
-            available=available_view(IMAGES),
+            available=self._image_catalogue.available(),
             broken=broken_view(damaged),
         )
 
@@ -81,15 +69,15 @@ class ImagesService(Actor):
     @handles(images.IMAGE_RESOLVE)
     async def image_resolve(self, request: Resolve, call: Call) -> Image:
         """An exact name of the catalogue comes before a prefix of something else."""
-        if request.fetch and request.ref in IMAGES:
-            return await self._build(IMAGES[request.ref], call)
-        return await self._find_image(request.ref)
+        recipe = self._image_catalogue.find(request.ref) if request.fetch else None
+        return await (self._build(recipe, call) if recipe else self._find_image(request.ref))
 
     @handles(images.IMAGE_BUILD)
     async def image_build(self, request: ImageBuild, call: Call) -> Image:
-        recipe = image_recipe(request.name)
         if request.as_name or request.include:
-            recipe = extended(recipe, request.as_name, request.include)
+            recipe = self._image_catalogue.extended(request.name, request.as_name, request.include)
+        else:
+            recipe = self._image_catalogue.get(request.name)
         force = request.force or await asyncio.to_thread(self._outdated, recipe)
         return await self._build(recipe, call, force=force)
 
@@ -103,7 +91,7 @@ class ImagesService(Actor):
         entries, damaged = await asyncio.to_thread(library.entries)
         return KernelList(
             kernels=[kernel_view(entry, library.path_of(entry)) for entry in entries],
-            available=available_view(KERNELS),
+            available=self._kernel_catalogue.available(),
             broken=broken_view(damaged),
         )
 
@@ -114,13 +102,13 @@ class ImagesService(Actor):
     @handles(images.KERNEL_RESOLVE)
     async def kernel_resolve(self, request: Resolve, call: Call) -> Kernel:
         """An exact name of the catalogue comes before a prefix of something else."""
-        if request.fetch and request.ref in KERNELS:
-            return await self._pull(KERNELS[request.ref], call)
-        return await self._find_kernel(request.ref)
+        recipe = self._kernel_catalogue.find(request.ref) if request.fetch else None
+        return await (self._pull(recipe, call) if recipe else self._find_kernel(request.ref))
 
     @handles(images.KERNEL_PULL)
     async def kernel_pull(self, request: KernelPull, call: Call) -> Kernel:
-        return await self._pull(kernel_recipe(request.name), call, force=request.force)
+        recipe = self._kernel_catalogue.get(request.name)
+        return await self._pull(recipe, call, force=request.force)
 
     @handles(images.KERNEL_REMOVE)
     async def kernel_remove(self, request: Ref, _call: Call) -> Deleted:
@@ -131,40 +119,39 @@ class ImagesService(Actor):
         found = await asyncio.to_thread(library.find, reference)
         return image_view(found, library.path_of(found))
 
-    async def _build(self, recipe: ImageRecipe, call: Call, *, force: bool = False) -> Image:
-        async def make(place: Scratch, progress: Progress) -> ImageManifest:
-            return await build_image(recipe, place, mirror=self._mirror, progress=progress)
-
-        with self._failure_logged(f"image {recipe.name}"):
-            made = await self._images.get(recipe.name, make, force=force, progress=call.progress)
-        check_made(recipe, made.source)
+    async def _build(
+        self, recipe: Recipe[ImageManifest], call: Call, *, force: bool = False
+    ) -> Image:
+        made = await self._made(self._images, recipe, call, force=force)
+        recipe.check_result("image", made.source)
         return image_view(made, self._images.library.path_of(made))
 
-    def _outdated(self, recipe: ImageRecipe) -> bool:
-        """Whether the catalogue's image was made from an older recipe. ``vm run`` goes on with it:
-        whoever only wants a machine is not made to wait for a build."""
+    def _outdated(self, recipe: Recipe[ImageManifest]) -> bool:
+        """Whether the catalogue's image was made from an older recipe. ``vm run`` goes on with it,
+        because a person who only wants a machine should not wait for a build."""
         library = self._images.library
         there = library.has(recipe.name)
-        return there and outdated(recipe, library.find(recipe.name).source)
+        return there and recipe.is_newer_than(library.find(recipe.name).source)
 
     async def _find_kernel(self, reference: str) -> Kernel:
         library = self._kernels.library
         found = await asyncio.to_thread(library.find, reference)
         return kernel_view(found, library.path_of(found))
 
-    async def _pull(self, recipe: KernelRecipe, call: Call, *, force: bool = False) -> Kernel:
-        async def make(place: Scratch, progress: Progress) -> KernelManifest:
-            return await pull_kernel(recipe, place, mirror=self._mirror, progress=progress)
-
-        with self._failure_logged(f"kernel {recipe.name}"):
-            made = await self._kernels.get(recipe.name, make, force=force, progress=call.progress)
+    async def _pull(
+        self, recipe: Recipe[KernelManifest], call: Call, *, force: bool = False
+    ) -> Kernel:
+        made = await self._made(self._kernels, recipe, call, force=force)
         return kernel_view(made, self._kernels.library.path_of(made))
 
-    @contextmanager
-    def _failure_logged(self, what: str) -> Iterator[None]:
+    async def _made(
+        self, builds: BuildOnDemand[M], recipe: Recipe[M], call: Call, *, force: bool
+    ) -> M:
+        """The published entry of the recipe's name, made if need be. A failure is logged with the
+        last lines of the program that failed."""
         try:
-            yield
+            return await builds.get(recipe.name, recipe.make, force=force, progress=call.progress)
         except BangerError as error:
             output = error.details.get("output", [])
-            self.log.error("not made", what=what, problem=error.message, output=output)
+            self.log.error("not made", name=recipe.name, problem=error.message, output=output)
             raise

@@ -8,37 +8,37 @@ from services.images.library.library import Library
 from services.images.library.manifest import M
 from services.images.library.publish import publish
 from services.images.library.scratch import Scratch, scratch
-from services.images.library.single_flight import Coalescer
-from services.images.sources.debian.progress import Progress
+from services.images.library.single_flight import ReportProgress, SingleFlight
 
-Maker = Callable[[Scratch, Progress], Awaitable[M]]
+Maker = Callable[[Scratch, ReportProgress], Awaitable[M]]
+"""Leaves the files in the directory that it is given and returns the manifest for them."""
 
 
-class Shop(Generic[M]):
+class BuildOnDemand(Generic[M]):
     """A library and the making of what is missing in it, each thing once at a time."""
 
     def __init__(self, library: Library[M]) -> None:
         self.library: Library[M] = library
-        self._coalescer: Coalescer[M] = Coalescer()
+        self._builds: SingleFlight[M] = SingleFlight()
 
     @property
     def busy(self) -> list[str]:
         """Names of what is being made."""
-        return self._coalescer.running
+        return self._builds.running
 
-    async def get(self, name: str, make: Maker[M], *, force: bool, progress: Progress) -> M:
+    async def get(self, name: str, make: Maker[M], *, force: bool, progress: ReportProgress) -> M:
         """The published entry of this name; made and published first if missing or ``force``."""
 
-        async def work(tell: Progress) -> M:
+        async def build(report: ReportProgress) -> M:
             with scratch(self.library.root) as place:
-                manifest = await make(place, tell)
-                tell("publish", "writing it to the disk", 0.99)
+                manifest = await make(place, report)
+                report("publish", "writing it to the disk", 0.99)
                 await _to_its_end(asyncio.to_thread(publish, place, manifest))
             return manifest
 
         if not force and await asyncio.to_thread(self.library.has, name):
             return await asyncio.to_thread(self.library.find, name)
-        return await self._coalescer.run(name, work, progress)
+        return await self._builds.run(name, build, progress)
 
 
 async def _to_its_end(thread: Coroutine[None, None, object]) -> None:

@@ -1,4 +1,4 @@
-"""Work asked for twice at once is done once, and everybody who asked gets the result.
+"""Work that is asked for twice at once is done once, and everybody who asked gets the result.
 
 No I/O of its own: what the work is does not matter here.
 """
@@ -9,77 +9,78 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from services.images.sources.debian.progress import Progress
-
 T = TypeVar("T")
-Work = Callable[[Progress], Awaitable[T]]
+
+ReportProgress = Callable[[str, str, float | None], None]
+"""Called with (stage, message, fraction of the whole or None)."""
+Work = Callable[[ReportProgress], Awaitable[T]]
 
 
 @dataclass
-class _Flight(Generic[T]):
+class _Run(Generic[T]):
     """One piece of work under way and those who wait for it."""
 
-    listeners: list[Progress] = field(default_factory=list)
+    listeners: list[ReportProgress] = field(default_factory=list)
     latest: tuple[str, str, float | None] | None = None
     task: asyncio.Task[T] = field(init=False)
 
-    def tell(self, stage: str, message: str, fraction: float | None) -> None:
+    def report(self, stage: str, message: str, fraction: float | None) -> None:
         self.latest = (stage, message, fraction)
         for listener in list(self.listeners):
             listener(stage, message, fraction)
 
 
-class Coalescer(Generic[T]):
-    """Runs work by key. Belongs to one event loop."""
+class SingleFlight(Generic[T]):
+    """Runs work by key, each key once at a time. Belongs to one event loop."""
 
     def __init__(self) -> None:
-        self._flights: dict[str, _Flight[T]] = {}
+        self._runs: dict[str, _Run[T]] = {}
 
     @property
     def running(self) -> list[str]:
         """Keys of the work under way."""
-        return sorted(self._flights)
+        return sorted(self._runs)
 
-    async def run(self, key: str, work: Work[T], progress: Progress) -> T:
+    async def run(self, key: str, work: Work[T], progress: ReportProgress) -> T:
         """The result of ``work``, or of the work of the same ``key`` that is under way already.
 
-        One who joins late first hears the latest progress. When one who waits is cancelled the
-        work goes on for the others; when the last one is, so is the work, and the cancellation
-        goes on only after the work has cleaned up.
+        A caller that joins late first gets the latest progress. When a caller is cancelled, the
+        work goes on for the others. When the last one is cancelled, so is the work, and the
+        cancellation goes on only after the work has cleaned up.
 
         Raises:
-            whatever the work raises, in everyone who waits.
+            whatever the work raises, in every caller.
         """
-        flight = self._flights.get(key) or self._take_off(key, work)
-        if flight.latest:
-            progress(*flight.latest)
-        flight.listeners.append(progress)
+        run = self._runs.get(key) or self._start(key, work)
+        if run.latest:
+            progress(*run.latest)
+        run.listeners.append(progress)
         try:
-            return await asyncio.shield(flight.task)
+            return await asyncio.shield(run.task)
         finally:
-            flight.listeners.remove(progress)
-            if not flight.listeners and not flight.task.done():
-                await self._abandon(key, flight)
+            run.listeners.remove(progress)
+            if not run.listeners and not run.task.done():
+                await self._abandon(key, run)
 
-    def _take_off(self, key: str, work: Work[T]) -> _Flight[T]:
-        flight: _Flight[T] = _Flight()
-        self._flights[key] = flight
+    def _start(self, key: str, work: Work[T]) -> _Run[T]:
+        started: _Run[T] = _Run()
+        self._runs[key] = started
 
-        async def fly() -> T:
+        async def run() -> T:
             try:
-                return await work(flight.tell)
+                return await work(started.report)
             finally:
-                self._land(key, flight)
+                self._finish(key, started)
 
-        flight.task = asyncio.create_task(fly(), name=key)
-        return flight
+        started.task = asyncio.create_task(run(), name=key)
+        return started
 
-    def _land(self, key: str, flight: _Flight[T]) -> None:
-        if self._flights.get(key) is flight:
-            del self._flights[key]
+    def _finish(self, key: str, run: _Run[T]) -> None:
+        if self._runs.get(key) is run:
+            del self._runs[key]
 
-    async def _abandon(self, key: str, flight: _Flight[T]) -> None:
-        self._land(key, flight)  # nobody may join what is about to be cancelled
-        flight.task.cancel()
+    async def _abandon(self, key: str, run: _Run[T]) -> None:
+        self._finish(key, run)  # nobody may join what is about to be cancelled
+        run.task.cancel()
         with contextlib.suppress(asyncio.CancelledError, Exception):
-            await flight.task
+            await run.task

@@ -1,12 +1,11 @@
 """Manifests, as read from disk, turned into what the bus carries."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 from services.images.library.library import Damaged
 from services.images.library.manifest import ImageManifest, KernelManifest
-from services.images.sources.debian.catalogue import ImageRecipe, KernelRecipe
-from shared.contract.messages.image import Available, Broken, Image, Kernel
+from shared.contract.messages.image import Broken, Image, Kernel
 
 
 def image_view(entry: ImageManifest, path: Path) -> Image:
@@ -34,12 +33,6 @@ def kernel_view(entry: KernelManifest, path: Path) -> Kernel:
         size=sum(file.size for file in entry.files.values()),
         path=str(path),
     )
-
-
-def available_view(recipes: Mapping[str, ImageRecipe | KernelRecipe]) -> list[Available]:
-    return [
-        Available(name=recipe.name, description=recipe.description) for recipe in recipes.values()
-    ]
 
 
 def broken_view(damaged: Iterable[Damaged]) -> list[Broken]:

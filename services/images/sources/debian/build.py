@@ -11,10 +11,11 @@ from pathlib import Path
 
 from services.images.library.manifest import ID_LENGTH, ImageManifest, Rootfs, sum_file
 from services.images.library.scratch import Scratch
+from services.images.library.single_flight import ReportProgress
 from services.images.pipeline import Command, require
-from services.images.sources.debian.catalogue import ARCH, ImageRecipe
+from services.images.sources.debian.catalogue import ARCH, DebianImage
 from services.images.sources.debian.mmdebstrap import bootstrap, is_root
-from services.images.sources.debian.progress import BuildProgress, Progress
+from services.images.sources.debian.progress import BuildProgress
 
 ROOTFS = "rootfs.squashfs"
 
@@ -64,7 +65,7 @@ is root in a namespace of his own. The owners of all else come from the stream."
 
 
 async def build_image(
-    recipe: ImageRecipe, work: Scratch, *, mirror: str, progress: Progress
+    recipe: DebianImage, mirror: str, work: Scratch, progress: ReportProgress
 ) -> ImageManifest:
     """Leave the root filesystem in ``work`` and say what it is; about half a minute.
 
@@ -91,7 +92,7 @@ async def build_image(
     return await asyncio.to_thread(_describe, recipe, rootfs)
 
 
-def _options(recipe: ImageRecipe) -> list[str]:
+def _options(recipe: DebianImage) -> list[str]:
     return [
         "--mode=unshare",
         "--variant=minbase",
@@ -102,12 +103,12 @@ def _options(recipe: ImageRecipe) -> list[str]:
     ]
 
 
-def _every_one_is_there(recipe: ImageRecipe) -> str:
+def _every_one_is_there(recipe: DebianImage) -> str:
     """apt takes a name that it does not know for a pattern, and installs what matches."""
     return f'chroot "$1" dpkg-query --show {" ".join(recipe.packages)} >/dev/null'
 
 
-def _describe(recipe: ImageRecipe, rootfs: Path) -> ImageManifest:
+def _describe(recipe: DebianImage, rootfs: Path) -> ImageManifest:
     found = sum_file(rootfs)
     return ImageManifest(
         id=found.sha256[:ID_LENGTH],

@@ -6,8 +6,6 @@ may give another.
 
 from dataclasses import dataclass
 
-from shared.errors import BangerError, Code
-
 ARCH = "x86_64"
 """What everything in the catalogue is built for, as ``uname -m`` says it."""
 
@@ -15,7 +13,7 @@ DEBIAN_ARCH = "amd64"
 
 
 @dataclass(frozen=True)
-class ImageRecipe:
+class DebianImage:
     """A Debian root filesystem: ``packages`` and what they need, on top of minbase."""
 
     name: str
@@ -36,7 +34,7 @@ class ImageRecipe:
 
 
 @dataclass(frozen=True)
-class KernelRecipe:
+class DebianKernel:
     """The kernel that the Debian package ``package`` of ``suite`` depends on at the moment."""
 
     name: str
@@ -70,10 +68,10 @@ _DEVELOPER = (
 )
 """What people type in the first minute; everything else is an ``apt install`` away."""
 
-IMAGES: dict[str, ImageRecipe] = {
+IMAGES: dict[str, DebianImage] = {
     recipe.name: recipe
     for recipe in (
-        ImageRecipe(
+        DebianImage(
             name="debian-bookworm",
             suite="bookworm",
             packages=_BOOT + _ACCESS + _DEVELOPER,
@@ -83,16 +81,16 @@ IMAGES: dict[str, ImageRecipe] = {
     )
 }
 
-KERNELS: dict[str, KernelRecipe] = {
+KERNELS: dict[str, DebianKernel] = {
     recipe.name: recipe
     for recipe in (
-        KernelRecipe(
+        DebianKernel(
             name="debian-bookworm",
             suite="bookworm",
             package=f"linux-image-cloud-{DEBIAN_ARCH}",
             description="Debian 12's cloud kernel (6.1)",
         ),
-        KernelRecipe(
+        DebianKernel(
             name="debian-trixie",
             suite="trixie",
             package=f"linux-image-cloud-{DEBIAN_ARCH}",
@@ -100,31 +98,3 @@ KERNELS: dict[str, KernelRecipe] = {
         ),
     )
 }
-
-
-def outdated(recipe: ImageRecipe, source: str) -> bool:
-    """Whether an image of this name that was made from ``source`` is not what the catalogue
-    describes any more. An image of the user's own never is: nobody but them changes it."""
-    return recipe.name in IMAGES and source != recipe.source
-
-
-def image_recipe(name: str) -> ImageRecipe:
-    """The recipe called exactly ``name``. Raises BangerError ``not_found``."""
-    if name not in IMAGES:
-        raise _unknown("image", name, list(IMAGES))
-    return IMAGES[name]
-
-
-def kernel_recipe(name: str) -> KernelRecipe:
-    """The recipe called exactly ``name``. Raises BangerError ``not_found``."""
-    if name not in KERNELS:
-        raise _unknown("kernel", name, list(KERNELS))
-    return KERNELS[name]
-
-
-def _unknown(noun: str, name: str, known: list[str]) -> BangerError:
-    return BangerError(
-        Code.NOT_FOUND,
-        f"the catalogue has no {noun} {name!r}",
-        hint=f"it has: {', '.join(sorted(known))}",
-    )

@@ -4,20 +4,18 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 
-from services.images.sources.debian.catalogue import IMAGES, ImageRecipe
-from shared.contract.names import check_name
+from services.images.sources.debian.catalogue import DebianImage
 from shared.errors import BangerError, Code
 
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9.+-]*[a-z0-9+]")
 """Debian Policy 5.6.1, without those that end in ``-``: apt takes that for "remove it"."""
 
 
-def extended(base: ImageRecipe, name: str, include: Iterable[str]) -> ImageRecipe:
+def extended(base: DebianImage, name: str, include: Iterable[str]) -> DebianImage:
     """``base`` with the packages ``include`` on top; their order and repeats do not matter.
 
     Raises:
-        BangerError: ``invalid`` for what is not a package name, for a name that is not one or is
-            the catalogue's, and for packages without a name.
+        BangerError: ``invalid`` for what is not a package name, and without a ``name``.
     """
     further = sorted({_package(word) for word in include} - set(base.packages))
     if not name:
@@ -26,7 +24,6 @@ def extended(base: ImageRecipe, name: str, include: Iterable[str]) -> ImageRecip
             f"an image with further packages is not {base.name} any more: it needs a name",
             hint=f"banger image build {base.name} --name NAME --include {','.join(further)}",
         )
-    _check(name)
     return replace(
         base,
         name=name,
@@ -34,27 +31,6 @@ def extended(base: ImageRecipe, name: str, include: Iterable[str]) -> ImageRecip
         included=tuple(further),
         description=f"{base.name} with {', '.join(further) or 'nothing more'}",
     )
-
-
-def check_made(recipe: ImageRecipe, source: str) -> None:
-    """Raise ``conflict`` when the image found under the recipe's name was made from another
-    ``source``: before this request, or by one that came first and was joined."""
-    if recipe.name not in IMAGES and source != recipe.source:
-        raise BangerError(
-            Code.CONFLICT,
-            f"the image {recipe.name} was made from {source}, not from {recipe.source}",
-            hint="choose another --name, or build it anew with --force",
-        )
-
-
-def _check(name: str) -> None:
-    check_name(name, "an image")
-    if name in IMAGES:
-        raise BangerError(
-            Code.INVALID,
-            f"{name} is the catalogue's own image",
-            hint="choose another name: what the catalogue names is always what it describes",
-        )
 
 
 def _package(word: str) -> str:

@@ -15,12 +15,13 @@ from pathlib import Path
 
 from services.images.library.manifest import KernelManifest, id_of_files, sum_file
 from services.images.library.scratch import Scratch, remove_tree
+from services.images.library.single_flight import ReportProgress
 from services.images.pipeline import Command, CommandFailed, require, run
 from services.images.sources.debian import bzimage, modules
-from services.images.sources.debian.catalogue import ARCH, KernelRecipe
+from services.images.sources.debian.catalogue import ARCH, DebianKernel
 from services.images.sources.debian.diagnosis import diagnose
 from services.images.sources.debian.mmdebstrap import bootstrap, is_root
-from services.images.sources.debian.progress import BuildProgress, Progress
+from services.images.sources.debian.progress import BuildProgress
 from shared.errors import BangerError, Code
 
 _NEEDED_MIB = 600
@@ -36,7 +37,7 @@ any guest's ``modprobe`` can then load them."""
 
 
 async def pull_kernel(
-    recipe: KernelRecipe, work: Scratch, *, mirror: str, progress: Progress
+    recipe: DebianKernel, mirror: str, work: Scratch, progress: ReportProgress
 ) -> KernelManifest:
     """Leave the kernel's files in ``work`` and say what they are; about ten seconds.
 
@@ -58,7 +59,7 @@ async def pull_kernel(
 
 
 async def _fetch(
-    recipe: KernelRecipe, work: Scratch, unpacked: Path, mirror: str, progress: Progress
+    recipe: DebianKernel, work: Scratch, unpacked: Path, mirror: str, progress: ReportProgress
 ) -> None:
     """Nothing is executed from the packages, so an ordinary user needs no namespace for it."""
     mode = "unshare" if is_root() else "chrootless"
@@ -151,7 +152,7 @@ def _only(paths: Iterable[Path], what: str) -> Path:
     return found[0]
 
 
-def _describe(recipe: KernelRecipe, version: str, directory: Path) -> KernelManifest:
+def _describe(recipe: DebianKernel, version: str, directory: Path) -> KernelManifest:
     files = {path.name: sum_file(path) for path in sorted(directory.iterdir())}
     return KernelManifest(
         id=id_of_files(files),

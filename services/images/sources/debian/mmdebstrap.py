@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from services.images.library.scratch import Scratch, build_area, scratch
+from services.images.library.single_flight import ReportProgress
 from services.images.pipeline import Command, CommandFailed, require, run
 from services.images.sources.debian.catalogue import DEBIAN_ARCH
 from services.images.sources.debian.diagnosis import diagnose
-from services.images.sources.debian.progress import BuildProgress, Progress
+from services.images.sources.debian.progress import BuildProgress
 from shared.errors import BangerError, Code
 
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
@@ -31,7 +32,7 @@ async def bootstrap(
     mirror: str,
     needed_mib: int,
     counter: BuildProgress,
-    progress: Progress,
+    progress: ReportProgress,
 ) -> None:
     """Run ``mmdebstrap OPTIONS SUITE - [MIRROR] | consumer``; ``what`` names it in errors.
 

@@ -6,11 +6,7 @@ for an image unpacked and set up: that is what is counted.
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
-
-Progress = Callable[[str, str, float | None], None]
-"""Called with (stage, message, fraction of the whole or None)."""
 
 _STAGES = {
     "I: running apt-get update": ("index", "reading the package index"),

@@ -5,9 +5,9 @@ import pytest
 
 from services.images.library.library import Library
 from services.images.library.manifest import ImageManifest
-from services.images.library.on_demand import Shop
+from services.images.library.on_demand import BuildOnDemand
 from services.images.library.scratch import Scratch
-from services.images.sources.debian.progress import Progress
+from services.images.library.single_flight import ReportProgress
 from shared.errors import BangerError, Code
 
 from .shelf import add, put
@@ -20,7 +20,7 @@ class Maker:
         self.content = content
         self.made = 0
 
-    async def __call__(self, work: Scratch, progress: Progress) -> ImageManifest:
+    async def __call__(self, work: Scratch, progress: ReportProgress) -> ImageManifest:
         self.made += 1
         progress("install", "working", 0.5)
         return put(work, self.content)
@@ -29,14 +29,14 @@ class Maker:
 def silent(stage: str, message: str, fraction: float | None) -> None: ...
 
 
-def shop(root: Path) -> Shop[ImageManifest]:
-    return Shop(Library(root, ImageManifest, "image"))
+def builds(root: Path) -> BuildOnDemand[ImageManifest]:
+    return BuildOnDemand(Library(root, ImageManifest, "image"))
 
 
 def test_what_is_missing_is_made_and_published(tmp_path: Path) -> None:
     stages: list[str] = []
     got = asyncio.run(
-        shop(tmp_path).get(
+        builds(tmp_path).get(
             "debian", Maker(), force=False, progress=lambda stage, *_: stages.append(stage)
         )
     )
@@ -47,9 +47,9 @@ def test_what_is_missing_is_made_and_published(tmp_path: Path) -> None:
 def test_what_is_there_is_not_made_again_unless_forced(tmp_path: Path) -> None:
     old = add(tmp_path, b"monday")
     maker = Maker(b"tuesday")
-    assert asyncio.run(shop(tmp_path).get("debian", maker, force=False, progress=silent)) == old
+    assert asyncio.run(builds(tmp_path).get("debian", maker, force=False, progress=silent)) == old
     assert maker.made == 0
-    new = asyncio.run(shop(tmp_path).get("debian", maker, force=True, progress=silent))
+    new = asyncio.run(builds(tmp_path).get("debian", maker, force=True, progress=silent))
     assert new.id != old.id
     assert maker.made == 1
 
@@ -57,28 +57,29 @@ def test_what_is_there_is_not_made_again_unless_forced(tmp_path: Path) -> None:
 def test_a_damaged_one_is_made_again(tmp_path: Path) -> None:
     entry = add(tmp_path, b"content")
     (tmp_path / entry.id / "manifest.json").unlink()
-    assert asyncio.run(shop(tmp_path).get("debian", Maker(), force=False, progress=silent)) == entry
+    again = builds(tmp_path).get("debian", Maker(), force=False, progress=silent)
+    assert asyncio.run(again) == entry
 
 
 def test_two_at_once_make_it_once(tmp_path: Path) -> None:
     maker = Maker()
 
     async def scenario() -> None:
-        counter = shop(tmp_path)
-        asking = (counter.get("debian", maker, force=False, progress=silent) for _ in range(2))
+        on_demand = builds(tmp_path)
+        asking = (on_demand.get("debian", maker, force=False, progress=silent) for _ in range(2))
         first, second = await asyncio.gather(*asking)
         assert first == second
-        assert counter.busy == []
+        assert on_demand.busy == []
 
     asyncio.run(scenario())
     assert maker.made == 1
 
 
 def test_a_failure_leaves_nothing_behind(tmp_path: Path) -> None:
-    async def fail(work: Scratch, progress: Progress) -> ImageManifest:
+    async def fail(work: Scratch, progress: ReportProgress) -> ImageManifest:
         (work.path / "half").touch()
         raise BangerError(Code.NO_SPACE, "the disk is full")
 
     with pytest.raises(BangerError, match="full"):
-        asyncio.run(shop(tmp_path).get("debian", fail, force=False, progress=silent))
+        asyncio.run(builds(tmp_path).get("debian", fail, force=False, progress=silent))
     assert list(tmp_path.iterdir()) == []

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.images.library.single_flight import Coalescer
-from services.images.sources.debian.progress import Progress
+from services.images.library.single_flight import ReportProgress, SingleFlight
 
 
 class Work:
@@ -18,11 +17,11 @@ class Work:
         self.finish = asyncio.Event()
         self.starts = 0
         self.cleaned_up = False
-        self.tell: Progress
+        self.report: ReportProgress
 
-    async def __call__(self, tell: Progress) -> str:
+    async def __call__(self, report: ReportProgress) -> str:
         self.starts += 1
-        self.tell = tell
+        self.report = report
         self.started.set()
         try:
             await self.finish.wait()
@@ -40,25 +39,25 @@ class Heard(list[str]):
 def silent(stage: str, message: str, fraction: float | None) -> None: ...
 
 
-Scenario = Callable[[Coalescer[str], Work], Coroutine[Any, Any, None]]
+Scenario = Callable[[SingleFlight[str], Work], Coroutine[Any, Any, None]]
 
 
 def play(scenario: Scenario) -> None:
     async def stage() -> None:
-        await scenario(Coalescer(), Work())
+        await scenario(SingleFlight(), Work())
 
     asyncio.run(stage())
 
 
 def test_two_who_ask_at_once_share_one_run_and_its_progress() -> None:
-    async def scenario(coalescer: Coalescer[str], work: Work) -> None:
+    async def scenario(flights: SingleFlight[str], work: Work) -> None:
         first, second = Heard(), Heard()
-        one = asyncio.create_task(coalescer.run("debian", work, first))
+        one = asyncio.create_task(flights.run("debian", work, first))
         await work.started.wait()
-        work.tell("download", "half", 0.5)
-        two = asyncio.create_task(coalescer.run("debian", work, second))
+        work.report("download", "half", 0.5)
+        two = asyncio.create_task(flights.run("debian", work, second))
         await asyncio.sleep(0)
-        work.tell("install", "most", 0.9)
+        work.report("install", "most", 0.9)
         work.finish.set()
         assert await one == await two == "built"
         assert work.starts == 1
@@ -69,37 +68,37 @@ def test_two_who_ask_at_once_share_one_run_and_its_progress() -> None:
 
 
 def test_different_keys_run_side_by_side() -> None:
-    async def scenario(coalescer: Coalescer[str], work: Work) -> None:
+    async def scenario(flights: SingleFlight[str], work: Work) -> None:
         other = Work()
         tasks = [
-            asyncio.create_task(coalescer.run("a", work, silent)),
-            asyncio.create_task(coalescer.run("b", other, silent)),
+            asyncio.create_task(flights.run("a", work, silent)),
+            asyncio.create_task(flights.run("b", other, silent)),
         ]
         await work.started.wait()
         await other.started.wait()
-        assert coalescer.running == ["a", "b"]
+        assert flights.running == ["a", "b"]
         work.finish.set()
         other.finish.set()
         await asyncio.gather(*tasks)
-        assert coalescer.running == []
+        assert flights.running == []
 
     play(scenario)
 
 
 def test_asking_again_after_the_end_runs_again() -> None:
-    async def scenario(coalescer: Coalescer[str], work: Work) -> None:
+    async def scenario(flights: SingleFlight[str], work: Work) -> None:
         work.finish.set()
-        await coalescer.run("debian", work, silent)
-        await coalescer.run("debian", work, silent)
+        await flights.run("debian", work, silent)
+        await flights.run("debian", work, silent)
         assert work.starts == 2
 
     play(scenario)
 
 
 def test_when_one_of_two_gives_up_the_work_goes_on() -> None:
-    async def scenario(coalescer: Coalescer[str], work: Work) -> None:
-        one = asyncio.create_task(coalescer.run("debian", work, silent))
-        two = asyncio.create_task(coalescer.run("debian", work, silent))
+    async def scenario(flights: SingleFlight[str], work: Work) -> None:
+        one = asyncio.create_task(flights.run("debian", work, silent))
+        two = asyncio.create_task(flights.run("debian", work, silent))
         await work.started.wait()
         one.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -112,27 +111,27 @@ def test_when_one_of_two_gives_up_the_work_goes_on() -> None:
 
 
 def test_when_the_last_gives_up_the_work_has_cleaned_up_before_it_returns() -> None:
-    async def scenario(coalescer: Coalescer[str], work: Work) -> None:
-        one = asyncio.create_task(coalescer.run("debian", work, silent))
+    async def scenario(flights: SingleFlight[str], work: Work) -> None:
+        one = asyncio.create_task(flights.run("debian", work, silent))
         await work.started.wait()
         one.cancel()
         with pytest.raises(asyncio.CancelledError):
             await one
         assert work.cleaned_up
-        assert coalescer.running == []
+        assert flights.running == []
 
     play(scenario)
 
 
 def test_who_asks_while_abandoned_work_ends_gets_a_run_of_his_own() -> None:
-    async def scenario(coalescer: Coalescer[str], work: Work) -> None:
-        abandoned = asyncio.create_task(coalescer.run("debian", work, silent))
+    async def scenario(flights: SingleFlight[str], work: Work) -> None:
+        abandoned = asyncio.create_task(flights.run("debian", work, silent))
         await work.started.wait()
         abandoned.cancel()
         await asyncio.sleep(0)
         fresh = Work()
         fresh.finish.set()
-        assert await coalescer.run("debian", fresh, silent) == "built"
+        assert await flights.run("debian", fresh, silent) == "built"
         with pytest.raises(asyncio.CancelledError):
             await abandoned
 
@@ -140,16 +139,16 @@ def test_who_asks_while_abandoned_work_ends_gets_a_run_of_his_own() -> None:
 
 
 def test_a_failure_reaches_everyone_who_waits() -> None:
-    async def scenario(coalescer: Coalescer[str], work: Work) -> None:
-        async def fail(_: Progress) -> str:
+    async def scenario(flights: SingleFlight[str], work: Work) -> None:
+        async def fail(_: ReportProgress) -> str:
             await work.finish.wait()
             raise OSError("disk on fire")
 
-        tasks = [asyncio.create_task(coalescer.run("debian", fail, silent)) for _ in range(2)]
+        tasks = [asyncio.create_task(flights.run("debian", fail, silent)) for _ in range(2)]
         await asyncio.sleep(0)
         work.finish.set()
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
         assert [str(outcome) for outcome in outcomes] == ["disk on fire", "disk on fire"]
-        assert coalescer.running == []
+        assert flights.running == []
 
     play(scenario)

@@ -1,10 +1,10 @@
 import pytest
 
-from services.images.sources.debian.catalogue import ImageRecipe, image_recipe
-from services.images.sources.debian.extension import check_made, extended
+from services.images.sources.debian.catalogue import IMAGES, DebianImage
+from services.images.sources.debian.extension import extended
 from shared.errors import BangerError, Code
 
-BASE = image_recipe("debian-bookworm")
+BASE = IMAGES["debian-bookworm"]
 
 
 def refusal(name: str, *include: str) -> BangerError:
@@ -15,7 +15,7 @@ def refusal(name: str, *include: str) -> BangerError:
 
 def test_further_packages_come_on_top_under_the_new_name() -> None:
     recipe = extended(BASE, "py", ["python3", "nftables"])
-    assert isinstance(recipe, ImageRecipe)
+    assert isinstance(recipe, DebianImage)
     assert (recipe.name, recipe.suite) == ("py", BASE.suite)
     assert recipe.packages == (*BASE.packages, "nftables", "python3")
     assert recipe.source == "debian:bookworm.2+nftables,python3"
@@ -43,26 +43,7 @@ def test_what_is_not_a_package_name_is_refused_and_named(word: str) -> None:
     assert repr(word) in error.message
 
 
-@pytest.mark.parametrize("name", ["-x", "X", "a_b", "../x", "a" * 64])
-def test_what_is_not_a_name_is_refused(name: str) -> None:
-    assert refusal(name, "python3").code is Code.INVALID
-
-
-def test_the_catalogues_name_stays_what_the_catalogue_describes() -> None:
-    assert "catalogue" in refusal(BASE.name, "python3").message
-
-
 def test_packages_without_a_name_are_refused_with_what_to_type() -> None:
     error = refusal("", "python3")
     assert error.code is Code.INVALID
     assert "--name NAME --include python3" in error.hint
-
-
-def test_a_name_made_from_other_packages_is_a_conflict_that_says_from_which() -> None:
-    recipe = extended(BASE, "py", ["python3"])
-    check_made(recipe, "debian:bookworm.2+python3")
-    with pytest.raises(BangerError) as raised:
-        check_made(recipe, "debian:bookworm.2+perl")
-    assert raised.value.code is Code.CONFLICT
-    assert "debian:bookworm.2+perl" in raised.value.message
-    assert "--force" in raised.value.hint
