@@ -68,13 +68,13 @@ class Paths:
         return self.state / "ssh" / "id_ed25519"
 
     @property
-    def names(self) -> Path:
+    def known_hosts_dir(self) -> Path:
         """A known_hosts file for every VM, called NAME.vm."""
         return self.state / "known_hosts.d"
 
-    def name_pin(self, name: str) -> Path:
+    def known_hosts_of(self, name: str) -> Path:
         """The host key of the VM ``name``, for an ssh that is given its name."""
-        return self.names / f"{name}.vm"
+        return self.known_hosts_dir / f"{name}.vm"
 
     @property
     def broker_socket(self) -> Path:

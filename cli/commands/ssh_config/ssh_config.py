@@ -63,7 +63,7 @@ def _lines(paths: Paths) -> str:
     banger = shutil.which(sys.argv[0]) or shutil.which("banger") or sys.argv[0]
     values: dict[str, Path] = {
         "key": paths.ssh_key,
-        "known_hosts": paths.names,
+        "known_hosts": paths.known_hosts_dir,
         "banger": Path(banger).absolute(),
     }
     for path in values.values():

@@ -176,7 +176,7 @@ class Machines:
     async def remove_files(self, vm: Vm) -> None:
         """Disks, keys, logs and sockets of a VM that does not run."""
         paths = self._actor.paths
-        paths.name_pin(vm.name).unlink(missing_ok=True)
+        paths.known_hosts_of(vm.name).unlink(missing_ok=True)
         for directory in (paths.vm_run(vm.id), paths.vm_state(vm.id)):
             await asyncio.to_thread(_remove_tree, directory)
         await asyncio.to_thread(release, vm.id)

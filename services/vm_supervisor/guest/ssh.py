@@ -2,7 +2,7 @@
 
     ours = ensure_key(paths.ssh_key)                # banger's own, once
     host_key = ensure_key(state / files.HOST_KEY)      # the guest's, before its first boot
-    write_known_hosts(access, host_key.public, paths.name_pin(vm.name))
+    write_known_hosts(access, host_key.public, paths.known_hosts_of(vm.name))
     await start_master(access, log, deadline)       # returns when sessions can use it
     ...
     await stop_master(access)

@@ -105,7 +105,7 @@ class VmmLauncher:
             asyncio.to_thread(ensure_work_disk, state / files.WORK_DISK, vm.disk_bytes),
         )
         access = access_to(self.paths, vm.id, network.access_host, network.access_port)
-        write_known_hosts(access, host_key.public, self.paths.name_pin(vm.name))
+        write_known_hosts(access, host_key.public, self.paths.known_hosts_of(vm.name))
         identity = GuestIdentity(
             hostname=vm.name,
             machine_id=hashlib.sha256(vm.id.encode()).hexdigest()[:32],

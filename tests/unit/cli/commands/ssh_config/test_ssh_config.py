@@ -36,7 +36,7 @@ def test_installed_once_ssh_finds_every_vm_and_nothing_else_changes(cli: Cli) ->
     assert found["user"] == "root"
     assert found["stricthostkeychecking"] == "true"
     assert found["identityfile"] == str(cli.paths.ssh_key)
-    assert found["userknownhostsfile"] == str(cli.paths.names / "web.vm")
+    assert found["userknownhostsfile"] == str(cli.paths.known_hosts_of("web"))
     assert found["proxycommand"].endswith(" ssh-proxy %n")
     assert understood(cli, "other")["user"] == "me"
     assert "proxycommand" not in understood(cli, "other")
