@@ -36,7 +36,7 @@ class Publish:
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
+class WatchService:
     """Report the death of this process with ``on_death(name, epoch)``."""
 
     name: str
@@ -44,7 +44,7 @@ class Watch:
     pid: int
 
 
-Command = Send | Publish | Watch
+Command = Send | Publish | WatchService
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Pending:
 
 
 @dataclass
-class Core:
+class RoutingTable:
     """The routing tables. Times are CLOCK_MONOTONIC seconds, handed in."""
 
     build: str
@@ -226,7 +226,11 @@ class Core:
         previous = self.services.get(name)
         self.services[name] = Registration(name, peer, self._epoch, pid, build)
         lost = self._fail_pending(name, previous.epoch) if previous else []
-        return [*lost, Watch(name, self._epoch, pid), _result(peer, header, {"epoch": self._epoch})]
+        return [
+            *lost,
+            WatchService(name, self._epoch, pid),
+            _result(peer, header, {"epoch": self._epoch}),
+        ]
 
     def _check_name(self, peer: bytes, name: str) -> None:
         """One peer is one service: the table is bounded by the connections."""

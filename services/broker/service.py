@@ -9,7 +9,7 @@ import socket
 import time
 from contextlib import suppress
 
-from services.broker.core import Command, Core, Publish, Send, Watch
+from services.broker.core import Command, Publish, RoutingTable, Send, WatchService
 from services.broker.outbox import Outbox
 from shared.bus.socket import Publisher, Router, close_context
 from shared.errors import BangerError, Code
@@ -40,7 +40,7 @@ class Broker:
         self._router = Router(paths.broker_socket)
         self._publisher = Publisher(paths.event_socket)
         self._outbox = Outbox(self._router.send)
-        self._core = Core(__version__, os.getpid())
+        self._table = RoutingTable(__version__, os.getpid())
         self._watched: dict[int, tuple[str, int]] = {}
         self._stopping = False
         self._signals = self._catch_signals()
@@ -71,7 +71,7 @@ class Broker:
                 self._failed(message, code)
             if time.monotonic() >= next_tick:
                 next_tick = time.monotonic() + TICK_SECONDS
-                self._carry_out(self._core.on_tick(time.monotonic()))
+                self._carry_out(self._table.on_tick(time.monotonic()))
         self._close()
 
     def _take_messages(self) -> None:
@@ -82,7 +82,7 @@ class Broker:
             peer, frames, uid = received
             if uid is not None and not self._trusts(peer, uid):
                 continue
-            self._carry_out(self._core.on_message(peer, frames, time.monotonic()))
+            self._carry_out(self._table.on_message(peer, frames, time.monotonic()))
 
     def _trusts(self, peer: bytes, uid: int) -> bool:
         if uid not in (0, os.geteuid()):
@@ -98,7 +98,7 @@ class Broker:
             elif fd in self._watched:
                 name, epoch = self._unwatch(fd)
                 self._log.info("service ended", name=name, epoch=epoch)
-                self._carry_out(self._core.on_death(name, epoch))
+                self._carry_out(self._table.on_death(name, epoch))
 
     def _carry_out(self, commands: list[Command]) -> None:
         for command in commands:
@@ -109,18 +109,18 @@ class Broker:
                         self._failed(command, code)
                 case Publish(topic, header, body):
                     self._publisher.publish(topic, header, body)
-                case Watch():
+                case WatchService():
                     self._watch(command)
 
     def _failed(self, message: Send, code: Code) -> None:
-        self._carry_out(self._core.on_send_failed(message.request_id, message.peer, code))
+        self._carry_out(self._table.on_send_failed(message.request_id, message.peer, code))
 
-    def _watch(self, watch: Watch) -> None:
+    def _watch(self, watch: WatchService) -> None:
         self._unwatch_older(watch.name)
         try:
             fd = os.pidfd_open(watch.pid)
         except OSError:
-            self._carry_out(self._core.on_death(watch.name, watch.epoch))
+            self._carry_out(self._table.on_death(watch.name, watch.epoch))
             return
         self._watched[fd] = (watch.name, watch.epoch)
         self._router.watch(fd)

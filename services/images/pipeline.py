@@ -52,7 +52,7 @@ OnLine = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Command:
+class Program:
     """``argv`` with ``environment`` laid over ours; locale and search path are always set.
 
     ``keep`` are descriptors that stay open in the program (locks); ``directory`` is its working
@@ -65,7 +65,7 @@ class Command:
     directory: Path = Path("/")
 
 
-class CommandFailed(Exception):
+class ProgramFailed(Exception):
     """A program ended with ``status`` (negative: by that signal) after printing ``lines``."""
 
     def __init__(self, program: str, status: int, lines: Sequence[str]) -> None:
@@ -88,7 +88,7 @@ def require(*tools: str) -> None:
 
 
 async def run(
-    *commands: Command,
+    *commands: Program,
     on_line: OnLine = lambda _: None,
     stdin: int = asyncio.subprocess.DEVNULL,
     stdout: int = asyncio.subprocess.DEVNULL,
@@ -99,25 +99,25 @@ async def run(
     them have ended.
 
     Raises:
-        CommandFailed: the first of them that failed by itself (not by a broken pipe).
+        ProgramFailed: the first of them that failed by itself (not by a broken pipe).
         BangerError: ``missing_tool``.
     """
     require(*(command.argv[0] for command in commands))
-    children: list[_Child] = []
+    children: list[_Process] = []
     try:
         with _pipes(len(commands), stdin, stdout) as ends:
             for command, (source, sink) in zip(commands, ends, strict=True):
-                children.append(await _Child.start(command, source, sink, on_line))
+                children.append(await _Process.start(command, source, sink, on_line))
         await asyncio.gather(*(child.finished() for child in children))
-    except CommandFailed:
+    except ProgramFailed:
         await _settle(children)  # before blaming: how the others ended is part of it
         raise _culprit(children) from None
     finally:
         await _end_all(children)
 
 
-class _Child:
-    def __init__(self, command: Command, process: asyncio.subprocess.Process) -> None:
+class _Process:
+    def __init__(self, command: Program, process: asyncio.subprocess.Process) -> None:
         self.program = Path(command.argv[0]).name
         self.lines: deque[str] = deque(maxlen=KEPT_LINES)
         self.ended_by_us = False
@@ -125,7 +125,7 @@ class _Child:
         self._reader: asyncio.Task[None]
 
     @classmethod
-    async def start(cls, command: Command, stdin: int, stdout: int, on_line: OnLine) -> "_Child":
+    async def start(cls, command: Program, stdin: int, stdout: int, on_line: OnLine) -> "_Process":
         process = await asyncio.create_subprocess_exec(
             *command.argv,
             stdin=stdin,
@@ -149,7 +149,7 @@ class _Child:
         await asyncio.shield(self._reader)
         status = await self._process.wait()
         if status != 0:
-            raise CommandFailed(self.program, status, list(self.lines))
+            raise ProgramFailed(self.program, status, list(self.lines))
 
     async def end(self) -> None:
         """SIGTERM to the whole session, then SIGKILL; returns when its leader is gone."""
@@ -183,19 +183,19 @@ class _Child:
             os.killpg(self._process.pid, number)
 
 
-def _culprit(children: Sequence[_Child]) -> CommandFailed:
+def _culprit(children: Sequence[_Process]) -> ProgramFailed:
     """The first in the pipe that failed, unless only because the one after it did."""
     failed = [child for child in children if child.status and not child.ended_by_us]
     by_itself = [c for c in failed if not _lost_its_reader(c)] or failed or list(children)
     child = by_itself[0]
-    return CommandFailed(child.program, child.status or 0, list(child.lines))
+    return ProgramFailed(child.program, child.status or 0, list(child.lines))
 
 
-def _lost_its_reader(child: _Child) -> bool:
+def _lost_its_reader(child: _Process) -> bool:
     return child.status == -signal.SIGPIPE or any("Broken pipe" in line for line in child.lines)
 
 
-async def _settle(children: Sequence[_Child]) -> None:
+async def _settle(children: Sequence[_Process]) -> None:
     """Let the others end by themselves: a consumer often fails at once when its producer, which
     knows the reason, is still cleaning up. One that goes on regardless is ended."""
     ending = [asyncio.create_task(child.finished()) for child in children]
@@ -204,7 +204,7 @@ async def _settle(children: Sequence[_Child]) -> None:
     await asyncio.gather(*ending, return_exceptions=True)
 
 
-async def _end_all(children: Sequence[_Child]) -> None:
+async def _end_all(children: Sequence[_Process]) -> None:
     """End them, even if cancelled again meanwhile: nothing may outlive the directory it uses."""
     ending = asyncio.gather(*(child.end() for child in children))
     while not ending.done():
@@ -226,6 +226,6 @@ def _pipes(count: int, first: int, last: int) -> Iterator[list[tuple[int, int]]]
             os.close(writer)
 
 
-def _environment(command: Command) -> dict[str, str]:
+def _environment(command: Program) -> dict[str, str]:
     fixed = {"LC_ALL": "C.UTF-8", "PATH": search_path(), "DEBIAN_FRONTEND": "noninteractive"}
     return {**os.environ, **fixed, **command.environment}

@@ -21,7 +21,7 @@ def parse_procfile(text: str) -> dict[str, list[str]]:
 
 
 @dataclass
-class Service:
+class ManagedService:
     """One line of the procfile and how it fares."""
 
     name: str
@@ -44,11 +44,11 @@ class Service:
         )
 
 
-class Core:
+class ServiceTable:
     """The table of services. Times are CLOCK_MONOTONIC seconds."""
 
     def __init__(self, commands: dict[str, list[str]]) -> None:
-        self.services = {name: Service(name, argv) for name, argv in commands.items()}
+        self.services = {name: ManagedService(name, argv) for name, argv in commands.items()}
         self.stopping = False
 
     def start_all(self, now: float) -> None:
@@ -58,7 +58,7 @@ class Core:
                 service.policy.forget()
                 service.start_at = now
 
-    def due(self, now: float) -> list[Service]:
+    def due(self, now: float) -> list[ManagedService]:
         """Services to start now, in procfile order."""
         if self.stopping:
             return []
@@ -94,13 +94,13 @@ class Core:
         service.restarts += 1
         service.start_at = now + delay
 
-    def stop(self) -> list[list[Service]]:
+    def stop(self) -> list[list[ManagedService]]:
         """No more starts; returns the running services in groups that are to end one after
         another: the api, whose verbs need the others, and last the broker, through which all of
         them answer what they were asked."""
         self.stopping = True
         order = {"api": 0, "broker": 2}
-        groups: list[list[Service]] = [[], [], []]
+        groups: list[list[ManagedService]] = [[], [], []]
         for service in self.services.values():
             if service.pid is not None:
                 groups[order.get(service.name, 1)].append(service)

@@ -1,7 +1,7 @@
 """The launcher's I/O shell: start what the procfile names, start it again when it dies.
 
 It is itself on the bus (service ``launcher``), so that ``banger daemon`` can ask it. Everything it
-starts holds the read end of its lifeline: when the launcher is killed, its services stop, and the
+starts holds the read end of its pipe: when the launcher is killed, its services stop, and the
 next CLI call starts a new launcher.
 """
 
@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from services.launcher.core import Core, Service, parse_procfile
+from services.launcher.core import ManagedService, ServiceTable, parse_procfile
 from shared.bus.actor import Actor
 from shared.bus.handlers import Call, handles
 from shared.contract.messages.operation import DaemonStatus
@@ -49,39 +49,41 @@ class Launcher(Actor):
             )
         self._lock = lock
         commands = parse_procfile(procfile.read_text())
-        self._core = Core({name: argv for name, argv in commands.items() if name not in external})
+        self._table = ServiceTable(
+            {name: argv for name, argv in commands.items() if name not in external}
+        )
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._changed = asyncio.Event()
         self._read_end, self._write_end = parent_pipe.create()
         super().__init__("launcher", paths, log)
 
     async def on_start(self) -> None:
-        self._core.start_all(time.monotonic())
+        self._table.start_all(time.monotonic())
         self.background.keep(self._run_starts())
 
     async def _run_starts(self) -> None:
         while True:
-            for service in self._core.due(time.monotonic()):
+            for service in self._table.due(time.monotonic()):
                 await self._launch(service)
             self._changed.clear()
-            next_start = self._core.next_start()
+            next_start = self._table.next_start()
             wait = None if next_start is None else max(0.0, next_start - time.monotonic())
             try:
                 await asyncio.wait_for(self._changed.wait(), wait)
             except TimeoutError:
                 continue
 
-    async def _launch(self, service: Service) -> None:
+    async def _launch(self, service: ManagedService) -> None:
         argv = [sys.executable if word == "python" else word for word in service.argv]
         errors = self.paths.logs / f"{service.name}.err"
         try:
             process = await self._spawn(argv, errors)
         except OSError as error:
             self.log.error("service not started", name=service.name, error=str(error))
-            self._core.on_exit(service.name, NOT_FOUND, time.monotonic(), random.random())
+            self._table.on_exit(service.name, NOT_FOUND, time.monotonic(), random.random())
             return
         self._processes[service.name] = process
-        self._core.on_started(service.name, process.pid)
+        self._table.on_started(service.name, process.pid)
         self.log.info("service started", name=service.name, of=process.pid)
         self.background.keep(self._wait_for(service.name, process))
 
@@ -98,8 +100,8 @@ class Launcher(Actor):
 
     async def _wait_for(self, name: str, process: asyncio.subprocess.Process) -> None:
         status = await process.wait()
-        self._core.on_exit(name, status, time.monotonic(), random.random())
-        service = self._core.services[name]
+        self._table.on_exit(name, status, time.monotonic(), random.random())
+        service = self._table.services[name]
         self.log.warning("service ended", name=name, status=status, state=service.state)
         self._changed.set()
 
@@ -107,14 +109,14 @@ class Launcher(Actor):
     async def daemon_status(self, _request: Empty, _call: Call) -> DaemonStatus:
         services = [
             service.status(str(self.paths.log_file(service.name)))
-            for service in self._core.services.values()
+            for service in self._table.services.values()
         ]
         return DaemonStatus(build=__version__, pid=os.getpid(), services=services)
 
     @handles(daemon.START)
     async def daemon_start(self, _request: Empty, _call: Call) -> None:
         """Give services that were given up on another chance."""
-        self._core.start_all(time.monotonic())
+        self._table.start_all(time.monotonic())
         self._changed.set()
 
     @handles(daemon.STOP)
@@ -123,12 +125,12 @@ class Launcher(Actor):
         self.stopping.set()
 
     async def on_stop(self) -> None:
-        for group in self._core.stop():
+        for group in self._table.stop():
             await self._stop_group(group)
         os.close(self._write_end)
         os.close(self._read_end)
 
-    async def _stop_group(self, services: list[Service]) -> None:
+    async def _stop_group(self, services: list[ManagedService]) -> None:
         processes = [self._processes[service.name] for service in services]
         for number in (signal.SIGTERM, signal.SIGKILL):
             living = [process for process in processes if process.returncode is None]

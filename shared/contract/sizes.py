@@ -18,17 +18,17 @@ _SIZE = re.compile(r"(\d{1,15})([KMGT]?)(?:i?B)?", re.IGNORECASE | re.ASCII)
 
 
 @dataclass(frozen=True)
-class Host:
+class HostCapacity:
     """What a machine has for VMs."""
 
     cpus: int
     memory_mib: int
 
 
-def host() -> Host:
+def host() -> HostCapacity:
     """This machine: the processors that we may run on (sched_setaffinity(2)), and its memory."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return Host(cpus=len(os.sched_getaffinity(0)), memory_mib=memory // MIB)
+    return HostCapacity(cpus=len(os.sched_getaffinity(0)), memory_mib=memory // MIB)
 
 
 def parse_bytes(text: str) -> int:

@@ -6,12 +6,12 @@ write end however the launcher dies. PR_SET_PDEATHSIG would need code between fo
 
 import os
 
-VARIABLE = "BANGER_LIFELINE"
+VARIABLE = "BANGER_PARENT_PIPE"
 """Environment variable with the number of the inherited read end."""
 
 
 def inherited() -> int | None:
-    """The read end this process was given, or None when nobody holds a lifeline for it.
+    """The read end this process was given, or None when nobody has made one for it.
 
     The variable is taken out of the environment: our own children do not get the descriptor.
     """

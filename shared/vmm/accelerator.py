@@ -17,7 +17,7 @@ from typing import Any
 
 from shared.host.tsc import host_tsc_khz
 from shared.vm import files
-from shared.vmm.probe import Kept, failure_of, probe_initrd
+from shared.vmm.probe import BootScopedCache, failure_of, probe_initrd
 
 _KVM = Path("/dev/kvm")
 _PROBE_SECONDS = 20.0
@@ -47,7 +47,7 @@ def detect(kernel: Path, run: Path, on_probe: Callable[[], object] = lambda: Non
     Raises:
         BangerError: ``missing_tool`` without a static busybox.
     """
-    kept = Kept(run / "accelerator.json", kernel.resolve().name)
+    kept = BootScopedCache(run / "accelerator.json", kernel.resolve().name)
     entry = kept.read()
     known = _decode(entry) if entry else None
     if known is None:

@@ -18,7 +18,7 @@ from shared.errors import BangerError, Code
 from shared.vm import files
 from shared.vmm import firecracker_binary as firecracker
 from shared.vmm.accelerator import kvm_obstacle
-from shared.vmm.probe import Kept, failure_of, probe_initrd
+from shared.vmm.probe import BootScopedCache, failure_of, probe_initrd
 
 _PROBE_SECONDS = 20.0
 """Under nested virtualisation a kernel takes some seconds to its init."""
@@ -94,7 +94,7 @@ def _obstacle_of_kvm(
 ) -> BangerError | None:
     reason = kvm_obstacle()
     if reason is None:
-        kept = Kept(run / "firecracker.json", f"{kernel.resolve().name} {program}")
+        kept = BootScopedCache(run / "firecracker.json", f"{kernel.resolve().name} {program}")
         known = kept.read()
         if known is None:
             on_probe()

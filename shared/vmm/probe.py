@@ -52,7 +52,7 @@ def failure_of(argv: list[str], seconds: float) -> str | None:
     return f"a probe guest under KVM died: {words[-1] if words else f'exit {done.returncode}'}"
 
 
-class Kept:
+class BootScopedCache:
     """One answer in a file, for this boot of the host and ``subject`` (what was asked about)."""
 
     def __init__(self, path: Path, subject: str) -> None:

@@ -19,7 +19,7 @@ from shared.errors import BangerError, Code
 from shared.host.process import start_time
 from shared.vm.handle import read_handle
 from shared.vm.jail import is_jailed
-from shared.vmm.probe import Kept
+from shared.vmm.probe import BootScopedCache
 from tests.contract.prison import IMAGE, KERNEL, NEEDED, VM, Prison
 from tests.integration.stack import eventually
 from tests.integration.users import ONE
@@ -43,7 +43,7 @@ def start_supervisor(prison: Prison) -> None:
 def say_that_kvm_runs_guests(prison: Prison) -> None:
     """As if a probe guest had given its sign."""
     note = prison.one.paths.run / "firecracker.json"
-    Kept(note, f"{KERNEL} {prison.one.host}/firecracker").write({"failure": None})
+    BootScopedCache(note, f"{KERNEL} {prison.one.host}/firecracker").write({"failure": None})
     os.chown(note, ONE, ONE)
 
 

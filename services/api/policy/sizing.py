@@ -10,7 +10,7 @@ from shared.config import DefaultsConfig
 from shared.contract.messages.vm import VmCreate
 from shared.contract.sizes import (
     MIB,
-    Host,
+    HostCapacity,
     default_memory_mib,
     default_vcpu,
     parse_bytes,
@@ -35,7 +35,7 @@ class Sizes:
         return f"{self.vcpu} vcpu | {self.memory_mib} MiB | {show_bytes(self.disk_bytes)} disk"
 
 
-def choose_sizes(request: VmCreate, defaults: DefaultsConfig, host: Host) -> Sizes:
+def choose_sizes(request: VmCreate, defaults: DefaultsConfig, host: HostCapacity) -> Sizes:
     """Raises ``invalid`` for what cannot be, naming what the host has."""
     sizes = Sizes(
         vcpu=_first(request.vcpu, defaults.vcpu, default_vcpu(host.cpus)),
@@ -56,7 +56,7 @@ def choose_sizes(request: VmCreate, defaults: DefaultsConfig, host: Host) -> Siz
 
 
 def check_sizes(
-    host: Host,
+    host: HostCapacity,
     *,
     vcpu: int | None = None,
     memory: int | None = None,

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgpack
 
-from services.broker.core import Core, Send
+from services.broker.core import RoutingTable, Send
 from shared.bus import envelope
 from shared.bus.envelope import PROTOCOL, Envelope, Kind
 from shared.bus.socket import Router
@@ -39,7 +39,7 @@ class Peer:
         self.cancelled = threading.Event()
         self._run = run
         self._script = script
-        self._core = Core(build, os.getpid())
+        self._core = RoutingTable(build, os.getpid())
         for name in SERVICES:
             self._hears(name.encode(), Envelope(Kind.READY, bytes(16), name), _ready(build))
         self._partials: list[Body] = []

@@ -12,7 +12,7 @@ from pathlib import Path
 from services.images.library.manifest import ID_LENGTH, ImageManifest, Rootfs, sum_file
 from services.images.library.scratch import Scratch
 from services.images.library.single_flight import ReportProgress
-from services.images.pipeline import Command, require
+from services.images.pipeline import Program, require
 from services.images.sources.debian.catalogue import ARCH, DebianImage
 from services.images.sources.debian.mmdebstrap import bootstrap, is_root
 from services.images.sources.debian.progress import BuildProgress
@@ -82,7 +82,7 @@ async def build_image(
         f"image {recipe.name}",
         _options(recipe),
         recipe.suite,
-        Command([*prefix, *_SQUASH, str(rootfs)], keep=(work.lock,)),
+        Program([*prefix, *_SQUASH, str(rootfs)], keep=(work.lock,)),
         mirror=mirror,
         needed_mib=_NEEDED_MIB,
         counter=BuildProgress(runs=2, touches=3, end=0.9),

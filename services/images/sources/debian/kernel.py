@@ -16,7 +16,7 @@ from pathlib import Path
 from services.images.library.manifest import KernelManifest, id_of_files, sum_file
 from services.images.library.scratch import Scratch, remove_tree
 from services.images.library.single_flight import ReportProgress
-from services.images.pipeline import Command, CommandFailed, require, run
+from services.images.pipeline import Program, ProgramFailed, require, run
 from services.images.sources.debian import bzimage, modules
 from services.images.sources.debian.catalogue import ARCH, DebianKernel
 from services.images.sources.debian.diagnosis import diagnose
@@ -68,7 +68,7 @@ async def _fetch(
         f"kernel {recipe.name}",
         [f"--mode={mode}", "--variant=extract", f"--include={recipe.package}"],
         recipe.suite,
-        Command([*unpack, "*/boot/vmlinuz-*", "*/lib/modules/*"], keep=(work.lock,)),
+        Program([*unpack, "*/boot/vmlinuz-*", "*/lib/modules/*"], keep=(work.lock,)),
         mirror=mirror,
         needed_mib=_NEEDED_MIB,
         counter=BuildProgress(runs=1, touches=1, end=0.4),
@@ -137,10 +137,10 @@ class _Pull:
         stdin: int = asyncio.subprocess.DEVNULL,
         stdout: int = asyncio.subprocess.DEVNULL,
     ) -> None:
-        command = Command(argv, keep=(self._work.lock,))
+        command = Program(argv, keep=(self._work.lock,))
         try:
             await run(command, stdin=stdin, stdout=stdout)
-        except CommandFailed as failure:
+        except ProgramFailed as failure:
             what = f"kernel {self._name}"
             raise diagnose(what, failure.program, failure.status, failure.lines) from failure
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from services.images.library.scratch import Scratch, build_area, scratch
 from services.images.library.single_flight import ReportProgress
-from services.images.pipeline import Command, CommandFailed, require, run
+from services.images.pipeline import Program, ProgramFailed, require, run
 from services.images.sources.debian.catalogue import DEBIAN_ARCH
 from services.images.sources.debian.diagnosis import diagnose
 from services.images.sources.debian.progress import BuildProgress
@@ -27,7 +27,7 @@ async def bootstrap(
     what: str,
     options: Sequence[str],
     suite: str,
-    consumer: Command,
+    consumer: Program,
     *,
     mirror: str,
     needed_mib: int,
@@ -51,13 +51,13 @@ async def bootstrap(
 
         try:
             await run(producer, consumer, on_line=on_line)
-        except CommandFailed as failure:
+        except ProgramFailed as failure:
             raise diagnose(what, failure.program, failure.status, failure.lines) from failure
 
 
-def _command(options: Sequence[str], suite: str, mirror: str, chroot: Scratch) -> Command:
+def _command(options: Sequence[str], suite: str, mirror: str, chroot: Scratch) -> Program:
     target = [suite, "-"] + ([mirror] if mirror else [])
-    return Command(
+    return Program(
         ["mmdebstrap", "--verbose", f"--architectures={DEBIAN_ARCH}", *options, *target],
         environment={"TMPDIR": str(chroot.path)},
         keep=(chroot.lock,),

@@ -6,7 +6,7 @@ from typing import Any
 import msgpack
 import pytest
 
-from services.broker.core import Command, Core, Publish, Send, Watch
+from services.broker.core import Command, Publish, RoutingTable, Send, WatchService
 from services.broker.offenders import LIMIT
 from shared.bus import envelope
 from shared.bus.envelope import PROTOCOL, Envelope, Kind
@@ -22,7 +22,7 @@ READY = {"instance": "ab", "pid": 100, "build": "1", "protocol": PROTOCOL}
 class Table:
     """A broker with a clock of its own; every call returns what it would do, readably."""
 
-    core: Core = field(default_factory=lambda: Core("1", 42))
+    core: RoutingTable = field(default_factory=lambda: RoutingTable("1", 42))
     now: float = 1000.0
 
     def hears(self, peer: bytes, header: Envelope, body: bytes = BODY) -> list[Any]:
@@ -205,10 +205,10 @@ def test_undeliverable_cancel_fails_no_request(table: Table) -> None:
 
 
 def test_ready_is_answered_with_an_epoch_and_the_process_is_watched() -> None:
-    core = Core("1", 42)
+    core = RoutingTable("1", 42)
     header = envelope.encode(Envelope(Kind.READY, ONE, "store"))
     watch, answer = core.on_message(STORE, [header, msgpack.packb(READY)], 0.0)
-    assert watch == Watch("store", 1, 100)
+    assert watch == WatchService("store", 1, 100)
     assert isinstance(answer, Send)
     assert envelope.read_final(answer.body) == {"epoch": 1}
 
@@ -217,7 +217,7 @@ def test_newest_registration_wins_and_fails_what_the_older_worked_on(table: Tabl
     table.asks(CLI, ONE)
     told, watch, _ = table.ready(API, "store", pid=101)
     assert told == (CLI, Code.UNAVAILABLE)
-    assert watch == Watch("store", 2, 101)
+    assert watch == WatchService("store", 2, 101)
     assert table.asks(CLI, TWO) == [(API, Kind.REQUEST, TWO)]
     assert table.hears(STORE, final(TWO)) == []
     assert table.hears(API, final(TWO)) == [(CLI, Kind.FINAL, TWO)]

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from services.images.pipeline import Command, CommandFailed, require, run
+from services.images.pipeline import Program, ProgramFailed, require, run
 from shared.errors import BangerError, Code
 
 
-def shell(script: str, **environment: str) -> Command:
-    return Command(["sh", "-c", script], environment=environment)
+def shell(script: str, **environment: str) -> Program:
+    return Program(["sh", "-c", script], environment=environment)
 
 
 def finish(work: Coroutine[Any, Any, None]) -> None:
@@ -31,7 +31,7 @@ def test_data_goes_through_the_pipe_from_file_to_file(tmp_path: Path) -> None:
     source, target = tmp_path / "source", tmp_path / "target"
     source.write_bytes(b"x" * 300_000)
     with source.open("rb") as stdin, target.open("wb") as stdout:
-        commands = [Command(["cat"]), Command(["tr", "x", "y"]), Command(["cat"])]
+        commands = [Program(["cat"]), Program(["tr", "x", "y"]), Program(["cat"])]
         finish(run(*commands, stdin=stdin.fileno(), stdout=stdout.fileno()))
     assert target.read_bytes() == b"y" * 300_000
 
@@ -43,7 +43,7 @@ def test_the_locale_is_fixed_and_the_environment_can_be_added_to() -> None:
 
 
 def test_a_failure_carries_the_status_and_the_last_lines() -> None:
-    with pytest.raises(CommandFailed) as raised:
+    with pytest.raises(ProgramFailed) as raised:
         finish(run(shell("seq 100 >&2; exit 7")))
     assert raised.value.status == 7
     assert raised.value.lines[-1] == "100"
@@ -57,22 +57,22 @@ def test_a_line_longer_than_a_pipe_is_one_line() -> None:
 
 
 def test_the_producer_is_blamed_when_it_failed_first() -> None:
-    with pytest.raises(CommandFailed) as raised:
-        finish(run(shell("echo bad mirror >&2; exit 3"), Command(["cat"])))
+    with pytest.raises(ProgramFailed) as raised:
+        finish(run(shell("echo bad mirror >&2; exit 3"), Program(["cat"])))
     assert (raised.value.program, raised.value.status) == ("sh", 3)
 
 
 def test_the_producer_is_blamed_when_it_failed_but_ends_after_its_consumer() -> None:
     producer = shell("exec >&-; seq 100000 | tail -1 >&2; echo no mirror >&2; exit 3")
-    with pytest.raises(CommandFailed) as raised:
+    with pytest.raises(ProgramFailed) as raised:
         finish(run(producer, shell("read line || exit 1")))
     assert (raised.value.status, raised.value.lines[-1]) == (3, "no mirror")
 
 
 def test_the_consumer_is_blamed_when_the_producer_only_lost_its_reader() -> None:
-    consumer = Command(["tar", "--extract", "--file=/nonexistent"])
-    with pytest.raises(CommandFailed) as raised:
-        finish(run(Command(["yes"]), consumer))
+    consumer = Program(["tar", "--extract", "--file=/nonexistent"])
+    with pytest.raises(ProgramFailed) as raised:
+        finish(run(Program(["yes"]), consumer))
     assert raised.value.program == "tar"
 
 
@@ -131,14 +131,14 @@ def test_a_missing_tool_names_its_package() -> None:
 def test_a_missing_tool_is_found_before_anything_starts() -> None:
     heard: list[str] = []
     with pytest.raises(BangerError):
-        finish(run(shell("echo ran >&2"), Command(["no-such-tool-zz"]), on_line=heard.append))
+        finish(run(shell("echo ran >&2"), Program(["no-such-tool-zz"]), on_line=heard.append))
     assert heard == []
 
 
 def test_kept_descriptors_stay_open_in_the_program() -> None:
     reader, writer = os.pipe()
     try:
-        finish(run(Command(["sh", "-c", f"echo held >/dev/fd/{writer}"], keep=(writer,))))
+        finish(run(Program(["sh", "-c", f"echo held >/dev/fd/{writer}"], keep=(writer,))))
         assert os.read(reader, 10) == b"held\n"
     finally:
         os.close(reader)

@@ -4,17 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from services.launcher.core import Core, parse_procfile
+from services.launcher.core import ServiceTable, parse_procfile
 from shared.errors import BangerError, Code
 
 PROCFILE = Path(__file__).parents[4] / "procfile"
 
 
-def core() -> Core:
-    return Core({"broker": ["b"], "store": ["s"], "api": ["a"]})
+def core() -> ServiceTable:
+    return ServiceTable({"broker": ["b"], "store": ["s"], "api": ["a"]})
 
 
-def started(now: float = 0.0) -> Core:
+def started(now: float = 0.0) -> ServiceTable:
     """A launcher whose services run with pids 1, 2, 3."""
     launcher = core()
     launcher.start_all(now)
@@ -23,7 +23,7 @@ def started(now: float = 0.0) -> Core:
     return launcher
 
 
-def names(launcher: Core, now: float) -> list[str]:
+def names(launcher: ServiceTable, now: float) -> list[str]:
     return [service.name for service in launcher.due(now)]
 
 

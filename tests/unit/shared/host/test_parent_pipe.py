@@ -22,7 +22,7 @@ def test_child_is_given_the_read_end_once_and_its_children_are_not(
 
 
 @pytest.mark.parametrize("value", ["", "x", "-1"])
-def test_no_number_is_no_lifeline(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+def test_no_number_is_no_pipe(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv(parent_pipe.VARIABLE, value)
     assert parent_pipe.inherited() is None
 

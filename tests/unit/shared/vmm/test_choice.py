@@ -9,7 +9,7 @@ from shared.contract.messages.vm import NetworkMode, VmmWanted
 from shared.errors import BangerError, Code
 from shared.vmm import choice as vmm_choice
 from shared.vmm.choice import Choice, choose, probe_config
-from shared.vmm.probe import Kept
+from shared.vmm.probe import BootScopedCache
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def decide(
 
 
 def answer_probe(run: Path, binary: str, failure: str | None) -> None:
-    Kept(run / "firecracker.json", f"kernel {binary}").write({"failure": failure})
+    BootScopedCache(run / "firecracker.json", f"kernel {binary}").write({"failure": failure})
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from shared.vmm.probe import Kept, failure_of
+from shared.vmm.probe import BootScopedCache, failure_of
 
 SIGN = "banger-probe: alive"
 
@@ -33,20 +33,20 @@ def test_a_missing_program_is_named() -> None:
 
 
 def test_an_answer_is_kept_for_what_was_asked_about(tmp_path: Path) -> None:
-    kept = Kept(tmp_path / "answers.json", "kernel one")
+    kept = BootScopedCache(tmp_path / "answers.json", "kernel one")
     assert kept.read() is None
     kept.write({"failure": None})
-    assert Kept(tmp_path / "answers.json", "kernel one").read() == {"failure": None}
-    assert Kept(tmp_path / "answers.json", "kernel two").read() is None
+    assert BootScopedCache(tmp_path / "answers.json", "kernel one").read() == {"failure": None}
+    assert BootScopedCache(tmp_path / "answers.json", "kernel two").read() is None
 
 
 def test_a_damaged_file_is_no_answer(tmp_path: Path) -> None:
     path = tmp_path / "answers.json"
     for content in ("", "[]", '{"x": 1}', "\0"):
         path.write_text(content)
-        assert Kept(path, "kernel").read() is None
+        assert BootScopedCache(path, "kernel").read() is None
 
 
 def test_nothing_is_made_to_keep_an_answer_in(tmp_path: Path) -> None:
-    Kept(tmp_path / "run" / "answers.json", "kernel").write({"failure": None})
+    BootScopedCache(tmp_path / "run" / "answers.json", "kernel").write({"failure": None})
     assert not (tmp_path / "run").exists()

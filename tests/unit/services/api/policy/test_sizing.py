@@ -5,14 +5,14 @@ import pytest
 from services.api.policy.sizing import MAX_DISK_BYTES, MIN_DISK_BYTES, choose_sizes
 from shared.config import DefaultsConfig
 from shared.contract.messages.vm import VmCreate
-from shared.contract.sizes import MIB, Host
+from shared.contract.sizes import MIB, HostCapacity
 from shared.errors import BangerError, Code
 
-HOST = Host(cpus=8, memory_mib=16384)
+HOST = HostCapacity(cpus=8, memory_mib=16384)
 GIB = 1024 * MIB
 
 
-def refusal(request: VmCreate, host: Host = HOST) -> str:
+def refusal(request: VmCreate, host: HostCapacity = HOST) -> str:
     with pytest.raises(BangerError) as caught:
         choose_sizes(request, DefaultsConfig(), host)
     assert caught.value.code is Code.INVALID
@@ -77,7 +77,7 @@ def test_disks_outside_are_refused_by_their_own_name(size: int) -> None:
 
 
 def test_host_too_small_for_the_floor_says_so() -> None:
-    assert "most is 256 MiB" in refusal(VmCreate(), Host(cpus=1, memory_mib=256))
+    assert "most is 256 MiB" in refusal(VmCreate(), HostCapacity(cpus=1, memory_mib=256))
 
 
 def test_bad_size_in_the_configuration_is_invalid() -> None:
