@@ -1,4 +1,4 @@
-"""Messages that the kernel would not take yet, capped per destination (runtime rule 2).
+"""Messages that the kernel would not take yet, capped per destination.
 
 The broker never waits for a peer: what does not fit now is kept here for a while, and a peer that
 does not read loses its own messages only.

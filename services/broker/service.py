@@ -31,7 +31,7 @@ class Broker:
     def __init__(self, paths: Paths, log: Log) -> None:
         make_private(paths.run)
         check_socket_length(paths.run)
-        # bind() would take over the socket of a living broker without a word (rule 12).
+        # ZeroMQ's bind() takes over the socket of a living broker without an error.
         lock = Lock.try_acquire(paths.run / "broker.lock")
         if lock is None:
             raise BangerError(Code.CONFLICT, f"another broker serves {paths.run}")

@@ -1,6 +1,6 @@
 """The store's I/O shell: one thread for the database, events after the commit.
 
-The thread keeps an fsync or a locked database from holding up pings (runtime rule 10).
+The thread keeps an fsync or a locked database from holding up pings.
 """
 
 import asyncio

@@ -1,7 +1,8 @@
 """Ownership by a file lock: the kernel releases it when the holder dies, however it dies.
 
-A pidfile can lie, a lock cannot (runtime rules 12 and 19). The holder's pid is written into the
-file for people and for pidfd_open; who owns the thing is decided by the lock alone.
+A pidfile can name a process that has ended, or another one with the same pid; a lock cannot. The
+holder's pid is written into the file for people and for pidfd_open, but the lock alone decides
+which process owns the thing.
 
 The locks are those of open file descriptions (fcntl(2), F_OFD_SETLK). They live and die like
 flock(2)'s, but can be asked about without being taken: with flock, one process that looks who

@@ -1,4 +1,4 @@
-"""When to start a dead process again: intensity N in T with jittered backoff (runtime rule 18).
+"""When to start a dead process again: intensity N in T with jittered backoff.
 
 The terms are Erlang/OTP's (supervisor(3)): more than ``limit`` restarts within ``window`` seconds
 means that restarting does not help, and a person has to look.
