@@ -142,5 +142,5 @@ def _no_space(path: Path) -> BangerError:
     return BangerError(
         Code.NO_SPACE,
         f"no space left on the filesystem of {path.parent}",
-        hint="delete VMs or images you do not need: banger vm prune, banger image prune",
+        hint="delete VMs or images you do not need: banger vm prune, banger image delete",
     )

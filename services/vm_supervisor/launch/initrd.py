@@ -112,5 +112,5 @@ def _read_modules(path: Path) -> bytes:
         raise BangerError(
             Code.NOT_FOUND,
             f"the kernel's module archive {path} is missing",
-            hint="pull or import the kernel again: banger kernel pull",
+            hint="pull the kernel again: banger kernel pull NAME --force",
         ) from None
