@@ -9,11 +9,14 @@ _PROC = Path("/proc/thread-self/net")
 
 
 def ports_of_others(owner: int) -> frozenset[tuple[str, int]]:
-    """(protocol, port) of every open socket whose uid is not ``owner``."""
+    """(protocol, port) of every open socket whose uid is not ``owner``.
+
+    The tables are read as a whole: a user with very many sockets must not hide those of others.
+    """
     return frozenset(
         (protocol, row.local_port)
         for protocol in ("tcp", "udp")
         for family in ("", "6")
-        for row in open_sockets(protocol, read_table(_PROC / f"{protocol}{family}"))
+        for row in open_sockets(protocol, read_table(_PROC / f"{protocol}{family}", whole=True))
         if row.uid != owner
     )
