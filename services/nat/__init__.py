@@ -1,0 +1,10 @@
+"""The privileged host service: bridge, taps, nftables rules and jails.
+
+Rooms, from the bottom up; each imports only from those before it:
+
+- ``ruleset``: the rules as text, and what other firewalls do. Pure.
+- ``plan``: which network the VMs' rows ask for, and the steps to it. Pure.
+- ``kernel``: observes the host and takes the steps, by netlink, nft and /proc.
+- ``jail``, ``deployment``: Firecracker's jails, and the user that is served. They need no room.
+- ``network``, ``reconciler``, ``service``: put them together.
+"""

@@ -1,15 +1,14 @@
-"""The nat service's verbs: in user mode it is idle and touches nothing, in bridge mode it asks
-``Bridge``.
+"""The privileged host service: it owns the host's network and the jails, and nothing else does.
 
-When the service ends, everything stays in place: VMs keep their network, and their jails, while it
-is restarted.
+In user mode it is idle and touches nothing. In bridge mode ``Reconciler`` does the work. When the
+service ends, everything stays in place: VMs keep their network and their jails while it restarts.
 """
 
 import signal
 from typing import Any
 
-from services.nat.deployment.identity import Station
-from services.nat.reconciler import Bridge
+from services.nat.deployment.identity import Identity
+from services.nat.reconciler import Reconciler
 from shared.bus.actor import Actor
 from shared.bus.handlers import Call, handles
 from shared.bus.runner import own
@@ -33,74 +32,74 @@ from shared.paths import Paths, check_private
 class Nat(Actor):
     """The only process that needs privilege, and only in bridge mode (CAP_NET_ADMIN)."""
 
-    def __init__(self, paths: Paths, log: Log, config: Config, station: Station) -> None:
+    def __init__(self, paths: Paths, log: Log, config: Config, identity: Identity) -> None:
         super().__init__("nat", paths, log)
-        self._bridge: Bridge | None = None
+        self._reconciler: Reconciler | None = None
         self._config = config
-        self._station = station
+        self._identity = identity
 
     async def on_start(self) -> None:
-        if self._station.bridge:
-            self._lock = await own(self._station.keep / "nat.lock")
-            self._bridge = Bridge(self, self._config, self._station)
+        if self._identity.bridge:
+            self._lock = await own(self._identity.state_dir / "nat.lock")
+            self._reconciler = Reconciler(self, self._config, self._identity)
 
     def accepts_broker(self) -> bool:
-        """Root looks again each time: the directory may have been made anew meanwhile."""
-        if not self._station.external:
+        """Check the user's directory each time: it may have been replaced meanwhile."""
+        if not self._identity.external:
             return True
         try:
-            check_private(self.paths.run, owner=self._station.owner)
+            check_private(self.paths.run, owner=self._identity.owner)
         except (BangerError, OSError) as error:
-            self.log.error("the run directory is not the user's any more", error=str(error))
+            self.log.error("the run directory is no longer the user's alone", error=str(error))
             self.stopping.set()
             return False
         return True
 
     async def on_stop(self) -> None:
-        if self._bridge:
-            await self._bridge.close()
+        if self._reconciler:
+            await self._reconciler.close()
 
     @handles(nat.ATTACH)
     async def attach(self, request: NatAttach, _call: Call) -> Attachment:
-        """Have the tap in place before answering; asking again changes nothing."""
-        return await self._bridged().attach(request.id)
+        """Answer when the tap is in place; another call changes nothing."""
+        return await self._in_bridge_mode().attach(request.id)
 
     @handles(nat.ALLOW)
     async def allow(self, request: NatAllow, _call: Call) -> None:
-        """Have addresses of a name on a VM's list in its set before dns answers with them."""
-        await self._bridged().allow(request)
+        """Answer when the VM can reach the addresses, so that dns may give them to it."""
+        await self._in_bridge_mode().allow(request)
 
     @handles(nat.APPLY)
     async def apply(self, _request: Empty, _call: Call) -> None:
-        """Answer when the kernel has what the store says now; events come in their own time."""
-        await self._bridged().apply()
+        """Answer when the kernel has what the store says now."""
+        await self._in_bridge_mode().apply()
 
     @handles(nat.JAIL)
     async def jail(self, request: NatJail, _call: Call) -> Jailed:
-        """Start the VMM of an attached VM in a jail; its tap becomes the jail's."""
-        return await self._bridged().jail(request.id)
+        """Start the VMM of an attached VM in a jail, which becomes the owner of the tap."""
+        return await self._in_bridge_mode().jail(request.id)
 
     @handles(nat.UNJAIL)
     async def unjail(self, request: NatUnjail, _call: Call) -> None:
         """Signal the jailed VMM of a VM, and nothing else."""
-        await self._bridged().unjail(request.id, signal_of(request.signal))
+        await self._in_bridge_mode().unjail(request.id, signal_of(request.signal))
 
     def status(self) -> dict[str, Any]:
-        """In a ping: how many passes over the kernel there were."""
-        return {"passes": self._bridge.passes} if self._bridge else {}
+        """Answered to a ping: the number of passes over the kernel."""
+        return {"passes": self._reconciler.passes} if self._reconciler else {}
 
-    def _bridged(self) -> Bridge:
-        if self._bridge is None:
+    def _in_bridge_mode(self) -> Reconciler:
+        if self._reconciler is None:
             raise BangerError(
                 Code.UNAVAILABLE,
-                "the network mode is user: there is no bridge to attach to",
+                "the network mode is user: there is no bridge",
                 hint='set network = "bridge" in the configuration, then restart the services',
             )
-        return self._bridge
+        return self._reconciler
 
     @handles(nat.STATUS)
     async def answer_status(self, _request: Empty, _call: Call) -> NatStatus:
-        return await self._bridge.status() if self._bridge else NatStatus(enabled=False)
+        return await self._reconciler.status() if self._reconciler else NatStatus(enabled=False)
 
 
 def signal_of(number: int) -> signal.Signals:

@@ -58,12 +58,15 @@ class UnixSocket:
     path: str
 
 
-def read_table(path: Path) -> bytes:
-    """The table at ``path``, at most ``MAX_TABLE_BYTES``; empty where the kernel has none, as one
-    without IPv6 has no tcp6."""
+def read_table(path: Path, *, whole: bool = False) -> bytes:
+    """The table at ``path``; empty where the kernel has none, as one without IPv6 has no tcp6.
+
+    It is cut at ``MAX_TABLE_BYTES`` unless ``whole``, which is for decisions that a missing row
+    would make wrong.
+    """
     try:
         with path.open("rb") as file:
-            table = file.read(MAX_TABLE_BYTES)
+            table = file.read(-1 if whole else MAX_TABLE_BYTES)
     except FileNotFoundError:
         return b""
     return table[: table.rfind(b"\n") + 1]  # without the row that the limit cut

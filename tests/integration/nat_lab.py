@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from services.nat.kernel.host import Host
-from services.nat.kernel.sysctl import Loan
+from services.nat.kernel.host import HostNetwork
+from services.nat.kernel.sysctl import IpForward
 from services.nat.plan.state import Desired, bridge_mac
 from services.nat.plan.state import Guest as GuestSpec
 from services.nat.plan.steps import Step
-from services.nat.ruleset.sets import Live
+from services.nat.ruleset.sets import AllowedAddress
 from shared.addresses.mac import mac_address
 from shared.contract.egress import parse_allowed
 from shared.contract.publication import parse_publication
@@ -58,11 +58,11 @@ class Lab:
 
     place: Namespace
     outside: Namespace
-    host: Host
+    host: HostNetwork
     cleanup: ExitStack
 
-    def reconcile(self, *guests: GuestSpec, live: tuple[Live, ...] = ()) -> list[Step]:
-        desired = NOBODY.with_guests(guests, live)
+    def reconcile(self, *guests: GuestSpec, allowed: tuple[AllowedAddress, ...] = ()) -> list[Step]:
+        desired = NOBODY.with_guests(guests, allowed)
         return self.place.run(lambda: self.host.reconcile(desired).steps)
 
     def boot(self, guest: GuestSpec, *, mac: str = "", address: str = "") -> Guest:
@@ -94,7 +94,7 @@ def made_lab(tmp_path: Path) -> Iterator[Lab]:
         place.cable_to(outside, "uplink", f"{UPLINK}/24", f"{OUTSIDE}/24")
         # The outside knows the way back, so that only the rules can keep a guest from it.
         outside.sh(f"ip route add 10.77.0.0/24 via {UPLINK}")
-        made = Lab(place, outside, Host(Loan(tmp_path / "ip_forward.json")), cleanup)
+        made = Lab(place, outside, HostNetwork(IpForward(tmp_path / "ip_forward.json")), cleanup)
         made.serve(outside, OUTSIDE, 80)
         yield made
 

@@ -285,10 +285,10 @@ def _join_as(uid: int, lab: Lab) -> None:
 def test_without_privilege_the_error_says_what_to_do(lab: Lab, tmp_path: Path) -> None:
     script = (
         "from pathlib import Path\n"
-        "from services.nat.kernel.sysctl import Loan\n"
-        "from services.nat.kernel.host import Host\n"
+        "from services.nat.kernel.sysctl import IpForward\n"
+        "from services.nat.kernel.host import HostNetwork\n"
         "from shared.errors import BangerError\n"
-        "try: Host(Loan(Path('note'))).observe('br-banger')\n"
+        "try: HostNetwork(IpForward(Path('note'))).observe('br-banger')\n"
         "except BangerError as error: print(error.code.value, error.hint)\n"
     )
     without = ("setpriv", "--bounding-set=-all", "--inh-caps=-all", sys.executable, "-c", script)

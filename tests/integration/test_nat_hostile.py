@@ -110,7 +110,7 @@ def settle(guest: Guest) -> None:
         mark.connect((GATEWAY, 9))
         mark.send(b"")
         with pytest.raises(OSError, match=r"unreachable|refused|route|rohibited|denied"):
-            mark.recv(1)  # the host's refusal
+            mark.recv(1)  # the host's kernel_error
 
 
 def test_frames_to_link_local_groups_are_no_way_to_the_host(lab: Lab) -> None:
@@ -270,9 +270,9 @@ def test_guest_that_begins_too_many_connections_is_refused_more_and_no_other_gue
     lab: Lab,
 ) -> None:
     """As a program does that looks for open ports: nobody answers, and each question is kept."""
-    crowd, other = replace(ALPHA, nat=True), replace(BETA, nat=True)
-    lab.reconcile(crowd, other)
-    guest, neighbour = lab.boot(crowd), lab.boot(other)
+    scanner, other = replace(ALPHA, nat=True), replace(BETA, nat=True)
+    lab.reconcile(scanner, other)
+    guest, neighbour = lab.boot(scanner), lab.boot(other)
     sources = CONNECTIONS // 100 + 10
 
     def look_around() -> None:

@@ -141,4 +141,4 @@ def test_without_ipv6_none_passes(lab: Lab) -> None:
     lab.place.sh(f"ip addr add {HOST6}/64 dev br-banger nodad")
     listen(lab, guest, ALPHA6)
     assert not reaches(lab.place, ALPHA6)
-    assert dropped(lab, ALPHA) == 0  # its system's doing, and no lie
+    assert dropped(lab, ALPHA) == 0  # its system's doing, and no spoofing

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from services.nat.kernel.sockets import ports_of_others
-from services.nat.plan.publications import Allotment
+from services.nat.plan.publications import assign_ports
 from services.nat.plan.state import Guest as GuestSpec
 from services.nat.plan.state import tag_of
-from services.nat.ruleset.sets import Live
+from services.nat.ruleset.sets import AllowedAddress
 from shared.errors import BangerError, Code
 from tests.integration.namespaces import Guest, Namespace, Place
 from tests.integration.nat_lab import (
@@ -201,9 +201,11 @@ def test_the_list_of_one_vm_is_nobody_elses(lab: Lab) -> None:
     assert is_cut_off(lab.boot(guest), BESIDE)
 
 
-def named(guest: GuestSpec, address: str, seconds: int) -> Live:
+def named(guest: GuestSpec, address: str, seconds: int) -> AllowedAddress:
     entry = guest.names[0]
-    return Live(guest.address, IPv4Address(address), entry.port, seconds, tag_of(guest.id, entry))
+    return AllowedAddress(
+        guest.address, IPv4Address(address), entry.port, seconds, tag_of(guest.id, entry)
+    )
 
 
 @pytest.mark.parametrize("entry", ["example.org", "example.org:80"])
@@ -218,7 +220,7 @@ def test_name_leads_to_its_address_for_its_time_and_open_connections_go_on(
     with booted.run(lambda: socket.create_connection((OUTSIDE, 80), QUICK)) as connection:
         eventually(lambda: is_cut_off(booted, OUTSIDE))
         connection.sendall(b"GET / HTTP/1.0\r\n")
-        lab.reconcile(guest, spec(BETA, "10.77.0.3"), live=(named(guest, OUTSIDE, 0),))
+        lab.reconcile(guest, spec(BETA, "10.77.0.3"), allowed=(named(guest, OUTSIDE, 0),))
         connection.sendall(b"\r\n")
         assert connection.recv(4096).startswith(b"HTTP/1.0 200")
     assert is_cut_off(booted, OUTSIDE)
@@ -226,7 +228,7 @@ def test_name_leads_to_its_address_for_its_time_and_open_connections_go_on(
 
 def test_open_connection_ends_when_its_name_leaves_the_list(lab: Lab) -> None:
     guest = alpha(allow="example.org")
-    lab.reconcile(guest, live=(named(guest, OUTSIDE, 60),))
+    lab.reconcile(guest, allowed=(named(guest, OUTSIDE, 60),))
     booted = lab.boot(guest)
     with booted.run(lambda: socket.create_connection((OUTSIDE, 80), QUICK)) as connection:
         lab.reconcile(alpha(allow="example.com"))
@@ -238,11 +240,11 @@ def test_open_connection_ends_when_its_name_leaves_the_list(lab: Lab) -> None:
 def test_what_names_have_led_to_is_read_back_from_the_kernel(lab: Lab) -> None:
     guest, other = alpha(allow="example.org:80"), spec(BETA, "10.77.0.3", allow="*.example.org")
     live = [named(guest, OUTSIDE, 60), named(other, BESIDE, 60)]
-    assert lab.place.run(lab.host.allowed) == []
+    assert lab.place.run(lab.host.allowed_addresses) == []
     lab.reconcile(guest, other)
     lab.place.run(lambda: lab.host.allow(live))
     lab.place.run(lambda: lab.host.allow(live))  # again: the time starts anew, nothing is doubled
-    found = lab.place.run(lab.host.allowed)
+    found = lab.place.run(lab.host.allowed_addresses)
     timed = {(one.source, one.destination, one.port, one.tag) for one in found if one.seconds > 50}
     assert timed == {(one.source, one.destination, one.port, one.tag) for one in live}
     assert len(found) == 4  # each for new connections and for open ones
@@ -255,7 +257,7 @@ def test_addresses_that_are_forgotten_leave_the_kernel_too(lab: Lab) -> None:
     lab.place.run(lambda: lab.host.allow([first]))
     lab.place.run(lambda: lab.host.allow([second], [replace(first, seconds=0)]))
     lab.place.run(lambda: lab.host.allow([second], [replace(first, seconds=0)]))  # not there
-    listed = lab.place.sh("nft list set inet banger spoken")
+    listed = lab.place.sh("nft list set inet banger established")
     assert BESIDE in listed
     assert OUTSIDE not in listed
 
@@ -311,7 +313,7 @@ def test_answer_that_the_list_does_not_cover_or_that_leads_inside_is_refused(
     with pytest.raises(BangerError) as caught:
         allow(stack, OUTSIDE, address, name=name)
     assert caught.value.code is code
-    assert lab.place.run(lab.host.allowed) == []
+    assert lab.place.run(lab.host.allowed_addresses) == []
 
 
 def test_name_is_not_allowed_for_a_vm_that_is_not_up(stack: Stack) -> None:
@@ -355,7 +357,7 @@ def test_guest_that_lies_about_its_address_is_named_in_the_log(lab: Lab, stack: 
         for _ in range(3):
             liar.sendto(b"it is me", (OUTSIDE, 9))
     stack.call("store", "vm.update", id=BETA, state="stopped")  # a pass, sooner than the resync
-    eventually(lambda: "frames of alpha that were not its own" in log_of(stack))
+    eventually(lambda: "spoofed frames of alpha" in log_of(stack))
     assert "frames of beta" not in log_of(stack)
 
 
@@ -382,7 +384,7 @@ def test_untrusted_users_row_gets_no_port_of_others(lab: Lab) -> None:
     with lab.place.run(lambda: socket.create_server((UPLINK, 8080))):
         others = lab.place.run(lambda: ports_of_others(65534))
         assert ("tcp", 8080) in others
-        allotment = Allotment(others)
-        (kept,) = allotment.allot([alpha(publish="0.0.0.0:8080:80,8081:80,443:443")])
-    assert [port.host_port for port in kept.publish] == [8081]
-    assert len(allotment.refused) == 2
+        wanted = alpha(publish="0.0.0.0:8080:80,8081:80,443:443")
+        assigned = assign_ports([wanted], others)
+    assert [port.host_port for port in assigned.guests[0].publish] == [8081]
+    assert len(assigned.refused) == 2

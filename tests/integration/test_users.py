@@ -105,7 +105,7 @@ def test_a_users_vm_gets_a_tap_that_is_the_users_alone(host: Host) -> None:
 def test_root_leaves_no_file_with_the_user_and_keeps_its_own_closed(host: Host) -> None:
     host.start()
     host.reserve()
-    host.attach()  # with NAT: forwarding is lent, which is noted
+    host.attach()  # with NAT: forwarding is forwarding_saved, which is noted
     assert host.one.foreign_files() == []
     keep = host.root / "keep" / str(ONE)
     assert sorted(path.name for path in keep.iterdir()) == ["ip_forward.json", "nat.lock"]

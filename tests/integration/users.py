@@ -118,7 +118,7 @@ class User:
     def start_nat(self, root: Path, *options: str) -> None:
         """Run nat for this user, as root; it may not be registered yet."""
         own = [sys.executable, "-m", "services.nat", "--user", f"user{self.uid}"]
-        users = ["--run", str(self.paths.run), "--keep", str(root / "keep")]
+        users = ["--run", str(self.paths.run), "--state-dir", str(root / "keep")]
         logs = ["--logs", str(root / "logs"), "--config", str(root / "config.toml")]
         self._spawn("nat", [*own, *users, *logs, *options])
 

@@ -1,9 +1,9 @@
 """A nat that root runs beside an ordinary user's services: ``python -m services.nat --user NAME``.
 
-The user is not trusted (docs/decisions/0010-privileged-nat.md). What root may be asked for is set
-by root's own configuration; nothing is written or locked in a directory that the user controls; and
-what must go by a path of theirs, the connection to their broker, is made by threads that have the
-user's identity, so that the kernel refuses what it would refuse to the user.
+The user is not trusted (docs/decisions/0010-privileged-nat.md). Root's own configuration decides
+what nat does. nat writes and locks no file in a directory that the user controls. Only the
+connection to the user's broker needs a path of the user; threads with the user's identity make it,
+so that the kernel refuses what it would refuse to the user.
 """
 
 import argparse
@@ -17,16 +17,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from services.nat.deployment.identity import Station
+from services.nat.deployment.identity import Identity
 from shared.bus.socket import start_io_threads
 from shared.errors import BangerError, Code
 from shared.paths import Paths, check_private, make_private
 
 CONFIG = Path("/etc/banger/config.toml")
-KEEP = Path("/run/banger-nat")
+STATE = Path("/run/banger-nat")
 LOGS = Path("/var/log/banger")
 LOOK_SECONDS = 0.5
-"""Between looks for the user's run directory."""
+"""Between two checks for the user's run directory."""
 
 _SETRESUID, _SETGROUPS, _SETRESGID = 117, 116, 119
 """System calls of x86_64, the only architecture banger runs on (asm/unistd_64.h)."""
@@ -34,47 +34,47 @@ _UNCHANGED = -1
 
 
 @dataclass(frozen=True)
-class Service:
-    """All that such a nat is started with."""
+class ExternalNat:
+    """The settings of a nat that root runs for a user."""
 
     user: pwd.struct_passwd
     paths: Paths
-    """The user's; ``config`` is of no meaning."""
+    """The user's directories; ``config`` is not used."""
     config_file: Path
-    keep: Path
+    state_dir: Path
     log_file: Path
 
     @property
-    def station(self) -> Station:
-        return Station(
+    def identity(self) -> Identity:
+        return Identity(
             owner=self.user.pw_uid,
             gid=self.user.pw_gid,
             groups=tuple(os.getgrouplist(self.user.pw_name, self.user.pw_gid)),
-            keep=self.keep,
+            state_dir=self.state_dir,
             bridge=True,
             external=True,
         )
 
 
-def parse(argv: list[str]) -> Service | None:
-    """What the command line asks for; None for a nat that the user's own launcher has started.
+def parse(argv: list[str]) -> ExternalNat | None:
+    """The settings from the command line; None for a nat that the user's own launcher started.
 
     Raises:
-        BangerError: ``not_found`` for no such user, ``invalid`` for root.
+        BangerError: ``not_found`` for an unknown user, ``invalid`` for root.
     """
     parser = argparse.ArgumentParser(prog="python -m services.nat", allow_abbrev=False)
-    parser.add_argument("--user", help="serve this user's banger; needs root")
-    parser.add_argument("--config", type=Path, default=CONFIG, help=f"root's; default {CONFIG}")
-    parser.add_argument("--run", type=Path, help="the user's; default /run/user/UID/banger")
-    parser.add_argument("--state", type=Path, help="the user's; default ~/.local/state/banger")
-    parser.add_argument("--data", type=Path, help="the user's; default ~/.local/share/banger")
-    parser.add_argument("--keep", type=Path, default=KEEP, help=f"root's; default {KEEP}")
-    parser.add_argument("--logs", type=Path, default=LOGS, help=f"root's; default {LOGS}")
+    parser.add_argument("--user", help="serve this user's services; needs root")
+    parser.add_argument("--config", type=Path, default=CONFIG, help=f"of root; default {CONFIG}")
+    parser.add_argument("--run", type=Path, help="of the user; default /run/user/UID/banger")
+    parser.add_argument("--state", type=Path, help="of the user; default ~/.local/state/banger")
+    parser.add_argument("--data", type=Path, help="of the user; default ~/.local/share/banger")
+    parser.add_argument("--state-dir", type=Path, default=STATE, help=f"of root; default {STATE}")
+    parser.add_argument("--logs", type=Path, default=LOGS, help=f"of root; default {LOGS}")
     given = parser.parse_args(argv)
-    return _service(given) if given.user else None
+    return _external_nat(given) if given.user else None
 
 
-def _service(given: argparse.Namespace) -> Service:
+def _external_nat(given: argparse.Namespace) -> ExternalNat:
     user = _user(given.user)
     home = Path(user.pw_dir)
     paths = Paths(
@@ -83,43 +83,44 @@ def _service(given: argparse.Namespace) -> Service:
         state=given.state or home / ".local/state/banger",
         run=given.run or Path(f"/run/user/{user.pw_uid}/banger"),
     )
-    keep, log = given.keep / str(user.pw_uid), given.logs / f"nat-{user.pw_uid}.log"
-    return Service(user, paths, given.config, keep, log)
+    state_dir = given.state_dir / str(user.pw_uid)
+    log_file = given.logs / f"nat-{user.pw_uid}.log"
+    return ExternalNat(user, paths, given.config, state_dir, log_file)
 
 
 def _user(name: str) -> pwd.struct_passwd:
-    """By name, or by number where it has no name."""
+    """The user with this name or uid."""
     try:
         user = pwd.getpwuid(int(name)) if name.isdigit() else pwd.getpwnam(name)
     except KeyError:
         raise BangerError(Code.NOT_FOUND, f"there is no user {name}") from None
     if user.pw_uid == 0:
         raise BangerError(
-            Code.INVALID, "root's own services start their nat", hint="name an ordinary user"
+            Code.INVALID, "root's services start a nat of their own", hint="name an ordinary user"
         )
     return user
 
 
-def make_ready(service: Service) -> None:
-    """Make root's own directories, wait for the user's, start ZeroMQ as the user.
+def prepare(nat: ExternalNat) -> None:
+    """Create root's directories, wait for the user's, and start ZeroMQ's threads as the user.
 
-    Blocks for as long as the user has no run directory: services down, or not logged in.
+    Blocks until the user has a run directory, which needs running services or a login.
 
     Raises:
-        BangerError: ``denied`` when we are not root, when root's configuration is in the hands of
-            others, or when the run directory is not the user's alone.
+        BangerError: ``denied`` when nat is not root, when another user may write root's
+            configuration, or when another user has access to the run directory.
     """
     if os.geteuid() != 0:
-        raise BangerError(Code.DENIED, "nat --user is for root", hint="run it with sudo")
-    check_configuration(service.config_file)
-    make_private(service.keep.parent)
-    make_private(service.keep)
-    wait_for_run_directory(service.paths.run, service.user.pw_uid)
-    as_user(service.user, start_io_threads)
+        raise BangerError(Code.DENIED, "only root can run nat --user", hint="run it with sudo")
+    check_configuration(nat.config_file)
+    make_private(nat.state_dir.parent)
+    make_private(nat.state_dir)
+    wait_for_run_directory(nat.paths.run, nat.user.pw_uid)
+    as_user(nat.user, start_io_threads)
 
 
 def check_configuration(path: Path) -> None:
-    """Raise ``denied`` for a file that somebody else than root may write; a missing one is fine."""
+    """Raise ``denied`` for a file that another user than root may write. It may be missing."""
     try:
         info = path.stat()
     except FileNotFoundError:
@@ -127,13 +128,13 @@ def check_configuration(path: Path) -> None:
     if info.st_uid != 0 or stat.S_IMODE(info.st_mode) & 0o022:
         raise BangerError(
             Code.DENIED,
-            f"{path} may be written by others than root",
+            f"{path} can be written by other users than root",
             hint=f"chown root {path}; chmod go-w {path}",
         )
 
 
 def wait_for_run_directory(run: Path, uid: int) -> None:
-    """Return when it is there; raises ``denied`` when it is not that user's alone."""
+    """Return when the directory exists; raises ``denied`` when another user has access to it."""
     while True:
         try:
             check_private(run, owner=uid)
@@ -143,12 +144,12 @@ def wait_for_run_directory(run: Path, uid: int) -> None:
 
 
 def as_user(user: pwd.struct_passwd, action: Callable[[], None]) -> None:
-    """Do ``action`` in a thread that is the user to the kernel; threads it starts stay that.
+    """Run ``action`` in a thread with the user's identity, which threads started there inherit.
 
-    Identity is a thread's (credentials(7)); it is the C library that keeps a process's threads
-    alike, so it is asked for by the system call itself. Only the effective ids change: the user
-    can neither signal nor trace such a thread, as its real and saved ids are root's. From then on
-    the C library's own setuid and its like must not be called: they abort when threads differ.
+    Linux has one identity per thread (credentials(7)); the C library keeps those of a process
+    equal, so the system calls are used directly. Only the effective ids change: the user can
+    neither signal nor trace such a thread, because its real and saved ids are root's. From then on
+    the C library's setuid and similar functions must not be called: they abort when threads differ.
     """
     failures: list[BaseException] = []
 

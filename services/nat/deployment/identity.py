@@ -1,4 +1,4 @@
-"""Whom a nat serves, and where it keeps its own lock and notes."""
+"""The user that a nat serves, and where nat has its lock and notes."""
 
 import os
 from dataclasses import dataclass
@@ -9,27 +9,27 @@ from shared.paths import Paths
 
 
 @dataclass(frozen=True)
-class Station:
-    """``owner``: uid of the user whose supervisors open the taps; ``gid`` and
-    ``groups`` are that user's. ``keep``: the directory of
-    nat's own files. ``external``: run by root beside the user's services, not by them."""
+class Identity:
+    """``owner``: uid of the user whose supervisors open the taps; ``gid`` and ``groups`` are that
+    user's. ``state_dir``: the directory of nat's own files. ``external``: root runs this nat, not
+    the user's launcher."""
 
     owner: int
     gid: int
     groups: tuple[int, ...]
-    keep: Path
+    state_dir: Path
     bridge: bool
     external: bool = False
 
 
-def own_station(paths: Paths, config: Config) -> Station:
-    """A nat that the user's launcher has started: it keeps its files among the user's."""
-    # Owner of the run directory rather than our uid: nat alone may have been made root.
+def own_identity(paths: Paths, config: Config) -> Identity:
+    """A nat that the user's launcher started. Its own files are in the run directory."""
+    # The owner of the run directory, not the uid of this process: nat alone may be root.
     run = paths.run.stat()
-    return Station(
+    return Identity(
         owner=run.st_uid,
         gid=run.st_gid,
         groups=tuple(os.getgroups()) if run.st_uid == os.geteuid() else (),
-        keep=paths.run,
+        state_dir=paths.run,
         bridge=config.network_mode == "bridge",
     )

@@ -1,11 +1,13 @@
-"""The helper that becomes a jailed Firecracker: orders on stdin, nothing or an error on stdout.
+"""The helper that becomes a jailed Firecracker.
 
-A program of its own, started by file name with ``python -I``: it imports the standard library
-only, so that nothing a user could have put on a path is run by root. Its mounts are in a mount
-namespace that ends with the process, whatever ends it.
+It reads the jail's specification (plan.py) from stdin and writes an error to stdout, or nothing.
 
-Every file is opened *as the user*: where a link in a user's directory may lead is then the kernel's
-to say. What is mounted, given a group or a mode is the file that was opened, by its descriptor.
+It is a program of its own, started by file name with ``python -I``. It imports the standard library
+only, so that root runs nothing that a user could have put on a search path. Its mounts are in a
+mount namespace that ends with the process, however the process ends.
+
+Every file is opened *as the user*, so that the kernel decides where a link in a user's directory
+may lead. Mounts, groups and modes are applied to the opened files, by descriptor.
 """
 
 import ctypes
@@ -23,12 +25,12 @@ NO_PROGRAMS = MS_NOSUID | MS_NODEV | MS_NOEXEC
 _LOOK = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
 
-class Refused(Exception):
-    """A file is not what it has to be."""
+class UnexpectedFile(Exception):
+    """A file is not of the required kind or owner."""
 
 
-class Opened:
-    """A file of the user's by its descriptor, and where the jail sees it."""
+class OpenFile:
+    """An open file of the user, and its path inside the jail."""
 
     def __init__(self, inside: str, path: str, access: str) -> None:
         self.inside, self.path, self.access = inside, path, access
@@ -36,30 +38,31 @@ class Opened:
 
 
 def main() -> None:
-    orders = json.load(sys.stdin)
+    spec = json.load(sys.stdin)
     try:
-        _leave_the_hosts_mounts()
-        _become_the_user(orders)
-        files, sockets, stdio = _open_all(orders)
+        _enter_mount_namespace()
+        _become_the_user(spec)
+        files, sockets, stdio = _open_all(spec)
         _become_root()
-        _check_all(orders, files, sockets, stdio)
-        _give(orders["jail"], files, sockets)
-        _mount_all(orders, files, sockets)
+        _check_all(spec, files, sockets, stdio)
+        _give(spec["jail"], files, sockets)
+        _mount_all(spec, files, sockets)
         for number, fd in enumerate(stdio):
             os.set_blocking(fd, True)  # O_NONBLOCK was for the opening
             os.dup2(fd, number)
-    except (OSError, Refused) as error:
+    except (OSError, UnexpectedFile) as error:
         sys.stdout.write(json.dumps({"message": str(error)}))
         sys.exit(1)
-    os.umask(0)  # the sockets: their directory is what keeps others out
-    os.execv(orders["argv"][0], orders["argv"])
+    os.umask(0)  # for the sockets: their directory keeps other users out
+    os.execv(spec["argv"][0], spec["argv"])
 
 
-def _become_the_user(orders: dict[str, Any]) -> None:
-    """Effective ids only: real and saved ones stay root's, so the user cannot touch us."""
-    os.setgroups(orders["groups"])
-    os.setegid(orders["gid"])
-    os.seteuid(orders["uid"])
+def _become_the_user(spec: dict[str, Any]) -> None:
+    """Change the effective ids only. Real and saved ids stay root's, so that the user can neither
+    signal nor trace this process."""
+    os.setgroups(spec["groups"])
+    os.setegid(spec["gid"])
+    os.seteuid(spec["uid"])
 
 
 def _become_root() -> None:
@@ -68,48 +71,51 @@ def _become_root() -> None:
     os.setgroups([])
 
 
-def _open_all(orders: dict[str, Any]) -> tuple[list[Opened], Opened, list[int]]:
-    files = [_open(file) for file in orders["files"]]
-    sockets = Opened(orders["sockets_inside"], orders["sockets"], "directory")
-    stdin = os.open(orders["stdin"], _LOOK | os.O_RDWR)  # a FIFO with a writer never ends
+def _open_all(spec: dict[str, Any]) -> tuple[list[OpenFile], OpenFile, list[int]]:
+    files = [_open(file) for file in spec["files"]]
+    sockets = OpenFile(spec["sockets_inside"], spec["sockets"], "directory")
+    stdin = os.open(spec["stdin"], _LOOK | os.O_RDWR)  # a FIFO with a writer never ends
     append = _LOOK | os.O_WRONLY | os.O_APPEND
-    outputs = [os.open(orders[name], append) for name in ("stdout", "stderr")]
+    outputs = [os.open(spec[name], append) for name in ("stdout", "stderr")]
     return [file for file in files if file], sockets, [stdin, *outputs]
 
 
-def _open(file: dict[str, Any]) -> Opened | None:
+def _open(file: dict[str, Any]) -> OpenFile | None:
     paths = [path for path in file["paths"] if os.path.lexists(path)]
     if not paths and file["optional"]:
         return None
-    return Opened(file["inside"], (paths or file["paths"])[0], file["access"])
+    return OpenFile(file["inside"], (paths or file["paths"])[0], file["access"])
 
 
 def _check_all(
-    orders: dict[str, Any], files: list[Opened], sockets: Opened, stdio: list[int]
+    spec: dict[str, Any], files: list[OpenFile], sockets: OpenFile, stdio: list[int]
 ) -> None:
     for file in files:
-        _check(file.fd, file.path, stat.S_ISREG, _owners(orders, file))
+        _check(file.fd, file.path, stat.S_ISREG, _owners(spec, file))
         if file.access == "shared" and not os.fstat(file.fd).st_mode & stat.S_IROTH:
-            raise Refused(f"{file.path} has to be readable by everybody: chmod a+r {file.path}")
-    _check(sockets.fd, sockets.path, stat.S_ISDIR, {orders["uid"]})
+            raise UnexpectedFile(
+                f"{file.path} must be readable by all users: chmod a+r {file.path}"
+            )
+    _check(sockets.fd, sockets.path, stat.S_ISDIR, {spec["uid"]})
     kinds = (stat.S_ISFIFO, stat.S_ISREG, stat.S_ISREG)
     for fd, kind, name in zip(stdio, kinds, ("stdin", "stdout", "stderr"), strict=True):
-        _check(fd, orders[name], kind, {orders["uid"]})
+        _check(fd, spec[name], kind, {spec["uid"]})
 
 
-def _owners(orders: dict[str, Any], file: Opened) -> set[int]:
-    """An image may be one that root has put there for all."""
-    return {orders["uid"], 0} if file.access == "shared" else {orders["uid"]}
+def _owners(spec: dict[str, Any], file: OpenFile) -> set[int]:
+    """The permitted owners. An image may be one that root provides for all users."""
+    return {spec["uid"], 0} if file.access == "shared" else {spec["uid"]}
 
 
 def _check(fd: int, path: str, is_kind: Any, owners: set[int]) -> None:
     info = os.fstat(fd)
     if not is_kind(info.st_mode) or info.st_uid not in owners:
-        raise Refused(f"{path} is not a file of the user's and of the right kind")
+        raise UnexpectedFile(f"{path} does not belong to the user or is not of the right kind")
 
 
-def _give(jail: int, files: list[Opened], sockets: Opened) -> None:
-    """The user stays owner; the directories above keep everybody else out."""
+def _give(jail: int, files: list[OpenFile], sockets: OpenFile) -> None:
+    """Give the jail's group access. The user stays owner, and the directories above keep all others
+    out."""
     modes = {"private": 0o640, "write": 0o660, "directory": 0o770}
     for file in (*files, sockets):
         if file.access in modes:
@@ -117,15 +123,15 @@ def _give(jail: int, files: list[Opened], sockets: Opened) -> None:
             os.fchmod(file.fd, modes[file.access])
 
 
-def _leave_the_hosts_mounts() -> None:
+def _enter_mount_namespace() -> None:
     if _libc().unshare(CLONE_NEWNS) != 0:
         raise OSError(ctypes.get_errno(), "a mount namespace of its own")
     _mount("none", "/", MS_REC | MS_PRIVATE)
 
 
-def _mount_all(orders: dict[str, Any], files: list[Opened], sockets: Opened) -> None:
-    """The chroot itself is in memory: nothing of it is on a disk, nothing has to be removed."""
-    root, size = orders["chroot"], orders["chroot_mib"]
+def _mount_all(spec: dict[str, Any], files: list[OpenFile], sockets: OpenFile) -> None:
+    """Mount the chroot, which is in memory: nothing is on disk, and nothing has to be removed."""
+    root, size = spec["chroot"], spec["chroot_mib"]
     _mount("banger-jail", root, MS_NOSUID, "tmpfs", f"size={size}m,mode=0700")
     for file in files:
         target = Path(root + file.inside)

@@ -1,9 +1,9 @@
-"""The jails of one user: started, signalled, and swept away when their VM is not up any more.
+"""The jails of one user: started, signalled, and removed when their VM is no longer up.
 
-What there is is read from the kernel each time, directories and processes: a nat that was killed
-anywhere is followed by one that finds the same. Only our own children are remembered, since a
-process has no command line to be known by while it becomes another program. Everything here blocks
-and is called from the one worker thread of nat.
+The directories and processes of jails are read from the kernel each time, so that a nat that was
+killed at any point is followed by one that finds the same. Only nat's own children are kept in
+memory, because a process has no command line while it becomes another program. Every call blocks
+and runs in nat's worker thread.
 """
 
 import json
@@ -20,15 +20,15 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from services.nat.jail.plan import (
+    JailUser,
     Programs,
-    User,
     check_id,
     chroot_of,
+    jail_spec,
     jail_uid,
     jail_uids,
-    orders,
 )
-from services.nat.jail.processes import END_SECONDS, Inmates
+from services.nat.jail.processes import END_SECONDS, JailedProcesses
 from shared.config import Config
 from shared.contract.messages.vm import Vm
 from shared.errors import BangerError, Code
@@ -45,16 +45,16 @@ _NOBODY = -1
 
 @dataclass(frozen=True)
 class Jails:
-    """``subnet``: the bridge's, which numbers the VMs."""
+    """``subnet``: that of the bridge, from which the VMs get their numbers."""
 
-    user: User
+    user: JailUser
     config: Config
     subnet: IPv4Network
     _children: dict[str, "subprocess.Popen[str]"] = field(default_factory=dict)
 
     @property
     def base(self) -> Path:
-        """Root's alone, all of it."""
+        """The directory of the user's jails, which belongs to root."""
         return Path(self.config.firecracker.jail_directory) / str(self.user.uid)
 
     @property
@@ -65,34 +65,34 @@ class Jails:
         return jail_uid(self.config.firecracker.jail_uids, self.subnet, IPv4Address(vm.address))
 
     def present(self) -> dict[str, int]:
-        """Id → uid of every VM that has a jail of ours to look after."""
+        """VM id → uid of every jail of this user."""
         if os.geteuid() != 0:
             return {}
         roots = self.base.glob(f"*/{_PREFIX}*/root")
         return {path.parent.name.removeprefix(_PREFIX): _owner(path) for path in roots}
 
     def prepare(self, vm: Vm) -> None:
-        """Make the jail's place, so that the tap becomes the jail's.
+        """Create the jail's directory, so that the next pass gives the tap to the jail.
 
         Raises:
-            BangerError: ``denied`` when we are not root, ``missing_tool`` without jailer or
+            BangerError: ``denied`` when nat is not root, ``missing_tool`` without the jailer or
                 Firecracker, ``conflict`` for a VM that has a jailed VMM, ``invalid``.
         """
         if os.geteuid() != 0:
             raise BangerError(
                 Code.DENIED,
-                "a jail takes a nat that is root",
-                hint="set nat.external and have root run nat, or set firecracker.jailer = false",
+                "only a nat that runs as root can create a jail",
+                hint="set nat.external and run nat as root, or set firecracker.jailer = false",
             )
         uid, root = self.uid_of(vm), self._root(vm.id)
         if self._is_occupied(vm.id, uid):
-            raise BangerError(Code.CONFLICT, f"VM {vm.name} has a jailed VMM already")
+            raise BangerError(Code.CONFLICT, f"VM {vm.name} already has a jailed VMM")
         Path(self.config.firecracker.jail_directory).mkdir(mode=0o711, parents=True, exist_ok=True)
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.chown(root, uid, uid)
 
     def start(self, vm: Vm) -> ProcessId:
-        """Start the VMM in the place that ``prepare`` has made; what goes wrong removes it."""
+        """Start the VMM in the directory that ``prepare`` created; after an error remove that."""
         try:
             return self._start(vm)
         except BaseException:
@@ -100,7 +100,7 @@ class Jails:
             raise
 
     def _start(self, vm: Vm) -> ProcessId:
-        plan = orders(vm, self.uid_of(vm), self.user, self.base, self._programs())
+        spec = jail_spec(vm, self.uid_of(vm), self.user, self.base, self._programs())
         helper = subprocess.Popen(
             self._helper(vm.id),
             stdin=subprocess.PIPE,
@@ -113,11 +113,11 @@ class Jails:
         )
         self._children[vm.id] = helper
         confine(vm.id, helper.pid, Limits(vm.vcpu, vm.memory_mib))
-        said = _told(helper, json.dumps(plan.as_json()))
-        if said:
-            raise _failure(vm, said)
+        output = _send_spec(helper, json.dumps(spec.as_json()))
+        if output:
+            raise _failure(vm, output)
         born = start_time(helper.pid)
-        # One that is gone already is the supervisor's to find out, with its last words.
+        # When it has ended already, the supervisor finds that out, and reads its output.
         return ProcessId(helper.pid, born or 0)
 
     def signal(self, vm: Vm, signum: signal.Signals) -> None:
@@ -125,12 +125,12 @@ class Jails:
         child = self._child(vm.id)
         if child:
             child.send_signal(signum)
-        elif not self._inmates(vm.id, self.uid_of(vm)).send(signum):
+        elif not self._processes(vm.id, self.uid_of(vm)).send(signum):
             raise BangerError(Code.NOT_RUNNING, f"VM {vm.name} has no jailed VMM")
 
     def sweep(self, wanted: Set[str]) -> list[str]:
-        """End what is jailed for a VM that is not in ``wanted``, and remove every jail without a
-        process; returns the ids of those removed."""
+        """Remove the jails of VMs that are not in ``wanted``, and jails without a process; returns
+        the ids of their VMs."""
         over = {
             vm_id: uid
             for vm_id, uid in self.present().items()
@@ -139,34 +139,34 @@ class Jails:
         return [vm_id for vm_id, uid in over.items() if self._remove(vm_id, uid)]
 
     def _remove(self, vm_id: str, uid: int) -> bool:
-        """False when a process of it is still there: the next sweep tries again."""
+        """Remove one jail; False when a process of it still runs. The next sweep tries again."""
         child = self._child(vm_id)
         if child:
             child.kill()
             child.wait(END_SECONDS)
             self._child(vm_id)
-        if not (self._inmates(vm_id, uid).end() and release(vm_id)):
+        if not (self._processes(vm_id, uid).end() and release(vm_id)):
             return False
         for root in self.base.glob(f"*/{jailer_id(vm_id)}"):
             shutil.rmtree(root, ignore_errors=True)
         return True
 
     def _is_occupied(self, vm_id: str, uid: int) -> bool:
-        return self._child(vm_id) is not None or any(self._inmates(vm_id, uid))
+        return self._child(vm_id) is not None or any(self._processes(vm_id, uid))
 
     def _child(self, vm_id: str) -> "subprocess.Popen[str] | None":
-        """The process that we have started for the VM, as long as it lives; then it is reaped."""
+        """The running child process of the VM. One that has ended is reaped."""
         child = self._children.get(vm_id)
         if child and child.poll() is not None:
             del self._children[vm_id]
             return None
         return child
 
-    def _inmates(self, vm_id: str, uid: int) -> Inmates:
-        return Inmates(check_id(vm_id), uid, self.base)
+    def _processes(self, vm_id: str, uid: int) -> JailedProcesses:
+        return JailedProcesses(check_id(vm_id), uid, self.base)
 
     def _helper(self, vm_id: str) -> list[str]:
-        """The words after the program's are for ``Inmates``."""
+        """The helper's command line; the options identify it to ``JailedProcesses``."""
         words = ("--id", jailer_id(vm_id), "--chroot-base-dir", str(self.base))
         return [sys.executable, "-I", "-S", str(ENTER), *words]
 
@@ -178,41 +178,42 @@ class Jails:
         if jailer is None:
             raise BangerError(
                 Code.MISSING_TOOL,
-                f"there is no program {self.config.firecracker.jailer_bin}, the jailer",
-                hint="it comes with Firecracker's release; put it on the PATH of nat, or name it "
-                "as firecracker.jailer_bin in nat's configuration",
+                f"the jailer is not installed: {self.config.firecracker.jailer_bin}",
+                hint="Firecracker's release includes it; put it on the PATH of nat, or set "
+                "firecracker.jailer_bin in nat's configuration",
             )
-        # The jailer resolves links, and calls the directory after what it finds.
+        # The jailer resolves links, and names the directory after the result.
         return Programs(Path(jailer), find_program(self.config.firecracker_bin).resolve())
 
 
 def _owner(root: Path) -> int:
-    """The jail's uid; nobody's when a nat died before it had given the place to the jail, for
-    root's other processes are in no jail of ours."""
+    """The jail's uid; -1 when a nat ended before it had given the directory to the jail, because
+    none of root's processes is in a jail."""
     uid = root.stat().st_uid
     return uid if uid in SPAN else _NOBODY
 
 
-def _told(helper: "subprocess.Popen[str]", text: str) -> str:
-    """Hand over the orders; what the helper says before it becomes the jailer, "" for nothing."""
+def _send_spec(helper: "subprocess.Popen[str]", text: str) -> str:
+    """Send the specification; returns what the helper prints before it becomes the jailer, which is
+    nothing unless it fails."""
     assert helper.stdin
     assert helper.stdout
     with helper.stdin, helper.stdout, suppress(BrokenPipeError):
         helper.stdin.write(text)
         helper.stdin.close()
         if not select.select([helper.stdout], [], [], _ENTER_SECONDS)[0]:
-            return f"nothing happened for {_ENTER_SECONDS} s"
-        return helper.stdout.read()  # to its end: that is when the jailer has our place
-    return "the helper ended as it began"
+            return f"no answer for {_ENTER_SECONDS} s"
+        return helper.stdout.read()  # to its end, which is when the helper becomes the jailer
+    return "the helper ended at once"
 
 
-def _failure(vm: Vm, said: str) -> BangerError:
+def _failure(vm: Vm, output: str) -> BangerError:
     try:
-        reason = str(json.loads(said)["message"])
+        reason = str(json.loads(output)["message"])
     except (ValueError, KeyError, TypeError):
-        reason = said.strip().splitlines()[-1]
+        reason = output.strip().splitlines()[-1]
     return BangerError(
         Code.DENIED,
-        f"the jail of VM {vm.name} cannot be made: {reason}",
+        f"the jail of VM {vm.name} cannot be created: {reason}",
         hint="see: banger daemon logs nat",
     )

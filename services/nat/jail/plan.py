@@ -1,7 +1,7 @@
-"""What a jail is made of: pure. From an id and what nat knows to the helper's orders.
+"""The specification of a jail, made from a VM's row and what nat knows. Pure.
 
-No path comes out of a message. All of them are put together here from the user's directories and
-from ids that are checked letter by letter.
+No path comes from a message. All are composed here, from the user's directories and from ids that
+are checked character by character.
 """
 
 import re
@@ -16,18 +16,18 @@ from shared.paths import Paths
 from shared.vm import files, jail
 
 Access = Literal["shared", "private", "write"]
-"""shared: read-only, must be readable by all. private: read-only, given to the jail's group.
+"""shared: read-only, and must be readable by all users. private: read-only for the jail's group.
 write: read and written by the jail's group."""
 
 CHROOT_MIB = 64
-"""Of memory, at most, for what is in a jail itself: a copy of Firecracker (3 MiB) and nodes."""
+"""Most memory of a chroot's own files: a copy of Firecracker (3 MiB) and device nodes."""
 _VM_ID = re.compile(r"[0-9a-f]{12}")
 _CONTENT_ID = re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass(frozen=True)
-class File:
-    """``paths``: the first that exists is meant. ``inside``: where it is seen in the jail."""
+class JailFile:
+    """A file of the user, the first of ``paths`` that exists. ``inside``: its path in the jail."""
 
     inside: str
     paths: tuple[str, ...]
@@ -36,9 +36,9 @@ class File:
 
 
 @dataclass(frozen=True)
-class Orders:
-    """All that the helper (enter.py) does, as JSON. ``uid``, ``gid``, ``groups``: the user, whose
-    files these are. ``jail``: uid and gid of the jailed process."""
+class JailSpec:
+    """Everything that the helper (enter.py) needs. ``uid``, ``gid`` and ``groups`` are those of the
+    user, who owns the files. ``jail``: uid and gid of the jailed process."""
 
     uid: int
     gid: int
@@ -46,7 +46,7 @@ class Orders:
     jail: int
     chroot: str
     chroot_mib: int
-    files: tuple[File, ...]
+    files: tuple[JailFile, ...]
     sockets: str
     sockets_inside: str
     stdin: str
@@ -59,8 +59,8 @@ class Orders:
 
 
 @dataclass(frozen=True)
-class User:
-    """Who is served. ``groups`` are all of theirs."""
+class JailUser:
+    """The user that is served, with all of the user's groups."""
 
     uid: int
     gid: int
@@ -86,37 +86,38 @@ def check_id(vm_id: str) -> str:
 def jail_uid(base: int, subnet: IPv4Network, address: IPv4Address) -> int:
     """uid and gid of a VM's jail: ``base`` plus its number in the subnet.
 
-    The address is the VM's alone for as long as there is the VM, so no two jails share a uid,
-    nothing has to be remembered, and files that carry the gid are the same VM's after any crash.
+    A VM keeps its address until it is deleted. So no two jails share a uid, nothing has to be
+    stored, and files with the gid belong to the same VM after any crash.
 
     Raises:
-        BangerError: ``invalid`` for a base that leads out of ``shared.vm.jail.SPAN``.
+        BangerError: ``invalid`` for a base whose uids are not all in ``shared.vm.jail.SPAN``.
     """
     return jail_uids(base, subnet)[int(address) - int(subnet.network_address)]
 
 
 def jail_uids(base: int, subnet: IPv4Network) -> range:
-    """All uids that jails of this subnet may have. Raises as ``jail_uid``: taps of these uids
-    are taken for ours, so they must not be anybody else's."""
+    """All uids that jails of this subnet may have; raises as ``jail_uid``.
+
+    nat regards taps of these uids as its own, so no other user may have one of them."""
     uids = range(base, base + subnet.num_addresses)
     if uids[0] not in jail.SPAN or uids[-1] not in jail.SPAN:
         raise BangerError(
             Code.INVALID,
-            f"firecracker.jail_uids = {base} leads to uid {uids[-1]}, which is not for jails",
+            f"firecracker.jail_uids = {base} includes uid {uids[-1]}, which is not for jails",
             hint=f"choose a number from {jail.SPAN.start} on",
         )
     return uids
 
 
 def chroot_of(base: Path, firecracker: Path, vm_id: str) -> Path:
-    """Where the jailer makes the chroot: docs/jailer.md of Firecracker, "chroot-base-dir"."""
+    """Where the jailer creates the chroot: docs/jailer.md of Firecracker, "chroot-base-dir"."""
     return base / firecracker.name / jail.jailer_id(vm_id) / "root"
 
 
-def orders(vm: Vm, uid: int, user: User, base: Path, programs: Programs) -> Orders:
-    """Raises ``invalid`` for a row with an id that is none."""
+def jail_spec(vm: Vm, uid: int, user: JailUser, base: Path, programs: Programs) -> JailSpec:
+    """The specification of a VM's jail; raises ``invalid`` for a row with a malformed id."""
     run, state = user.paths.vm_run(check_id(vm.id)), user.paths.vm_state(vm.id)
-    return Orders(
+    return JailSpec(
         uid=user.uid,
         gid=user.gid,
         groups=user.groups,
@@ -133,20 +134,20 @@ def orders(vm: Vm, uid: int, user: User, base: Path, programs: Programs) -> Orde
     )
 
 
-def _files(vm: Vm, paths: Paths) -> tuple[File, ...]:
+def _files(vm: Vm, paths: Paths) -> tuple[JailFile, ...]:
     image = paths.images / _content(vm.image_id)
     kernel = paths.kernels / _content(vm.kernel_id)
     run, state = paths.vm_run(vm.id), paths.vm_state(vm.id)
     rootfs = (str(image / "rootfs.squashfs"), str(image / "rootfs.ext4"))
     return (
-        File(str(jail.KERNEL), (str(kernel / "vmlinux"),), "shared"),
-        File(str(jail.INITRD), (str(run / files.INITRD),), "private"),
-        File(str(jail.ROOTFS), rootfs, "shared"),
-        File(str(jail.OVERLAY), (str(state / files.OVERLAY),), "write"),
-        File(str(jail.WORK), (str(state / files.WORK_DISK),), "write"),
-        File(str(jail.MODULES), (str(kernel / "modules.squashfs"),), "shared"),
-        File(str(jail.LOG), (str(state / files.VMM_LOG),), "write"),
-        File(str(jail.METRICS), (str(state / files.METRICS),), "write", optional=True),
+        JailFile(str(jail.KERNEL), (str(kernel / "vmlinux"),), "shared"),
+        JailFile(str(jail.INITRD), (str(run / files.INITRD),), "private"),
+        JailFile(str(jail.ROOTFS), rootfs, "shared"),
+        JailFile(str(jail.OVERLAY), (str(state / files.OVERLAY),), "write"),
+        JailFile(str(jail.WORK), (str(state / files.WORK_DISK),), "write"),
+        JailFile(str(jail.MODULES), (str(kernel / "modules.squashfs"),), "shared"),
+        JailFile(str(jail.LOG), (str(state / files.VMM_LOG),), "write"),
+        JailFile(str(jail.METRICS), (str(state / files.METRICS),), "write", optional=True),
     )
 
 
@@ -157,7 +158,8 @@ def _content(content_id: str) -> str:
 
 
 def _argv(vm_id: str, uid: int, base: Path, programs: Programs) -> tuple[str, ...]:
-    """No cgroup here: nat has put the helper into its group already (shared/host/cgroup.py)."""
+    """The jailer's command line. It has no cgroup options, because nat puts the helper into its
+    group already (shared/host/cgroup.py)."""
     return (
         *(str(programs.jailer), "--id", jail.jailer_id(vm_id)),
         *("--exec-file", str(programs.firecracker), "--uid", str(uid), "--gid", str(uid)),

@@ -1,8 +1,8 @@
 """The processes of a jail, in each of its stages: helper, jailer, Firecracker.
 
-All three have the words ``--id banger-<id>`` in their command line. The first two are root's, and
-name our directory too: root has other processes, some of them VMs of its own. The third has the
-jail's uid, which nobody else has. So nothing has to be written down.
+All three have ``--id banger-<id>`` in their command line. The first two belong to root and have the
+directory of the user's jails there too, because root has other processes, among them VMs of its
+own. The third has the jail's uid, which no other process has. So nothing has to be recorded.
 """
 
 import os
@@ -16,19 +16,19 @@ from shared.host.process import ProcessId, start_time
 from shared.vm.jail import jailer_id
 
 END_SECONDS = 5.0
-"""A process that was sent SIGKILL takes milliseconds, unless the kernel is in trouble."""
+"""How long a killed process may take. It takes milliseconds unless the kernel has a problem."""
 
 
 @dataclass(frozen=True)
-class Inmates:
-    """Whoever is in the jail of one VM. ``base``: the directory of all jails of the user."""
+class JailedProcesses:
+    """The processes in the jail of one VM. ``base``: the directory of all jails of the user."""
 
     vm_id: str
     uid: int
     base: Path
 
     def __iter__(self) -> Iterator[ProcessId]:
-        """Those that live now."""
+        """The processes that run now."""
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit() and self._has(int(entry.name)):
                 born = start_time(int(entry.name))
@@ -40,13 +40,13 @@ class Inmates:
             owner = Path(f"/proc/{pid}").stat().st_uid
             words = Path(f"/proc/{pid}/cmdline").read_bytes() if owner in (0, self.uid) else b""
         except OSError:
-            return False  # it ended this moment
-        return _says(words, "--id", jailer_id(self.vm_id)) and (
-            owner == self.uid or _says(words, "--chroot-base-dir", str(self.base))
+            return False  # the process has just ended
+        return _has_option(words, "--id", jailer_id(self.vm_id)) and (
+            owner == self.uid or _has_option(words, "--chroot-base-dir", str(self.base))
         )
 
     def send(self, signum: signal.Signals) -> bool:
-        """Signal them all; False when there was none."""
+        """Signal all of them; False when there was none."""
         sent = [self._send(process, signum) for process in self]
         for fd in sent:
             if fd is not None:
@@ -54,14 +54,15 @@ class Inmates:
         return any(fd is not None for fd in sent)
 
     def end(self) -> bool:
-        """Kill them all and wait; False when one is still there after ``END_SECONDS``."""
+        """Kill all of them and wait; False when one still exists after ``END_SECONDS``."""
         killed = [self._send(process, signal.SIGKILL) for process in self]
-        return all([_gone(fd) for fd in killed if fd is not None])  # noqa: C419 - all are closed
+        return all([_wait_for_end(fd) for fd in killed if fd is not None])  # noqa: C419 - all are closed
 
     def _send(self, process: ProcessId, signum: signal.Signals) -> int | None:
-        """A pidfd to wait with (and to close), or None when the process is gone.
+        """A pidfd of the signalled process, to wait with and to close; None when it has ended.
 
-        Looked at again when the descriptor is there: from then on the pid cannot be another's.
+        The process is checked again once the descriptor is open: from then on its pid cannot belong
+        to another process.
         """
         try:
             fd = os.pidfd_open(process.pid)
@@ -77,13 +78,14 @@ class Inmates:
         return None
 
 
-def _says(words: bytes, option: str, value: str) -> bool:
-    """Both forms of an option, as the jailer hands the second to Firecracker."""
+def _has_option(words: bytes, option: str, value: str) -> bool:
+    """Whether the command line has the option, in either form: the jailer uses the second one for
+    Firecracker."""
     forms = (f"\0{option}\0{value}\0", f"\0{option}={value}\0")
     return any(form.encode() in words for form in forms)
 
 
-def _gone(fd: int) -> bool:
+def _wait_for_end(fd: int) -> bool:
     try:
         poll = select.poll()
         poll.register(fd, select.POLLIN)

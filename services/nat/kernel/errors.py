@@ -1,4 +1,4 @@
-"""What an errno of the kernel means to the person who wanted a bridge."""
+"""Errors of the kernel, with what a person can do about them."""
 
 import errno
 import os
@@ -6,16 +6,16 @@ import os
 from shared.errors import BangerError, Code
 
 
-def refusal(what: str, code: int) -> BangerError:
-    """The error for ``what``, refused by the kernel with errno ``code``.
+def kernel_error(what: str, code: int) -> BangerError:
+    """The error for ``what``, which the kernel refused with errno ``code``.
 
-    ``denied`` when the privilege is missing, ``unavailable`` for every other reason.
+    It is ``denied`` when the privilege is missing and ``unavailable`` for every other reason.
     """
     if code in (errno.EPERM, errno.EACCES):
         return BangerError(
             Code.DENIED,
             f"{what}: the nat service may not change the host's network",
-            hint='run it with CAP_NET_ADMIN (banger system install), or set network = "user"',
+            hint='run it with CAP_NET_ADMIN, or set network = "user" in the configuration',
         )
     return BangerError(
         Code.UNAVAILABLE, f"{what}: {os.strerror(code)}", hint="see: banger daemon logs nat"

@@ -1,4 +1,4 @@
-"""The host's network as one thing to look at and to bring into line with the plan."""
+"""The host's network as a whole: observed, and brought into line with the plan."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,50 +7,50 @@ from types import ModuleType
 from services.nat.kernel import iptables, nftables
 from services.nat.kernel.links import Netlink
 from services.nat.kernel.sysctl import (
-    Loan,
+    IpForward,
+    ignore_router_advertisements,
     is_forwarding,
-    is_joined,
     is_localnet,
-    join,
-    refuse_routers,
+    is_proxy_arp,
     set_localnet,
+    set_proxy_arp,
 )
 from services.nat.plan.state import Desired, Observed
 from services.nat.plan.steps import (
     ApplyRules,
     CloseDocker,
     DeleteRules,
-    Join,
-    LendForwarding,
+    EnableForwarding,
     OpenDocker,
-    ReturnForwarding,
+    RestoreForwarding,
     SetLocalnet,
+    SetProxyArp,
     SetUp,
     Step,
     plan,
 )
-from services.nat.ruleset.firewalls import Firewalls, Opening, has_docker, nft_obstacles
+from services.nat.ruleset.firewalls import DockerRules, Firewalls, has_docker, nft_obstacles
 from services.nat.ruleset.rules import TABLE, loaded_digest
-from services.nat.ruleset.sets import Live
+from services.nat.ruleset.sets import AllowedAddress
 from shared.errors import BangerError
 
 
 @dataclass(frozen=True)
-class Pass:
-    """One look at the host, and what was done after it."""
+class PassResult:
+    """The steps of one pass, and what was observed before them."""
 
     steps: list[Step]
     observed: Observed
 
 
 @dataclass(frozen=True)
-class Host:
-    """This network namespace. Every call blocks: use it from one worker thread at a time."""
+class HostNetwork:
+    """The current network namespace. Every call blocks: use it from one thread at a time."""
 
-    loan: Loan
+    ip_forward: IpForward
 
     def observe(self, bridge: str) -> Observed:
-        """What is there now. Changes nothing; reading rules needs CAP_NET_ADMIN all the same."""
+        """The network as it is. Changes nothing, but reading rules needs CAP_NET_ADMIN too."""
         with Netlink() as netlink:
             return self._observe(netlink, bridge)
 
@@ -63,77 +63,82 @@ class Host:
             tables=bool(loaded.ours),
             rules=loaded_digest(loaded.ours),
             forwarding=is_forwarding(),
-            lent=self.loan.is_open(),
+            forwarding_saved=self.ip_forward.is_saved(),
             localnet=is_localnet(bridge),
-            joined=is_joined(bridge),
+            proxy_arp=is_proxy_arp(bridge),
             firewalls=look_at_firewalls(loaded, bridge),
             dropped=loaded.dropped,
         )
 
     def taps(self, bridge: str) -> list[str]:
-        """The names of the taps on ``bridge`` now. Needs no privilege."""
+        """The names of the taps on ``bridge``. Needs no privilege."""
         with Netlink() as netlink:
             ports = [link for link in netlink.links().values() if link.master == bridge]
         return sorted(link.name for link in ports if link.kind == "tun")
 
-    def allow(self, live: Sequence[Live], unspoken: Sequence[Live] = ()) -> None:
-        """Put these into the loaded sets, and take those out; raises as ``reconcile`` does, and
-        without any."""
-        nftables.add(live, unspoken)
+    def allow(
+        self, added: Sequence[AllowedAddress], revoked: Sequence[AllowedAddress] = ()
+    ) -> None:
+        """Add and remove addresses in the loaded sets.
 
-    def allowed(self) -> list[Live]:
-        """What is in the loaded sets; none when none are loaded."""
-        return nftables.live() if nftables.read().ours else []
+        Raises:
+            BangerError: as ``reconcile``, and ``unavailable`` when no rules are loaded.
+        """
+        nftables.add(added, revoked)
 
-    def reconcile(self, desired: Desired) -> Pass:
-        """Make it so; returns the steps that were needed, and what was there before.
+    def allowed_addresses(self) -> list[AllowedAddress]:
+        """The addresses in the loaded sets; none when no rules are loaded."""
+        return nftables.allowed_addresses() if nftables.read().ours else []
+
+    def reconcile(self, desired: Desired) -> PassResult:
+        """Bring the network into line with ``desired``.
 
         Raises:
             BangerError: what ``plan`` refuses, ``denied``, ``missing_tool`` or ``unavailable``.
-                What was done before stays, and the next call goes on from there.
+                The steps done before the error stay, and the next call continues from there.
         """
         with Netlink() as netlink:
             observed = self._observe(netlink, desired.bridge)
             steps = plan(desired, observed)
             for step in steps:
-                self._take(netlink, step)
-        return Pass(steps, observed)
+                self._apply(netlink, step)
+        return PassResult(steps, observed)
 
-    def _take(self, netlink: Netlink, step: Step) -> None:
+    def _apply(self, netlink: Netlink, step: Step) -> None:
         match step:
             case ApplyRules(ruleset):
                 nftables.load(ruleset)
             case DeleteRules():
                 nftables.delete()
-            case LendForwarding():
-                self.loan.take()
-            case ReturnForwarding():
-                self.loan.give_back()
+            case EnableForwarding():
+                self.ip_forward.enable()
+            case RestoreForwarding():
+                self.ip_forward.restore()
             case SetLocalnet(bridge, on):
                 set_localnet(bridge, on=on)
-            case Join(bridge, on):
-                join(bridge, on=on)
-            case OpenDocker(bridge, opening):
-                _program(opening).open_docker(opening, bridge)
-            case CloseDocker(opening):
-                _program(opening).close_docker(opening)
+            case SetProxyArp(bridge, on):
+                set_proxy_arp(bridge, on=on)
+            case OpenDocker(bridge, present):
+                _program(present).open_docker(present, bridge)
+            case CloseDocker(present):
+                _program(present).close_docker(present)
             case SetUp(link):
-                refuse_routers(link)
-                netlink.take(step)
+                ignore_router_advertisements(link)
+                netlink.apply(step)
             case _:
-                netlink.take(step)
+                netlink.apply(step)
 
 
-def _program(opening: Opening) -> ModuleType:
-    return iptables if opening.backend == "legacy" else nftables
+def _program(present: DockerRules) -> ModuleType:
+    return iptables if present.backend == "legacy" else nftables
 
 
-def look_at_firewalls(loaded: nftables.Reading, bridge: str) -> Firewalls:
-    """Who else has a say about what the host forwards."""
+def look_at_firewalls(loaded: nftables.LoadedRules, bridge: str) -> Firewalls:
+    """The other firewalls that decide about forwarded packets."""
     try:
         legacy = iptables.firewalls(bridge)
-    except BangerError as error:  # what only matters beside Docker must not keep guests waiting
+    except BangerError as error:  # the legacy tables matter beside Docker only: guests do not wait
         legacy = Firewalls(obstacles=(error.to_line(),))
-    docker = (nftables.docker_opening(bridge),) if has_docker(loaded.chains) else ()
+    docker = (nftables.docker_rules(bridge),) if has_docker(loaded.chains) else ()
     obstacles = nft_obstacles(loaded.chains, bridge, TABLE)
     return Firewalls(docker + legacy.docker, obstacles + legacy.obstacles)

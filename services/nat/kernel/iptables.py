@@ -1,11 +1,11 @@
-"""The older tables of iptables-legacy, on hosts where Docker or ufw still uses them."""
+"""The tables of iptables-legacy, on hosts where Docker or ufw still uses them."""
 
 from pathlib import Path
 
 from services.nat.kernel.programs import find, run
 from services.nat.ruleset.firewalls import (
+    DockerRules,
     Firewalls,
-    Opening,
     legacy_close,
     legacy_firewalls,
     legacy_open,
@@ -16,29 +16,29 @@ _TABLES = Path("/proc/thread-self/net/ip_tables_names")
 
 
 def firewalls(bridge: str) -> Firewalls:
-    """What is there. Where no such table exists nothing is asked: asking would make it."""
+    """The firewalls in these tables. Where there are none, nothing runs: it would create them."""
     if "filter" not in _tables() or find("iptables-legacy") is None:
         return Firewalls()
     return legacy_firewalls(_run("iptables-legacy", "-w", "-S").splitlines(), bridge)
 
 
-def open_docker(opening: Opening, bridge: str) -> None:
-    _run("iptables-legacy-restore", "-w", "--noflush", text=legacy_open(opening, bridge))
+def open_docker(present: DockerRules, bridge: str) -> None:
+    _run("iptables-legacy-restore", "-w", "--noflush", text=legacy_open(present, bridge))
 
 
-def close_docker(opening: Opening) -> None:
-    _run("iptables-legacy-restore", "-w", "--noflush", text=legacy_close(opening))
+def close_docker(present: DockerRules) -> None:
+    _run("iptables-legacy-restore", "-w", "--noflush", text=legacy_close(present))
 
 
 def _tables() -> list[str]:
     try:
         return _TABLES.read_text().split()
     except OSError:
-        return []  # no such tables in this kernel, or not ours to see
+        return []  # the kernel has no such tables, or does not show them
 
 
 def _run(name: str, *arguments: str, text: str = "") -> str:
-    """Raises ``unavailable`` when it does not run or refuses."""
+    """Raises ``unavailable`` when the program cannot be run or fails."""
     done = run(name, *arguments, text=text)
     if done.returncode != 0:
         raise BangerError(

@@ -1,7 +1,7 @@
 """Bridge, taps, addresses and routes, by netlink.
 
-The only module that imports pyroute2. Everything here blocks for some milliseconds and is called
-from a worker thread.
+The only module that imports pyroute2. Every call blocks for some milliseconds, so it runs in a
+worker thread.
 """
 
 import errno
@@ -14,15 +14,15 @@ from typing import Any
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from services.nat.kernel.errors import refusal
-from services.nat.plan.state import Link, Route
+from services.nat.kernel.errors import kernel_error
+from services.nat.plan.state import Interface, Route
 from services.nat.plan.steps import (
-    Attach,
+    AttachTap,
     CreateBridge,
     CreateTap,
     DeleteLink,
-    Introduce,
     SetAddress,
+    SetNeighbour,
     SetUp,
 )
 from shared.errors import BangerError, Code
@@ -30,21 +30,22 @@ from shared.errors import BangerError, Code
 IFF_UP = 0x1
 AF_INET = 2
 IFA_F_NODAD = 0x02
-"""No search for others who have the address (RFC 4862 section 5.4; linux/if_addr.h)."""
+"""No duplicate address detection (RFC 4862 section 5.4; linux/if_addr.h)."""
 MAIN_TABLE = 254
 NUD_STALE = 0x04
 """A state of neighbour entries (ip-neighbour(8))."""
 AS_OTHERS = 0xFFFD
-"""A port's group_fwd_mask (ip-link(8)): frames to the groups 01:80:c2:00:00:0X are taken as any
-other. Without it Linux hands them to the tap itself, past every rule for the bridge, and learns
-their source; the one left out is the pause frame, which is always dropped."""
+"""A port's group_fwd_mask (ip-link(8)): the bridge handles frames to the groups 01:80:c2:00:00:0X
+like all others. Without it Linux delivers them to the tap itself, past every rule for the bridge,
+and learns their source. The group left out is that of pause frames, which are always dropped."""
 
-LinkStep = CreateBridge | SetAddress | SetUp | Introduce | CreateTap | Attach | DeleteLink
+LinkStep = CreateBridge | SetAddress | SetUp | SetNeighbour | CreateTap | AttachTap | DeleteLink
 
 
 class Netlink:
-    """One netlink socket for a whole pass; making one takes as long as several requests. A context
-    manager, for the thread and the network namespace it was made in."""
+    """One netlink socket for a whole pass, because opening one takes as long as several requests.
+
+    A context manager, for the thread and the network namespace that it was opened in."""
 
     def __init__(self) -> None:
         self._ip: Any = IPRoute()
@@ -55,7 +56,7 @@ class Netlink:
     def __exit__(self, *_: object) -> None:
         self._ip.close()
 
-    def links(self) -> dict[str, Link]:
+    def links(self) -> dict[str, Interface]:
         """Every interface of this network namespace, by name."""
         with _reading():
             messages = list(self._ip.get_links())
@@ -86,21 +87,21 @@ class Netlink:
             if m.get("RTA_DST")
         )
 
-    def take(self, step: LinkStep) -> None:
-        """Do one step. A thing that is there already, or already gone, counts as done.
+    def apply(self, step: LinkStep) -> None:
+        """Do one step. An object that exists already, or is already gone, counts as done.
 
         Raises:
             BangerError: ``denied`` without CAP_NET_ADMIN, ``unavailable`` when the kernel refuses.
         """
         try:
-            _take(self._ip, step)
+            _apply(self._ip, step)
         except NetlinkError as error:
-            _raise_refusal(step, error.code, error)
+            _raise_unless_done(step, error.code, error)
         except OSError as error:  # taps are made by ioctl on /dev/net/tun
-            _raise_refusal(step, error.errno or 0, error)
+            _raise_unless_done(step, error.errno or 0, error)
 
 
-def _take(ip: Any, step: LinkStep) -> None:
+def _apply(ip: Any, step: LinkStep) -> None:
     match step:
         case CreateBridge(name, mac):
             ip.link("add", ifname=name, kind="bridge", address=mac)
@@ -110,14 +111,14 @@ def _take(ip: Any, step: LinkStep) -> None:
                 index=_index(link),
                 address=str(address.ip),
                 prefixlen=address.network.prefixlen,
-                # Nobody else has it, and a bridge without ports would be looking for ever.
+                # No other host has it, and on a bridge without ports the detection never ends.
                 **({"flags": IFA_F_NODAD} if address.version == 6 else {}),
             )
         case SetUp(link):
             ip.link("set", index=_index(link), state="up")
-        case Introduce(bridge, address, mac):
-            # Stale: it is used, and the guest asked whether it is right (RFC 4861, 7.3.2). Without
-            # this the host sends to the old one for 10 s, and TCP's own retries wait longer.
+        case SetNeighbour(bridge, address, mac):
+            # A stale entry is used at once and verified with the guest (RFC 4861, 7.3.2). Without
+            # it the host sends to the old address for 10 s, and TCP's own retries wait longer.
             ip.neigh(
                 "replace",
                 ifindex=_index(bridge),
@@ -127,29 +128,29 @@ def _take(ip: Any, step: LinkStep) -> None:
             )
         case CreateTap(name, owner):
             ip.link("add", ifname=name, kind="tuntap", mode="tap", uid=owner)
-        case Attach(tap, bridge):
+        case AttachTap(tap, bridge):
             index = _index(tap)
             ip.link("set", index=index, master=_index(bridge))
             ip.brport("set", index=index, isolated=1, group_fwd_mask=AS_OTHERS)
         case DeleteLink(name):
-            gone = _index_or_none(name)
-            if gone is not None:
-                ip.link("del", index=gone)
+            index_or_none = _index_or_none(name)
+            if index_or_none is not None:
+                ip.link("del", index=index_or_none)
 
 
-def _raise_refusal(step: LinkStep, code: int, error: Exception) -> None:
-    """Forgive what is already done; name everything else."""
+def _raise_unless_done(step: LinkStep, code: int, error: Exception) -> None:
+    """Ignore a step that is already done; raise for everything else."""
     if code == errno.EEXIST and isinstance(step, SetAddress):
         return
     if isinstance(step, SetAddress) and step.address.version == 6 and code == errno.EACCES:
         raise BangerError(
             Code.UNAVAILABLE,
-            f"IPv6 is switched off on this host: {step.link} gets no {step.address}",
-            hint="set ipv6 = false in the configuration, or switch it on (sysctl disable_ipv6)",
+            f"IPv6 is disabled on this host: {step.link} cannot have {step.address}",
+            hint="set ipv6 = false in the configuration, or enable IPv6 (sysctl disable_ipv6)",
         ) from error
     if code == errno.ENODEV and isinstance(step, DeleteLink):
         return
-    raise refusal(f"{step} failed", code) from error
+    raise kernel_error(f"{step} failed", code) from error
 
 
 @contextmanager
@@ -157,7 +158,7 @@ def _reading() -> Iterator[None]:
     try:
         yield
     except NetlinkError as error:
-        raise refusal("reading the host's network failed", error.code) from error
+        raise kernel_error("reading the host's network failed", error.code) from error
 
 
 def _index_or_none(name: str) -> int | None:
@@ -171,7 +172,7 @@ def _name_or_none(index: int | None) -> str:
     try:
         return socket.if_indextoname(index) if index else ""
     except OSError:
-        return ""  # gone since
+        return ""  # it was removed meanwhile
 
 
 def _index(name: str) -> int:
@@ -181,11 +182,11 @@ def _index(name: str) -> int:
     return index
 
 
-def _link(message: Any, names: Mapping[int, str]) -> Link:
+def _link(message: Any, names: Mapping[int, str]) -> Interface:
     info = message.get("IFLA_LINKINFO")
     name = str(message.get("IFLA_IFNAME"))
     kind = str(info.get("IFLA_INFO_KIND") or "") if info else ""
-    return Link(
+    return Interface(
         name=name,
         kind=kind,
         mac=str(message.get("IFLA_ADDRESS") or ""),

@@ -1,4 +1,4 @@
-"""Loads our rules with nft(8) and reads back which of ours are loaded."""
+"""Loads nat's rules with nft(8), and reads back which are loaded."""
 
 import errno
 import json
@@ -6,22 +6,22 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from services.nat.kernel.errors import refusal
+from services.nat.kernel.errors import kernel_error
 from services.nat.kernel.programs import find, run
 from services.nat.ruleset.firewalls import (
     DOCKER_USER,
-    Opening,
+    DockerRules,
     nft_close,
+    nft_docker_rules,
     nft_open,
-    nft_opening,
 )
 from services.nat.ruleset.rules import DELETE, FAMILIES, TABLE, Ruleset
-from services.nat.ruleset.sets import Live, additions, live_elements
+from services.nat.ruleset.sets import AllowedAddress, additions, read_allowed
 from shared.errors import BangerError, Code
 
 
 def load(ruleset: Ruleset) -> None:
-    """Replace our tables by ``ruleset`` in one transaction: all of it, or nothing.
+    """Replace nat's tables by ``ruleset`` in one transaction: all of it, or nothing.
 
     Raises:
         BangerError: ``missing_tool``, ``denied`` without CAP_NET_ADMIN, ``unavailable``.
@@ -30,33 +30,32 @@ def load(ruleset: Ruleset) -> None:
 
 
 def delete() -> None:
-    """Remove our tables; not an error when there are none."""
+    """Remove nat's tables; not an error when there are none."""
     _nft("-f", "-", text=DELETE)
 
 
-def add(live: Iterable[Live], unspoken: Iterable[Live]) -> None:
-    """Put these into the loaded sets, and take those out, in one transaction; raises as ``load``
-    does."""
-    _nft("-f", "-", text=additions(f"inet {TABLE}", live, unspoken))
+def add(added: Iterable[AllowedAddress], revoked: Iterable[AllowedAddress]) -> None:
+    """Add and remove addresses in the loaded sets, in one transaction; raises as ``load``."""
+    _nft("-f", "-", text=additions(f"inet {TABLE}", added, revoked))
 
 
-def live() -> list[Live]:
-    """What is in the loaded sets of names; raises as ``load`` does, and without our tables."""
+def allowed_addresses() -> list[AllowedAddress]:
+    """The addresses in the loaded sets; raises as ``load``, and when the tables are not loaded."""
     entries = _listing(f"list table inet {TABLE}")
-    return live_elements(entry["set"] for entry in entries if "set" in entry)
+    return read_allowed(entry["set"] for entry in entries if "set" in entry)
 
 
 @dataclass(frozen=True)
-class Reading:
-    """All chains of the host as nft's JSON has them (libnftables-json(5)), and how many frames were
-    dropped at each tap since our rules were loaded."""
+class LoadedRules:
+    """All chains of the host as nft's JSON shows them (libnftables-json(5)), and how many spoofed
+    frames were dropped at each tap since nat's rules were loaded."""
 
     chains: tuple[Mapping[str, Any], ...]
     dropped: Mapping[str, int]
 
     @property
     def ours(self) -> list[tuple[str, str]]:
-        """(family, name) of every chain in the tables named like ours."""
+        """(family, name) of every chain in tables with the names of nat's."""
         return [
             (str(chain["family"]), str(chain["name"]))
             for chain in self.chains
@@ -64,11 +63,11 @@ class Reading:
         ]
 
 
-def read() -> Reading:
-    """What is loaded, ours and others'; raises as ``load`` does."""
+def read() -> LoadedRules:
+    """The rules of all programs; raises as ``load``."""
     entries = _listing("list chains; list counters")
     counters = (entry["counter"] for entry in entries if "counter" in entry)
-    return Reading(
+    return LoadedRules(
         chains=tuple(entry["chain"] for entry in entries if "chain" in entry),
         dropped={
             str(counter["name"]): int(counter["packets"])
@@ -78,21 +77,21 @@ def read() -> Reading:
     )
 
 
-def docker_opening(bridge: str) -> Opening:
-    """What is of ours in Docker's chain; raises as ``load`` does, and without that chain."""
-    return nft_opening(_listing(f"list chain ip filter {DOCKER_USER}"), bridge)
+def docker_rules(bridge: str) -> DockerRules:
+    """nat's rules in Docker's chain; raises as ``load``, and when there is no such chain."""
+    return nft_docker_rules(_listing(f"list chain ip filter {DOCKER_USER}"), bridge)
 
 
-def open_docker(opening: Opening, bridge: str) -> None:
-    _nft("-f", "-", text=nft_open(opening, bridge))
+def open_docker(present: DockerRules, bridge: str) -> None:
+    _nft("-f", "-", text=nft_open(present, bridge))
 
 
-def close_docker(opening: Opening) -> None:
-    _nft("-f", "-", text=nft_close(opening))
+def close_docker(present: DockerRules) -> None:
+    _nft("-f", "-", text=nft_close(present))
 
 
 def _listing(commands: str) -> list[Mapping[str, Any]]:
-    """The entries of all documents that nft answers, one for each command."""
+    """The entries of all JSON documents that nft prints, one for each command."""
     answer, entries = _nft("-j", commands), []
     decoder, position = json.JSONDecoder(), 0
     while position < len(answer):
@@ -118,7 +117,7 @@ def _nft(*arguments: str, text: str = "") -> str:
 
 def _failure(stderr: str) -> BangerError:
     if "Operation not permitted" in stderr:
-        return refusal("nft failed", errno.EPERM)
+        return kernel_error("nft failed", errno.EPERM)
     first = stderr.strip().splitlines()[0] if stderr.strip() else "no message"
     return BangerError(
         Code.UNAVAILABLE, f"nft refused: {first}", hint="see: banger daemon logs nat"

@@ -1,4 +1,4 @@
-"""Programs of the system that change its network: where they are, and how one is run."""
+"""System programs that change the host's network: where they are, and how one is run."""
 
 import shutil
 import subprocess
@@ -7,19 +7,19 @@ from shared.errors import BangerError, Code
 from shared.host.programs import SYSTEM_PATH
 
 TIMEOUT = 20.0
-"""Seconds for one run; it takes milliseconds unless the kernel is in trouble."""
+"""Seconds for one run. It takes milliseconds unless something is wrong with the kernel."""
 
 
 def find(name: str) -> str | None:
-    """Its path; None when it is not installed."""
+    """The path of a program; None when it is not installed."""
     return shutil.which(name, path=SYSTEM_PATH)
 
 
 def run(name: str, *arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
-    """Run it to its end with ``text`` as its input, whatever its status.
+    """Run a program to its end with ``text`` as its input, whatever its exit status.
 
     Raises:
-        BangerError: ``unavailable`` when it does not run, or not end in time.
+        BangerError: ``unavailable`` when it cannot be run, or does not end in time.
     """
     try:
         return subprocess.run(
@@ -30,4 +30,4 @@ def run(name: str, *arguments: str, text: str = "") -> subprocess.CompletedProce
             timeout=TIMEOUT,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise BangerError(Code.UNAVAILABLE, f"{name} did not run: {error}") from error
+        raise BangerError(Code.UNAVAILABLE, f"{name} could not be run: {error}") from error

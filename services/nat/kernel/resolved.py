@@ -1,8 +1,8 @@
-"""Names of VMs for the host's own programs, where systemd-resolved is what they ask.
+"""Names of VMs for the host's own programs, on hosts with systemd-resolved.
 
-resolvectl(1) sets the bridge's link up so that resolved asks our dns for ``.vm`` and the reverse
-zones of the bridge's subnets, and for nothing else. What it set goes with the link. It is a
-comfort: when resolved is not there, or does not let us, nothing else suffers.
+resolvectl(1) configures the bridge's link so that resolved asks banger's dns for ``.vm`` and the
+reverse zones of the bridge's subnets, and for nothing else. The settings disappear with the link.
+This is a convenience: when resolved is missing or refuses, nothing else is affected.
 """
 
 import shutil
@@ -16,16 +16,16 @@ from shared.addresses.reverse_zones import reverse_zones
 
 PROGRAM = "resolvectl"
 TIMEOUT = 5.0
-"""Seconds for one call: it is one message over D-Bus."""
+"""Seconds for one call, which is one message over D-Bus."""
 
-Command = tuple[str, ...]
+Argv = tuple[str, ...]
 
 
 def route_commands(
     bridge: str, server: str, subnets: Iterable[IPv4Network | IPv6Network]
-) -> tuple[Command, ...]:
-    """What to run so that names of VMs and addresses of ``subnets`` are asked of ``server``
-    ("10.77.0.1:42069")."""
+) -> tuple[Argv, ...]:
+    """The commands that have resolved ask ``server`` ("10.77.0.1:42069") for names of VMs and for
+    addresses of ``subnets``."""
     zones = ("vm", *(zone for subnet in subnets for zone in reverse_zones(subnet)))
     return (
         (PROGRAM, "dns", bridge, server),
@@ -34,13 +34,13 @@ def route_commands(
     )
 
 
-def revert_commands(bridge: str) -> tuple[Command, ...]:
+def revert_commands(bridge: str) -> tuple[Argv, ...]:
     return ((PROGRAM, "revert", bridge),)
 
 
 @dataclass
 class NameRouting:
-    """Keeps resolved told. Calls block; ``is_set`` is what was last done with success."""
+    """The routing of names at the bridge. Calls block; ``is_set`` is the last successful state."""
 
     bridge: str
     server: str
@@ -48,18 +48,18 @@ class NameRouting:
     is_set: bool = False
 
     def set(self) -> str:
-        """Tell resolved of the bridge; returns why it could not be done, empty when it was."""
+        """Configure the bridge's link; returns why that failed, empty when it succeeded."""
         failure = _run(route_commands(self.bridge, self.server, self.subnets))
         self.is_set = not failure
         return failure
 
     def revert(self) -> str:
-        """The contrary, before the link goes; as ``set``."""
+        """Remove the configuration, before the link is deleted; returns as ``set``."""
         self.is_set = False
         return _run(revert_commands(self.bridge))
 
 
-def _run(commands: tuple[Command, ...]) -> str:
+def _run(commands: tuple[Argv, ...]) -> str:
     program = shutil.which(PROGRAM)
     if program is None:
         return f"{PROGRAM} is not installed"
@@ -72,7 +72,7 @@ def _run(commands: tuple[Command, ...]) -> str:
     return ""
 
 
-def _run_one(argv: Command) -> str:
+def _run_one(argv: Argv) -> str:
     try:
         done = subprocess.run(argv, capture_output=True, text=True, timeout=TIMEOUT)
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -81,8 +81,9 @@ def _run_one(argv: Command) -> str:
 
 
 def _with_resolved() -> bool:
-    """resolvectl names a link by its number, which in another namespace is another link's."""
+    """Whether resolved is in this namespace: resolvectl identifies a link by its number, which
+    belongs to another link in another namespace."""
     try:
         return Path("/proc/1/ns/net").readlink() == Path("/proc/thread-self/ns/net").readlink()
     except OSError:
-        return True  # not ours to see: resolved itself decides
+        return True  # the namespace is not readable: resolved itself decides

@@ -1,13 +1,15 @@
-"""ip_forward: switched on while a guest needs the outside, and put back as it was found. And
-settings of our own interfaces: route_localnet, proxy_arp_pvlan, accept_ra
-(networking/ip-sysctl in the kernel's documentation)."""
+"""Kernel settings (networking/ip-sysctl in the kernel's documentation).
+
+ip_forward is the host's: it is 1 while a guest needs the outside, and then gets its former value
+back. route_localnet, proxy_arp_pvlan and accept_ra are settings of banger's own interfaces.
+"""
 
 import contextlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from services.nat.kernel.errors import refusal
+from services.nat.kernel.errors import kernel_error
 from shared.host.boot_id import host_boot_id
 from shared.host.files import write_atomically
 
@@ -20,23 +22,26 @@ _PROXY_DELAY = "/proc/sys/net/ipv4/neigh/{}/proxy_delay"
 
 
 def is_localnet(bridge: str) -> bool:
-    """Whether 127.0.0.0/8 may pass the bridge now; False where there is no bridge."""
+    """Whether packets of 127.0.0.0/8 may pass the bridge; False where there is no bridge."""
     return _is_on(_LOCALNET, bridge)
 
 
 def set_localnet(bridge: str, *, on: bool) -> None:
-    """It goes with the bridge, so nothing has to be remembered."""
+    """Set route_localnet of the bridge. The setting disappears with the bridge."""
     _set(Path(_LOCALNET.format(bridge)), "1" if on else "0")
 
 
-def is_joined(bridge: str) -> bool:
-    """Whether the host answers in ARP for one guest to another; False where there is no bridge."""
+def is_proxy_arp(bridge: str) -> bool:
+    """Whether the host answers ARP for one guest to another; False where there is no bridge."""
     return _is_on(_PROXY_ARP, bridge)
 
 
-def join(bridge: str, *, on: bool) -> None:
-    """RFC 3069: for ports that do not hear each other. Linux waits for up to 0.8 s before it
-    answers for somebody else, lest it be faster than the right one; here there is none."""
+def set_proxy_arp(bridge: str, *, on: bool) -> None:
+    """Set whether the host answers ARP between ports that are isolated from each other (RFC 3069).
+
+    Linux delays such an answer by up to 0.8 s, so that the owner of the address can answer first.
+    Here the owner never receives the question, so the delay is switched off.
+    """
     if on:
         _set(Path(_PROXY_DELAY.format(bridge)), "0")
     _set(Path(_PROXY_ARP.format(bridge)), "1" if on else "0")
@@ -49,45 +54,47 @@ def _is_on(setting: str, link: str) -> bool:
         return False
 
 
-def refuse_routers(link: str) -> None:
-    """A route that a guest has announced would outlive the moment in which our rules were gone.
+def ignore_router_advertisements(link: str) -> None:
+    """Have the host accept no routes that guests announce on ``link``.
 
-    Not vital, as the rules are what keeps it out: no error where there is no IPv6 or /proc is
-    closed.
+    The rules drop such announcements; this covers the time after another program has flushed them,
+    because a route would stay. So it is no error where IPv6 is missing or /proc is read-only.
     """
     with contextlib.suppress(OSError):
         Path(_ACCEPT_RA.format(link)).write_text("0")
 
 
 def is_forwarding() -> bool:
-    """Whether this network namespace routes IPv4 between its interfaces now."""
+    """Whether this network namespace forwards IPv4 packets."""
     return _FORWARDING.read_text().strip() == "1"
 
 
 @dataclass(frozen=True)
-class Loan:
-    """The value found in ip_forward, remembered in the file ``note`` until it is given back.
+class IpForward:
+    """ip_forward, with its former value in the file ``note`` until that is restored.
 
-    The note holds the host's boot id too: after a reboot the host has a value of its own again
-    and an old note means nothing.
+    The note holds the host's boot id too: after a reboot ip_forward has the host's own value again,
+    and an old note is ignored.
     """
 
     note: Path
 
-    def is_open(self) -> bool:
+    def is_saved(self) -> bool:
+        """Whether nat has set ip_forward since the host started, and has to restore it."""
         return self._previous() is not None
 
-    def take(self) -> None:
-        """Remember what ip_forward is, then set it to 1.
+    def enable(self) -> None:
+        """Save the value of ip_forward, then set it to 1.
 
-        The note is on disk first: were this process to die between the two, the value found
-        would otherwise be lost, and with it the way back.
+        The note is on disk first. If nat ended between the two steps in the other order, the former
+        value would be lost.
         """
-        if not self.is_open():
+        if not self.is_saved():
             self._write({"previous": _FORWARDING.read_text().strip(), "boot_id": host_boot_id()})
         _set(_FORWARDING, "1")
 
-    def give_back(self) -> None:
+    def restore(self) -> None:
+        """Set ip_forward to the saved value, if there is one, and remove the note."""
         previous = self._previous()
         if previous is not None:
             _set(_FORWARDING, previous)
@@ -108,4 +115,4 @@ def _set(setting: Path, value: str) -> None:
     try:
         setting.write_text(value)
     except OSError as error:
-        raise refusal(f"setting {setting} to {value} failed", error.errno or 0) from error
+        raise kernel_error(f"setting {setting} to {value} failed", error.errno or 0) from error

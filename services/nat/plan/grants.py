@@ -1,7 +1,7 @@
-"""Addresses that names on guests' lists have led to: kept so that no new ruleset forgets them.
+"""Addresses that names on guests' egress lists resolved to, kept so that no new ruleset loses them.
 
-The kernel's sets hold the same, with timeouts; a nat that starts reads them back. An address whose
-time is over stays, for connections that are open, until its entry leaves the list or its VM goes.
+The kernel's sets hold the same addresses, with timeouts, and nat reads them back when it starts. An
+expired address stays, for open connections, until its entry leaves the list or its VM stops.
 """
 
 from collections import Counter
@@ -10,57 +10,57 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
 from services.nat.plan.state import Guest, tag_of
-from services.nat.ruleset.sets import Live
+from services.nat.ruleset.sets import AllowedAddress
 from shared.addresses.subnet import is_outside
 from shared.errors import BangerError, Code
 
 GRACE_SECONDS = 30
-"""An address is allowed for so much longer than asked for: who got it late may use it late."""
+"""How much longer than requested an address is allowed: a guest may use an answer late."""
 LONGEST = 86_400
-"""Seconds; a longer TTL is taken for this."""
+"""Seconds; a longer TTL is reduced to this."""
 MOST = 1024
-"""Addresses remembered for one entry of a list."""
+"""Addresses kept for one entry of a list."""
 MOST_OF_GUEST = 4 * MOST
-"""The same for all entries of one VM: it is the kernel's memory, and a transaction for nft."""
+"""Addresses kept for all entries of one VM: they use the kernel's memory and nft's time."""
 
 
 def usable(address: str, subnet: IPv4Network) -> IPv4Address:
-    """Raises ``invalid`` for what no name of the outside may lead a guest to."""
+    """Raises ``invalid`` for an address that no name of the outside may resolve to."""
     try:
         found = IPv4Address(address)
     except ValueError:
-        raise BangerError(Code.INVALID, f"{address!r} is no IPv4 address") from None
+        raise BangerError(Code.INVALID, f"{address!r} is not an IPv4 address") from None
     if not is_outside(found, subnet):
-        raise BangerError(Code.INVALID, f"{address} is no address outside")
+        raise BangerError(Code.INVALID, f"{address} is not an address of the outside")
     return found
 
 
 @dataclass(frozen=True)
-class Change:
-    """What has to come into the kernel's sets, and what is forgotten to make room for it."""
+class GrantChange:
+    """Addresses to add to the kernel's sets, and those that make room for them."""
 
-    live: tuple[Live, ...] = ()
-    over: tuple[Live, ...] = ()
-    """Addresses whose time is over."""
-    unspoken: tuple[Live, ...] = ()
-    """Those of ``over`` that no other entry of the VM keeps: open connections to them end."""
+    added: tuple[AllowedAddress, ...] = ()
+    expired: tuple[AllowedAddress, ...] = ()
+    """Expired addresses that are no longer kept."""
+    revoked: tuple[AllowedAddress, ...] = ()
+    """Those of ``expired`` that no other entry of the VM keeps: open connections to them end."""
 
 
 class Grants:
-    """By tag: each address and until when new connections to it may begin. Times are seconds of
-    CLOCK_MONOTONIC."""
+    """For each tag its addresses, with the time until which new connections are allowed. Times are
+    seconds of CLOCK_MONOTONIC."""
 
     def __init__(self) -> None:
         self._entries: dict[str, dict[IPv4Address, float]] = {}
 
     def lacking(
         self, guest: Guest, name: str, addresses: Iterable[IPv4Address], seconds: int, now: float
-    ) -> Change:
-        """The change after which all are there for ``seconds`` from now.
+    ) -> GrantChange:
+        """The change after which all ``addresses`` are allowed for ``seconds`` from now.
 
         Raises:
             BangerError: ``denied`` when the name is not on the guest's list, ``unavailable``
-                when an entry, or the guest, has been led to more addresses than are kept.
+                when the entry or the guest would have more addresses than are kept.
         """
         entries = [entry for entry in guest.allow if entry.covers(name)]
         if not entries:
@@ -69,43 +69,48 @@ class Grants:
         wanted = dict.fromkeys(addresses)
         if len(wanted) * len(entries) > MOST_OF_GUEST:
             raise _too_many(name)
-        live: list[Live] = []
+        added: list[AllowedAddress] = []
         for entry in entries:
             tag = tag_of(guest.id, entry)
             known = self._entries.get(tag, {})
-            late = [a for a in wanted if known.get(a, now) < now + seconds]
+            lacking = [a for a in wanted if known.get(a, now) < now + seconds]
             whole = seconds + GRACE_SECONDS
-            live += [Live(guest.address, a, entry.port, whole, tag) for a in late]
-        return self._with_room(guest, name, live, now)
+            added += [AllowedAddress(guest.address, a, entry.port, whole, tag) for a in lacking]
+        return self._with_room(guest, name, added, now)
 
-    def add(self, change: Change, now: float) -> None:
-        """This is in the kernel's sets now: just put there, or found there at the start."""
-        for one in change.over:
+    def add(self, change: GrantChange, now: float) -> None:
+        """Record that the change is in the kernel's sets."""
+        for one in change.expired:
             self._entries.get(one.tag, {}).pop(one.destination, None)
-        for one in change.live:
+        for one in change.added:
             known = self._entries.setdefault(one.tag, {})
             known[one.destination] = max(known.get(one.destination, now), now + one.seconds)
 
-    def live(self, guests: Iterable[Guest], now: float) -> list[Live]:
-        """What these guests' lists allow now. Everything else is forgotten."""
-        found: list[Live] = []
+    def allowed(self, guests: Iterable[Guest], now: float) -> list[AllowedAddress]:
+        """The addresses of these guests' entries. All others are dropped."""
+        found: list[AllowedAddress] = []
         kept: dict[str, dict[IPv4Address, float]] = {}
         for guest in guests:
             for entry in guest.names:
                 tag = tag_of(guest.id, entry)
                 kept[tag] = self._entries.get(tag, {})
                 found += [
-                    Live(guest.address, address, entry.port, max(0, int(until - now)), tag)
+                    AllowedAddress(
+                        guest.address, address, entry.port, max(0, int(until - now)), tag
+                    )
                     for address, until in kept[tag].items()
                 ]
         self._entries = {tag: known for tag, known in kept.items() if known}
         return found
 
-    def _with_room(self, guest: Guest, name: str, live: list[Live], now: float) -> Change:
-        """Forget what is over, the oldest first; what is not over is never taken away early."""
-        coming = {(one.tag, one.destination) for one in live}
+    def _with_room(
+        self, guest: Guest, name: str, added: list[AllowedAddress], now: float
+    ) -> GrantChange:
+        """Make room by dropping expired addresses, the oldest first, and never one that is not
+        expired."""
+        coming = {(one.tag, one.destination) for one in added}
         kept = {tag_of(guest.id, entry): entry.port for entry in guest.names}
-        over = sorted(
+        expired = sorted(
             (until, tag, port, address)
             for tag, port in kept.items()
             for address, until in self._entries.get(tag, {}).items()
@@ -113,28 +118,28 @@ class Grants:
         )
         sizes = Counter({tag: len(self._entries.get(tag, {})) for tag in kept})
         sizes.update(tag for tag, a in coming if a not in self._entries.get(tag, {}))
-        gone: list[Live] = []
-        for _, tag, port, address in over:
+        dropped: list[AllowedAddress] = []
+        for _, tag, port, address in expired:
             if sizes[tag] > MOST or sizes.total() > MOST_OF_GUEST:
-                gone.append(Live(guest.address, address, port, 0, tag))
+                dropped.append(AllowedAddress(guest.address, address, port, 0, tag))
                 sizes[tag] -= 1
         if sizes.total() > MOST_OF_GUEST or any(sizes[tag] > MOST for tag, _ in coming):
             raise _too_many(name)
-        return Change(tuple(live), tuple(gone), self._unspoken(kept, live, gone))
+        return GrantChange(tuple(added), tuple(dropped), self._revoked(kept, added, dropped))
 
-    def _unspoken(
-        self, kept: Iterable[str], live: list[Live], gone: list[Live]
-    ) -> tuple[Live, ...]:
-        forgotten = {(one.tag, one.destination) for one in gone}
-        still = {one.destination for one in live} | {
+    def _revoked(
+        self, kept: Iterable[str], added: list[AllowedAddress], dropped: list[AllowedAddress]
+    ) -> tuple[AllowedAddress, ...]:
+        forgotten = {(one.tag, one.destination) for one in dropped}
+        still = {one.destination for one in added} | {
             address
             for tag in kept
             for address in self._entries.get(tag, {})
             if (tag, address) not in forgotten
         }
-        by_address = {one.destination: one for one in gone}
+        by_address = {one.destination: one for one in dropped}
         return tuple(one for address, one in by_address.items() if address not in still)
 
 
 def _too_many(name: str) -> BangerError:
-    return BangerError(Code.UNAVAILABLE, f"{name} leads to more addresses than are kept")
+    return BangerError(Code.UNAVAILABLE, f"{name} resolves to more addresses than nat keeps")

@@ -1,4 +1,4 @@
-"""Which VMs need a tap now: those that are up, and those about to be launched. Pure."""
+"""The VMs that need a tap now: those that are up, and those about to start. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import AddressValueError, IPv4Address, IPv4Network
@@ -13,15 +13,17 @@ from shared.contract.messages.vm import Vm
 from shared.errors import BangerError, Code
 
 ALLOWED_MOST = 1024
-"""Entries of one VM's list."""
+"""Entries of one VM's egress list."""
 
 HOLD_SECONDS = 60.0
-"""How long an attached VM keeps its tap while the store does not say that it is starting."""
+"""How long an attached VM keeps its tap while the store does not show it as starting."""
 
 
-class Holds:
-    """VMs whose tap was asked for. A hold ends when the store shows the VM up, from when on its
-    state decides, or when it was for nothing: after ``HOLD_SECONDS``. Times are monotonic."""
+class TapHolds:
+    """VMs whose supervisor requested a tap (``nat.attach``).
+
+    A hold ends when the store shows the VM as up: from then on its state decides. If that never
+    happens, it ends after ``HOLD_SECONDS``. Times are seconds of CLOCK_MONOTONIC."""
 
     def __init__(self) -> None:
         self._until: dict[str, float] = {}
@@ -41,12 +43,12 @@ class Holds:
 
 
 def guest_of(vm: Vm, subnet: IPv4Network) -> Guest:
-    """What the kernel needs to know of ``vm``.
+    """What the kernel's configuration needs of ``vm``.
 
     Raises:
         BangerError: ``conflict`` for a VM that has no address in the bridge's subnet;
             ``invalid`` for an id that cannot be part of a tap's name, and for a list or a
-            published port that the api would not have let through.
+            published port that the api would have refused.
     """
     try:
         address = IPv4Address(vm.address) if vm.network == "bridge" else None
@@ -57,7 +59,7 @@ def guest_of(vm: Vm, subnet: IPv4Network) -> Guest:
             Code.CONFLICT,
             f"VM {vm.name} has the address {vm.address or '(none)'}, "
             f"which is not in the bridge's subnet {subnet}",
-            hint="it was made with other network settings: delete it and create it again",
+            hint="it was created with other network settings: delete it and create it again",
         )
     return Guest(
         vm.id, address, mac_address(vm.id), vm.nat, _allowed(vm), publications_of(vm), vm.name
@@ -66,13 +68,17 @@ def guest_of(vm: Vm, subnet: IPv4Network) -> Guest:
 
 def _allowed(vm: Vm) -> tuple[Allowed, ...]:
     if len(vm.allow) > ALLOWED_MOST:
-        raise BangerError(Code.INVALID, f"VM {vm.name} has more than {ALLOWED_MOST} on its list")
+        raise BangerError(
+            Code.INVALID, f"VM {vm.name} has more than {ALLOWED_MOST} entries on its egress list"
+        )
     return tuple(parse_allowed(entry) for entry in vm.allow)
 
 
-def with_addresses_of_their_own(guests: Iterable[Guest]) -> Iterator[Guest]:
-    """Without those whose address another one has already. The store gives no address twice; but
-    who serves an untrusted user must not be made to keep more taps than the subnet has room."""
+def without_duplicate_addresses(guests: Iterable[Guest]) -> Iterator[Guest]:
+    """Leave out a guest whose address an earlier one has.
+
+    The store assigns each address once, but a nat that serves an untrusted user must never keep
+    more taps than the subnet has addresses."""
     taken: set[IPv4Address] = set()
     for guest in guests:
         if guest.address not in taken:

@@ -1,11 +1,10 @@
-"""Which published ports become rules: checked as if anybody had written them. Pure.
+"""The published ports that become rules, checked as untrusted input. Pure.
 
-A port that cannot be published is left out, and said so; the VM keeps its network, and so does
-everybody else.
+A port that cannot be published is left out and reported; its VM and all others keep their network.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from ipaddress import AddressValueError, IPv4Address
 
 import msgspec
@@ -18,11 +17,14 @@ from shared.errors import BangerError, Code
 MOST = 256
 """Published ports of one VM."""
 UNPRIVILEGED = 1024
-"""The lowest port an ordinary user may have."""
+"""The lowest port that an ordinary user may have."""
+
+Ports = frozenset[tuple[str, int]]
+"""(protocol, port) of sockets."""
 
 
 def publications_of(vm: Vm) -> tuple[Publication, ...]:
-    """The row's, each with its address in its one spelling.
+    """The publications of a row, each address in its canonical form.
 
     Raises:
         BangerError: ``invalid`` for fields that are no address, port or protocol.
@@ -40,51 +42,59 @@ def _checked(vm: Vm, publication: Publication) -> Publication:
     ports = (publication.host_port, publication.guest_port)
     usable = all(0 < port < 65536 for port in ports) and publication.protocol in ("tcp", "udp")
     if address is None or address.is_multicast or not usable:
-        raise BangerError(Code.INVALID, f"VM {vm.name} publishes {publication}: not possible")
+        raise BangerError(
+            Code.INVALID, f"VM {vm.name} publishes {publication}, which is not possible"
+        )
     return msgspec.structs.replace(publication, host_address=str(address))
 
 
-class Allotment:
-    """Goes through the guests in turn, and leaves out what cannot be published.
+@dataclass(frozen=True)
+class PortAssignment:
+    """The guests with the ports that they get, and what was refused: (VM id, reason)."""
 
-    ``taken``: (protocol, port) of other users' sockets, where the rows are an untrusted user's;
-    None where they are trusted.
+    guests: tuple[Guest, ...]
+    refused: list[tuple[str, str]]
+
+
+def assign_ports(guests: Iterable[Guest], taken: Ports | None = None) -> PortAssignment:
+    """Give every published port to the first guest that has it, and to no other.
+
+    ``taken`` holds the ports of other users' sockets, where the rows are an untrusted user's; None
+    where they are trusted.
     """
+    ports = _Ports(taken)
+    refused: list[tuple[str, str]] = []
+    assigned: list[Guest] = []
+    for guest in guests:
+        kept = []
+        for publication in guest.publish:
+            if reason := ports.take(publication):
+                refused.append((guest.id, f"{publication} is not published: {reason}"))
+            else:
+                kept.append(publication)
+        assigned.append(replace(guest, publish=tuple(kept)))
+    return PortAssignment(tuple(assigned), refused)
 
-    def __init__(self, taken: frozenset[tuple[str, int]] | None) -> None:
+
+class _Ports:
+    def __init__(self, taken: Ports | None) -> None:
         self._taken = taken
-        self._given: dict[tuple[str, int], set[str]] = {}
-        """Addresses by (protocol, port): a user may have tens of thousands."""
-        self.refused: list[tuple[str, str]] = []
-        """(VM id, why), in order."""
+        self._addresses: dict[tuple[str, int], set[str]] = {}
+        """Of each assigned (protocol, port), which may be tens of thousands."""
 
-    def allot(self, guests: Iterable[Guest]) -> Iterator[Guest]:
-        for guest in guests:
-            yield replace(guest, publish=tuple(p for p in guest.publish if self._may(guest, p)))
-
-    def _may(self, guest: Guest, publication: Publication) -> bool:
-        why = self._refusal(publication)
-        if why:
-            self.refused.append((guest.id, f"{publication} is not published: {why}"))
-        else:
-            self._given.setdefault(_port(publication), set()).add(publication.host_address)
-        return not why
-
-    def _refusal(self, publication: Publication) -> str:
-        given = self._given.get(_port(publication), set())
+    def take(self, publication: Publication) -> str:
+        """Assign the port; returns why that is not possible, empty when it is done."""
+        port = (publication.protocol, publication.host_port)
+        addresses = self._addresses.setdefault(port, set())
         # 0.0.0.0 is every address, as in ``shared.contract.publication.clash``.
-        if given & {publication.host_address, EVERYWHERE} or (
-            given and publication.host_address == EVERYWHERE
+        if addresses & {publication.host_address, EVERYWHERE} or (
+            addresses and publication.host_address == EVERYWHERE
         ):
             return "another VM publishes this port, or this one does twice"
-        if self._taken is None:
-            return ""
-        if publication.host_port < UNPRIVILEGED:
-            return f"ports below {UNPRIVILEGED} are not for ordinary users"
-        if _port(publication) in self._taken:
-            return "another user of this host has the port"
+        if self._taken is not None:
+            if publication.host_port < UNPRIVILEGED:
+                return f"ports below {UNPRIVILEGED} are not for ordinary users"
+            if port in self._taken:
+                return "another user of this host has the port"
+        addresses.add(publication.host_address)
         return ""
-
-
-def _port(publication: Publication) -> tuple[str, int]:
-    return publication.protocol, publication.host_port

@@ -1,11 +1,11 @@
 """What the host's network should be (``Desired``) and what it is (``Observed``).
 
-What is ours is told by marks that the kernel sets together with the object, so that a crash
-between two steps never leaves a thing of unknown owner:
+nat recognizes its own objects by marks that the kernel sets together with the object, so that a
+crash between two steps never leaves an object whose owner is unknown:
 
-- the bridge has our name *and* a hardware address made from the state directory;
-- a tap is called ``bgr`` + the VM's id, belongs to our user or to one of our jails, and sits on
-  our bridge or on none;
+- the bridge has the configured name *and* a hardware address made from the state directory;
+- a tap is called ``bgr`` + the VM's id, belongs to the user served or to one of the user's jails,
+  and is a port of the bridge or of none;
 - rules are in the tables ``inet banger`` and ``bridge banger``.
 """
 
@@ -23,8 +23,8 @@ from ipaddress import (
 )
 
 from services.nat.ruleset.firewalls import Firewalls
-from services.nat.ruleset.rules import Ground, Ruleset, render
-from services.nat.ruleset.sets import EVERYWHERE, Live, Member
+from services.nat.ruleset.rules import BridgeFacts, Ruleset, render
+from services.nat.ruleset.sets import EVERYWHERE, AllowedAddress, Member
 from shared.addresses.subnet import gateway_of
 from shared.addresses.ula import ula_address
 from shared.contract.egress import Allowed
@@ -34,7 +34,6 @@ from shared.errors import BangerError, Code
 IFNAME_MAX = 15
 """Longest interface name in characters: IFNAMSIZ less the final NUL (netdevice(7))."""
 
-DEFAULT_BRIDGE = "br-banger"
 _TAP_PREFIX = "bgr"
 _TAP = re.compile(r"bgr[0-9a-f]{12}")
 _BRIDGE = re.compile(r"[a-z][a-z0-9-]{0,14}")
@@ -43,7 +42,7 @@ _VM_ID = re.compile(r"[0-9a-f]{12}")
 
 
 def tap_name(vm_id: str) -> str:
-    """The name of a VM's tap: ``bgr`` and its 12-digit id, exactly the 15 the kernel allows."""
+    """The name of a VM's tap: ``bgr`` and the 12-digit id, the 15 characters the kernel allows."""
     return _TAP_PREFIX + vm_id
 
 
@@ -55,8 +54,8 @@ def bridge_mac(state_directory: str) -> str:
     """The bridge's hardware address: ``06:62:67:72`` ("bgr") and two bytes of the installation.
 
     It is fixed for a second reason: a bridge without one takes the lowest address of its ports,
-    which changes as guests come and go and leaves every guest's ARP cache wrong. Guests' own
-    addresses begin with 02 (shared/addresses/mac.py), so the two can never be the same.
+    which changes when guests start and stop, and every guest's ARP cache would be wrong then.
+    Guests' addresses begin with 02 (shared/addresses/mac.py), so the two are never the same.
     """
     tag = hashlib.sha256(state_directory.encode()).digest()
     return f"06:62:67:72:{tag[0]:02x}:{tag[1]:02x}"
@@ -64,8 +63,9 @@ def bridge_mac(state_directory: str) -> str:
 
 @dataclass(frozen=True)
 class Guest:
-    """A VM that needs a tap now. ``mac`` is lower case with colons; ``nat``: has the outside, else
-    of it what is in ``allow``."""
+    """A VM that needs a tap now. ``mac`` is lower case with colons.
+
+    With ``nat`` the guest reaches everything outside, without it what ``allow`` lists."""
 
     id: str
     address: IPv4Address
@@ -74,12 +74,12 @@ class Guest:
     allow: tuple[Allowed, ...] = ()
     publish: tuple[Publication, ...] = ()
     name: str = ""
-    """By which the lists of others mean it."""
+    """The name by which other VMs' egress lists refer to it."""
     jail: int | None = None
-    """The uid that opens the tap instead of the user's, of a VM whose VMM is jailed."""
+    """The uid that opens the tap in place of the user's, for a VM whose VMM is jailed."""
 
     def __post_init__(self) -> None:
-        """These strings end in names and rules of the kernel: refuse what is not exactly right."""
+        """Refuse an id or MAC that is not exactly right: both become part of names and rules."""
         if not _VM_ID.fullmatch(self.id) or not _MAC.fullmatch(self.mac):
             raise BangerError(
                 Code.INVALID, f"VM {self.id!r} has no usable id or MAC address ({self.mac!r})"
@@ -91,13 +91,13 @@ class Guest:
 
     @property
     def names(self) -> tuple[Allowed, ...]:
-        """The names of the outside on its list; none where it has no need of a list."""
+        """The entries of ``allow`` that are names of the outside; empty where ``nat`` is set."""
         names = (entry for entry in self.allow if entry.name and not entry.is_guest)
         return () if self.nat else tuple(names)
 
     @property
-    def seeks_guests(self) -> bool:
-        """Whether it may reach others on the bridge."""
+    def reaches_guests(self) -> bool:
+        """Whether it may reach other guests."""
         return any(entry.is_guest for entry in self.allow)
 
     @property
@@ -107,13 +107,13 @@ class Guest:
 
     @property
     def on_loopback(self) -> bool:
-        """Whether a port of 127.0.0.0/8 leads to it."""
+        """Whether a port of 127.0.0.0/8 is published for it."""
         return any(_is_loopback(p) or p.host_address == EVERYWHERE for p in self.publish)
 
 
 def tag_of(vm_id: str, entry: Allowed) -> str:
-    """What a name on a VM's list is known by in the kernel, where a comment may have 128
-    characters and a name has up to 253."""
+    """The tag of an egress entry in the kernel, for comments of set elements. A comment may have
+    128 characters, and a name up to 253."""
     text = f"{vm_id} {entry.name} {entry.port}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -124,7 +124,7 @@ def _is_loopback(publication: Publication) -> bool:
 
 @dataclass(frozen=True)
 class Desired:
-    """The network that should be there. ``owner`` is the uid that may open the taps."""
+    """The network that should be there. ``owner`` is the uid that opens the taps."""
 
     bridge: str
     mac: str
@@ -132,13 +132,13 @@ class Desired:
     owner: int
     guests: tuple[Guest, ...] = ()
     jails: range = range(0)
-    """Uids of jailed VMMs, who may own taps too."""
+    """Uids of jailed VMMs, which may own taps too."""
     dns_port: int = 42069
     """Where dns listens on the bridge's address; guests reach it as port 53."""
     prefix: IPv6Network | None = None
-    """Of the guests' IPv6 addresses, a /64; None: they have none."""
-    live: tuple[Live, ...] = ()
-    """Addresses that names on the guests' lists have led to."""
+    """The /64 of the guests' IPv6 addresses; None where they have none."""
+    allowed: tuple[AllowedAddress, ...] = ()
+    """Addresses that names on the guests' lists resolved to."""
 
     def __post_init__(self) -> None:
         if not _BRIDGE.fullmatch(self.bridge):
@@ -165,12 +165,12 @@ class Desired:
 
     @property
     def subnets(self) -> tuple[IPv4Network | IPv6Network, ...]:
-        """Where guests have their addresses."""
+        """The subnets of the guests' addresses."""
         return (self.subnet, self.prefix) if self.prefix else (self.subnet,)
 
     @property
     def own_addresses(self) -> tuple[IPv4Interface | IPv6Interface, ...]:
-        """What the bridge has."""
+        """The addresses of the bridge."""
         return (self.gateway, self.gateway6) if self.gateway6 else (self.gateway,)
 
     def address6_of(self, guest: Guest) -> IPv6Interface | None:
@@ -181,25 +181,27 @@ class Desired:
     def owner_of(self, guest: Guest) -> int:
         return self.owner if guest.jail is None else guest.jail
 
-    def with_guests(self, guests: tuple[Guest, ...], live: tuple[Live, ...] = ()) -> "Desired":
-        return replace(self, guests=guests, live=live)
+    def with_guests(
+        self, guests: tuple[Guest, ...], allowed: tuple[AllowedAddress, ...] = ()
+    ) -> "Desired":
+        return replace(self, guests=guests, allowed=allowed)
 
     @property
     def rules(self) -> Ruleset:
-        ground = Ground(self.bridge, self.gateway, self.dns_port, self.gateway6)
-        return render(ground, self.members, self.live)
+        facts = BridgeFacts(self.bridge, self.gateway, self.dns_port, self.gateway6)
+        return render(facts, self.members, self.allowed)
 
     @property
     def members(self) -> list[Member]:
         return [self._member(guest) for guest in self.guests]
 
     @property
-    def joined(self) -> bool:
+    def proxy_arp(self) -> bool:
         """Whether any guest may reach another."""
-        return any(guest.seeks_guests for guest in self.guests)
+        return any(guest.reaches_guests for guest in self.guests)
 
     def _guests_for(self, guest: Guest) -> Iterator[tuple[int, IPv4Network]]:
-        """(port, address) of every guest there now that is on the list of this one."""
+        """(port, address) of every running guest that is on the list of this one."""
         for entry in guest.allow:
             for other in self.guests:
                 if entry.covers_guest(other.name):
@@ -221,17 +223,17 @@ class Desired:
 
 
 def link_local(mac: str) -> IPv6Address:
-    """The address a link gives itself from its hardware address (RFC 4291 appendix A)."""
+    """The address that a link derives from its hardware address (RFC 4291 appendix A)."""
     octets = bytes.fromhex(mac.replace(":", ""))
     identifier = bytes([octets[0] ^ 2, *octets[1:3], 0xFF, 0xFE, *octets[3:]])
     return IPv6Address((0xFE80 << 112) | int.from_bytes(identifier))
 
 
 @dataclass(frozen=True)
-class Link:
-    """An interface as the kernel has it. ``kind`` is "tun" for taps; ``owner`` of a tap only.
+class Interface:
+    """A network interface of the host. ``kind`` is "tun" for taps; only taps have an ``owner``.
 
-    ``isolated``: a port all of whose frames go by the rules, and none to other such ports."""
+    ``isolated``: a port whose frames all pass the rules and never reach another such port."""
 
     name: str
     kind: str
@@ -244,7 +246,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Route:
-    """A route of the main table with a destination; ``device`` is empty for unreachable ones."""
+    """A route of the main table with a destination; ``device`` is empty for an unreachable one."""
 
     destination: IPv4Network
     device: str
@@ -254,21 +256,21 @@ class Route:
 class Observed:
     """The host's network as it is.
 
-    ``rules`` is the digest written in our tables (None: there are none, or they disagree);
-    ``tables`` says whether any table of ours exists; ``lent`` whether forwarding is on because
-    of us, to be given back; ``localnet`` is the bridge's route_localnet, ``joined`` whether the
-    host answers in ARP for guests to each other;
-    ``dropped`` frames of each tap since the rules were loaded.
+    ``rules`` is the digest in nat's tables (None: there are no tables, or they disagree);
+    ``tables`` whether any table of nat exists; ``forwarding_saved`` whether nat switched
+    ip_forward on and has to restore it; ``localnet`` the bridge's route_localnet; ``proxy_arp``
+    whether the host answers ARP for one guest to another; ``dropped`` the number of spoofed frames
+    of each tap since the rules were loaded.
     """
 
-    links: Mapping[str, Link] = field(default_factory=dict)
+    links: Mapping[str, Interface] = field(default_factory=dict)
     addresses: frozenset[IPv4Interface | IPv6Interface] = frozenset()
     routes: tuple[Route, ...] = ()
     tables: bool = False
     rules: str | None = None
     forwarding: bool = False
-    lent: bool = False
+    forwarding_saved: bool = False
     localnet: bool = False
-    joined: bool = False
+    proxy_arp: bool = False
     firewalls: Firewalls = field(default_factory=Firewalls)
     dropped: Mapping[str, int] = field(default_factory=dict)

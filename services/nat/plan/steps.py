@@ -1,15 +1,15 @@
-"""The steps that turn the host's network as it is into what the guests that run now need.
+"""The steps that turn the host's network as it is into what the running guests need.
 
-Pure: ``plan(desired, observed)`` reads nothing and changes nothing. With no guest, the host has
-nothing of ours: no bridge, no tap, no rule, and forwarding as it was found.
+Pure: ``plan(desired, observed)`` reads nothing and changes nothing. Without guests, nothing of nat
+remains on the host: no bridge, no tap, no rule, and ip_forward has its original value.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv6Interface
 
-from services.nat.plan.state import Desired, Guest, Link, Observed, is_tap_name
-from services.nat.ruleset.firewalls import Opening
+from services.nat.plan.state import Desired, Guest, Interface, Observed, is_tap_name
+from services.nat.ruleset.firewalls import DockerRules
 from services.nat.ruleset.rules import Ruleset
 from shared.errors import BangerError, Code
 
@@ -28,14 +28,14 @@ class SetAddress:
 
 @dataclass(frozen=True)
 class SetUp:
-    """The host takes no routes and no addresses from who is behind it (accept_ra)."""
+    """Set the link up. The host ignores router advertisements that arrive by it (accept_ra)."""
 
     link: str
 
 
 @dataclass(frozen=True)
-class Introduce:
-    """Tell the host whose an address is now; it may remember the VM that had it before."""
+class SetNeighbour:
+    """Set the hardware address of an IP address. The host may still know the previous VM's."""
 
     bridge: str
     address: IPv4Address
@@ -49,8 +49,8 @@ class CreateTap:
 
 
 @dataclass(frozen=True)
-class Attach:
-    """Put a tap on the bridge as an isolated port, whose every frame goes by the rules."""
+class AttachTap:
+    """Make a tap an isolated port of the bridge, so that every frame passes the rules."""
 
     tap: str
     bridge: str
@@ -72,41 +72,41 @@ class DeleteRules:
 
 
 @dataclass(frozen=True)
-class LendForwarding:
-    """Note what ip_forward is, then set it to 1."""
+class EnableForwarding:
+    """Save the value of ip_forward, then set it to 1."""
 
 
 @dataclass(frozen=True)
-class ReturnForwarding:
-    """Set ip_forward to what was noted."""
+class RestoreForwarding:
+    """Set ip_forward to the saved value."""
 
 
 @dataclass(frozen=True)
 class OpenDocker:
-    """Have our two rules in Docker's chain, in place of ``opening``."""
+    """Insert nat's two rules into Docker's chain, in place of those ``present``."""
 
     bridge: str
-    opening: Opening
+    present: DockerRules
 
 
 @dataclass(frozen=True)
 class CloseDocker:
-    """Take out of Docker's chain what is ours."""
+    """Remove nat's rules from Docker's chain."""
 
-    opening: Opening
+    present: DockerRules
 
 
 @dataclass(frozen=True)
 class SetLocalnet:
-    """Whether packets of 127.0.0.0/8 may leave and come by the bridge (route_localnet)."""
+    """Set whether packets of 127.0.0.0/8 may pass the bridge (route_localnet)."""
 
     bridge: str
     on: bool
 
 
 @dataclass(frozen=True)
-class Join:
-    """Whether the host answers in ARP for guests to each other, so that it routes between them."""
+class SetProxyArp:
+    """Set whether the host answers ARP for one guest to another, and so routes between them."""
 
     bridge: str
     on: bool
@@ -116,30 +116,31 @@ Step = (
     CreateBridge
     | SetAddress
     | SetUp
-    | Introduce
+    | SetNeighbour
     | CreateTap
-    | Attach
+    | AttachTap
     | DeleteLink
     | ApplyRules
     | DeleteRules
-    | LendForwarding
-    | ReturnForwarding
+    | EnableForwarding
+    | RestoreForwarding
     | SetLocalnet
-    | Join
+    | SetProxyArp
     | OpenDocker
     | CloseDocker
 )
 
 
 def plan(desired: Desired, observed: Observed) -> list[Step]:
-    """The steps from ``observed`` to ``desired``, in an order safe to stop at any point.
+    """The steps from ``observed`` to ``desired``, in an order that is safe to stop at any point.
 
-    A tap is attached only after the rules that bind it to its address are there, and rules go
-    only after the taps they bound. An empty list means that nothing is to be done.
+    A tap is attached only after the rules that bind it to its address are loaded, and rules are
+    removed only after the taps that they bind. An empty list means that nothing has to be done.
 
     Raises:
-        BangerError: ``conflict`` when the bridge's or a tap's name is taken by something that
-            is not ours, or the subnet is already routed elsewhere. Nothing is planned then.
+        BangerError: ``conflict`` when an interface that nat did not create has the name of the
+            bridge or of a tap, or when the subnet is already routed elsewhere. Nothing is planned
+            then.
     """
     _refuse_foreign(desired, observed)
     steps: list[Step] = [DeleteLink(tap) for tap in _leaked_taps(desired, observed)]
@@ -173,7 +174,8 @@ def _refuse_foreign(desired: Desired, observed: Observed) -> None:
 
 
 def _refuse_clash(desired: Desired, observed: Observed) -> None:
-    """Checked only before the address is set: a route that appears later must not stop guests."""
+    """Refuse a subnet with a route, only before the address is set: a route that appears later
+    must not stop guests."""
     if desired.gateway in observed.addresses:
         return
     for route in observed.routes:
@@ -189,7 +191,7 @@ def _refuse_clash(desired: Desired, observed: Observed) -> None:
             )
 
 
-def _our_tap(link: Link, desired: Desired) -> bool:
+def _our_tap(link: Interface, desired: Desired) -> bool:
     return (
         is_tap_name(link.name)
         and link.kind == "tun"
@@ -206,10 +208,10 @@ def _leaked_taps(desired: Desired, observed: Observed) -> list[str]:
 
 def _take_down(desired: Desired, observed: Observed) -> Iterator[Step]:
     yield from _forwarding_steps(desired, observed)
-    if observed.localnet:  # the bridge may stay, for the sake of somebody else's port
+    if observed.localnet:  # the bridge may stay, because of another program's port
         yield SetLocalnet(desired.bridge, on=False)
-    if observed.joined:
-        yield Join(desired.bridge, on=False)
+    if observed.proxy_arp:
+        yield SetProxyArp(desired.bridge, on=False)
     if observed.tables:
         yield DeleteRules()
     if desired.bridge in observed.links and not _has_foreign_port(desired, observed):
@@ -217,7 +219,7 @@ def _take_down(desired: Desired, observed: Observed) -> Iterator[Step]:
 
 
 def _has_foreign_port(desired: Desired, observed: Observed) -> bool:
-    """Somebody put an interface of theirs on our bridge: it stays until they take it off."""
+    """Whether another program's interface is a port of the bridge. The bridge stays then."""
     ports = (link for link in observed.links.values() if link.master == desired.bridge)
     return any(not _our_tap(link, desired) for link in ports)
 
@@ -234,43 +236,43 @@ def _bridge_steps(desired: Desired, observed: Observed) -> Iterator[Step]:
 
 
 def _rules_steps(desired: Desired, observed: Observed) -> Iterator[Step]:
-    """What opens a way is on only while the rules are there that keep guests from misusing it."""
+    """Load the rules, and keep a setting that opens a path on only while rules guard the path."""
     localnet = any(guest.on_loopback for guest in desired.guests)
     if observed.localnet and not localnet:
         yield SetLocalnet(desired.bridge, on=False)
-    if observed.joined and not desired.joined:
-        yield Join(desired.bridge, on=False)
+    if observed.proxy_arp and not desired.proxy_arp:
+        yield SetProxyArp(desired.bridge, on=False)
     if observed.rules != desired.rules.digest:
         yield ApplyRules(desired.rules)
     if localnet and not observed.localnet:
         yield SetLocalnet(desired.bridge, on=True)
-    if desired.joined and not observed.joined:
-        yield Join(desired.bridge, on=True)
+    if desired.proxy_arp and not observed.proxy_arp:
+        yield SetProxyArp(desired.bridge, on=True)
 
 
 def _forwarding_steps(desired: Desired, observed: Observed) -> Iterator[Step]:
     needed = any(guest.routed for guest in desired.guests)
     if needed and not observed.forwarding:
-        yield LendForwarding()
-    elif not needed and observed.lent:
-        yield ReturnForwarding()
-    for opening in observed.firewalls.docker:
-        if needed and not opening.complete:
-            yield OpenDocker(desired.bridge, opening)
-        elif not needed and opening.rules:
-            yield CloseDocker(opening)
+        yield EnableForwarding()
+    elif not needed and observed.forwarding_saved:
+        yield RestoreForwarding()
+    for present in observed.firewalls.docker:
+        if needed and not present.complete:
+            yield OpenDocker(desired.bridge, present)
+        elif not needed and present.rules:
+            yield CloseDocker(present)
 
 
 def _tap_steps(guest: Guest, desired: Desired, observed: Observed) -> Iterator[Step]:
     link, owner = observed.links.get(guest.tap), desired.owner_of(guest)
     if link is not None and link.owner != owner:
-        # Between two VMMs of the VM, one jailed and one not: nobody has it open.
+        # The VM's previous VMM was jailed and the next is not, or the reverse: the tap is unused.
         yield DeleteLink(guest.tap)
         link = None
     if link is None:
-        yield Introduce(desired.bridge, guest.address, guest.mac)
+        yield SetNeighbour(desired.bridge, guest.address, guest.mac)
         yield CreateTap(guest.tap, owner)
     if link is None or link.master is None or not link.isolated:
-        yield Attach(guest.tap, desired.bridge)
+        yield AttachTap(guest.tap, desired.bridge)
     if link is None or not link.up:
         yield SetUp(guest.tap)

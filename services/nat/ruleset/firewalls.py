@@ -1,8 +1,8 @@
-"""Firewalls of others that drop what the host forwards, and what to do about each. Pure.
+"""Other firewalls that drop forwarded packets, and what to do about each. Pure.
 
-An ``accept`` in our table is not the last word: every chain on the forward hook is asked. Docker
-has a chain for the rules of others, DOCKER-USER, and there we put two. Nobody else has: who runs
-ufw, firewalld or rules of their own is told the command.
+An ``accept`` in banger's table does not decide alone: every chain on the forward hook has to accept
+the packet. Docker has a chain for other programs' rules, DOCKER-USER, and nat inserts two there.
+ufw, firewalld and hand-written rules have none; for those the user is shown the command to run.
 """
 
 import shlex
@@ -13,14 +13,14 @@ from typing import Any, Literal
 Backend = Literal["nft", "legacy"]
 DOCKER_USER = "DOCKER-USER"
 DIRECTIONS = ("iifname", "oifname")
-"""Of packets from the bridge, and to it."""
+"""The matches for packets from the bridge, and to it."""
 
 
 @dataclass(frozen=True)
-class Opening:
-    """What is of ours in Docker's chain: the handle (nft) or rule (iptables) by direction.
+class DockerRules:
+    """nat's rules in Docker's chain, as (direction, handle of nft or rule of iptables).
 
-    Complete when each direction is there once."""
+    They are complete when each direction is there once."""
 
     backend: Backend
     rules: tuple[tuple[str, str], ...] = ()
@@ -32,14 +32,15 @@ class Opening:
 
 @dataclass(frozen=True)
 class Firewalls:
-    """What others have on the forward hook. ``obstacles`` are sentences with what to run."""
+    """Other programs' chains on the forward hook. ``obstacles`` are sentences for the user, each
+    with the command to run."""
 
-    docker: tuple[Opening, ...] = ()
+    docker: tuple[DockerRules, ...] = ()
     obstacles: tuple[str, ...] = ()
 
 
 def mark(bridge: str) -> str:
-    """The comment by which our two rules are known; only a bridge's name, so nothing to quote."""
+    """The comment that marks nat's two rules. A bridge's name needs no quoting."""
     return f"banger-{bridge}"
 
 
@@ -48,10 +49,10 @@ def has_docker(chains: Iterable[Mapping[str, Any]]) -> bool:
     return ("ip", "filter", DOCKER_USER) in {(c["family"], c["table"], c["name"]) for c in chains}
 
 
-def nft_opening(entries: Iterable[Mapping[str, Any]], bridge: str) -> Opening:
-    """What of ``nft -j list chain ip filter DOCKER-USER`` is ours."""
+def nft_docker_rules(entries: Iterable[Mapping[str, Any]], bridge: str) -> DockerRules:
+    """nat's rules, from the output of ``nft -j list chain ip filter DOCKER-USER``."""
     ours = (e["rule"] for e in entries if e.get("rule", {}).get("comment") == mark(bridge))
-    return Opening("nft", tuple((_direction(rule), str(rule["handle"])) for rule in ours))
+    return DockerRules("nft", tuple((_direction(rule), str(rule["handle"])) for rule in ours))
 
 
 def _direction(rule: Mapping[str, Any]) -> str:
@@ -59,24 +60,24 @@ def _direction(rule: Mapping[str, Any]) -> str:
     return next((str(left["meta"]["key"]) for left in matches if "meta" in left), "")
 
 
-def nft_open(opening: Opening, bridge: str) -> str:
-    """The transaction after which exactly our two rules are there, before everybody else's."""
+def nft_open(present: DockerRules, bridge: str) -> str:
+    """A transaction after which exactly nat's two rules are there, before all others."""
     rules = (
         f'insert rule ip filter {DOCKER_USER} {direction} "{bridge}" '
         f'counter accept comment "{mark(bridge)}"\n'
         for direction in DIRECTIONS
     )
-    return nft_close(opening) + "".join(rules)
+    return nft_close(present) + "".join(rules)
 
 
-def nft_close(opening: Opening) -> str:
+def nft_close(present: DockerRules) -> str:
     return "".join(
-        f"delete rule ip filter {DOCKER_USER} handle {handle}\n" for _, handle in opening.rules
+        f"delete rule ip filter {DOCKER_USER} handle {handle}\n" for _, handle in present.rules
     )
 
 
 def legacy_firewalls(lines: Sequence[str], bridge: str) -> Firewalls:
-    """The same of the older tables, from the lines of ``iptables-legacy -S``."""
+    """The same for the legacy tables, from the lines of ``iptables-legacy -S``."""
     if f"-N {DOCKER_USER}" in lines:
         words = (
             (line, shlex.split(line)) for line in lines if line.startswith(f"-A {DOCKER_USER} ")
@@ -86,7 +87,7 @@ def legacy_firewalls(lines: Sequence[str], bridge: str) -> Firewalls:
             for line, parts in words
             if mark(bridge) in parts
         )
-        return Firewalls(docker=(Opening("legacy", ours),))
+        return Firewalls(docker=(DockerRules("legacy", ours),))
     if "-P FORWARD DROP" not in lines:
         return Firewalls()
     ufw = any(line.startswith("-N ufw-") for line in lines)
@@ -94,19 +95,19 @@ def legacy_firewalls(lines: Sequence[str], bridge: str) -> Firewalls:
     return Firewalls(obstacles=(_obstacle("ufw" if ufw else "iptables-legacy", command),))
 
 
-def legacy_open(opening: Opening, bridge: str) -> str:
-    """Input of ``iptables-legacy-restore --noflush``, which is one change too."""
+def legacy_open(present: DockerRules, bridge: str) -> str:
+    """Input of ``iptables-legacy-restore --noflush``, which applies it in one step."""
     comment = f"-m comment --comment {mark(bridge)} -j ACCEPT"
     rules = [f"-I {DOCKER_USER} {flag} {bridge} {comment}" for flag in ("-i", "-o")]
-    return _restore([*_deletions(opening), *rules])
+    return _restore([*_deletions(present), *rules])
 
 
-def legacy_close(opening: Opening) -> str:
-    return _restore(_deletions(opening))
+def legacy_close(present: DockerRules) -> str:
+    return _restore(_deletions(present))
 
 
-def _deletions(opening: Opening) -> list[str]:
-    return [f"-D {rule}" for _, rule in opening.rules]
+def _deletions(present: DockerRules) -> list[str]:
+    return [f"-D {rule}" for _, rule in present.rules]
 
 
 def _restore(rules: Iterable[str]) -> str:
@@ -121,9 +122,11 @@ def legacy_command(bridge: str) -> str:
 
 
 def nft_obstacles(chains: Iterable[Mapping[str, Any]], bridge: str, ours: str) -> tuple[str, ...]:
-    """Who else drops forwarded packets, of ``chains`` as ``nft -j list chains`` shows them.
+    """The firewalls among ``chains``, as ``nft -j list chains`` shows them, that drop forwarded
+    packets.
 
-    ``ours`` is the name of our tables. The chain that asks Docker's is none: we are let through.
+    ``ours`` is the name of nat's tables. The chain that jumps to Docker's is no obstacle, because
+    nat's rules there accept the packets.
     """
     listed = list(chains)
     docker, ufw = has_docker(listed), any(c["name"].startswith("ufw-") for c in listed)
@@ -156,5 +159,5 @@ def _ufw(bridge: str) -> str:
     return f"ufw route allow in on {bridge} && ufw route allow out on {bridge}"
 
 
-def _obstacle(who: str, command: str) -> str:
-    return f"{who} drops what VMs send outside; let them through: {command}"
+def _obstacle(firewall: str, command: str) -> str:
+    return f"{firewall} drops packets from VMs to the outside; to let them through, run: {command}"

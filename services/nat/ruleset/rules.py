@@ -1,27 +1,26 @@
-"""Our nftables rules as text: rendered whole, to be loaded in one transaction.
+"""The nftables rules of banger as text, rendered whole and loaded in one transaction.
 
-The text deletes both tables and makes them anew; ``nft -f`` hands that to the kernel as one
-transaction (nft(8)), so no packet ever sees half a table, and connections are not cut because
-conntrack is not part of it. Per-VM state is membership in named sets (sets.py), so the rules
-themselves never change.
+The text deletes both tables and creates them again. ``nft -f`` hands that to the kernel as one
+transaction (nft(8)), so no packet ever sees half a table. Connections are not cut, because
+conntrack is not part of a table. Everything that differs between VMs is an element of a named set
+(sets.py), so the rules themselves never change.
 
-Two tables, because two layers decide:
+There are two tables, because two layers decide:
 
-- ``bridge banger`` sees each tap's frames, ARP included: a guest speaks only with its own
-  hardware address and only from its own addresses. VLAN tags are dropped, and IPv6 where
-  guests have none. What it
-  sends in another's name is counted, so that it can be told; looking for an address of one's own
-  (DHCP, RFC 5227) is dropped too, but no lie.
-- ``inet banger`` sees what leaves the bridge: a guest reaches nothing on the host but DNS,
-  nothing outside unless it is in the set ``nat`` or it is on its list, and of other guests those
-  on its list, by way of the host. What is refused is refused aloud (ICMP), so that a program in the
-  guest fails at once. For the outside that is done before routing: where ip_forward is off, no
-  packet comes any further.
+- ``bridge banger`` sees each tap's frames, ARP included. A guest can send only with its own
+  hardware address and only from its own IP addresses. Other frames are dropped and counted as
+  spoofed. Probes for an address of one's own (DHCP, RFC 5227) are dropped without being counted.
+  So are VLAN tags, and IPv6 where guests have none.
+- ``inet banger`` sees packets that leave the bridge. Of the host, a guest reaches DNS only. Of the
+  outside, it reaches everything when it is in the set ``nat``, else what its egress list has. Of
+  the other guests, it reaches those on its list, routed by the host. Everything else is rejected
+  with an ICMP error, so that a program in the guest fails at once. For the outside the rejection
+  comes before routing, because no packet gets any further where ip_forward is off.
 
-That guests do not reach each other *on* the bridge is not done here but with the bridge's own
-``isolated`` port flag: it holds for floods and broadcasts too, and goes on holding when another
-program flushes every nftables table. Where one is on the list of another, the host answers in ARP
-for both (proxy_arp_pvlan), their packets are routed, and so come by here.
+These rules do not isolate guests from each other *on* the bridge. The bridge's ``isolated`` port
+flag does: it covers floods and broadcasts, and holds when another program flushes every nftables
+table. When one guest is on the list of another, the host answers ARP for both (proxy_arp_pvlan) and
+routes their packets, so that these rules see them.
 """
 
 import hashlib
@@ -29,17 +28,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv6Interface
 
-from services.nat.ruleset.sets import Live, Member, bridge_sets, inet_sets
+from services.nat.ruleset.sets import AllowedAddress, Member, bridge_sets, inet_sets
 
 TABLE = "banger"
 FAMILIES = ("inet", "bridge")
 _MARK = "digest_"
 FLOOD = 400
-"""Packets of one guest to the host in a second, and twice as many at once; what is over it is not
-looked at. Twice what dns answers (services/dns/forward/rate.py), so that dns is who tells of it."""
+"""Packets per second that one guest may send to the host, with bursts of twice as many; the rest is
+dropped. This is twice what dns answers (services/dns/forward/rate.py), so that dns notices a flood
+first and logs it."""
 CONNECTIONS = 8192
-"""That one guest may have open by way of the host. Linux keeps 262,144 for everybody, on a host of
-some GB (nf_conntrack_max), and one program that looks for open ports would take them all."""
+"""Connections that one guest may have open through the host. Linux tracks 262,144 for the whole
+host (nf_conntrack_max, with some GB of memory), and one port scanner would use them all."""
 
 
 @dataclass(frozen=True)
@@ -51,66 +51,70 @@ class Ruleset:
 
 
 @dataclass(frozen=True)
-class Ground:
-    """What the rules stand on: the bridge, the host's address there, the port of dns at it."""
+class BridgeFacts:
+    """What all rules refer to: the bridge, the host's address on it, and the port of dns there."""
 
     bridge: str
     gateway: IPv4Interface
     dns_port: int
     gateway6: IPv6Interface | None = None
-    """None: guests have no IPv6, and what they send of it is dropped."""
+    """None: guests have no IPv6, and their IPv6 packets are dropped."""
 
 
 DELETE = "".join(f"table {f} {TABLE}\ndelete table {f} {TABLE}\n" for f in FAMILIES)
-"""Removes both tables. Each is declared first, since deleting an absent table is an error."""
+"""Removes both tables. Each is declared first, because deleting an absent table is an error."""
 
 
-def render(ground: Ground, members: Sequence[Member], live: Sequence[Live] = ()) -> Ruleset:
+def render(
+    facts: BridgeFacts, members: Sequence[Member], allowed: Sequence[AllowedAddress] = ()
+) -> Ruleset:
     """The whole ruleset for these members; the same members in any order give the same digest.
 
-    ``live`` is not part of the digest, since it goes by itself; the lists it comes from are.
+    ``allowed`` is not part of the digest, because these elements expire on their own. The entries
+    that they belong to are.
     """
     ordered = sorted(members, key=lambda m: m.tap)
     lists = repr([(m.tap, sorted(m.tags)) for m in ordered])
-    still = _body(ground, ordered, ())
-    digest = hashlib.sha256((still + lists).encode()).hexdigest()[:32]
-    return Ruleset(DELETE + _body(ground, ordered, live).replace("@digest@", digest), digest)
+    without_allowed = _body(facts, ordered, ())
+    digest = hashlib.sha256((without_allowed + lists).encode()).hexdigest()[:32]
+    return Ruleset(DELETE + _body(facts, ordered, allowed).replace("@digest@", digest), digest)
 
 
 def loaded_digest(chains: list[tuple[str, str]]) -> str | None:
-    """The digest carried by our tables, given as (family, chain name) pairs.
+    """The digest in banger's tables, given as (family, chain name) pairs.
 
-    An empty chain carries it in its name: unlike a comment, that is in nft's JSON output since
-    its first version. None when a table lacks it or the two disagree.
+    The name of an empty chain holds it: unlike a comment, nft's JSON output has had chain names
+    since its first version. None when a table lacks the digest or the two tables disagree.
     """
     found = {(f, c.removeprefix(_MARK)) for f, c in chains if c.startswith(_MARK)}
     digests = {digest for _, digest in found}
     return digests.pop() if len(found) == len(FAMILIES) and len(digests) == 1 else None
 
 
-def _body(ground: Ground, members: Sequence[Member], live: Sequence[Live]) -> str:
+def _body(facts: BridgeFacts, members: Sequence[Member], allowed: Sequence[AllowedAddress]) -> str:
     return (
-        f"table inet {TABLE} {{\n\tchain {_MARK}@digest@ {{ }}\n{inet_sets(members, live)}"
-        f"{_translation(ground)}{_egress(ground)}{_to_host(ground)}{_to_guest(ground)}}}\n"
+        f"table inet {TABLE} {{\n\tchain {_MARK}@digest@ {{ }}\n{inet_sets(members, allowed)}"
+        f"{_translation(facts)}{_egress(facts)}{_to_host(facts)}{_to_guest(facts)}}}\n"
         f"table bridge {TABLE} {{\n\tchain {_MARK}@digest@ {{ }}\n{bridge_sets(members)}"
-        f"{_LIE}{_frames6(ground, members)}{_FRAMES}}}\n"
+        f"{_SPOOFED}{_frames6(facts, members)}{_FRAMES}}}\n"
     )
 
 
-def _translation(ground: Ground) -> str:
-    """Where addresses are rewritten: names for guests, published ports, the way out.
+def _translation(facts: BridgeFacts) -> str:
+    """Address translation: DNS for guests, published ports, and masquerading.
 
-    A guest reaches no published port: it would be a way to other guests. Packets for 127.0.0.0/8
-    are translated only when a program of the host sends them, and leave with the bridge's address.
+    A guest reaches no published port, because that would be a way to other guests. Packets for
+    127.0.0.0/8 are translated only when a program on the host sends them, and leave with the
+    bridge's address as their source.
     """
-    bridge, gateway = ground.bridge, ground.gateway.ip
+    bridge, gateway = facts.bridge, facts.gateway.ip
     return f"""\tchain redirection {{
 \t\ttype nat hook prerouting priority dstnat; policy accept;
-\t\tiifname "{bridge}" ip daddr {gateway} udp dport 53 redirect to :{ground.dns_port}
-\t\tiifname "{bridge}" ip daddr {gateway} tcp dport 53 redirect to :{ground.dns_port}
+\t\tiifname "{bridge}" ip daddr {gateway} udp dport 53 redirect to :{facts.dns_port}
+\t\tiifname "{bridge}" ip daddr {gateway} tcp dport 53 redirect to :{facts.dns_port}
 \t\tiifname != "{bridge}" ip daddr != 127.0.0.0/8 jump publication
 \t}}
-\tchain own_programs {{
+\tchain host_output {{
 \t\ttype nat hook output priority -100; policy accept;
 \t\tmeta nfproto ipv4 jump publication
 \t}}
@@ -128,17 +132,17 @@ def _translation(ground: Ground) -> str:
 """
 
 
-def _egress(ground: Ground) -> str:
-    """What guests may send to the outside; ``raw`` is before any translation of addresses.
+def _egress(facts: BridgeFacts) -> str:
+    """What guests may send to the outside. ``raw`` runs before any address translation.
 
-    What comes by a tap itself has gone round the bridge, and so round every rule for it: a tap that
-    was taken off, or a frame that the bridge left alone (``AS_OTHERS`` in links.py). Options of IP
-    name routes of their own (RFC 791), and nobody needs them.
+    A packet whose input interface is the tap itself has bypassed the bridge and every rule for it:
+    the tap was removed from the bridge, or the bridge did not handle the frame (``AS_OTHERS`` in
+    links.py). IP options can name routes (RFC 791), and nothing needs them.
 
-    Questions are counted here, before dns and before connection tracking keeps them: a flood would
-    take the time of the one and fill the other, for everybody.
+    Packets to the host are counted here, before dns and connection tracking see them: a flood would
+    take the time of the one and fill the other, for all guests.
     """
-    bridge = ground.bridge
+    bridge = facts.bridge
     return f"""\tchain raw {{
 \t\ttype filter hook prerouting priority raw; policy accept;
 \t\tiifname @taps drop
@@ -163,7 +167,7 @@ def _egress(ground: Ground) -> str:
 \t\tmeta l4proto {{ tcp, udp }} ip saddr . ip daddr . th dport @services accept
 \t\tip saddr . ip daddr @named accept
 \t\tmeta l4proto {{ tcp, udp }} ip saddr . ip daddr . th dport @named_services accept
-\t\tct state established,related ip saddr . ip daddr @spoken accept
+\t\tct state established,related ip saddr . ip daddr @established accept
 \t\tjump refuse
 \t}}
 \tchain refuse {{
@@ -172,13 +176,13 @@ def _egress(ground: Ground) -> str:
 """
 
 
-def _to_host(ground: Ground) -> str:
-    """Guests get names and nothing else; what others send to our dns on the bridge is dropped.
+def _to_host(facts: BridgeFacts) -> str:
+    """Guests reach DNS and nothing else. Nobody but guests reaches the dns port on the bridge.
 
-    An error (ICMP) is heard from a guest about connections with itself: one about a connection of
-    the host with others would end it.
+    An ICMP error from a guest is accepted only for connections with that guest: one about another
+    connection of the host could end it.
     """
-    bridge, gateway, port = ground.bridge, ground.gateway.ip, ground.dns_port
+    bridge, gateway, port = facts.bridge, facts.gateway.ip, facts.dns_port
     return f"""\tchain input {{
 \t\ttype filter hook input priority filter; policy accept;
 \t\tiifname "{bridge}" jump guest_to_host
@@ -195,22 +199,22 @@ def _to_host(ground: Ground) -> str:
 """
 
 
-def _to_guest(ground: Ground) -> str:
-    """The outside gets answers, and connections to published ports, for as long as they are that:
-    the next VM may have the address. Other guests get the same, and what their lists have.
+def _to_guest(facts: BridgeFacts) -> str:
+    """The outside gets replies, and connections to ports that are still published: the next VM may
+    have the address. Other guests get replies, and what their egress lists have.
 
-    What a guest begins is counted here, where only comes what it may.
+    The connections that a guest opens are counted here, where only permitted ones arrive.
     """
     return f"""\tchain forward {{
 \t\ttype filter hook forward priority filter; policy accept;
-\t\tiifname "{ground.bridge}" ct state new jump crowd
-\t\toifname "{ground.bridge}" jump outside_to_guest
+\t\tiifname "{facts.bridge}" ct state new jump connection_limit
+\t\toifname "{facts.bridge}" jump outside_to_guest
 \t}}
-\tchain crowd {{
+\tchain connection_limit {{
 \t\tadd @connected {{ ip saddr ct count over {CONNECTIONS} }} jump refuse
 \t}}
 \tchain outside_to_guest {{
-\t\tiifname "{ground.bridge}" goto guest_to_guest
+\t\tiifname "{facts.bridge}" goto guest_to_guest
 \t\tct direction reply ct state established accept
 \t\tmeta l4proto icmp ct state related accept
 \t\tct status dnat meta l4proto . ip daddr . th dport @reached accept
@@ -226,28 +230,28 @@ def _to_guest(ground: Ground) -> str:
 """
 
 
-def _frames6(ground: Ground, members: Sequence[Member]) -> str:
-    """A guest neither says it is a router (RFC 4861, RFC 6105) nor answers for the address of
-    another: ``@th,64,128`` is the target of a neighbour advertisement (RFC 4861 section 4.4)."""
+def _frames6(facts: BridgeFacts, members: Sequence[Member]) -> str:
+    """A guest can neither announce itself as a router (RFC 4861, RFC 6105) nor answer for another's
+    address: ``@th,64,128`` is the target of a neighbour advertisement (RFC 4861 section 4.4)."""
     answers = "".join(
         f'\t\tiifname "{m.tap}" icmpv6 type nd-neighbor-advert '
-        f"@th,64,128 != {{ {', '.join(f'{int(a):#x}' for a in m.addresses6)} }} goto lie\n"
+        f"@th,64,128 != {{ {', '.join(f'{int(a):#x}' for a in m.addresses6)} }} goto spoofed\n"
         for m in members
         if m.addresses6
     )
-    allowed = f"""{answers}\t\ticmpv6 type {{ nd-router-advert, nd-redirect }} goto lie
+    rules = f"""{answers}\t\ticmpv6 type {{ nd-router-advert, nd-redirect }} goto spoofed
 \t\tiifname . ip6 saddr @addresses6 accept
 \t\tip6 saddr :: icmpv6 type nd-neighbor-solicit accept
 \t\tip6 saddr {{ ::, fe80::/10 }} drop
-\t\tgoto lie
+\t\tgoto spoofed
 """
-    return f"\tchain from_guest6 {{\n{allowed if ground.gateway6 else _DROP}\t}}\n"
+    return f"\tchain from_guest6 {{\n{rules if facts.gateway6 else _DROP}\t}}\n"
 
 
 _DROP = "\t\tdrop\n"
 
-_LIE = """\tchain lie {
-\t\tcounter name iifname map @spoofed
+_SPOOFED = """\tchain spoofed {
+\t\tcounter name iifname map @spoof_counters
 \t\tdrop
 \t}
 """
@@ -257,13 +261,13 @@ _FRAMES = """\tchain prerouting {
 \t\tiifname @taps jump from_guest
 \t}
 \tchain from_guest {
-\t\tiifname . ether saddr != @macs goto lie
+\t\tiifname . ether saddr != @macs goto spoofed
 \t\tether type ip iifname . ip saddr @addresses accept
 \t\tether type arp iifname . arp saddr ether . arp saddr ip @senders accept
 \t\tether type ip6 goto from_guest6
 \t\tip saddr 0.0.0.0 drop
 \t\tarp saddr ip 0.0.0.0 drop
-\t\tether type { ip, arp } goto lie
+\t\tether type { ip, arp } goto spoofed
 \t\tdrop
 \t}
 """

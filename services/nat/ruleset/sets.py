@@ -1,13 +1,13 @@
-"""Who may do what, as elements of the sets and maps in our tables. Pure.
+"""What each guest may do, as elements of the sets and maps in banger's tables. Pure.
 
-An interval set with concatenated keys refuses elements that overlap, and with one element the whole
-transaction (nft_set_pipapo in the kernel). So entries with a port and those without are in sets
-of their own, and networks of one guest are joined where they overlap.
+An interval set with concatenated keys refuses overlapping elements, and one refused element makes
+the whole transaction fail (nft_set_pipapo in the kernel). So entries with a port and entries
+without are in different sets, and overlapping networks of one guest are merged.
 
-Names are different: their addresses come and go with DNS answers (grants.py). In ``named`` and
-``named_services`` an address is while a connection to it may begin, with a timeout; in
-``spoken`` for as long as one that has begun may go on. The comment of such an element is the tag of
-the entry it is for, so that the next nat knows it again.
+Names are different: their addresses come and go with DNS answers (grants.py). While new connections
+to an address are allowed, it is in ``named`` or ``named_services``, with a timeout. While open
+connections to it may continue, it is in ``established``. The comment of such an element is the tag
+of its egress entry, by which a restarted nat recognizes it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,6 +19,10 @@ from shared.contract.messages.vm import Publication
 
 EVERYWHERE = "0.0.0.0"
 
+_OLD_ESTABLISHED = "spoken"
+"""The name of ``established`` in tables that an earlier build loaded. The first pass after an
+upgrade replaces such tables and carries the addresses over, so that no connection ends."""
+
 _ASKING = """\
 \tset asking {
 \t\ttype ipv4_addr
@@ -27,7 +31,7 @@ _ASKING = """\
 \t\ttimeout 1m
 \t}
 """
-"""Filled by the kernel: how much each guest has sent to the host of late."""
+"""Filled by the kernel: how many packets each guest has sent to the host lately."""
 
 _CONNECTED = """\
 \tset connected {
@@ -36,31 +40,31 @@ _CONNECTED = """\
 \t\tflags dynamic
 \t}
 """
-"""Filled by the kernel: which connections each guest has begun. An element goes with its last."""
+"""Filled by the kernel: the connections that each guest has opened. An element disappears with the
+last of them."""
 
-
-Way = tuple[int, IPv4Network]
-"""Port, or 0 for every port and protocol, and where."""
+Destination = tuple[int, IPv4Network]
+"""A port, 0 for every port and protocol, and a network."""
 
 
 @dataclass(frozen=True)
 class Member:
-    """What binds a tap to its guest, and what the guest may. Checked before it comes here.
+    """What binds a tap to its guest, and what the guest may reach. All values are checked already.
 
-    ``outside`` are the networks on its list and ``guests`` the other guests; ``tags`` name the
-    entries that are names of the outside.
+    ``outside`` holds the networks on its egress list, ``guests`` the other guests on it; ``tags``
+    stand for the entries that are names of the outside.
     """
 
     tap: str
     mac: str
     address: IPv4Address
     nat: bool
-    outside: tuple[Way, ...] = ()
-    guests: tuple[Way, ...] = ()
+    outside: tuple[Destination, ...] = ()
+    guests: tuple[Destination, ...] = ()
     tags: tuple[str, ...] = ()
     publish: tuple[Publication, ...] = ()
     addresses6: tuple[IPv6Address, ...] = ()
-    """Its IPv6 addresses, the link-local one too; none where guests have no IPv6."""
+    """Its IPv6 addresses, including the link-local one; empty where guests have no IPv6."""
 
     @property
     def listed(self) -> bool:
@@ -68,10 +72,11 @@ class Member:
 
 
 @dataclass(frozen=True)
-class Live:
-    """An address a name has led ``source`` to; ``port`` 0 is every port and protocol.
+class AllowedAddress:
+    """An address that ``source`` may reach because a name on its egress list resolved to it.
 
-    New connections may be made for ``seconds`` more; 0: those that are open go on, no more.
+    ``port`` 0 is every port and protocol. New connections are allowed for ``seconds`` more; with 0
+    only open connections continue.
     """
 
     source: IPv4Address
@@ -81,10 +86,12 @@ class Live:
     tag: str
 
 
-def inet_sets(members: Sequence[Member], live: Iterable[Live]) -> str:
-    """All sets and maps of ``table inet``, filled."""
-    outside = [(m.address, way) for m in members if m.listed for way in _apart(m.outside)]
-    guests = [(m.address, way) for m in members for way in _apart(m.guests)]
+def inet_sets(members: Sequence[Member], allowed: Iterable[AllowedAddress]) -> str:
+    """All sets and maps of ``table inet``, with their elements."""
+    outside = [
+        (m.address, destination) for m in members if m.listed for destination in _merged(m.outside)
+    ]
+    guests = [(m.address, destination) for m in members for destination in _merged(m.guests)]
     published = [element for m in members for element in _published(m)]
     everywhere = [element for m in members for element in _published_everywhere(m)]
     reached = [element for m in members for element in _reached(m)]
@@ -101,7 +108,7 @@ def inet_sets(members: Sequence[Member], live: Iterable[Live]) -> str:
             _block("set", "services", f"ipv4_addr . {target}", _triples(outside), "interval"),
             _block("set", "guests", pair, _pairs(guests), "interval"),
             _block("set", "guest_services", f"ipv4_addr . {target}", _triples(guests), "interval"),
-            _live_sets(list(live)),
+            _name_sets(list(allowed)),
             _block("set", "reached", f"inet_proto . {target}", reached),
             _block("map", "published", f"inet_proto . {target} : {target}", published),
             _block("map", "everywhere", f"inet_proto . inet_service : {target}", everywhere),
@@ -110,12 +117,12 @@ def inet_sets(members: Sequence[Member], live: Iterable[Live]) -> str:
 
 
 def bridge_sets(members: Sequence[Member]) -> str:
-    """All sets of ``table bridge``, filled, and a counter for each tap."""
+    """All sets of ``table bridge``, with their elements, and a counter for each tap."""
     counters = "".join(f"\tcounter {m.tap} {{ }}\n" for m in members)
-    spoofed = [f'"{m.tap}" : "{m.tap}"' for m in members]
+    spoof_counters = [f'"{m.tap}" : "{m.tap}"' for m in members]
     return counters + "".join(
         (
-            _block("map", "spoofed", "ifname : counter", spoofed),
+            _block("map", "spoof_counters", "ifname : counter", spoof_counters),
             _taps(members),
             _block("set", "macs", "ifname . ether_addr", [f'"{m.tap}" . {m.mac}' for m in members]),
             _block(
@@ -140,44 +147,47 @@ def bridge_sets(members: Sequence[Member]) -> str:
     )
 
 
-def additions(table: str, live: Iterable[Live], unspoken: Iterable[Live] = ()) -> str:
-    """A transaction that puts these into the loaded sets, each with its seconds from now on, and
-    takes those from ``spoken``.
+def additions(
+    table: str, added: Iterable[AllowedAddress], revoked: Iterable[AllowedAddress] = ()
+) -> str:
+    """A transaction that adds the elements of ``added`` to the loaded sets, with their timeouts
+    counted from now, and removes those of ``revoked`` from ``established``.
 
-    Adding an element that is there leaves its timeout as it was; deleting one that is not there
-    is an error. So each is added, deleted and added: in one transaction nobody sees it missing.
+    Adding an element that exists does not change its timeout, and deleting one that does not exist
+    is an error. So each is added, deleted and added again; within a transaction no packet sees it
+    missing.
     """
     lines = []
-    for one in unspoken:
-        there = f"element {table} spoken {{ {_pair(one)} }}"
+    for one in revoked:
+        there = f"element {table} established {{ {_pair(one)} }}"
         lines += [f"add {there}", f"delete {there}"]
-    for one in live:
+    for one in added:
         where, key = _named(one)
         new = f"{key} timeout {one.seconds}s {_comment(one)}"
         lines += [
             f"add element {table} {where} {{ {new} }}",
             f"delete element {table} {where} {{ {key} }}",
             f"add element {table} {where} {{ {new} }}",
-            f"add element {table} spoken {{ {_pair(one)} {_comment(one)} }}",
+            f"add element {table} established {{ {_pair(one)} {_comment(one)} }}",
         ]
     return "\n".join(lines) + "\n"
 
 
-def live_elements(sets: Iterable[Mapping[str, Any]]) -> list[Live]:
-    """The contrary of ``additions``: from sets as ``nft -j`` shows them; others are passed over."""
+def read_allowed(sets: Iterable[Mapping[str, Any]]) -> list[AllowedAddress]:
+    """The addresses in the loaded sets, given as ``nft -j`` shows them. Other sets are ignored."""
     return [
-        _live(element["elem"])
+        _read_element(element["elem"])
         for one in sets
-        if one["name"] in ("named", "named_services", "spoken")
+        if one["name"] in ("named", "named_services", "established", _OLD_ESTABLISHED)
         for element in one.get("elem", [])
         if "comment" in element.get("elem", {})
     ]
 
 
-def _live(element: Mapping[str, Any]) -> Live:
+def _read_element(element: Mapping[str, Any]) -> AllowedAddress:
     source, destination, *port = element["val"]["concat"]
     seconds = int(element.get("expires", 0))
-    return Live(
+    return AllowedAddress(
         IPv4Address(source),
         IPv4Address(destination),
         int(port[0]) if port else 0,
@@ -186,14 +196,18 @@ def _live(element: Mapping[str, Any]) -> Live:
     )
 
 
-def _live_sets(live: Sequence[Live]) -> str:
-    elements: dict[str, dict[str, Live]] = {"named": {}, "named_services": {}, "spoken": {}}
-    for one in sorted(live, key=lambda one: one.seconds):  # of two for the same: the longer
-        elements["spoken"][_pair(one)] = one
+def _name_sets(allowed: Sequence[AllowedAddress]) -> str:
+    elements: dict[str, dict[str, AllowedAddress]] = {
+        "named": {},
+        "named_services": {},
+        "established": {},
+    }
+    for one in sorted(allowed, key=lambda one: one.seconds):  # of duplicates, the longest stays
+        elements["established"][_pair(one)] = one
         if one.seconds > 0:
             where, key = _named(one)
             elements[where][key] = one
-    spoken = [f"{key} {_comment(one)}" for key, one in elements["spoken"].items()]
+    established = [f"{key} {_comment(one)}" for key, one in elements["established"].items()]
     pair = "ipv4_addr . ipv4_addr"
     return (
         _block("set", "named", pair, _timed(elements["named"]), "timeout")
@@ -204,7 +218,7 @@ def _live_sets(live: Sequence[Live]) -> str:
             _timed(elements["named_services"]),
             "timeout",
         )
-        + _block("set", "spoken", pair, spoken)
+        + _block("set", "established", pair, established)
     )
 
 
@@ -212,38 +226,38 @@ def _taps(members: Sequence[Member]) -> str:
     return _block("set", "taps", "ifname", [f'"{m.tap}"' for m in members])
 
 
-def _timed(elements: dict[str, Live]) -> list[str]:
+def _timed(elements: dict[str, AllowedAddress]) -> list[str]:
     return [f"{key} timeout {one.seconds}s {_comment(one)}" for key, one in elements.items()]
 
 
-def _named(one: Live) -> tuple[str, str]:
+def _named(one: AllowedAddress) -> tuple[str, str]:
     if one.port:
         return "named_services", f"{_pair(one)} . {one.port}"
     return "named", _pair(one)
 
 
-def _pair(one: Live) -> str:
+def _pair(one: AllowedAddress) -> str:
     return f"{one.source} . {one.destination}"
 
 
-def _comment(one: Live) -> str:
+def _comment(one: AllowedAddress) -> str:
     return f'comment "{one.tag}"'
 
 
-def _apart(ways: Iterable[Way]) -> list[Way]:
-    """The same, none overlapping another of the same port."""
+def _merged(destinations: Iterable[Destination]) -> list[Destination]:
+    """The same destinations, without overlapping networks for one port."""
     by_port: dict[int, list[IPv4Network]] = {}
-    for port, network in ways:
+    for port, network in destinations:
         by_port.setdefault(port, []).append(network)
     return [(port, net) for port in sorted(by_port) for net in collapse_addresses(by_port[port])]
 
 
-def _pairs(ways: Iterable[tuple[IPv4Address, Way]]) -> list[str]:
-    return [f"{source} . {network}" for source, (port, network) in ways if port == 0]
+def _pairs(destinations: Iterable[tuple[IPv4Address, Destination]]) -> list[str]:
+    return [f"{source} . {network}" for source, (port, network) in destinations if port == 0]
 
 
-def _triples(ways: Iterable[tuple[IPv4Address, Way]]) -> list[str]:
-    return [f"{source} . {network} . {port}" for source, (port, network) in ways if port]
+def _triples(destinations: Iterable[tuple[IPv4Address, Destination]]) -> list[str]:
+    return [f"{source} . {network} . {port}" for source, (port, network) in destinations if port]
 
 
 def _published(member: Member) -> list[str]:
@@ -255,7 +269,7 @@ def _published(member: Member) -> list[str]:
 
 
 def _reached(member: Member) -> list[str]:
-    """Ports of the guest that lead somebody outside to it."""
+    """Ports of the guest that are published to other hosts."""
     return sorted(
         {
             f"{p.protocol} . {member.address} . {p.guest_port}"

@@ -25,15 +25,15 @@ def test_without_a_user_it_is_the_launchers_own_nat() -> None:
 
 
 def test_the_users_directories_follow_from_the_name_and_roots_own_from_the_uid() -> None:
-    service = parse(["--user", "nobody"])
-    assert service is not None
+    nat = parse(["--user", "nobody"])
+    assert nat is not None
     uid = NOBODY.pw_uid
-    assert service.paths.run == Path(f"/run/user/{uid}/banger")
-    assert service.paths.state == Path(NOBODY.pw_dir, ".local/state/banger")
-    assert service.config_file == CONFIG
-    assert service.keep == Path(f"/run/banger-nat/{uid}")
-    assert service.log_file == Path(f"/var/log/banger/nat-{uid}.log")
-    assert (service.station.owner, service.station.external) == (uid, True)
+    assert nat.paths.run == Path(f"/run/user/{uid}/banger")
+    assert nat.paths.state == Path(NOBODY.pw_dir, ".local/state/banger")
+    assert nat.config_file == CONFIG
+    assert nat.state_dir == Path(f"/run/banger-nat/{uid}")
+    assert nat.log_file == Path(f"/var/log/banger/nat-{uid}.log")
+    assert (nat.identity.owner, nat.identity.external) == (uid, True)
 
 
 def test_a_number_names_a_user_too() -> None:

@@ -1,4 +1,4 @@
-"""What a jail is made of, from a row and the user's directories; and rows that lie."""
+"""What a jail is made of, from a row and the user's directories; and rows that are forged."""
 
 import json
 from ipaddress import IPv4Address, IPv4Network
@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from services.nat.jail.plan import Orders, Programs, User, check_id, jail_uid, jail_uids, orders
+from services.nat.jail.plan import (
+    JailSpec,
+    JailUser,
+    Programs,
+    check_id,
+    jail_spec,
+    jail_uid,
+    jail_uids,
+)
 from shared.contract.messages.vm import Vm
 from shared.errors import BangerError, Code
 from shared.paths import Paths
@@ -17,8 +25,9 @@ VM = "0123456789ab"
 SUBNET = IPv4Network("10.77.0.0/24")
 BASE = jail.SPAN.start
 HOME = Path("/home/ada")
-USER = User(1000, 1000, (1000, 109), Paths(HOME / "c", HOME / "data", HOME / "state",
-            Path("/run/user/1000/banger")))  # fmt: skip
+RUN = Path("/run/user/1000/banger")
+PATHS = Paths(HOME / "c", HOME / "data", HOME / "state", RUN)
+USER = JailUser(1000, 1000, (1000, 109), PATHS)
 PROGRAMS = Programs(Path("/usr/bin/jailer"), Path("/opt/firecracker-v1.12.1"))
 
 
@@ -26,8 +35,8 @@ def row(**changes: str) -> Vm:
     return example_vm(**{"id": VM, "image_id": "a" * 16, "kernel_id": "b" * 16, **changes})
 
 
-def planned(vm: Vm) -> Orders:
-    return orders(vm, BASE + 2, USER, Path("/srv/jail/1000"), PROGRAMS)
+def planned(vm: Vm) -> JailSpec:
+    return jail_spec(vm, BASE + 2, USER, Path("/srv/jail/1000"), PROGRAMS)
 
 
 def test_every_file_is_the_users_and_read_only_unless_it_is_the_vms_own() -> None:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from services.nat.jail.processes import Inmates
+from services.nat.jail.processes import JailedProcesses
 from shared.vm.jail import SPAN
 
 VM = os.urandom(6).hex()
 BASE = Path("/srv/banger-jail/1000")
 UID = SPAN.start + 2
-JAIL = Inmates(VM, UID, BASE)
+JAIL = JailedProcesses(VM, UID, BASE)
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="jails are root's to look after")
 
@@ -40,13 +40,13 @@ def process(*words: str, uid: int = 0) -> Iterator[int]:
 
 def test_helper_and_jailer_are_roots_and_name_the_directory_of_this_users_jails() -> None:
     with process("--id", f"banger-{VM}", "--chroot-base-dir", str(BASE)) as pid:
-        assert [inmate.pid for inmate in JAIL] == [pid]
+        assert [process.pid for process in JAIL] == [pid]
 
 
 def test_firecracker_is_the_jails_in_either_form_of_the_option() -> None:
     for words in (("--id", f"banger-{VM}"), (f"--id=banger-{VM}",)):
         with process(*words, uid=UID) as pid:
-            assert [inmate.pid for inmate in JAIL] == [pid]
+            assert [process.pid for process in JAIL] == [pid]
 
 
 @pytest.mark.parametrize(

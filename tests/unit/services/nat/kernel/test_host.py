@@ -3,7 +3,7 @@
 import pytest
 
 from services.nat.kernel import host
-from services.nat.kernel.nftables import Reading
+from services.nat.kernel.nftables import LoadedRules
 from shared.errors import BangerError, Code
 
 
@@ -14,6 +14,6 @@ def test_older_tables_that_cannot_be_read_are_told_and_nothing_else(
         raise BangerError(Code.UNAVAILABLE, "iptables-legacy refused: no such table", hint="look")
 
     monkeypatch.setattr("services.nat.kernel.iptables.firewalls", refuse)
-    found = host.look_at_firewalls(Reading((), {}), "br-banger")
+    found = host.look_at_firewalls(LoadedRules((), {}), "br-banger")
     assert found.docker == ()
     assert found.obstacles == ("iptables-legacy refused: no such table; look",)

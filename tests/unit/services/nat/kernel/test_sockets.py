@@ -1,9 +1,12 @@
-"""Whose sockets wait, read from this machine's own tables."""
+"""The owners of open sockets, read from this machine's own tables."""
 
 import os
 import socket
 
+import pytest
+
 from services.nat.kernel.sockets import ports_of_others
+from shared.host import socket_table
 
 
 def test_this_machines_tables_are_read() -> None:
@@ -23,3 +26,9 @@ def test_a_connection_waits_for_nobody() -> None:
         socket.create_connection(server.getsockname()) as client,
     ):
         assert ("tcp", client.getsockname()[1]) not in ports_of_others(os.geteuid() + 1)
+
+
+def test_many_sockets_of_one_user_hide_none_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket_table, "MAX_TABLE_BYTES", 0)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert ("tcp", server.getsockname()[1]) in ports_of_others(os.geteuid() + 1)

@@ -1,4 +1,4 @@
-"""What names have led to: for how long, for whom, and how much of it is kept."""
+"""What names resolved to: for how long, for whom, and how much of it is kept."""
 
 from ipaddress import IPv4Address, IPv4Network
 
@@ -20,12 +20,12 @@ def guest(*allow: str, nat: bool = False) -> Guest:
 
 def test_name_is_allowed_by_each_entry_that_covers_it_with_its_port() -> None:
     asker = guest("example.org:80", "*.org:443", "example.com", "192.0.2.0/24")
-    live = Grants().lacking(asker, "example.org", [FIRST], 10, 0.0).live
-    assert [(one.destination, one.port, one.seconds) for one in live] == [
+    added = Grants().lacking(asker, "example.org", [FIRST], 10, 0.0).added
+    assert [(one.destination, one.port, one.seconds) for one in added] == [
         (FIRST, 80, 10 + GRACE_SECONDS),
         (FIRST, 443, 10 + GRACE_SECONDS),
     ]
-    assert live[0].tag == tag_of(asker.id, asker.allow[0])
+    assert added[0].tag == tag_of(asker.id, asker.allow[0])
 
 
 def test_name_that_no_entry_covers_is_denied() -> None:
@@ -37,33 +37,33 @@ def test_name_that_no_entry_covers_is_denied() -> None:
 def test_address_that_is_there_for_long_enough_is_not_put_there_again() -> None:
     grants, asker = Grants(), guest("example.org")
     grants.add(grants.lacking(asker, "example.org", [FIRST], 10, 0.0), 0.0)
-    assert grants.lacking(asker, "example.org", [FIRST], 10, 20.0).live == ()
+    assert grants.lacking(asker, "example.org", [FIRST], 10, 20.0).added == ()
     later = grants.lacking(asker, "example.org", [FIRST, SECOND], 10, 31.0)
-    assert {one.destination for one in later.live} == {FIRST, SECOND}
+    assert {one.destination for one in later.added} == {FIRST, SECOND}
 
 
 def test_time_is_neither_negative_nor_endless() -> None:
     asker = guest("example.org")
-    (never,) = Grants().lacking(asker, "example.org", [FIRST], 2**40, 0.0).live
+    (never,) = Grants().lacking(asker, "example.org", [FIRST], 2**40, 0.0).added
     assert never.seconds == LONGEST + GRACE_SECONDS
 
 
 def test_rendered_again_an_address_has_the_rest_of_its_time_and_then_none() -> None:
     grants, asker = Grants(), guest("example.org")
     grants.add(grants.lacking(asker, "example.org", [FIRST], 10, 0.0), 0.0)
-    assert [one.seconds for one in grants.live([asker], 15.0)] == [25]
-    assert [one.seconds for one in grants.live([asker], 100.0)] == [0]
+    assert [one.seconds for one in grants.allowed([asker], 15.0)] == [25]
+    assert [one.seconds for one in grants.allowed([asker], 100.0)] == [0]
 
 
 @pytest.mark.parametrize("now_is", [guest("example.com"), guest("example.org", nat=True), None])
 def test_what_is_no_longer_on_the_list_is_forgotten(now_is: Guest | None) -> None:
     grants, asker = Grants(), guest("example.org")
     grants.add(grants.lacking(asker, "example.org", [FIRST], 10, 0.0), 0.0)
-    assert grants.live([now_is] if now_is else [], 1.0) == []
-    assert grants.live([asker], 1.0) == []
+    assert grants.allowed([now_is] if now_is else [], 1.0) == []
+    assert grants.allowed([asker], 1.0) == []
 
 
-def test_when_there_are_too_many_those_that_are_over_make_room_and_no_others() -> None:
+def test_when_there_are_too_many_expired_ones_make_room_and_no_others() -> None:
     grants, asker = Grants(), guest("*.org")
     many = [IPv4Address(f"198.18.{n // 256}.{n % 256}") for n in range(MOST)]
     grants.add(grants.lacking(asker, "a.org", many[:10], 1, 0.0), 0.0)
@@ -72,22 +72,22 @@ def test_when_there_are_too_many_those_that_are_over_make_room_and_no_others() -
         grants.lacking(asker, "a.org", [FIRST], 10, 1.0)
     assert caught.value.code is Code.UNAVAILABLE
     change = grants.lacking(asker, "a.org", [FIRST], 10, 100.0)
-    assert [one.destination for one in change.unspoken] == many[:1]  # the kernel forgets it too
+    assert [one.destination for one in change.revoked] == many[:1]  # the kernel forgets it too
     grants.add(change, 100.0)
-    kept = {one.destination for one in grants.live([asker], 100.0)}
+    kept = {one.destination for one in grants.allowed([asker], 100.0)}
     assert len(kept) == MOST
     assert FIRST in kept
     assert not kept.issuperset(many[:10])
 
 
-def test_address_that_another_entry_keeps_stays_spoken() -> None:
+def test_address_that_another_entry_keeps_stays_established() -> None:
     grants, asker = Grants(), guest("*.org", "example.com")
     many = [IPv4Address(f"198.18.{n // 256}.{n % 256}") for n in range(MOST)]
     grants.add(grants.lacking(asker, "a.org", many, 1, 0.0), 0.0)
     grants.add(grants.lacking(asker, "example.com", many[:1], 1, 0.0), 0.0)
     change = grants.lacking(asker, "a.org", [FIRST, SECOND], 1, 100.0)
-    assert [one.destination for one in change.over] == many[:2]
-    assert [one.destination for one in change.unspoken] == many[1:2]
+    assert [one.destination for one in change.expired] == many[:2]
+    assert [one.destination for one in change.revoked] == many[1:2]
 
 
 def test_what_is_forgotten_for_nothing_is_kept() -> None:
@@ -96,7 +96,7 @@ def test_what_is_forgotten_for_nothing_is_kept() -> None:
     many = [IPv4Address(f"198.18.{n // 256}.{n % 256}") for n in range(MOST)]
     grants.add(grants.lacking(asker, "a.org", many, 1, 0.0), 0.0)
     grants.lacking(asker, "a.org", [FIRST], 1, 100.0)
-    assert {one.destination for one in grants.live([asker], 100.0)} == set(many)
+    assert {one.destination for one in grants.allowed([asker], 100.0)} == set(many)
 
 
 def test_all_entries_of_a_guest_together_have_an_end() -> None:
@@ -108,7 +108,7 @@ def test_all_entries_of_a_guest_together_have_an_end() -> None:
         grants.lacking(asker, "a.org", other, 10, 0.0)
     assert caught.value.code is Code.UNAVAILABLE
     grants.add(grants.lacking(asker, "a.org", other, 10, 100.0), 100.0)
-    assert len(grants.live([asker], 100.0)) == MOST_OF_GUEST
+    assert len(grants.allowed([asker], 100.0)) == MOST_OF_GUEST
     with pytest.raises(BangerError):
         grants.lacking(asker, "a.org", half * 3 + other + many_more(), 10, 100.0)
 

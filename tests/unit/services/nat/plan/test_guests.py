@@ -5,7 +5,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 
-from services.nat.plan.guests import HOLD_SECONDS, Holds, guest_of, with_addresses_of_their_own
+from services.nat.plan.guests import HOLD_SECONDS, TapHolds, guest_of, without_duplicate_addresses
 from shared.addresses.mac import mac_address
 from shared.contract.messages.vm import NetworkMode, State, Vm
 from shared.errors import BangerError, Code
@@ -21,7 +21,7 @@ def vm(state: State, *, network: NetworkMode = "bridge", address: str = "10.77.0
     )
 
 
-def wanted(holds: Holds, state: State, now: float) -> bool:
+def wanted(holds: TapHolds, state: State, now: float) -> bool:
     return bool(holds.wanted({ALPHA: vm(state)}, now))
 
 
@@ -38,36 +38,36 @@ def wanted(holds: Holds, state: State, now: float) -> bool:
     ],
 )
 def test_state_decides(state: State, expected: bool) -> None:
-    assert wanted(Holds(), state, 0.0) is expected
+    assert wanted(TapHolds(), state, 0.0) is expected
 
 
 def test_vm_in_user_mode_never_has_a_tap() -> None:
-    assert Holds().wanted({ALPHA: vm("running", network="user")}, 0.0) == []
+    assert TapHolds().wanted({ALPHA: vm("running", network="user")}, 0.0) == []
 
 
 def test_tap_that_was_asked_for_is_kept_until_the_vm_starts() -> None:
-    holds = Holds()
+    holds = TapHolds()
     holds.hold(ALPHA, 100.0)
     assert wanted(holds, "created", 101.0)
     assert wanted(holds, "starting", 102.0)
 
 
 def test_once_up_the_vms_end_takes_the_tap_at_once() -> None:
-    holds = Holds()
+    holds = TapHolds()
     holds.hold(ALPHA, 100.0)
     assert wanted(holds, "running", 101.0)
     assert not wanted(holds, "stopped", 102.0)
 
 
 def test_hold_for_a_vm_that_never_starts_ends() -> None:
-    holds = Holds()
+    holds = TapHolds()
     holds.hold(ALPHA, 100.0)
     assert wanted(holds, "created", 100.0 + HOLD_SECONDS - 1)
     assert not wanted(holds, "created", 100.0 + HOLD_SECONDS)
 
 
 def test_hold_ends_with_the_vm() -> None:
-    holds = Holds()
+    holds = TapHolds()
     holds.hold(ALPHA, 100.0)
     assert holds.wanted({}, 101.0) == []
     assert not wanted(holds, "created", 102.0)
@@ -118,4 +118,4 @@ def test_an_address_is_one_guests_only() -> None:
     rows = [example_vm(id=digit * 12, network="bridge", address="10.77.0.2") for digit in "ab"]
     rows.append(example_vm(id="c" * 12, network="bridge", address="10.77.0.3"))
     guests = [guest_of(row, SUBNET) for row in rows]
-    assert [guest.id for guest in with_addresses_of_their_own(guests)] == ["a" * 12, "c" * 12]
+    assert [guest.id for guest in without_duplicate_addresses(guests)] == ["a" * 12, "c" * 12]

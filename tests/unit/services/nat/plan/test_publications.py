@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from services.nat.plan.publications import MOST, Allotment, publications_of
+from services.nat.plan.publications import MOST, assign_ports, publications_of
 from services.nat.plan.state import Guest
 from shared.contract.messages.vm import Publication
 from shared.contract.publication import parse_publication
@@ -45,19 +45,18 @@ def test_number_of_ports_has_an_end() -> None:
         publications_of(example_vm(publish=[GOOD] * (MOST + 1)))
 
 
-def allot(
+def assign(
     *published: tuple[Guest, str], taken: frozenset[tuple[str, int]] | None = None
 ) -> tuple[list[str], list[tuple[str, str]]]:
-    allotment = Allotment(taken)
     guests = [replace(guest, publish=(parse_publication(text),)) for guest, text in published]
-    allotted = list(allotment.allot(guests))
-    assert [guest.id for guest in allotted] == [guest.id for guest in guests]
-    return [str(p) for guest in allotted for p in guest.publish], allotment.refused
+    assigned = assign_ports(guests, taken)
+    assert [guest.id for guest in assigned.guests] == [guest.id for guest in guests]
+    return [str(p) for guest in assigned.guests for p in guest.publish], assigned.refused
 
 
 @pytest.mark.parametrize("second", ["8080:90", "0.0.0.0:8080:90"])
 def test_a_port_that_two_want_is_the_firsts_and_the_second_keeps_its_network(second: str) -> None:
-    kept, refused = allot((ALPHA, "8080:80"), (BETA, second))
+    kept, refused = assign((ALPHA, "8080:80"), (BETA, second))
     assert kept == ["127.0.0.1:8080:80/tcp"]
     assert refused[0][0] == BETA.id
     assert "another VM" in refused[0][1]
@@ -66,10 +65,10 @@ def test_a_port_that_two_want_is_the_firsts_and_the_second_keeps_its_network(sec
 def test_row_that_publishes_a_port_twice_has_it_once() -> None:
     """Two elements with one key would have nft refuse the rules of all VMs."""
     twice = tuple(parse_publication(text) for text in ("8080:80", "8080:81", "0.0.0.0:8080:82"))
-    publishing = Allotment(None)
-    (kept,) = publishing.allot([replace(ALPHA, publish=twice)])
+    assigned = assign_ports([replace(ALPHA, publish=twice)])
+    (kept,) = assigned.guests
     assert [str(publication) for publication in kept.publish] == ["127.0.0.1:8080:80/tcp"]
-    assert len(publishing.refused) == 2
+    assert len(assigned.refused) == 2
 
 
 def test_many_ports_are_gone_through_in_no_time() -> None:
@@ -78,12 +77,12 @@ def test_many_ports_are_gone_through_in_no_time() -> None:
         msgspec.structs.replace(GOOD, host_port=8080, host_address=f"127.1.{n // 256}.{n % 256}")
         for n in range(2**15)
     )
-    (kept,) = Allotment(None).allot([replace(ALPHA, publish=ports)])
+    (kept,) = assign_ports([replace(ALPHA, publish=ports)]).guests
     assert kept.publish == ports
 
 
 def test_the_same_port_of_another_address_or_protocol_is_another() -> None:
-    kept, refused = allot(
+    kept, refused = assign(
         (ALPHA, "8080:80"), (BETA, "192.0.2.1:8080:80"), (BETA, "0.0.0.0:8080:80/udp")
     )
     assert len(kept) == 3
@@ -92,7 +91,7 @@ def test_the_same_port_of_another_address_or_protocol_is_another() -> None:
 
 def test_untrusted_rows_get_no_privileged_port_and_none_of_another_user() -> None:
     taken = frozenset({("tcp", 8080)})
-    kept, refused = allot(
+    kept, refused = assign(
         (ALPHA, "443:443"), (ALPHA, "8080:80"), (ALPHA, "8080:80/udp"), (BETA, "1024:1"),
         taken=taken,
     )  # fmt: skip
@@ -101,4 +100,4 @@ def test_untrusted_rows_get_no_privileged_port_and_none_of_another_user() -> Non
 
 
 def test_rows_of_our_own_services_may_have_any_port() -> None:
-    assert allot((ALPHA, "443:443")) == (["127.0.0.1:443:443/tcp"], [])
+    assert assign((ALPHA, "443:443")) == (["127.0.0.1:443:443/tcp"], [])

@@ -5,27 +5,27 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 import pytest
 
-from services.nat.plan.state import Desired, Guest, Link, Observed, Route
+from services.nat.plan.state import Desired, Guest, Interface, Observed, Route
 from services.nat.plan.steps import (
     ApplyRules,
-    Attach,
+    AttachTap,
     CloseDocker,
     CreateBridge,
     CreateTap,
     DeleteLink,
     DeleteRules,
-    Introduce,
-    Join,
-    LendForwarding,
+    EnableForwarding,
     OpenDocker,
-    ReturnForwarding,
+    RestoreForwarding,
     SetAddress,
     SetLocalnet,
+    SetNeighbour,
+    SetProxyArp,
     SetUp,
     Step,
     plan,
 )
-from services.nat.ruleset.firewalls import Firewalls, Opening
+from services.nat.ruleset.firewalls import DockerRules, Firewalls
 from shared.contract.egress import parse_allowed
 from shared.contract.publication import parse_publication
 from shared.errors import BangerError, Code
@@ -36,21 +36,21 @@ GATEWAY = IPv4Interface("10.77.0.1/24")
 ALPHA = Guest("aaaaaaaaaaaa", IPv4Address("10.77.0.2"), "02:00:00:00:00:02", nat=True)
 BETA = Guest("bbbbbbbbbbbb", IPv4Address("10.77.0.3"), "02:00:00:00:00:03", nat=False)
 
-BRIDGE = Link("br-banger", "bridge", MAC, up=True)
-UPLINK = Link("eth0", "", "52:54:00:00:00:01", up=True)
+BRIDGE = Interface("br-banger", "bridge", MAC, up=True)
+UPLINK = Interface("eth0", "", "52:54:00:00:00:01", up=True)
 
 
 def desired(*guests: Guest) -> Desired:
     return Desired("br-banger", MAC, IPv4Network("10.77.0.0/24"), OWNER, guests)
 
 
-def tap(guest: Guest) -> Link:
-    return Link(
+def tap(guest: Guest) -> Interface:
+    return Interface(
         guest.tap, "tun", "1a:00:00:00:00:01", True, master="br-banger", owner=OWNER, isolated=True
     )
 
 
-def host(*links: Link, **more: object) -> Observed:
+def host(*links: Interface, **more: object) -> Observed:
     return replace(Observed(links={link.name: link for link in links}), **more)  # type: ignore[arg-type]
 
 
@@ -65,9 +65,9 @@ def in_place(*guests: Guest) -> Observed:
         tables=True,
         rules=desired(*guests).rules.digest,
         forwarding=nat,
-        lent=nat,
+        forwarding_saved=nat,
         localnet=any(guest.on_loopback for guest in guests),
-        joined=any(guest.seeks_guests for guest in guests),
+        proxy_arp=any(guest.reaches_guests for guest in guests),
     )
 
 
@@ -78,10 +78,10 @@ def test_first_guest_brings_bridge_then_rules_then_its_tap() -> None:
         SetAddress("br-banger", GATEWAY),
         SetUp("br-banger"),
         ApplyRules(wanted.rules),
-        LendForwarding(),
-        Introduce("br-banger", ALPHA.address, ALPHA.mac),
+        EnableForwarding(),
+        SetNeighbour("br-banger", ALPHA.address, ALPHA.mac),
         CreateTap("bgraaaaaaaaaaaa", OWNER),
-        Attach("bgraaaaaaaaaaaa", "br-banger"),
+        AttachTap("bgraaaaaaaaaaaa", "br-banger"),
         SetUp("bgraaaaaaaaaaaa"),
     ]
 
@@ -90,9 +90,9 @@ def test_second_guest_adds_only_what_is_new() -> None:
     wanted = desired(ALPHA, BETA)
     assert plan(wanted, in_place(ALPHA)) == [
         ApplyRules(wanted.rules),
-        Introduce("br-banger", BETA.address, BETA.mac),
+        SetNeighbour("br-banger", BETA.address, BETA.mac),
         CreateTap(BETA.tap, OWNER),
-        Attach(BETA.tap, "br-banger"),
+        AttachTap(BETA.tap, "br-banger"),
         SetUp(BETA.tap),
     ]
 
@@ -111,7 +111,7 @@ def test_leaving_guest_loses_its_tap_before_the_rules_that_bound_it() -> None:
 def test_last_guest_takes_everything_of_ours_with_it() -> None:
     assert plan(desired(), in_place(ALPHA)) == [
         DeleteLink(ALPHA.tap),
-        ReturnForwarding(),
+        RestoreForwarding(),
         DeleteRules(),
         DeleteLink("br-banger"),
     ]
@@ -120,7 +120,7 @@ def test_last_guest_takes_everything_of_ours_with_it() -> None:
 def test_bridge_that_stays_for_others_leads_to_no_loopback() -> None:
     guest = replace(BETA, publish=(parse_publication("8080:80"),))
     there = in_place(guest)
-    foreign = Link("eth7", "veth", "1a:00:00:00:00:07", True, master="br-banger")
+    foreign = Interface("eth7", "veth", "1a:00:00:00:00:07", True, master="br-banger")
     links = {**there.links, "eth7": foreign}
     assert plan(desired(), replace(there, links=links)) == [
         DeleteLink(BETA.tap),
@@ -131,13 +131,13 @@ def test_bridge_that_stays_for_others_leads_to_no_loopback() -> None:
 
 def test_forwarding_is_given_back_when_no_guest_has_the_outside() -> None:
     wanted = desired(replace(ALPHA, nat=False))
-    assert plan(wanted, in_place(ALPHA)) == [ApplyRules(wanted.rules), ReturnForwarding()]
+    assert plan(wanted, in_place(ALPHA)) == [ApplyRules(wanted.rules), RestoreForwarding()]
 
 
 def test_vm_with_a_list_or_a_port_for_others_needs_forwarding() -> None:
     listed = replace(BETA, allow=(parse_allowed("example.org"),))
     for guest in (listed, replace(BETA, publish=(parse_publication("0.0.0.0:8080:80"),))):
-        assert LendForwarding() in plan(desired(guest), in_place(BETA))
+        assert EnableForwarding() in plan(desired(guest), in_place(BETA))
 
 
 def test_loopback_may_pass_only_while_the_rules_are_there_and_it_is_needed() -> None:
@@ -150,15 +150,15 @@ def test_loopback_may_pass_only_while_the_rules_are_there_and_it_is_needed() -> 
 
 
 def docker(*rules: tuple[str, str]) -> Firewalls:
-    return Firewalls(docker=(Opening("nft", rules),))
+    return Firewalls(docker=(DockerRules("nft", rules),))
 
 
 def test_dockers_chain_is_opened_while_somebody_needs_the_outside_and_closed_after() -> None:
     ours = (("iifname", "3"), ("oifname", "4"))
     closed, opened = docker(), docker(*ours)
     there = in_place(ALPHA)
-    opening = OpenDocker("br-banger", closed.docker[0])
-    assert plan(desired(ALPHA), replace(there, firewalls=closed)) == [opening]
+    step = OpenDocker("br-banger", closed.docker[0])
+    assert plan(desired(ALPHA), replace(there, firewalls=closed)) == [step]
     assert plan(desired(ALPHA), replace(there, firewalls=opened)) == []
     closing = CloseDocker(opened.docker[0])
     assert closing in plan(desired(), replace(there, firewalls=opened))
@@ -169,14 +169,14 @@ def test_dockers_chain_is_opened_while_somebody_needs_the_outside_and_closed_aft
 def test_forwarding_that_the_host_has_itself_is_left_alone() -> None:
     routing_host = host(UPLINK, forwarding=True)
     joined = plan(desired(ALPHA), routing_host)
-    left = plan(desired(), replace(in_place(ALPHA), lent=False))
-    assert not {LendForwarding, ReturnForwarding} & {type(step) for step in joined + left}
+    left = plan(desired(), replace(in_place(ALPHA), forwarding_saved=False))
+    assert not {EnableForwarding, RestoreForwarding} & {type(step) for step in joined + left}
 
 
 def test_tap_that_lost_isolation_is_attached_again() -> None:
     there = in_place(BETA)
     links = {**there.links, BETA.tap: replace(tap(BETA), isolated=False)}
-    assert plan(desired(BETA), replace(there, links=links)) == [Attach(BETA.tap, "br-banger")]
+    assert plan(desired(BETA), replace(there, links=links)) == [AttachTap(BETA.tap, "br-banger")]
 
 
 def test_rules_that_another_program_flushed_come_back() -> None:
@@ -187,22 +187,22 @@ def test_rules_that_another_program_flushed_come_back() -> None:
 @pytest.mark.parametrize(
     "link",
     [
-        Link("bgrcccccccccccc", "tun", "1a:00:00:00:00:09", True, owner=OWNER + 1),
-        Link("bgrcccccccccccc", "tun", "1a:00:00:00:00:09", True, owner=None),
-        Link("bgrcccccccccccc", "tun", "1a:00:00:00:00:09", True, "br-other", OWNER),
-        Link("bgrcccccccccccc", "veth", "1a:00:00:00:00:09", True),
-        Link("bgr0", "tun", "1a:00:00:00:00:09", True, owner=OWNER),
-        Link("tap0", "tun", "1a:00:00:00:00:09", True, owner=OWNER),
+        Interface("bgrcccccccccccc", "tun", "1a:00:00:00:00:09", True, owner=OWNER + 1),
+        Interface("bgrcccccccccccc", "tun", "1a:00:00:00:00:09", True, owner=None),
+        Interface("bgrcccccccccccc", "tun", "1a:00:00:00:00:09", True, "br-other", OWNER),
+        Interface("bgrcccccccccccc", "veth", "1a:00:00:00:00:09", True),
+        Interface("bgr0", "tun", "1a:00:00:00:00:09", True, owner=OWNER),
+        Interface("tap0", "tun", "1a:00:00:00:00:09", True, owner=OWNER),
     ],
     ids=["other-user", "no-owner", "other-bridge", "not-a-tap", "short-name", "other-name"],
 )
-def test_link_that_is_not_ours_is_never_touched(link: Link) -> None:
+def test_link_that_is_not_ours_is_never_touched(link: Interface) -> None:
     assert plan(desired(), host(UPLINK, link)) == []
 
 
 def test_bridge_with_a_foreign_port_is_left_in_place() -> None:
     there = in_place(BETA)
-    links = {**there.links, "eth1": Link("eth1", "", "52:54:00:00:00:02", True, "br-banger")}
+    links = {**there.links, "eth1": Interface("eth1", "", "52:54:00:00:00:02", True, "br-banger")}
     steps = plan(desired(), replace(there, links=links))
     assert steps == [DeleteLink(BETA.tap), DeleteRules()]
 
@@ -213,7 +213,7 @@ def test_bridge_with_a_foreign_port_is_left_in_place() -> None:
     [replace(BRIDGE, mac="52:54:00:00:00:03"), replace(BRIDGE, kind="dummy")],
     ids=["other-mac", "other-kind"],
 )
-def test_bridge_of_somebody_else_is_refused(bridge: Link, guests: tuple[Guest, ...]) -> None:
+def test_bridge_of_somebody_else_is_refused(bridge: Interface, guests: tuple[Guest, ...]) -> None:
     with pytest.raises(BangerError, match="br-banger") as caught:
         plan(desired(*guests), host(UPLINK, bridge))
     assert caught.value.code is Code.CONFLICT
@@ -258,10 +258,18 @@ def test_guests_are_joined_only_while_the_rules_say_which() -> None:
     alpha = replace(ALPHA, nat=False, name="alpha")
     wanted = desired(alpha, replace(BETA, allow=(parse_allowed("alpha.vm"),)))
     steps = plan(wanted, in_place(alpha, BETA))
-    assert steps == [ApplyRules(wanted.rules), Join("br-banger", on=True), LendForwarding()]
+    assert steps == [
+        ApplyRules(wanted.rules),
+        SetProxyArp("br-banger", on=True),
+        EnableForwarding(),
+    ]
     apart = desired(alpha, BETA)
     steps = plan(apart, in_place(*wanted.guests))
-    assert steps == [Join("br-banger", on=False), ApplyRules(apart.rules), ReturnForwarding()]
+    assert steps == [
+        SetProxyArp("br-banger", on=False),
+        ApplyRules(apart.rules),
+        RestoreForwarding(),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -288,10 +296,10 @@ def carried_out(observed: Observed, step: Step) -> Observed:
     links = dict(observed.links)
     match step:
         case CreateBridge(name, mac):
-            links[name] = Link(name, "bridge", mac, up=False)
+            links[name] = Interface(name, "bridge", mac, up=False)
         case CreateTap(name, owner):
-            links[name] = Link(name, "tun", "1a:00:00:00:00:01", False, owner=owner)
-        case Attach(name, bridge):
+            links[name] = Interface(name, "tun", "1a:00:00:00:00:01", False, owner=owner)
+        case AttachTap(name, bridge):
             links[name] = replace(links[name], master=bridge, isolated=True)
         case SetUp(name):
             links[name] = replace(links[name], up=True)
@@ -302,7 +310,7 @@ def carried_out(observed: Observed, step: Step) -> Observed:
                 observed,
                 links=links,
                 localnet=observed.localnet and stays,
-                joined=observed.joined and stays,
+                proxy_arp=observed.proxy_arp and stays,
             )
         case SetAddress(_, address):
             return replace(observed, addresses=observed.addresses | {address})
@@ -312,12 +320,12 @@ def carried_out(observed: Observed, step: Step) -> Observed:
             return replace(observed, tables=False, rules=None)
         case SetLocalnet(_, on):
             return replace(observed, localnet=on)
-        case Join(_, on):
-            return replace(observed, joined=on)
-        case LendForwarding():
-            return replace(observed, forwarding=True, lent=True)
-        case ReturnForwarding():
-            return replace(observed, forwarding=False, lent=False)
+        case SetProxyArp(_, on):
+            return replace(observed, proxy_arp=on)
+        case EnableForwarding():
+            return replace(observed, forwarding=True, forwarding_saved=True)
+        case RestoreForwarding():
+            return replace(observed, forwarding=False, forwarding_saved=False)
     return replace(observed, links=links)
 
 
@@ -346,9 +354,9 @@ def test_a_jailed_vms_tap_becomes_the_jails_and_goes_back_with_the_jail() -> Non
     wanted = replace(desired(jailed), jails=jails)
     made_anew = [
         DeleteLink(ALPHA.tap),
-        Introduce("br-banger", ALPHA.address, ALPHA.mac),
+        SetNeighbour("br-banger", ALPHA.address, ALPHA.mac),
         CreateTap(ALPHA.tap, 2_000_000_002),
-        Attach(ALPHA.tap, "br-banger"),
+        AttachTap(ALPHA.tap, "br-banger"),
         SetUp(ALPHA.tap),
     ]
     assert plan(wanted, in_place(ALPHA)) == made_anew

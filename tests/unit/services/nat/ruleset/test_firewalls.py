@@ -5,15 +5,15 @@ from typing import Any
 import pytest
 
 from services.nat.ruleset.firewalls import (
-    Opening,
+    DockerRules,
     has_docker,
     legacy_close,
     legacy_firewalls,
     legacy_open,
     nft_close,
+    nft_docker_rules,
     nft_obstacles,
     nft_open,
-    nft_opening,
 )
 
 DOCKER_USER = {"family": "ip", "table": "filter", "name": "DOCKER-USER"}
@@ -37,18 +37,18 @@ def rule(handle: int, direction: str, comment: str = "banger-br0") -> dict[str, 
 
 def test_our_rules_in_dockers_chain_are_known_by_their_comment() -> None:
     entries = [{"chain": DOCKER_USER}, rule(3, "iifname"), rule(4, "oifname", "banger-br1")]
-    opening = nft_opening(entries, "br0")
-    assert opening == Opening("nft", (("iifname", "3"),))
-    assert not opening.complete
-    assert nft_opening([*entries, rule(5, "oifname")], "br0").complete
-    assert not nft_opening([*entries, rule(5, "oifname"), rule(6, "oifname")], "br0").complete
+    present = nft_docker_rules(entries, "br0")
+    assert present == DockerRules("nft", (("iifname", "3"),))
+    assert not present.complete
+    assert nft_docker_rules([*entries, rule(5, "oifname")], "br0").complete
+    assert not nft_docker_rules([*entries, rule(5, "oifname"), rule(6, "oifname")], "br0").complete
 
 
 def test_rules_are_put_in_place_of_what_is_there_in_one_transaction() -> None:
-    text = nft_open(Opening("nft", (("iifname", "3"),)), "br0")
+    text = nft_open(DockerRules("nft", (("iifname", "3"),)), "br0")
     assert text.splitlines()[0] == "delete rule ip filter DOCKER-USER handle 3"
     assert text.count("insert rule ip filter DOCKER-USER") == 2
-    assert nft_close(Opening("nft")) == ""
+    assert nft_close(DockerRules("nft")) == ""
 
 
 def test_docker_is_told_by_its_chain() -> None:
@@ -89,13 +89,13 @@ LEGACY = [
 
 
 def test_older_tables_are_read_and_written_in_their_own_words() -> None:
-    (opening,) = legacy_firewalls(LEGACY, "br0").docker
-    assert opening.complete
-    text = legacy_close(opening)
+    (present,) = legacy_firewalls(LEGACY, "br0").docker
+    assert present.complete
+    text = legacy_close(present)
     assert "-D DOCKER-USER -i br0 -m comment --comment banger-br0 -j ACCEPT\n" in text
     assert text.startswith("*filter\n")
     assert text.endswith("COMMIT\n")
-    assert legacy_open(opening, "br0").count("-I DOCKER-USER") == 2
+    assert legacy_open(present, "br0").count("-I DOCKER-USER") == 2
     assert "not banger" not in text
 
 

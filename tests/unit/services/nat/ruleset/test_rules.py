@@ -3,10 +3,10 @@
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 
-from services.nat.ruleset.rules import DELETE, Ground, loaded_digest, render
-from services.nat.ruleset.sets import Live, Member
+from services.nat.ruleset.rules import DELETE, BridgeFacts, loaded_digest, render
+from services.nat.ruleset.sets import AllowedAddress, Member
 
-GROUND = Ground("br-banger", IPv4Interface("10.77.0.1/24"), 42069)
+GROUND = BridgeFacts("br-banger", IPv4Interface("10.77.0.1/24"), 42069)
 ALPHA = Member("bgraaaaaaaaaaaa", "02:00:00:00:00:02", IPv4Address("10.77.0.2"), nat=True)
 BETA = Member("bgrbbbbbbbbbbbb", "02:00:00:00:00:03", IPv4Address("10.77.0.3"), nat=False)
 
@@ -32,7 +32,7 @@ def test_every_tap_is_bound_to_its_addresses() -> None:
 
 def test_addresses_of_names_are_in_the_text_and_not_in_the_digest() -> None:
     listed = replace(BETA, tags=("t",))
-    live = Live(BETA.address, IPv4Address("192.0.2.1"), 0, 60, "t")
+    live = AllowedAddress(BETA.address, IPv4Address("192.0.2.1"), 0, 60, "t")
     without, with_one = render(GROUND, (listed,)), render(GROUND, (listed,), (live,))
     assert without.digest == with_one.digest
     assert "10.77.0.3 . 192.0.2.1 timeout 60s" in with_one.text
@@ -68,7 +68,7 @@ def test_with_a_prefix_a_guest_answers_for_its_own_addresses_only() -> None:
     ground = replace(GROUND, gateway6=IPv6Interface("fd00::1/64"))
     text = render(ground, (replace(ALPHA, addresses6=(IPv6Address("fd00::2"),)),)).text
     assert '"bgraaaaaaaaaaaa" . fd00::2' in text
-    assert "@th,64,128 != { 0xfd000000000000000000000000000002 } goto lie" in text
+    assert "@th,64,128 != { 0xfd000000000000000000000000000002 } goto spoofed" in text
 
 
 def test_digest_is_read_back_from_the_chains_of_both_tables() -> None:

@@ -4,27 +4,29 @@ from dataclasses import replace
 from ipaddress import IPv4Address
 from typing import Any
 
+import pytest
+
 from services.nat.ruleset.sets import (
-    Live,
+    AllowedAddress,
+    Destination,
     Member,
-    Way,
     additions,
     bridge_sets,
     inet_sets,
-    live_elements,
+    read_allowed,
 )
 from shared.contract.egress import parse_allowed
 from shared.contract.publication import parse_publication
 
 ALPHA = Member("bgraaaaaaaaaaaa", "02:00:00:00:00:02", IPv4Address("10.77.0.2"), nat=False)
-LIVE = Live(ALPHA.address, IPv4Address("192.0.2.1"), 443, 60, "0123456789abcdef")
+ALLOWED = AllowedAddress(ALPHA.address, IPv4Address("192.0.2.1"), 443, 60, "0123456789abcdef")
 
 
 def listed(*entries: str) -> Member:
     return replace(ALPHA, outside=ways(*entries))
 
 
-def ways(*entries: str) -> tuple[Way, ...]:
+def ways(*entries: str) -> tuple[Destination, ...]:
     return tuple((way.port, way.network) for way in map(parse_allowed, entries) if way.network)
 
 
@@ -55,39 +57,40 @@ def test_published_ports_are_in_the_map_of_their_address_or_in_that_of_all() -> 
     assert "{ udp . 53 : 10.77.0.2 . 5353 }" in text
 
 
-def test_live_address_is_twice_there_for_new_connections_and_for_open_ones() -> None:
-    text = inet_sets([ALPHA], [LIVE])
+def test_allowed_address_is_there_twice_for_new_connections_and_for_open_ones() -> None:
+    text = inet_sets([ALPHA], [ALLOWED])
     assert '10.77.0.2 . 192.0.2.1 . 443 timeout 60s comment "0123456789abcdef"' in text
     assert '{ 10.77.0.2 . 192.0.2.1 comment "0123456789abcdef" }' in text
-    over = inet_sets([ALPHA], [replace(LIVE, seconds=0)])
-    assert over[over.index("set listed") :].count("elements") == 1
-    assert "spoken" in over[: over.rindex("elements")]
+    expired = inet_sets([ALPHA], [replace(ALLOWED, seconds=0)])
+    assert expired[expired.index("set listed") :].count("elements") == 1
+    assert "set established" in expired[: expired.rindex("elements")]
 
 
 def test_of_two_that_allow_the_same_the_longer_counts() -> None:
-    text = inet_sets([ALPHA], [replace(LIVE, seconds=90), LIVE])
+    text = inet_sets([ALPHA], [replace(ALLOWED, seconds=90), ALLOWED])
     assert "timeout 90s" in text
     assert "timeout 60s" not in text
 
 
 def test_time_of_an_element_starts_anew() -> None:
-    lines = additions("inet banger", [LIVE]).splitlines()
+    lines = additions("inet banger", [ALLOWED]).splitlines()
     assert [line.split()[0] for line in lines] == ["add", "delete", "add", "add"]
     assert "timeout" not in lines[1]
 
 
-def test_elements_are_read_back_as_nft_shows_them() -> None:
+@pytest.mark.parametrize("established", ["established", "spoken"], ids=["now", "earlier build"])
+def test_elements_are_read_back_as_nft_shows_them(established: str) -> None:
     pair = ["10.77.0.2", "192.0.2.1"]
     named = {"val": {"concat": [*pair, 443]}, "timeout": 60, "expires": 42, "comment": "t"}
-    spoken = {"val": {"concat": pair}, "comment": "t"}
+    lasting = {"val": {"concat": pair}, "comment": "t"}
     shown: list[dict[str, Any]] = [
         {"name": "networks", "elem": [{"concat": ["10.77.0.2", {"prefix": {}}]}]},
         {"name": "named_services", "elem": [{"elem": named}]},
-        {"name": "spoken", "elem": [{"elem": spoken}]},
+        {"name": established, "elem": [{"elem": lasting}]},
         {"name": "named"},
     ]
-    wanted = replace(LIVE, tag="t")
-    assert live_elements(shown) == [
+    wanted = replace(ALLOWED, tag="t")
+    assert read_allowed(shown) == [
         replace(wanted, seconds=42),
         replace(wanted, seconds=0, port=0),
     ]

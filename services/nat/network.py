@@ -1,0 +1,158 @@
+"""The bridge network of all VMs: from their rows to the kernel, and what is reported about it."""
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from ipaddress import IPv4Network
+
+from services.nat.deployment.identity import Identity
+from services.nat.kernel.host import HostNetwork
+from services.nat.kernel.resolved import NameRouting
+from services.nat.kernel.sockets import ports_of_others
+from services.nat.kernel.sysctl import IpForward
+from services.nat.kernel.thread import KernelThread
+from services.nat.plan.grants import GrantChange, Grants, usable
+from services.nat.plan.guests import guest_of, without_duplicate_addresses
+from services.nat.plan.publications import assign_ports
+from services.nat.plan.state import Desired, Guest, bridge_mac, tap_name
+from services.nat.plan.steps import CreateBridge, Step
+from shared.addresses.ula import ula_prefix
+from shared.config import Config
+from shared.contract.messages.network import NatAllow
+from shared.contract.messages.vm import Vm
+from shared.errors import BangerError
+from shared.logs import Log
+from shared.paths import Paths
+
+NAMES_SECONDS = 25.0
+"""Between two attempts to configure systemd-resolved: at most one in each pass without a change."""
+
+
+class BridgeNetwork:
+    """Calls must not overlap: the caller holds a lock around ``update`` and ``allow``."""
+
+    def __init__(
+        self, paths: Paths, config: Config, identity: Identity, thread: KernelThread, log: Log
+    ) -> None:
+        self._log = log
+        self._thread = thread
+        self._untrusted = identity.external
+        self.base = Desired(
+            bridge=config.nat.bridge,
+            mac=bridge_mac(str(paths.state)),
+            subnet=IPv4Network(config.nat.subnet),
+            owner=identity.owner,
+            dns_port=config.dns.port,
+            prefix=ula_prefix(str(paths.state)) if config.ipv6 else None,
+        )
+        """The network without guests."""
+        self.problem = ""
+        """Why guests do not have what they should have, with what to do; empty when they do."""
+        self._host = HostNetwork(IpForward(identity.state_dir / "ip_forward.json"))
+        server = f"{self.base.gateway.ip}:{config.dns.port}"
+        self._names = NameRouting(config.nat.bridge, server, self.base.subnets)
+        self._names_due = 0.0
+        self._grants = Grants()
+        self._restored = False
+        self._dropped: dict[str, int] = {}
+        self._complaints: frozenset[tuple[str, str]] = frozenset()
+
+    async def taps(self) -> list[str]:
+        return await self._thread.run(self._host.taps, self.base.bridge)
+
+    async def update(self, vms: Sequence[Vm], jails: Mapping[str, int]) -> None:
+        """Give the network to ``vms`` and to no others. ``jails``: VM id → uid of its jail.
+
+        Raises:
+            BangerError: as ``HostNetwork.reconcile``; it is in the log and in ``problem`` then.
+        """
+        try:
+            await self._restore()
+            desired = await self._desired(vms, jails)
+            if self._names.is_set and not desired.guests:
+                failure = await self._thread.run(self._names.revert)
+                self._log.info("systemd-resolved reverted", failure=failure)
+            done = await self._thread.run(self._host.reconcile, desired)
+        except BangerError as error:
+            self.problem = error.to_line()
+            self._log.error(error.message, code=error.code.value, hint=error.hint)
+            raise
+        routed = any(guest.routed for guest in desired.guests)
+        self.problem = "; ".join(done.observed.firewalls.obstacles) if routed else ""
+        self._report_spoofed_frames(vms, done.observed.dropped)
+        await self._route_names(desired, done.steps)
+        for step in done.steps:
+            self._log.info("network changed", step=type(step).__name__, of=str(step))
+
+    async def allow(self, vm: Vm, request: NatAllow) -> None:
+        """Let the VM reach the addresses that a name on its egress list resolved to.
+
+        Raises:
+            BangerError: ``invalid`` for an address that is not outside, and as ``Grants.lacking``
+                and ``HostNetwork.allow``.
+        """
+        guest = guest_of(vm, self.base.subnet)
+        if guest.nat:
+            return
+        addresses = [usable(address, self.base.subnet) for address in request.addresses]
+        now = time.monotonic()
+        name = request.name.lower().removesuffix(".")
+        change = self._grants.lacking(guest, name, addresses, request.seconds, now)
+        if change.added:
+            await self._thread.run(self._host.allow, change.added, change.revoked)
+            self._grants.add(change, now)
+
+    async def _restore(self) -> None:
+        """Read what an earlier nat allowed from the kernel: the next ruleset would drop it."""
+        if not self._restored:
+            found = GrantChange(tuple(await self._thread.run(self._host.allowed_addresses)))
+            self._grants.add(found, time.monotonic())
+            self._restored = True
+
+    async def _desired(self, vms: Sequence[Vm], jails: Mapping[str, int]) -> Desired:
+        taken = None
+        if self._untrusted:
+            taken = await self._thread.run(ports_of_others, self.base.owner)
+        complaints: list[tuple[str, str]] = []
+        rows = (self._guest_or_none(vm, jails.get(vm.id), complaints) for vm in vms)
+        guests = without_duplicate_addresses(guest for guest in rows if guest)
+        assigned = assign_ports(guests, taken)
+        self._complain(complaints + assigned.refused)
+        allowed = self._grants.allowed(assigned.guests, time.monotonic())
+        return self.base.with_guests(assigned.guests, tuple(allowed))
+
+    def _guest_or_none(
+        self, vm: Vm, jail: int | None, complaints: list[tuple[str, str]]
+    ) -> Guest | None:
+        """None for an unusable row, which must not keep other VMs from the network."""
+        try:
+            return replace(guest_of(vm, self.base.subnet), jail=jail)
+        except BangerError as error:
+            complaints.append((vm.id, error.message))
+            return None
+
+    def _complain(self, complaints: list[tuple[str, str]]) -> None:
+        """Log each complaint once, for as long as it holds."""
+        for vm_id, message in complaints:
+            if (vm_id, message) not in self._complaints:
+                self._log.warning(message, vm=vm_id)
+        self._complaints = frozenset(complaints)
+
+    def _report_spoofed_frames(self, vms: Iterable[Vm], dropped: Mapping[str, int]) -> None:
+        """Log how many frames were dropped since the last pass. New rules reset the counters."""
+        by_tap = {tap_name(vm.id): vm for vm in vms}
+        for tap, frames in dropped.items():
+            before = self._dropped.get(tap, 0)
+            new = frames - before if frames >= before else frames
+            if new and (vm := by_tap.get(tap)):
+                self._log.warning(f"dropped {new} spoofed frames of {vm.name}", vm=vm.id)
+        self._dropped = dict(dropped)
+
+    async def _route_names(self, desired: Desired, steps: Sequence[Step]) -> None:
+        """Configure systemd-resolved for a new bridge, and try again later while that fails."""
+        created = any(isinstance(step, CreateBridge) for step in steps)
+        due = not self._names.is_set and time.monotonic() >= self._names_due
+        if desired.guests and (created or due):
+            self._names_due = time.monotonic() + NAMES_SECONDS
+            failure = await self._thread.run(self._names.set)
+            self._log.debug("systemd-resolved configured", failure=failure)
