@@ -14,7 +14,7 @@ import msgpack
 from shared.bus import envelope
 from shared.bus.envelope import Envelope, Kind
 from shared.bus.record import Record
-from shared.bus.socket import Dealer
+from shared.bus.unix_dealer import UnixDealer
 from shared.errors import BangerError, Code
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Client:
 
     def __init__(self, broker_socket: Path) -> None:
         self._socket_path = broker_socket
-        self._dealer = Dealer(broker_socket, alone=True)
+        self._dealer = UnixDealer(broker_socket)
         self._sent = False
         """Whether the last request has left: if not, the broker has been waited for already."""
         self._asked: list[Envelope] = []

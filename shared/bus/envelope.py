@@ -76,6 +76,15 @@ def encode(envelope: Envelope) -> bytes:
     return MAGIC + packed
 
 
+def check_size(header: bytes, body: bytes) -> None:
+    """Raise ``too_large`` for a message over the limit: ZeroMQ would drop the connection."""
+    size = len(header) + len(body)
+    if size > MAX_MESSAGE:
+        raise BangerError(
+            Code.TOO_LARGE, f"a message of {size} bytes is over the limit of {MAX_MESSAGE}"
+        )
+
+
 def decode(header: bytes) -> Envelope:
     """Read a header.
 

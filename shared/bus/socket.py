@@ -10,7 +10,7 @@ from typing import Any
 
 import zmq
 
-from shared.bus.envelope import MAX_MESSAGE, Envelope, encode
+from shared.bus.envelope import MAX_MESSAGE, Envelope, check_size, encode
 from shared.errors import BangerError, Code
 
 LINGER_MS = 500
@@ -31,22 +31,11 @@ def close_context() -> None:
     _context().term()
 
 
-def _too_large(header: bytes, body: bytes) -> BangerError:
-    size = len(header) + len(body)
-    return BangerError(
-        Code.TOO_LARGE, f"a message of {size} bytes is over the limit of {MAX_MESSAGE}"
-    )
-
-
 class Dealer:
-    """A service's or a client's one connection to the broker. Owned by one thread.
+    """A service's one connection to the broker. Owned by one thread."""
 
-    ``alone``: ZeroMQ ends with it, and with it alone: what else there is of ZeroMQ goes on.
-    """
-
-    def __init__(self, path: Path, *, alone: bool = False) -> None:
-        self._own = zmq.Context() if alone else None
-        self._socket = (self._own or _context()).socket(zmq.DEALER)
+    def __init__(self, path: Path) -> None:
+        self._socket = _context().socket(zmq.DEALER)
         self._socket.setsockopt(zmq.IMMEDIATE, 1)  # no queue while there is no broker
         self._socket.setsockopt(zmq.LINGER, LINGER_MS)
         self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE + 4096)
@@ -76,8 +65,7 @@ class Dealer:
             BangerError: ``too_large``; ``unavailable`` when no broker is connected.
         """
         header = encode(envelope)
-        if len(header) + len(body) > MAX_MESSAGE:
-            raise _too_large(header, body)
+        check_size(header, body)
         try:
             self._send(header, body)
         except zmq.Again:
@@ -121,8 +109,6 @@ class Dealer:
         self._socket.disable_monitor()
         self._monitor.close(0)
         self._socket.close()
-        if self._own:
-            self._own.term()
 
 
 class Router:

@@ -14,6 +14,7 @@ SOURCES = sorted(
 )
 HOMES = {
     "zmq": "shared/bus",
+    "_socket": "shared/bus",
     "sqlalchemy": "services/store",
     "alembic": "services/store",
     "pyroute2": "services/nat",
