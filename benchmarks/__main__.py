@@ -10,7 +10,7 @@ import sys
 from dataclasses import asdict
 
 from benchmarks import broker, cli, dns, fleet, machine, nat
-from benchmarks.measure import table
+from benchmarks.harness.measure import table
 from shared.paths import Paths
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgpack
 import zmq
 
-from benchmarks.measure import Figure, median
+from benchmarks.harness.measure import Figure, median
 from shared.bus import envelope
 from shared.bus.client import Client
 from shared.bus.envelope import Envelope, Kind

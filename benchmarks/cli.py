@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.measure import Figure, median, paired, seconds
+from benchmarks.harness.measure import Figure, median, paired, seconds
 
 RUNS = 20
 BANGER = str(Path(sys.executable).with_name("banger"))

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.measure import Figure, median, table
+from benchmarks.harness.measure import Figure, median, table
 from tests.integration.stack import Stack, eventually
 
 RATE = 10_000

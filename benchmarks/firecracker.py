@@ -17,7 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import Figure, median, table
+from benchmarks.harness.measure import Figure, median, table
 from services.vm_supervisor.disks.layout import create_overlay, create_work_disk
 from services.vm_supervisor.drivers.contract import Drives, MachineSpec
 from services.vm_supervisor.drivers.firecracker.driver import FirecrackerDriver

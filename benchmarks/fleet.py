@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.cli import BANGER, banger
+from benchmarks.harness.measure import Figure, median, seconds
 from benchmarks.machine import proportional_set_size
-from benchmarks.measure import Figure, median, seconds
 from shared.host.locks import holder
 from shared.paths import Paths
 

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from benchmarks.cli import banger
-from benchmarks.measure import Figure, median, paired, seconds
+from benchmarks.harness.measure import Figure, median, paired, seconds
 from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.guest.channel import AgentAddress
 from shared.paths import Paths

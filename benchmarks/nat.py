@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.measure import Figure, median, seconds
+from benchmarks.harness.measure import Figure, median, seconds
 from tests.integration.nat_lab import Lab, made_lab, spec
 
 CYCLES = 200
