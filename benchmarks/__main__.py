@@ -1,35 +1,42 @@
-"""``make bench``: every speed bar of the product, measured in one run, as a table and as JSON.
+"""``python -m benchmarks [--smoke] [NAME...]``: run benchmarks, print a table and JSON.
 
-Ratios are against a floor or a peer measured in turn with the product. Exit status 0 whatever the
-figures are: a benchmark informs, tests judge.
+Every figure is a ratio against a floor or a peer that was measured in turn with the product. The
+exit status is 0 whatever the figures are: a benchmark informs, tests judge.
 """
 
+import argparse
 import json
-import os
 import sys
 from dataclasses import asdict
 
-from benchmarks import broker, cli, dns, fleet, machine, nat
-from benchmarks.harness.measure import table
-from shared.paths import Paths
+from benchmarks.harness.catalogue import names, run
+from benchmarks.harness.measure import Figure, NotHere, heading, line
 
 
-def main() -> int:
-    paths = Paths.from_environment()
-    cli.banger("daemon", "start")
-    figures = [
-        *broker.figures(paths),
-        *dns.figures(),
-        *cli.figures([f"bench-{os.getpid()}-{n}" for n in range(10)]),
-        *machine.figures(paths),
-        *fleet.figures(paths),
-        *(nat.figures() if os.geteuid() == 0 else ()),  # in a network namespace of its own
-    ]
-    sys.stdout.write(table(figures))
-    sys.stdout.write(json.dumps([asdict(f) | {"value": f.value, "met": f.met} for f in figures]))
+def main(argv: list[str]) -> int:
+    options = _parser().parse_args(argv)
+    sys.stdout.write(heading())
+    figures: list[Figure] = []
+    for name in options.name or names():
+        try:
+            found = run(name, smoke=options.smoke)
+        except NotHere as reason:
+            sys.stderr.write(f"{name}: not run: {reason}\n")
+            continue
+        sys.stdout.writelines(map(line, found))
+        sys.stdout.flush()  # the next benchmark may take minutes
+        figures += found
+    json.dump([asdict(f) | {"ratio": f.ratio, "met": f.met} for f in figures], sys.stdout)
     sys.stdout.write("\n")
     return 0
 
 
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--smoke", action="store_true", help="one short pass; the figures are void")
+    parser.add_argument("name", nargs="*", choices=names(), help="all when none is given")
+    return parser
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
