@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks.harness.by_hand import answered, write_files
 from benchmarks.harness.measure import Figure, NotHere, Pair, medians
-from benchmarks.harness.product import IMAGE
+from benchmarks.harness.product import default_image
 from services.vm_supervisor.drivers.contract import Drives, MachineSpec
 from services.vm_supervisor.drivers.firecracker.driver import FirecrackerDriver
 from services.vm_supervisor.drivers.firecracker.requests import boot_requests
@@ -27,7 +27,6 @@ from services.vm_supervisor.guest.channel import VSOCK_PORT, AgentAddress, open_
 from services.vm_supervisor.network.modes import bridge_network
 from shared.config import Config, FirecrackerConfig
 from shared.errors import BangerError
-from shared.paths import Paths
 from shared.vmm.accelerator import Accel, Accelerator, kvm_obstacle
 from shared.vmm.choice import choose
 from tests.integration.namespaces import Namespace
@@ -74,7 +73,7 @@ def _program(*, smoke: bool) -> str:
 
 def _check_that_guests_run(program: str) -> None:
     config = Config(firecracker_bin=program)
-    kernel = (Paths.from_environment().kernels / "by-name" / IMAGE).resolve()
+    _, kernel = default_image()
     with tempfile.TemporaryDirectory() as run:
         try:
             choose("firecracker", network="bridge", config=config, kernel=kernel, run=Path(run))
@@ -148,8 +147,7 @@ def config_file(spec: MachineSpec, agent: Path) -> dict[str, Any]:
 
 
 def _spec(directory: Path) -> MachineSpec:
-    paths = Paths.from_environment()
-    kernel, image = ((at / "by-name" / IMAGE).resolve() for at in (paths.kernels, paths.images))
+    image, kernel = default_image()
     network = bridge_network(VM_ID, TAP, "10.77.0.2/24", "10.77.0.1", ("10.77.0.1",))
     write_files(
         *(directory, kernel, network, "vsock"), overlay_bytes=DISK_BYTES, work_bytes=DISK_BYTES

@@ -1,4 +1,4 @@
-"""The benchmarks there are: every module of the package ``benchmarks`` itself."""
+"""The benchmarks there are: whatever is in the package ``benchmarks``, this folder apart."""
 
 import importlib
 import pkgutil
@@ -7,11 +7,12 @@ from dataclasses import replace
 import benchmarks
 from benchmarks.harness.measure import Figure
 
+NO_BENCHMARKS = {"__main__", "harness"}
+
 
 def names() -> list[str]:
     """In alphabetical order."""
-    modules = pkgutil.iter_modules(benchmarks.__path__)
-    return sorted(each.name for each in modules if not each.ispkg and each.name != "__main__")
+    return sorted({each.name for each in pkgutil.iter_modules(benchmarks.__path__)} - NO_BENCHMARKS)
 
 
 def run(name: str, *, smoke: bool) -> list[Figure]:

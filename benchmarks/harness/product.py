@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from shared.paths import Paths
 from tests.home import Home, close_home, make_home
 from tests.integration.stack import Stack
 
@@ -40,6 +41,16 @@ def only(*services: str, config: str = "") -> Iterator[Stack]:
         for service in services:
             stack.start(service)
         yield stack
+
+
+def default_image() -> tuple[Path, Path]:
+    """The directories of the default image and the default kernel."""
+    paths = Paths.from_environment()
+    image, kernel = (library / "by-name" / IMAGE for library in (paths.images, paths.kernels))
+    if not (image.exists() and kernel.exists()):
+        with installed():
+            pass  # makes them
+    return image.resolve(), kernel.resolve()
 
 
 def interpreter() -> None:
