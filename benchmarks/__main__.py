@@ -15,7 +15,7 @@ from benchmarks.harness.measure import Figure, NotHere, heading, line
 
 
 def main(argv: list[str]) -> int:
-    options = _parser().parse_args(argv)
+    options = parse(argv)
     sys.stdout.write(heading())
     figures: list[Figure] = []
     status = 0
@@ -34,13 +34,23 @@ def main(argv: list[str]) -> int:
     return status
 
 
-def _parser() -> argparse.ArgumentParser:
+def parse(argv: list[str]) -> argparse.Namespace:
+    """``smoke``: bool; ``name``: list of benchmarks, empty for all."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description="Run benchmarks; print a table and JSON."
     )
     parser.add_argument("--smoke", action="store_true", help="one short pass; the figures are void")
-    parser.add_argument("name", nargs="*", choices=names(), help="all when none is given")
-    return parser
+    # Not by ``choices``: argparse would hold an empty list against them, too.
+    parser.add_argument(
+        "name", nargs="*", type=_known, metavar="NAME", help=f"one of: {', '.join(names())}"
+    )
+    return parser.parse_args(argv)
+
+
+def _known(name: str) -> str:
+    if name not in names():
+        raise argparse.ArgumentTypeError(f"there is no benchmark {name!r}")
+    return name
 
 
 if __name__ == "__main__":

@@ -7,12 +7,23 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.__main__ import parse
 from benchmarks.harness import catalogue
 from benchmarks.harness.measure import NotHere
 
 ROOT = Path(__file__).parents[2]
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+
+
+def test_all_benchmarks_are_run_when_none_is_named() -> None:
+    assert (parse([]).name, parse([]).smoke) == ([], False)
+
+
+def test_name_of_no_benchmark_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(["fleat"])
+    assert "there is no benchmark 'fleat'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", catalogue.names())
