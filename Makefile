@@ -4,6 +4,7 @@ CMD ?= uname -a; cat /etc/os-release
 SEED ?= 1
 MINUTES ?= 2
 SMOKE ?=
+BENCH ?=
 SMOKE_KVM ?=
 BIN := .venv/bin
 
@@ -60,8 +61,8 @@ check: setup  ## Lint, format, types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: setup-tests  ## Ratios against a floor or a peer, measured in the same run
-	$(BIN)/python -m benchmarks
+bench: setup-tests  ## Ratios against a floor or a peer, measured in the same run: docs/benchmarks.md
+	$(BIN)/python -m benchmarks $(BENCH)
 
 docs: setup  ## Documents that are printed from the code
 	$(BIN)/python scripts/cli_docs.py

@@ -1,48 +1,39 @@
-"""What is felt at every prompt: the CLI against the interpreter that runs it."""
+"""What is felt at every prompt: commands that boot nothing, against the interpreter they run in."""
 
-import subprocess
-import sys
-from pathlib import Path
+from benchmarks.harness.measure import Figure, paired
+from benchmarks.harness.product import installed, interpreter
+from tests.home import Home
 
-from benchmarks.measure import Figure, median, paired, seconds
-
-RUNS = 20
-BANGER = str(Path(sys.executable).with_name("banger"))
+VMS, RUNS = 10, 20
+PEER = "python -c pass"
 
 
-def banger(*arguments: str) -> subprocess.CompletedProcess[bytes]:
-    """Run the CLI; a failure ends the benchmark with what it said."""
-    done = subprocess.run([BANGER, *arguments], capture_output=True, check=False)
-    if done.returncode != 0:
-        raise SystemExit(f"banger {' '.join(arguments)}: {done.stderr.decode()}")
-    return done
+def figures(*, smoke: bool) -> list[Figure]:
+    count, runs = (1, 1) if smoke else (VMS, RUNS)
+    names = [f"bench-{number}" for number in range(count)]
+    with installed() as home:
+        return [
+            _listing(home, 0, runs, bar=6.0),
+            _for_each(home, names, "vm create --no-start", "--name", limit=0.3),
+            _listing(home, count, runs, bar=6.5),
+            _for_each(home, names, "vm delete", limit=0.5),
+        ]
 
 
-def figures(names: list[str]) -> list[Figure]:
-    """``names``: ten VMs to create, list and delete again."""
-    creations = [_timed("vm", "create", "--no-start", "--name", name) for name in names]
-    try:
-        listing, floor = paired(
-            lambda: banger("vm", "list", "-o", "json"),
-            lambda: subprocess.run([sys.executable, "-c", "pass"], check=True),
-            runs=RUNS,
-        )
-    finally:
-        deletions = [_timed("vm", "delete", name) for name in names]
-    return [
-        Figure(
-            f"vm list -o json, {len(names)} VMs",
-            "s",
-            listing,
-            7.0,
-            floor,
-            "python -c pass",
-            RUNS,
-        ),
-        Figure("vm create --no-start", "s", median(creations), 0.3, runs=len(names)),
-        Figure("vm delete of a stopped VM", "s", median(deletions), 0.5, runs=len(names)),
-    ]
+def _listing(home: Home, count: int, runs: int, *, bar: float) -> Figure:
+    command = "vm list -o json"
+    measured, floor = paired(
+        lambda: home.banger(*command.split()), interpreter, runs=runs, warm_up=1
+    )
+    return Figure(f"{command}, {count} VMs", "s", measured, floor, PEER, runs, bar=bar)
 
 
-def _timed(*arguments: str) -> float:
-    return seconds(lambda: banger(*arguments))
+def _for_each(home: Home, names: list[str], command: str, *words: str, limit: float) -> Figure:
+    """``command``, ``words`` and a name, once for each of ``names``; none of the VMs runs."""
+    waiting = iter(names)
+    measured, floor = paired(
+        lambda: home.banger(*command.split(), *words, next(waiting)),
+        interpreter,
+        runs=len(names),
+    )
+    return Figure(command, "s", measured, floor, PEER, len(names), limit=limit)

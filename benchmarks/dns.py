@@ -6,7 +6,6 @@ the figure worse and not better; what is never answered counts as infinitely lat
 """
 
 import contextlib
-import io
 import math
 import os
 import pwd
@@ -22,22 +21,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.measure import Figure, median, table
-from tests.integration.stack import Stack, eventually
+from benchmarks.harness.measure import Figure, NotHere, median
+from benchmarks.harness.product import only
+from tests.waiting import eventually
 
 RATE = 10_000
 """Questions a second."""
 
 SECONDS, ROUNDS = 3.0, 5
 NAMES = 100
-P99_BOUND_MS = 5.0
-LATENCY_BAR, WORK_BAR = 4.0, 4.0
 LAST_WAIT = 0.2
 """Seconds that answers to the last questions may take."""
 
 _HEADER = struct.Struct("!HHHHHH")
 _TAIL = struct.pack("!HH", 1, 1)
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass
@@ -63,9 +60,10 @@ class Server:
     pid: int
     rounds: list[Round] = field(default_factory=list)
 
-    def measure(self) -> None:
+    def measure(self, length: float) -> None:
+        """One round of ``length`` seconds."""
         before = processor_seconds(self.pid)
-        latencies, behind = load(self.port)
+        latencies, behind = load(self.port, length)
         answered = sum(map(math.isfinite, latencies))
         work = (processor_seconds(self.pid) - before) / max(1, answered) * 1e6
         self.rounds.append(Round(sorted(latencies), work, sorted(behind)))
@@ -83,39 +81,23 @@ class Server:
         return median([each.work for each in self.rounds])
 
 
-def figures() -> list[Figure]:
-    with contextlib.ExitStack() as cleanup:
-        ours = cleanup.enter_context(our_server())
-        peer = cleanup.enter_context(dnsmasq())
-        with generator_apart(ours, *([peer] if peer else [])):
-            for _ in range(ROUNDS):
-                ours.measure()
-                if peer:
-                    peer.measure()
-    for name, server in (("dns", ours), ("dnsmasq", peer)):
-        if server:
-            sys.stderr.write(f"{name}: {server.said()}\n")
-    p99 = ours.latency(0.99)
-    name = f"dns at {RATE} questions/s, 99th percentile"
-    found = [Figure(name, "ms", p99, P99_BOUND_MS, runs=ROUNDS)]
-    if peer:
-        reference = ours.latency(0.5), peer.latency(0.5)
-        against = f"dnsmasq (99th percentile {peer.latency(0.99):.2g} ms)"
-        found.append(
-            Figure("dns, median", "ms", reference[0], LATENCY_BAR, reference[1], against, ROUNDS)
-        )
-        found.append(
-            Figure(
-                "dns, processor time a question",
-                "us",
-                ours.work(),
-                WORK_BAR,
-                peer.work(),
-                "dnsmasq",
-                ROUNDS,
-            )
-        )
-    return found
+def figures(*, smoke: bool) -> list[Figure]:
+    rounds, length = (1, 0.2) if smoke else (ROUNDS, SECONDS)
+    with our_server() as ours, dnsmasq() as peer, generator_apart(ours, peer):
+        for _ in range(rounds):
+            ours.measure(length)
+            peer.measure(length)
+    sys.stderr.write(f"dns: {ours.said()}\ndnsmasq: {peer.said()}\n")
+    against = ("dnsmasq", rounds)
+    (usual, its_usual), (slow, its_slow) = (
+        (ours.latency(share), peer.latency(share)) for share in (0.5, 0.99)
+    )
+    name = f"dns at {RATE} questions/s,"
+    return [
+        Figure(f"{name} median", "ms", usual, its_usual, *against, bar=4.0),
+        Figure(f"{name} 99th percentile", "ms", slow, its_slow, *against, limit=5.0),
+        Figure(f"{name} CPU each", "us", ours.work(), peer.work(), *against, bar=4.0),
+    ]
 
 
 def host(number: int) -> tuple[str, str]:
@@ -125,12 +107,9 @@ def host(number: int) -> tuple[str, str]:
 
 @contextlib.contextmanager
 def our_server() -> Iterator[Server]:
-    """Broker, store and dns of their own; the names are running VMs of the store."""
+    """dns, with running VMs in the store that have the names."""
     port = free_port()
-    # What the services logged is for tests that fail, not for a report.
-    with contextlib.redirect_stdout(io.StringIO()), Stack(f"[dns]\nport = {port}\n") as stack:
-        for service in ("broker", "store", "dns"):
-            stack.start(service)
+    with only("broker", "store", "dns", config=f"[dns]\nport = {port}\n") as stack:
         for number in range(NAMES):
             vm_id = f"{number:012x}"
             stack.reserve(vm_id, host(number)[0])
@@ -142,13 +121,11 @@ def our_server() -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def dnsmasq() -> Iterator[Server | None]:
-    """The peer with the same names in a hosts file; None, with a word, where it is not there."""
+def dnsmasq() -> Iterator[Server]:
+    """The peer, with the same names in a hosts file."""
     program = shutil.which("dnsmasq", path=f"{os.environ['PATH']}:/usr/sbin")
     if program is None:
-        sys.stderr.write("dns: no dnsmasq to compare with (Debian: apt-get install dnsmasq-base)\n")
-        yield None
-        return
+        raise NotHere("dnsmasq is not installed (apt-get install dnsmasq-base)")
     port = free_port()
     with tempfile.TemporaryDirectory() as directory:
         hosts = Path(directory) / "hosts"
@@ -205,24 +182,24 @@ def generator_apart(*servers: Server) -> Iterator[None]:
 
 
 def processor_seconds(pid: int) -> float:
-    """User and system time (proc_pid_stat, fields 14 and 15)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
+    """What the process has used, in all its threads: clock_getcpuclockid(3), as Linux encodes it,
+    since Python has it for threads only."""
+    return time.clock_gettime(~pid << 3 | 2)
 
 
-def load(port: int) -> tuple[list[float], list[float]]:
-    """Of each question, at ``RATE`` a second: its latency in ms, infinite where no answer came,
-    and how late it was sent."""
+def load(port: int, length: float) -> tuple[list[float], list[float]]:
+    """Of each question, at ``RATE`` a second for ``length`` seconds: its latency in ms, infinite
+    where no answer came, and how late it was sent."""
     asked = questions()
     packets = [_HEADER.pack(0, 0x0100, 1, 0, 0, 0)[2:] + question for question in asked]
-    total = int(RATE * SECONDS)
+    total = int(RATE * length)
     latencies, behind = [math.inf] * total, [0.0] * total
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         client.connect(("127.0.0.1", port))
         client.setblocking(False)
         sent, started = 0, time.perf_counter()
-        while (now := time.perf_counter() - started) < SECONDS + LAST_WAIT:
+        while (now := time.perf_counter() - started) < length + LAST_WAIT:
             for number in range(sent, min(total, int(now * RATE) + 1)):
                 client.send((number & 0xFFFF).to_bytes(2) + packets[number % NAMES])
                 behind[number] = (time.perf_counter() - started - number / RATE) * 1000
@@ -240,7 +217,3 @@ def _receive(client: socket.socket, latencies: list[float], sent: int, started: 
             number += (sent - 1 - number) // 0x10000 * 0x10000  # the id is its lower 16 bits
             due = started + number / RATE
             latencies[number] = (time.perf_counter() - due) * 1000
-
-
-if __name__ == "__main__":
-    sys.stdout.write(table(figures()))

@@ -1,120 +1,140 @@
-"""``python -m benchmarks.firecracker``: our driver against a Firecracker that is started by hand.
+"""The driver for Firecracker against a Firecracker that is started by hand.
 
 Both boot the same kernel, initrd and drives on the same tap until the guest's agent answers; by
-hand means a config file as one would write it, and nothing else. Root, KVM, and the default image
-and kernel are needed, and a network namespace to make a tap in: run it in ``unshare -n``.
+hand means a config file as one would write it, and nothing else. As root, in a network namespace
+of its own. A smoke ends when Firecracker has made the agent's socket, since no guest need run
+for it: it takes a KVM that can be opened, and no more.
 """
 
 import asyncio
 import json
+import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Coroutine
-from dataclasses import asdict
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import Figure, median, table
-from services.vm_supervisor.disks.layout import create_overlay, create_work_disk
+from benchmarks.harness.by_hand import answered, write_files
+from benchmarks.harness.measure import Figure, NotHere, Pair, medians
+from benchmarks.harness.product import default_image
 from services.vm_supervisor.drivers.contract import Drives, MachineSpec
 from services.vm_supervisor.drivers.firecracker.driver import FirecrackerDriver
 from services.vm_supervisor.drivers.firecracker.requests import boot_requests
-from services.vm_supervisor.guest.agent import Agent
-from services.vm_supervisor.guest.channel import VSOCK_PORT, AgentAddress
-from services.vm_supervisor.guest.ssh import ensure_key
-from services.vm_supervisor.launch.initrd import GuestIdentity, write_initrd
+from services.vm_supervisor.guest.channel import VSOCK_PORT, AgentAddress, open_channel
 from services.vm_supervisor.network.modes import bridge_network
-from shared.config import FirecrackerConfig
-from shared.paths import Paths
-from shared.vm import files
-from shared.vmm.accelerator import Accel, Accelerator
-from shared.vmm.firecracker_binary import find_program
+from shared.config import Config, FirecrackerConfig
+from shared.errors import BangerError
+from shared.vmm.accelerator import Accel, Accelerator, kvm_obstacle
+from shared.vmm.choice import choose
+from tests.integration.namespaces import Namespace
 
 RUNS = 3
-BOOT_SECONDS = 300.0
 VM_ID = "0123456789ab"
 TAP = "bench0"
-DEFAULT = "debian-bookworm"
+DISK_BYTES = 256 << 20
+SOCKET_SECONDS = 10.0
+PINNED = Path(__file__).parents[1] / "scripts" / "firecracker"
+"""Prints the directory of the binary that the tests use."""
+
+Ready = Callable[[AgentAddress], Awaitable[None]]
+Boot = Callable[[str, MachineSpec, Ready], Coroutine[Any, Any, None]]
 
 
-def main() -> int:
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    subprocess.run(["ip", "tuntap", "add", TAP, "mode", "tap"], check=True)
+def figures(*, smoke: bool) -> list[Figure]:
+    program = _program(smoke=smoke)
+    ready, runs = (_listening, 1) if smoke else (answered, RUNS)
+    place = Namespace()
     try:
-        figure = asyncio.run(_figure(str(find_program("firecracker"))))
+        place.sh(f"ip tuntap add {TAP} mode tap")
+        pairs = place.run(lambda: asyncio.run(_pairs(program, runs, ready)))
     finally:
-        subprocess.run(["ip", "link", "delete", TAP], check=True)
-    sys.stdout.write(table([figure]))
-    sys.stdout.write(json.dumps(asdict(figure) | {"value": figure.value, "met": figure.met}) + "\n")
-    return 0
+        place.close()
+    measured, by_hand = medians(pairs)
+    name, against = "agent ready under Firecracker", "firecracker --config-file by hand"
+    return [Figure(name, "s", measured, by_hand, against, runs, bar=1.2)]
 
 
-async def _figure(program: str) -> Figure:
-    """A B A B: ours and by hand in turn, the first pair not counted."""
-    ours: list[float] = []
-    hand: list[float] = []
-    for run in range(RUNS + 1):
-        times = await _timed(program, _ours), await _timed(program, _by_hand)
-        if run:
-            ours.append(times[0])
-            hand.append(times[1])
-    against = "firecracker --config-file"
-    return Figure(
-        "agent ready under Firecracker", "s", median(ours), 1.2, median(hand), against, RUNS
-    )
+def _program(*, smoke: bool) -> str:
+    """The Firecracker to run. Raises ``NotHere`` where there can be no guest for it to run."""
+    obstacle = "it needs root" if os.geteuid() else kvm_obstacle()
+    if obstacle:
+        raise NotHere(obstacle)
+    program = shutil.which("firecracker")
+    if program is None:
+        done = subprocess.run([PINNED], stdout=subprocess.PIPE, text=True, check=True)
+        program = f"{done.stdout.strip()}/firecracker"
+    if not smoke:
+        _check_that_guests_run(program)
+    return program
 
 
-Boot = Callable[[str, MachineSpec], Coroutine[Any, Any, None]]
+def _check_that_guests_run(program: str) -> None:
+    config = Config(firecracker_bin=program)
+    _, kernel = default_image()
+    with tempfile.TemporaryDirectory() as run:
+        try:
+            choose("firecracker", network="bridge", config=config, kernel=kernel, run=Path(run))
+        except BangerError as error:
+            raise NotHere(error.message) from error
 
 
-async def _timed(program: str, boot: Boot) -> float:
+async def _listening(address: AgentAddress) -> None:
+    """Return when Firecracker has made the socket by which the agent would be reached."""
+    async with asyncio.timeout(SOCKET_SECONDS):
+        _, writer = await open_channel(AgentAddress(address.socket), 1024)
+    writer.close()
+
+
+async def _pairs(program: str, runs: int, ready: Ready) -> list[Pair]:
+    """The driver and by hand in turn, the first pair not counted."""
+    pairs = [
+        (await _timed(program, _by_driver, ready), await _timed(program, _by_hand, ready))
+        for _ in range(runs + 1)
+    ]
+    return pairs[1:]
+
+
+async def _timed(program: str, boot: Boot, ready: Ready) -> float:
     """Seconds from the launch to the agent's answer, on fresh disks."""
-    directory = Path(tempfile.mkdtemp(prefix="bgr"))
-    try:
-        spec = _spec(directory)
+    with tempfile.TemporaryDirectory(prefix="bgr") as directory:
+        spec = _spec(Path(directory))
         started = time.perf_counter()
-        await boot(program, spec)
+        await boot(program, spec, ready)
         return time.perf_counter() - started
-    finally:
-        shutil.rmtree(directory)
 
 
-async def _ours(program: str, spec: MachineSpec) -> None:
+async def _by_driver(program: str, spec: MachineSpec, ready: Ready) -> None:
     driver = FirecrackerDriver(program, FirecrackerConfig())
     driver.prepare(spec)
     machine = await driver.launch(spec)
     try:
         await machine.attach()
-        await _answered(machine.agent)
+        await ready(machine.agent)
     finally:
         machine.kill()
         await machine.ended()
         await machine.close()
 
 
-async def _by_hand(program: str, spec: MachineSpec) -> None:
-    config = spec.run / "config.json"
-    config.write_text(json.dumps(config_file(spec)))
-    argv = [program, "--no-api", "--config-file", str(config)]
-    process = await asyncio.create_subprocess_exec(
-        *argv,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
+async def _by_hand(program: str, spec: MachineSpec, ready: Ready) -> None:
+    config, agent = spec.run / "config.json", spec.run / "agent.sock"
+    config.write_text(json.dumps(config_file(spec, agent)))
+    quiet = asyncio.subprocess.DEVNULL
+    argv = (program, "--no-api", "--config-file", str(config))
+    process = await asyncio.create_subprocess_exec(*argv, stdin=quiet, stdout=quiet)
     try:
-        await _answered(AgentAddress(spec.run / files.AGENT_SOCKET, VSOCK_PORT))
+        await ready(AgentAddress(agent, VSOCK_PORT))
     finally:
         process.kill()
         await process.wait()
 
 
-def config_file(spec: MachineSpec) -> dict[str, Any]:
+def config_file(spec: MachineSpec, agent: Path) -> dict[str, Any]:
     """The same machine, as ``--config-file`` takes it."""
-    bodies = {r.path: r.body for r in boot_requests(spec, spec.run / files.AGENT_SOCKET, _CONFIG)}
+    bodies = {r.path: r.body for r in boot_requests(spec, agent, FirecrackerConfig())}
     return {
         "boot-source": bodies["/boot-source"],
         "drives": [body for path, body in bodies.items() if path.startswith("/drives/")],
@@ -126,42 +146,26 @@ def config_file(spec: MachineSpec) -> dict[str, Any]:
     }
 
 
-_CONFIG = FirecrackerConfig()
-
-
-async def _answered(address: AgentAddress) -> None:
-    (await Agent.connect(address, time.monotonic() + BOOT_SECONDS)).close()
-
-
 def _spec(directory: Path) -> MachineSpec:
-    paths = Paths.from_environment()
-    kernel = (paths.kernels / "by-name" / DEFAULT).resolve()
-    image = (paths.images / "by-name" / DEFAULT).resolve()
+    image, kernel = default_image()
     network = bridge_network(VM_ID, TAP, "10.77.0.2/24", "10.77.0.1", ("10.77.0.1",))
-    key = ensure_key(directory / files.HOST_KEY)
-    version = json.loads((kernel / "manifest.json").read_text())["version"]
-    identity = GuestIdentity("bench", "0" * 32, key.private, key.public, version, network, "vsock")
-    write_initrd(directory / files.INITRD, kernel / "initrd-modules.cpio", identity)
-    create_overlay(directory / files.OVERLAY, 256 << 20)
-    create_work_disk(directory / files.WORK_DISK, 256 << 20)
+    write_files(
+        *(directory, kernel, network, "vsock"), overlay_bytes=DISK_BYTES, work_bytes=DISK_BYTES
+    )
     return MachineSpec(
         vm_id=VM_ID,
         vcpus=1,
         memory_mib=512,
         accelerator=Accelerator(Accel.KVM, "Firecracker knows no other"),
         kernel=kernel,
-        initrd=directory / files.INITRD,
+        initrd=directory / "initrd",
         drives=Drives(
             rootfs=image / "rootfs.squashfs",
-            overlay=directory / files.OVERLAY,
-            work=directory / files.WORK_DISK,
+            overlay=directory / "overlay.ext4",
+            work=directory / "work.ext4",
             modules=kernel / "modules.squashfs",
         ),
         network=network,
         run=directory,
         state=directory,
     )
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,100 +1,126 @@
-"""Many machines at once: twenty-one small guests, a hundred stopped VMs, one command for ten."""
+"""Many VMs at once: guests that run, rows that do not, one command for several."""
 
 import json
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable
-from pathlib import Path
+import sys
+from functools import partial
+from typing import NamedTuple
 
-from benchmarks.cli import BANGER, banger
-from benchmarks.machine import proportional_set_size
-from benchmarks.measure import Figure, median, seconds
+from benchmarks.harness.measure import Figure, median, medians, paired, seconds
+from benchmarks.harness.memory import idle_interpreter, proportional_set_size
+from benchmarks.harness.product import installed
+from shared.bus.client import Client
 from shared.host.locks import holder
-from shared.paths import Paths
-from shared.vm import files
-
-RUNNING, STOPPED, STOPPED_AT_ONCE = 21, 100, 10
-LISTINGS = 15
-READOPTIONS = 5
-READOPTION_BOUND = 30.0
-SETTLED_BOUND = 600.0
+from tests.home import Home
+from tests.waiting import eventually
 
 
-def figures(paths: Paths) -> list[Figure]:
-    prefix = f"fleet-{os.getpid()}"
-    guests = [f"{prefix}-{number}" for number in range(RUNNING)]
-    rows = [f"{prefix}-row-{number}" for number in range(STOPPED)]
-    empty = _listing()
-    try:
-        for name in guests:
-            banger("vm", "create", "--name", name, "--memory", "256M", "--vcpu", "1")
-        for name in guests:
-            _settled(name)
-        ids = {name: _show(name)["id"] for name in guests}
-        memory = median([proportional_set_size(paths, vm_id) for vm_id in ids.values()])
-        readopted = median([_readoption(paths, ids[guests[0]]) for _ in range(READOPTIONS)])
-        one = seconds(lambda: banger("vm", "stop", guests[0]))
-        ten = seconds(lambda: banger("vm", "stop", *guests[1 : 1 + STOPPED_AT_ONCE]))
-        for name in rows:
-            banger("vm", "create", "--no-start", "--name", name)
-        full = _listing()
-    finally:
-        names = json.loads(banger("vm", "list", "-o", "json").stdout)
-        mine = [vm["name"] for vm in names if vm["name"].startswith(prefix)]
-        banger("vm", "delete", *mine)
-    return [
-        Figure(f"supervisor PSS at {RUNNING} VMs", "MB", memory, 20.0, runs=RUNNING),
-        Figure("supervisor kill -9 to re-adopted", "s", readopted, 1.0, runs=READOPTIONS),
-        Figure(f"vm stop of {STOPPED_AT_ONCE}", "s", ten, 2.0, one, "vm stop of one", 1),
-        Figure(
-            f"vm list, {STOPPED} stopped and 10 running",
-            "s",
-            full,
-            1.5,
-            empty,
-            "with none",
-            LISTINGS,
-        ),
-    ]
+class Size(NamedTuple):
+    guests: int
+    """VMs that run. The first is stopped alone, the next ``at_once`` by one command."""
+    at_once: int
+    rows: int
+    """VMs that were never started."""
+    adoptions: int
+    listings: int
 
 
-def _listing() -> float:
-    return median([seconds(lambda: banger("vm", "list", "-o", "json")) for _ in range(LISTINGS)])
+FULL = Size(guests=21, at_once=10, rows=89, adoptions=5, listings=15)
+SMOKE = Size(guests=2, at_once=1, rows=1, adoptions=1, listings=1)
+SETTLE_SECONDS = 600.0
+"""What the systemd of a guest may take to have started everything."""
 
 
-def _settled(name: str) -> None:
-    """Wait for the guest's systemd; "degraded" is settled too, hence no look at the status."""
-    argv = [BANGER, "vm", "exec", name, "--", "systemctl", "is-system-running", "--wait"]
-    subprocess.run(argv, capture_output=True, check=False, timeout=SETTLED_BOUND)
+def figures(*, smoke: bool) -> list[Figure]:
+    size = SMOKE if smoke else FULL
+    guests = [f"guest-{number}" for number in range(size.guests)]
+    with installed() as home:
+        try:
+            for name in guests:
+                home.banger("vm", "create", "--name", name, "--memory", "256M", "--vcpu", "1")
+            if not smoke:
+                _settle(home, guests)
+            return [
+                _memory(home, guests),
+                _adoption(home, guests[0], size.adoptions),
+                _stops(home, guests[: 1 + size.at_once]),
+                _listing(home, size),
+            ]
+        finally:
+            home.banger("vm", "delete", *home.banger("vm", "list", "-q").stdout.split())
 
 
-def _show(name: str) -> dict[str, str]:
-    shown: dict[str, str] = json.loads(banger("vm", "show", name, "-o", "json").stdout)
-    return shown
+def _settle(home: Home, guests: list[str]) -> None:
+    """Wait for each guest's systemd. The status does not matter: "degraded" has settled, too."""
+    for name in guests:
+        wait = ("vm", "exec", name, "--", "systemctl", "is-system-running", "--wait")
+        home.banger(*wait, check=False, timeout=SETTLE_SECONDS)
 
 
-def _readoption(paths: Paths, vm_id: str) -> float:
-    """From the signal until another process holds the VM's lock and has said it took over."""
-    lock, log = paths.vm_run(vm_id) / files.LOCK, paths.vm_state(vm_id) / files.SUPERVISOR_LOG
-    pid = holder(lock)
-    assert pid
-    before = log.read_text().count("took over the VMM")
-    started = time.perf_counter()
+def _supervisor(home: Home, name: str) -> tuple[str, int]:
+    """The id of the VM and the pid of its supervisor."""
+    vm_id = json.loads(home.banger("vm", "show", name, "-o", "json").stdout)["id"]
+    pid = holder(home.paths.vm_run(vm_id) / "lock")
+    assert pid, f"{name} has no supervisor"
+    return vm_id, pid
+
+
+def _memory(home: Home, guests: list[str]) -> Figure:
+    pids = [_supervisor(home, name)[1] for name in guests]
+    with idle_interpreter() as idle:
+        measured, floor = median([*map(proportional_set_size, pids)]), proportional_set_size(idle)
+    name = f"supervisor of one of {len(guests)} VMs, PSS"
+    return Figure(name, "MB", measured, floor, "an idle asyncio", len(pids), limit=20.0)
+
+
+def _adoption(home: Home, name: str, runs: int) -> Figure:
+    pairs = []
+    for _ in range(runs):
+        vm_id, pid = _supervisor(home, name)
+        pairs.append((seconds(partial(_replace, home, vm_id, pid)), seconds(_import_supervisor)))
+    measured, floor = medians(pairs)
+    name, against = "supervisor kill -9 to taken over", "the import of a supervisor"
+    return Figure(name, "s", measured, floor, against, runs, limit=1.0)
+
+
+def _replace(home: Home, vm_id: str, pid: int) -> None:
+    """Kill a supervisor; return when another has taken the VMM over and serves the VM."""
     os.kill(pid, signal.SIGKILL)
-    _until(lambda: _adopted(lock, log, pid, before))
-    return time.perf_counter() - started
+    with Client(home.paths.broker_socket) as client:
+
+        def served_by_another() -> bool:
+            services = client.call("broker", "broker.services")["services"]
+            pids = [each["pid"] for each in services if each["name"] == f"vm:{vm_id}"]
+            return pids not in ([], [pid])
+
+        eventually(served_by_another, every=0.005)
 
 
-def _adopted(lock: Path, log: Path, previous: int, before: int) -> bool:
-    now = holder(lock)
-    return bool(now and now != previous and log.read_text().count("took over the VMM") > before)
+def _import_supervisor() -> None:
+    command = "import services.vm_supervisor.__main__"
+    subprocess.run([sys.executable, "-c", command], check=True)
 
 
-def _until(condition: Callable[[], bool]) -> None:
-    limit = time.monotonic() + READOPTION_BOUND
-    while not condition():
-        if time.monotonic() > limit:
-            raise SystemExit("the supervisor was not replaced in time")
-        time.sleep(0.005)
+def _stops(home: Home, guests: list[str]) -> Figure:
+    one = seconds(lambda: home.banger("vm", "stop", guests[0]))
+    several = seconds(lambda: home.banger("vm", "stop", *guests[1:]))
+    name = f"vm stop of {len(guests) - 1}"
+    return Figure(name, "s", several, one, "vm stop of one", 1, bar=2.0)
+
+
+def _listing(home: Home, size: Size) -> Figure:
+    for number in range(size.rows):
+        home.banger("vm", "create", "--no-start", "--name", f"row-{number}")
+    command = ("vm", "list", "-o", "json")
+    with installed() as empty:
+        measured, none = paired(
+            lambda: home.banger(*command),
+            lambda: empty.banger(*command),
+            runs=size.listings,
+            warm_up=1,
+        )
+    stopped = size.rows + 1 + size.at_once
+    name = f"vm list, {stopped} stopped and {size.guests - 1 - size.at_once} running"
+    return Figure(name, "s", measured, none, "vm list with none", size.listings, bar=1.5)

@@ -1,135 +1,85 @@
-"""Real machines: a whole ``vm run`` against the floor under it, and what a running VM costs.
+"""One VM: how fast it is there, reached and gone, and what it costs.
 
-The floor is the same QEMU command line, started by hand, until the guest's agent answers. It is
-read off a VM that banger runs; disks and initrd are copied beforehand, so that the clock covers
-QEMU and the guest alone.
+The floor is the same QEMU command line, started by hand on files that are made beforehand, so that
+its clock covers QEMU and the guest alone.
 """
 
-import asyncio
+import contextlib
 import json
-import os
-import shutil
 import subprocess
-import tempfile
 import time
-from pathlib import Path
+from typing import Any
 
-from benchmarks.cli import banger
-from benchmarks.measure import Figure, median, paired, seconds
-from services.vm_supervisor.guest.agent import Agent
-from services.vm_supervisor.guest.channel import AgentAddress
-from shared.paths import Paths
-from shared.vm import files
+from benchmarks.harness.by_hand import QemuByHand
+from benchmarks.harness.measure import Figure, medians, paired, seconds
+from benchmarks.harness.memory import idle_interpreter, proportional_set_size
+from benchmarks.harness.product import installed
+from shared.host.locks import holder
+from tests.home import Home
+from tests.waiting import eventually
 
-RUNS = 7
-STOCK_SSHD = 2200
-"""A port of the guest."""
+RUNS, STOPS = 7, 3
 SETTLE_SECONDS = 30.0
 """A guest under emulation is at rest this long after its boot."""
+STOCK_SSHD = 2200
+"""The port in the guest of an sshd as Debian installs it."""
+VM = "bench"
 
 
-class Floor:
-    """A copy of a VM's files and the command line that boots them."""
-
-    def __init__(self, paths: Paths, vm_id: str, pid: int) -> None:
-        self._directory = Path(tempfile.mkdtemp(prefix="bgr"))
-        words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")[:-1]
-        moved = {str(d): str(self._directory) for d in (paths.vm_run(vm_id), paths.vm_state(vm_id))}
-        for directory, target in moved.items():
-            words = [word.replace(directory, target) for word in words]
-        # The VM's own address stays its own.
-        self.argv = [word.replace("hostfwd=tcp:127.77.", "hostfwd=tcp:127.78.") for word in words]
-        self._files = {
-            name: source
-            for source in (
-                paths.vm_run(vm_id) / files.INITRD,
-                paths.vm_state(vm_id) / files.OVERLAY,
-                paths.vm_state(vm_id) / files.WORK_DISK,
-            )
-            for name in [source.name]
-        }
-        for name, source in self._files.items():
-            subprocess.run(
-                ["cp", "--sparse=always", source, self._directory / f"{name}.fresh"], check=True
-            )
-
-    def prepare(self) -> None:
-        """Fresh disks, outside the clock."""
-        for name in self._files:
-            fresh, target = self._directory / f"{name}.fresh", self._directory / name
-            subprocess.run(["cp", "--sparse=always", fresh, target], check=True)
-
-    def boot(self) -> None:
-        """Start QEMU, return when the agent has answered once."""
-        for stale in self._directory.glob("*.sock"):
-            stale.unlink()
-        with subprocess.Popen(
-            self.argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
-        ) as process:
-            try:
-                asyncio.run(_answered(self._directory / files.AGENT_SOCKET))
-            finally:
-                process.kill()
-
-    def remove(self) -> None:
-        shutil.rmtree(self._directory)
+def figures(*, smoke: bool) -> list[Figure]:
+    runs, stops, settle = (1, 1, 0.0) if smoke else (RUNS, STOPS, SETTLE_SECONDS)
+    with installed() as home, contextlib.ExitStack() as cleanup:
+        home.banger("vm", "create", "--name", VM)
+        cleanup.callback(home.banger, "vm", "delete", VM)
+        by_hand = QemuByHand(home, VM)
+        cleanup.callback(by_hand.close)
+        return [
+            *_warm_exec(home, runs, settle),
+            _memory(home),
+            _cold_run(home, by_hand, runs),
+            _stop(home, by_hand, stops, settle),
+        ]
 
 
-async def _answered(socket: Path) -> None:
-    (await Agent.connect(AgentAddress(socket), time.monotonic() + 120)).close()
+def _cold_run(home: Home, by_hand: QemuByHand, runs: int) -> Figure:
+    command = "vm run --rm -- true"
+    measured, floor = paired(
+        lambda: home.banger(*command.split()),
+        by_hand.boot,
+        runs=runs,
+        warm_up=0 if runs == 1 else 1,
+        before=by_hand.prepare,
+    )
+    against = "the same QEMU by hand until its agent answers"
+    return Figure(f"{command}, cold", "s", measured, floor, against, runs, bar=1.25)
 
 
-def figures(paths: Paths) -> list[Figure]:
-    name = f"bench-{os.getpid()}"
-    banger("vm", "create", "--no-start", "--name", name)
-    banger("vm", "start", name)
-    try:
-        shown = json.loads(banger("vm", "show", name, "-o", "json").stdout)
-        floor = Floor(paths, shown["id"], shown["pid"])
-        try:
-            cold = _cold_run(floor)
-        finally:
-            floor.remove()
-        time.sleep(SETTLE_SECONDS)
-        warm = _warm_exec(name, shown["access"])
-        memory = proportional_set_size(paths, shown["id"])
-        stops = [seconds(lambda: banger("vm", "stop", name))]
-        for _ in range(2):
-            banger("vm", "start", name)
-            time.sleep(SETTLE_SECONDS)
-            stops.append(seconds(lambda: banger("vm", "stop", name)))
-    finally:
-        banger("vm", "delete", name)
-    return [
-        cold,
-        *warm,
-        Figure("vm stop of an idle guest", "s", median(stops), 1.5, runs=len(stops)),
-        Figure("idle supervisor, PSS", "MB", memory, 30.0, runs=1),
-    ]
-
-
-def _cold_run(floor: Floor) -> Figure:
-    def ours() -> None:
-        banger("vm", "run", "--rm", "--", "true")
-
-    run, bare = paired(ours, floor.boot, runs=RUNS, before=floor.prepare)
-    return Figure("vm run --rm -- true, cold", "s", run, 1.5, bare, "QEMU by hand to agent", RUNS)
-
-
-def _warm_exec(name: str, access: dict[str, str]) -> list[Figure]:
-    """Over the shared connection, against an ssh of its own: to our sshd, which is made cheap, and
-    to the distribution's, as it is configured when it is installed."""
+def _warm_exec(home: Home, runs: int, settle: float) -> list[Figure]:
+    """Over the connection that the supervisor holds, against an ssh that makes its own: to the
+    sshd that banger starts, which is made cheap, and to one as Debian installs it."""
+    access = _show(home)["access"]
     pinned = [f"UserKnownHostsFile={access['known_hosts']}", f"HostKeyAlias={access['alias']}"]
     unpinned = ["UserKnownHostsFile=/dev/null", "StrictHostKeyChecking=no", "LogLevel=ERROR"]
-    ours = _fresh_ssh(access, access["port"], pinned)
-    stock = _fresh_ssh(access, _start_stock_sshd(name), unpinned)
+    stock = _ssh(access, _start_stock_sshd(home), unpinned)
+    cheap = _ssh(access, access["port"], pinned)
+    time.sleep(settle)
     return [
-        _against(access, ours, "ssh host true, fresh, our sshd"),
-        _against(access, stock, "ssh host true, fresh, Debian's sshd"),
+        _exec(home, stock, "a fresh ssh to Debian's sshd", runs),
+        _exec(home, cheap, "a fresh ssh to the sshd of banger", runs),
     ]
 
 
-def _fresh_ssh(access: dict[str, str], port: object, options: list[str]) -> list[str]:
+def _exec(home: Home, ssh: list[str], against: str, runs: int) -> Figure:
+    measured, peer = paired(
+        lambda: home.banger("vm", "exec", VM, "--", "true"),
+        lambda: subprocess.run(ssh, check=True, stdin=subprocess.DEVNULL),
+        runs=runs,
+        warm_up=1,
+    )
+    return Figure("vm exec -- true, warm", "s", measured, peer, against, runs, bar=0.35)
+
+
+def _ssh(access: dict[str, Any], port: int, options: list[str]) -> list[str]:
     return [
         *("ssh", "-F", "/dev/null", "-p", str(port), "-i", access["key"]),
         *(word for option in options for word in ("-o", option)),
@@ -137,32 +87,41 @@ def _fresh_ssh(access: dict[str, str], port: object, options: list[str]) -> list
     ]
 
 
-def _start_stock_sshd(name: str) -> int:
-    """In the guest, on a port of its own; returns the host's port that leads there."""
+def _start_stock_sshd(home: Home) -> int:
+    """Returns the port of the host that reaches it."""
     script = (
-        "ssh-keygen -A >/dev/null; mkdir -p -m 700 /root/.ssh /run/sshd;"
+        "ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key;"
+        "mkdir -p -m 700 /root/.ssh /run/sshd;"
         f"cp /run/banger/authorized_keys /root/.ssh/; /usr/sbin/sshd -p {STOCK_SSHD}"
     )
-    banger("vm", "exec", name, "--", "sh", "-c", script)
-    while True:
-        ports = json.loads(banger("vm", "show", name, "-o", "json").stdout)["ports"]
-        if f"tcp/{STOCK_SSHD}" in ports:
-            return int(ports[f"tcp/{STOCK_SSHD}"])
-        time.sleep(0.2)
+    home.banger("vm", "exec", VM, "--", "sh", "-c", script)
+    return int(eventually(lambda: _show(home)["ports"].get(f"tcp/{STOCK_SSHD}"), patience=60))
 
 
-def _against(access: dict[str, str], fresh: list[str], peer: str) -> Figure:
-    shared, alone = paired(
-        lambda: banger("vm", "exec", access["alias"], "--", "true"),
-        lambda: subprocess.run(fresh, check=True, stdin=subprocess.DEVNULL),
-        runs=RUNS,
-    )
-    return Figure("exec -- true, warm", "s", shared, 0.35, alone, peer, RUNS)
+def _memory(home: Home) -> Figure:
+    with idle_interpreter() as idle:
+        supervisor = holder(home.paths.vm_run(_show(home)["id"]) / "lock")
+        assert supervisor
+        measured, floor = map(proportional_set_size, (supervisor, idle))
+    name, against = "supervisor of one VM, PSS", "an idle asyncio"
+    return Figure(name, "MB", measured, floor, against, 1, limit=30.0)
 
 
-def proportional_set_size(paths: Paths, vm_id: str) -> float:
-    """Of the VM's supervisor, in MB (10^6 bytes); proc_pid_smaps_rollup, line Pss."""
-    pid = (paths.vm_run(vm_id) / files.LOCK).read_text().strip()
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    kilobytes = next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
-    return kilobytes * 1024 / 1e6
+def _stop(home: Home, by_hand: QemuByHand, stops: int, settle: float) -> Figure:
+    """Both guests run when this begins."""
+    pairs = []
+    for number in range(stops):
+        if number:
+            by_hand.prepare()
+            by_hand.boot()
+            home.banger("vm", "start", VM)
+        time.sleep(settle)
+        pairs.append((seconds(lambda: home.banger("vm", "stop", VM)), seconds(by_hand.power_off)))
+    measured, floor = medians(pairs)
+    against = "the same QEMU by hand, powered off by its agent"
+    return Figure("vm stop of an idle guest", "s", measured, floor, against, stops, limit=1.5)
+
+
+def _show(home: Home) -> dict[str, Any]:
+    shown: dict[str, Any] = json.loads(home.banger("vm", "show", VM, "-o", "json").stdout)
+    return shown

@@ -1,0 +1,122 @@
+"""A guest that is booted by hand, with the files that the product would make for it.
+
+A VM's initrd cannot be taken from the VM: it holds the guest's host key, so the supervisor removes
+it when the guest has answered.
+"""
+
+import asyncio
+import contextlib
+import json
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from services.vm_supervisor.disks.layout import create_overlay, create_work_disk
+from services.vm_supervisor.guest.agent import Agent
+from services.vm_supervisor.guest.channel import AgentAddress, Channel
+from services.vm_supervisor.guest.ssh import ensure_key
+from services.vm_supervisor.launch.initrd import GuestIdentity, write_initrd
+from services.vm_supervisor.network.modes import GuestNetwork, user_network
+from shared.errors import BangerError
+from tests.home import Home
+
+ANSWER_SECONDS = 300.0
+"""What a guest may take until its agent answers."""
+ASK_SECONDS = 2.0
+"""Between two requests to power off."""
+
+
+def write_files(
+    directory: Path,
+    kernel: Path,
+    network: GuestNetwork,
+    agent: Channel,
+    *,
+    overlay_bytes: int,
+    work_bytes: int,
+) -> None:
+    """Make the initrd and both disks of a guest in ``directory``, where none is yet."""
+    key = ensure_key(directory / "ssh" / "host_key")
+    version = json.loads((kernel / "manifest.json").read_text())["version"]
+    identity = GuestIdentity("bench", "0" * 32, key.private, key.public, version, network, agent)
+    write_initrd(directory / "initrd", kernel / "initrd-modules.cpio", identity)
+    create_overlay(directory / "overlay.ext4", overlay_bytes)
+    create_work_disk(directory / "work.ext4", work_bytes)
+
+
+async def answered(address: AgentAddress) -> None:
+    """Return when the guest's agent has answered once."""
+    (await Agent.connect(address, time.monotonic() + ANSWER_SECONDS)).close()
+
+
+class QemuByHand:
+    """The QEMU of a VM that runs in user mode, with the same command line, in a directory of its
+    own. ``prepare`` comes before each ``boot``."""
+
+    def __init__(self, home: Home, name: str) -> None:
+        shown = json.loads(home.banger("vm", "show", name, "-o", "json").stdout)
+        run, state = home.paths.vm_run(shown["id"]), home.paths.vm_state(shown["id"])
+        self._directory = Path(tempfile.mkdtemp(prefix="bgr"))
+        self._vm_id: str = shown["id"]
+        self._sizes = [(state / f"{disk}.ext4").stat().st_size for disk in ("overlay", "work")]
+        self._argv = Path(f"/proc/{shown['pid']}/cmdline").read_text().split("\0")[:-1]
+        for directory in (run, state):
+            self._replace(str(directory), str(self._directory))
+        # The VM keeps its loopback address, and the name by which its VMM is recognised.
+        self._replace("hostfwd=tcp:127.77.", "hostfwd=tcp:127.78.")
+        self._replace(f"banger-{self._vm_id}", "by-hand")
+        self._kernel = Path(self._argv[self._argv.index("-kernel") + 1]).parent
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def _replace(self, old: str, new: str) -> None:
+        self._argv = [word.replace(old, new) for word in self._argv]
+
+    def prepare(self) -> None:
+        """End the guest if it runs, and make its files anew."""
+        self.close()
+        self._directory.mkdir()
+        network = user_network(self._vm_id, "127.78.0.0", 22, nat=False)
+        overlay, work = self._sizes
+        write_files(
+            *(self._directory, self._kernel, network, "virtio-serial"),
+            overlay_bytes=overlay,
+            work_bytes=work,
+        )
+
+    def boot(self) -> None:
+        """Start QEMU; return when the guest's agent has answered."""
+        quiet = subprocess.DEVNULL
+        self._process = subprocess.Popen(self._argv, stdin=quiet, stdout=quiet)
+        asyncio.run(answered(self._agent))
+
+    def power_off(self) -> None:
+        """Ask the guest to power off, again while it has no init yet to hear it; return when QEMU
+        has ended."""
+        assert self._process, "boot comes first"
+        while self._process.poll() is None:
+            with contextlib.suppress(BangerError):  # the agent ends before the guest does
+                asyncio.run(_ask_to_power_off(self._agent))
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(ASK_SECONDS)
+
+    def close(self) -> None:
+        """End the guest if it runs, and remove its files."""
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+        shutil.rmtree(self._directory)
+
+    @property
+    def _agent(self) -> AgentAddress:
+        return AgentAddress(self._directory / "agent.sock")
+
+
+async def _ask_to_power_off(address: AgentAddress) -> None:
+    deadline = time.monotonic() + ASK_SECONDS
+    agent = await Agent.connect(address, deadline)
+    try:
+        await agent.power_off(deadline)
+    finally:
+        agent.close()

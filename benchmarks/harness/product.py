@@ -1,0 +1,58 @@
+"""banger as a benchmark uses it: in directories of its own, so that the user's VMs are not in it.
+
+The image and the kernel are the user's; they are made when they are not there.
+"""
+
+import contextlib
+import io
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from shared.paths import Paths
+from tests.home import Home, close_home, make_home
+from tests.integration.stack import Stack
+
+IMAGE = "debian-bookworm"
+"""The name of the default image, and of the default kernel."""
+
+_BUILD_SECONDS = 900.0
+
+
+@contextlib.contextmanager
+def installed() -> Iterator[Home]:
+    """All services, no VM. Fails when a VM, a process or a file of a VM is left at the end."""
+    with tempfile.TemporaryDirectory(prefix="bgr") as directory:
+        home = make_home(Path(directory))
+        try:
+            home.banger("image", "build", IMAGE, timeout=_BUILD_SECONDS)
+            home.banger("kernel", "pull", IMAGE, timeout=_BUILD_SECONDS)
+            yield home
+        finally:
+            close_home(home)
+
+
+@contextlib.contextmanager
+def only(*services: str, config: str = "") -> Iterator[Stack]:
+    """These services alone, started in this order. Their logs are dropped."""
+    with contextlib.redirect_stdout(io.StringIO()), Stack(config) as stack:
+        for service in services:
+            stack.start(service)
+        yield stack
+
+
+def default_image() -> tuple[Path, Path]:
+    """The directories of the default image and the default kernel."""
+    paths = Paths.from_environment()
+    image, kernel = (library / "by-name" / IMAGE for library in (paths.images, paths.kernels))
+    if not (image.exists() and kernel.exists()):
+        with installed():
+            pass  # makes them
+    return image.resolve(), kernel.resolve()
+
+
+def interpreter() -> None:
+    """The floor under every command: Python, started to do nothing."""
+    subprocess.run([sys.executable, "-c", "pass"], check=True)
