@@ -68,7 +68,7 @@ def test_the_three_streams_are_kept_apart_and_whole(cli: Cli, web: Peer) -> None
     assert err == b"done\n"
 
 
-STUBBORN = """
+STUBBORN = r"""
 import os, signal, sys
 # Not print: the signal may come while "up" is being printed.
 signal.signal(signal.SIGINT, lambda *_: os.write(1, b"no\n"))
