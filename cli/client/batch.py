@@ -1,124 +1,152 @@
-"""One verb asked of several VMs at once: one listing, first-seen order, all good ones done.
+"""One verb asked of several VMs at once: in first-seen order, and one failure stops no other.
 
 Ctrl-C cancels what is in flight instead of only our waiting for it.
 """
 
 import json
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from cli.client.reference import Row, resolve
 from cli.terminal.output import Settings, note, report
 from cli.terminal.signals import Interrupted, interrupts_raise, interrupts_wait
+from shared.contract.verbs import api
 from shared.errors import BangerError
 
 if TYPE_CHECKING:
-    from shared.bus.client import Outcome
+    from cli.terminal.output import Named
+    from shared.bus.client import Client
+    from shared.contract.messages.vm import VmView
+    from shared.contract.verb import Request
 
-CANCEL_SECONDS = 60.0
-
-
-class Answer(NamedTuple):
-    """The VM's row in the listing, and what was answered for it."""
-
-    row: Row
-    result: dict[str, Any]
+Result = TypeVar("Result")
 
 
-Answers = dict[str, Answer | BangerError]
-"""By reference, in first-seen order."""
-
-
-class Cancelled(Interrupted):
+class CancelledBatch(Interrupted):
     """A signal came: what was in flight has been cancelled, or had been done before."""
 
-    def __init__(self, number: int, answers: Answers) -> None:
+    def __init__(self, number: int, outcomes: dict[str, Any]) -> None:
         super().__init__(number)
-        self.answers = answers
+        self.outcomes = outcomes
 
 
-def ask_each(refs: Sequence[str], verb: str, extra: dict[str, Any], timeout: float) -> Answers:
-    """Resolve all references against one listing, and ask for all VMs at once.
+def ask_each(
+    refs: Sequence[str], request_for: "Callable[[str], Request[Result]]"
+) -> "dict[str, Result | BangerError]":
+    """Ask for all VMs at once; the outcomes by reference, in first-seen order.
+
+    ``request_for`` makes the request for one VM. A VM that several references mean is asked once.
 
     Raises:
-        Cancelled: a signal came while we waited for the answers.
+        CancelledBatch: a signal came while we waited for the answers.
         Interrupted: a signal came before anything was asked for.
     """
     from cli.client.connection import connect
 
     with interrupts_raise(), connect() as client:
-        listing = [view["vm"] for view in client.call("api", "vm.list")["vms"]]
-        found = resolve(refs, listing)
-        good = [row for row in found.values() if not isinstance(row, BangerError)]
-        bodies = [{"ref": row["id"], **extra} for row in good]
-        try:
-            return _joined(found, client.call_many("api", verb, bodies, timeout=timeout))
-        except Interrupted as interrupt:
-            note(f"cancelling {verb}")
-            with interrupts_wait():
-                outcomes = client.cancel_all(timeout=CANCEL_SECONDS)
-            raise Cancelled(interrupt.number, _joined(found, outcomes)) from None
+        if len(set(refs)) == 1:
+            return _ask(client, {refs[0]: request_for(refs[0])})
+        requests: dict[str, Request[Result] | BangerError] = {}
+        for found in client.ask(api.VM_RESOLVE(refs=list(refs))).resolved:
+            wrong = found.error
+            requests[found.ref] = BangerError.from_wire(wrong) if wrong else request_for(found.id)
+        return _ask(client, requests)
 
 
-def _joined(found: dict[str, Row | BangerError], outcomes: "Sequence[Outcome]") -> Answers:
-    """``outcomes`` are those of the good references, in their order."""
-    rest = iter(outcomes)
+def ask_exactly(
+    refs: Iterable[str], request_for: "Callable[[str], Request[Result]]"
+) -> "dict[str, Result | BangerError]":
+    """As ``ask_each``, where each reference means something else, as ids do."""
+    from cli.client.connection import connect
+
+    with interrupts_raise(), connect() as client:
+        return _ask(client, {ref: request_for(ref) for ref in refs})
+
+
+def _ask(
+    client: "Client", requests: "Mapping[str, Request[Result] | BangerError]"
+) -> "dict[str, Result | BangerError]":
+    sent = [each for each in requests.values() if not isinstance(each, BangerError)]
+    try:
+        answers = client.ask_all(sent)
+    except Interrupted as interrupt:
+        note(f"cancelling {sent[0].verb.name}")
+        with interrupts_wait():
+            answers = client.cancel_all(sent)
+        raise CancelledBatch(interrupt.number, _joined(requests, answers)) from None
+    return _joined(requests, answers)
+
+
+def _joined(
+    requests: "Mapping[str, Request[Result] | BangerError]",
+    answers: "Iterable[Result | BangerError]",
+) -> "dict[str, Result | BangerError]":
+    rest = iter(answers)
     return {
-        ref: row if isinstance(row, BangerError) else _answer(row, next(rest))
-        for ref, row in found.items()
+        ref: each if isinstance(each, BangerError) else next(rest) for ref, each in requests.items()
     }
 
 
-def _answer(row: Row, outcome: "Outcome") -> Answer | BangerError:
-    return outcome if isinstance(outcome, BangerError) else Answer(row, outcome)
-
-
-def good_ones(answers: Answers, settings: Settings) -> tuple[list[Answer], int]:
-    """The answers in order, and the exit status; what failed is reported here."""
-    failed = [answer for answer in answers.values() if isinstance(answer, BangerError)]
-    statuses = [report(error, settings) for error in failed]
-    good = [answer for answer in answers.values() if not isinstance(answer, BangerError)]
-    return good, next(iter(statuses), 0)
+def report_failures(
+    outcomes: "Mapping[str, Result | BangerError]", settings: Settings
+) -> tuple[list[Result], int]:
+    """Report what failed; returns the results, and the exit status of the first failure or 0."""
+    errors = [outcome for outcome in outcomes.values() if isinstance(outcome, BangerError)]
+    statuses = [report(error, settings) for error in errors]
+    results = [outcome for outcome in outcomes.values() if not isinstance(outcome, BangerError)]
+    return results, next(iter(statuses), 0)
 
 
 def act_on(
     refs: Sequence[str],
-    verb: str,
-    extra: dict[str, Any],
-    timeout: float,
+    request_for: "Callable[[str], Request[VmView]]",
     settings: Settings,
     output: str,
     *,
     quiet: bool,
 ) -> int:
-    """Do ``verb`` to each VM and print those it was done to.
+    """Ask for each VM and print those for which it was done.
 
     Returns the exit status: 0, that of the first failure, or 128+N when signal N came.
     """
-    interrupted = 0
-    try:
-        answers = ask_each(refs, verb, extra, timeout)
-    except Cancelled as cancelled:
-        answers, interrupted = cancelled.answers, cancelled.exit_status
-    status = tell(answers, settings, output, quiet=quiet)
+    outcomes, interrupted = as_far_as_done(lambda: ask_each(refs, request_for))
+    status = print_outcomes(vms_of(outcomes), settings, output, quiet=quiet)
     return interrupted or status
 
 
-def tell(answers: Answers, settings: Settings, output: str, *, quiet: bool) -> int:
-    """Print what it was done to, and report what failed; the exit status of the first of those."""
-    good, status = good_ones(answers, settings)
+def as_far_as_done(
+    ask: "Callable[[], dict[str, Result | BangerError]]",
+) -> "tuple[dict[str, Result | BangerError], int]":
+    """The outcomes of ``ask``, and 128+N when signal N cancelled some of it, else 0."""
+    try:
+        return ask(), 0
+    except CancelledBatch as cancelled:
+        return cancelled.outcomes, cancelled.exit_status
+
+
+def vms_of(outcomes: "Mapping[str, VmView | BangerError]") -> "dict[str, Named | BangerError]":
+    """The rows of the views among ``outcomes``, for ``print_outcomes``."""
+    return {
+        ref: outcome if isinstance(outcome, BangerError) else outcome.vm
+        for ref, outcome in outcomes.items()
+    }
+
+
+def print_outcomes(
+    outcomes: "Mapping[str, Named | BangerError]", settings: Settings, output: str, *, quiet: bool
+) -> int:
+    """Print what was done, report what failed, and return the exit status of the first failure."""
+    done, status = report_failures(outcomes, settings)
     if output == "json":
-        entries = [_entry(ref, answer) for ref, answer in answers.items()]
-        click.echo(json.dumps(entries, indent=2))
+        click.echo(json.dumps([_entry(ref, each) for ref, each in outcomes.items()], indent=2))
     else:
-        for answer in good:
-            click.echo(answer.row["id" if quiet else "name"])
+        for each in done:
+            click.echo(each.id if quiet else each.name)
     return status
 
 
-def _entry(ref: str, answer: Answer | BangerError) -> dict[str, Any]:
-    if isinstance(answer, BangerError):
-        return {"ref": ref, "ok": False, "error": answer.to_wire()}
-    return {"ref": ref, "ok": True, "id": answer.row["id"], "name": answer.row["name"]}
+def _entry(ref: str, outcome: "Named | BangerError") -> dict[str, Any]:
+    if isinstance(outcome, BangerError):
+        return {"ref": ref, "ok": False, "error": outcome.to_wire()}
+    return {"ref": ref, "ok": True, "id": outcome.id, "name": outcome.name}

@@ -11,9 +11,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from shared.bus.client import Client
+from shared.contract.verbs import daemon
 from shared.errors import BangerError, Code
 from shared.host.locks import Lock, holder
 from shared.paths import Paths, check_private, check_socket_length
@@ -21,6 +22,10 @@ from shared.version import __version__
 
 if TYPE_CHECKING:
     import subprocess
+
+    from shared.contract.verb import Request
+
+Result = TypeVar("Result")
 
 START_SECONDS = 60.0
 """What services get to come up, unless BANGER_START_SECONDS says otherwise: an emulated machine
@@ -32,7 +37,7 @@ REQUIRED = ("store", "images", "api")
 ALL = ("launcher", *REQUIRED, "nat", "dns")
 
 
-def started_by_us(paths: Paths) -> tuple[str, ...]:
+def expected_services(paths: Paths) -> tuple[str, ...]:
     """``ALL``, but for a nat that root runs: that one may come later. A file that cannot be read
     is for the launcher to complain of."""
     from shared.config import load_config
@@ -55,7 +60,7 @@ def connect() -> Iterator[Client]:
     paths = Paths.from_environment()
     wanted: tuple[str, ...] = REQUIRED
     if not running(paths):
-        wanted = started_by_us(paths)
+        wanted = expected_services(paths)
         start(paths)
     with Client(paths.broker_socket) as client:
         wait_for(client, paths, wanted, time.monotonic() + start_seconds())
@@ -167,12 +172,12 @@ def _registered(client: Client, deadline: float) -> dict[str, str]:
     """Name → build of the services known to the broker."""
     patience = max(0.1, deadline - time.monotonic())
     try:
-        answer = client.call("broker", "broker.services", timeout=patience)
+        answer = client.ask(daemon.SERVICES(), timeout=patience)
     except BangerError as error:
         if error.code is not Code.UNAVAILABLE or time.monotonic() > deadline:
             raise
         return {}
-    return {str(entry["name"]): str(entry["build"]) for entry in answer["services"]}
+    return {service.name: service.build for service in answer.services}
 
 
 def _check_builds(builds: dict[str, str]) -> None:
@@ -187,7 +192,7 @@ def _check_builds(builds: dict[str, str]) -> None:
 
 def _fail(service: str, paths: Paths) -> NoReturn:
     errors = paths.logs / f"{service}.err"
-    said = last_words(errors)
+    said = last_error_line(errors)
     raise BangerError(
         Code.UNAVAILABLE,
         f"the service {service} did not come up" + (f"; its last words: {said}" if said else ""),
@@ -196,7 +201,7 @@ def _fail(service: str, paths: Paths) -> NoReturn:
     )
 
 
-def last_words(path: Path) -> str:
+def last_error_line(path: Path) -> str:
     """The last line that is neither empty nor a hint, or "" when there is none or no file."""
     try:
         lines = path.read_text(errors="replace").split("\n")[-20:]
@@ -206,7 +211,7 @@ def last_words(path: Path) -> str:
     return next((line for line in said if line and not line.startswith("hint: ")), "")
 
 
-def ask(service: str, verb: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-    """One quick question: connect, call, close."""
+def ask(request: "Request[Result]") -> Result:
+    """Connect, ask, close."""
     with connect() as client:
-        return client.call(service, verb, body)
+        return client.ask(request)

@@ -2,18 +2,23 @@
 
 import json
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import click
 
-from cli.terminal.output import Item, format_options, note, show_many
+from cli.terminal.output import Columns, Entry, format_options, note, show_many
+from shared.bus.record import Record, fields_of
+from shared.contract.verbs.daemon import START, STATUS
 
-COLUMNS = {
-    "NAME": lambda service: str(service["name"]),
-    "STATE": lambda service: str(service["state"]),
-    "PID": lambda service: str(service["pid"] or "-"),
-    "RESTARTS": lambda service: str(service["restarts"]),
-    "REASON": lambda service: str(service["reason"]) or "-",
+if TYPE_CHECKING:
+    from shared.contract.messages.operation import ServiceStatus
+
+COLUMNS: "Columns[ServiceStatus]" = {
+    "NAME": lambda service: service.name,
+    "STATE": lambda service: service.state,
+    "PID": lambda service: str(service.pid or "-"),
+    "RESTARTS": lambda service: str(service.restarts),
+    "REASON": lambda service: service.reason or "-",
 }
 
 LOGGED = ("broker", "launcher", "store", "api", "images", "nat", "dns", "cli")
@@ -45,7 +50,7 @@ def start() -> None:
     from cli.client.connection import connect
 
     with connect() as client:
-        client.call("launcher", "daemon.start")
+        client.ask(START())
     note("the services are running")
 
 
@@ -96,15 +101,16 @@ def status(output: str, quiet: bool) -> int:
         running = bool(services)
         click.echo(json.dumps({"running": running, "services": services}, indent=2))
     elif services:
-        rows = [{"id": service["name"], **service} for service in services]
-        show_many(rows, COLUMNS, output, quiet=quiet)
+        listing = [Entry(each.name, each.name, fields_of(each), each) for each in services]
+        show_many(listing, COLUMNS, output, quiet=quiet)
     else:
         note("the services are not running; the next command that needs them starts them")
-    well = bool(services) and all(service["state"] == "running" for service in services)
+    well = bool(services) and all(service.state == "running" for service in services)
     return 0 if well else NOT_RUNNING
 
 
-def _services() -> list[Item]:
+def _services() -> "list[ServiceStatus]":
+    """The launcher and its services; none when they are down."""
     from cli.client.connection import connect_if_running
     from cli.client.launcher_process import launcher_pid
     from shared.paths import Paths
@@ -112,9 +118,11 @@ def _services() -> list[Item]:
     if launcher_pid(Paths.from_environment()) is None:
         return []
     with connect_if_running() as client:
-        answer: dict[str, Any] = client.call("launcher", "daemon.status")
-    own = {"name": "launcher", "state": "running", "pid": answer["pid"]}
-    return [{**own, "restarts": 0, "reason": "", "log": ""}, *answer["services"]]
+        answer = client.ask(STATUS())
+    launcher = Record(
+        name="launcher", state="running", pid=answer.pid, restarts=0, reason="", log=""
+    )
+    return [cast("ServiceStatus", launcher), *answer.services]
 
 
 @daemon.command()

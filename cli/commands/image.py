@@ -1,50 +1,37 @@
 """``banger image``: what VMs start from."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
-from cli.commands.completion import buildable_images, image_names
-from cli.parsing.lazy_group import LazyGroup
+from cli.client.batch import ask_exactly, print_outcomes
+from cli.commands.library import show_offers, warn_broken
+from cli.parsing.completers import buildable_images, image_names
+from cli.parsing.lazy_group import AliasGroup
 from cli.terminal.formatting import show_size, show_time
-from cli.terminal.output import Settings, format_options, note, show_many, show_one
+from cli.terminal.output import Columns, Settings, entry, format_options, show_many, show_one
+from shared.contract.verbs.api import IMAGE_DELETE
+from shared.contract.verbs.images import IMAGE_BUILD, IMAGE_LIST, IMAGE_SHOW
 
-BUILD_SECONDS = 3600.0
+if TYPE_CHECKING:
+    from shared.contract.messages.image import Image
 
-COLUMNS = {
-    "ID": lambda image: str(image["id"]),
-    "NAME": lambda image: str(image["name"]),
-    "ARCH": lambda image: str(image["arch"]),
-    "FORMAT": lambda image: str(image["format"]),
-    "SIZE": lambda image: show_size(image["size"]),
-    "CREATED": lambda image: show_time(image["created"]),
+COLUMNS: "Columns[Image]" = {
+    "ID": lambda image: image.id,
+    "NAME": lambda image: image.name,
+    "ARCH": lambda image: image.arch,
+    "FORMAT": lambda image: image.format,
+    "SIZE": lambda image: show_size(image.size),
+    "CREATED": lambda image: show_time(image.created),
 }
-DETAILS = {
+DETAILS: "Columns[Image]" = {
     **COLUMNS,
-    "SOURCE": lambda image: str(image["source"]),
-    "PATH": lambda image: str(image["path"]),
-}
-OFFER = {
-    "NAME": lambda entry: str(entry["name"]),
-    "DESCRIPTION": lambda entry: str(entry["description"]),
+    "SOURCE": lambda image: image.source,
+    "PATH": lambda image: image.path,
 }
 
 
-def warn_broken(answer: dict[str, Any]) -> None:
-    """A directory that cannot be read is told of, and never breaks the list."""
-    for broken in answer.get("broken", []):
-        note(f"warning: {broken['path']}: {broken['problem']}")
-
-
-COMMANDS = {
-    "list": "cli.commands.image:list_",
-    "show": "cli.commands.image:show",
-    "build": "cli.commands.image:build",
-    "delete": "cli.commands.image:delete",
-}
-
-
-@click.group(cls=LazyGroup, lazy=COMMANDS, aliases={"ls": "list", "rm": "delete"})
+@click.group(cls=AliasGroup, aliases={"ls": "list", "rm": "delete"})
 def image() -> None:
     """Images: the root filesystems that VMs start from.
 
@@ -56,7 +43,7 @@ def image() -> None:
     """
 
 
-@click.command("list")
+@image.command("list")
 @click.option("--available", is_flag=True, help="What can be built instead of what is there.")
 @format_options
 def list_(available: bool, output: str, quiet: bool) -> None:
@@ -69,16 +56,15 @@ def list_(available: bool, output: str, quiet: bool) -> None:
     """
     from cli.client.connection import ask
 
-    answer = ask("images", "image.list")
-    warn_broken(answer)
+    answer = ask(IMAGE_LIST())
+    warn_broken(answer.broken)
     if available:
-        offers = [{"id": entry["name"], **entry} for entry in answer["available"]]
-        show_many(offers, OFFER, output, quiet=quiet)
+        show_offers(answer.available, output, quiet=quiet)
     else:
-        show_many(answer["images"], COLUMNS, output, quiet=quiet)
+        show_many([entry(each) for each in answer.images], COLUMNS, output, quiet=quiet)
 
 
-@click.command()
+@image.command()
 @click.argument("image", shell_complete=image_names)
 @format_options
 def show(image: str, output: str, quiet: bool) -> None:
@@ -90,10 +76,11 @@ def show(image: str, output: str, quiet: bool) -> None:
     """
     from cli.client.connection import ask
 
-    show_one(ask("images", "image.show", {"ref": image}), DETAILS, output, quiet=quiet)
+    shown = ask(IMAGE_SHOW(ref=image))
+    show_one(entry(shown), DETAILS, output, quiet=quiet)
 
 
-@click.command()
+@image.command()
 @click.argument("base", shell_complete=buildable_images)
 @click.option("--force", is_flag=True, help="Build it even when it is there.")
 @click.option(
@@ -122,12 +109,11 @@ def build(
     from cli.client.operation import run_operation
 
     include = [word for option in packages for word in option.split(",")]
-    body = {"name": base, "force": force, "as_name": as_name, "include": include}
-    built = run_operation("images", "image.build", body, BUILD_SECONDS)
-    show_one(built, DETAILS, output, quiet=quiet)
+    built = run_operation(IMAGE_BUILD(name=base, force=force, as_name=as_name, include=include))
+    show_one(entry(built), DETAILS, output, quiet=quiet)
 
 
-@click.command()
+@image.command()
 @click.argument("images", metavar="IMAGE...", nargs=-1, required=True, shell_complete=image_names)
 @format_options
 @click.pass_obj
@@ -138,6 +124,5 @@ def delete(settings: Settings, images: tuple[str, ...], output: str, quiet: bool
     Example:
       banger image delete debian-bookworm
     """
-    from cli.client.removal import delete_unused
-
-    return delete_unused("image", images, settings, output, quiet=quiet)
+    outcomes = ask_exactly(images, lambda ref: IMAGE_DELETE(ref=ref))
+    return print_outcomes(outcomes, settings, output, quiet=quiet)

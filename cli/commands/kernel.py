@@ -1,39 +1,37 @@
 """``banger kernel``: what VMs boot."""
 
+from typing import TYPE_CHECKING
+
 import click
 
-from cli.commands.completion import available_kernels, kernel_names
-from cli.commands.image import OFFER, warn_broken
-from cli.parsing.lazy_group import LazyGroup
+from cli.client.batch import ask_exactly, print_outcomes
+from cli.commands.library import show_offers, warn_broken
+from cli.parsing.completers import available_kernels, kernel_names
+from cli.parsing.lazy_group import AliasGroup
 from cli.terminal.formatting import show_size, show_time
-from cli.terminal.output import Settings, format_options, show_many, show_one
+from cli.terminal.output import Columns, Settings, entry, format_options, show_many, show_one
+from shared.contract.verbs.api import KERNEL_DELETE
+from shared.contract.verbs.images import KERNEL_LIST, KERNEL_PULL, KERNEL_SHOW
 
-PULL_SECONDS = 3600.0
+if TYPE_CHECKING:
+    from shared.contract.messages.image import Kernel
 
-COLUMNS = {
-    "ID": lambda kernel: str(kernel["id"]),
-    "NAME": lambda kernel: str(kernel["name"]),
-    "VERSION": lambda kernel: str(kernel["version"]),
-    "ARCH": lambda kernel: str(kernel["arch"]),
-    "SIZE": lambda kernel: show_size(kernel["size"]),
-    "CREATED": lambda kernel: show_time(kernel["created"]),
+COLUMNS: "Columns[Kernel]" = {
+    "ID": lambda kernel: kernel.id,
+    "NAME": lambda kernel: kernel.name,
+    "VERSION": lambda kernel: kernel.version,
+    "ARCH": lambda kernel: kernel.arch,
+    "SIZE": lambda kernel: show_size(kernel.size),
+    "CREATED": lambda kernel: show_time(kernel.created),
 }
-DETAILS = {
+DETAILS: "Columns[Kernel]" = {
     **COLUMNS,
-    "SOURCE": lambda kernel: str(kernel["source"]),
-    "PATH": lambda kernel: str(kernel["path"]),
+    "SOURCE": lambda kernel: kernel.source,
+    "PATH": lambda kernel: kernel.path,
 }
 
 
-COMMANDS = {
-    "list": "cli.commands.kernel:list_",
-    "show": "cli.commands.kernel:show",
-    "pull": "cli.commands.kernel:pull",
-    "delete": "cli.commands.kernel:delete",
-}
-
-
-@click.group(cls=LazyGroup, lazy=COMMANDS, aliases={"ls": "list", "rm": "delete"})
+@click.group(cls=AliasGroup, aliases={"ls": "list", "rm": "delete"})
 def kernel() -> None:
     """Kernels that VMs boot.
 
@@ -44,7 +42,7 @@ def kernel() -> None:
     """
 
 
-@click.command("list")
+@kernel.command("list")
 @click.option("--available", is_flag=True, help="What can be pulled instead of what is there.")
 @format_options
 def list_(available: bool, output: str, quiet: bool) -> None:
@@ -57,16 +55,15 @@ def list_(available: bool, output: str, quiet: bool) -> None:
     """
     from cli.client.connection import ask
 
-    answer = ask("images", "kernel.list")
-    warn_broken(answer)
+    answer = ask(KERNEL_LIST())
+    warn_broken(answer.broken)
     if available:
-        offers = [{"id": entry["name"], **entry} for entry in answer["available"]]
-        show_many(offers, OFFER, output, quiet=quiet)
+        show_offers(answer.available, output, quiet=quiet)
     else:
-        show_many(answer["kernels"], COLUMNS, output, quiet=quiet)
+        show_many([entry(each) for each in answer.kernels], COLUMNS, output, quiet=quiet)
 
 
-@click.command()
+@kernel.command()
 @click.argument("kernel", shell_complete=kernel_names)
 @format_options
 def show(kernel: str, output: str, quiet: bool) -> None:
@@ -78,10 +75,11 @@ def show(kernel: str, output: str, quiet: bool) -> None:
     """
     from cli.client.connection import ask
 
-    show_one(ask("images", "kernel.show", {"ref": kernel}), DETAILS, output, quiet=quiet)
+    shown = ask(KERNEL_SHOW(ref=kernel))
+    show_one(entry(shown), DETAILS, output, quiet=quiet)
 
 
-@click.command()
+@kernel.command()
 @click.argument("name", shell_complete=available_kernels)
 @click.option("--force", is_flag=True, help="Pull it even when it is there.")
 @format_options
@@ -94,12 +92,11 @@ def pull(name: str, force: bool, output: str, quiet: bool) -> None:
     """
     from cli.client.operation import run_operation
 
-    body = {"name": name, "force": force}
-    pulled = run_operation("images", "kernel.pull", body, PULL_SECONDS)
-    show_one(pulled, DETAILS, output, quiet=quiet)
+    pulled = run_operation(KERNEL_PULL(name=name, force=force))
+    show_one(entry(pulled), DETAILS, output, quiet=quiet)
 
 
-@click.command()
+@kernel.command()
 @click.argument(
     "kernels", metavar="KERNEL...", nargs=-1, required=True, shell_complete=kernel_names
 )
@@ -112,6 +109,5 @@ def delete(settings: Settings, kernels: tuple[str, ...], output: str, quiet: boo
     Example:
       banger kernel delete debian-bookworm
     """
-    from cli.client.removal import delete_unused
-
-    return delete_unused("kernel", kernels, settings, output, quiet=quiet)
+    outcomes = ask_exactly(kernels, lambda ref: KERNEL_DELETE(ref=ref))
+    return print_outcomes(outcomes, settings, output, quiet=quiet)

@@ -1,42 +1,40 @@
 """``banger ops``: long verbs, which go on when the command that asked for them is gone."""
 
+from typing import TYPE_CHECKING
+
 import click
 
-from cli.commands.completion import operation_ids
-from cli.parsing.lazy_group import LazyGroup
+from cli.parsing.completers import operation_ids
+from cli.parsing.lazy_group import AliasGroup
 from cli.terminal.formatting import show_time
-from cli.terminal.output import Item, format_options, show_many, show_one
+from cli.terminal.output import Columns, Entry, format_options, show_many, show_one
+from shared.bus.record import fields_of
+from shared.contract.verbs import api
 
-COLUMNS = {
-    "ID": lambda operation: str(operation["id"])[:12],
-    "VERB": lambda operation: str(operation["verb"]),
-    "SUBJECT": lambda operation: str(operation["subject"]) or "-",
-    "STATE": lambda operation: str(operation["state"]),
-    "STAGE": lambda operation: str(operation["stage"]) or "-",
-    "STARTED": lambda operation: show_time(operation["started_at"]),
+if TYPE_CHECKING:
+    from shared.contract.messages.operation import Operation
+
+COLUMNS: "Columns[Operation]" = {
+    "ID": lambda operation: operation.id[:12],
+    "VERB": lambda operation: operation.verb,
+    "SUBJECT": lambda operation: operation.subject or "-",
+    "STATE": lambda operation: operation.state,
+    "STAGE": lambda operation: operation.stage or "-",
+    "STARTED": lambda operation: show_time(operation.started_at),
 }
 
-DETAILS = {
+DETAILS: "Columns[Operation]" = {
     **COLUMNS,
-    "ID": lambda operation: str(operation["id"]),
-    "MESSAGE": lambda operation: str(operation["message"]) or "-",
-    "CODE": lambda operation: str(operation["code"]) or "-",
-    "ENDED": lambda operation: show_time(operation["ended_at"]) or "-",
+    "ID": lambda operation: operation.id,
+    "MESSAGE": lambda operation: operation.message or "-",
+    "CODE": lambda operation: operation.code or "-",
+    "ENDED": lambda operation: show_time(operation.ended_at) or "-",
 }
-
-CANCEL_SECONDS = 60.0
 
 one_operation = click.argument("operation", metavar="ID", shell_complete=operation_ids)
 
 
-COMMANDS = {
-    "list": "cli.commands.ops:list_",
-    "show": "cli.commands.ops:show",
-    "cancel": "cli.commands.ops:cancel",
-}
-
-
-@click.group(cls=LazyGroup, lazy=COMMANDS, aliases={"ls": "list"})
+@click.group(cls=AliasGroup, aliases={"ls": "list"})
 def ops() -> None:
     """Operations: what creates, starts and restarts VMs, and what became of it.
 
@@ -49,7 +47,7 @@ def ops() -> None:
     """
 
 
-@click.command("list")
+@ops.command("list")
 @format_options
 def list_(output: str, quiet: bool) -> None:
     """List the operations that run, and the latest that ended.
@@ -61,11 +59,11 @@ def list_(output: str, quiet: bool) -> None:
     """
     from cli.client.connection import ask
 
-    operations = [_named(each) for each in ask("api", "ops.list")["operations"]]
-    show_many(operations, COLUMNS, output, quiet=quiet)
+    listing = [_entry(operation) for operation in ask(api.OPS_LIST()).operations]
+    show_many(listing, COLUMNS, output, quiet=quiet)
 
 
-@click.command()
+@ops.command()
 @one_operation
 @format_options
 def show(operation: str, output: str, quiet: bool) -> None:
@@ -77,11 +75,11 @@ def show(operation: str, output: str, quiet: bool) -> None:
     """
     from cli.client.connection import ask
 
-    shown = _named(ask("api", "ops.show", {"ref": operation}))
-    show_one(shown, DETAILS, output, quiet=quiet)
+    shown = ask(api.OPS_SHOW(ref=operation))
+    show_one(_entry(shown), DETAILS, output, quiet=quiet)
 
 
-@click.command()
+@ops.command()
 @one_operation
 @format_options
 def cancel(operation: str, output: str, quiet: bool) -> None:
@@ -91,13 +89,13 @@ def cancel(operation: str, output: str, quiet: bool) -> None:
     Example:
       banger ops cancel 3f2a
     """
-    from cli.client.connection import connect
+    from cli.client.connection import ask
 
-    with connect() as client:
-        ended = client.call("api", "ops.cancel", {"ref": operation}, timeout=CANCEL_SECONDS)
-    show_one(_named(ended), DETAILS, output, quiet=quiet)
+    ended = ask(api.OPS_CANCEL(ref=operation))
+    show_one(_entry(ended), DETAILS, output, quiet=quiet)
 
 
-def _named(operation: Item) -> Item:
-    """``-o name`` prints whose operation it is."""
-    return {**operation, "name": operation["subject"] or operation["id"]}
+def _entry(operation: "Operation") -> "Entry[Operation]":
+    """Its name is its subject, the VM or image that it is about."""
+    name = operation.subject or operation.id
+    return Entry(operation.id, name, {**fields_of(operation), "name": name}, operation)

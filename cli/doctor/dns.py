@@ -8,6 +8,7 @@ from typing import Any
 from cli.doctor.result import Result, ok, warn
 from cli.doctor.services import ask
 from shared.config import Config
+from shared.contract.verbs import api
 from shared.errors import BangerError
 from shared.paths import Paths
 
@@ -23,18 +24,18 @@ Lookup = Callable[[str, None], list[tuple[Any, ...]]]
 def names(paths: Paths, _config: Config) -> Iterator[Result]:
     """Looks up one VM that is up. ``dns`` itself is another check's business."""
     try:
-        answer = ask(paths, "api", "vm.list")
+        answer = ask(paths, api.VM_LIST())
     except BangerError as error:
         yield warn("names", f"not tried: {error.message}", error.hint)
         return
     if answer is None:
         yield ok("names", "services are down: there is no name to try")
         return
-    live = [view["vm"] for view in answer["vms"] if view["vm"]["state"] == "running"]
+    live = [view.vm for view in answer.vms if view.vm.state == "running"]
     if not live:
         yield ok("names", "no VM is up: there is no name to try")
         return
-    name, address = f"{live[0]['name']}.vm", live[0]["address"]
+    name, address = f"{live[0].name}.vm", live[0].address
     yield judged(name, address, resolve(name, RESOLVE_SECONDS))
 
 

@@ -1,13 +1,17 @@
 """How VMs are on the network, and what another mode would add."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 from cli.doctor.result import Result, ok, warn
 from cli.doctor.services import ask
 from shared.config import Config
+from shared.contract.verbs import nat
 from shared.errors import BangerError
 from shared.paths import Paths
+
+if TYPE_CHECKING:
+    from shared.contract.messages.network import NatStatus
 
 BRIDGE_WOULD_ADD = (
     "bridge mode would add egress lists, ways and names between guests, "
@@ -20,16 +24,16 @@ def network(paths: Paths, config: Config) -> Iterator[Result]:
         yield ok("network", f"user mode, no privilege; {BRIDGE_WOULD_ADD}")
         return
     try:
-        status = ask(paths, "nat", "nat.status")
+        status = ask(paths, nat.STATUS())
     except BangerError:
         status = None  # that nat is not there is told by the services' check
     yield bridge(f"bridge mode: {config.nat.bridge}, {config.nat.subnet}", status)
 
 
-def bridge(mode: str, status: dict[str, Any] | None) -> Result:
+def bridge(mode: str, status: "NatStatus | None") -> Result:
     """``status``: nat's own, None when nobody answers. What it could not do, and which firewall of
     the host stands in its way, is in its ``problem``, with what to run."""
-    problem = status["problem"] if status else ""
+    problem = status.problem if status else ""
     if problem:
         return warn("network", f"{mode}: {problem}", "docs/network.md says more")
     return ok("network", mode)

@@ -5,37 +5,43 @@ import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
-from cli.client.connection import connect_if_running, last_words, running, started_by_us
+from cli.client.connection import connect_if_running, expected_services, last_error_line, running
 from cli.doctor.result import Result, fail, ok, warn
 from shared.config import Config
+from shared.contract.verbs import daemon, dns
 from shared.errors import BangerError
 from shared.paths import Paths
 from shared.version import __version__
 
+if TYPE_CHECKING:
+    from shared.contract.verb import Request
+
+Answered = TypeVar("Answered")
+
 DNS_HOST = "127.0.0.1"
 
 
-def ask(paths: Paths, service: str, verb: str) -> dict[str, Any] | None:
+def ask(paths: Paths, request: "Request[Answered]") -> "Answered | None":
     """The answer, or None when the services are down."""
     if not running(paths):
         return None
     with connect_if_running(paths) as client:
-        return client.call(service, verb, timeout=3.0, retry=False)
+        return client.ask(request, timeout=3.0, retry=False)
 
 
 def registered(paths: Paths, config: Config) -> Iterator[Result]:
-    answer = ask(paths, "broker", "broker.services")
+    answer = ask(paths, daemon.SERVICES())
     if answer is None:
         yield ok("services", "down; they start with the first command that needs them")
         return
-    builds = {entry["name"]: entry["build"] for entry in answer["services"]}
-    wanted = started_by_us(paths)
+    builds = {service.name: service.build for service in answer.services}
+    wanted = expected_services(paths)
     missing = [name for name in wanted if name not in builds]
     older = [name for name in wanted if builds.get(name, __version__) != __version__]
     if missing:
-        said = last_words(paths.logs / f"{missing[0]}.err")
+        said = last_error_line(paths.logs / f"{missing[0]}.err")
         found = f"not there: {', '.join(missing)}" + (f"; last words: {said}" if said else "")
         yield fail("services", found, "banger daemon status")
     elif older:
@@ -63,14 +69,14 @@ def dns_port(paths: Paths, config: Config) -> Iterator[Result]:
     """Ours answers there, or the port is free for it."""
     port = config.dns.port
     try:
-        status = ask(paths, "dns", "dns.status")
+        status = ask(paths, dns.STATUS())
     except BangerError as error:
         yield fail("dns", error.message, error.hint)
         return
-    if status and status["listening"]:
-        yield ok("dns", f"answers on {status['address']}, {status['names']} names")
+    if status and status.listening:
+        yield ok("dns", f"answers on {status.address}, {status.names} names")
     elif status:
-        yield warn("dns", status["problem"], f"free the port {port} or set dns.port")
+        yield warn("dns", status.problem, f"free the port {port} or set dns.port")
     elif is_free(port):
         yield ok("dns", f"port {port} is free")
     else:

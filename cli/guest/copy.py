@@ -49,13 +49,13 @@ def upload(access: ssh.Access, source: Path, target: str) -> None:
     size = _size(source)
     if size >= BIG:
         _refuse_unless_it_fits(access, size, target)
-    _scp(access, [str(source.absolute()), _remote(access, target)], target)
+    _scp(access, [str(source.absolute()), ssh.remote_place(access, target)], target)
 
 
 def download(access: ssh.Access, source: str, target: Path) -> None:
     """Copy a file or a directory out of the guest. Raises what ``upload`` does."""
     local = str(target.absolute()) + ("/" if target.is_dir() else "")
-    _scp(access, [_remote(access, source), local], None)
+    _scp(access, [ssh.remote_place(access, source), local], None)
 
 
 def _size(source: Path) -> int:
@@ -110,17 +110,9 @@ def _free(access: ssh.Access, target: str) -> int | None:
     return int(fields[3]) * 1024 if len(fields) >= 6 and fields[3].isdigit() else None
 
 
-def _remote(access: ssh.Access, path: str) -> str:
-    # scp takes the path for a pattern: see glob(7).
-    quoted = "".join(f"\\{letter}" if letter in "*?[]\\" else letter for letter in path)
-    return f"{access.user}@{access.host}:{quoted}"
-
-
 def _scp(access: ssh.Access, paths: list[str], target: str | None) -> None:
     """``target``: where in the guest it goes, None when it comes from there."""
-    # Those of a session, which begin with "ssh -F /dev/null -p PORT" and end with "-T HOST".
-    options = ssh.session_argv(access)[5:-2]
-    argv = ["scp", "-r", "-p", "-F", "/dev/null", "-P", str(access.port), *options, *paths]
+    argv = ssh.scp_argv(access, *paths)
     try:
         with interrupts_raise():
             done = subprocess.run(

@@ -12,12 +12,15 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from cli.guest.ssh_process import Child
 from cli.terminal.signals import interrupts_readable
 from shared.contract import ssh_access as ssh
 from shared.errors import BangerError, Code
+
+if TYPE_CHECKING:
+    from shared.contract.messages.vm import VmView
 
 PATIENCE = 3
 """The Ctrl-C that gives up waiting for the guest's command."""
@@ -30,23 +33,16 @@ Forward = Callable[[int], list[str]]
 """Signal number → argv of an ssh that carries it into the guest."""
 
 
-def access_of(vm: Mapping[str, Any]) -> ssh.Access:
+def access_of(view: "VmView") -> ssh.Access:
     """How to reach the VM. Raises ``not_running`` when there is nothing to reach."""
-    access = vm.get("access")
-    if not access:
+    vm = view.vm
+    if view.access is None:
         raise BangerError(
             Code.NOT_RUNNING,
-            f"{vm['name']} is {vm['state']}" + (f": {vm['reason']}" if vm["reason"] else ""),
-            hint=f"banger vm start {vm['name']}",
+            f"{vm.name} is {vm.state}" + (f": {vm.reason}" if vm.reason else ""),
+            hint=f"banger vm start {vm.name}",
         )
-    return ssh.Access(
-        host=access["host"],
-        port=access["port"],
-        key=access["key"],
-        known_hosts=access["known_hosts"],
-        alias=access["alias"],
-        control=access["control"],
-    )
+    return view.access
 
 
 def on_terminal() -> bool:

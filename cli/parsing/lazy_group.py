@@ -1,4 +1,4 @@
-"""Groups whose commands are imported when they are called: a prompt feels every import."""
+"""Groups of commands: with short names beside the listed ones, and imported when called."""
 
 from collections.abc import Mapping
 from importlib import import_module
@@ -7,19 +7,29 @@ from typing import Any
 import click
 
 
-class LazyGroup(click.Group):
-    """A group with a table of name → "module:attribute"; ``aliases`` work but are not listed."""
+class AliasGroup(click.Group):
+    """Lists commands in the order they were added; ``aliases`` work but are not listed."""
 
-    def __init__(
-        self,
-        *args: Any,
-        lazy: Mapping[str, str] | None = None,
-        aliases: Mapping[str, str] | None = None,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, *args: Any, aliases: Mapping[str, str] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._lazy = dict(lazy or {})
         self._aliases = dict(aliases or {})
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(self.commands)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return super().get_command(ctx, self._aliases.get(cmd_name, cmd_name))
+
+
+class LazyGroup(AliasGroup):
+    """A group with a table of name → "module:attribute", whose modules are imported when called.
+
+    Each prompt pays for every import.
+    """
+
+    def __init__(self, *args: Any, lazy: Mapping[str, str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._lazy = dict(lazy)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(self._lazy)
@@ -36,6 +46,6 @@ class LazyGroup(click.Group):
         return command
 
     def _offer_names(self) -> None:
-        """click looks into ``commands`` for what the user may have meant."""
+        """click looks into ``commands`` for names that are close to the one that was typed."""
         for name in self._lazy:
             self.commands.setdefault(name, click.Command(name))

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from shared.contract.egress import Egress
+    from shared.contract.messages.vm import Publication
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -175,25 +176,23 @@ class EgressPolicy(click.ParamType["Egress"]):
         return [CompletionItem(each) for each in policies if each.startswith(incomplete)]
 
 
-class PublishedPort(click.ParamType[dict[str, Any]]):
-    """[HOSTADDR:]HOST:GUEST[/udp], as fields of a Publication."""
+class PublishedPort(click.ParamType["Publication"]):
+    """[HOSTADDR:]HOST:GUEST[/udp]."""
 
     name = "[addr:]host:guest[/udp]"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> dict[str, Any]:
-        if isinstance(value, dict):
-            return value
-        import msgspec
-
+    ) -> "Publication":
         from shared.contract.publication import parse_publication
 
+        if not isinstance(value, str):
+            publication: Publication = value
+            return publication
         try:
-            fields: dict[str, Any] = msgspec.to_builtins(parse_publication(str(value)))
+            return parse_publication(value)
         except BangerError as error:
             return _fail(self, error, param, ctx)
-        return fields
 
 
 def _fail(

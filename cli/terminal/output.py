@@ -7,14 +7,26 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import click
 
+from shared.bus.record import fields_of
 from shared.errors import BangerError, Code
 
-Item = dict[str, Any]
-Column = Callable[[Item], str]
+if TYPE_CHECKING:
+
+    class Named(Protocol):
+        """What has an id and a name: most results."""
+
+        id: str
+        name: str
+
+    N = TypeVar("N", bound=Named)
+
+T = TypeVar("T")
+Columns = Mapping[str, Callable[[T], str]]
+"""Heading → what stands below it."""
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 FORMATS = ("table", "json", "name")
@@ -46,31 +58,47 @@ def format_options(command: Command) -> Command:
     return output(quiet(command))
 
 
+class Entry(Generic[T]):
+    """One thing that a command prints: its id, its name, its JSON, or columns made of ``of``."""
+
+    __slots__ = ("id", "json", "name", "of")
+
+    def __init__(self, id_: str, name: str, json: Mapping[str, Any], of: T) -> None:
+        self.id = id_
+        self.name = name
+        self.json = json
+        self.of = of
+
+
+def entry(result: "N") -> "Entry[N]":
+    """A result that is printed with its own fields, all of them."""
+    return Entry(result.id, result.name, fields_of(result), result)
+
+
 def show_many(
-    items: Sequence[Item], columns: Mapping[str, Column], output: str, *, quiet: bool
+    listing: Sequence[Entry[T]], columns: Columns[T], output: str, *, quiet: bool
 ) -> None:
     """Print a listing: ids, names, a JSON array, or a table."""
     if quiet or output == "name":
-        key = "id" if quiet else "name"
-        for item in items:
-            click.echo(item[key])
+        for each in listing:
+            click.echo(each.id if quiet else each.name)
     elif output == "json":
-        click.echo(json.dumps(items, indent=2))
+        click.echo(json.dumps([each.json for each in listing], indent=2))
     else:
-        rows = [[column(item) for column in columns.values()] for item in items]
+        rows = [[column(each.of) for column in columns.values()] for each in listing]
         print_table(list(columns), rows)
 
 
-def show_one(item: Item, fields: Mapping[str, Column], output: str, *, quiet: bool) -> None:
+def show_one(shown: Entry[T], fields: Columns[T], output: str, *, quiet: bool) -> None:
     """Print one thing: id, name, a JSON object, or one line per field."""
     if quiet or output == "name":
-        click.echo(item["id" if quiet else "name"])
+        click.echo(shown.id if quiet else shown.name)
     elif output == "json":
-        click.echo(json.dumps(item, indent=2))
+        click.echo(json.dumps(shown.json, indent=2))
     else:
         width = max(map(len, fields))
         for label, field in fields.items():
-            click.echo(f"{label.lower():<{width}}  {field(item)}".rstrip())
+            click.echo(f"{label.lower():<{width}}  {field(shown.of)}".rstrip())
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, err: bool = False) -> None:

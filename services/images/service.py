@@ -18,7 +18,6 @@ from shared.bus.handlers import Call, handles
 from shared.bus.runner import own
 from shared.config import Config
 from shared.contract.messages.image import (
-    Deleted,
     Image,
     ImageBuild,
     ImageList,
@@ -82,8 +81,8 @@ class ImagesService(Actor):
         return await self._build(recipe, call, force=force)
 
     @handles(images.IMAGE_REMOVE)
-    async def image_remove(self, request: Ref, _call: Call) -> Deleted:
-        return Deleted(id=await asyncio.to_thread(self._images.library.remove, request.ref))
+    async def image_remove(self, request: Ref, _call: Call) -> None:
+        await asyncio.to_thread(self._images.library.remove, request.ref)
 
     @handles(images.KERNEL_LIST)
     async def kernel_list(self, _request: Empty, _call: Call) -> KernelList:
@@ -111,8 +110,8 @@ class ImagesService(Actor):
         return await self._pull(recipe, call, force=request.force)
 
     @handles(images.KERNEL_REMOVE)
-    async def kernel_remove(self, request: Ref, _call: Call) -> Deleted:
-        return Deleted(id=await asyncio.to_thread(self._kernels.library.remove, request.ref))
+    async def kernel_remove(self, request: Ref, _call: Call) -> None:
+        await asyncio.to_thread(self._kernels.library.remove, request.ref)
 
     async def _find_image(self, reference: str) -> Image:
         library = self._images.library

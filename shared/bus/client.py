@@ -25,22 +25,29 @@ Result = TypeVar("Result")
 CONNECT_SECONDS = 4.0
 """How long to wait for a broker whose socket exists, and for a crashed service to come back."""
 
+CANCEL_SECONDS = 60.0
+"""How long a service may take to end what it is at work on."""
+
 Partial = Callable[[dict[str, Any]], None]
 Outcome = dict[str, Any] | BangerError
-"""The result of one of several calls, or why there is none."""
+"""The result of one of several requests, or why there is none."""
 
 
 class Client:
-    """One connection, one call at a time. A context manager."""
+    """One connection, one question at a time. A context manager.
+
+    Results are ``Record``s; for the type checker they are the structs of the catalogue.
+    """
 
     def __init__(self, broker_socket: Path) -> None:
         self._socket_path = broker_socket
         self._dealer = UnixDealer(broker_socket)
         self._sent = False
         """Whether the last request has left: if not, the broker has been waited for already."""
-        self._asked: list[Envelope] = []
+        self._asked: dict[Request[Any], Envelope] = {}
+        """The requests of the last ``ask`` or ``ask_all``, for a ``cancel``."""
         self._finals: dict[bytes, bytes] = {}
-        """Of the last ``call_many``, by request id; kept for a ``cancel_all``."""
+        """Answers to the last ``ask_all``, by request id."""
 
     def __enter__(self) -> "Client":
         return self
@@ -55,141 +62,113 @@ class Client:
         timeout: float | None = None,
         retry: bool = True,
         on_partial: Partial | None = None,
-        request_id: bytes = b"",
     ) -> Result:
-        """Ask a service and return the result, as a ``Record``.
+        """Ask a service and return the result.
 
-        ``timeout`` is in seconds; without one, the verb's time limit holds. ``request_id`` is for
-        those who may want to ``cancel``; one is made when it is empty.
+        ``timeout`` is in seconds; without one, the verb's time limit holds. With ``retry``, an
+        unavailable service is asked again for a moment.
 
         Raises:
             BangerError: what the service answered, or ``unavailable`` or ``timeout``.
         """
-        seconds = request.seconds if timeout is None else timeout
-        result = self.call(
-            request.service,
-            request.verb.name,
-            request.body,
-            timeout=seconds,
-            retry=retry,
-            on_partial=on_partial,
-            request_id=request_id,
-        )
-        return cast(Result, result)
+        (asked,) = self._remember([request], timeout)
+        packed = _packed(request.body)
+        return cast(Result, self._persist(asked, packed, on_partial, retry=retry))
 
     def ask_all(
         self, requests: "Sequence[Request[Result]]", *, timeout: float | None = None
     ) -> "list[Result | BangerError]":
-        """Ask all at once; the outcomes are in the order of ``requests``, which have one verb.
+        """Ask all at once; the outcomes are in the order of ``requests``.
 
         A request that fails is its ``BangerError`` in the list. An unavailable service is asked
         again for a moment, as in ``ask``.
         """
-        if not requests:
-            return []
-        first = requests[0]
-        outcomes = self.call_many(
-            first.service,
-            first.verb.name,
-            [request.body for request in requests],
-            timeout=first.seconds if timeout is None else timeout,
-        )
-        return cast("list[Result | BangerError]", outcomes)
+        asked = self._remember(requests, timeout)
+        self._finals = {}
+        bodies = [request.body for request in requests]
+        outcomes = self._persist_all(dict(zip(asked, bodies, strict=True)))
+        return cast("list[Result | BangerError]", list(outcomes.values()))
 
-    def call(
-        self,
-        service: str,
-        verb: str,
-        body: dict[str, Any] | None = None,
-        *,
-        timeout: float = 10.0,
-        retry: bool = True,
-        on_partial: Partial | None = None,
-        request_id: bytes = b"",
-    ) -> dict[str, Any]:
-        """Ask ``service`` for ``verb`` and return the result; ``timeout`` in seconds.
-
-        ``request_id`` is for those who may want to ``cancel``; one is made when it is empty.
-
-        Raises:
-            BangerError: what the service answered, or ``unavailable`` or ``timeout``.
-        """
-        deadline = time.monotonic() + timeout
-        request_id = request_id or envelope.new_request_id()
-        request = Envelope(Kind.REQUEST, request_id, service, verb, deadline)
-        return self._persist(request, _packed(body or {}), on_partial, retry=retry)
+    def _remember(
+        self, requests: "Sequence[Request[Any]]", timeout: float | None
+    ) -> list[Envelope]:
+        now = time.monotonic()
+        self._asked = {
+            request: Envelope(
+                Kind.REQUEST,
+                envelope.new_request_id(),
+                request.service,
+                request.verb.name,
+                now + (request.seconds if timeout is None else timeout),
+            )
+            for request in requests
+        }
+        return list(self._asked.values())
 
     def _persist(
         self, request: Envelope, body: bytes, heard: Partial | None = None, *, retry: bool = True
     ) -> dict[str, Any]:
         """Ask, and ask again for as long as there is patience with what is unavailable."""
-        patience = _Patience(request.deadline)
+        outage = _Outage(request.deadline)
         while True:
             asked = time.monotonic()
             try:
                 return envelope.read_final(self._exchange(request, body, heard), Record)
             except BangerError as error:
-                hopeless = not self._sent or not patience.is_left(asked)
+                hopeless = not self._sent or not outage.may_retry(asked)
                 if not retry or error.code is not Code.UNAVAILABLE or hopeless:
                     raise
                 self._pause(0.05)
 
-    def call_many(
-        self,
-        service: str,
-        verb: str,
-        bodies: Sequence[dict[str, Any]],
-        *,
-        timeout: float = 10.0,
-    ) -> list[Outcome]:
-        """Ask for the same verb with each of ``bodies`` at once; the answers in their order.
+    def cancel(self, request: "Request[Result]", *, timeout: float = CANCEL_SECONDS) -> Result:
+        """Ask the service to end ``request``, which the last ``ask`` was interrupted in.
 
-        One that fails is its ``BangerError`` in the list, so the others are not lost with it.
-        What is unavailable is asked for again for a moment, as in ``call``.
+        Returns the result when the request was done before the cancel came.
+
+        Raises:
+            BangerError: ``cancelled`` when it took effect; ``timeout`` when no answer came.
+        """
+        cancel = _cancelling(self._asked[request], time.monotonic() + timeout)
+        return cast(Result, self._persist(cancel, _packed({})))
+
+    def cancel_all(
+        self, requests: "Sequence[Request[Result]]", *, timeout: float = CANCEL_SECONDS
+    ) -> "list[Result | BangerError]":
+        """Ask the services to end ``requests``, which the last ``ask_all`` was interrupted in.
+
+        The outcomes are in the order of ``requests``: each is ``cancelled``, or what had been
+        answered before.
         """
         deadline = time.monotonic() + timeout
-        requests = {
-            Envelope(Kind.REQUEST, envelope.new_request_id(), service, verb, deadline): body
-            for body in bodies
-        }
-        self._asked, self._finals = list(requests), {}
-        return list(self._persist_all(requests, deadline).values())
-
-    def cancel_all(self, *, timeout: float) -> list[Outcome]:
-        """Ask the service to end what the last ``call_many`` was interrupted in.
-
-        The outcomes are in its order: each is ``cancelled``, or what had been answered before.
-        """
-        deadline = time.monotonic() + timeout
+        all_asked = [self._asked[request] for request in requests]
         cancels = [
-            Envelope(Kind.CANCEL, asked.request_id, asked.service, asked.verb, deadline)
-            for asked in self._asked
+            _cancelling(asked, deadline)
+            for asked in all_asked
             if asked.request_id not in self._finals
         ]
-        ended = self._persist_all({cancel: {} for cancel in cancels}, deadline)
+        ended = self._persist_all({cancel: {} for cancel in cancels})
         outcomes = {cancel.request_id: outcome for cancel, outcome in ended.items()}
         failure = BangerError(Code.INTERNAL, "an answer got lost")
-        return [
-            outcomes.get(asked.request_id) or self._outcome(asked, failure) for asked in self._asked
+        answers = [
+            outcomes.get(asked.request_id) or self._outcome(asked, failure) for asked in all_asked
         ]
+        return cast("list[Result | BangerError]", answers)
 
-    def _persist_all(
-        self, requests: Mapping[Envelope, dict[str, Any]], deadline: float
-    ) -> dict[Envelope, Outcome]:
+    def _persist_all(self, requests: Mapping[Envelope, Any]) -> dict[Envelope, Outcome]:
         """``_persist`` for several; the outcomes are in the order of ``requests``."""
-        patience = _Patience(deadline)
+        outage = _Outage(max((request.deadline for request in requests), default=0.0))
         outcomes: dict[Envelope, Outcome] = {}
         todo = list(requests)
         while todo:
             asked = time.monotonic()
             outcomes |= self._exchange_all({request: requests[request] for request in todo})
             todo = [request for request in todo if _is_lost(outcomes[request])]
-            if not todo or not self._sent or not patience.is_left(asked):
+            if not todo or not self._sent or not outage.may_retry(asked):
                 break
             self._pause(0.05)
         return outcomes
 
-    def _exchange_all(self, requests: dict[Envelope, dict[str, Any]]) -> dict[Envelope, Outcome]:
+    def _exchange_all(self, requests: dict[Envelope, Any]) -> dict[Envelope, Outcome]:
         failure = BangerError(Code.INTERNAL, "a request got lost")
         self._sent = False
         try:
@@ -219,20 +198,6 @@ class Client:
                     self._finals[header.request_id] = body
             if wanted - self._finals.keys():
                 self._wait(requests[0])
-
-    def cancel(
-        self, service: str, verb: str, request_id: bytes, *, timeout: float = 30.0
-    ) -> dict[str, Any]:
-        """Ask the service to end the request that ``call`` was interrupted in.
-
-        Returns the result when the request was done before the cancel came.
-
-        Raises:
-            BangerError: ``cancelled`` when it took effect; ``timeout`` when no answer came.
-        """
-        deadline = time.monotonic() + timeout
-        request = Envelope(Kind.CANCEL, request_id, service, verb, deadline)
-        return self._persist(request, msgpack.packb({}))
 
     def ping(self, service: str, *, timeout: float = 2.0) -> dict[str, Any]:
         """What the service's main loop says of itself: {build, pid, ...}."""
@@ -304,7 +269,7 @@ class Client:
         self._dealer.close()
 
 
-class _Patience:
+class _Outage:
     """How long what is unavailable is asked for again: ``CONNECT_SECONDS`` from its loss on,
     however long the request had been at work before."""
 
@@ -312,7 +277,7 @@ class _Patience:
         self._deadline = deadline
         self._lost: float | None = None
 
-    def is_left(self, asked: float) -> bool:
+    def may_retry(self, asked: float) -> bool:
         """``asked``: when the request that was lost just now had been sent."""
         now = time.monotonic()
         if self._lost is None or now - asked > CONNECT_SECONDS:
@@ -320,7 +285,11 @@ class _Patience:
         return now <= min(self._deadline, self._lost + CONNECT_SECONDS)
 
 
-def _packed(body: dict[str, Any]) -> bytes:
+def _cancelling(asked: Envelope, deadline: float) -> Envelope:
+    return Envelope(Kind.CANCEL, asked.request_id, asked.service, asked.verb, deadline)
+
+
+def _packed(body: Any) -> bytes:
     try:
         packed: bytes = msgpack.packb(body, default=_fields)
     except UnicodeEncodeError as error:  # a word of the command line, as os.fsdecode gives it

@@ -4,7 +4,7 @@ A command does not import msgspec and the structs, because a prompt feels every 
 checker a ``Record`` is the struct that the catalogue names as the verb's result.
 """
 
-from typing import Any
+from typing import Any, cast
 
 
 class Record(dict[str, Any]):
@@ -17,3 +17,8 @@ class Record(dict[str, Any]):
             return self[name]
         except KeyError:
             raise AttributeError(f"this result has no field {name!r}") from None
+
+
+def fields_of(result: object) -> dict[str, Any]:
+    """The fields of a result, as ``-o json`` prints them."""
+    return cast(dict[str, Any], result)

@@ -7,7 +7,7 @@ everything outside, which no VM is part of.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
@@ -56,10 +56,15 @@ class Egress:
     allow: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        if self.nat and not self.allow:
-            return "nat"
-        entries = (EVERYTHING, *self.allow) if self.nat else self.allow
-        return f"allow={','.join(entries)}" if entries else "none"
+        return show_egress(self.nat, self.allow)
+
+
+def show_egress(nat: bool, allow: Sequence[str]) -> str:
+    """The policy of these fields of a VM, as ``parse_egress`` reads it."""
+    if nat and not allow:
+        return "nat"
+    entries = (EVERYTHING, *allow) if nat else allow
+    return f"allow={','.join(entries)}" if entries else "none"
 
 
 def parse_egress(text: str) -> Egress:

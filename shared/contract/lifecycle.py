@@ -5,9 +5,12 @@ docs/lifecycle.md is printed from it.
 """
 
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from shared.contract.messages.vm import State
 from shared.errors import BangerError, Code
+
+if TYPE_CHECKING:
+    from shared.contract.messages.vm import State
 
 
 class Action(StrEnum):
@@ -41,7 +44,7 @@ def _row(*answers: Answer) -> dict[Action, Answer]:
     return dict(zip(Action, answers, strict=True))
 
 
-TABLE: dict[State, dict[Action, Answer]] = {
+TABLE: "dict[State, dict[Action, Answer]]" = {
     #               start stop kill delete session restart pause resume resize nat
     "created": _row(_A, _N, _N, _A, _R, _A, _R, _R, _A, _A),
     "starting": _row(_A, _A, _A, _A, _R, _C, _C, _C, _C, _A),  # start joins the boot under way
@@ -53,11 +56,11 @@ TABLE: dict[State, dict[Action, Answer]] = {
     "failed": _row(_A, _A, _A, _A, _R, _A, _R, _R, _A, _A),
 }
 
-LIVE: frozenset[State] = frozenset({"starting", "running", "paused", "stopping"})
+LIVE: "frozenset[State]" = frozenset({"starting", "running", "paused", "stopping"})
 """States in which a VMM process is there, or about to be."""
 
 _WAIT = "wait until it is done, or: banger vm kill {name}"
-_HINTS: dict[tuple[State, Action], str] = {
+_HINTS: "dict[tuple[State, Action], str]" = {
     ("starting", Action.SESSION): "wait until it is up; read along: banger vm logs -f {name}",
     ("stopping", Action.SESSION): "wait until it has stopped, then: banger vm start {name}",
     ("paused", Action.START): "resume it: banger vm resume {name}",
@@ -67,7 +70,7 @@ _HINTS: dict[tuple[State, Action], str] = {
 }
 
 
-def check(name: str, state: State, verb: Action) -> bool:
+def check(name: str, state: "State", verb: Action) -> bool:
     """Whether there is something to do.
 
     Raises:

@@ -2,15 +2,19 @@
 
 from collections.abc import Iterable
 from ipaddress import AddressValueError, IPv4Address
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from shared.contract.messages.vm import Protocol, Publication
 from shared.contract.port import parse_port
 from shared.errors import BangerError, Code
 
+if TYPE_CHECKING:
+    from shared.contract.messages.vm import Protocol, Publication
 
-def parse_publication(text: str) -> Publication:
+
+def parse_publication(text: str) -> "Publication":
     """``8080:80``, ``0.0.0.0:8080:80``, ``5353:53/udp``. Raises ``invalid``."""
+    from shared.contract.messages.vm import Publication  # msgspec is not for every command
+
     ports, slash, protocol = text.partition("/")
     words = ports.split(":")
     if len(words) == 2:
@@ -25,18 +29,24 @@ def parse_publication(text: str) -> Publication:
         host_address=_address(words[0]),
         host_port=_port(text, words[1]),
         guest_port=_port(text, words[2]),
-        protocol=cast(Protocol, protocol or "tcp"),
+        protocol=cast("Protocol", protocol or "tcp"),
     )
 
 
-def clash(one: Publication, other: Publication) -> bool:
+def show_publication(publication: "Publication") -> str:
+    """``127.0.0.1:8080:80/tcp``, as ``parse_publication`` reads it."""
+    ports = f"{publication.host_port}:{publication.guest_port}"
+    return f"{publication.host_address}:{ports}/{publication.protocol}"
+
+
+def clash(one: "Publication", other: "Publication") -> bool:
     """Whether the two want the same port of the host; 0.0.0.0 is every address."""
     same = (one.protocol, one.host_port) == (other.protocol, other.host_port)
     addresses = {one.host_address, other.host_address}
     return same and (len(addresses) == 1 or "0.0.0.0" in addresses)
 
 
-def refuse_doubles(publications: Iterable[Publication]) -> None:
+def refuse_doubles(publications: "Iterable[Publication]") -> None:
     """Raises ``invalid`` when two of them want the same port of the host."""
     seen: list[Publication] = []
     for publication in publications:
@@ -44,7 +54,8 @@ def refuse_doubles(publications: Iterable[Publication]) -> None:
             if clash(publication, other):
                 raise BangerError(
                     Code.INVALID,
-                    f"{publication} and {other} publish the same port twice",
+                    f"{show_publication(publication)} and {show_publication(other)} "
+                    "publish the same port twice",
                     hint="publish one of them on another port of the host",
                 )
         seen.append(publication)

@@ -59,10 +59,14 @@ def _literal(value: str) -> str:
     return f'"{escaped}"' if " " in escaped else escaped
 
 
-def master_argv(access: Access) -> list[str]:
-    """``ssh`` that authenticates, goes to the background and holds the control socket."""
+def master_argv(access: Access, log: str) -> list[str]:
+    """``ssh`` that authenticates, goes to the background and holds the control socket.
+
+    Its messages go to the file ``log``.
+    """
     return [
         *_ssh(access),
+        "-E", log,
         "-o", "ControlMaster=yes",
         "-o", f"ControlPath={_literal(access.control)}",
         "-o", "ServerAliveInterval=15",
@@ -72,20 +76,34 @@ def master_argv(access: Access) -> list[str]:
 
 
 def session_argv(access: Access, command: str = "", *, tty: bool = False) -> list[str]:
-    """``ssh`` for one session over the shared connection, or one of its own without it.
+    """``ssh`` for one session over the shared connection, or over one of its own without it.
 
     ``command`` is one string for the guest's shell (see ``remote_command``); empty means a
     login shell.
     """
-    tail = [command] if command else []
     return [
         *_ssh(access),
-        "-o", "ControlMaster=no",
-        "-o", f"ControlPath={_literal(access.control)}",
+        *_over_shared_connection(access),
         "-tt" if tty else "-T",  # twice: also when our own stdin is not a terminal
         _destination(access),
-        *tail,
-    ]  # fmt: skip
+        *([command] if command else []),
+    ]
+
+
+def scp_argv(access: Access, *places: str) -> list[str]:
+    """``scp`` over the shared connection: all ``places`` but the last are copied to the last.
+
+    Directories are copied whole, times and modes are kept. ``remote_place`` names one in the guest.
+    """
+    port = ["-F", "/dev/null", "-P", str(access.port)]
+    shared = _over_shared_connection(access)
+    return ["scp", "-r", "-p", *port, *options(access), *shared, *places]
+
+
+def remote_place(access: Access, path: str) -> str:
+    """``path`` in the guest as scp(1) takes it: it would expand glob(7) patterns."""
+    quoted = "".join(f"\\{letter}" if letter in "*?[]\\" else letter for letter in path)
+    return f"{_destination(access)}:{quoted}"
 
 
 def control_argv(access: Access, command: str) -> list[str]:
@@ -125,6 +143,10 @@ def signal_command(token: str, signal_name: str) -> str:
     marked = f"$(grep -ls {MARK}={token} /proc/[0-9]*/environ)"
     send = f"kill -s {signal_name} $p && n=0"
     return f"n=1; for e in {marked}; do p=${{e%/environ}}; p=${{p#/proc/}}; {send}; done; exit $n"
+
+
+def _over_shared_connection(access: Access) -> list[str]:
+    return ["-o", "ControlMaster=no", "-o", f"ControlPath={_literal(access.control)}"]
 
 
 def _ssh(access: Access) -> list[str]:

@@ -30,6 +30,19 @@ class Relay(msgspec.Struct, kw_only=True):
     seconds: float = 5.0
 
 
+SAY = Verb("echo", "echo.say", Say, dict[str, str])
+COUNT = Verb("echo", "echo.count", Empty, dict[str, int])
+WAIT = Verb("echo", "echo.wait", Empty, dict[str, int])
+RELEASE = Verb("echo", "echo.release", Empty, type(None))
+RESET = Verb("echo", "echo.reset", Empty, type(None))
+BIG = Verb("echo", "echo.big", Big, dict[str, bytes])
+BUG = Verb("echo", "echo.bug", Empty, type(None))
+UNENCODABLE = Verb("echo", "echo.unencodable", Empty, object)
+TELL = Verb("echo", "echo.tell", Say, type(None))
+RELAY = Verb("echo", "echo.relay", Relay, dict[str, Any])
+EXIT = Verb("echo", "echo.exit", Empty, type(None))
+
+
 class Echo(Actor):
     """Service ``echo``."""
 
@@ -41,17 +54,17 @@ class Echo(Actor):
     def status(self) -> dict[str, Any]:
         return {"count": self._count}
 
-    @handles(Verb("echo", "echo.say", Say, dict[str, str]))
+    @handles(SAY)
     async def say(self, request: Say, call: Call) -> dict[str, str]:
         return {"text": request.text, "request": call.request_id}
 
-    @handles(Verb("echo", "echo.count", Empty, dict[str, int]))
+    @handles(COUNT)
     async def count(self, _request: Empty, _call: Call) -> dict[str, int]:
         """Not idempotent on purpose: shows whether a request was done twice."""
         self._count += 1
         return {"count": self._count}
 
-    @handles(Verb("echo", "echo.wait", Empty, dict[str, int]))
+    @handles(WAIT)
     async def wait(self, _request: Empty, call: Call) -> dict[str, int]:
         """Two partials, then the final once ``echo.release`` has been asked for."""
         self._count += 1
@@ -60,34 +73,34 @@ class Echo(Actor):
         await self._released.wait()
         return {"count": self._count}
 
-    @handles(Verb("echo", "echo.release", Empty, type(None)))
+    @handles(RELEASE)
     async def release(self, _request: Empty, _call: Call) -> None:
         self._released.set()
 
-    @handles(Verb("echo", "echo.reset", Empty, type(None)))
+    @handles(RESET)
     async def reset(self, _request: Empty, _call: Call) -> None:
         """As new, for the next test."""
         self._released.set()
         self._count = 0
         self._released = asyncio.Event()
 
-    @handles(Verb("echo", "echo.big", Big, dict[str, bytes]))
+    @handles(BIG)
     async def big(self, request: Big, _call: Call) -> dict[str, bytes]:
         return {"data": bytes(request.size)}
 
-    @handles(Verb("echo", "echo.bug", Empty, type(None)))
+    @handles(BUG)
     async def bug(self, _request: Empty, _call: Call) -> None:
         raise LookupError("a bug in a handler")
 
-    @handles(Verb("echo", "echo.unencodable", Empty, object))
+    @handles(UNENCODABLE)
     async def unencodable(self, _request: Empty, _call: Call) -> object:
         return {"result": object()}
 
-    @handles(Verb("echo", "echo.tell", Say, type(None)))
+    @handles(TELL)
     async def tell(self, request: Say, _call: Call) -> None:
         self.publish("echo.told", {"text": request.text})
 
-    @handles(Verb("echo", "echo.relay", Relay, dict[str, Any]))
+    @handles(RELAY)
     async def relay(self, request: Relay, call: Call) -> dict[str, Any]:
         """Ask another service, as the api does."""
         verb = Verb(request.service, request.verb, Empty, dict[str, Any])
@@ -97,7 +110,7 @@ class Echo(Actor):
             on_partial=call.progress,
         )
 
-    @handles(Verb("echo", "echo.exit", Empty, type(None)))
+    @handles(EXIT)
     async def exit(self, _request: Empty, _call: Call) -> None:
         os._exit(3)
 

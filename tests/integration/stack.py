@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from shared.bus.client import Client
+from shared.contract.verb import Request, Verb
 from shared.errors import BangerError, Code
 from shared.paths import Paths
 
@@ -79,7 +80,7 @@ class Stack:
 
     def call(self, service: str, verb: str, **body: Any) -> dict[str, Any]:
         with Client(self.paths.broker_socket) as client:
-            return client.call(service, verb, body)
+            return client.ask(Request(Verb(service, verb, dict, dict[str, Any]), body, service))
 
     def reserve(self, vm_id: str, name: str, **changes: Any) -> dict[str, Any]:
         """Put a VM into the store, as the api does."""

@@ -20,9 +20,12 @@ from shared.bus.client import Client
 from shared.bus.envelope import MAX_MESSAGE, Envelope, Kind
 from shared.bus.runner import own
 from shared.bus.socket import Dealer, Router, Subscriber, close_context, peer_uid
+from shared.contract.verb import Request
+from shared.contract.verbs import store
 from shared.errors import BangerError, Code
 from shared.host.locks import Lock
 from tests.integration.conftest import ROOT, Daemon, Home
+from tests.integration.echo_service import RELEASE, SAY, WAIT
 from tests.integration.peer import Peer, error_of
 from tests.integration.stack import eventually
 
@@ -208,10 +211,10 @@ def test_event_reaches_a_subscriber_of_its_topic(stack: Daemon, peer: Peer) -> N
 def test_client_calls_pings_and_hears_progress(stack: Daemon) -> None:
     heard: list[dict[str, Any]] = []
     with Client(stack.paths.broker_socket) as client:
-        client.call("echo", "echo.release")
-        client.call("echo", "echo.wait", on_partial=heard.append)
+        client.ask(RELEASE())
+        client.ask(WAIT(), on_partial=heard.append)
         assert client.ping("echo")["count"] == 1
-        answers = client.call_many("echo", "echo.say", [{"text": "a"}, {}, {"text": "b"}])
+        answers = client.ask_all([SAY(text="a"), Request(SAY, {}, "echo"), SAY(text="b")])
     assert [each["message"] for each in heard] == ["one", "two"]
     assert [a.code if isinstance(a, BangerError) else a["text"] for a in answers] == [
         "a",
@@ -224,9 +227,9 @@ def test_client_that_is_closed_ends_no_connection_but_its_own(stack: Daemon, pee
     """Closed in another thread, too; ending ZeroMQ would wait for the others, and they for it."""
     other = Client(stack.paths.broker_socket)
     with Client(stack.paths.broker_socket) as client:
-        assert client.call("echo", "echo.say", {"text": "1"})["text"] == "1"
+        assert client.ask(SAY(text="1"))["text"] == "1"
     assert peer.call("echo", "echo.say", text="2")["text"] == "2"
-    assert other.call("echo", "echo.say", {"text": "3"})["text"] == "3"
+    assert other.ask(SAY(text="3"))["text"] == "3"
     other.close()
 
 
@@ -234,7 +237,7 @@ def test_client_without_a_broker_says_unavailable_within_seconds(home: Home) -> 
     home.paths.run.mkdir(mode=0o700)
     began = time.monotonic()
     with Client(home.paths.broker_socket) as client:
-        assert error_of(lambda: client.call("store", "vm.list")).code is Code.UNAVAILABLE
+        assert error_of(lambda: client.ask(store.VM_LIST())).code is Code.UNAVAILABLE
     assert time.monotonic() - began < 10  # what a call may take by default
 
 

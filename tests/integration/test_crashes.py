@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from shared.bus import client as bus_client
-from shared.bus.client import Client, Outcome
+from shared.bus.client import Client
 from shared.bus.envelope import Kind
 from shared.errors import BangerError, Code
 from tests.integration.conftest import Daemon, Home
+from tests.integration.echo_service import WAIT
 from tests.integration.peer import Peer, Silence, error_of
 from tests.integration.stack import PATIENCE, eventually
 
@@ -94,7 +95,7 @@ def in_a_thread(daemon: Daemon, *, retry: bool) -> "tuple[threading.Thread, queu
     def ask() -> None:
         with Client(daemon.paths.broker_socket) as client:
             try:
-                answer = client.call("echo", "echo.wait", retry=retry, on_partial=heard.put)
+                answer = client.ask(WAIT(), retry=retry, on_partial=heard.put)
             except BangerError as error:
                 heard.put(error)
             else:
@@ -136,11 +137,11 @@ def test_several_requests_at_once_survive_it_too(
 ) -> None:
     monkeypatch.setattr(bus_client, "CONNECT_SECONDS", CONNECT_SECONDS)
     began = time.monotonic()
-    answers: queue.Queue[list[Outcome]] = queue.Queue()
+    answers: queue.Queue[list[dict[str, int] | BangerError]] = queue.Queue()
 
     def ask() -> None:
         with Client(stack.paths.broker_socket) as client:
-            answers.put(client.call_many("echo", "echo.wait", [{}, {}]))
+            answers.put(client.ask_all([WAIT(), WAIT()]))
 
     thread = threading.Thread(target=ask)
     thread.start()

@@ -24,7 +24,14 @@ HOMES = {
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "manager", "common", "misc"}
 LONGEST_FUNCTION = 45
 
-MIRRORED = ("shared", "services/broker", "services/launcher", "services/store", "services/api")
+MIRRORED = (
+    "shared",
+    "services/broker",
+    "services/launcher",
+    "services/store",
+    "services/api",
+    "services/images",
+)
 WITHOUT_MIRROR = {
     "shared/version.py": "one constant",
     **{

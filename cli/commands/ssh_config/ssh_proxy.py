@@ -10,6 +10,7 @@ import sys
 
 import click
 
+from shared.contract.verbs import api
 from shared.errors import BangerError, Code
 
 CONNECT_SECONDS = 15.0
@@ -27,12 +28,13 @@ def ssh_proxy(name: str) -> None:
       ProxyUseFdpass yes
     """
     from cli.client.connection import ask
+    from cli.guest.session import access_of
 
-    shown = ask("api", "vm.access", {"ref": name.removesuffix(SUFFIX)})
-    if f"{shown['vm']['name']}{SUFFIX}" != name:
+    view = ask(api.VM_ACCESS(ref=name.removesuffix(SUFFIX)))
+    if f"{view.vm.name}{SUFFIX}" != name:
         raise BangerError(Code.NOT_FOUND, f"there is no VM called {name}", hint="banger vm list")
-    access = shown["access"]
-    with _connected(name, access["host"], access["port"]) as connection:
+    access = access_of(view)
+    with _connected(name, access.host, access.port) as connection:
         _hand_over(connection)
 
 

@@ -1,6 +1,6 @@
 """``banger vm set``."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,11 +10,10 @@ from cli.commands.vm.options.creation_options import VMM
 from cli.commands.vm.options.egress_option import egress_fields, egress_option
 from cli.parsing.param_types import MemoryMib, Size
 from cli.terminal.output import format_options
+from shared.contract.verbs import api
 
 if TYPE_CHECKING:
     from shared.contract.egress import Egress
-
-SET_SECONDS = 60.0
 
 
 @click.command("set")
@@ -48,16 +47,16 @@ def set_(
       banger vm set web --egress allow=deb.debian.org:80,192.0.2.0/24
       banger vm set web --egress allow=*,db.vm:5432
     """
-    given = {
+    given: dict[str, Any] = {
         "vcpu": vcpu,
         "memory_mib": memory_mib,
         "disk_bytes": disk_bytes,
         "vmm": vmm,
     }
-    extra = {field: value for field, value in given.items() if value is not None}
-    extra |= egress_fields(egress, nat)
-    if not extra:
+    changes = {field: value for field, value in given.items() if value is not None}
+    changes |= egress_fields(egress, nat)
+    if not changes:
         raise click.UsageError(
             "nothing to set: give --vcpu, --memory, --disk-size, --vmm or --egress", ctx
         )
-    return act_on(vms, "vm.set", extra, SET_SECONDS, ctx.obj, output, quiet=quiet)
+    return act_on(vms, lambda ref: api.VM_SET(ref=ref, **changes), ctx.obj, output, quiet=quiet)

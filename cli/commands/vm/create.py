@@ -4,11 +4,12 @@ from typing import Any
 
 import click
 
-from cli.client.operation import Finished
-from cli.commands.vm.inspect.show import DETAILS, flatten
-from cli.commands.vm.options.creation_options import create_vm, creation_options
+from cli.client.operation import LongRequest
+from cli.commands.vm.inspect.show import DETAILS, entry
+from cli.commands.vm.options.creation_options import creation_options
 from cli.terminal.output import format_options, note, show_one
-from cli.terminal.signals import interrupts_raise
+from cli.terminal.signals import Interrupted, interrupts_raise
+from shared.contract.verbs import api
 
 
 @click.command()
@@ -28,10 +29,12 @@ def create(no_start: bool, output: str, quiet: bool, **sizing: Any) -> int:
     from cli.client.connection import connect
 
     with interrupts_raise(), connect() as client:
+        creation = LongRequest(api.VM_CREATE(**sizing, start=not no_start))
         try:
-            view = create_vm(client, {**sizing, "start": not no_start})
-        except Finished as late:
-            note(f"{late.result['vm']['name']} had been created already, and is kept")
+            view = creation.complete(client)
+        except Interrupted:
+            if creation.result:
+                note(f"{creation.result.vm.name} had been created already, and is kept")
             raise
-    show_one(flatten(view), DETAILS, output, quiet=quiet)
+    show_one(entry(view), DETAILS, output, quiet=quiet)
     return 0

@@ -1,14 +1,18 @@
 """Verbs that bring VMs from one state into another."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from cli.client.batch import act_on
 from cli.commands.vm.options.arguments import some_vms
 from cli.parsing.param_types import Seconds, SignalName
 from cli.terminal.output import Settings, format_options
+from shared.contract.verbs import api
 
-START_SECONDS = 900.0
-STOP_SECONDS = 120.0
+if TYPE_CHECKING:
+    from shared.contract.messages.vm import VmView
+    from shared.contract.verb import Request
 
 grace = click.option(
     "--timeout",
@@ -30,7 +34,7 @@ def start(settings: Settings, vms: tuple[str, ...], output: str, quiet: bool) ->
     Example:
       banger vm start web db
     """
-    return act_on(vms, "vm.start", {}, START_SECONDS, settings, output, quiet=quiet)
+    return act_on(vms, lambda ref: api.VM_START(ref=ref), settings, output, quiet=quiet)
 
 
 @click.command()
@@ -46,8 +50,11 @@ def stop(settings: Settings, vms: tuple[str, ...], timeout: float, output: str, 
       banger vm stop web
       banger vm stop --timeout 5 web db
     """
-    extra = {"timeout": timeout}
-    return act_on(vms, "vm.stop", extra, STOP_SECONDS + timeout, settings, output, quiet=quiet)
+
+    def request(ref: str) -> "Request[VmView]":
+        return api.VM_STOP(ref=ref, timeout=timeout)
+
+    return act_on(vms, request, settings, output, quiet=quiet)
 
 
 @click.command()
@@ -64,8 +71,11 @@ def restart(
     Example:
       banger vm restart web db
     """
-    extra, patience = {"timeout": timeout}, START_SECONDS + timeout
-    return act_on(vms, "vm.restart", extra, patience, settings, output, quiet=quiet)
+
+    def request(ref: str) -> "Request[VmView]":
+        return api.VM_RESTART(ref=ref, timeout=timeout)
+
+    return act_on(vms, request, settings, output, quiet=quiet)
 
 
 @click.command()
@@ -89,8 +99,11 @@ def kill(settings: Settings, vms: tuple[str, ...], name: str, output: str, quiet
       banger vm kill web
       banger vm kill --signal TERM web db
     """
-    extra = {"signal": name}
-    return act_on(vms, "vm.kill", extra, STOP_SECONDS, settings, output, quiet=quiet)
+
+    def request(ref: str) -> "Request[VmView]":
+        return api.VM_KILL(ref=ref, signal=name)
+
+    return act_on(vms, request, settings, output, quiet=quiet)
 
 
 @click.command()
@@ -104,7 +117,7 @@ def pause(settings: Settings, vms: tuple[str, ...], output: str, quiet: bool) ->
     Example:
       banger vm pause web
     """
-    return act_on(vms, "vm.pause", {}, STOP_SECONDS, settings, output, quiet=quiet)
+    return act_on(vms, lambda ref: api.VM_PAUSE(ref=ref), settings, output, quiet=quiet)
 
 
 @click.command()
@@ -118,7 +131,7 @@ def resume(settings: Settings, vms: tuple[str, ...], output: str, quiet: bool) -
     Example:
       banger vm resume web
     """
-    return act_on(vms, "vm.resume", {}, STOP_SECONDS, settings, output, quiet=quiet)
+    return act_on(vms, lambda ref: api.VM_RESUME(ref=ref), settings, output, quiet=quiet)
 
 
 @click.command()
@@ -133,4 +146,4 @@ def delete(settings: Settings, vms: tuple[str, ...], output: str, quiet: bool) -
       banger vm delete web
       banger vm delete $(banger vm list -q)
     """
-    return act_on(vms, "vm.delete", {}, STOP_SECONDS, settings, output, quiet=quiet)
+    return act_on(vms, lambda ref: api.VM_DELETE(ref=ref), settings, output, quiet=quiet)

@@ -1,17 +1,19 @@
 """``banger vm prune``."""
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
-from cli.client.batch import act_on
+from cli.client.batch import as_far_as_done, ask_exactly, print_outcomes, vms_of
 from cli.commands.vm.inspect.show import COLUMNS
-from cli.commands.vm.lifecycle import STOP_SECONDS
-from cli.terminal.output import Item, Settings, format_options, note, print_table
+from cli.terminal.output import Settings, format_options, note, print_table
+from shared.contract.verbs import api
 from shared.errors import BangerError, Code
 
-SPARED = ("starting", "running", "paused", "stopping")
-"""States that are left alone. A VM that is stopping may be one that is being restarted."""
+if TYPE_CHECKING:
+    from shared.contract.messages.vm import VmView
+    from shared.contract.verb import Request
 
 SHOWN = ("ID", "NAME", "STATE", "DISK", "CREATED")
 
@@ -28,26 +30,32 @@ def prune(settings: Settings, force: bool, output: str, quiet: bool) -> int:
       banger vm prune
       banger vm prune -f -o json
     """
-    doomed = _not_running()
+    from cli.client.connection import ask
+
+    doomed = ask(api.VM_PRUNABLE()).vms
     if doomed:
-        rows = [[COLUMNS[column](vm) for column in SHOWN] for vm in doomed]
+        rows = [[COLUMNS[column](view) for column in SHOWN] for view in doomed]
         print_table(SHOWN, rows, err=True)
         if not force and not _agreed(len(doomed)):
             note("nothing was deleted")
             return 1
     else:
         note("there is no VM that does not run")
-    # Asked again, because an answer takes its time: what was started meanwhile is spared.
-    still = {vm["id"] for vm in _not_running()}
-    ids = [vm["id"] for vm in doomed if vm["id"] in still]
-    return act_on(ids, "vm.delete", {}, STOP_SECONDS, settings, output, quiet=quiet)
+    names = {view.vm.id: view.vm.name for view in doomed}
+    outcomes, interrupted = as_far_as_done(lambda: ask_exactly(names, _deletion))
+    for vm_id in [ref for ref, outcome in outcomes.items() if _was_started(outcome)]:
+        note(f"{names[vm_id]} was started meanwhile, and is kept")
+        del outcomes[vm_id]
+    status = print_outcomes(vms_of(outcomes), settings, output, quiet=quiet)
+    return interrupted or status
 
 
-def _not_running() -> list[Item]:
-    from cli.client.connection import ask
+def _deletion(vm_id: str) -> "Request[VmView]":
+    return api.VM_DELETE(ref=vm_id, unless_live=True)
 
-    rows = [view["vm"] for view in ask("api", "vm.list")["vms"]]
-    return [row for row in rows if row["state"] not in SPARED]
+
+def _was_started(outcome: object) -> bool:
+    return isinstance(outcome, BangerError) and outcome.code is Code.CONFLICT
 
 
 def _agreed(count: int) -> bool:

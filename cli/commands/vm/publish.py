@@ -1,20 +1,31 @@
 """``banger vm publish`` and ``banger vm unpublish``."""
 
-from typing import Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from cli.commands.completion import published_ports
 from cli.commands.vm.options.arguments import one_vm
+from cli.parsing.completers import published_ports
 from cli.parsing.param_types import PublishedPort
-from cli.terminal.output import Item, format_options, show_many
+from cli.terminal.output import Columns, Entry, format_options, show_many
+from shared.bus.record import fields_of
+from shared.contract.verbs import api
 
-PUBLISH_SECONDS = 60.0
+if TYPE_CHECKING:
+    from shared.contract.messages.vm import Publication, Vm
 
-COLUMNS = {
-    "VM": lambda port: str(port["vm"]),
-    "HOST": lambda port: str(port["name"]),
-    "PORT": lambda port: f"{port['protocol']}/{port['guest_port']}",
+
+class PublishedBy(NamedTuple):
+    """A publication and the name of its VM."""
+
+    vm: str
+    publication: "Publication"
+
+
+COLUMNS: Columns[PublishedBy] = {
+    "VM": lambda published: published.vm,
+    "HOST": lambda published: _reached(published.publication),
+    "PORT": lambda published: _guest_port(published.publication),
 }
 
 
@@ -24,7 +35,7 @@ COLUMNS = {
     "specs", metavar="[ADDR:]HOST:GUEST[/udp]...", nargs=-1, required=True, type=PublishedPort()
 )
 @format_options
-def publish(vm: str, specs: tuple[dict[str, Any], ...], output: str, quiet: bool) -> None:
+def publish(vm: str, specs: "tuple[Publication, ...]", output: str, quiet: bool) -> None:
     """Lead ports of the host to a VM, at once if it runs and whenever it does.
 
     Without an address it is 127.0.0.1, for programs on this host; 0.0.0.0 is all its addresses.
@@ -35,7 +46,10 @@ def publish(vm: str, specs: tuple[dict[str, Any], ...], output: str, quiet: bool
       banger vm publish web 8080:80
       banger vm publish web 0.0.0.0:8443:443 5353:53/udp
     """
-    _show(_ask("vm.publish", {"ref": vm, "publish": list(specs)}), output, quiet=quiet)
+    from cli.client.connection import ask
+
+    request = api.VM_PUBLISH(ref=vm, publish=list(specs))
+    _show(ask(request).vm, output, quiet=quiet)
 
 
 @click.command()
@@ -60,27 +74,26 @@ def unpublish(
     """
     if bool(specs) == every:
         raise click.UsageError("give what to take away, or --all", ctx)
-    body = {"ref": vm, "ports": list(specs), "every": every}
-    _show(_ask("vm.unpublish", body), output, quiet=quiet)
+    from cli.client.connection import ask
+
+    request = api.VM_UNPUBLISH(ref=vm, ports=list(specs), every=every)
+    _show(ask(request).vm, output, quiet=quiet)
 
 
-def _ask(verb: str, body: dict[str, Any]) -> Item:
-    from cli.client.connection import connect
-
-    with connect() as client:
-        row: Item = client.call("api", verb, body, timeout=PUBLISH_SECONDS)["vm"]
-    return row
+def _show(vm: "Vm", output: str, *, quiet: bool) -> None:
+    show_many([_entry(vm, each) for each in vm.publish], COLUMNS, output, quiet=quiet)
 
 
-def _show(row: Item, output: str, *, quiet: bool) -> None:
-    """``name`` is where it is reached."""
-    ports = [
-        {
-            "id": row["id"],
-            "vm": row["name"],
-            "name": f"{each['host_address']}:{each['host_port']}",
-            **each,
-        }
-        for each in row["publish"]
-    ]
-    show_many(ports, COLUMNS, output, quiet=quiet)
+def _entry(vm: "Vm", publication: "Publication") -> Entry[PublishedBy]:
+    """Its name is where it is reached."""
+    reached = _reached(publication)
+    fields = {"id": vm.id, "vm": vm.name, "name": reached, **fields_of(publication)}
+    return Entry(vm.id, reached, fields, PublishedBy(vm.name, publication))
+
+
+def _guest_port(publication: "Publication") -> str:
+    return f"{publication.protocol}/{publication.guest_port}"
+
+
+def _reached(publication: "Publication") -> str:
+    return f"{publication.host_address}:{publication.host_port}"

@@ -1,20 +1,21 @@
 """``banger vm run``: create, start, work, and clean up as asked."""
 
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.client.operation import Finished
-from cli.commands.vm.inspect.show import flatten
-from cli.commands.vm.options.creation_options import create_vm, creation_options
+from cli.client.operation import LongRequest
+from cli.commands.vm.options.creation_options import creation_options
 from cli.parsing.guest_argv import TrailingCommand, trailing
 from cli.parsing.param_types import Seconds, Variable
 from cli.terminal.output import Settings, note, report
 from cli.terminal.signals import Interrupted, interrupts_raise, interrupts_wait
+from shared.contract.verbs import api
 from shared.errors import BangerError
 
-DELETE_SECONDS = 60.0
+if TYPE_CHECKING:
+    from shared.contract.messages.vm import Vm, VmView
 
 
 @click.command(cls=TrailingCommand)
@@ -55,18 +56,11 @@ def run(
     if not argv and (env or timeout):
         option = "--env" if env else "--timeout"
         raise click.UsageError(f"{option} is for the command after --, and there is none", ctx)
-    made: list[dict[str, Any]] = []
+    creation = LongRequest(api.VM_CREATE(**sizing, start=True))
     with interrupts_raise():
-        try:
-            vm = _create(sizing, made, rm=rm)
-            if detach:
-                click.echo(vm["name"])
-                made.clear()  # it has been told of
-                return 0
-            return _work(vm, argv, dict(env), timeout)
-        finally:
-            for view in made:
-                _clean_up(view["vm"], rm=rm)
+        if detach:
+            return _run_detached(creation)
+        return _run_attached(creation, argv, dict(env), timeout, rm=rm)
 
 
 def _refuse_contradictions(
@@ -81,16 +75,43 @@ def _refuse_contradictions(
         )
 
 
-def _create(sizing: dict[str, Any], made: list[dict[str, Any]], *, rm: bool) -> dict[str, Any]:
-    """The VM; its view is in ``made`` from the moment on that there is one, whatever is raised."""
+def _run_detached(creation: "LongRequest[VmView]") -> int:
+    try:
+        click.echo(_create(creation, rm=False).vm.name)
+    except Interrupted:
+        if creation.result:
+            _say_what_is_left(creation.result.vm)
+        raise
+    return 0
+
+
+def _run_attached(
+    creation: "LongRequest[VmView]",
+    argv: tuple[str, ...],
+    env: dict[str, str],
+    seconds: float | None,
+    *,
+    rm: bool,
+) -> int:
+    from cli.guest.session import access_of, run_command, run_shell
+
+    try:
+        access = access_of(_create(creation, rm=rm))
+        if argv:
+            return run_command(access, argv, env=env, seconds=seconds)
+        return run_shell(access)
+    finally:
+        if creation.result:  # from the moment on that there is a VM, whatever was raised
+            clean_up = _delete if rm else _say_what_is_left
+            clean_up(creation.result.vm)
+
+
+def _create(creation: "LongRequest[VmView]", *, rm: bool) -> "VmView":
     from cli.client.connection import connect
 
     try:
         with connect() as client:
-            return flatten(create_vm(client, {**sizing, "start": True}, made.append))
-    except Finished as late:
-        made[:] = [late.result]
-        raise
+            return creation.complete(client)
     except BangerError as error:
         kept = error.details.get("kept")
         if kept and rm:
@@ -98,40 +119,25 @@ def _create(sizing: dict[str, Any], made: list[dict[str, Any]], *, rm: bool) -> 
         raise
 
 
-def _work(
-    vm: dict[str, Any], argv: tuple[str, ...], env: dict[str, str], seconds: float | None
-) -> int:
-    from cli.guest.session import access_of, run_command, run_shell
-
-    access = access_of(vm)
-    return run_command(access, argv, env=env, seconds=seconds) if argv else run_shell(access)
-
-
-def _clean_up(row: dict[str, Any], *, rm: bool) -> None:
-    if rm:
-        _delete(row)
-    else:
-        _say_what_is_left(row["id"])
-
-
-def _delete(vm: dict[str, Any]) -> None:
-    """Its failure is told, but the status of what the user ran is what counts."""
+def _delete(vm: "Vm") -> None:
+    """Its failure is reported, but the exit status is that of what the user ran."""
     from cli.client.connection import connect
 
     with interrupts_wait():
         try:
             with connect() as client:
-                client.call("api", "vm.delete", {"ref": vm["id"]}, timeout=DELETE_SECONDS)
+                client.ask(api.VM_DELETE(ref=vm.id))
         except BangerError as error:
-            note(f"{vm['name']} could not be deleted; do it with: banger vm delete {vm['name']}")
+            note(f"{vm.name} could not be deleted; do it with: banger vm delete {vm.name}")
             report(error, Settings())
 
 
-def _say_what_is_left(vm_id: str) -> None:
-    from cli.client.connection import connect
+def _say_what_is_left(vm: "Vm") -> None:
+    from cli.client.connection import ask
 
-    with suppress(BangerError, Interrupted), connect() as client:
-        vm = client.call("api", "vm.show", {"ref": vm_id})["vm"]
-        name = vm["name"]
-        if vm["state"] == "running":
-            note(f"{name} is still running: banger vm ssh {name} | banger vm stop {name}")
+    with suppress(BangerError, Interrupted):
+        now = ask(api.VM_SHOW(ref=vm.id)).vm
+        if now.state == "running":
+            note(
+                f"{now.name} is still running: banger vm ssh {now.name} | banger vm stop {now.name}"
+            )

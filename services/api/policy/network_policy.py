@@ -8,7 +8,12 @@ from pathlib import Path
 
 from shared.contract.egress import check_list, parse_allowed
 from shared.contract.messages.vm import NetworkMode, Publication, Vm
-from shared.contract.publication import clash, parse_publication, refuse_doubles
+from shared.contract.publication import (
+    clash,
+    parse_publication,
+    refuse_doubles,
+    show_publication,
+)
 from shared.errors import BangerError, Code
 
 _UNPRIVILEGED = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
@@ -51,7 +56,7 @@ def check_publications(
         BangerError: ``invalid`` for what is no publication or the same port twice, ``denied`` in
             user mode for a port that is root's.
     """
-    publications = [parse_publication(str(publication)) for publication in wanted]
+    publications = [parse_publication(show_publication(publication)) for publication in wanted]
     refuse_doubles(publications)
     for publication in publications:
         if mode == "user" and publication.host_port < first_free:
@@ -70,11 +75,12 @@ def refuse_taken(wanted: Iterable[Publication], vms: Iterable[Vm]) -> None:
     for publication in wanted:
         for vm, other in others:
             if clash(publication, other):
+                taken = show_publication(other)
                 raise BangerError(
                     Code.CONFLICT,
                     f"{publication.protocol} port {publication.host_port} of "
-                    f"{publication.host_address} is published by {vm.name} already ({other})",
-                    hint=f"choose another port, or: banger vm unpublish {vm.name} {other}",
+                    f"{publication.host_address} is published by {vm.name} already ({taken})",
+                    hint=f"choose another port, or: banger vm unpublish {vm.name} {taken}",
                     details={"vm": vm.name},
                 )
 

@@ -27,16 +27,16 @@ class ImageVerbs:
         image = await self._ask(images.IMAGE_SHOW(ref=request.ref))
         with self._image_holds.removing(image):
             await self._refuse_used("image", image, lambda vm: vm.image_id)
-            deleted: Deleted = await self._ask(images.IMAGE_REMOVE(ref=image.id))
-        return deleted
+            await self._ask(images.IMAGE_REMOVE(ref=image.id))
+        return Deleted(id=image.id, name=image.name)
 
     @handles(api.KERNEL_DELETE)
     async def delete_kernel(self, request: Ref, _call: Call) -> Deleted:
         kernel = await self._ask(images.KERNEL_SHOW(ref=request.ref))
         with self._kernel_holds.removing(kernel):
             await self._refuse_used("kernel", kernel, lambda vm: vm.kernel_id)
-            deleted: Deleted = await self._ask(images.KERNEL_REMOVE(ref=kernel.id))
-        return deleted
+            await self._ask(images.KERNEL_REMOVE(ref=kernel.id))
+        return Deleted(id=kernel.id, name=kernel.name)
 
     async def _refuse_used(self, kind: str, entry: Published, used: Callable[[Vm], str]) -> None:
         rows = (await self._ask(store.VM_LIST())).vms

@@ -12,6 +12,7 @@ import msgspec
 from services.nat.plan.state import Guest
 from services.nat.ruleset.sets import EVERYWHERE
 from shared.contract.messages.vm import Publication, Vm
+from shared.contract.publication import show_publication
 from shared.errors import BangerError, Code
 
 MOST = 256
@@ -42,9 +43,8 @@ def _checked(vm: Vm, publication: Publication) -> Publication:
     ports = (publication.host_port, publication.guest_port)
     usable = all(0 < port < 65536 for port in ports) and publication.protocol in ("tcp", "udp")
     if address is None or address.is_multicast or not usable:
-        raise BangerError(
-            Code.INVALID, f"VM {vm.name} publishes {publication}, which is not possible"
-        )
+        shown = show_publication(publication)
+        raise BangerError(Code.INVALID, f"VM {vm.name} publishes {shown}, which is not possible")
     return msgspec.structs.replace(publication, host_address=str(address))
 
 
@@ -69,7 +69,8 @@ def assign_ports(guests: Iterable[Guest], taken: Ports | None = None) -> PortAss
         kept = []
         for publication in guest.publish:
             if reason := ports.take(publication):
-                refused.append((guest.id, f"{publication} is not published: {reason}"))
+                shown = show_publication(publication)
+                refused.append((guest.id, f"{shown} is not published: {reason}"))
             else:
                 kept.append(publication)
         assigned.append(replace(guest, publish=tuple(kept)))

@@ -109,9 +109,7 @@ async def start_master(access: Access, log: Path, deadline: float) -> None:
     Path(access.control).unlink(missing_ok=True)
     while time.monotonic() < deadline:
         log.unlink(missing_ok=True)
-        if await _attempt(
-            [*master_argv(access)[:1], "-E", str(log), *master_argv(access)[1:]], log, deadline
-        ):
+        if await _attempt(master_argv(access, str(log)), log, deadline):
             return
         words = log.read_text(errors="replace") if log.exists() else ""
         if any(sign in words for sign in _HOPELESS):

@@ -56,7 +56,7 @@ async def ports(vm: Vm, guest: Guest, agent: Agent, deadline: float) -> PortList
         *(_port(vm, guest, port) for port in listening),
         *(_published(vm, publication, listening) for publication in vm.publish),
     ]
-    return PortList(ports=list(await asyncio.gather(*found)))
+    return PortList(id=vm.id, name=vm.name, ports=list(await asyncio.gather(*found)))
 
 
 async def _published(vm: Vm, publication: Publication, listening: list[ListeningPort]) -> Port:

@@ -13,6 +13,7 @@ from services.vm_supervisor.handle_file import note_handle
 from services.vm_supervisor.network.modes import Forward
 from services.vm_supervisor.network.reservation import bind, reserve
 from shared.contract.messages.vm import NetworkMode, Publication
+from shared.contract.publication import show_publication
 from shared.errors import BangerError, Code
 from shared.logs import Log
 from shared.vm.handle import Handle
@@ -63,9 +64,8 @@ class Publishing:
             except BangerError as error:
                 if error.code is Code.NOT_RUNNING:
                     return
-                self._log.warning(
-                    "not published any more", port=str(publication), error=error.message
-                )
+                port = show_publication(publication)
+                self._log.warning("not published any more", port=port, error=error.message)
         self._note(handle, wanted)
 
     async def change(

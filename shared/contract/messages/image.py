@@ -92,6 +92,7 @@ class KernelList(msgspec.Struct, kw_only=True):
 
 
 class Deleted(msgspec.Struct, kw_only=True):
-    """An image or a kernel that is gone, by its id."""
+    """An image or a kernel that is gone."""
 
     id: str
+    name: str

@@ -27,9 +27,6 @@ class Publication(msgspec.Struct, kw_only=True, frozen=True):
     host_address: str = "127.0.0.1"
     protocol: Protocol = "tcp"
 
-    def __str__(self) -> str:
-        return f"{self.host_address}:{self.host_port}:{self.guest_port}/{self.protocol}"
-
 
 class Vm(msgspec.Struct, kw_only=True):
     """A row of the store: what is wanted of a VM and what was last known of it."""
@@ -291,6 +288,10 @@ class Port(msgspec.Struct, kw_only=True):
 
 
 class PortList(msgspec.Struct, kw_only=True):
+    """``id`` and ``name`` are the VM's."""
+
+    id: str
+    name: str
     ports: list[Port]
 
 

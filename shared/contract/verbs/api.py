@@ -20,6 +20,8 @@ END_SECONDS = 120.0
 """Ending a VM: the supervisor's own bounds, and a supervisor that has to be started first."""
 ANSWER_SECONDS = 60.0
 """What a guest is asked about itself."""
+LOOK_SECONDS = 30.0
+"""The same, where a person watches: a mute guest is reported sooner."""
 
 VM_LIST = Verb("api", "vm.list", vm.Empty, vm.VmList)
 VM_RESOLVE = Verb(
@@ -100,8 +102,8 @@ VM_UNPUBLISH = Verb(
     notes="`not_found` for what the VM does not publish; then nothing changes",
 )
 VM_DELETE = Verb("api", "vm.delete", vm.VmDelete, vm.VmView, seconds=END_SECONDS)
-VM_STATS = Verb("api", "vm.stats", vm.VmRef, vm.VmStats, seconds=ANSWER_SECONDS)
-VM_PORTS = Verb("api", "vm.ports", vm.VmRef, vm.PortList, seconds=ANSWER_SECONDS)
+VM_STATS = Verb("api", "vm.stats", vm.VmRef, vm.VmStats, seconds=LOOK_SECONDS)
+VM_PORTS = Verb("api", "vm.ports", vm.VmRef, vm.PortList, seconds=LOOK_SECONDS)
 VM_HEALTH = Verb("api", "vm.health", vm.VmRef, vm.Health, seconds=ANSWER_SECONDS)
 
 IMAGE_DELETE = Verb(

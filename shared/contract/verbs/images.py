@@ -11,7 +11,7 @@ else:
     vm = Structs("shared.contract.messages.vm")
 
 BUILD_SECONDS = 3600.0
-PULL_SECONDS = 1800.0
+"""Packages have to be downloaded and unpacked, on a slow machine and line."""
 
 IMAGE_LIST = Verb("images", "image.list", vm.Empty, image.ImageList)
 IMAGE_SHOW = Verb("images", "image.show", image.Ref, image.Image)
@@ -39,7 +39,7 @@ IMAGE_REMOVE = Verb(
     "images",
     "image.remove",
     image.Ref,
-    image.Deleted,
+    type(None),
     notes="asked by the api, which knows whether a VM uses it",
 )
 
@@ -52,7 +52,7 @@ KERNEL_RESOLVE = Verb(
     image.Kernel,
     operation=True,
     partials=True,
-    seconds=PULL_SECONDS,
+    seconds=BUILD_SECONDS,
 )
 KERNEL_PULL = Verb(
     "images",
@@ -61,12 +61,12 @@ KERNEL_PULL = Verb(
     image.Kernel,
     operation=True,
     partials=True,
-    seconds=PULL_SECONDS,
+    seconds=BUILD_SECONDS,
 )
 KERNEL_REMOVE = Verb(
     "images",
     "kernel.remove",
     image.Ref,
-    image.Deleted,
+    type(None),
     notes="asked by the api, which knows whether a VM uses it",
 )

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from shared.errors import BangerError, Code
 from shared.paths import Paths
 from tests.leftovers import expect_nothing_running
 from tests.unit.cli.forking import Ran, Server
@@ -129,6 +130,29 @@ def peer(cli: Cli) -> Iterator[Callable[..., Peer]]:
         each.__exit__()
 
 
+def by_ref(*views: dict[str, Any]) -> Answer:
+    """An answer about the VM, one of ``views``, that a request's ``ref`` names."""
+    known = {view["vm"][field]: view for view in views for field in ("id", "name")}
+    return lambda body: known[body["ref"]]
+
+
+def resolving(*views: dict[str, Any]) -> Answer:
+    """The answer of ``vm.resolve`` where ``views`` are the VMs, each meant by its id or name."""
+    known = {view["vm"][field]: view["vm"] for view in views for field in ("id", "name")}
+
+    def resolve(body: dict[str, Any]) -> dict[str, Any]:
+        found: dict[str, dict[str, Any]] = {}
+        for ref in body["refs"]:
+            if row := known.get(ref):
+                found.setdefault(row["id"], {"ref": ref, "id": row["id"], "name": row["name"]})
+            else:
+                missing = BangerError(Code.NOT_FOUND, f"there is no VM {ref!r}")
+                found[ref] = {"ref": ref, "id": "", "name": "", "error": missing.to_wire()}
+        return {"resolved": [{"error": None} | each for each in found.values()]}
+
+    return resolve
+
+
 def view(name: str = "web", vm_id: str = "0123456789ab", **fields: Any) -> dict[str, Any]:
     """A VmView; ``fields`` replace those of its row."""
     row = {
@@ -159,6 +183,7 @@ def view(name: str = "web", vm_id: str = "0123456789ab", **fields: Any) -> dict[
         "known_hosts": "/h",
         "alias": vm_id,
         "control": "/c",
+        "user": "root",
     }
     state = {
         "pid": 7,

@@ -11,6 +11,7 @@ from tests.unit.cli.conftest import Cli, view
 from tests.unit.cli.peer import Peer, refuse
 
 Begin = Callable[..., Peer]
+WEB = {"id": "0123456789ab", "name": "web"}
 LISTING = {"vms": [view("web"), view("db", "ba9876543210", state="stopped")]}
 
 
@@ -26,11 +27,11 @@ def port(number: int, host_port: int | None, url: str = "") -> dict[str, Any]:
     }
 
 
-PORTS = {"ports": [port(3000, 3000, "http://web.vm:3000/"), port(80, 8080), port(53, None)]}
+PORTS = WEB | {"ports": [port(3000, 3000, "http://web.vm:3000/"), port(80, 8080), port(53, None)]}
 
 
 def test_ports_are_shown_with_where_they_are_reached(cli: Cli, peer: Begin) -> None:
-    peer({"vm.list": lambda _: LISTING, "vm.ports": lambda _: PORTS})
+    peer({"vm.ports": lambda _: PORTS})
     _, *rows = cli("vm", "ports", "web").out.splitlines()
     assert [row.split() for row in rows] == [
         ["web", "tcp/3000", "0.0.0.0", "web.vm:3000", "http://web.vm:3000/"],
@@ -45,8 +46,8 @@ def test_ports_are_shown_with_where_they_are_reached(cli: Cli, peer: Begin) -> N
 
 def test_published_ports_are_lines_of_their_own(cli: Cli, peer: Begin) -> None:
     published = {"published": True, "host_address": "127.0.0.1", "guest_address": ""}
-    ports = {"ports": [port(80, 8080), port(80, 8888) | published]}
-    peer({"vm.list": lambda _: LISTING, "vm.ports": lambda _: ports})
+    ports = WEB | {"ports": [port(80, 8080), port(80, 8888) | published]}
+    peer({"vm.ports": lambda _: ports})
     _, *rows = cli("vm", "ports", "web").out.splitlines()
     assert [row.split() for row in rows] == [
         ["web", "tcp/80", "0.0.0.0", "web.vm:8080", "-"],
@@ -64,7 +65,7 @@ def test_health_is_the_exit_status_and_a_row_per_check(
         {"name": "agent", "ok": healthy, "detail": "answer", "milliseconds": 4.4},
     ]
     health = {"id": "0123456789ab", "name": "web", "healthy": healthy, "checks": checks}
-    peer({"vm.list": lambda _: LISTING, "vm.health": lambda _: health})
+    peer({"vm.health": lambda _: health})
     ran = cli("vm", "health", "web")
     assert ran.status == status
     assert ran.out.splitlines()[2].split() == (

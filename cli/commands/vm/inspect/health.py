@@ -1,12 +1,17 @@
 """``banger vm health``."""
 
+from typing import TYPE_CHECKING
+
 import click
 
-from cli.client.batch import ask_each, good_ones
+from cli.client.batch import ask_each, report_failures
 from cli.commands.vm.options.arguments import some_running_vms
-from cli.terminal.output import Item, Settings, format_options, print_table, show_many
+from cli.terminal.output import Settings, entry, format_options, print_table, show_many
+from shared.contract.verbs import api
 
-HEALTH_SECONDS = 60.0
+if TYPE_CHECKING:
+    from shared.contract.messages.vm import Check, Health
+
 UNHEALTHY = 1
 """Exit status when a check failed."""
 
@@ -25,21 +30,21 @@ def health(settings: Settings, vms: tuple[str, ...], output: str, quiet: bool) -
       banger vm health web
       banger vm health web -o json | jq .[0].healthy
     """
-    good, status = good_ones(ask_each(vms, "vm.health", {}, HEALTH_SECONDS), settings)
-    found = [answer.result for answer in good]
+    answers = ask_each(vms, lambda ref: api.VM_HEALTH(ref=ref))
+    found, status = report_failures(answers, settings)
     if output == "table" and not quiet:
-        print_table(HEADER, [_row(vm, check) for vm in found for check in vm["checks"]])
+        print_table(HEADER, [_row(vm, check) for vm in found for check in vm.checks])
     else:
-        show_many(found, {}, output, quiet=quiet)
-    return status or (0 if all(vm["healthy"] for vm in found) else UNHEALTHY)
+        show_many([entry(vm) for vm in found], {}, output, quiet=quiet)
+    return status or (0 if all(vm.healthy for vm in found) else UNHEALTHY)
 
 
-def _row(vm: Item, check: Item) -> list[str]:
-    took = check["milliseconds"]
+def _row(vm: "Health", check: "Check") -> list[str]:
+    took = check.milliseconds
     return [
-        vm["name"],
-        check["name"],
-        "ok" if check["ok"] else "FAILED",
+        vm.name,
+        check.name,
+        "ok" if check.ok else "FAILED",
         "-" if took is None else f"{took:.0f}ms",
-        check["detail"],
+        check.detail,
     ]

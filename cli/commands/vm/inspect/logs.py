@@ -5,7 +5,8 @@ from pathlib import Path
 
 import click
 
-from cli.commands.completion import vm_names
+from cli.parsing.completers import vm_names
+from shared.contract.verbs import api
 from shared.vm import files
 
 
@@ -27,12 +28,12 @@ def logs(vm: str, follow: bool, supervisor: bool) -> None:
     from cli.terminal.tail import lines, read
     from shared.paths import Paths
 
-    view = ask("api", "vm.show", {"ref": vm})
-    state = Paths.from_environment().vm_state(view["vm"]["id"])
+    view = ask(api.VM_SHOW(ref=vm))
+    state = Paths.from_environment().vm_state(view.vm.id)
     if supervisor:
         for line in lines(state / files.SUPERVISOR_LOG, follow=follow):
             click.echo(show(line))
         return
-    for chunk in read(Path(view["console_log"] or state / files.CONSOLE_LOG), follow=follow):
+    for chunk in read(Path(view.console_log or state / files.CONSOLE_LOG), follow=follow):
         sys.stdout.buffer.write(chunk)
         sys.stdout.buffer.flush()

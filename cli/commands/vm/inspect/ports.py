@@ -1,19 +1,33 @@
 """``banger vm ports``."""
 
+from typing import TYPE_CHECKING, NamedTuple
+
 import click
 
-from cli.client.batch import ask_each, good_ones
+from cli.client.batch import ask_each, report_failures
 from cli.commands.vm.options.arguments import some_running_vms
-from cli.terminal.output import Item, Settings, format_options, show_many
+from cli.terminal.output import Columns, Entry, Settings, format_options, show_many
+from shared.bus.record import fields_of
+from shared.contract.verbs import api
 
-PORTS_SECONDS = 30.0
+if TYPE_CHECKING:
+    from shared.contract.messages.vm import Port, PortList
 
-COLUMNS = {
-    "VM": lambda port: str(port["vm"]),
-    "PORT": lambda port: f"{port['protocol']}/{port['guest_port']}",
-    "LISTENS ON": lambda port: str(port["guest_address"]) or "-",
-    "REACHED AT": lambda port: str(port["name"]) or "-",
-    "URL": lambda port: str(port["url"]) or "-",
+
+class ShownPort(NamedTuple):
+    """A port, the name of its VM, and where it is reached, "" when it is not."""
+
+    vm: str
+    port: "Port"
+    reached: str
+
+
+COLUMNS: Columns[ShownPort] = {
+    "VM": lambda shown: shown.vm,
+    "PORT": lambda shown: f"{shown.port.protocol}/{shown.port.guest_port}",
+    "LISTENS ON": lambda shown: shown.port.guest_address or "-",
+    "REACHED AT": lambda shown: shown.reached or "-",
+    "URL": lambda shown: shown.port.url or "-",
 }
 
 
@@ -31,23 +45,26 @@ def ports(settings: Settings, vms: tuple[str, ...], output: str, quiet: bool) ->
       banger vm ports web
       banger vm ports web -o json | jq -r '.[].url'
     """
-    good, status = good_ones(ask_each(vms, "vm.ports", {}, PORTS_SECONDS), settings)
-    shown = [_port(answer.row, port) for answer in good for port in answer.result["ports"]]
+    answers = ask_each(vms, lambda ref: api.VM_PORTS(ref=ref))
+    found, status = report_failures(answers, settings)
+    listing = [_entry(vm, port) for vm in found for port in vm.ports]
     if quiet or output == "name":
-        shown = [port for port in shown if port["name"]]
+        listing = [entry for entry in listing if entry.of.reached]
     if quiet:
-        shown = list({port["id"]: port for port in shown}.values())
-    show_many(shown, COLUMNS, output, quiet=quiet)
+        listing = list({entry.id: entry for entry in listing}.values())
+    show_many(listing, COLUMNS, output, quiet=quiet)
     return status
 
 
-def _reached(row: Item, port: Item) -> str:
-    if not port["host_port"]:
+def _entry(vm: "PortList", port: "Port") -> Entry[ShownPort]:
+    """Its name is where it is reached."""
+    shown = ShownPort(vm.name, port, _reached(vm, port))
+    fields = {"id": vm.id, "vm": vm.name, "name": shown.reached, **fields_of(port)}
+    return Entry(vm.id, shown.reached, fields, shown)
+
+
+def _reached(vm: "PortList", port: "Port") -> str:
+    if not port.host_port:
         return ""
-    host = port["host_address"] if port["published"] else f"{row['name']}.vm"
-    return f"{host}:{port['host_port']}"
-
-
-def _port(row: Item, port: Item) -> Item:
-    """``name`` is where it is reached, empty when it is not; ``id`` and ``vm`` say whose it is."""
-    return {"id": row["id"], "vm": row["name"], "name": _reached(row, port), **port}
+    host = port.host_address if port.published else f"{vm.name}.vm"
+    return f"{host}:{port.host_port}"

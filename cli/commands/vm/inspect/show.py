@@ -1,62 +1,66 @@
 """``banger vm list`` and ``banger vm show``. What ``list`` imports is felt at every prompt."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
-from cli.commands.completion import vm_names
+from cli.parsing.completers import vm_names
 from cli.terminal.formatting import show_size, show_time
-from cli.terminal.output import Item, format_options, show_many, show_one
+from cli.terminal.output import Columns, Entry, format_options, show_many, show_one
+from shared.bus.record import fields_of
+from shared.contract.verbs import api
 
-COLUMNS = {
-    "ID": lambda vm: str(vm["id"]),
-    "NAME": lambda vm: str(vm["name"]),
-    "STATE": lambda vm: str(vm["state"]),
-    "IMAGE": lambda vm: str(vm["image_name"]),
-    "IP": lambda vm: str(vm["address"]),
-    "VCPU": lambda vm: str(vm["vcpu"]),
-    "MEM": lambda vm: show_size(vm["memory_mib"] * 1024 * 1024),
-    "DISK": lambda vm: show_size(vm["disk_bytes"]),
-    "WORKSPACE": lambda vm: str(vm["workspace"]) or "-",
-    "CREATED": lambda vm: show_time(vm["created_at"]),
+if TYPE_CHECKING:
+    from shared.contract.messages.vm import Vm, VmView
+
+COLUMNS: "Columns[VmView]" = {
+    "ID": lambda view: view.vm.id,
+    "NAME": lambda view: view.vm.name,
+    "STATE": lambda view: view.vm.state,
+    "IMAGE": lambda view: view.vm.image_name,
+    "IP": lambda view: view.vm.address,
+    "VCPU": lambda view: str(view.vm.vcpu),
+    "MEM": lambda view: show_size(view.vm.memory_mib * 1024 * 1024),
+    "DISK": lambda view: show_size(view.vm.disk_bytes),
+    "WORKSPACE": lambda view: view.vm.workspace or "-",
+    "CREATED": lambda view: show_time(view.vm.created_at),
 }
 
-DETAILS = {
+DETAILS: "Columns[VmView]" = {
     **COLUMNS,
-    "OVERLAY": lambda vm: show_size(vm["overlay_bytes"]),
-    "REASON": lambda vm: str(vm["reason"]) or "-",
-    "NETWORK": lambda vm: str(vm["network"]),
-    "EGRESS": lambda vm: egress(vm),
-    "PUBLISHED": lambda vm: ", ".join(map(published, vm["publish"])) or "-",
-    "PORTS": lambda vm: _ports(vm["ports"]) or "-",
-    "PID": lambda vm: str(vm["pid"] or "-"),
-    "VMM": lambda vm: str(vm["running_vmm"] or vm["vmm"]),
-    "ACCEL": lambda vm: str(vm["accel"]) or "-",
-    "CONSOLE": lambda vm: str(vm["console_log"]) or "-",
+    "OVERLAY": lambda view: show_size(view.vm.overlay_bytes),
+    "REASON": lambda view: view.vm.reason or "-",
+    "NETWORK": lambda view: view.vm.network,
+    "EGRESS": lambda view: _egress(view.vm),
+    "PUBLISHED": lambda view: _published(view.vm) or "-",
+    "PORTS": lambda view: _ports(view) or "-",
+    "PID": lambda view: str(view.pid or "-"),
+    "VMM": lambda view: view.running_vmm or view.vm.vmm,
+    "ACCEL": lambda view: view.accel or "-",
+    "CONSOLE": lambda view: view.console_log or "-",
 }
 
 
-def _ports(ports: dict[str, int]) -> str:
-    return ", ".join(f"{guest} -> {port}" for guest, port in ports.items())
+def _ports(view: "VmView") -> str:
+    return ", ".join(f"{guest} -> {port}" for guest, port in view.ports.items())
 
 
-def egress(vm: Item) -> str:
-    """As ``--egress`` takes it."""
-    from shared.contract.egress import Egress
+def _egress(vm: "Vm") -> str:
+    from shared.contract.egress import show_egress
 
-    return str(Egress(vm["nat"], tuple(vm["allow"])))
-
-
-def published(publication: dict[str, Any]) -> str:
-    """As ``--publish`` takes it."""
-    from shared.contract.messages.vm import Publication
-
-    return str(Publication(**publication))
+    return show_egress(vm.nat, vm.allow)
 
 
-def flatten(view: dict[str, Any]) -> Item:
-    """A VmView as users see it: the fields of its row beside what was found to run."""
-    return {**view["vm"], **{name: value for name, value in view.items() if name != "vm"}}
+def _published(vm: "Vm") -> str:
+    from shared.contract.publication import show_publication
+
+    return ", ".join(map(show_publication, vm.publish))
+
+
+def entry(view: "VmView") -> "Entry[VmView]":
+    """A VM as ``-o json`` prints it: the fields of its row beside what was found to run."""
+    found = {name: value for name, value in fields_of(view).items() if name != "vm"}
+    return Entry(view.vm.id, view.vm.name, {**fields_of(view.vm), **found}, view)
 
 
 @click.command("list")
@@ -70,7 +74,7 @@ def list_(output: str, quiet: bool) -> None:
       banger vm ls -o json | jq -r '.[] | select(.state == "running") | .name'
       banger vm delete $(banger vm list -q)
     """
-    show_many(_all_vms(), COLUMNS, output, quiet=quiet)
+    show_many([entry(view) for view in _all_vms()], COLUMNS, output, quiet=quiet)
 
 
 @click.command()
@@ -83,14 +87,14 @@ def ps(output: str, quiet: bool) -> None:
       banger vm ps
       banger vm stop $(banger vm ps -q)
     """
-    running = [vm for vm in _all_vms() if vm["state"] == "running"]
-    show_many(running, COLUMNS, output, quiet=quiet)
+    running = [view for view in _all_vms() if view.vm.state == "running"]
+    show_many([entry(view) for view in running], COLUMNS, output, quiet=quiet)
 
 
-def _all_vms() -> list[Item]:
+def _all_vms() -> "list[VmView]":
     from cli.client.connection import ask
 
-    return [flatten(view) for view in ask("api", "vm.list")["vms"]]
+    return ask(api.VM_LIST()).vms
 
 
 @click.command()
@@ -106,4 +110,5 @@ def show(vm: str, output: str, quiet: bool) -> None:
     """
     from cli.client.connection import ask
 
-    show_one(flatten(ask("api", "vm.show", {"ref": vm})), DETAILS, output, quiet=quiet)
+    view = ask(api.VM_SHOW(ref=vm))
+    show_one(entry(view), DETAILS, output, quiet=quiet)

@@ -4,24 +4,31 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import click
 
-from cli.client.batch import ask_each, good_ones
-from cli.commands.completion import running_vms
+from cli.client.batch import ask_each, ask_exactly, report_failures
+from cli.parsing.completers import running_vms
 from cli.terminal.formatting import show_seconds, show_size
 from cli.terminal.output import (
-    Item,
     Settings,
+    entry,
     format_options,
     print_lines,
     print_table,
     show_many,
     table_lines,
 )
+from shared.bus.record import fields_of
+from shared.contract.verbs import api
 
-STATS_SECONDS = 30.0
+if TYPE_CHECKING:
+    from shared.contract.messages.vm import VmStats
+    from shared.contract.verb import Request
+    from shared.errors import BangerError
+
 PAUSE_SECONDS = 0.5
 """Between the two samples that a rate is computed from."""
 WATCH_SECONDS = 2.0
@@ -29,8 +36,8 @@ WATCH_SECONDS = 2.0
 UP_AND_CLEAR = "\x1b[{}A\x1b[J"
 """Cursor up by so many lines, and clear what is below (ECMA-48: CUU, ED)."""
 
-Sample = dict[str, Item]
-"""VM id → its VmStats."""
+Sample = dict[str, "VmStats"]
+"""By VM id."""
 
 HEADER = ("NAME", "STATE", "CPU", "MEM", "DISK", "NET IN", "NET OUT", "UPTIME")
 
@@ -62,30 +69,47 @@ def stats(ctx: click.Context, vms: tuple[str, ...], watch: bool, output: str, qu
     sample, status = _sample(vms, settings)
     if output == "table" and not quiet:
         before = sample
-        if any(each["cpu_seconds"] is not None for each in sample.values()):
+        if any(each.cpu_seconds is not None for each in sample.values()):
             time.sleep(PAUSE_SECONDS)
-            sample, later = _sample(list(sample), settings)
+            sample, later = _sample_again(sample, settings)
             status = status or later
         print_table(HEADER, table(before, sample))
     else:
-        show_many(list(sample.values()), {}, output, quiet=quiet)
+        show_many([entry(each) for each in sample.values()], {}, output, quiet=quiet)
     return status
 
 
 def _sample(refs: Sequence[str], settings: Settings) -> tuple[Sample, int]:
-    """One sample of each VM, and the exit status; what fails is reported."""
-    refs = refs or _running()
-    if not refs:
-        return {}, 0
-    good, status = good_ones(ask_each(refs, "vm.stats", {}, STATS_SECONDS), settings)
-    return {answer.row["id"]: answer.result for answer in good}, status
+    """One sample of each VM, of all that run without ``refs``; and the exit status.
+
+    What fails is reported.
+    """
+    outcomes = ask_each(refs, _request) if refs else ask_exactly(_running(), _request)
+    return _by_id(outcomes, settings)
+
+
+def _sample_again(before: Sample, settings: Settings) -> tuple[Sample, int]:
+    """One sample of each VM that is in ``before``."""
+    outcomes = ask_exactly(before, _request)
+    return _by_id(outcomes, settings)
+
+
+def _request(ref: str) -> "Request[VmStats]":
+    return api.VM_STATS(ref=ref)
+
+
+def _by_id(
+    outcomes: "Mapping[str, VmStats | BangerError]", settings: Settings
+) -> tuple[Sample, int]:
+    found, status = report_failures(outcomes, settings)
+    return {each.id: each for each in found}, status
 
 
 def _running() -> list[str]:
     from cli.client.connection import ask
 
-    rows = [view["vm"] for view in ask("api", "vm.list")["vms"]]
-    return [row["id"] for row in rows if row["state"] == "running"]
+    vms = [view.vm for view in ask(api.VM_LIST()).vms]
+    return [vm.id for vm in vms if vm.state == "running"]
 
 
 def _watch(refs: Sequence[str], settings: Settings, *, in_place: bool) -> int:
@@ -93,10 +117,11 @@ def _watch(refs: Sequence[str], settings: Settings, *, in_place: bool) -> int:
     before: Sample = {}
     drawn = 0
     while True:
-        sample, status = _sample(refs, settings)
+        # A named VM that is gone is reported once.
+        again = refs and before
+        sample, status = _sample_again(before, settings) if again else _sample(refs, settings)
         if refs and not sample:
             return status
-        refs = list(sample) if refs else ()  # one that went is told of once
         if in_place:
             click.echo(UP_AND_CLEAR.format(drawn) if drawn else "", nl=False)
             lines = fitting(table_lines(HEADER, table(before, sample)))
@@ -104,7 +129,7 @@ def _watch(refs: Sequence[str], settings: Settings, *, in_place: bool) -> int:
             drawn = len(lines)
         else:
             for each in sample.values():
-                click.echo(json.dumps(each))
+                click.echo(json.dumps(fields_of(each)))
         before = sample
         time.sleep(WATCH_SECONDS)
 
@@ -119,24 +144,24 @@ def table(before: Sample, after: Sample) -> list[list[str]]:
     """The rows under ``HEADER``."""
     return [
         [
-            vm["name"],
-            vm["state"],
+            vm.name,
+            vm.state,
             show_rate(before.get(vm_id), vm),
-            f"{_size(vm['resident_bytes'])} / {show_size(vm['memory_bytes'])}",
-            f"{show_size(vm['disk_allocated'])} / {show_size(vm['disk_apparent'])}",
-            _size(vm["received_bytes"]),
-            _size(vm["sent_bytes"]),
-            "-" if vm["uptime"] is None else show_seconds(vm["uptime"]),
+            f"{_size(vm.resident_bytes)} / {show_size(vm.memory_bytes)}",
+            f"{show_size(vm.disk_allocated)} / {show_size(vm.disk_apparent)}",
+            _size(vm.received_bytes),
+            _size(vm.sent_bytes),
+            "-" if vm.uptime is None else show_seconds(vm.uptime),
         ]
         for vm_id, vm in after.items()
     ]
 
 
-def show_rate(before: Item | None, after: Item) -> str:
+def show_rate(before: "VmStats | None", after: "VmStats") -> str:
     """Processor time used between two samples, in percent of one processor: "12%"."""
-    if before is None or before["cpu_seconds"] is None or after["cpu_seconds"] is None:
+    if before is None or before.cpu_seconds is None or after.cpu_seconds is None:
         return "-"
-    wall, used = after["at"] - before["at"], after["cpu_seconds"] - before["cpu_seconds"]
+    wall, used = after.at - before.at, after.cpu_seconds - before.cpu_seconds
     if wall <= 0 or used < 0:  # another sample of the same moment, or another VMM
         return "-"
     return f"{100 * used / wall:.0f}%"

@@ -1,4 +1,4 @@
-"""What ``vm run`` and ``vm create`` share: the sizing options and the creation itself."""
+"""The options that ``vm run`` and ``vm create`` share."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -6,16 +6,12 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from cli.client.operation import operate
-from cli.commands.completion import image_names
 from cli.commands.vm.options.egress_option import egress_fields, egress_option
+from cli.parsing.completers import image_names
 from cli.parsing.param_types import MemoryMib, PublishedPort, Size, VmName, Words
 
 if TYPE_CHECKING:
-    from shared.bus.client import Client
-
-CREATE_SECONDS = 3600.0
-"""Image and kernel may have to be built first."""
+    from shared.contract.messages.vm import Publication
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -59,7 +55,7 @@ def creation_options(command: Command) -> Command:
         *arguments: Any,
         egress: Any,
         nat: bool,
-        publish: tuple[dict[str, Any], ...],
+        publish: "tuple[Publication, ...]",
         **others: Any,
     ) -> Any:
         network = egress_fields(egress, True if nat else None)
@@ -71,17 +67,3 @@ def creation_options(command: Command) -> Command:
     for option in reversed(OPTIONS):
         decorated = option(decorated)
     return cast(Command, decorated)
-
-
-def create_vm(
-    client: "Client",
-    body: dict[str, Any],
-    done: Callable[[dict[str, Any]], None] = lambda _: None,
-) -> dict[str, Any]:
-    """``vm.create`` with progress; returns the VmView, and gives it to ``done`` before.
-
-    Raises:
-        BangerError: why there is no VM; ``details["kept"]`` names one that failed to boot.
-        Interrupted, Finished: see ``cli.client.operation.operate``.
-    """
-    return operate(client, "api", "vm.create", body, CREATE_SECONDS, done)

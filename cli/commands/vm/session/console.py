@@ -3,13 +3,17 @@
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from cli.commands.vm.options.arguments import one_running_vm
 from cli.terminal.output import note
+from shared.contract.verbs import api
 from shared.errors import BangerError
+
+if TYPE_CHECKING:
+    from shared.contract.messages.vm import VmView
 
 
 @click.command()
@@ -29,17 +33,17 @@ def console(vm: str) -> int:
     from shared.paths import Paths
 
     shown = _live(vm)
-    row = shown["vm"]
+    name = shown.vm.name
     if sys.stdin.isatty():
-        note(f"attached to the console of {row['name']}; detach with Ctrl-]")
-    run = Paths.from_environment().vm_run(row["id"])
-    status = attach(row["name"], run, Path(shown["console_log"]))
+        note(f"attached to the console of {name}; detach with Ctrl-]")
+    run = Paths.from_environment().vm_run(shown.vm.id)
+    status = attach(name, run, Path(shown.console_log))
     if sys.stdin.isatty():
         note("\ndetached")
     return status
 
 
-def _live(ref: str) -> dict[str, Any]:
+def _live(ref: str) -> "VmView":
     """Its VmView. A guest that does not get as far as ssh is the one whose console is wanted.
 
     Raises:
@@ -49,10 +53,9 @@ def _live(ref: str) -> dict[str, Any]:
     from shared.contract.lifecycle import LIVE, Action, check
 
     with connect() as client:
-        shown = client.call("api", "vm.show", {"ref": ref})
-        row = shown["vm"]
-        if row["state"] not in LIVE:
-            check(row["name"], row["state"], Action.SESSION)
+        shown = client.ask(api.VM_SHOW(ref=ref))
+        if shown.vm.state not in LIVE:
+            check(shown.vm.name, shown.vm.state, Action.SESSION)
         with suppress(BangerError):  # counts as use where it is granted
-            client.call("api", "vm.access", {"ref": row["id"]})
+            client.ask(api.VM_ACCESS(ref=shown.vm.id))
     return shown

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.commands.completion import vm_names
+from cli.parsing.completers import vm_names
 from cli.parsing.guest_argv import TrailingCommand, trailing
 from cli.parsing.param_types import Variable
+from shared.contract.verbs import api
 
 if TYPE_CHECKING:
     from shared.contract.ssh_access import Access
@@ -83,5 +84,4 @@ def reach(ref: str) -> Access:
     from cli.client.connection import ask
     from cli.guest.session import access_of
 
-    view = ask("api", "vm.access", {"ref": ref})
-    return access_of({**view["vm"], "access": view["access"]})
+    return access_of(ask(api.VM_ACCESS(ref=ref)))

@@ -48,6 +48,12 @@ _CAUSES = (
         "check the network, a proxy, or `mirror` in the configuration file, then try again",
     ),
     _Cause(
+        ("Not found in archive",),
+        Code.INVALID,
+        "the package does not hold a kernel and its modules",
+        "the mirror may be of another distribution: check `mirror` in the configuration file",
+    ),
+    _Cause(
         ("/etc/subuid", "/etc/subgid", "newuidmap", "newgidmap"),
         Code.DENIED,
         "this user has no range of subordinate ids",

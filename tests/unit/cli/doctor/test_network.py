@@ -4,6 +4,7 @@ from pathlib import Path
 
 from cli.doctor import network
 from shared.config import Config, NatConfig
+from shared.contract.messages.network import NatStatus
 from shared.paths import Paths
 
 HERE = Paths(*[Path("/nowhere")] * 4)
@@ -23,8 +24,8 @@ def test_bridge_mode_is_told_where_it_is() -> None:
 
 def test_what_stands_in_the_way_of_guests_is_a_warning_with_its_cure() -> None:
     problem = "ufw drops what guests send: run `ufw route allow in on br-banger`"
-    result = network.bridge("bridge mode", {"problem": problem})
+    result = network.bridge("bridge mode", NatStatus(enabled=True, problem=problem))
     assert result.status == "WARN"
     assert problem in result.found
-    assert network.bridge("bridge mode", {"problem": ""}).status == "PASS"
+    assert network.bridge("bridge mode", NatStatus(enabled=True, problem="")).status == "PASS"
     assert network.bridge("bridge mode", None).status == "PASS"

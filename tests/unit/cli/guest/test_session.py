@@ -68,9 +68,10 @@ def test_the_three_streams_are_kept_apart_and_whole(cli: Cli, web: Peer) -> None
     assert err == b"done\n"
 
 
-STUBBORN = """
-import signal, sys
-signal.signal(signal.SIGINT, lambda *_: print("no", flush=True))
+STUBBORN = r"""
+import os, signal, sys
+# Not print: the signal may come while "up" is being printed.
+signal.signal(signal.SIGINT, lambda *_: os.write(1, b"no\n"))
 print("up", flush=True)
 sys.stdin.read()
 """

@@ -3,7 +3,7 @@
 import pytest
 
 from shared.contract.messages.vm import Publication
-from shared.contract.publication import clash, parse_publication, refuse_doubles
+from shared.contract.publication import clash, parse_publication, refuse_doubles, show_publication
 from shared.errors import BangerError, Code
 
 
@@ -18,7 +18,7 @@ from shared.errors import BangerError, Code
 )
 def test_what_is_published(text: str, publication: Publication) -> None:
     assert parse_publication(text) == publication
-    assert parse_publication(str(publication)) == publication
+    assert parse_publication(show_publication(publication)) == publication
 
 
 @pytest.mark.parametrize(

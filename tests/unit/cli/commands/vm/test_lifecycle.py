@@ -9,28 +9,35 @@ from typing import Any
 import pytest
 
 from shared.errors import BangerError, Code
-from tests.unit.cli.conftest import Cli, view
+from tests.unit.cli.conftest import Cli, by_ref, resolving, view
 from tests.unit.cli.peer import Peer, hold
 
 Begin = Callable[..., Peer]
 WEB, DB = view("web"), view("db", "ba9876543210")
-LISTING = {"vms": [WEB, DB]}
+RESOLVE = {"vm.resolve": resolving(WEB, DB)}
 
 
 def test_each_vm_is_asked_for_once_and_named_in_first_seen_order(cli: Cli, peer: Begin) -> None:
-    services = peer({"vm.list": lambda _: LISTING, "vm.delete": lambda _: WEB})
+    services = peer(RESOLVE | {"vm.delete": by_ref(WEB, DB)})
     ran = cli("vm", "delete", "db", "web", "ba9876543210")
     assert (ran.status, ran.out) == (0, "db\nweb\n")
     asked = [body["ref"] for verb, body in services.calls if verb == "vm.delete"]
     assert asked == ["ba9876543210", "0123456789ab"]
 
 
+def test_one_vm_is_asked_for_as_it_was_typed(cli: Cli, peer: Begin) -> None:
+    services = peer({"vm.stop": lambda _: WEB})
+    ran = cli("vm", "stop", "we", "we", "-q")
+    assert (ran.status, ran.out) == (0, "0123456789ab\n")
+    assert services.calls == [("vm.stop", {"ref": "we", "timeout": 30.0})]
+
+
 def test_a_bad_reference_does_not_keep_the_good_from_being_done(cli: Cli, peer: Begin) -> None:
-    services = peer({"vm.list": lambda _: LISTING, "vm.stop": lambda _: WEB})
+    services = peer(RESOLVE | {"vm.stop": lambda _: WEB})
     ran = cli("vm", "stop", "nope", "web")
     assert (ran.status, ran.out) == (3, "web\n")
     assert ran.err.startswith("error: there is no VM 'nope'\n")
-    assert services.verbs() == ["vm.list", "vm.stop"]
+    assert services.verbs() == ["vm.resolve", "vm.stop"]
     assert services.calls[-1][1] == {"ref": "0123456789ab", "timeout": 30.0}
 
 
@@ -40,7 +47,7 @@ def test_one_that_fails_is_told_and_the_others_are_done(cli: Cli, peer: Begin) -
             raise BangerError(Code.GUEST_FAILED, "web: the guest panicked")
         return DB
 
-    peer({"vm.list": lambda _: LISTING, "vm.start": start})
+    peer(RESOLVE | {"vm.start": start})
     ran = cli("vm", "start", "web", "db", "-o", "json")
     web, db = json.loads(ran.out)
     assert (web["ref"], web["ok"], web["error"]["code"]) == ("web", False, "guest_failed")
@@ -52,9 +59,9 @@ def test_what_is_unavailable_for_a_moment_is_asked_for_again(cli: Cli, peer: Beg
     def stop(body: dict[str, Any]) -> dict[str, Any]:
         if body["ref"] == "0123456789ab" and services.verbs().count("vm.stop") < 3:
             raise BangerError(Code.UNAVAILABLE, "vm:0123456789ab is not running")
-        return WEB
+        return by_ref(WEB, DB)(body)
 
-    services = peer({"vm.list": lambda _: LISTING, "vm.stop": stop})
+    services = peer(RESOLVE | {"vm.stop": stop})
     ran = cli("vm", "stop", "web", "db")
     assert (ran.status, ran.out, ran.err) == (0, "web\ndb\n", "")
     asked = [body["ref"] for verb, body in services.calls if verb == "vm.stop"]
@@ -78,9 +85,9 @@ def test_no_vm_at_all_is_a_usage_error(cli: Cli) -> None:
 def test_a_signal_is_sent_by_its_name_however_it_was_written(
     cli: Cli, peer: Begin, written: str
 ) -> None:
-    services = peer({"vm.list": lambda _: LISTING, "vm.kill": lambda _: WEB})
+    services = peer({"vm.kill": lambda _: WEB})
     assert cli("vm", "kill", "--signal", written, "web").out == "web\n"
-    assert services.calls[-1] == ("vm.kill", {"ref": "0123456789ab", "signal": "TERM"})
+    assert services.calls[-1] == ("vm.kill", {"ref": "web", "signal": "TERM"})
 
 
 @pytest.mark.parametrize("written", ["FOO", "0", "99"])
@@ -93,15 +100,15 @@ def test_an_unknown_signal_is_a_usage_error_that_names_some(cli: Cli, written: s
 
 @pytest.mark.parametrize("verb", ["pause", "resume", "restart"])
 def test_each_verb_is_asked_of_every_vm(cli: Cli, peer: Begin, verb: str) -> None:
-    services = peer({"vm.list": lambda _: LISTING, f"vm.{verb}": lambda _: WEB})
+    services = peer(RESOLVE | {f"vm.{verb}": by_ref(WEB, DB)})
     assert cli("vm", verb, "web", "db").out == "web\ndb\n"
-    assert services.verbs() == ["vm.list", f"vm.{verb}", f"vm.{verb}"]
+    assert services.verbs() == ["vm.resolve", f"vm.{verb}", f"vm.{verb}"]
 
 
 def test_only_what_is_given_is_set(cli: Cli, peer: Begin) -> None:
-    services = peer({"vm.list": lambda _: LISTING, "vm.set": lambda _: WEB})
+    services = peer({"vm.set": lambda _: WEB})
     assert cli("vm", "set", "web", "--memory", "4G", "--no-nat").status == 0
-    asked = {"ref": "0123456789ab", "memory_mib": 4096, "nat": False}
+    asked = {"ref": "web", "memory_mib": 4096, "nat": False}
     assert services.calls[-1] == ("vm.set", asked)
 
 
@@ -115,7 +122,7 @@ def test_ctrl_c_cancels_what_is_in_flight_and_tells_what_was_done(cli: Cli, peer
     def stop(body: dict[str, Any]) -> dict[str, Any]:
         return DB if body["ref"] == "ba9876543210" else hold(body)
 
-    services = peer({"vm.list": lambda _: LISTING, "vm.stop": stop})
+    services = peer(RESOLVE | {"vm.stop": stop})
     process = cli.popen("vm", "stop", "db", "web", "-o", "json", stdout=-1, stderr=-1)
     while services.verbs().count("vm.stop") < 2:
         time.sleep(0.005)  # until both are in flight; the test's own deadline bounds it

@@ -2,25 +2,31 @@
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from tests.unit.cli.conftest import Cli, view
+from shared.errors import BangerError, Code
+from tests.unit.cli.conftest import Cli, by_ref, view
 from tests.unit.cli.peer import Answer, Peer
 
 Begin = Callable[..., Peer]
-STATES = ("created", "starting", "running", "paused", "stopping", "stopped", "failed")
-VMS = [view(state, f"{number:012x}", state=state) for number, state in enumerate(STATES)]
-SCRIPT: dict[str, Answer] = {"vm.list": lambda _: {"vms": VMS}, "vm.delete": lambda _: VMS[0]}
-DELETED = ["created", "stopped", "failed"]
+VMS = [view("created", "0" * 12, state="created"), view("failed", "1" * 12, state="failed")]
+SCRIPT: dict[str, Answer] = {
+    "vm.prunable": lambda _: {"vms": VMS},
+    "vm.delete": by_ref(*VMS),
+}
 
 
 def test_all_that_do_not_run_are_shown_and_deleted(cli: Cli, peer: Begin) -> None:
     services = peer(SCRIPT)
     ran = cli("vm", "prune", "-f")
-    assert (ran.status, ran.out.split()) == (0, DELETED)
-    assert [line.split()[1] for line in ran.err.splitlines()] == ["NAME", *DELETED]
-    assert services.verbs().count("vm.delete") == 3
+    assert (ran.status, ran.out) == (0, "created\nfailed\n")
+    assert [line.split()[1] for line in ran.err.splitlines()] == ["NAME", "created", "failed"]
+    assert services.calls[1:] == [
+        ("vm.delete", {"ref": "0" * 12, "unless_live": True}),
+        ("vm.delete", {"ref": "1" * 12, "unless_live": True}),
+    ]
 
 
 def test_without_a_terminal_to_ask_on_nothing_is_deleted(cli: Cli, peer: Begin) -> None:
@@ -41,15 +47,20 @@ def test_a_person_is_asked_and_no_is_the_default(
     assert ("vm.delete" in services.verbs()) is (status == 0)
 
 
-def test_what_was_started_meanwhile_is_spared(cli: Cli, peer: Begin) -> None:
-    listings = [[view("web", state="stopped")], [view("web", state="running")]]
-    rows = iter([*listings, listings[-1]])
-    services = peer(SCRIPT | {"vm.list": lambda _: {"vms": next(rows)}})
-    assert cli("vm", "prune", "-f").out == ""
-    assert "vm.delete" not in services.verbs()
+def test_what_was_started_meanwhile_is_kept_and_that_is_no_failure(cli: Cli, peer: Begin) -> None:
+    def delete(body: dict[str, Any]) -> dict[str, Any]:
+        if body["ref"] == "0" * 12:
+            raise BangerError(Code.CONFLICT, "created is running")
+        return by_ref(*VMS)(body)
+
+    peer(SCRIPT | {"vm.delete": delete})
+    ran = cli("vm", "prune", "-f", "-o", "json")
+    assert ran.status == 0
+    assert [each["name"] for each in json.loads(ran.out)] == ["failed"]
+    assert "created was started meanwhile, and is kept" in ran.err
 
 
 def test_nothing_to_delete_is_success(cli: Cli, peer: Begin) -> None:
-    peer(SCRIPT | {"vm.list": lambda _: {"vms": [view("web")]}})
+    peer({"vm.prunable": lambda _: {"vms": []}})
     ran = cli("vm", "prune", "-o", "json")
     assert (ran.status, json.loads(ran.out)) == (0, [])

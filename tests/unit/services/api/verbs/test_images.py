@@ -37,7 +37,7 @@ class Others:
             return KERNEL
         assert request.verb in (images.IMAGE_REMOVE, images.KERNEL_REMOVE)
         self.gone.append(request.body["ref"])
-        return Deleted(id=request.body["ref"])
+        return None
 
 
 def deleted(others: Others, kind: str, held_by: str = "") -> Deleted:

@@ -10,7 +10,7 @@ import pytest
 from services.nat.plan.publications import MOST, assign_ports, publications_of
 from services.nat.plan.state import Guest
 from shared.contract.messages.vm import Publication
-from shared.contract.publication import parse_publication
+from shared.contract.publication import parse_publication, show_publication
 from shared.errors import BangerError, Code
 from tests.example import example_vm
 
@@ -51,7 +51,9 @@ def assign(
     guests = [replace(guest, publish=(parse_publication(text),)) for guest, text in published]
     assigned = assign_ports(guests, taken)
     assert [guest.id for guest in assigned.guests] == [guest.id for guest in guests]
-    return [str(p) for guest in assigned.guests for p in guest.publish], assigned.refused
+    return [
+        show_publication(p) for guest in assigned.guests for p in guest.publish
+    ], assigned.refused
 
 
 @pytest.mark.parametrize("second", ["8080:90", "0.0.0.0:8080:90"])
@@ -67,7 +69,8 @@ def test_row_that_publishes_a_port_twice_has_it_once() -> None:
     twice = tuple(parse_publication(text) for text in ("8080:80", "8080:81", "0.0.0.0:8080:82"))
     assigned = assign_ports([replace(ALPHA, publish=twice)])
     (kept,) = assigned.guests
-    assert [str(publication) for publication in kept.publish] == ["127.0.0.1:8080:80/tcp"]
+    (publication,) = kept.publish
+    assert show_publication(publication) == "127.0.0.1:8080:80/tcp"
     assert len(assigned.refused) == 2
 
 

@@ -8,15 +8,18 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from msgspec import convert
 
 from cli.commands.vm.inspect.stats import show_rate
+from shared.contract.messages.vm import VmStats
 from shared.errors import Code
-from tests.unit.cli.conftest import Cli, view
+from tests.unit.cli.conftest import Cli, resolving, view
 from tests.unit.cli.peer import Peer, refuse
 
 Begin = Callable[..., Peer]
 AT_ONCE = "import cli.commands.vm.inspect.stats as stats; stats.WATCH_SECONDS = 0"
-LISTING = {"vms": [view("web"), view("db", "ba9876543210", state="stopped")]}
+WEB = view("web")
+LISTING = {"vms": [WEB, view("db", "ba9876543210", state="stopped")]}
 
 
 def stats(at: float = 0.0, cpu: float | None = 0.0, **fields: Any) -> dict[str, Any]:
@@ -52,7 +55,8 @@ def stats(at: float = 0.0, cpu: float | None = 0.0, **fields: Any) -> dict[str, 
 def test_a_rate_is_the_difference_of_two_samples(
     before: dict[str, Any] | None, after: dict[str, Any], shown: str
 ) -> None:
-    assert show_rate(before, after) == shown
+    first = convert(before, VmStats) if before else None
+    assert show_rate(first, convert(after, VmStats)) == shown
 
 
 def test_a_table_takes_two_samples_of_all_that_run(cli: Cli, peer: Begin) -> None:
@@ -105,7 +109,7 @@ def test_there_is_nothing_to_watch_in_names(cli: Cli, args: list[str]) -> None:
 
 
 def test_what_cannot_be_sampled_is_told_and_the_status_says_so(cli: Cli, peer: Begin) -> None:
-    peer({"vm.list": lambda _: LISTING, "vm.stats": refuse(Code.BUSY, "later")})
+    peer({"vm.resolve": resolving(WEB), "vm.stats": refuse(Code.BUSY, "later")})
     ran = cli("vm", "stats", "web", "nope", "-o", "json")
     assert (ran.status, ran.out) == (6, "[]\n")
     assert [json.loads(line)["error"]["code"] for line in ran.err.splitlines()] == [
