@@ -7,6 +7,11 @@ SMOKE ?=
 BENCH ?=
 SMOKE_KVM ?=
 BIN := .venv/bin
+WORKERS ?= 2
+# The tests of a file share services, so they stay in one process; long ones come first.
+SIDE_BY_SIDE := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+# Without bytecode on disk every process that is started compiles all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup setup-tests run test unit integration e2e chaos chaos-store coverage smoke smoke-kvm smoke-coverage-html \
   smoke-clean check bench docs clean
@@ -23,10 +28,10 @@ run: setup  ## Boot a VM, run CMD in it, exit with its status
 test: setup-tests  ## Unit, integration and e2e tests (e2e boots real VMs)
 	@$(BIN)/banger image build debian-bookworm
 	@$(BIN)/banger kernel pull debian-bookworm
-	$(BIN)/pytest tests
+	$(BIN)/pytest $(SIDE_BY_SIDE) tests
 
 unit integration e2e: setup-tests
-	$(BIN)/pytest tests/$@
+	$(BIN)/pytest $(SIDE_BY_SIDE) tests/$@
 
 chaos: setup-tests  ## Seeded faults on four VMs at work (SEED, MINUTES): docs/reliability.md
 	$(BIN)/banger image build debian-bookworm

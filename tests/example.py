@@ -1,14 +1,10 @@
 """One VM's row for tests to vary."""
 
-import os
 from typing import Any
 
 import msgspec
 
 from shared.contract.messages.vm import Vm
-
-OWN_ADDRESS = f"127.78.{os.getpid() >> 8 & 255}.{os.getpid() & 255 or 1}"
-"""A loopback address on which no test process but this one listens."""
 
 _EXAMPLE = Vm(
     id="0123456789ab",

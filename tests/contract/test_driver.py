@@ -33,13 +33,13 @@ from shared.host.tsc import host_tsc_khz
 from shared.paths import Paths
 from shared.vm import files
 from shared.vmm.accelerator import Accel, Accelerator
+from tests import loopback
 from tests.scripted import shelf
 
 BOOT_SECONDS = 120.0
-HOST = "127.77.255.77"
+HOST = loopback.address(77)
 VM = os.urandom(6).hex()
 """Of this run alone: a VMM is found by it in the list of all processes."""
-"""A loopback address that no VM of a test's stack gets: those are handed out from the lowest."""
 
 
 @dataclass

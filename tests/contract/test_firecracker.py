@@ -32,7 +32,8 @@ from shared.vmm.accelerator import Accel, Accelerator, kvm_obstacle
 from tests.integration.namespaces import Namespace
 
 ROOT = Path(__file__).parents[2]
-VM_ID = "0123456789ab"
+VM_ID = os.urandom(6).hex()
+"""Of this run alone: a VMM is found by it in the list of all processes."""
 TAP = f"bgr{VM_ID}"
 DESCRIBE = Request("GET", "/", {})
 

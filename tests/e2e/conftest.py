@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import loopback
 from tests.home import BANGER, BOOT_SECONDS, Home, await_true, close_home, make_home
 
 __all__ = ["BANGER", "BOOT_SECONDS", "Home", "await_true", "close_home", "make_home"]
@@ -18,7 +19,7 @@ __all__ = ["BANGER", "BOOT_SECONDS", "Home", "await_true", "close_home", "make_h
 def images() -> None:
     """The default image and kernel, built once per machine."""
     with tempfile.TemporaryDirectory(prefix="bgr") as directory:
-        home = make_home(Path(directory))
+        home = make_home(Path(directory), loopback.configuration())
         home.banger("image", "build", "debian-bookworm", timeout=900)
         home.banger("kernel", "pull", "debian-bookworm", timeout=900)
         close_home(home)
@@ -28,7 +29,7 @@ def images() -> None:
 def shared_home(images: None) -> Iterator[Home]:
     """Services that the tests of one module share."""
     with tempfile.TemporaryDirectory(prefix="bgr") as directory:
-        home = make_home(Path(directory))
+        home = make_home(Path(directory), loopback.configuration())
         yield home
         close_home(home)
 

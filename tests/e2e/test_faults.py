@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import loopback
 from tests.e2e.conftest import Home, await_true, close_home, make_home
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -50,7 +51,8 @@ def test_a_taken_name_is_a_conflict(home: Home) -> None:
 def own_home(images: None, request: pytest.FixtureRequest) -> Iterator[Home]:
     """Services of the test's own, with the configuration given as parameter."""
     with tempfile.TemporaryDirectory(prefix="bgr") as directory:
-        home = make_home(Path(directory), getattr(request, "param", ""))
+        more = getattr(request, "param", "")
+        home = make_home(Path(directory), f"{loopback.configuration()}{more}")
         yield home
         close_home(home)
 

@@ -17,6 +17,7 @@ from shared.bus import envelope
 from shared.bus.envelope import Kind
 from shared.errors import BangerError
 from shared.vm import files
+from tests import loopback
 from tests.integration.conftest import Daemon, Home, new_home
 from tests.integration.peer import Peer, Silence
 from tests.integration.stack import eventually
@@ -154,7 +155,8 @@ def new_guests(config: str = "") -> Iterator[Guests]:
         qemu = shelf.install(home.root / "bin")
         home.environment |= shelf.environment(home.root / "bin")
         home.environment[VARIABLE] = str(home.root / "scripts")
-        home.configure(shelf.configuration(qemu, config))
+        own_network = f'user_subnet = "{loopback.subnet()}"\n'
+        home.configure(shelf.configuration(qemu, own_network + config))
         shelf.stock(home.paths)
         daemon = Daemon(home)
         guests = Guests(home, daemon)

@@ -22,11 +22,10 @@ from shared.vm import files
 from tests.integration.guests import NOTHING, SMALL, Guests, clean, finals, kill, new_guests
 from tests.integration.peer import error_of
 from tests.integration.stack import eventually
+from tests.loopback import OWN_ADDRESS
 
-HOST = f"127.200.{os.getpid() >> 8 & 255}.{os.getpid() & 255}"
-"""An address of this run's own."""
-GUEST_PORT = 20_000 + os.getpid() % 10_000
-"""A guest's listener is led to from the same port of its address, which other runs give too."""
+HOST = OWN_ADDRESS
+GUEST_PORT = 20_000
 
 
 @pytest.fixture(scope="module")

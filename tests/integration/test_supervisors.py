@@ -17,6 +17,7 @@ from shared.errors import Code
 from shared.host.locks import holder
 from shared.vm import files
 from shared.vm.handle import handle_path, read_handle
+from tests import loopback
 from tests.integration.conftest import ROOT
 from tests.integration.guests import (
     NOTHING,
@@ -31,7 +32,7 @@ from tests.integration.guests import (
 from tests.integration.peer import error_of
 from tests.integration.stack import eventually
 
-PUBLISHED = "127.77.254.2:8001:80"
+PUBLISHED = f"{loopback.address(9)}:8001:80"
 """At an address of these tests' own."""
 SIZES = ("--vcpu", "1", "--memory", "128M", "--disk-size", "64M", "--overlay-size", "64M")
 

@@ -12,6 +12,7 @@ from shared.host.locks import Lock
 from shared.host.socket_table import UnixSocket, inet_sockets, read_table, unix_sockets
 from shared.vm import files
 from shared.vm.handle import Handle, write_handle
+from tests import loopback
 from tests.example import example_vm
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -53,6 +54,7 @@ def test_a_vm_that_was_never_touched_counts_from_its_creation() -> None:
     assert ids([vm("a", 60, touched=False)], 60) == ["a"]
 
 
+HOST = loopback.address(3)
 SOCKETS = list(
     unix_sockets(b"""Num       RefCount Protocol Flags    Type St Inode Path
 0000: 00000002 00000000 00010000 0001 01 100 /run/banger/vms/aa/ssh.sock.Xy12
@@ -78,12 +80,12 @@ def tcp() -> Counter[tuple[str, int]]:
 
 
 def test_connections_to_a_guest_are_counted_from_its_clients_side() -> None:
-    with socket.create_server(("127.77.254.3", 0)) as server:
+    with socket.create_server((HOST, 0)) as server:
         host, port = server.getsockname()
         assert tcp()[host, port] == 0
         with socket.create_connection((host, port)), socket.create_connection((host, port)):
             assert tcp()[host, port] == 2
-            assert tcp()["127.77.254.4", port] == 0
+            assert tcp()[loopback.address(4), port] == 0
 
 
 def test_who_holds_the_console_is_in_the_vm(tmp_path: Path) -> None:
@@ -96,7 +98,7 @@ def test_who_holds_the_console_is_in_the_vm(tmp_path: Path) -> None:
 
 def test_connection_of_the_master_is_no_session(tmp_path: Path) -> None:
     master = [UnixSocket(listening=True, inode=100, path=f"{tmp_path}/ssh.sock")]
-    with socket.create_server(("127.77.254.3", 0)) as server:
+    with socket.create_server((HOST, 0)) as server:
         address = server.getsockname()
         write_handle(tmp_path, handle(*address))
         with socket.create_connection(address):

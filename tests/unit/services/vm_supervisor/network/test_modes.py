@@ -3,7 +3,7 @@
 import socket
 
 from services.vm_supervisor.network.modes import bridge_network, choose_port, user_network
-from tests.example import OWN_ADDRESS
+from tests.loopback import OWN_ADDRESS
 
 
 def test_a_vm_without_nat_is_closed_to_the_outside() -> None:

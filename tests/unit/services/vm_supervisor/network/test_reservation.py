@@ -9,7 +9,7 @@ from services.vm_supervisor.network import reservation
 from services.vm_supervisor.network.reservation import bind, reserve
 from shared.contract.messages.vm import Protocol, Publication
 from shared.errors import BangerError, Code
-from tests.example import OWN_ADDRESS
+from tests.loopback import OWN_ADDRESS
 
 HOST = OWN_ADDRESS
 KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}

@@ -21,7 +21,7 @@ from services.vm_supervisor.network.udp_relay import (
     UdpRelay,
 )
 from shared.vm import files
-from tests.example import OWN_ADDRESS
+from tests.loopback import OWN_ADDRESS
 
 HOST = OWN_ADDRESS
 GUEST = End(bytes.fromhex("020304050607"), GUEST_ADDRESS)

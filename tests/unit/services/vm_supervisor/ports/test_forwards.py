@@ -15,7 +15,7 @@ from services.vm_supervisor.ports import forwards
 from services.vm_supervisor.ports.forwards import MAPPED_UP, Forwards, wanted
 from shared.errors import BangerError, Code
 from shared.logs import Log
-from tests.example import OWN_ADDRESS
+from tests.loopback import OWN_ADDRESS
 
 HOST = OWN_ADDRESS
 HEADER = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid\n"

@@ -17,7 +17,7 @@ from shared.contract.ssh_access import Access
 from shared.errors import BangerError, Code
 from shared.logs import Log
 from shared.vm.handle import Handle, read_handle
-from tests.example import OWN_ADDRESS
+from tests.loopback import OWN_ADDRESS
 
 HOST = OWN_ADDRESS
 
