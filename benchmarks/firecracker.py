@@ -27,6 +27,7 @@ from services.vm_supervisor.guest.channel import VSOCK_PORT, AgentAddress, open_
 from services.vm_supervisor.network.modes import bridge_network
 from shared.config import Config, FirecrackerConfig
 from shared.errors import BangerError
+from shared.vm import files
 from shared.vmm.accelerator import Accel, Accelerator, kvm_obstacle
 from shared.vmm.choice import choose
 from tests.integration.namespaces import Namespace
@@ -120,7 +121,7 @@ async def _by_driver(program: str, spec: MachineSpec, ready: Ready) -> None:
 
 
 async def _by_hand(program: str, spec: MachineSpec, ready: Ready) -> None:
-    config, agent = spec.run / "config.json", spec.run / "agent.sock"
+    config, agent = spec.run / "config.json", spec.run / files.AGENT_SOCKET
     config.write_text(json.dumps(config_file(spec, agent)))
     quiet = asyncio.subprocess.DEVNULL
     argv = (program, "--no-api", "--config-file", str(config))
@@ -161,8 +162,8 @@ def _spec(directory: Path) -> MachineSpec:
         initrd=directory / "initrd",
         drives=Drives(
             rootfs=image / "rootfs.squashfs",
-            overlay=directory / "overlay.ext4",
-            work=directory / "work.ext4",
+            overlay=directory / files.OVERLAY,
+            work=directory / files.WORK_DISK,
             modules=kernel / "modules.squashfs",
         ),
         network=network,

@@ -12,6 +12,7 @@ from benchmarks.harness.measure import Figure, median, medians, paired, seconds
 from benchmarks.harness.memory import idle_interpreter, proportional_set_size
 from benchmarks.harness.product import installed
 from shared.bus.client import Client
+from shared.contract.verbs import daemon
 from shared.host.locks import holder
 from tests.home import Home
 from tests.waiting import eventually
@@ -91,8 +92,8 @@ def _replace(home: Home, vm_id: str, pid: int) -> None:
     with Client(home.paths.broker_socket) as client:
 
         def served_by_another() -> bool:
-            services = client.call("broker", "broker.services")["services"]
-            pids = [each["pid"] for each in services if each["name"] == f"vm:{vm_id}"]
+            services = client.ask(daemon.SERVICES()).services
+            pids = [each.pid for each in services if each.name == f"vm:{vm_id}"]
             return pids not in ([], [pid])
 
         eventually(served_by_another, every=0.005)

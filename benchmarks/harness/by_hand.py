@@ -20,6 +20,7 @@ from services.vm_supervisor.guest.ssh import ensure_key
 from services.vm_supervisor.launch.initrd import GuestIdentity, write_initrd
 from services.vm_supervisor.network.modes import GuestNetwork, user_network
 from shared.errors import BangerError
+from shared.vm import files
 from tests.home import Home
 
 ANSWER_SECONDS = 300.0
@@ -42,8 +43,8 @@ def write_files(
     version = json.loads((kernel / "manifest.json").read_text())["version"]
     identity = GuestIdentity("bench", "0" * 32, key.private, key.public, version, network, agent)
     write_initrd(directory / "initrd", kernel / "initrd-modules.cpio", identity)
-    create_overlay(directory / "overlay.ext4", overlay_bytes)
-    create_work_disk(directory / "work.ext4", work_bytes)
+    create_overlay(directory / files.OVERLAY, overlay_bytes)
+    create_work_disk(directory / files.WORK_DISK, work_bytes)
 
 
 async def answered(address: AgentAddress) -> None:
@@ -110,7 +111,7 @@ class QemuByHand:
 
     @property
     def _agent(self) -> AgentAddress:
-        return AgentAddress(self._directory / "agent.sock")
+        return AgentAddress(self._directory / files.AGENT_SOCKET)
 
 
 async def _ask_to_power_off(address: AgentAddress) -> None:
