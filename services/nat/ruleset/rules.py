@@ -1,4 +1,4 @@
-"""The nftables rules of banger as text, rendered whole and loaded in one transaction.
+"""banger's nftables rules as text, rendered whole and loaded in one transaction.
 
 The text deletes both tables and creates them again. ``nft -f`` hands that to the kernel as one
 transaction (nft(8)), so no packet ever sees half a table. Connections are not cut, because
