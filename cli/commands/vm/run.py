@@ -121,22 +121,21 @@ def _create(creation: "LongRequest[VmView]", *, rm: bool) -> "VmView":
 
 def _delete(vm: "Vm") -> None:
     """Its failure is reported, but the exit status is that of what the user ran."""
-    from cli.client.connection import connect
+    from cli.client.connection import ask_again
 
     with interrupts_wait():
         try:
-            with connect() as client:
-                client.ask(api.VM_DELETE(ref=vm.id))
+            ask_again(api.VM_DELETE(ref=vm.id))
         except BangerError as error:
             note(f"{vm.name} could not be deleted; do it with: banger vm delete {vm.name}")
             report(error, Settings())
 
 
 def _say_what_is_left(vm: "Vm") -> None:
-    from cli.client.connection import ask
+    from cli.client.connection import ask_again
 
     with suppress(BangerError, Interrupted):
-        now = ask(api.VM_SHOW(ref=vm.id)).vm
+        now = ask_again(api.VM_SHOW(ref=vm.id)).vm
         if now.state == "running":
             note(
                 f"{now.name} is still running: banger vm ssh {now.name} | banger vm stop {now.name}"

@@ -32,10 +32,14 @@ class Held(Exception):
 
 
 class Peer:
-    """A context manager; ``calls`` are (verb, body) in the order they came."""
+    """A context manager; ``calls`` are (verb, body) in the order they came.
+
+    ``requests`` counts them, and those that the broker answers itself.
+    """
 
     def __init__(self, run: Path, script: dict[str, Answer], *, build: str = __version__) -> None:
         self.calls: list[tuple[str, Body]] = []
+        self.requests = 0
         self.cancelled = threading.Event()
         self._run = run
         self._script = script
@@ -76,6 +80,7 @@ class Peer:
         self._ready.set()
         while self._stop_read not in router.poll(10):
             while (received := router.receive()) is not None:
+                self.requests += envelope.decode(received[1][0]).kind is Kind.REQUEST
                 self._route(router, received[0], received[1])
         router.close()
 

@@ -30,6 +30,7 @@ def test_one_vm_is_asked_for_as_it_was_typed(cli: Cli, peer: Begin) -> None:
     ran = cli("vm", "stop", "we", "we", "-q")
     assert (ran.status, ran.out) == (0, "0123456789ab\n")
     assert services.calls == [("vm.stop", {"ref": "we", "timeout": 30.0})]
+    assert services.requests == 2, "the first: which services there are"
 
 
 def test_a_bad_reference_does_not_keep_the_good_from_being_done(cli: Cli, peer: Begin) -> None:

@@ -74,6 +74,13 @@ def test_rm_deletes_the_vm_by_its_id_whatever_the_status(cli: Cli, peer: Begin) 
     assert services.calls[-1][1] == {"ref": WEB["vm"]["id"]}
 
 
+def test_a_run_is_three_requests(cli: Cli, peer: Begin) -> None:
+    """Which services there are, the creation, the deletion."""
+    services = peer(CREATE)
+    assert cli("vm", "run", "--rm", "--", "true").status == 0
+    assert services.requests == 3
+
+
 def test_detached_prints_the_name(cli: Cli, peer: Begin) -> None:
     peer(CREATE)
     ran = cli("vm", "run", "-d")
