@@ -13,7 +13,7 @@ sys.path.insert(0, str(ROOT))
 import click  # noqa: E402
 
 from cli.app import banger  # noqa: E402
-from cli.doctor.result import Result  # noqa: E402
+from cli.doctor.finding import Finding  # noqa: E402
 from shared.contract.messages.image import Image, Kernel  # noqa: E402
 from shared.contract.messages.operation import Operation, ServiceStatus  # noqa: E402
 from shared.contract.messages.vm import (  # noqa: E402
@@ -104,7 +104,7 @@ JSON: tuple[tuple[str, str, tuple[type[Any], ...], dict[str, Any]], ...] = (
     ("Image", "`image list`, `show`, `build`.", (Image,), {}),
     ("Kernel", "`kernel list`, `show`, `pull`.", (Kernel,), {}),
     ("ServiceStatus", "Each of `services` of `daemon status`.", (ServiceStatus,), {}),
-    ("Result", "`doctor`.", (Result,), {}),
+    ("Finding", "`doctor`.", (Finding,), {}),
 )  # fmt: skip
 """Title, which commands print it, its structs, and fields that the command adds."""
 

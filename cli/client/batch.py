@@ -15,9 +15,9 @@ from shared.contract.verbs import api
 from shared.errors import BangerError
 
 if TYPE_CHECKING:
-    from cli.terminal.output import Named
     from shared.bus.client import Client
     from shared.contract.messages.vm import VmView
+    from shared.contract.reference import Named
     from shared.contract.verb import Request
 
 Result = TypeVar("Result")

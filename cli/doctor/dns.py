@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from cli.doctor.result import Result, ok, warn
+from cli.doctor.finding import Finding, ok, warn
 from cli.doctor.services import ask
 from shared.config import Config
 from shared.contract.verbs import api
@@ -21,7 +21,7 @@ Lookup = Callable[[str, None], list[tuple[Any, ...]]]
 """As getaddrinfo(3): the last item of each is (address, port, …)."""
 
 
-def names(paths: Paths, _config: Config) -> Iterator[Result]:
+def names(paths: Paths, _config: Config) -> Iterator[Finding]:
     """Looks up one VM that is up. ``dns`` itself is another check's business."""
     try:
         answer = ask(paths, api.VM_LIST())
@@ -39,7 +39,7 @@ def names(paths: Paths, _config: Config) -> Iterator[Result]:
     yield judged(name, address, resolve(name, RESOLVE_SECONDS))
 
 
-def judged(name: str, address: str, found: list[str] | None) -> Result:
+def judged(name: str, address: str, found: list[str] | None) -> Finding:
     """``found``: addresses that ``name`` was resolved to, None when that took too long."""
     if found is None:
         return warn("names", f"{name}: no answer in {RESOLVE_SECONDS:g} s", RECIPES)

@@ -3,7 +3,7 @@
 import platform
 from collections.abc import Iterator
 
-from cli.doctor.result import Result, fail, ok, warn
+from cli.doctor.finding import Finding, fail, ok, warn
 from shared.config import Config
 from shared.contract.sizes import default_memory_mib, default_vcpu, host
 from shared.paths import Paths
@@ -11,7 +11,7 @@ from shared.paths import Paths
 ARCHITECTURE = "x86_64"
 
 
-def architecture(_paths: Paths, _config: Config) -> Iterator[Result]:
+def architecture(_paths: Paths, _config: Config) -> Iterator[Finding]:
     machine = platform.machine()
     if machine == ARCHITECTURE:
         yield ok("architecture", machine)
@@ -19,7 +19,7 @@ def architecture(_paths: Paths, _config: Config) -> Iterator[Result]:
         yield fail("architecture", machine, f"banger runs on {ARCHITECTURE} only, so far")
 
 
-def isolation(_paths: Paths, _config: Config) -> Iterator[Result]:
+def isolation(_paths: Paths, _config: Config) -> Iterator[Finding]:
     """Whether every VMM gets a control group of its own that limits it."""
     from shared.host.cgroup import support
 
@@ -31,7 +31,7 @@ def isolation(_paths: Paths, _config: Config) -> Iterator[Result]:
         yield warn("isolation", found.reason, advice)
 
 
-def default_sizes(_paths: Paths, config: Config) -> Iterator[Result]:
+def default_sizes(_paths: Paths, config: Config) -> Iterator[Finding]:
     """What a VM gets when nothing is said, and where each number comes from."""
     cpus, memory = host().cpus, host().memory_mib
     defaults = config.defaults

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from cli.doctor.result import Result, ok, warn
+from cli.doctor.finding import Finding, ok, warn
 from cli.doctor.services import ask
 from shared.config import Config
 from shared.contract.verbs import nat
@@ -19,7 +19,7 @@ BRIDGE_WOULD_ADD = (
 )
 
 
-def network(paths: Paths, config: Config) -> Iterator[Result]:
+def network(paths: Paths, config: Config) -> Iterator[Finding]:
     if config.network_mode == "user":
         yield ok("network", f"user mode, no privilege; {BRIDGE_WOULD_ADD}")
         return
@@ -30,7 +30,7 @@ def network(paths: Paths, config: Config) -> Iterator[Result]:
     yield bridge(f"bridge mode: {config.nat.bridge}, {config.nat.subnet}", status)
 
 
-def bridge(mode: str, status: "NatStatus | None") -> Result:
+def bridge(mode: str, status: "NatStatus | None") -> Finding:
     """``status``: nat's own, None when nobody answers. What it could not do, and which firewall of
     the host stands in its way, is in its ``problem``, with what to run."""
     problem = status.problem if status else ""

@@ -2,20 +2,20 @@
 
 from collections.abc import Callable, Iterator
 
-from cli.doctor.result import Result, fail
+from cli.doctor.finding import Finding, fail
 from shared.config import Config, load_config
 from shared.errors import BangerError
 from shared.paths import Paths
 
-Check = Callable[[Paths, Config], Iterator[Result]]
+DoctorCheck = Callable[[Paths, Config], Iterator[Finding]]
 
 
-def run_checks(paths: Paths) -> list[Result]:
+def run_checks(paths: Paths) -> list[Finding]:
     """All results. A check that goes wrong itself is a FAIL, and the others still run."""
     from cli.doctor import dns, host, network, services, storage, tools, vmm
 
     config, results = _config(paths)
-    checks: tuple[Check, ...] = (
+    checks: tuple[DoctorCheck, ...] = (
         host.architecture,
         vmm.virtual_machines,
         tools.host_tools,
@@ -39,11 +39,11 @@ def run_checks(paths: Paths) -> list[Result]:
     return results
 
 
-def _config(paths: Paths) -> tuple[Config, list[Result]]:
+def _config(paths: Paths) -> tuple[Config, list[Finding]]:
     """The configuration, or the defaults when the file is wrong, so that the rest is checked."""
     try:
         config = load_config(paths.config_file)
     except BangerError as error:
         return Config(), [fail("configuration", error.message, error.hint)]
     found = str(paths.config_file) if paths.config_file.exists() else "no file: all defaults"
-    return config, [Result("configuration", "PASS", found)]
+    return config, [Finding("configuration", "PASS", found)]

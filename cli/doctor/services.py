@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from cli.client.connection import connect_if_running, expected_services, last_error_line, running
-from cli.doctor.result import Result, fail, ok, warn
+from cli.doctor.finding import Finding, fail, ok, warn
 from shared.config import Config
 from shared.contract.verbs import daemon, dns
 from shared.errors import BangerError
@@ -31,7 +31,7 @@ def ask(paths: Paths, request: "Request[Answered]") -> "Answered | None":
         return client.ask(request, timeout=3.0, retry=False)
 
 
-def registered(paths: Paths, config: Config) -> Iterator[Result]:
+def registered(paths: Paths, config: Config) -> Iterator[Finding]:
     answer = ask(paths, daemon.SERVICES())
     if answer is None:
         yield ok("services", "down; they start with the first command that needs them")
@@ -52,7 +52,7 @@ def registered(paths: Paths, config: Config) -> Iterator[Result]:
         yield external_nat(builds.get("nat"), paths.run)
 
 
-def external_nat(build: str | None, run: Path) -> Result:
+def external_nat(build: str | None, run: Path) -> Finding:
     """``build``: of the nat that is registered, None when nobody is."""
     uid = os.geteuid()
     apart = "" if run == Path(f"/run/user/{uid}/banger") else f" --run {run}"
@@ -65,7 +65,7 @@ def external_nat(build: str | None, run: Path) -> Result:
     return ok("nat", "run by root, registered")
 
 
-def dns_port(paths: Paths, config: Config) -> Iterator[Result]:
+def dns_port(paths: Paths, config: Config) -> Iterator[Finding]:
     """Ours answers there, or the port is free for it."""
     port = config.dns.port
     try:
@@ -96,14 +96,14 @@ def is_free(port: int) -> bool:
     return True
 
 
-def images_and_kernels(paths: Paths, config: Config) -> Iterator[Result]:
+def images_and_kernels(paths: Paths, config: Config) -> Iterator[Finding]:
     """Read from the disk, which is the truth about them, services or not."""
     defaults = config.defaults
     yield published("image", paths.images, defaults.image, "banger image build")
     yield published("kernel", paths.kernels, defaults.kernel, "banger kernel pull")
 
 
-def published(kind: str, root: Path, default: str, how: str) -> Result:
+def published(kind: str, root: Path, default: str, how: str) -> Finding:
     """PASS when the default is there: its absence costs the first VM a build."""
     names = sorted(path.name for path in root.glob("by-name/*") if path.exists())
     if default not in names:

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from cli.doctor.result import Result, fail, ok, warn
+from cli.doctor.finding import Finding, fail, ok, warn
 from shared.config import Config
 from shared.errors import BangerError
 from shared.paths import Paths, check_private, check_socket_length
@@ -15,7 +15,7 @@ GIB = 1024**3
 WARN_BELOW, FAIL_BELOW = 5 * GIB, GIB // 2
 
 
-def run_directory(paths: Paths, _config: Config) -> Iterator[Result]:
+def run_directory(paths: Paths, _config: Config) -> Iterator[Finding]:
     name = "run directory"
     try:
         check_socket_length(paths.run)
@@ -28,7 +28,7 @@ def run_directory(paths: Paths, _config: Config) -> Iterator[Result]:
         yield ok(name, f"{paths.run}, ours alone")
 
 
-def store(paths: Paths, config: Config) -> Iterator[Result]:
+def store(paths: Paths, config: Config) -> Iterator[Finding]:
     """Readable, ours and a database; whether its schema is current is the store's to say."""
     if config.database_url:
         yield ok("store", "a database of its own, by database_url")
@@ -52,7 +52,7 @@ def store(paths: Paths, config: Config) -> Iterator[Result]:
         yield ok("store", str(path))
 
 
-def disk_space(paths: Paths, _config: Config) -> Iterator[Result]:
+def disk_space(paths: Paths, _config: Config) -> Iterator[Finding]:
     for what, root in (("data", paths.data), ("state", paths.state)):
         existing = _existing(root)
         free = shutil.disk_usage(existing).free
@@ -63,7 +63,7 @@ def _existing(path: Path) -> Path:
     return next(parent for parent in (path, *path.parents) if parent.exists())
 
 
-def space(name: str, found: str, free: int) -> Result:
+def space(name: str, found: str, free: int) -> Finding:
     """``free`` in bytes: an image takes 1 GiB while it is built, a VM what it writes."""
     if free < FAIL_BELOW:
         return fail(name, found, "make room, or move it with XDG_DATA_HOME and XDG_STATE_HOME")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cli.doctor.result import Result, fail, ok, warn
+from cli.doctor.finding import Finding, fail, ok, warn
 from shared.config import Config
 from shared.host.programs import find_program
 from shared.paths import Paths
@@ -71,19 +71,19 @@ def needed(config: Config, *, root: bool) -> list[Tool]:
     return tools
 
 
-def host_tools(_paths: Paths, config: Config) -> Iterator[Result]:
+def host_tools(_paths: Paths, config: Config) -> Iterator[Finding]:
     family = family_of(OS_RELEASE.read_text() if OS_RELEASE.exists() else "")
     for tool in needed(config, root=os.geteuid() == 0):
         yield check_tool(tool, family)
 
 
-def check_qemu(config: Config) -> Iterator[Result]:
+def check_qemu(config: Config) -> Iterator[Finding]:
     """Where QEMU is what runs the VMs."""
     family = family_of(OS_RELEASE.read_text() if OS_RELEASE.exists() else "")
     yield check_tool(Tool(config.qemu_bin, "runs the VMs", _QEMU), family)
 
 
-def check_tool(tool: Tool, family: str) -> Result:
+def check_tool(tool: Tool, family: str) -> Finding:
     path = find_program(tool.program)
     if path is None:
         say = warn if tool.builds_only else fail

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from cli.doctor.result import Result, fail, ok, warn
+from cli.doctor.finding import Finding, fail, ok, warn
 from cli.doctor.tools import check_qemu
 from shared.config import Config
 from shared.errors import BangerError
@@ -14,7 +14,7 @@ from shared.paths import Paths
 KVM = Path("/dev/kvm")
 
 
-def virtual_machines(paths: Paths, config: Config) -> Iterator[Result]:
+def virtual_machines(paths: Paths, config: Config) -> Iterator[Finding]:
     """The choice that a VM would get now, and what speaks for it."""
     from shared.vmm.choice import choose
 
@@ -38,7 +38,7 @@ def virtual_machines(paths: Paths, config: Config) -> Iterator[Result]:
     yield from accelerator(paths, config)
 
 
-def _firecracker(config: Config, reason: str) -> Iterator[Result]:
+def _firecracker(config: Config, reason: str) -> Iterator[Finding]:
     from shared.vmm.firecracker_binary import (
         TESTED,
         find_program,
@@ -58,7 +58,7 @@ def _firecracker(config: Config, reason: str) -> Iterator[Result]:
     yield jail(config)
 
 
-def jail(config: Config) -> Result:
+def jail(config: Config) -> Finding:
     """Whether a Firecracker that a guest broke out to would be nobody, or the user."""
     advice = "set firecracker.jailer = true where nat is root's (docs/firecracker.md)"
     if not config.firecracker.jailer:
@@ -74,7 +74,7 @@ def jail(config: Config) -> Result:
     return ok("jail", "each Firecracker has one")
 
 
-def accelerator(paths: Paths, config: Config) -> Iterator[Result]:
+def accelerator(paths: Paths, config: Config) -> Iterator[Finding]:
     """Asks the probe that runs a guest; a node that opens is no proof."""
     if config.accel == "tcg":
         yield warn("kvm", "switched off by accel = tcg", "VMs are emulated, about ten times slower")
@@ -89,12 +89,12 @@ def accelerator(paths: Paths, config: Config) -> Iterator[Result]:
     yield _probe(paths, config)
 
 
-def _without_kvm(config: Config, found: str, hint: str) -> Result:
+def _without_kvm(config: Config, found: str, hint: str) -> Finding:
     """An error where KVM is demanded, else a matter of speed."""
     return fail("kvm", found, hint) if config.accel == "kvm" else warn("kvm", found, hint)
 
 
-def _probe(paths: Paths, config: Config) -> Result:
+def _probe(paths: Paths, config: Config) -> Finding:
     kernel = newest_kernel(paths)
     if kernel is None:
         return warn("kvm", "not probed: that takes a kernel", "banger kernel pull debian-bookworm")

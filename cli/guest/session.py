@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from cli.guest.ssh_process import Child
+from cli.guest.ssh_process import SshProcess
 from cli.terminal.signals import interrupts_readable
 from shared.contract import ssh_access as ssh
 from shared.errors import BangerError, Code
@@ -54,7 +54,7 @@ def run_shell(access: ssh.Access, *, tty: bool | None = None) -> int:
     """A login shell; returns its exit status."""
     argv = ssh.session_argv(access, tty=on_terminal() if tty is None else tty)
     with interrupts_readable() as interrupts:
-        return _shell_status(_Watch(Child(argv), interrupts).until_ended())
+        return _shell_status(_Session(SshProcess(argv), interrupts).until_ended())
 
 
 def run_command(
@@ -83,10 +83,10 @@ def run_command(
 
     tty = on_terminal() if tty is None else tty
     with interrupts_readable() as interrupts:
-        child = Child(ssh.session_argv(access, command, tty=tty), own_session=not tty)
-        watch = _Watch(child, interrupts, carry, terminal=tty, seconds=seconds)
-        status = watch.until_ended()
-    if watch.expired:
+        child = SshProcess(ssh.session_argv(access, command, tty=tty), own_session=not tty)
+        session = _Session(child, interrupts, carry, terminal=tty, seconds=seconds)
+        status = session.until_ended()
+    if session.expired:
         raise BangerError(
             Code.TIMEOUT,
             f"{argv[0]} was still running after {seconds:g} s, and was ended",
@@ -98,12 +98,12 @@ def _shell_status(status: int) -> int:
     return status if status >= 0 else 128 - status
 
 
-class _Watch:
+class _Session:
     """Waits for ssh, and for signals and the time limit in the meantime."""
 
     def __init__(
         self,
-        child: Child,
+        child: SshProcess,
         interrupts: int,
         forward: Forward | None = None,
         *,
@@ -117,7 +117,7 @@ class _Watch:
         self._interrupts = interrupts
         self._received: list[int] = []
         self._attempts = 0
-        self._carriers: dict[int, tuple[int, Child]] = {}
+        self._carriers: dict[int, tuple[int, SshProcess]] = {}
         self._poll = select.poll()
         self._poll.register(child.pidfd, select.POLLIN)
         self._poll.register(interrupts, select.POLLIN)
@@ -177,7 +177,7 @@ class _Watch:
             self._carry(number, self._forward)
 
     def _carry(self, number: int, forward: Forward) -> None:
-        carrier = Child(forward(number), own_session=True, quiet=True)
+        carrier = SshProcess(forward(number), own_session=True, quiet=True)
         self._carriers[carrier.pidfd] = (number, carrier)
         self._poll.register(carrier.pidfd, select.POLLIN)
 

@@ -1,4 +1,4 @@
-"""A program that runs as our child, started and watched with what the kernel offers.
+"""One run of ssh(1), started and watched by system calls of the kernel alone.
 
 ``vm exec`` is felt like a local command, and importing subprocess alone takes longer than
 starting ssh.
@@ -12,7 +12,7 @@ from contextlib import suppress
 from shared.errors import BangerError, Code
 
 
-class Child:
+class SshProcess:
     """``argv`` with our stdin, stdout and stderr, or with /dev/null for all three when ``quiet``.
 
     ``own_session``: keys typed on our terminal raise no signal in it. ``pidfd`` becomes readable

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import click
 
@@ -15,12 +15,7 @@ from shared.bus.record import fields_of
 from shared.errors import BangerError, Code
 
 if TYPE_CHECKING:
-
-    class Named(Protocol):
-        """What has an id and a name: most results."""
-
-        id: str
-        name: str
+    from shared.contract.reference import Named
 
     N = TypeVar("N", bound=Named)
 

@@ -7,7 +7,7 @@ Status = Literal["PASS", "WARN", "FAIL"]
 
 
 @dataclass(frozen=True)
-class Result:
+class Finding:
     """``found`` is what there is, ``hint`` what to do about it, empty for nothing."""
 
     name: str
@@ -19,13 +19,13 @@ class Result:
         return asdict(self)
 
 
-def ok(name: str, found: str) -> Result:
-    return Result(name, "PASS", found)
+def ok(name: str, found: str) -> Finding:
+    return Finding(name, "PASS", found)
 
 
-def warn(name: str, found: str, hint: str = "") -> Result:
-    return Result(name, "WARN", found, hint)
+def warn(name: str, found: str, hint: str = "") -> Finding:
+    return Finding(name, "WARN", found, hint)
 
 
-def fail(name: str, found: str, hint: str = "") -> Result:
-    return Result(name, "FAIL", found, hint)
+def fail(name: str, found: str, hint: str = "") -> Finding:
+    return Finding(name, "FAIL", found, hint)
