@@ -2,5 +2,5 @@
 
 ``app`` is the root of the commands. ``commands`` and ``doctor`` hold them; they stand on ``client``
 (the services), ``guest`` (sessions in a VM), ``parsing`` (the command line) and ``terminal`` (what
-is printed). tests/unit/cli/test_rooms.py holds who may import whom.
+is printed). tests/unit/test_rooms.py holds who may import whom.
 """

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.client.batch import ask_exactly, print_outcomes
+from cli.client.completers import available_kernels, kernel_names
 from cli.commands.library import show_offers, warn_broken
-from cli.parsing.completers import available_kernels, kernel_names
 from cli.parsing.lazy_group import AliasGroup
 from cli.terminal.formatting import show_size, show_time
 from cli.terminal.output import Columns, Settings, entry, format_options, show_many, show_one

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.parsing.completers import operation_ids
+from cli.client.completers import operation_ids
 from cli.parsing.lazy_group import AliasGroup
 from cli.terminal.formatting import show_time
 from cli.terminal.output import Columns, Entry, format_options, show_many, show_one

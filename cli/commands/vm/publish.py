@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from cli.client.completers import published_ports
 from cli.commands.vm.options.arguments import one_vm
-from cli.parsing.completers import published_ports
 from cli.parsing.param_types import PublishedPort
 from cli.terminal.output import Columns, Entry, format_options, show_many
 from shared.bus.record import fields_of

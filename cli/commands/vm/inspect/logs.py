@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from cli.parsing.completers import vm_names
+from cli.client.completers import vm_names
 from shared.contract.verbs import api
 from shared.vm import files
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.parsing.completers import vm_names
+from cli.client.completers import vm_names
 from cli.terminal.formatting import show_size, show_time
 from cli.terminal.output import Columns, Entry, format_options, show_many, show_one
 from shared.bus.record import fields_of

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.client.batch import ask_each, ask_exactly, report_failures
-from cli.parsing.completers import running_vms
+from cli.client.completers import running_vms
 from cli.terminal.formatting import show_seconds, show_size
 from cli.terminal.output import (
     Settings,

@@ -2,7 +2,7 @@
 
 import click
 
-from cli.parsing.completers import running_vms, vm_names
+from cli.client.completers import running_vms, vm_names
 
 one_vm = click.argument("vm", metavar="VM", shell_complete=vm_names)
 one_running_vm = click.argument("vm", metavar="VM", shell_complete=running_vms)

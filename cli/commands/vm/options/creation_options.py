@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from cli.client.completers import image_names
 from cli.commands.vm.options.egress_option import egress_fields, egress_option
-from cli.parsing.completers import image_names
 from cli.parsing.param_types import MemoryMib, PublishedPort, Size, VmName, Words
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from cli.parsing.completers import places
+from cli.client.completers import places
 from cli.parsing.param_types import Words
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.parsing.completers import vm_names
+from cli.client.completers import vm_names
 from cli.parsing.guest_argv import TrailingCommand, trailing
 from cli.parsing.param_types import Variable
 from shared.contract.verbs import api
