@@ -11,7 +11,7 @@ from services.dns.forward.forwarder import Forwarder
 from services.dns.forward.rate import LogLimiter, QuestionRates
 from services.dns.wire.format import Rcode, Type
 from services.dns.wire.query import Query, read_query, write_answer, write_error, write_failure
-from services.dns.wire.reply import Record, Reply, address_of, alias_chain, write_records
+from services.dns.wire.reply import Reply, ReplyRecord, address_of, alias_chain, write_records
 from services.dns.zone.authority import answer_from, text_name
 from services.dns.zone.guests import AnyName, ListedNames, NameClient, name_clients
 from services.dns.zone.zone import Zone
@@ -146,14 +146,16 @@ class GuestResponder:
         counts = (len(records), 0)
         return write_answer(query, reply.rcode, counts, write_records(records, age), tcp=tcp)
 
-    def _harmless(self, client: NameClient, query: Query, found: list[Record]) -> list[Record]:
+    def _harmless(
+        self, client: NameClient, query: Query, found: list[ReplyRecord]
+    ) -> list[ReplyRecord]:
         kept = [record for record in found if self._is_harmless(record)]
         if len(kept) < len(found):
             said = f"an address that {client.name} must not reach was left out of an answer"
             self._warn(client, said, name=query.host_name)
         return kept[:RECORDS]
 
-    def _is_harmless(self, record: Record) -> bool:
+    def _is_harmless(self, record: ReplyRecord) -> bool:
         address = address_of(record)
         return address is None or is_outside(address, self._subnet)
 

@@ -47,7 +47,7 @@ class BridgeNetwork:
         )
         """The network without guests."""
         self.problem = ""
-        """Why guests do not have what they should have, with what to do; empty when they do."""
+        """Why guests lack something, with what to do about it; empty when they do not."""
         self._host = HostNetwork(IpForward(identity.state_dir / "ip_forward.json"))
         server = f"{self.base.gateway.ip}:{config.dns.port}"
         self._names = NameRouting(config.nat.bridge, server, self.base.subnets)

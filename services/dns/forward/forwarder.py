@@ -1,4 +1,4 @@
-"""Questions for names outside, forwarded to the host's resolvers. Equal ones are asked once."""
+"""Forwards questions for other names to the host's resolvers. Equal questions are sent once."""
 
 import asyncio
 import time

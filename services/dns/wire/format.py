@@ -72,11 +72,11 @@ class Malformed(ValueError):
 def read_name(packet: bytes, at: int) -> tuple[Labels, int]:
     """The name at offset ``at``, and the offset after it.
 
-    A pointer (RFC 1035 section 4.1.4) must lead to before the part that it ends, so that there is
-    no loop.
+    A pointer (RFC 1035 section 4.1.4) must point to before the part that it ends, so that there
+    is no loop.
 
     Raises:
-        Malformed: the name is cut off or too long, or a pointer leads elsewhere.
+        Malformed: the name is cut off or too long, or a pointer points elsewhere.
     """
     labels: list[bytes] = []
     start, end, size, pointers = at, 0, 1, 0
@@ -86,7 +86,7 @@ def read_name(packet: bytes, at: int) -> tuple[Labels, int]:
             end = end or at + 2
             pointers += 1
             if target >= start or pointers > _POINTERS_MOST:
-                raise Malformed("a pointer that does not lead back, or too many pointers")
+                raise Malformed("a pointer that does not point back, or too many pointers")
             start = at = target
             continue
         label = packet[at + 1 : at + 1 + length]

@@ -186,7 +186,8 @@ def write_answer(
     """The message for the client. ``body`` holds ``counts`` answers and authorities.
 
     If there is no room for it, the message has the question alone with TC set (RFC 2181 section
-    9), and the client asks again by TCP. ``flags``: AA or RA, for who answers.
+    9), and the client asks again by TCP. ``flags``: AA from the
+    zone, RA from upstreams.
     """
     option = b""
     if query.option is not None:

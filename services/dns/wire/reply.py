@@ -44,7 +44,7 @@ _TTL_OFFSET = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class ReplyRecord:
     """One record. ``data`` as on the wire, the name in a CNAME's uncompressed."""
 
     owner: Labels
@@ -59,7 +59,7 @@ class Reply:
     """The answers and authorities as they came. Additional records are left out."""
 
     rcode: int
-    records: tuple[Record, ...]
+    records: tuple[ReplyRecord, ...]
     """The answers."""
     counts: tuple[int, int]
     body: bytes
@@ -128,8 +128,8 @@ def _read_reply(packet: bytes, key: QuestionKey, identity: int) -> Reply | Unusa
     )
 
 
-def _read_records(packet: bytes, at: int, count: int) -> tuple[list[Record], int]:
-    found: list[Record] = []
+def _read_records(packet: bytes, at: int, count: int) -> tuple[list[ReplyRecord], int]:
+    found: list[ReplyRecord] = []
     known: dict[bytes, Labels] = {}
     for _ in range(count):
         owner, head = _read_owner(packet, at, known)
@@ -142,7 +142,7 @@ def _read_records(packet: bytes, at: int, count: int) -> tuple[list[Record], int
         if kind == Type.CNAME:
             data = write_name(read_name(packet, start)[0])
         kept = ttl if kind == Type.OPT else _limited(ttl)
-        found.append(Record(owner, kind, kept, head + _TTL_OFFSET, data))
+        found.append(ReplyRecord(owner, kind, kept, head + _TTL_OFFSET, data))
     return found, at
 
 
@@ -161,12 +161,14 @@ def _limited(ttl: int) -> int:
     return 0 if ttl >= 2**31 else min(ttl, TTL_LARGEST)  # RFC 2181 section 8
 
 
-def _extended_rcode(additional: list[Record]) -> int:
+def _extended_rcode(additional: list[ReplyRecord]) -> int:
     """The upper bits of the result code (RFC 6891 section 6.1.3). Any that is set is a failure."""
     return next((record.ttl >> 24 for record in additional if record.kind == Type.OPT), 0)
 
 
-def _lifetime(key: QuestionKey, rcode: int, records: list[Record], authority: list[Record]) -> int:
+def _lifetime(
+    key: QuestionKey, rcode: int, records: list[ReplyRecord], authority: list[ReplyRecord]
+) -> int:
     positive = rcode == Rcode.NOERROR and any(
         key.kind in (record.kind, Type.ANY) for record in records
     )
@@ -179,23 +181,23 @@ def _lifetime(key: QuestionKey, rcode: int, records: list[Record], authority: li
     return min(NEGATIVE_LARGEST, minimum, soa.ttl, *(record.ttl for record in records))
 
 
-def alias_chain(reply: Reply, name: Labels) -> list[Record]:
+def alias_chain(reply: Reply, name: Labels) -> list[ReplyRecord]:
     """The CNAME records from ``name`` on, then the addresses at their end (RFC 1034 3.6.2)."""
     aliases = {record.owner: record for record in reply.records if record.kind == Type.CNAME}
-    links: list[Record] = []
+    links: list[ReplyRecord] = []
     while (alias := aliases.pop(name, None)) is not None:
         links.append(alias)
         name = read_name(alias.data, 0)[0]
     return links + [r for r in reply.records if r.owner == name and address_of(r) is not None]
 
 
-def address_of(record: Record) -> IPv4Address | None:
+def address_of(record: ReplyRecord) -> IPv4Address | None:
     if record.kind != Type.A or len(record.data) != _IPV4_OCTETS:
         return None
     return IPv4Address(record.data)
 
 
-def write_records(records: Sequence[Record], age: int) -> bytes:
+def write_records(records: Sequence[ReplyRecord], age: int) -> bytes:
     """``records`` on the wire, their TTLs counted down by ``age`` seconds."""
     return b"".join(
         write_record(write_name(record.owner), record.kind, max(0, record.ttl - age), record.data)

@@ -54,7 +54,7 @@ def name_clients(vms: Iterable[Vm], subnet: IPv4Network) -> dict[str, NameClient
             if source in found:
                 twice.add(source)
             found[source] = NameClient(vm.id, vm.name, _policy(vm))
-    return {source: asker for source, asker in found.items() if source not in twice}
+    return {source: client for source, client in found.items() if source not in twice}
 
 
 def _policy(vm: Vm) -> AnyName | ListedNames:
