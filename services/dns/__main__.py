@@ -1,4 +1,4 @@
-"""``python -m services.dns``: serve until told to stop."""
+"""``python -m services.dns``: serve until stopped."""
 
 import sys
 

@@ -1,5 +1,5 @@
-"""What an asker gets: the host's programs what is ours, guests that and what their policy lets them
-look up outside."""
+"""What each client gets: programs of the host the zone, guests the zone and what their egress
+policy lets them look up outside."""
 
 import time
 from collections import Counter
@@ -8,153 +8,168 @@ from ipaddress import IPv4Network
 from typing import Any
 
 from services.dns.forward.forwarder import Forwarder
-from services.dns.forward.rate import Quiet, Rates
-from services.dns.wire.query import Query, answer, failed, read_query
-from services.dns.wire.reply import Record, Reply, address_of, chain, write_records
-from services.dns.zone.guests import Asker, Everything, Listed, askers
-from services.dns.zone.memo import Memo
-from services.dns.zone.resolver import respond
-from services.dns.zone.zone import Rcode, Type, Zone
+from services.dns.forward.rate import LogLimiter, QuestionRates
+from services.dns.wire.format import Rcode, Type
+from services.dns.wire.query import Query, read_query, write_answer, write_error, write_failure
+from services.dns.wire.reply import Reply, ReplyRecord, address_of, alias_chain, write_records
+from services.dns.zone.authority import answer_from, text_name
+from services.dns.zone.guests import AnyName, ListedNames, NameClient, name_clients
+from services.dns.zone.zone import Zone
 from shared.addresses.subnet import gateway_of, is_outside
 from shared.contract.messages.network import NatAllow
 from shared.contract.messages.vm import Vm
 from shared.errors import BangerError
 from shared.logs import Log
 
-Given = bytes | None | Coroutine[Any, Any, bytes]
-"""An answer, none at all, or one that takes time."""
+Response = bytes | None | Coroutine[Any, Any, bytes]
+"""An answer, no answer at all, or an answer that takes time."""
 
 Allow = Callable[[NatAllow], Awaitable[object]]
-"""Returns when the guest can reach the addresses. Raises BangerError: it cannot."""
+"""Returns when the guest can reach the addresses. Raises BangerError when it cannot."""
 
 ALLOWED_SECONDS = 60
-"""Seconds that answered addresses stay open at least: programs use an address for longer than the
-TTL of the answer they have it from."""
+"""Seconds that answered addresses stay reachable at least: programs use an address for longer than
+the TTL of the answer that it came from."""
 
 RECORDS = 64
-"""Of one answer to a guest with a list; a name with more than that is after something else."""
+"""Records of one answer to a guest with an egress list. More are dropped."""
 
 OUT_EACH = 64
-"""Questions of one guest that wait for an upstream at once, so that it leaves room for others."""
+"""Questions of one guest that wait for an upstream at once, so that others have room too."""
 
 
-class Zoned:
-    """The zone as it is now, and the answers that were given from it."""
+class ZoneResponder:
+    """Answers from the zone, which is replaced when the VMs change."""
 
     def __init__(self, zone: Zone) -> None:
         self.zone = zone
-        self._memo = Memo()
-
-    def replace(self, zone: Zone) -> None:
-        self.zone = zone
-        self._memo.clear()
 
     def answer(self, packet: bytes, _source: str = "", *, tcp: bool) -> bytes | None:
-        """As ``respond``, whoever asks."""
-        found = self._memo.find(packet, tcp=tcp)
-        if found is None and (found := respond(packet, self.zone, tcp=tcp)) is not None:
-            self._memo.keep(packet, found, tcp=tcp)
-        return found
+        """The answer to any client; None when the packet deserves none."""
+        query = read_query(packet)
+        return (
+            self.answer_query(query, tcp=tcp) if isinstance(query, Query) else _error(packet, query)
+        )
 
-    def is_ours(self, query: Query) -> bool:
-        name = tuple(label.decode("ascii", "replace") for label in query.key.name)
-        return self.zone.covers(name)
+    def answer_query(self, query: Query, *, tcp: bool) -> bytes:
+        return answer_from(self.zone, query, tcp=tcp)
+
+    def covers(self, query: Query) -> bool:
+        """Whether the name is in the zone's domains."""
+        return self.zone.covers(text_name(query.name))
 
 
-class GuestAnswers:
-    """For those who ask on the bridge's address. A source that is no guest of ours that is up gets
-    nothing; the host itself, which has the bridge's address, gets what it gets on loopback."""
+class GuestResponder:
+    """Answers to clients that ask on the bridge's address.
+
+    The source address says which guest asks. The host itself, which has the bridge's address, gets
+    what it gets on loopback. Any other source gets no answer.
+    """
 
     def __init__(
         self,
-        zoned: Zoned,
-        zoned_for_host: Zoned,
+        zone: ZoneResponder,
+        zone_for_host: ZoneResponder,
         subnet: IPv4Network,
         forwarder: Forwarder,
         allow: Allow,
         log: Log,
     ) -> None:
-        self._zoned = zoned
-        self._zoned_for_host = zoned_for_host
+        self._zone = zone
+        self._zone_for_host = zone_for_host
         self._subnet = subnet
         self._forwarder = forwarder
         self._allow = allow
         self._log = log
-        self._askers: dict[str, Asker] = {}
-        self._rates, self._quiet = Rates(), Quiet()
+        self._clients: dict[str, NameClient] = {}
+        self._rates, self._log_limiter = QuestionRates(), LogLimiter()
         self._out: Counter[str] = Counter()
 
-    def know(self, vms: Collection[Vm]) -> None:
-        """These are the VMs now."""
-        self._askers = askers(vms, self._subnet)
-        ids = {asker.id for asker in self._askers.values()}
-        self._rates.forget_all_but(ids)
-        self._quiet.forget_all_but(ids)
+    def set_vms(self, vms: Collection[Vm]) -> None:
+        """Replace the VMs that may ask."""
+        self._clients = name_clients(vms, self._subnet)
+        ids = {client.id for client in self._clients.values()}
+        self._rates.keep_only(ids)
+        self._log_limiter.keep_only(ids)
 
-    def answer(self, packet: bytes, source: str, *, tcp: bool) -> Given:
-        asker = self._askers.get(source)
-        if asker is None:
+    def answer(self, packet: bytes, source: str, *, tcp: bool) -> Response:
+        """The response to ``packet`` from the address ``source``."""
+        client = self._clients.get(source)
+        if client is None:
             host = source == str(gateway_of(self._subnet))
-            return self._zoned_for_host.answer(packet, tcp=tcp) if host else None
-        if not self._rates.take(asker.id, time.monotonic()):
-            self._say(asker, f"DNS flood from {asker.name}: questions are dropped")
+            return self._zone_for_host.answer(packet, tcp=tcp) if host else None
+        if not self._rates.take(client.id, time.monotonic()):
+            self._warn(client, f"DNS flood from {client.name}: questions are dropped")
             return None
         query = read_query(packet)
-        if query is None or self._zoned.is_ours(query) or not _may_ask(asker, query):
-            return self._zoned.answer(packet, tcp=tcp)  # refused where the name is not ours
-        if isinstance(asker.policy, Listed) and query.key.kind != Type.A:
-            return answer(query, Rcode.NOERROR, tcp=tcp)  # nothing but addresses is opened
-        if self._out[asker.id] >= OUT_EACH:
-            return failed(query, tcp=tcp)
-        self._out[asker.id] += 1
-        return self._from_outside(asker, query, tcp)
+        if not isinstance(query, Query):
+            return _error(packet, query)
+        if self._zone.covers(query) or not _may_ask(client, query):
+            return self._zone.answer_query(query, tcp=tcp)  # REFUSED outside the zone
+        if isinstance(client.policy, ListedNames) and query.kind != Type.A:
+            return write_answer(query, Rcode.NOERROR, tcp=tcp)  # nat opens IPv4 addresses only
+        if self._out[client.id] >= OUT_EACH:
+            return write_failure(query, tcp=tcp)
+        self._out[client.id] += 1
+        return self._from_outside(client, query, tcp)
 
-    async def _from_outside(self, asker: Asker, query: Query, tcp: bool) -> bytes:
+    async def _from_outside(self, client: NameClient, query: Query, tcp: bool) -> bytes:
         try:
             found = await self._forwarder.resolve(query.key)
             if found is None:
-                return failed(query, tcp=tcp)
+                return write_failure(query, tcp=tcp)
             reply, age = found
-            if reply.records and isinstance(asker.policy, Listed):
-                return await self._opened(asker, query, reply, age, tcp)
-            return answer(query, reply.rcode, reply.counts, reply.aged(age), tcp=tcp)
+            if reply.records and isinstance(client.policy, ListedNames):
+                return await self._allowed_answer(client, query, reply, age, tcp)
+            return write_answer(query, reply.rcode, reply.counts, reply.aged(age), tcp=tcp)
         finally:
-            self._out -= Counter((asker.id,))  # which drops those that have none left
+            self._out -= Counter((client.id,))  # this drops clients that have none left
 
-    async def _opened(self, asker: Asker, query: Query, reply: Reply, age: int, tcp: bool) -> bytes:
-        """The aliases and addresses alone, and only when nat has opened the way there."""
-        records = self._harmless(asker, query, chain(reply, query.key.name))
+    async def _allowed_answer(
+        self, client: NameClient, query: Query, reply: Reply, age: int, tcp: bool
+    ) -> bytes:
+        """The aliases and addresses alone, once nat lets the guest reach the addresses."""
+        records = self._harmless(client, query, alias_chain(reply, query.name))
         addresses = {str(address): r for r in records if (address := address_of(r)) is not None}
         if not addresses:
-            return answer(query, reply.rcode, tcp=tcp)
+            return write_answer(query, reply.rcode, tcp=tcp)
         seconds = max(ALLOWED_SECONDS, *(record.ttl - age for record in addresses.values()))
         request = NatAllow(
-            id=asker.id, name=query.host_name, addresses=list(addresses), seconds=seconds
+            id=client.id, name=query.host_name, addresses=list(addresses), seconds=seconds
         )
         try:
             await self._allow(request)
         except BangerError as error:
-            self._say(asker, f"{asker.name}'s names stay closed", name=query.host_name, why=error)
-            return failed(query, tcp=tcp)
+            said = f"nat does not let {client.name} reach a name on its list"
+            self._warn(client, said, name=query.host_name, why=error)
+            return write_failure(query, tcp=tcp)
         counts = (len(records), 0)
-        return answer(query, reply.rcode, counts, write_records(records, age), tcp=tcp)
+        return write_answer(query, reply.rcode, counts, write_records(records, age), tcp=tcp)
 
-    def _harmless(self, asker: Asker, query: Query, found: list[Record]) -> list[Record]:
+    def _harmless(
+        self, client: NameClient, query: Query, found: list[ReplyRecord]
+    ) -> list[ReplyRecord]:
         kept = [record for record in found if self._is_harmless(record)]
         if len(kept) < len(found):
-            said = f"an address that {asker.name} must not reach was left out of an answer"
-            self._say(asker, said, name=query.host_name)
+            said = f"an address that {client.name} must not reach was left out of an answer"
+            self._warn(client, said, name=query.host_name)
         return kept[:RECORDS]
 
-    def _is_harmless(self, record: Record) -> bool:
+    def _is_harmless(self, record: ReplyRecord) -> bool:
         address = address_of(record)
         return address is None or is_outside(address, self._subnet)
 
-    def _say(self, asker: Asker, message: str, **fields: object) -> None:
-        if self._quiet.may_say(asker.id, message, time.monotonic()):
+    def _warn(self, client: NameClient, message: str, **fields: object) -> None:
+        if self._log_limiter.may_log(client.id, message, time.monotonic()):
             texts = {name: str(value) for name, value in fields.items()}
-            self._log.warning(message, vm=asker.name, **texts)
+            self._log.warning(message, vm=client.name, **texts)
 
 
-def _may_ask(asker: Asker, query: Query) -> bool:
-    return isinstance(asker.policy, Everything) or asker.policy.covers(query.host_name)
+def _error(packet: bytes, rcode: Rcode | None) -> bytes | None:
+    return None if rcode is None else write_error(packet, rcode)
+
+
+def _may_ask(client: NameClient, query: Query) -> bool:
+    """Whether the client's policy lets it look the name up, and another resolver can answer."""
+    allowed = isinstance(client.policy, AnyName) or client.policy.covers(query.host_name)
+    return allowed and query.may_be_forwarded

@@ -1,4 +1,4 @@
-"""Answers on the wire: UDP and TCP on one port of one address.
+"""The server: UDP and TCP on one port of one address.
 
 TCP follows RFC 7766: messages framed by their length in two octets, any number of queries on
 one connection, which is closed after ``IDLE`` seconds of silence.
@@ -11,64 +11,64 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
-from services.dns.answers import Given
+from services.dns.answers import Response
 from services.dns.wire.format import TCP_LARGEST, TCP_LENGTH
 
 IDLE = 10.0
-"""Seconds a TCP client may take for its next query, or to read its answer."""
+"""Seconds that a TCP client may take for its next query, or to read its answer."""
 
 CONNECTIONS = 64
-"""TCP connections served at once; further ones are closed at once, and the client tries again."""
+"""TCP connections that are open at once. Further ones are closed, and the client tries again."""
 
 BATCH = 32
-"""Datagrams taken before the loop looks at anything else."""
+"""Datagrams that are read before the event loop does anything else."""
 
 RECEIVE_BUFFER = 1 << 20
-"""Octets; the kernel gives what net.core.rmem_max allows. A burst waits here, not at the asker."""
+"""Octets; net.core.rmem_max is the limit. A burst of questions waits here."""
 
 IP_FREEBIND = 15
-"""ip(7), linux/in.h: bind an address that is not there, or not there yet."""
+"""ip(7), linux/in.h: bind an address that no interface has, or has yet."""
 
-Address = tuple[str, int]
-Keep = Callable[[Coroutine[Any, Any, None]], object]
-"""Runs a coroutine beside everything else until it ends."""
-
-
-class Answer(Protocol):
-    """What is answered to ``packet`` from ``source``, an address as text."""
-
-    def __call__(self, packet: bytes, source: str, /, *, tcp: bool) -> Given: ...
+Endpoint = tuple[str, int]
+Spawn = Callable[[Coroutine[Any, Any, None]], object]
+"""Runs a coroutine as a task."""
 
 
-class Server:
+class Responder(Protocol):
+    """Returns the response to ``packet`` from ``source``, an address as text."""
+
+    def __call__(self, packet: bytes, source: str, /, *, tcp: bool) -> Response: ...
+
+
+class DnsServer:
     """``most`` bounds the TCP connections that one source has at once, ``CONNECTIONS`` all."""
 
     def __init__(
-        self, answer: Answer, keep: Keep, *, idle: float = IDLE, most: int = CONNECTIONS
+        self, respond: Responder, spawn: Spawn, *, idle: float = IDLE, most: int = CONNECTIONS
     ) -> None:
-        self._answer = answer
-        self._keep = keep
+        self._respond = respond
+        self._spawn = spawn
         self._idle = idle
         self._most = most
         self._udp: _Datagrams | None = None
         self._tcp: asyncio.Server | None = None
         self._connections: dict[asyncio.Task[None], str] = {}
 
-    async def start(self, host: str, port: int, *, absent: bool = False) -> Address:
-        """Listen on both; the address with the port chosen, which is ``port`` unless that is 0.
+    async def start(self, host: str, port: int, *, absent: bool = False) -> Endpoint:
+        """Listen on UDP and TCP; returns the address, with the port that was chosen for port 0.
         ``absent``: the address may come and go.
 
         Raises:
-            OSError: one of the two could not be bound; then neither is.
+            OSError: one of the two cannot be bound; neither is bound then.
         """
         udp = _bound(socket.SOCK_DGRAM, host, port, absent)
-        address: Address = udp.getsockname()
+        address: Endpoint = udp.getsockname()
         try:
             tcp = _bound(socket.SOCK_STREAM, *address, absent)
         except OSError:
             udp.close()
             raise
-        self._udp = _Datagrams(udp, self._answer, self._keep)
+        self._udp = _Datagrams(udp, self._respond, self._spawn)
         self._tcp = await asyncio.start_server(self._accept, sock=tcp)
         return address
 
@@ -99,18 +99,18 @@ class Server:
             while await self._serve_one(reader, writer, source):
                 pass
         except (OSError, asyncio.IncompleteReadError, TimeoutError):
-            pass  # the client left, or went silent: nothing is owed to it
+            pass  # the client left or is silent
         finally:
             writer.close()
 
     async def _serve_one(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, source: str
     ) -> bool:
-        """One query and its answer; False when the client is not worth listening to."""
+        """Answer one query; False when the connection is to be closed."""
         async with asyncio.timeout(self._idle):
             (length,) = TCP_LENGTH.unpack(await reader.readexactly(TCP_LENGTH.size))
-            given = self._answer(await reader.readexactly(length), source, tcp=True)
-            answer = await given if isinstance(given, Coroutine) else given
+            response = self._respond(await reader.readexactly(length), source, tcp=True)
+            answer = await response if isinstance(response, Coroutine) else response
             if answer is None:
                 return False
             writer.write(TCP_LENGTH.pack(len(answer)) + answer)
@@ -119,14 +119,14 @@ class Server:
 
 
 class _Datagrams:
-    """The UDP socket. Read by hand: asyncio's transport takes one datagram for each turn of the
-    loop, into a fresh buffer of 256 KB, which costs more than a remembered answer."""
+    """The UDP socket. asyncio's own transport is slower: it reads one datagram for each turn of the
+    loop, into a new buffer of 256 KB, which takes as long as the answer."""
 
-    def __init__(self, udp: socket.socket, answer: Answer, keep: Keep) -> None:
+    def __init__(self, udp: socket.socket, respond: Responder, spawn: Spawn) -> None:
         udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         self._udp = udp
-        self._answer = answer
-        self._keep = keep
+        self._respond = respond
+        self._spawn = spawn
         self._buffer = bytearray(TCP_LARGEST)
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(udp, self._drain)
@@ -139,26 +139,26 @@ class _Datagrams:
         for _ in range(BATCH):
             try:
                 size, peer = self._udp.recvfrom_into(self._buffer)
-            except OSError:  # nothing there, or the bad news of an answer sent before
+            except OSError:  # nothing to read, or an ICMP error for an earlier answer
                 return
-            given = self._answer(bytes(self._buffer[:size]), peer[0], tcp=False)
-            if isinstance(given, bytes):
-                self._send(given, peer)
-            elif given is not None:
-                self._keep(self._send_later(given, peer))
+            response = self._respond(bytes(self._buffer[:size]), peer[0], tcp=False)
+            if isinstance(response, bytes):
+                self._send(response, peer)
+            elif response is not None:
+                self._spawn(self._send_later(response, peer))
 
-    async def _send_later(self, given: Coroutine[Any, Any, bytes], peer: Address) -> None:
-        self._send(await given, peer)
+    async def _send_later(self, response: Coroutine[Any, Any, bytes], peer: Endpoint) -> None:
+        self._send(await response, peer)
 
-    def _send(self, answer: bytes, peer: Address) -> None:
-        with contextlib.suppress(OSError):  # the asker has gone, or its network has; it asks again
+    def _send(self, answer: bytes, peer: Endpoint) -> None:
+        with contextlib.suppress(OSError):  # the client or its network is gone; it asks again
             self._udp.sendto(answer, peer)
 
 
 def _bound(kind: socket.SocketKind, host: str, port: int, absent: bool) -> socket.socket:
     bound = socket.socket(socket.AF_INET, kind | socket.SOCK_NONBLOCK)
     try:
-        if kind is socket.SOCK_STREAM:  # a restart does not wait for connections of before
+        if kind is socket.SOCK_STREAM:  # a restart does not wait for old connections
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if absent:
             bound.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, 1)

@@ -1,4 +1,4 @@
-"""The dns service's I/O shell: the zone follows the store, the servers follow the zone."""
+"""The name service: the zone follows the store's VMs, and the servers answer from it."""
 
 import asyncio
 import time
@@ -7,10 +7,10 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
-from services.dns.answers import GuestAnswers, Zoned
+from services.dns.answers import GuestResponder, ZoneResponder
 from services.dns.forward.forwarder import Forwarder
-from services.dns.server import Server
-from services.dns.zone.records import Networks, zone_of, zone_view
+from services.dns.server import DnsServer
+from services.dns.zone.records import VmNetworks, zone_of, zone_view
 from shared.addresses.subnet import gateway_of
 from shared.addresses.ula import ula_prefix
 from shared.bus.actor import Actor
@@ -25,10 +25,10 @@ from shared.paths import Paths
 
 HOST = "127.0.0.1"
 RETRY_FIRST, RETRY_LAST = 0.5, 30.0
-"""Seconds between attempts to take the port: doubled from the first to the last."""
+"""Seconds between two attempts to bind the port: doubled from the first to the last."""
 
 ALLOW_SECONDS = 2.0
-"""How long nat may take to open addresses; its own transaction takes some 20 ms."""
+"""How long nat may take to allow addresses. Its transaction takes some 20 ms."""
 
 EACH_GUEST = 8
 """TCP connections of one guest at once."""
@@ -36,17 +36,17 @@ EACH_GUEST = 8
 
 @dataclass
 class _Listener:
-    """One address that is listened on; ``problem`` is empty when it is."""
+    """A server on one address. ``problem`` is empty while it listens."""
 
     host: str
-    server: Server
+    server: DnsServer
     absent: bool = False
-    problem: str = field(default="not started yet")
+    problem: str = field(default="not listening yet")
 
 
 class Dns(Actor):
-    """Authoritative for ``.vm``. A port that is taken is a state to report, not a reason to end:
-    the VMs run without their names, and the name service comes up when the port is free."""
+    """The authoritative server for ``.vm``. When its port is taken, the service reports that and
+    tries again: VMs run without names until the port is free."""
 
     def __init__(self, paths: Paths, log: Log, config: Config) -> None:
         super().__init__("dns", paths, log)
@@ -54,26 +54,26 @@ class Dns(Actor):
         self._bridged = config.network_mode == "bridge"
         self._subnet = IPv4Network(config.nat.subnet)
         prefix = ula_prefix(str(paths.state)) if self._bridged and config.ipv6 else None
-        self._networks = Networks(IPv4Network(config.user_subnet), self._subnet, prefix)
+        self._networks = VmNetworks(IPv4Network(config.user_subnet), self._subnet, prefix)
         self._serial, self._rebuilds = 0, 0
         nothing = zone_of((), self._networks, self._serial)
-        self._zoned = Zoned(nothing)
-        self._zoned_for_guests = Zoned(nothing) if prefix else self._zoned
+        self._zone = ZoneResponder(nothing)
+        self._zone_for_guests = ZoneResponder(nothing) if prefix else self._zone
         gateway = str(gateway_of(self._subnet))
         ours = frozenset({gateway, *([HOST] if self._port == 53 else [])})
         self._forwarder = Forwarder(ours, resolv_conf=Path(config.dns.resolv_conf))
-        self._guests = GuestAnswers(
-            self._zoned_for_guests,
-            self._zoned,
+        self._guests = GuestResponder(
+            self._zone_for_guests,
+            self._zone,
             self._subnet,
             self._forwarder,
             self._allow,
             self.log,
         )
         keep = self.background.keep
-        self._listeners = [_Listener(HOST, Server(self._zoned.answer, keep))]
+        self._listeners = [_Listener(HOST, DnsServer(self._zone.answer, keep))]
         if self._bridged:
-            server = Server(self._guests.answer, keep, most=EACH_GUEST)
+            server = DnsServer(self._guests.answer, keep, most=EACH_GUEST)
             self._listeners.append(_Listener(gateway, server, absent=True))
 
     async def on_start(self) -> None:
@@ -94,7 +94,7 @@ class Dns(Actor):
         return DnsStatus(
             listening=not problems,
             address=", ".join(f"{listener.host}:{self._port}" for listener in self._listeners),
-            names=len(self._zoned.zone),
+            names=len(self._zone.zone),
             problem="; ".join(problems) or unanswered,
         )
 
@@ -103,13 +103,13 @@ class Dns(Actor):
         vms = replica.vms.values()
         self._serial = replica.seq or self._serial
         self._rebuilds += 1
-        self._zoned.replace(zone_of(vms, self._networks, self._serial))
-        if self._zoned_for_guests is not self._zoned:
-            self._zoned_for_guests.replace(zone_of(vms, self._networks, self._serial, ipv6=False))
-        self._guests.know(vms)
+        self._zone.zone = zone_of(vms, self._networks, self._serial)
+        if self._zone_for_guests is not self._zone:
+            self._zone_for_guests.zone = zone_of(vms, self._networks, self._serial, ipv6=False)
+        self._guests.set_vms(vms)
 
     def status(self) -> dict[str, Any]:
-        """In a ping: how often the zone was built."""
+        """Answered to a ping: how often the zone was built."""
         return {"rebuilds": self._rebuilds}
 
     async def _allow(self, request: NatAllow) -> None:

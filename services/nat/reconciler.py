@@ -1,6 +1,6 @@
 """Bridge mode at work: which VMs have the network, and when the kernel is brought into line.
 
-One pass removes jails whose VM is no longer up, then updates the network (network.py). Every
+One pass removes jails whose VM is no longer up, then updates the network (kernel/network.py). Every
 change that the network depends on leads to one pass (plan/coverage.py), and at the latest
 ``PASS_SECONDS`` after the last pass there is another. Passes never overlap.
 """
@@ -9,15 +9,17 @@ import asyncio
 import contextlib
 import signal
 import time
-from dataclasses import replace
+from ipaddress import IPv4Network
 
 from services.nat.deployment.identity import Identity
 from services.nat.jail.jails import Jails
 from services.nat.jail.plan import JailUser
+from services.nat.kernel.network import BridgeNetwork
 from services.nat.kernel.thread import KernelThread
-from services.nat.network import BridgeNetwork
 from services.nat.plan.coverage import Coverage, network_view
 from services.nat.plan.guests import TapHolds, guest_of
+from services.nat.plan.state import Desired, bridge_mac
+from shared.addresses.ula import ula_prefix
 from shared.bus.actor import Actor
 from shared.bus.replica.follower import Follower
 from shared.config import Config
@@ -25,6 +27,7 @@ from shared.contract.messages.network import Attachment, Jailed, NatAllow, NatSt
 from shared.contract.messages.vm import Vm
 from shared.errors import BangerError, Code
 from shared.host.process import ProcessId, Watch
+from shared.paths import Paths
 
 PASS_SECONDS = 30.0
 """The longest time between two passes, because other programs change the kernel unnoticed."""
@@ -36,10 +39,15 @@ class Reconciler:
     def __init__(self, actor: Actor, config: Config, identity: Identity) -> None:
         self._log = actor.log
         self._thread = KernelThread()
-        self._network = BridgeNetwork(actor.paths, config, identity, self._thread, actor.log)
         user = JailUser(identity.owner, identity.gid, identity.groups, actor.paths)
-        self._jails = Jails(user, config, self._network.base.subnet)
-        self._network.base = replace(self._network.base, jails=self._jails.uids)
+        self._jails = Jails(user, config, IPv4Network(config.nat.subnet))
+        self._network = BridgeNetwork(
+            _without_guests(actor.paths, config, identity.owner, self._jails.uids),
+            identity.state_dir / "ip_forward.json",
+            self._thread,
+            actor.log,
+            untrusted=identity.external,
+        )
         self._holds = TapHolds()
         self.passes = 0
         """The number of passes since the start, including failed ones."""
@@ -197,3 +205,15 @@ class Reconciler:
         jails = await self._thread.run(self._jails.present)
         await self._network.update(wanted, jails)
         self._coverage.record(wanted)
+
+
+def _without_guests(paths: Paths, config: Config, owner: int, jails: range) -> Desired:
+    return Desired(
+        bridge=config.nat.bridge,
+        mac=bridge_mac(str(paths.state)),
+        subnet=IPv4Network(config.nat.subnet),
+        owner=owner,
+        jails=jails,
+        dns_port=config.dns.port,
+        prefix=ula_prefix(str(paths.state)) if config.ipv6 else None,
+    )

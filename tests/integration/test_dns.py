@@ -13,9 +13,10 @@ from ipaddress import IPv4Address, IPv4Network
 import pytest
 from dnslib import QTYPE, DNSQuestion, DNSRecord
 
-from services.dns.answers import Zoned
-from services.dns.server import CONNECTIONS, Server
-from services.dns.zone.zone import Rcode, Zone
+from services.dns.answers import ZoneResponder
+from services.dns.server import CONNECTIONS, DnsServer
+from services.dns.wire.format import Rcode
+from services.dns.zone.zone import Zone
 from tests.integration import mangled
 from tests.integration.stack import Stack, eventually
 
@@ -52,7 +53,7 @@ class Running:
         self.complaints: list[str] = []
         self._loop = asyncio.new_event_loop()
         self._loop.set_exception_handler(lambda _, context: self.complaints.append(str(context)))
-        self._server = Server(Zoned(ZONE).answer, _keep_none, idle=idle)
+        self._server = DnsServer(ZoneResponder(ZONE).answer, _keep_none, idle=idle)
         # Before the thread there is nothing to end when the port is taken after all.
         start = self._server.start("127.0.0.1", free_port())
         self.address = self._loop.run_until_complete(start)

@@ -10,17 +10,17 @@ from typing import Any, TypeVar
 import pytest
 
 from services.dns.forward.exchange import exchange
-from services.dns.forward.forwarder import IN_FLIGHT, NOBODY, Forwarder, Found
-from services.dns.forward.upstreams import LOOK_EVERY
-from services.dns.wire.query import Key
-from services.dns.wire.reply import Elsewhere, Reply, address_of
-from services.dns.zone.zone import Rcode
+from services.dns.forward.forwarder import IN_FLIGHT, NO_NAME_SERVER, AgedReply, Forwarder
+from services.dns.forward.upstreams import CHECK_INTERVAL
+from services.dns.wire.format import Rcode
+from services.dns.wire.query import QuestionKey
+from services.dns.wire.reply import Reply, UnusableReply, address_of
 from tests.integration.upstream import Asked, Here, Script, Upstream, reply_to, says, silent
 
 T = TypeVar("T")
 ONE, TWO = "127.0.0.11", "127.0.0.12"
 A = "www.example.org 60 IN A 192.0.2.1"
-WWW = Key((b"www", b"example", b"org"), 1, False, False)
+WWW = QuestionKey((b"www", b"example", b"org"), 1, False, False)
 EACH, TOTAL = 0.3, 1.0
 """Seconds; the product's own are longer, and only make a test slow."""
 
@@ -56,10 +56,10 @@ class Lab:
             total=TOTAL,
         )
 
-    def resolve(self, *keys: Key) -> list[Found | None]:
+    def resolve(self, *keys: QuestionKey) -> list[AgedReply | None]:
         """All at once, by a forwarder that knows nothing yet."""
 
-        async def ask(forwarder: Forwarder) -> list[Found | None]:
+        async def ask(forwarder: Forwarder) -> list[AgedReply | None]:
             return await asyncio.gather(*(forwarder.resolve(key) for key in keys))
 
         return self.run(ask)
@@ -82,12 +82,12 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
         yield Lab(tmp_path, cleanup)
 
 
-def addresses(found: Found | None) -> list[str]:
+def addresses(found: AgedReply | None) -> list[str]:
     assert found is not None
     return [str(address_of(record)) for record in found[0].records]
 
 
-def key(number: int) -> Key:
+def key(number: int) -> QuestionKey:
     return WWW._replace(name=(b"n%d" % number, b"org"))
 
 
@@ -98,7 +98,7 @@ def test_name_is_asked_of_the_first_server_alone(lab: Lab) -> None:
 
 
 def test_second_question_is_answered_from_memory(lab: Lab) -> None:
-    async def twice(forwarder: Forwarder) -> list[Found | None]:
+    async def twice(forwarder: Forwarder) -> list[AgedReply | None]:
         return [await forwarder.resolve(WWW), await forwarder.resolve(WWW)]
 
     assert [addresses(found) for found in lab.run(twice)] == [["192.0.2.1"]] * 2
@@ -221,16 +221,16 @@ def test_no_server_at_all_is_a_failure_and_a_problem(lab: Lab) -> None:
         assert await forwarder.resolve(WWW) is None
         return forwarder.problem()
 
-    assert lab.run(ask) == NOBODY
+    assert lab.run(ask) == NO_NAME_SERVER
 
 
 def test_other_servers_are_followed_and_what_the_old_said_is_forgotten(lab: Lab) -> None:
     lab.two.script = says("www.example.org 60 IN A 192.0.2.2")
 
-    async def ask(forwarder: Forwarder) -> list[Found | None]:
+    async def ask(forwarder: Forwarder) -> list[AgedReply | None]:
         before = await forwarder.resolve(WWW)
         lab.name(TWO)
-        limit = time.monotonic() + 5 * LOOK_EVERY
+        limit = time.monotonic() + 5 * CHECK_INTERVAL
         after = before
         while addresses(after) == addresses(before) and time.monotonic() < limit:
             after = await forwarder.resolve(WWW)
@@ -256,7 +256,7 @@ def test_questions_out_at_once_are_bounded_and_the_rest_fail_at_once(lab: Lab) -
 
 
 def test_who_gives_up_does_not_take_the_answer_from_the_others(lab: Lab) -> None:
-    async def ask(forwarder: Forwarder) -> Found | None:
+    async def ask(forwarder: Forwarder) -> AgedReply | None:
         impatient = asyncio.ensure_future(forwarder.resolve(WWW))
         patient = asyncio.ensure_future(forwarder.resolve(WWW))
         await asyncio.sleep(0)
@@ -268,7 +268,7 @@ def test_who_gives_up_does_not_take_the_answer_from_the_others(lab: Lab) -> None
 
 @pytest.mark.parametrize(
     ("script", "expected"),
-    [(says(A), Reply), (says(rcode=Rcode.NXDOMAIN), Reply), (says(rcode=5), Elsewhere)],
+    [(says(A), Reply), (says(rcode=Rcode.NXDOMAIN), Reply), (says(rcode=5), UnusableReply)],
     ids=["answer", "nxdomain", "refused"],
 )
 def test_one_exchange_says_what_the_server_said(lab: Lab, script: Script, expected: type) -> None:

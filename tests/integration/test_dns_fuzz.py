@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from services.dns.answers import GuestAnswers, Zoned
+from services.dns.answers import GuestResponder, ZoneResponder
 from services.dns.forward.forwarder import Forwarder
 from services.dns.wire.format import UDP_LARGEST
-from services.dns.wire.query import answer, read_query
-from services.dns.wire.reply import Reply, chain, read_reply, write_records
+from services.dns.wire.query import Query, read_query, write_answer
+from services.dns.wire.reply import Reply, alias_chain, read_reply, write_records
 from services.dns.zone.zone import Zone
 from shared.contract.messages.network import NatAllow
 from shared.contract.messages.vm import Vm
@@ -42,35 +42,39 @@ SUBNET = IPv4Network("10.77.0.0/24")
 ZONE = Zone({"beta": [IPv4Address("127.77.0.2")]}, [IPv4Network("127.77.0.0/16"), SUBNET], serial=7)
 
 
-def through_the_code(chance: random.Random, zoned: Zoned) -> None:
+def through_the_code(chance: random.Random, responder: ZoneResponder) -> None:
     """One mangled query and one mangled reply, as far as they go."""
     packet, tcp = mangled.query(chance), chance.random() < 0.3
-    given = zoned.answer(packet, tcp=tcp)
+    given = responder.answer(packet, tcp=tcp)
     assert given is None or given[:2] == packet[:2]
     assert tcp or len(given or b"") <= UDP_LARGEST
     found = read_query(packet)
     question = query("www.example.org")
-    reply = read_reply(mangled.reply(chance, 7), (found or question).key, 7)
+    reply = read_reply(
+        mangled.reply(chance, 7), (found if isinstance(found, Query) else question).key, 7
+    )
     reply = reply or read_reply(mangled.reply(chance, 7), question.key, 7)
     if isinstance(reply, Reply):
-        links = chain(reply, question.key.name)
+        links = alias_chain(reply, question.key.name)
         body = write_records(links, 10)
-        assert len(answer(question, reply.rcode, (len(links), 0), body, tcp=False)) <= 512
-        assert len(answer(question, reply.rcode, reply.counts, reply.aged(10), tcp=False)) <= 512
+        assert len(write_answer(question, reply.rcode, (len(links), 0), body, tcp=False)) <= 512
+        assert (
+            len(write_answer(question, reply.rcode, reply.counts, reply.aged(10), tcp=False)) <= 512
+        )
 
 
 @pytest.mark.timeout(900)
 def test_mangled_packets_end_nothing_and_leave_nothing() -> None:
-    chance, zoned = random.Random(SEED), Zoned(ZONE)
+    chance, responder = random.Random(SEED), ZoneResponder(ZONE)
     for _ in range(COUNT // 3):  # until caches are full
-        through_the_code(chance, zoned)
+        through_the_code(chance, responder)
     gc.collect()
     memory = resident(os.getpid())
     for _ in range(COUNT - COUNT // 3):
-        through_the_code(chance, zoned)
+        through_the_code(chance, responder)
     gc.collect()
     assert resident(os.getpid()) - memory < GROWTH
-    assert zoned.answer(asked("beta.vm"), tcp=False)
+    assert responder.answer(asked("beta.vm"), tcp=False)
 
 
 def test_guest_and_name_server_that_both_send_nonsense(tmp_path: Path) -> None:
@@ -89,7 +93,7 @@ def test_guest_and_name_server_that_both_send_nonsense(tmp_path: Path) -> None:
     async def allow(_request: NatAllow) -> None:
         return
 
-    async def ask(guests: GuestAnswers, vm: Vm) -> bool:
+    async def ask(guests: GuestResponder, vm: Vm) -> bool:
         packet = mangled.query(chance)
         given = guests.answer(packet, vm.address, tcp=False)
         got = await given if asyncio.iscoroutine(given) else given
@@ -101,7 +105,9 @@ def test_guest_and_name_server_that_both_send_nonsense(tmp_path: Path) -> None:
             frozenset(), resolv_conf=tmp_path / "resolv.conf", port=upstream.port, each=0.5, total=1
         )
         log = Log(tmp_path / "dns.log", "dns")
-        guests = GuestAnswers(Zoned(ZONE), Zoned(ZONE), SUBNET, forwarder, allow, log)
+        guests = GuestResponder(
+            ZoneResponder(ZONE), ZoneResponder(ZONE), SUBNET, forwarder, allow, log
+        )
         row = {"network": "bridge", "state": "running"}
         vms = [
             example_vm(id=f"{n:012x}", name=f"g{n}", address=f"10.77.0.{n}", nat=n % 2 == 0, **row)
@@ -109,7 +115,7 @@ def test_guest_and_name_server_that_both_send_nonsense(tmp_path: Path) -> None:
         ]
         for vm in vms:
             vm.allow = [] if vm.nat else ["*.example.org"]
-        guests.know(vms)
+        guests.set_vms(vms)
         answered = 0
         for _ in range(30):
             got = await asyncio.gather(*(ask(guests, chance.choice(vms)) for _ in range(50)))

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from dnslib import DNSRecord
 
-from services.dns.forward.forwarder import Forwarder, Found
+from services.dns.forward.forwarder import AgedReply, Forwarder
 from services.dns.wire.reply import address_of
 from tests.integration.stack import REPOSITORY, eventually
 from tests.integration.test_dns import Running, by_udp, free_port, query
@@ -84,7 +84,7 @@ def test_dnsmasq_is_a_good_upstream(tmp_path: Path) -> None:
         *(f"host-record=big.example.org,192.0.2.{number}" for number in range(1, 200)),
     ]
 
-    async def ask(port: int) -> list[Found | None]:
+    async def ask(port: int) -> list[AgedReply | None]:
         forwarder = Forwarder(frozenset(), resolv_conf=tmp_path / "resolv.conf", port=port)
         names = ("www.example.org", "nobody.example.org", "big.example.org")
         try:

@@ -18,7 +18,7 @@ HOMES = {
     "sqlalchemy": "services/store",
     "alembic": "services/store",
     "pyroute2": "services/nat",
-    "dnslib": "services/dns",
+    "dnslib": "tests",
     "h11": "services/vm_supervisor/drivers",
 }
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "manager", "common", "misc"}

@@ -1,33 +1,33 @@
-"""Questions that are not ours, put to the host's resolvers: one of each at a time, and cached."""
+"""Forwards questions for other names to the host's resolvers. Equal questions are sent once."""
 
 import asyncio
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from services.dns.forward.cache import Cache
+from services.dns.forward.cache import ReplyCache
 from services.dns.forward.exchange import PORT, exchange
 from services.dns.forward.upstreams import RESOLV_CONF, Upstreams
-from services.dns.wire.query import Key
+from services.dns.wire.format import Rcode
+from services.dns.wire.query import QuestionKey
 from services.dns.wire.reply import Reply
-from services.dns.zone.zone import Rcode
 
 EACH_SECONDS, ALL_SECONDS = 2.0, 5.0
-"""How long one server, and all of them, may take. A guest's resolver waits 5 s (resolv.conf(5))."""
+"""Time for one server, and for all of them. A guest's resolver waits 5 s (resolv.conf(5))."""
 
 IN_FLIGHT = 256
-"""Questions, and so sockets, that are out at once."""
+"""Questions, and so sockets, that wait for an upstream at once."""
 
-SILENT = "silent"
-NOBODY = "the host has no name server: guests resolve nothing but each other"
+NO_REPLY = "no reply"
+NO_NAME_SERVER = "the host has no name server: guests resolve names of VMs only"
 
-Found = tuple[Reply, int]
+AgedReply = tuple[Reply, int]
 """A reply and its age in seconds."""
 
 
 class Forwarder:
-    """Create it in the loop that it is used in; ``close`` it there. ``ours`` are addresses on
-    which we answer ourselves: to ask there would have no end."""
+    """Create, use and ``close`` it in one event loop. ``ours`` are the addresses of banger's own
+    server, which is never asked, because that would be a loop."""
 
     def __init__(
         self,
@@ -41,16 +41,17 @@ class Forwarder:
         self._upstreams = Upstreams(ours, path=resolv_conf, changed=self._forget)
         self._port = port
         self._each, self._total = each, total
-        self._cache = Cache()
-        self._out: dict[Key, asyncio.Task[Reply | None]] = {}
+        self._cache = ReplyCache()
+        self._out: dict[QuestionKey, asyncio.Task[Reply | None]] = {}
         self._problem = ""
 
     def problem(self) -> str:
-        """Why guests get no answers from outside, as far as is known; empty when they do."""
-        return self._problem if self._upstreams.hosts(time.monotonic()) else NOBODY
+        """Why guests get no answers from outside; empty when they do, or when it is unknown."""
+        return self._problem if self._upstreams.hosts(time.monotonic()) else NO_NAME_SERVER
 
-    async def resolve(self, key: Key) -> Found | None:
-        """The answer to ``key``, or None when nobody gives one in time, or too much is asked."""
+    async def resolve(self, key: QuestionKey) -> AgedReply | None:
+        """The answer to ``key``, or None when no server gives one in time, or when too many
+        questions wait already."""
         now = time.monotonic()
         hosts = self._upstreams.hosts(now)
         if (cached := self._cache.find(key, now)) is not None:
@@ -61,7 +62,7 @@ class Forwarder:
                 return None
             task = self._out[key] = asyncio.create_task(self._fetch(hosts, key))
             task.add_done_callback(lambda _: self._out.pop(key, None))
-        reply = await asyncio.shield(task)  # who gives up does not take it from the others
+        reply = await asyncio.shield(task)  # a client that gives up does not cancel it for others
         return None if reply is None else (reply, 0)
 
     async def close(self) -> None:
@@ -71,15 +72,15 @@ class Forwarder:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _forget(self) -> None:
-        """The resolvers are others now: what the old ones said may not hold in their world."""
+        """Drop the replies of the previous resolvers, whose names may be others."""
         self._cache.clear()
         self._problem = ""
 
-    async def _fetch(self, hosts: tuple[str, ...], key: Key) -> Reply | None:
+    async def _fetch(self, hosts: tuple[str, ...], key: QuestionKey) -> Reply | None:
         found = await self._ask_around(hosts, key)
         if not isinstance(found, Reply):
-            said = ", ".join(f"{host}: {why}" for host, why in found.items())
-            self._problem = f"the host's name servers do not answer ({said})"
+            reasons = ", ".join(f"{host}: {why}" for host, why in found.items())
+            self._problem = f"the host's name servers do not answer ({reasons})"
             return None
         self._problem = ""
         now = time.monotonic()
@@ -87,8 +88,8 @@ class Forwarder:
             self._cache.keep(key, found, now)
         return found
 
-    async def _ask_around(self, hosts: tuple[str, ...], key: Key) -> Reply | dict[str, str]:
-        """The first answer, or why each server gave none."""
+    async def _ask_around(self, hosts: tuple[str, ...], key: QuestionKey) -> Reply | dict[str, str]:
+        """The first answer, or the reason why each server gave none."""
         failures: dict[str, str] = {}
         limit = time.monotonic() + self._total
         for host in _rounds(hosts, failures):
@@ -101,13 +102,13 @@ class Forwarder:
             failures[host] = found
         return failures
 
-    async def _ask(self, host: str, key: Key, seconds: float) -> Reply | str:
-        """One server's answer, or why it gave none."""
+    async def _ask(self, host: str, key: QuestionKey, seconds: float) -> Reply | str:
+        """The answer of one server, or the reason why it gave none."""
         try:
             async with asyncio.timeout(seconds):
                 found = await exchange(host, self._port, key)
         except TimeoutError:
-            return SILENT
+            return NO_REPLY
         except (OSError, asyncio.IncompleteReadError) as error:
             return str(getattr(error, "strerror", None) or error)
         if isinstance(found, Reply):
@@ -117,10 +118,10 @@ class Forwarder:
 
 
 def _rounds(hosts: tuple[str, ...], failures: dict[str, str]) -> Iterator[str]:
-    """Each server in turn, and those again that were silent: a datagram may have been lost. Who
-    has said that there is no answer is not asked twice."""
+    """Each server in turn, and again those that did not reply, because a datagram may have been
+    lost. A server that replied without an answer is not asked twice."""
     while True:
-        willing = [host for host in hosts if failures.get(host, SILENT) == SILENT]
+        willing = [host for host in hosts if failures.get(host, NO_REPLY) == NO_REPLY]
         if not willing:
             return
         yield from willing

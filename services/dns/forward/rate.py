@@ -1,11 +1,11 @@
-"""How much one guest may ask, and how much is said about it. Pure; times are monotonic seconds."""
+"""Limits per guest, for questions and for log lines. Pure; times are monotonic seconds."""
 
 from collections.abc import Container
 from dataclasses import dataclass
 
 PER_SECOND, BURST = 200.0, 400.0
-SPEAK_EVERY = 60.0
-"""Seconds between two lines of the log about the same thing."""
+LOG_INTERVAL = 60.0
+"""Seconds between two log lines with the same message."""
 
 
 @dataclass
@@ -14,7 +14,7 @@ class _Bucket:
     filled: float
 
 
-class Rates:
+class QuestionRates:
     """A token bucket for each guest, by its id."""
 
     def __init__(self) -> None:
@@ -33,22 +33,22 @@ class Rates:
         bucket.tokens -= 1
         return True
 
-    def forget_all_but(self, guests: Container[str]) -> None:
+    def keep_only(self, guests: Container[str]) -> None:
         self._buckets = {guest: b for guest, b in self._buckets.items() if guest in guests}
 
 
-class Quiet:
-    """What was said of each guest, so that a hostile one does not fill the log."""
+class LogLimiter:
+    """Limits the log lines about each guest, so that a hostile one does not fill the log."""
 
     def __init__(self) -> None:
-        self._spoken: dict[tuple[str, str], float] = {}
+        self._logged: dict[tuple[str, str], float] = {}
 
-    def may_say(self, guest: str, what: str, now: float) -> bool:
-        """Whether it is time to say ``what`` about this guest; then it is not for a minute."""
-        if now - self._spoken.get((guest, what), float("-inf")) < SPEAK_EVERY:
+    def may_log(self, guest: str, what: str, now: float) -> bool:
+        """Whether to log ``what`` about this guest now; the next time is a minute later."""
+        if now - self._logged.get((guest, what), float("-inf")) < LOG_INTERVAL:
             return False
-        self._spoken[guest, what] = now
+        self._logged[guest, what] = now
         return True
 
-    def forget_all_but(self, guests: Container[str]) -> None:
-        self._spoken = {key: at for key, at in self._spoken.items() if key[0] in guests}
+    def keep_only(self, guests: Container[str]) -> None:
+        self._logged = {key: at for key, at in self._logged.items() if key[0] in guests}

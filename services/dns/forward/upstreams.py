@@ -1,24 +1,24 @@
-"""The host's resolvers, as resolv.conf(5) names them, followed when the file changes."""
+"""The host's resolvers from resolv.conf(5), read again when the file changes."""
 
 from collections.abc import Callable, Collection
 from ipaddress import ip_address
 from pathlib import Path
 
 RESOLV_CONF = Path("/etc/resolv.conf")
-LOOK_EVERY = 1.0
-"""Seconds between two looks at the file, which is looked at only when somebody asks."""
+CHECK_INTERVAL = 1.0
+"""Seconds between two checks of the file, which is checked only when there is a question."""
 
 MOST = 3
-"""Servers that are used, as by the C library (MAXNS)."""
+"""Servers that are used, like the C library (MAXNS)."""
 
 _Mark = tuple[int, int, int]
 
 
 def parse_resolv_conf(text: str, ours: Collection[str]) -> tuple[str, ...]:
-    """The servers' addresses, in order, without ``ours``: to ask ourselves has no end.
+    """The servers' addresses, in order, without ``ours``, which would be a loop.
 
-    A link-local address keeps its zone ("fe80::1%eth0"). What cannot be read is passed over, as the
-    C library does.
+    A link-local address keeps its zone ("fe80::1%eth0"). Unreadable lines are ignored, like in the
+    C library.
     """
     found: dict[str, None] = {}
     for line in text.splitlines():
@@ -37,7 +37,7 @@ def _is_address(word: str) -> bool:
 
 
 class Upstreams:
-    """Who is to be asked now."""
+    """The servers to ask."""
 
     def __init__(
         self,
@@ -49,19 +49,19 @@ class Upstreams:
         self._ours = ours
         self._path = path
         self._changed = changed
-        self._looked = float("-inf")
+        self._checked = float("-inf")
         self._mark: _Mark | None = None
         self._hosts: tuple[str, ...] = ()
 
     def hosts(self, now: float) -> tuple[str, ...]:
-        """Addresses, in the order to ask them; ``now`` in monotonic seconds. ``changed`` is called
-        before this returns others than the last time."""
-        if now - self._looked >= LOOK_EVERY:
-            self._looked = now
-            self._look()
+        """The addresses, in the order to ask them; ``now`` in monotonic seconds. ``changed`` is
+        called before this returns other addresses than the last time."""
+        if now - self._checked >= CHECK_INTERVAL:
+            self._checked = now
+            self._check()
         return self._hosts
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         mark = self._read_mark()
         if mark is not None and mark == self._mark:
             return
@@ -73,7 +73,7 @@ class Upstreams:
 
     def _read_mark(self) -> _Mark | None:
         try:
-            stat = self._path.stat()  # of what a link leads to: resolved's file is one
+            stat = self._path.stat()  # of the target, since systemd-resolved's file is a link
         except OSError:
             return None
         return stat.st_ino, stat.st_mtime_ns, stat.st_size

@@ -1,13 +1,13 @@
-"""Which guest asks, told by the source address, and what its policy lets it look up. Pure.
+"""The guests that may ask, by source address, and what their policy lets them look up. Pure.
 
-nat lets a guest send with its own address only, so nobody asks in another's name.
+nat lets a guest send with its own address only, so no guest can ask in another's name.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
-from services.dns.zone.records import address_of
+from services.dns.zone.records import ipv4_of
 from shared.addresses.subnet import guest_addresses
 from shared.contract.egress import Allowed, parse_allowed
 from shared.contract.lifecycle import LIVE
@@ -16,13 +16,13 @@ from shared.errors import BangerError
 
 
 @dataclass(frozen=True)
-class Everything:
+class AnyName:
     """``--egress nat``: any name."""
 
 
 @dataclass(frozen=True)
-class Listed:
-    """``--egress allow=…``, an empty list included: names that an entry covers."""
+class ListedNames:
+    """``--egress allow=…``, also with an empty list: names that an entry covers."""
 
     entries: tuple[Allowed, ...] = ()
 
@@ -32,39 +32,39 @@ class Listed:
 
 
 @dataclass(frozen=True)
-class Asker:
+class NameClient:
     """A VM on the bridge that is up."""
 
     id: str
     name: str
-    policy: Everything | Listed
+    policy: AnyName | ListedNames
 
 
-def askers(vms: Iterable[Vm], subnet: IPv4Network) -> dict[str, Asker]:
-    """By address, as text: whose packets come from there. An address that two rows claim is
-    nobody's, since it would not be known which policy holds."""
-    found: dict[str, Asker] = {}
+def name_clients(vms: Iterable[Vm], subnet: IPv4Network) -> dict[str, NameClient]:
+    """The clients by their address, as text. An address that two rows have is left out, because it
+    would be unknown which policy applies."""
+    found: dict[str, NameClient] = {}
     twice: set[str] = set()
     for vm in vms:
-        address = address_of(vm)
+        address = ipv4_of(vm)
         if vm.network != "bridge" or vm.state not in LIVE or address is None:
             continue
         if int(address) in guest_addresses(subnet):
             source = str(address)
             if source in found:
                 twice.add(source)
-            found[source] = Asker(vm.id, vm.name, _policy(vm))
-    return {source: asker for source, asker in found.items() if source not in twice}
+            found[source] = NameClient(vm.id, vm.name, _policy(vm))
+    return {source: client for source, client in found.items() if source not in twice}
 
 
-def _policy(vm: Vm) -> Everything | Listed:
+def _policy(vm: Vm) -> AnyName | ListedNames:
     if vm.nat:
-        return Everything()
-    return Listed(tuple(entry for text in vm.allow for entry in _readable(text)))
+        return AnyName()
+    return ListedNames(tuple(entry for text in vm.allow for entry in _readable(text)))
 
 
 def _readable(text: str) -> list[Allowed]:
-    """The entry; none for what a later program wrote: what is not understood opens nothing."""
+    """The entry; none for one that only a later version understands, so that it opens nothing."""
     try:
         return [parse_allowed(text)]
     except BangerError:

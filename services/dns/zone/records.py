@@ -1,4 +1,4 @@
-"""Which VMs have a name in the zone: those that are up, from ``starting`` to ``stopping``."""
+"""The VMs that have a name in the zone: those that are up, from ``starting`` to ``stopping``."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -12,10 +12,10 @@ from shared.contract.messages.vm import Vm
 
 
 @dataclass(frozen=True)
-class Networks:
-    """Where VMs have their addresses: on loopback in user mode, on the bridge in the other.
+class VmNetworks:
+    """The networks of the VMs' addresses: loopback in user mode, the bridge in bridge mode.
 
-    ``prefix`` is that of the bridge's IPv6 addresses, None where guests have none.
+    ``prefix`` is that of the bridge's IPv6 addresses; None where guests have none.
     """
 
     loopback: IPv4Network
@@ -40,30 +40,30 @@ def zone_view(vm: Vm) -> ZoneView | None:
     return ZoneView(vm.name, vm.address, vm.network, vm.nat, vm.allow)
 
 
-def zone_of(vms: Iterable[Vm], networks: Networks, seq: int, *, ipv6: bool = True) -> Zone:
+def zone_of(vms: Iterable[Vm], networks: VmNetworks, seq: int, *, ipv6: bool = True) -> Zone:
     """The zone at sequence number ``seq``. A VM without a usable address has no name.
 
-    Without ``ipv6`` it is the zone as guests see it: none of them may begin anything by IPv6, and a
-    program that tried would wait for its failure before it took the other address.
+    Without ``ipv6`` it is the zone for guests: they may not open connections by IPv6, and a program
+    that tried would wait for a timeout before it used the other address.
     """
     up = (vm for vm in vms if vm.state in LIVE)
-    told = networks if ipv6 else replace(networks, prefix=None)
-    hosts = {vm.name: _addresses(vm, told) for vm in up}
+    shown = networks if ipv6 else replace(networks, prefix=None)
+    hosts = {vm.name: _addresses(vm, shown) for vm in up}
     subnets: list[Network] = [networks.loopback, networks.bridge]
     if networks.prefix is not None:
         subnets.append(networks.prefix)
     return Zone({name: addresses for name, addresses in hosts.items() if addresses}, subnets, seq)
 
 
-def address_of(vm: Vm) -> IPv4Address | None:
+def ipv4_of(vm: Vm) -> IPv4Address | None:
     try:
         return IPv4Address(vm.address)
     except AddressValueError:
         return None
 
 
-def _addresses(vm: Vm, networks: Networks) -> tuple[Address, ...]:
-    address = address_of(vm)
+def _addresses(vm: Vm, networks: VmNetworks) -> tuple[Address, ...]:
+    address = ipv4_of(vm)
     if address is None:
         return ()
     if networks.prefix is None or vm.network != "bridge" or address not in networks.bridge:

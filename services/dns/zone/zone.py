@@ -1,4 +1,4 @@
-"""The zone: which names and addresses there are, and what is true of a name. Pure, no wire.
+"""The zone: the names and addresses of VMs, and what is true of a name. Pure.
 
 Authoritative for ``vm.`` and for the reverse zones of the VMs' subnets. The zones' own records
 follow RFC 6303 (locally served zones): the name server is ``localhost.``, the contact
@@ -7,9 +7,9 @@ follow RFC 6303 (locally served zones): the name server is ``localhost.``, the c
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import IntEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
+from services.dns.wire.format import Rcode, Type
 from shared.addresses.reverse_zones import reverse_zones
 
 Address = IPv4Address | IPv6Address
@@ -21,35 +21,13 @@ NAME_SERVER: Name = ("localhost",)
 CONTACT: Name = ("nobody", "invalid")
 
 TTL = 1
-"""Seconds a resolver may keep an answer, positive or negative: enough for a burst of lookups,
-short enough that a VM's name comes and goes with the VM."""
-
-
-class Type(IntEnum):
-    """Record types this zone has, and ANY (RFC 1035 section 3.2)."""
-
-    A = 1
-    NS = 2
-    SOA = 6
-    PTR = 12
-    AAAA = 28
-    ANY = 255
-
-
-class Rcode(IntEnum):
-    """RFC 1035 section 4.1.1."""
-
-    NOERROR = 0
-    FORMERR = 1
-    SERVFAIL = 2
-    NXDOMAIN = 3
-    NOTIMP = 4
-    REFUSED = 5
+"""Seconds that a resolver may keep an answer, positive or negative: enough for a burst of lookups,
+and short enough that a VM's name appears and disappears with the VM."""
 
 
 @dataclass(frozen=True)
 class Soa:
-    """Start of authority of ``zone``; the refresh times concern nobody, there is no secondary."""
+    """Start of authority of ``zone``. There is no secondary server to use its refresh times."""
 
     zone: Name
     serial: int
@@ -58,26 +36,26 @@ class Soa:
 Value = Address | Name | Soa
 """Data of a record: of A or AAAA, of NS or PTR, of SOA."""
 
-Record = tuple[Type, Value]
+ZoneRecord = tuple[Type, Value]
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What is true of a name. ``authority`` is the zone's SOA where the answer is negative
-    (RFC 2308), which is what lets a resolver remember that."""
+class ZoneAnswer:
+    """What is true of a name. In a negative answer ``authority`` is the zone's SOA, which lets a
+    resolver cache it (RFC 2308)."""
 
     rcode: Rcode
-    records: tuple[Record, ...] = ()
+    records: tuple[ZoneRecord, ...] = ()
     authority: Soa | None = None
 
 
-REFUSED = Answer(Rcode.REFUSED)
+REFUSED = ZoneAnswer(Rcode.REFUSED)
 
 
 class Zone:
-    """An immutable picture of the names at one sequence number of the store.
+    """The names at one sequence number of the store; immutable.
 
-    ``hosts`` maps VM names to addresses; ``subnets`` are those whose reverse lookup is ours.
+    ``hosts`` maps VM names to addresses. The zone has the reverse domains of ``subnets``.
     """
 
     def __init__(
@@ -87,14 +65,14 @@ class Zone:
         zones = (zone for subnet in subnets for zone in reverse_zones(subnet))
         self._apexes = frozenset({TOP, *map(_labels, zones)})
         self._names = len(hosts)
-        self._records: dict[Name, list[Record]] = {}
+        self._records: dict[Name, list[ZoneRecord]] = {}
         for host, addresses in hosts.items():
             name = (host, *TOP)
             for address in addresses:
                 kind = Type.A if isinstance(address, IPv4Address) else Type.AAAA
                 self._records.setdefault(name, []).append((kind, address))
                 self._records[_labels(address.reverse_pointer)] = [(Type.PTR, name)]
-        # Names that have no record but lie above one that has exist all the same (RFC 8020).
+        # A name without records exists when a name below it has some (RFC 8020).
         self._above = {name[i:] for name in self._records for i in range(1, len(name))}
 
     def __len__(self) -> int:
@@ -102,27 +80,27 @@ class Zone:
         return self._names
 
     def covers(self, name: Name) -> bool:
-        """Whether ``name`` (lower case) is ours to answer, be it there or not."""
+        """Whether ``name`` (lower case) is in a domain of the zone, whether it exists or not."""
         return self._apex_of(name) is not None
 
-    def lookup(self, name: Name, kind: int) -> Answer:
+    def lookup(self, name: Name, kind: int) -> ZoneAnswer:
         """What is true of ``name`` (lower case) for query type ``kind``."""
         apex = self._apex_of(name)
         if apex is None:
             return REFUSED
         soa = Soa(apex, self._serial)
         if name == apex:
-            found: list[Record] = [(Type.SOA, soa), (Type.NS, NAME_SERVER)]
+            found: list[ZoneRecord] = [(Type.SOA, soa), (Type.NS, NAME_SERVER)]
         elif name in self._records:
             found = self._records[name]
         elif name in self._above:
             found = []
         else:
-            return Answer(Rcode.NXDOMAIN, authority=soa)
+            return ZoneAnswer(Rcode.NXDOMAIN, authority=soa)
         if kind == Type.ANY:
-            found = found[:1]  # one of them, which ends the question too: RFC 8482 section 4.1
+            found = found[:1]  # one record is enough of an answer: RFC 8482 section 4.1
         matching = tuple(record for record in found if kind in (record[0], Type.ANY))
-        return Answer(Rcode.NOERROR, matching, None if matching else soa)
+        return ZoneAnswer(Rcode.NOERROR, matching, None if matching else soa)
 
     def _apex_of(self, name: Name) -> Name | None:
         suffixes = (name[i:] for i in range(len(name)))

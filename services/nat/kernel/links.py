@@ -15,7 +15,7 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from services.nat.kernel.errors import kernel_error
-from services.nat.plan.state import Interface, Route
+from services.nat.plan.state import HostInterface, Route
 from services.nat.plan.steps import (
     AttachTap,
     CreateBridge,
@@ -56,7 +56,7 @@ class Netlink:
     def __exit__(self, *_: object) -> None:
         self._ip.close()
 
-    def links(self) -> dict[str, Interface]:
+    def links(self) -> dict[str, HostInterface]:
         """Every interface of this network namespace, by name."""
         with _reading():
             messages = list(self._ip.get_links())
@@ -182,11 +182,11 @@ def _index(name: str) -> int:
     return index
 
 
-def _link(message: Any, names: Mapping[int, str]) -> Interface:
+def _link(message: Any, names: Mapping[int, str]) -> HostInterface:
     info = message.get("IFLA_LINKINFO")
     name = str(message.get("IFLA_IFNAME"))
     kind = str(info.get("IFLA_INFO_KIND") or "") if info else ""
-    return Interface(
+    return HostInterface(
         name=name,
         kind=kind,
         mac=str(message.get("IFLA_ADDRESS") or ""),

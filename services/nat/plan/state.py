@@ -230,7 +230,7 @@ def link_local(mac: str) -> IPv6Address:
 
 
 @dataclass(frozen=True)
-class Interface:
+class HostInterface:
     """A network interface of the host. ``kind`` is "tun" for taps; only taps have an ``owner``.
 
     ``isolated``: a port whose frames all pass the rules and never reach another such port."""
@@ -263,7 +263,7 @@ class Observed:
     of each tap since the rules were loaded.
     """
 
-    links: Mapping[str, Interface] = field(default_factory=dict)
+    links: Mapping[str, HostInterface] = field(default_factory=dict)
     addresses: frozenset[IPv4Interface | IPv6Interface] = frozenset()
     routes: tuple[Route, ...] = ()
     tables: bool = False

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv6Interface
 
-from services.nat.plan.state import Desired, Guest, Interface, Observed, is_tap_name
+from services.nat.plan.state import Desired, Guest, HostInterface, Observed, is_tap_name
 from services.nat.ruleset.firewalls import DockerRules
 from services.nat.ruleset.rules import Ruleset
 from shared.errors import BangerError, Code
@@ -191,7 +191,7 @@ def _refuse_clash(desired: Desired, observed: Observed) -> None:
             )
 
 
-def _our_tap(link: Interface, desired: Desired) -> bool:
+def _our_tap(link: HostInterface, desired: Desired) -> bool:
     return (
         is_tap_name(link.name)
         and link.kind == "tun"

@@ -1,8 +1,8 @@
-"""Messages for tests, written by dnslib: another hand than the one that reads them here."""
+"""Messages for tests, written by dnslib: an implementation that banger's own does not share."""
 
 from dnslib import EDNS0, QTYPE, RR, SOA, DNSHeader, DNSQuestion, DNSRecord
 
-from services.dns.wire.query import Key, Query, read_query
+from services.dns.wire.query import Query, QuestionKey, read_query
 
 
 def asked(name: str, kind: str = "A", *, size: int = 0, flags: str = "", **header: int) -> bytes:
@@ -16,11 +16,11 @@ def asked(name: str, kind: str = "A", *, size: int = 0, flags: str = "", **heade
 
 def query(name: str, kind: str = "A", *, size: int = 0, flags: str = "") -> Query:
     found = read_query(asked(name, kind, size=size, flags=flags))
-    assert found is not None
+    assert isinstance(found, Query)
     return found
 
 
-def key(name: str, kind: str = "A") -> Key:
+def key(name: str, kind: str = "A") -> QuestionKey:
     return query(name, kind).key
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from dnslib import DNSRecord
 
-from services.dns.answers import OUT_EACH, GuestAnswers, Zoned
+from services.dns.answers import OUT_EACH, GuestResponder, ZoneResponder
 from services.dns.forward.forwarder import Forwarder
 from services.dns.forward.rate import BURST
-from services.dns.zone.zone import Rcode, Zone
+from services.dns.wire.format import Rcode
+from services.dns.zone.zone import Zone
 from shared.contract.messages.network import NatAllow
 from shared.logs import Log
 from tests.example import example_vm
@@ -42,13 +43,13 @@ def log(tmp_path: Path) -> Iterator[Log]:
 
 
 @pytest.fixture
-def guests(tmp_path: Path, log: Log) -> GuestAnswers:
+def guests(tmp_path: Path, log: Log) -> GuestResponder:
     """beta may look up anything, gamma nothing outside, the third what is on its list."""
     forwarder = Forwarder(frozenset(), resolv_conf=tmp_path / "resolv.conf")
-    zoned = Zoned(zone(beta=BETA))
-    answers = GuestAnswers(zoned, zoned, SUBNET, forwarder, never, log)
+    responder = ZoneResponder(zone(beta=BETA))
+    answers = GuestResponder(responder, responder, SUBNET, forwarder, never, log)
     up = {"state": "running", "network": "bridge"}
-    answers.know(
+    answers.set_vms(
         [
             example_vm(id="b" * 12, name="beta", address=BETA, nat=True, **up),
             example_vm(id="c" * 12, name="gamma", address=GAMMA, **up),
@@ -58,26 +59,26 @@ def guests(tmp_path: Path, log: Log) -> GuestAnswers:
     return answers
 
 
-def test_answer_of_before_is_given_until_the_zone_changes() -> None:
-    zoned = Zoned(zone(beta=BETA))
-    first = zoned.answer(asked("beta.vm"), tcp=False)
-    assert zoned.answer(asked("beta.vm"), tcp=False) is not None
-    zoned.replace(zone(beta=GAMMA))
-    second = zoned.answer(asked("beta.vm"), tcp=False)
+def test_answers_follow_the_zone() -> None:
+    responder = ZoneResponder(zone(beta=BETA))
+    first = responder.answer(asked("beta.vm"), tcp=False)
+    assert responder.answer(asked("beta.vm"), tcp=False) is not None
+    responder.zone = zone(beta=GAMMA)
+    second = responder.answer(asked("beta.vm"), tcp=False)
     assert first is not None
     assert second is not None
     found = [str(DNSRecord.parse(answer).rr[0].rdata) for answer in (first, second)]
     assert found == [BETA, GAMMA]
 
 
-def test_every_guest_and_the_host_look_up_our_names(guests: GuestAnswers) -> None:
+def test_every_guest_and_the_host_look_up_our_names(guests: GuestResponder) -> None:
     for source in (BETA, GAMMA, LISTED, "10.77.0.1"):
         assert rcode(guests.answer(asked("beta.vm"), source, tcp=False)) == Rcode.NOERROR
         assert rcode(guests.answer(asked("nobody.vm"), source, tcp=False)) == Rcode.NXDOMAIN
 
 
 @pytest.mark.parametrize("source", ["10.77.0.9", "192.0.2.1", "127.0.0.1"])
-def test_others_get_nothing(guests: GuestAnswers, source: str) -> None:
+def test_others_get_nothing(guests: GuestResponder, source: str) -> None:
     for packet in (asked("beta.vm"), asked("www.example.org"), b"", b"\xff" * 40):
         assert guests.answer(packet, source, tcp=False) is None
 
@@ -87,22 +88,22 @@ def test_others_get_nothing(guests: GuestAnswers, source: str) -> None:
     [(GAMMA, "www.example.org"), (LISTED, "example.com"), ("10.77.0.1", "www.example.org")],
 )
 def test_what_a_policy_does_not_have_is_refused(
-    guests: GuestAnswers, source: str, name: str
+    guests: GuestResponder, source: str, name: str
 ) -> None:
     assert rcode(guests.answer(asked(name), source, tcp=False)) == Rcode.REFUSED
 
 
-def test_listed_name_has_no_data_but_addresses(guests: GuestAnswers) -> None:
+def test_listed_name_has_no_data_but_addresses(guests: GuestResponder) -> None:
     reply = DNSRecord.parse(guests.answer(asked("www.example.org", "AAAA"), LISTED, tcp=False))
     assert (reply.header.rcode, reply.rr) == (Rcode.NOERROR, [])
 
 
 @pytest.mark.parametrize("kind", ["AXFR", "IXFR", "OPT"])
-def test_what_is_no_data_is_not_asked_on(guests: GuestAnswers, kind: str) -> None:
+def test_what_is_no_data_is_not_asked_on(guests: GuestResponder, kind: str) -> None:
     assert rcode(guests.answer(asked("example.org", kind), BETA, tcp=True)) == Rcode.REFUSED
 
 
-def test_guest_that_waits_for_much_fails_at_once_and_others_do_not(guests: GuestAnswers) -> None:
+def test_guest_that_waits_for_much_fails_at_once_and_others_do_not(guests: GuestResponder) -> None:
     waiting = [guests.answer(asked(f"n{n}.org"), BETA, tcp=False) for n in range(OUT_EACH)]
     assert rcode(guests.answer(asked("one-more.org"), BETA, tcp=False)) == Rcode.SERVFAIL
     waiting.append(guests.answer(asked("www.example.org"), LISTED, tcp=False))
@@ -111,7 +112,7 @@ def test_guest_that_waits_for_much_fails_at_once_and_others_do_not(guests: Guest
         each.close()
 
 
-def test_guest_that_floods_is_dropped_and_named_once(guests: GuestAnswers, log: Log) -> None:
+def test_guest_that_floods_is_dropped_and_named_once(guests: GuestResponder, log: Log) -> None:
     given = [guests.answer(asked("beta.vm"), GAMMA, tcp=False) for _ in range(int(BURST) + 300)]
     assert given.count(None) >= 200  # some tokens came meanwhile
     assert rcode(guests.answer(asked("beta.vm"), BETA, tcp=False)) == Rcode.NOERROR

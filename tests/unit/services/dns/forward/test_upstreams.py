@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from services.dns.forward.upstreams import LOOK_EVERY, Upstreams, parse_resolv_conf
+from services.dns.forward.upstreams import CHECK_INTERVAL, Upstreams, parse_resolv_conf
 
 OURS = frozenset({"10.77.0.1"})
 
@@ -44,8 +44,8 @@ def test_change_is_followed_a_second_later_and_told(path: Path) -> None:
     upstreams = Upstreams(OURS, path=path, changed=lambda: told.append(True))
     assert upstreams.hosts(100.0) == ("192.0.2.1",)
     path.write_text("nameserver 192.0.2.22\n")
-    assert upstreams.hosts(100.0 + LOOK_EVERY / 2) == ("192.0.2.1",)
-    assert upstreams.hosts(100.0 + LOOK_EVERY) == ("192.0.2.22",)
+    assert upstreams.hosts(100.0 + CHECK_INTERVAL / 2) == ("192.0.2.1",)
+    assert upstreams.hosts(100.0 + CHECK_INTERVAL) == ("192.0.2.22",)
     assert told == [True, True]
 
 

@@ -4,7 +4,7 @@ from ipaddress import IPv4Network
 
 import pytest
 
-from services.dns.zone.guests import Everything, Listed, askers
+from services.dns.zone.guests import AnyName, ListedNames, name_clients
 from shared.contract.messages.vm import State, Vm
 from tests.example import example_vm
 
@@ -16,18 +16,18 @@ def guest(**changes: object) -> Vm:
     return example_vm(**{**usual, **changes})
 
 
-def policy(vm: Vm) -> Everything | Listed:
-    return askers([vm], SUBNET)["10.77.0.2"].policy
+def policy(vm: Vm) -> AnyName | ListedNames:
+    return name_clients([vm], SUBNET)["10.77.0.2"].policy
 
 
 def test_guest_is_known_by_its_address() -> None:
-    (asker,) = askers([guest()], SUBNET).values()
+    (asker,) = name_clients([guest()], SUBNET).values()
     assert (asker.id, asker.name) == ("0123456789ab", "beta")
 
 
 @pytest.mark.parametrize("state", ["starting", "running", "paused", "stopping"])
 def test_guest_that_is_up_may_ask(state: State) -> None:
-    assert "10.77.0.2" in askers([guest(state=state)], SUBNET)
+    assert "10.77.0.2" in name_clients([guest(state=state)], SUBNET)
 
 
 @pytest.mark.parametrize(
@@ -45,21 +45,21 @@ def test_guest_that_is_up_may_ask(state: State) -> None:
     ids="stopped created failed user elsewhere gateway broadcast none".split(),
 )
 def test_others_are_nobody(vm: Vm) -> None:
-    assert askers([vm], SUBNET) == {}
+    assert name_clients([vm], SUBNET) == {}
 
 
 def test_address_that_two_claim_is_nobodys() -> None:
-    assert askers([guest(), guest(id="bbbbbbbbbbbb", nat=True)], SUBNET) == {}
+    assert name_clients([guest(), guest(id="bbbbbbbbbbbb", nat=True)], SUBNET) == {}
 
 
 def test_policies_follow_the_row() -> None:
-    assert policy(guest(nat=True)) == Everything()
-    assert policy(guest()) == Listed()
+    assert policy(guest(nat=True)) == AnyName()
+    assert policy(guest()) == ListedNames()
     listed = policy(guest(allow=["*.example.org", "deb.debian.org:443", "192.0.2.0/24"]))
-    assert isinstance(listed, Listed)
+    assert isinstance(listed, ListedNames)
     names = ("www.example.org", "deb.debian.org", "example.org", "192.0.2.1", "")
     assert [listed.covers(name) for name in names] == [True, True, False, False, False]
 
 
 def test_entry_that_cannot_be_read_opens_nothing() -> None:
-    assert policy(guest(allow=["not a name!"])) == Listed()
+    assert policy(guest(allow=["not a name!"])) == ListedNames()

@@ -4,13 +4,13 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 import pytest
 
-from services.dns.zone.records import Networks, zone_of
-from services.dns.zone.zone import Rcode, Type
+from services.dns.wire.format import Rcode, Type
+from services.dns.zone.records import VmNetworks, zone_of
 from shared.contract.messages.vm import State, Vm
 from tests.example import example_vm
 
-NETWORKS = Networks(IPv4Network("127.77.0.0/16"), IPv4Network("10.77.0.0/24"))
-BOTH = Networks(NETWORKS.loopback, NETWORKS.bridge, IPv6Network("fd00::/64"))
+NETWORKS = VmNetworks(IPv4Network("127.77.0.0/16"), IPv4Network("10.77.0.0/24"))
+BOTH = VmNetworks(NETWORKS.loopback, NETWORKS.bridge, IPv6Network("fd00::/64"))
 
 
 def vm(state: State, address: str = "127.77.0.2") -> Vm:

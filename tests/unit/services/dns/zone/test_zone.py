@@ -4,7 +4,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 import pytest
 
-from services.dns.zone.zone import NAME_SERVER, Answer, Name, Rcode, Soa, Type, Zone
+from services.dns.wire.format import Rcode, Type
+from services.dns.zone.zone import NAME_SERVER, Name, Soa, Zone, ZoneAnswer
 
 BETA = IPv4Address("127.77.0.2")
 GAMMA = IPv4Address("10.77.0.9")
@@ -27,16 +28,16 @@ def reverse(address: str) -> Name:
 
 
 def test_known_name_has_its_address() -> None:
-    assert ZONE.lookup(("beta", "vm"), Type.A) == Answer(Rcode.NOERROR, ((Type.A, BETA),))
+    assert ZONE.lookup(("beta", "vm"), Type.A) == ZoneAnswer(Rcode.NOERROR, ((Type.A, BETA),))
 
 
 def test_known_name_asked_for_another_type_is_no_data() -> None:
-    assert ZONE.lookup(("beta", "vm"), Type.AAAA) == Answer(Rcode.NOERROR, authority=VM_SOA)
+    assert ZONE.lookup(("beta", "vm"), Type.AAAA) == ZoneAnswer(Rcode.NOERROR, authority=VM_SOA)
 
 
 @pytest.mark.parametrize("name", [("delta", "vm"), ("www", "beta", "vm"), ("bet", "vm")])
 def test_unknown_name_in_the_zone_does_not_exist(name: Name) -> None:
-    assert ZONE.lookup(name, Type.A) == Answer(Rcode.NXDOMAIN, authority=VM_SOA)
+    assert ZONE.lookup(name, Type.A) == ZoneAnswer(Rcode.NXDOMAIN, authority=VM_SOA)
 
 
 @pytest.mark.parametrize(
@@ -44,29 +45,29 @@ def test_unknown_name_in_the_zone_does_not_exist(name: Name) -> None:
     [(), ("org",), ("beta", "vm", "example"), ("beta.vm",), reverse("10.78.0.1"), ("arpa",)],
 )
 def test_name_outside_is_refused_without_authority(name: Name) -> None:
-    assert ZONE.lookup(name, Type.A) == Answer(Rcode.REFUSED)
+    assert ZONE.lookup(name, Type.A) == ZoneAnswer(Rcode.REFUSED)
 
 
 def test_address_points_back_to_its_name_in_both_subnets() -> None:
     for address, name in (("127.77.0.2", "beta"), ("10.77.0.9", "gamma")):
-        expected = Answer(Rcode.NOERROR, ((Type.PTR, (name, "vm")),))
+        expected = ZoneAnswer(Rcode.NOERROR, ((Type.PTR, (name, "vm")),))
         assert ZONE.lookup(reverse(address), Type.PTR) == expected
 
 
 def test_unknown_address_does_not_exist() -> None:
     answer = ZONE.lookup(reverse("127.77.9.9"), Type.PTR)
-    assert answer == Answer(Rcode.NXDOMAIN, authority=LOOPBACK_SOA)
+    assert answer == ZoneAnswer(Rcode.NXDOMAIN, authority=LOOPBACK_SOA)
 
 
 def test_name_above_an_address_exists_without_data() -> None:
     above = reverse("127.77.0.2")[1:]
-    assert ZONE.lookup(above, Type.PTR) == Answer(Rcode.NOERROR, authority=LOOPBACK_SOA)
+    assert ZONE.lookup(above, Type.PTR) == ZoneAnswer(Rcode.NOERROR, authority=LOOPBACK_SOA)
 
 
 def test_apex_has_soa_and_name_server_and_nothing_else() -> None:
     assert ZONE.lookup(("vm",), Type.SOA).records == ((Type.SOA, VM_SOA),)
     assert ZONE.lookup(("vm",), Type.NS).records == ((Type.NS, NAME_SERVER),)
-    assert ZONE.lookup(("vm",), Type.A) == Answer(Rcode.NOERROR, authority=VM_SOA)
+    assert ZONE.lookup(("vm",), Type.A) == ZoneAnswer(Rcode.NOERROR, authority=VM_SOA)
 
 
 @pytest.mark.parametrize(("name", "first"), [(("vm",), Type.SOA), (("gamma", "vm"), Type.A)])
@@ -77,7 +78,7 @@ def test_any_is_answered_with_one_record_set(name: Name, first: Type) -> None:
 
 def test_name_with_an_ipv6_address_has_it_and_is_found_back_by_it() -> None:
     found = ZONE.lookup(("gamma", "vm"), Type.AAAA)
-    assert found == Answer(Rcode.NOERROR, ((Type.AAAA, GAMMA6),))
+    assert found == ZoneAnswer(Rcode.NOERROR, ((Type.AAAA, GAMMA6),))
     back = ZONE.lookup(reverse(str(GAMMA6)), Type.PTR)
     assert back.records == ((Type.PTR, ("gamma", "vm")),)
 

@@ -5,7 +5,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 import pytest
 
-from services.nat.plan.state import Desired, Guest, Interface, Observed, Route
+from services.nat.plan.state import Desired, Guest, HostInterface, Observed, Route
 from services.nat.plan.steps import (
     ApplyRules,
     AttachTap,
@@ -36,21 +36,21 @@ GATEWAY = IPv4Interface("10.77.0.1/24")
 ALPHA = Guest("aaaaaaaaaaaa", IPv4Address("10.77.0.2"), "02:00:00:00:00:02", nat=True)
 BETA = Guest("bbbbbbbbbbbb", IPv4Address("10.77.0.3"), "02:00:00:00:00:03", nat=False)
 
-BRIDGE = Interface("br-banger", "bridge", MAC, up=True)
-UPLINK = Interface("eth0", "", "52:54:00:00:00:01", up=True)
+BRIDGE = HostInterface("br-banger", "bridge", MAC, up=True)
+UPLINK = HostInterface("eth0", "", "52:54:00:00:00:01", up=True)
 
 
 def desired(*guests: Guest) -> Desired:
     return Desired("br-banger", MAC, IPv4Network("10.77.0.0/24"), OWNER, guests)
 
 
-def tap(guest: Guest) -> Interface:
-    return Interface(
+def tap(guest: Guest) -> HostInterface:
+    return HostInterface(
         guest.tap, "tun", "1a:00:00:00:00:01", True, master="br-banger", owner=OWNER, isolated=True
     )
 
 
-def host(*links: Interface, **more: object) -> Observed:
+def host(*links: HostInterface, **more: object) -> Observed:
     return replace(Observed(links={link.name: link for link in links}), **more)  # type: ignore[arg-type]
 
 
@@ -120,7 +120,7 @@ def test_last_guest_takes_everything_of_ours_with_it() -> None:
 def test_bridge_that_stays_for_others_leads_to_no_loopback() -> None:
     guest = replace(BETA, publish=(parse_publication("8080:80"),))
     there = in_place(guest)
-    foreign = Interface("eth7", "veth", "1a:00:00:00:00:07", True, master="br-banger")
+    foreign = HostInterface("eth7", "veth", "1a:00:00:00:00:07", True, master="br-banger")
     links = {**there.links, "eth7": foreign}
     assert plan(desired(), replace(there, links=links)) == [
         DeleteLink(BETA.tap),
@@ -187,22 +187,25 @@ def test_rules_that_another_program_flushed_come_back() -> None:
 @pytest.mark.parametrize(
     "link",
     [
-        Interface("bgrcccccccccccc", "tun", "1a:00:00:00:00:09", True, owner=OWNER + 1),
-        Interface("bgrcccccccccccc", "tun", "1a:00:00:00:00:09", True, owner=None),
-        Interface("bgrcccccccccccc", "tun", "1a:00:00:00:00:09", True, "br-other", OWNER),
-        Interface("bgrcccccccccccc", "veth", "1a:00:00:00:00:09", True),
-        Interface("bgr0", "tun", "1a:00:00:00:00:09", True, owner=OWNER),
-        Interface("tap0", "tun", "1a:00:00:00:00:09", True, owner=OWNER),
+        HostInterface("bgrcccccccccccc", "tun", "1a:00:00:00:00:09", True, owner=OWNER + 1),
+        HostInterface("bgrcccccccccccc", "tun", "1a:00:00:00:00:09", True, owner=None),
+        HostInterface("bgrcccccccccccc", "tun", "1a:00:00:00:00:09", True, "br-other", OWNER),
+        HostInterface("bgrcccccccccccc", "veth", "1a:00:00:00:00:09", True),
+        HostInterface("bgr0", "tun", "1a:00:00:00:00:09", True, owner=OWNER),
+        HostInterface("tap0", "tun", "1a:00:00:00:00:09", True, owner=OWNER),
     ],
     ids=["other-user", "no-owner", "other-bridge", "not-a-tap", "short-name", "other-name"],
 )
-def test_link_that_is_not_ours_is_never_touched(link: Interface) -> None:
+def test_link_that_is_not_ours_is_never_touched(link: HostInterface) -> None:
     assert plan(desired(), host(UPLINK, link)) == []
 
 
 def test_bridge_with_a_foreign_port_is_left_in_place() -> None:
     there = in_place(BETA)
-    links = {**there.links, "eth1": Interface("eth1", "", "52:54:00:00:00:02", True, "br-banger")}
+    links = {
+        **there.links,
+        "eth1": HostInterface("eth1", "", "52:54:00:00:00:02", True, "br-banger"),
+    }
     steps = plan(desired(), replace(there, links=links))
     assert steps == [DeleteLink(BETA.tap), DeleteRules()]
 
@@ -213,7 +216,9 @@ def test_bridge_with_a_foreign_port_is_left_in_place() -> None:
     [replace(BRIDGE, mac="52:54:00:00:00:03"), replace(BRIDGE, kind="dummy")],
     ids=["other-mac", "other-kind"],
 )
-def test_bridge_of_somebody_else_is_refused(bridge: Interface, guests: tuple[Guest, ...]) -> None:
+def test_bridge_of_somebody_else_is_refused(
+    bridge: HostInterface, guests: tuple[Guest, ...]
+) -> None:
     with pytest.raises(BangerError, match="br-banger") as caught:
         plan(desired(*guests), host(UPLINK, bridge))
     assert caught.value.code is Code.CONFLICT
@@ -296,9 +301,9 @@ def carried_out(observed: Observed, step: Step) -> Observed:
     links = dict(observed.links)
     match step:
         case CreateBridge(name, mac):
-            links[name] = Interface(name, "bridge", mac, up=False)
+            links[name] = HostInterface(name, "bridge", mac, up=False)
         case CreateTap(name, owner):
-            links[name] = Interface(name, "tun", "1a:00:00:00:00:01", False, owner=owner)
+            links[name] = HostInterface(name, "tun", "1a:00:00:00:00:01", False, owner=owner)
         case AttachTap(name, bridge):
             links[name] = replace(links[name], master=bridge, isolated=True)
         case SetUp(name):

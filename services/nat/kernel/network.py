@@ -3,9 +3,8 @@
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from ipaddress import IPv4Network
+from pathlib import Path
 
-from services.nat.deployment.identity import Identity
 from services.nat.kernel.host import HostNetwork
 from services.nat.kernel.resolved import NameRouting
 from services.nat.kernel.sockets import ports_of_others
@@ -14,43 +13,36 @@ from services.nat.kernel.thread import KernelThread
 from services.nat.plan.grants import GrantChange, Grants, usable
 from services.nat.plan.guests import guest_of, without_duplicate_addresses
 from services.nat.plan.publications import assign_ports
-from services.nat.plan.state import Desired, Guest, bridge_mac, tap_name
+from services.nat.plan.state import Desired, Guest, tap_name
 from services.nat.plan.steps import CreateBridge, Step
-from shared.addresses.ula import ula_prefix
-from shared.config import Config
 from shared.contract.messages.network import NatAllow
 from shared.contract.messages.vm import Vm
 from shared.errors import BangerError
 from shared.logs import Log
-from shared.paths import Paths
 
 NAMES_SECONDS = 25.0
 """Between two attempts to configure systemd-resolved: at most one in each pass without a change."""
 
 
 class BridgeNetwork:
-    """Calls must not overlap: the caller holds a lock around ``update`` and ``allow``."""
+    """Calls must not overlap: the caller holds a lock around ``update`` and ``allow``.
+
+    ``base``: the network without guests. ``note``: the file for the former value of ip_forward.
+    ``untrusted``: another user's store has the rows, so their published ports are checked.
+    """
 
     def __init__(
-        self, paths: Paths, config: Config, identity: Identity, thread: KernelThread, log: Log
+        self, base: Desired, note: Path, thread: KernelThread, log: Log, *, untrusted: bool
     ) -> None:
+        self.base = base
         self._log = log
         self._thread = thread
-        self._untrusted = identity.external
-        self.base = Desired(
-            bridge=config.nat.bridge,
-            mac=bridge_mac(str(paths.state)),
-            subnet=IPv4Network(config.nat.subnet),
-            owner=identity.owner,
-            dns_port=config.dns.port,
-            prefix=ula_prefix(str(paths.state)) if config.ipv6 else None,
-        )
-        """The network without guests."""
+        self._untrusted = untrusted
         self.problem = ""
-        """Why guests do not have what they should have, with what to do; empty when they do."""
-        self._host = HostNetwork(IpForward(identity.state_dir / "ip_forward.json"))
-        server = f"{self.base.gateway.ip}:{config.dns.port}"
-        self._names = NameRouting(config.nat.bridge, server, self.base.subnets)
+        """Why guests lack something, with what to do about it; empty when they do not."""
+        self._host = HostNetwork(IpForward(note))
+        server = f"{base.gateway.ip}:{base.dns_port}"
+        self._names = NameRouting(base.bridge, server, base.subnets)
         self._names_due = 0.0
         self._grants = Grants()
         self._restored = False
