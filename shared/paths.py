@@ -6,8 +6,8 @@ Specification move the roots; ``BANGER_RUN_DIR`` moves the run directory (tests 
 
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from shared.errors import BangerError, Code
 from shared.vm import files
@@ -25,8 +25,7 @@ def _xdg(variable: str, default: str) -> Path:
     return root / "banger"
 
 
-@dataclass(frozen=True)
-class Paths:
+class Paths(NamedTuple):
     """The roots; each property below them is one documented file or directory."""
 
     config: Path

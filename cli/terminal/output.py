@@ -5,7 +5,6 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -27,11 +26,11 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 FORMATS = ("table", "json", "name")
 
 
-@dataclass
 class Settings:
     """``json_errors``: errors too are JSON, because ``-o json`` was given."""
 
-    json_errors: bool = False
+    def __init__(self, json_errors: bool = False) -> None:
+        self.json_errors = json_errors
 
     @classmethod
     def guess(cls, args: Sequence[str]) -> "Settings":

@@ -5,9 +5,8 @@ Pure and small on purpose: the broker does this for every message and reads noth
 
 import os
 from contextvars import ContextVar
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgpack
 
@@ -34,8 +33,7 @@ class Kind(IntEnum):
     CANCEL = 7
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(NamedTuple):
     """One header. ``deadline`` is CLOCK_MONOTONIC seconds, 0.0 where the kind has none.
 
     ``cause`` is the id of the request that a person made, where this one was made for it.

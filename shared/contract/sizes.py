@@ -5,7 +5,7 @@ Units are powers of 1024, with or without "iB" or "B": 512M, 2G, 8GiB.
 
 import os
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from shared.errors import BangerError, Code
 
@@ -14,11 +14,10 @@ FLOOR_MEMORY_MIB = 512
 MAX_DEFAULT_VCPU, MAX_DEFAULT_MEMORY_MIB = 4, 8192
 
 _UNITS = {"": 1, "K": 1024, "M": MIB, "G": 1024**3, "T": 1024**4}
-_SIZE = re.compile(r"(\d{1,15})([KMGT]?)(?:i?B)?", re.IGNORECASE | re.ASCII)
+_SIZE = r"(\d{1,15})([KMGT]?)(?:i?B)?"  # compiled when it is needed: a listing only shows sizes
 
 
-@dataclass(frozen=True)
-class HostCapacity:
+class HostCapacity(NamedTuple):
     """What a machine has for VMs."""
 
     cpus: int
@@ -33,7 +32,7 @@ def host() -> HostCapacity:
 
 def parse_bytes(text: str) -> int:
     """Bytes in "8G", "512MiB" or "1073741824". Raises ``invalid``."""
-    match = _SIZE.fullmatch(text.strip())
+    match = re.fullmatch(_SIZE, text.strip(), re.IGNORECASE | re.ASCII)
     if match is None:
         raise BangerError(Code.INVALID, f"{text!r} is not a size", hint="write it like 8G or 512M")
     return int(match[1]) * _UNITS[match[2].upper()]

@@ -68,7 +68,7 @@ def _script(home: Home, port: int) -> None:
     home.environment.update(shelf.environment(home.root / "bin"))
     home.environment["XDG_DATA_HOME"] = str(home.root / "data")
     home.paths.config_file.write_text(f'qemu_bin = "{qemu}"\n' + CONFIG.format(port=port))
-    shelf.stock(replace(home.paths, data=home.root / "data" / "banger"))
+    shelf.stock(home.paths._replace(data=home.root / "data" / "banger"))
 
 
 def _run(arguments: argparse.Namespace, home: Home, port: int) -> int:
