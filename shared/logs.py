@@ -83,7 +83,7 @@ class Log:
             _complain(f"banger: cannot write {self.path}: {error}\n{text}")
 
     def _append(self, line: bytes) -> None:
-        """A full disk may take a part of a line only: the next one begins with a line break then."""
+        """A full disk may take a part of a line: the next one then begins with a line break."""
         begun, self._torn = self._torn, False
         whole = b"\n" + line if begun else line
         self._torn = os.write(self._fd, whole) < len(whole)
