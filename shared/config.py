@@ -1,4 +1,4 @@
-"""The configuration file: TOML, every key optional, wrong ones refused at load with their name."""
+"""The configuration file: TOML, every key optional, unknown keys and wrong values refused."""
 
 import ipaddress
 import tomllib
@@ -12,10 +12,10 @@ from shared.errors import BangerError, Code
 
 class NatConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     enabled: bool = False
-    """True where the privileged service has been installed: ``network = auto`` is bridge."""
+    """True where the nat service has privilege: ``network = auto`` means bridge."""
     external: bool = False
-    """True where root runs nat beside the services (``python -m services.nat --user NAME``): the
-    launcher does not start one, and ``network = auto`` is bridge."""
+    """True where root runs nat for this user (``python -m services.nat --user NAME``): the launcher
+    does not start one, and ``network = auto`` means bridge."""
     bridge: str = "br-banger"
     subnet: str = "10.77.0.0/24"
 
@@ -23,29 +23,30 @@ class NatConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 class DnsConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     port: int = 42069
     resolv_conf: str = "/etc/resolv.conf"
-    """The file that names the resolvers guests' other questions are passed to; followed."""
+    """The file that names the resolvers for all other questions of guests. It is read again when it
+    changes."""
 
 
 class FirecrackerConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """How Firecracker is run. Limits are for each drive and each direction of the network of
-    every VM; 0 is none."""
+    """How Firecracker runs. The limits are per VM: of each drive, and of each direction of its
+    network. 0 means no limit."""
 
     jailer: bool = False
-    """Whether each Firecracker runs in a jail of its own; takes a nat that is root."""
+    """Whether each Firecracker runs in a jail of its own. This needs a nat that runs as root."""
     jailer_bin: str = "jailer"
     jail_directory: str = "/srv/banger-jail"
-    """nat's: where the jails are, root's alone."""
+    """Where nat makes the jails. The directory belongs to root and is closed to all others."""
     jail_uids: int = 2_000_000_000
-    """nat's: the first uid (and gid) of jails; each VM's is this and its number in the subnet."""
+    """The first uid and gid that nat uses for jails; a VM's number in the subnet is added."""
     metrics: bool = False
-    """Whether it writes metrics.json beside a VM's logs, some 10 KB a minute."""
+    """Whether Firecracker writes metrics.json beside a VM's logs: about 10 KB a minute."""
     disk_mib_per_second: int = 0
     disk_operations_per_second: int = 0
     network_mib_per_second: int = 0
 
 
 class DefaultsConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Sizes for VMs that do not name their own; unset ones are derived from the host."""
+    """Defaults for new VMs. Sizes that are not set are derived from the host."""
 
     image: str = "debian-bookworm"
     kernel: str = "debian-bookworm"
@@ -59,22 +60,22 @@ class Config(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     network: Literal["auto", "user", "bridge"] = "auto"
     accel: Literal["auto", "kvm", "tcg"] = "auto"
     vmm: Literal["auto", "firecracker", "qemu"] = "auto"
-    """For VMs that do not name their own; auto: Firecracker where it can run them, else QEMU."""
+    """For VMs that do not choose one. auto: Firecracker where it can run them, else QEMU."""
     log_level: Literal["info", "debug"] = "info"
     database_url: str = ""
     mirror: str = ""
-    """Debian mirror for image builds; empty: the build tool's own default."""
+    """Debian mirror for image builds. Empty: the build tool's default."""
     qemu_bin: str = "qemu-system-x86_64"
     firecracker_bin: str = "firecracker"
     qemu_cpu: str = ""
-    """QEMU's -cpu for emulated guests; empty: its default. ``EPYC,+svm`` gives guests KVM."""
+    """QEMU's -cpu for emulated guests. Empty: its default. ``EPYC,+svm`` gives guests KVM."""
     boot_timeout: float = 120.0
-    """Seconds a guest may take until its agent answers."""
+    """Seconds that a guest may take until its agent answers."""
     auto_stop_stale_after: float = 0.0
-    """Seconds after which a running VM that nobody used is stopped; 0: never."""
+    """Seconds without use after which a running VM is stopped. 0: never."""
     user_subnet: str = "127.77.0.0/16"
     ipv6: bool = False
-    """Bridge mode: whether guests have an IPv6 address too, and their names AAAA records."""
+    """Bridge mode: whether guests also have an IPv6 address, and their names AAAA records."""
     defaults: DefaultsConfig = msgspec.field(default_factory=DefaultsConfig)
     nat: NatConfig = msgspec.field(default_factory=NatConfig)
     dns: DnsConfig = msgspec.field(default_factory=DnsConfig)
@@ -82,17 +83,17 @@ class Config(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def network_mode(self) -> Literal["user", "bridge"]:
-        """``auto`` resolved: bridge where there is a privileged nat, else user."""
+        """``network`` with ``auto`` resolved: bridge where nat has privilege, else user."""
         if self.network == "auto":
             return "bridge" if self.nat.enabled or self.nat.external else "user"
         return self.network
 
 
 def load_config(path: Path) -> Config:
-    """Read the file; a missing one gives the defaults.
+    """Read the file. Without one, every key has its default.
 
     Raises:
-        BangerError: ``invalid`` naming the file and the key.
+        BangerError: ``invalid``, which names the file and the key.
     """
     try:
         data = tomllib.loads(path.read_text())

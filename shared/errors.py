@@ -1,7 +1,7 @@
-"""The one error tree: what a verb may answer and what the CLI exits with.
+"""The one error tree: the codes of failed requests, and the exit statuses of the CLI.
 
 An error says what happened, to what, and (``hint``) what to do next. The codes are a closed set,
-because scripts match on them; docs/protocol.md lists them with their exit statuses.
+because scripts match on them. docs/protocol.md lists them with their exit statuses.
 """
 
 from enum import StrEnum
@@ -9,16 +9,16 @@ from typing import Any
 
 
 class Code(StrEnum):
-    """Why a verb failed. The value is what goes on the wire and into JSON output."""
+    """Why a request failed. The value goes on the wire and into JSON output."""
 
     USAGE = "usage"  # the command line or a value in it is wrong
     INVALID = "invalid"  # a message or a file has a value that cannot be accepted
     NOT_FOUND = "not_found"
     AMBIGUOUS = "ambiguous"  # a prefix matches several
-    CONFLICT = "conflict"  # exists already, or the wrong state for this verb
+    CONFLICT = "conflict"  # it exists already, or its state does not allow this
     NOT_RUNNING = "not_running"
-    UNAVAILABLE = "unavailable"  # a service, or what it depends on, is not there
-    BUSY = "busy"  # queue full or a lock is held
+    UNAVAILABLE = "unavailable"  # a service, or something it depends on, cannot be reached
+    BUSY = "busy"  # a queue is full, or a lock is held
     TIMEOUT = "timeout"
     CANCELLED = "cancelled"
     BAD_MESSAGE = "bad_message"
@@ -26,9 +26,9 @@ class Code(StrEnum):
     DENIED = "denied"  # owner, mode or privilege is wrong
     NO_SPACE = "no_space"
     MISSING_TOOL = "missing_tool"
-    INCOMPATIBLE = "incompatible"  # versions of two parts do not fit
+    INCOMPATIBLE = "incompatible"  # two parts have versions that do not work together
     GUEST_FAILED = "guest_failed"  # the guest panicked, or its agent never came
-    INTERNAL = "internal"  # a bug of ours; the log has the traceback
+    INTERNAL = "internal"  # a bug in banger; the log has the traceback
 
 
 EXIT_STATUS: dict[Code, int] = {
@@ -42,14 +42,14 @@ EXIT_STATUS: dict[Code, int] = {
     Code.BUSY: 6,
     Code.TIMEOUT: 7,
 }
-"""Exit status of the CLI by code; every code not named here exits with 1."""
+"""Exit status of the CLI by code. Codes that are not listed exit with 1."""
 
 
 class BangerError(Exception):
-    """A failure with a stable code, fit to be shown to a person as one line.
+    """A failure with a stable code, which is shown to a person as one line.
 
-    ``message`` says what happened and to what; ``hint`` what to do next; ``details`` holds
-    values for programs (only what MessagePack can carry).
+    ``message`` says what happened and to what, ``hint`` what to do next. ``details`` holds values
+    for programs: only types that MessagePack has.
     """
 
     def __init__(
@@ -75,17 +75,17 @@ class BangerError(Exception):
         }
 
     def to_text(self) -> str:
-        """For stderr: one line, and one more with what to do next where it is known."""
+        """For stderr: the message on one line, and the hint, if there is one, on another."""
         hint = f"hint: {self.hint}\n" if self.hint else ""
         return f"error: {self.message}\n{hint}"
 
     def to_line(self) -> str:
-        """Both in one line, for where there is room for no more."""
+        """Message and hint on one line."""
         return "; ".join(filter(None, (self.message, self.hint)))
 
     @classmethod
     def from_wire(cls, body: dict[str, Any]) -> "BangerError":
-        """Read what ``to_wire`` wrote. A code of a newer program is taken as ``internal``."""
+        """The error that ``to_wire`` wrote. A code of a newer program becomes ``internal``."""
         try:
             code = Code(body.get("code", ""))
         except ValueError:

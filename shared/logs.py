@@ -1,7 +1,8 @@
-"""Logs of the services: JSON lines, one file each, with the request and VM they belong to.
+"""Logs of the services: JSON lines, one file per service.
 
-Every line has: time (RFC 3339, UTC), level, service, pid, message; request and vm where they are
-known; other fields as given. ``banger daemon logs --request ID`` follows one request through all.
+Every line has time (RFC 3339, UTC), level, service, pid and message; request and vm where they
+are known; and other fields as given. ``banger daemon logs --request ID`` prints the lines of one
+request from all files.
 """
 
 import contextlib
@@ -17,14 +18,14 @@ from pathlib import Path
 from typing import Any
 
 ROTATE_BYTES = 10 * 1024 * 1024
-"""A log file larger than this at a write is renamed to ``.1`` and begun anew."""
+"""A log file that has this size before a write is renamed to ``.1``, and a new one is begun."""
 
 _context: contextvars.ContextVar[dict[str, str]] = contextvars.ContextVar("log_context", default={})  # noqa: B039
 
 
 @contextmanager
 def log_context(**fields: str) -> Iterator[None]:
-    """Add ``fields`` to every line logged inside, in this task and those it starts."""
+    """Add ``fields`` to every line that this task, and tasks it starts, log inside."""
     token = _context.set(_context.get() | fields)
     try:
         yield
@@ -33,9 +34,9 @@ def log_context(**fields: str) -> Iterator[None]:
 
 
 class Log:
-    """One service's log file. A line is one write to a file opened for append.
+    """The log file of one service. Each line is one write to a file that is open for append.
 
-    Nothing here raises OSError: a disk that is full must not take down whoever logs it.
+    No method raises OSError: a full disk must not end the service that logs.
     """
 
     def __init__(self, path: Path, service: str, *, level: str = "info") -> None:
@@ -82,7 +83,7 @@ class Log:
             _complain(f"banger: cannot write {self.path}: {error}\n{text}")
 
     def _append(self, line: bytes) -> None:
-        """A disk that fills up takes half a line: the next one begins on a line of its own."""
+        """A full disk may take a part of a line: the next one then begins with a line break."""
         begun, self._torn = self._torn, False
         whole = b"\n" + line if begun else line
         self._torn = os.write(self._fd, whole) < len(whole)
@@ -91,7 +92,10 @@ class Log:
         if os.fstat(self._fd).st_size < ROTATE_BYTES:
             return
         self.path.rename(self.path.with_suffix(".log.1"))
-        full, self._fd = self._fd, self._open()  # a closed number would be reused by another file
+        full, self._fd = (
+            self._fd,
+            self._open(),
+        )  # close it last: its number would be reused by another file
         os.close(full)
 
     def close(self) -> None:
@@ -99,14 +103,14 @@ class Log:
 
 
 def _complain(text: str) -> None:
-    """On stderr, which is a file on the same disk: what cannot be said there either is lost."""
+    """On stderr, which is a file on the same disk: what cannot be written there either is lost."""
     with contextlib.suppress(OSError):
         sys.stderr.write(text)
         sys.stderr.flush()
 
 
 def now_rfc3339() -> str:
-    """This moment in UTC, with milliseconds."""
+    """The current time in UTC, with milliseconds."""
     now = time.time()
     seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
     return f"{seconds}.{int(now % 1 * 1000):03d}Z"

@@ -1,7 +1,7 @@
-"""Where everything lives: XDG directories for what is kept, a private run directory for sockets.
+"""Where files are: XDG directories for what is kept, a private run directory for sockets.
 
-docs/internals.md explains every file. Environment variables of the XDG Base Directory
-Specification move the roots; ``BANGER_RUN_DIR`` moves the run directory (tests use both).
+docs/internals.md explains every file. The environment variables of the XDG Base Directory
+Specification move the roots, and ``BANGER_RUN_DIR`` moves the run directory.
 """
 
 import os
@@ -16,7 +16,7 @@ SUN_PATH_MAX = 107
 """Longest Unix socket path in bytes: sizeof(sockaddr_un.sun_path) - 1 (unix(7))."""
 
 LONGEST_SOCKET = f"vms/0123456789ab/{files.JAIL}/{files.AGENT_SOCKET}"
-"""The deepest socket under the run directory; its length bounds the run directory's own."""
+"""The deepest socket under the run directory, whose own length is limited by it."""
 
 
 def _xdg(variable: str, default: str) -> Path:
@@ -26,7 +26,7 @@ def _xdg(variable: str, default: str) -> Path:
 
 
 class Paths(NamedTuple):
-    """The roots; each property below them is one documented file or directory."""
+    """The root directories, and each documented file and directory below them."""
 
     config: Path
     data: Path
@@ -68,11 +68,11 @@ class Paths(NamedTuple):
 
     @property
     def known_hosts_dir(self) -> Path:
-        """A known_hosts file for every VM, called NAME.vm."""
+        """One known_hosts file per VM, called NAME.vm."""
         return self.state / "known_hosts.d"
 
     def known_hosts_of(self, name: str) -> Path:
-        """The host key of the VM ``name``, for an ssh that is given its name."""
+        """The file with the host key of the VM ``name``, for plain ssh to NAME.vm."""
         return self.known_hosts_dir / f"{name}.vm"
 
     @property
@@ -87,11 +87,11 @@ class Paths(NamedTuple):
         return self.logs / f"{service}.log"
 
     def vm_state(self, vm_id: str) -> Path:
-        """Disks, keys and console log of a VM: kept until it is deleted."""
+        """Disks, keys and logs of a VM. They are kept until the VM is deleted."""
         return self.state / "vms" / vm_id
 
     def vm_run(self, vm_id: str) -> Path:
-        """Sockets, lock and handle of a VM: gone with the host's next boot."""
+        """Sockets, lock and handle of a VM. They are gone after the host's next boot."""
         return self.run / "vms" / vm_id
 
 
@@ -108,13 +108,13 @@ def _run_directory() -> Path:
 
 
 def make_private(path: Path) -> None:
-    """Make ``path`` a directory of mode 0700 that is ours, or say why it is not.
+    """Make the directory ``path`` with mode 0700, or check the one that is there.
 
-    The run directory's mode is the only thing between other users and our sockets, so it is
-    checked with lstat: a symlink planted in /tmp must not be followed.
+    Only the mode of the run directory keeps other users from the sockets in it, so it is checked
+    with lstat: a symbolic link that somebody else made in /tmp is not followed.
 
     Raises:
-        BangerError: ``denied`` when owner, type or mode is wrong.
+        BangerError: ``denied`` when its owner, type or mode is wrong.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -124,23 +124,23 @@ def make_private(path: Path) -> None:
 
 
 def close_to_others(path: Path) -> None:
-    """Make ``path`` if need be, and let nobody else into it: disks, keys and logs are below.
+    """Make ``path`` if it is missing and give it mode 0700: disks, keys and logs are below it.
 
     Raises:
-        BangerError: ``denied`` when it is not ours.
+        BangerError: ``denied`` when it belongs to another user.
     """
     path.mkdir(parents=True, exist_ok=True)
     try:
         path.chmod(0o700)
     except PermissionError as error:
         raise BangerError(
-            Code.DENIED, f"{path} is not yours to close", hint=f"look at ls -ld {path}"
+            Code.DENIED, f"{path} belongs to another user", hint=f"check its owner: ls -ld {path}"
         ) from error
 
 
 def check_private(path: Path, *, owner: int | None = None) -> None:
-    """Raise ``denied`` unless ``path`` is a real directory, closed to everyone but its owner: us,
-    or the uid ``owner``."""
+    """Raise ``denied`` unless ``path`` is a directory that only its owner can enter: this process's
+    user, or the uid ``owner``."""
     info = path.lstat()
     owner = os.geteuid() if owner is None else owner
     if not stat.S_ISDIR(info.st_mode):
@@ -156,18 +156,18 @@ def check_private(path: Path, *, owner: int | None = None) -> None:
         mode = oct(stat.S_IMODE(info.st_mode))[2:]
         raise BangerError(
             Code.DENIED,
-            f"{path} has mode {mode}: others could reach the sockets in it",
+            f"{path} has mode {mode}: other users could reach the sockets in it",
             hint=f"chmod 700 {path}",
         )
 
 
 def check_socket_length(run: Path) -> None:
-    """Raise ``invalid`` when sockets under ``run`` would not fit in sun_path (107 bytes)."""
+    """Raise ``invalid`` when the path of a socket under ``run`` would be longer than 107 bytes."""
     longest = len(os.fsencode(run / LONGEST_SOCKET))
     if longest > SUN_PATH_MAX:
         raise BangerError(
             Code.INVALID,
-            f"the run directory {run} is too long: sockets in it would take {longest} bytes, "
-            f"the kernel allows {SUN_PATH_MAX}",
+            f"the path of the run directory {run} is too long: sockets in it would have paths of "
+            f"{longest} bytes, the kernel allows {SUN_PATH_MAX}",
             hint="set BANGER_RUN_DIR to a shorter path",
         )

@@ -1,4 +1,4 @@
-"""``python -m services.broker``: route messages until told to stop."""
+"""``python -m services.broker``: route messages until a signal comes."""
 
 import sys
 

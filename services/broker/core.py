@@ -1,7 +1,7 @@
-"""Routing decisions, pure: a message, a death or a tick goes in, commands come out.
+"""Routing decisions, pure: a message, the end of a process or a tick goes in, commands come out.
 
-docs/protocol.md is the specification. Nothing here is worth keeping over a restart: services
-register again, and callers learn from their dropped connection that their requests are lost.
+docs/protocol.md is the specification. Nothing here has to survive a restart: services register
+again, and a lost connection tells callers that their requests are lost.
 """
 
 from dataclasses import dataclass, field
@@ -15,12 +15,12 @@ from shared.errors import BangerError, Code
 DEADLINE_GRACE = 1.0
 """Seconds that a service gets to send its own ``timeout`` before the broker does."""
 PID_MAX = 2**22
-"""The kernel's own limit (proc_sys_kernel(5), pid_max); far larger ones overflow pidfd_open."""
+"""The kernel's limit (proc_sys_kernel(5), pid_max). Far larger numbers overflow pidfd_open."""
 
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Hand a message to one peer. ``request_id`` lets a failed send be answered."""
+    """Send a message to one peer. With ``request_id`` a failed send can be answered."""
 
     peer: bytes
     header: bytes
@@ -37,7 +37,7 @@ class Publish:
 
 @dataclass(frozen=True, slots=True)
 class WatchService:
-    """Report the death of this process with ``on_death(name, epoch)``."""
+    """Report the end of this process with ``on_death(name, epoch)``."""
 
     name: str
     epoch: int
@@ -58,7 +58,7 @@ class Registration:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A request that a service has and whose final the caller waits for."""
+    """A request that a service works on and whose caller waits for the final."""
 
     caller: bytes
     service: str
@@ -69,7 +69,7 @@ class Pending:
 
 @dataclass
 class RoutingTable:
-    """The routing tables. Times are CLOCK_MONOTONIC seconds, handed in."""
+    """Registered services and pending requests. Times are CLOCK_MONOTONIC seconds, passed in."""
 
     build: str
     pid: int
@@ -120,7 +120,7 @@ class RoutingTable:
         return [_final(pending.caller, request_id, pending.service, pending.verb, error)]
 
     def on_tick(self, now: float) -> list[Command]:
-        """Expire what nobody will answer any more."""
+        """Answer requests whose service did not answer in time."""
         late = [
             (rid, entry)
             for rid, entry in self.pending.items()
@@ -165,10 +165,10 @@ class RoutingTable:
     def _return(self, header: Envelope, frames: list[bytes], peer: bytes) -> list[Command]:
         pending = self.pending.get(header.request_id)
         if pending is None:
-            return []  # expired, or from before a restart: the caller has been told already
+            return []  # expired, or from before a restart: the caller has its answer
         owner = self.services.get(pending.service)
         if owner is None or owner.peer != peer:
-            return []  # only the service that was asked may answer
+            return []  # only the service that has the request may answer
         if header.kind is Kind.FINAL:
             del self.pending[header.request_id]
         return [Send(pending.caller, frames[0], frames[1], header.request_id)]
@@ -178,8 +178,8 @@ class RoutingTable:
     ) -> list[Command]:
         pending = self.pending.get(header.request_id)
         if pending is None:
-            # Answered already, or asked for through an earlier broker: the service knows which,
-            # and whoever cancels waits for a final.
+            # It was answered, or it was sent through an earlier broker. The service knows, and the
+            # caller waits for a final.
             return self._route(peer, header, frames, now)
         target = self.services.get(pending.service)
         if target is None or pending.caller != peer:
@@ -189,7 +189,7 @@ class RoutingTable:
     def _publish(self, peer: bytes, header: Envelope, frames: list[bytes]) -> list[Command]:
         sender = self.services.get(header.service)
         if sender is None or sender.peer != peer:
-            return []  # a service speaks in its own name only
+            return []  # a service publishes under its own name only
         return [Publish(header.verb, frames[0], frames[1])]
 
     def _answer_myself(self, peer: bytes, header: Envelope) -> Send:
@@ -233,7 +233,7 @@ class RoutingTable:
         ]
 
     def _check_name(self, peer: bytes, name: str) -> None:
-        """One peer is one service: the table is bounded by the connections."""
+        """One peer registers one service, so connections limit the table."""
         if name in ("", "broker"):
             raise BangerError(Code.BAD_MESSAGE, f"no service may be called {name!r}")
         other = [entry.name for entry in self.services.values() if entry.peer == peer]
@@ -273,7 +273,7 @@ def _read_ready(ready: dict[str, Any]) -> tuple[int, str]:
 
 
 def _readable_request_id(frames: list[bytes]) -> bytes | None:
-    """The id of a message whose header is of another protocol version or has extra frames."""
+    """The request id of a message with another protocol version or with extra frames."""
     if not frames or frames[0][:4] != envelope.MAGIC[:4]:
         return None
     try:

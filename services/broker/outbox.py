@@ -1,7 +1,7 @@
-"""Messages that the kernel would not take yet, capped per destination.
+"""Messages that the kernel does not take yet, with a limit for each destination.
 
-The broker never waits for a peer: what does not fit now is kept here for a while, and a peer that
-does not read loses its own messages only.
+The broker never waits for a peer. A message that cannot be sent now is kept here, and a peer that
+does not read loses only its own messages.
 """
 
 from collections import deque
@@ -26,7 +26,7 @@ class Outbox:
         return bool(self._queues)
 
     def push(self, message: Send) -> Code | None:
-        """Send now or keep for later; the code when neither was possible."""
+        """Send now or keep for later. Returns the code of the failure when neither is possible."""
         if message.peer in self._queues:
             return self._keep(message)
         failure = self._send(message.peer, message.header, message.body)
@@ -43,7 +43,7 @@ class Outbox:
         return None
 
     def flush(self) -> list[tuple[Send, Code]]:
-        """Try every destination again; returns what can never be delivered."""
+        """Try every destination again. Returns the messages that can never be delivered."""
         failed: list[tuple[Send, Code]] = []
         for peer in list(self._queues):
             failed += self._flush_one(peer)

@@ -1,6 +1,6 @@
-"""The broker's I/O shell: one poll loop over the router socket, pidfds and a signal pipe.
+"""The broker's input and output: one poll loop over the router socket, pidfds and a signal pipe.
 
-No asyncio here: the loop has nothing to await, and every message of the system passes through it.
+It does not use asyncio: the loop has nothing to await, and every message passes through it.
 """
 
 import os
@@ -22,11 +22,11 @@ from shared.version import __version__
 TICK_SECONDS = 0.5
 FLUSH_SECONDS = 0.01
 BURST = 256
-"""Messages taken before deaths and signals are looked at again."""
+"""Messages that are read before ended processes and signals are looked at again."""
 
 
 class Broker:
-    """Owns both sockets; ``serve`` returns after SIGTERM or SIGINT."""
+    """Owns both sockets. ``serve`` returns after SIGTERM or SIGINT."""
 
     def __init__(self, paths: Paths, log: Log) -> None:
         make_private(paths.run)
@@ -46,7 +46,7 @@ class Broker:
         self._signals = self._catch_signals()
 
     def _catch_signals(self) -> socket.socket:
-        """Signals become a readable descriptor, so that poll() cannot sleep through one."""
+        """Turn signals into a readable descriptor, so that poll() cannot miss one."""
         ours, theirs = socket.socketpair()
         for end in (ours, theirs):
             end.setblocking(False)
@@ -86,7 +86,7 @@ class Broker:
 
     def _trusts(self, peer: bytes, uid: int) -> bool:
         if uid not in (0, os.geteuid()):
-            self._log.warning("dropped a message of a foreign user", uid=uid)
+            self._log.warning("dropped a message of another user", uid=uid)
             return False
         self._router.trust(peer)
         return True

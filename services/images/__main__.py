@@ -1,4 +1,4 @@
-"""``python -m services.images``: serve until told to stop."""
+"""``python -m services.images``: serve until a signal comes."""
 
 import sys
 

@@ -1,8 +1,8 @@
-"""Runs programs to their end: their output read line by line, all of them ended on any exit.
+"""Runs programs joined by pipes: reads their output line by line and ends all of them on any exit.
 
-Every program gets a session of its own, so a signal meant for it reaches what it started too and
-a Ctrl-C typed at the service does not. Stderr is read to its end even while ending:
-mmdebstrap that finds its stderr closed dies in the middle of its own clean-up.
+Every program has a session of its own: a signal for it also reaches what it has started, and a
+Ctrl-C at the service does not. Its stderr is read until it ends, also while it is being ended:
+mmdebstrap stops in the middle of its own clean-up when its stderr is closed.
 """
 
 import asyncio
@@ -18,19 +18,19 @@ from shared.errors import BangerError, Code
 from shared.host.programs import find_program, search_path
 
 KEPT_LINES = 60
-"""How many last lines of a program's stderr are kept to say why it failed."""
+"""How many of the last lines of a program's stderr are kept to say why it failed."""
 
 _LINE_LIMIT = 1 << 20
-"""mmdebstrap prints whole package lists in one line, asyncio's default limit is 64 KiB."""
+"""Bytes. mmdebstrap prints whole package lists in one line; asyncio's default is 64 KiB."""
 
 _REMINDERS = 10
 _BETWEEN_REMINDERS = 2.0
 """SIGTERM is sent this often, with so many seconds between, before SIGKILL. Once is not enough:
-mmdebstrap's worker is the init of a pid namespace, which ignores it, and stops only when a
-program that it waits for at that instant is ended."""
+mmdebstrap's worker is the init of a pid namespace and ignores it. The worker stops only when the
+program that it waits for at that instant ends."""
 
 _SETTLING = 5.0
-"""Seconds that the other programs of a pipe have to end by themselves after one has failed."""
+"""Seconds that the other programs may take to end by themselves after one has failed."""
 
 _PACKAGES = {
     "mmdebstrap": "mmdebstrap",
@@ -46,17 +46,17 @@ _PACKAGES = {
     "bzip2": "bzip2",
     "tar": "tar",
 }
-"""Debian package of each tool we call."""
+"""The Debian package of each program."""
 
 OnLine = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Program:
-    """``argv`` with ``environment`` laid over ours; locale and search path are always set.
+    """One program of a pipeline. ``environment`` is added to this process's own.
 
-    ``keep`` are descriptors that stay open in the program (locks); ``directory`` is its working
-    directory.
+    Locale and search path are always set. ``keep`` are descriptors (of locks) that stay open in
+    the program, ``directory`` is its working directory.
     """
 
     argv: Sequence[str]
@@ -66,7 +66,7 @@ class Program:
 
 
 class ProgramFailed(Exception):
-    """A program ended with ``status`` (negative: by that signal) after printing ``lines``."""
+    """A program ended with ``status``, negative for a signal. ``lines``: the last of its stderr."""
 
     def __init__(self, program: str, status: int, lines: Sequence[str]) -> None:
         super().__init__(f"{program} ended with status {status}")
@@ -76,13 +76,13 @@ class ProgramFailed(Exception):
 
 
 def require(*tools: str) -> None:
-    """Raise ``missing_tool`` with the install line unless all ``tools`` can be found."""
+    """Raise ``missing_tool``, with a command that installs them, unless all ``tools`` are found."""
     missing = [tool for tool in tools if find_program(tool) is None]
     if missing:
         packages = sorted({_PACKAGES.get(tool, tool) for tool in missing})
         raise BangerError(
             Code.MISSING_TOOL,
-            f"{', '.join(missing)} not found on this machine",
+            f"{', '.join(missing)}: not installed",
             hint=f"sudo apt install {' '.join(packages)}",
         )
 
@@ -95,11 +95,11 @@ async def run(
 ) -> None:
     """Run ``commands`` joined by pipes, from ``stdin`` to ``stdout`` (descriptors).
 
-    ``on_line`` gets every line of their stderr. Cancelled or failed, it returns only when all of
-    them have ended.
+    ``on_line`` gets every line of their stderr. Also when it is cancelled or one of them fails,
+    this returns only when all of them have ended.
 
     Raises:
-        ProgramFailed: the first of them that failed by itself (not by a broken pipe).
+        ProgramFailed: for the first of them that failed by itself, not by a broken pipe.
         BangerError: ``missing_tool``.
     """
     require(*(command.argv[0] for command in commands))
@@ -110,7 +110,7 @@ async def run(
                 children.append(await _Process.start(command, source, sink, on_line))
         await asyncio.gather(*(child.finished() for child in children))
     except ProgramFailed:
-        await _settle(children)  # before blaming: how the others ended is part of it
+        await _settle(children)  # how the others end decides which of them is blamed
         raise _culprit(children) from None
     finally:
         await _end_all(children)
@@ -120,7 +120,7 @@ class _Process:
     def __init__(self, command: Program, process: asyncio.subprocess.Process) -> None:
         self.program = Path(command.argv[0]).name
         self.lines: deque[str] = deque(maxlen=KEPT_LINES)
-        self.ended_by_us = False
+        self.was_ended = False
         self._process = process
         self._reader: asyncio.Task[None]
 
@@ -152,9 +152,9 @@ class _Process:
             raise ProgramFailed(self.program, status, list(self.lines))
 
     async def end(self) -> None:
-        """SIGTERM to the whole session, then SIGKILL; returns when its leader is gone."""
+        """Send SIGTERM to the whole session, then SIGKILL. Returns when its leader is gone."""
         if self._process.returncode is None:
-            self.ended_by_us = True
+            self.was_ended = True
             for _ in range(_REMINDERS):
                 self._signal(signal.SIGTERM)
                 if await self._ended_within(_BETWEEN_REMINDERS):
@@ -184,8 +184,8 @@ class _Process:
 
 
 def _culprit(children: Sequence[_Process]) -> ProgramFailed:
-    """The first in the pipe that failed, unless only because the one after it did."""
-    failed = [child for child in children if child.status and not child.ended_by_us]
+    """The first program of the pipe that failed for a reason of its own."""
+    failed = [child for child in children if child.status and not child.was_ended]
     by_itself = [c for c in failed if not _lost_its_reader(c)] or failed or list(children)
     child = by_itself[0]
     return ProgramFailed(child.program, child.status or 0, list(child.lines))
@@ -196,8 +196,8 @@ def _lost_its_reader(child: _Process) -> bool:
 
 
 async def _settle(children: Sequence[_Process]) -> None:
-    """Let the others end by themselves: a consumer often fails at once when its producer, which
-    knows the reason, is still cleaning up. One that goes on regardless is ended."""
+    """Let the others end by themselves: a consumer often fails at once while its producer, which
+    knows the reason, still cleans up. Programs that go on are ended."""
     ending = [asyncio.create_task(child.finished()) for child in children]
     await asyncio.wait(ending, timeout=_SETTLING)
     await _end_all(children)
@@ -205,7 +205,7 @@ async def _settle(children: Sequence[_Process]) -> None:
 
 
 async def _end_all(children: Sequence[_Process]) -> None:
-    """End them, even if cancelled again meanwhile: nothing may outlive the directory it uses."""
+    """End them, also when this is cancelled again: no program may outlive the directory it uses."""
     ending = asyncio.gather(*(child.end() for child in children))
     while not ending.done():
         with contextlib.suppress(asyncio.CancelledError):
@@ -214,7 +214,7 @@ async def _end_all(children: Sequence[_Process]) -> None:
 
 @contextlib.contextmanager
 def _pipes(count: int, first: int, last: int) -> Iterator[list[tuple[int, int]]]:
-    """(stdin, stdout) of each program; our copies of the pipes between are closed at the end."""
+    """(stdin, stdout) of each program. This process's ends of the pipes are closed afterwards."""
     between = [os.pipe() for _ in range(count - 1)]
     sources = [first, *(reader for reader, _ in between)]
     sinks = [*(writer for _, writer in between), last]

@@ -1,6 +1,6 @@
-"""The actor ``images``: its verbs, and nothing of how an image is made.
+"""The service ``images``: its verbs. How images and kernels are made is in ``sources``.
 
-The disk is the only state: what is published is looked up at every call. Disk work goes to
+The disk is the only state: every call looks up what is published. Work on the disk is done in
 threads, so that pings and cancels are answered meanwhile.
 """
 
@@ -46,7 +46,7 @@ class ImagesService(Actor):
         self._lock = await own(self.paths.run / "images.lock")
         for area in (self._images.library.root, self._kernels.library.root, build_area()):
             for path in await asyncio.to_thread(sweep, area):
-                self.log.warning("removed what a crashed build left", path=str(path))
+                self.log.warning("removed the remains of a crashed build", path=str(path))
 
     def status(self) -> dict[str, list[str]]:
         return {"building": self._images.busy, "pulling": self._kernels.busy}

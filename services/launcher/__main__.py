@@ -1,4 +1,4 @@
-"""``python -m services.launcher [--procfile FILE]``: run the procfile until told to stop."""
+"""``python -m services.launcher [--procfile FILE]``: run the procfile until a signal comes."""
 
 import argparse
 import sys
@@ -10,7 +10,7 @@ from shared.config import Config
 from shared.paths import Paths, check_socket_length, close_to_others, make_private
 
 PROCFILES = (Path(__file__).parents[2] / "procfile", Path(__file__).parent / "procfile")
-"""In a checkout at the top; in an installed package beside this module."""
+"""At the top of a checkout, or beside this module in an installed package."""
 
 
 def main() -> int:
@@ -34,7 +34,7 @@ def main() -> int:
 
 
 def external(config: Config) -> frozenset[str]:
-    """Services of the procfile that somebody else runs."""
+    """Services of the procfile that run elsewhere."""
     return frozenset({"nat"}) if config.nat.external else frozenset()
 
 

@@ -1,4 +1,4 @@
-"""What the launcher decides, pure: processes end, time passes, and starts come out."""
+"""What the launcher decides, pure: processes end, time passes, and services are due to start."""
 
 from dataclasses import dataclass, field
 
@@ -15,14 +15,16 @@ def parse_procfile(text: str) -> dict[str, list[str]]:
             continue
         name, _, command = (part.strip() for part in line.partition(":"))
         if not name or not command or name in services:
-            raise BangerError(Code.INVALID, f"procfile, line {number}: {line!r} is no service")
+            raise BangerError(
+                Code.INVALID, f"procfile, line {number}: {line!r} is not NAME: COMMAND"
+            )
         services[name] = command.split()
     return services
 
 
 @dataclass
 class ManagedService:
-    """One line of the procfile and how it fares."""
+    """One line of the procfile and the state of its process."""
 
     name: str
     argv: list[str]
@@ -45,14 +47,14 @@ class ManagedService:
 
 
 class ServiceTable:
-    """The table of services. Times are CLOCK_MONOTONIC seconds."""
+    """All services of the procfile. Times are CLOCK_MONOTONIC seconds."""
 
     def __init__(self, commands: dict[str, list[str]]) -> None:
         self.services = {name: ManagedService(name, argv) for name, argv in commands.items()}
         self.stopping = False
 
     def start_all(self, now: float) -> None:
-        """Schedule everything that does not run; failed services get a new chance."""
+        """Schedule every service that does not run, those that were given up too."""
         for service in self.services.values():
             if service.state in ("stopped", "failed"):
                 service.policy.forget()
@@ -78,7 +80,7 @@ class ServiceTable:
         service.state, service.pid, service.start_at, service.reason = "running", pid, None, ""
 
     def on_exit(self, name: str, status: int, now: float, jitter: float) -> None:
-        """``status`` as subprocess gives it: negative for a signal."""
+        """A process has ended. ``status`` is negative for a signal, as subprocess has it."""
         service = self.services[name]
         service.pid = service.start_at = None
         if self.stopping:
@@ -95,9 +97,9 @@ class ServiceTable:
         service.start_at = now + delay
 
     def stop(self) -> list[list[ManagedService]]:
-        """No more starts; returns the running services in groups that are to end one after
-        another: the api, whose verbs need the others, and last the broker, through which all of
-        them answer what they were asked."""
+        """Start nothing more. Returns the running services in groups that end one after another:
+        first the api, whose verbs need the others, and last the broker, through which all of them
+        answer."""
         self.stopping = True
         order = {"api": 0, "broker": 2}
         groups: list[list[ManagedService]] = [[], [], []]

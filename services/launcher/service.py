@@ -1,8 +1,8 @@
-"""The launcher's I/O shell: start what the procfile names, start it again when it dies.
+"""The launcher's input and output: it starts the services of the procfile, and again when they end.
 
-It is itself on the bus (service ``launcher``), so that ``banger daemon`` can ask it. Everything it
-starts holds the read end of its pipe: when the launcher is killed, its services stop, and the
-next CLI call starts a new launcher.
+The launcher is on the bus itself (service ``launcher``), so that ``banger daemon`` can ask it. Its
+services hold the read end of a pipe: when the launcher is killed, they stop, and the next command
+starts a new launcher.
 """
 
 import asyncio
@@ -27,10 +27,10 @@ from shared.paths import Paths
 from shared.version import __version__
 
 STOP_SECONDS = 5.0
-"""What a service gets between SIGTERM and SIGKILL."""
+"""Seconds between SIGTERM and SIGKILL for a service that does not end."""
 
 NOT_FOUND = 127
-"""What a shell exits with when there is no such program."""
+"""The exit status of a shell for a program that does not exist."""
 
 
 class Launcher(Actor):
@@ -39,7 +39,7 @@ class Launcher(Actor):
     def __init__(
         self, paths: Paths, log: Log, procfile: Path, external: frozenset[str] = frozenset()
     ) -> None:
-        """``external``: names in the procfile that are not ours to start."""
+        """``external``: names in the procfile that this launcher does not start."""
         lock = Lock.try_acquire(paths.run / "launcher.lock")
         if lock is None:
             raise BangerError(
@@ -115,13 +115,13 @@ class Launcher(Actor):
 
     @handles(daemon.START)
     async def daemon_start(self, _request: Empty, _call: Call) -> None:
-        """Give services that were given up on another chance."""
+        """Start services that were given up again."""
         self._table.start_all(time.monotonic())
         self._changed.set()
 
     @handles(daemon.STOP)
     async def daemon_stop(self, _request: Empty, _call: Call) -> None:
-        """Stop all services and then this process. VMs go on."""
+        """Stop all services and then this process. VMs go on running."""
         self.stopping.set()
 
     async def on_stop(self) -> None:

@@ -1,14 +1,14 @@
-"""Zones in which a subnet's addresses have their names (RFC 1035 section 3.5, RFC 3596). Pure."""
+"""The reverse zones of a subnet (RFC 1035 section 3.5, RFC 3596). Pure."""
 
 from ipaddress import IPv4Network, IPv6Network
 
 
 def reverse_zones(subnet: IPv4Network | IPv6Network) -> list[str]:
-    """Without the final dot: the zones of in-addr.arpa or ip6.arpa that cover ``subnet``, cut at
-    whole labels: octets of IPv4, four bits of IPv6.
+    """The zones of in-addr.arpa or ip6.arpa that cover ``subnet``, without the final dot.
 
-    A subnet longer than all labels but one (/24, /124) gets the zone above: classless delegation
-    (RFC 2317) needs a parent that delegates, and a local server has none.
+    A label is an octet of IPv4 and four bits of IPv6. A subnet with a prefix longer than /24 or
+    /124 gets the zone above: classless delegation (RFC 2317) needs a parent zone that delegates,
+    and a local server has none.
     """
     bits = 8 if isinstance(subnet, IPv4Network) else 4
     most = subnet.max_prefixlen // bits

@@ -1,7 +1,7 @@
-"""The guests' IPv6 addresses: unique local ones (RFC 4193), a pure function of what is known.
+"""IPv6 addresses of guests: unique local ones (RFC 4193). Pure.
 
-Nothing is kept: nat and dns each compute the same address from the state directory's path, the
-bridge's subnet and the guest's IPv4 address.
+Nothing is stored: nat and dns compute the same address from the path of the state directory, the
+subnet of the bridge and the guest's IPv4 address.
 """
 
 import hashlib
@@ -14,15 +14,16 @@ _INTERFACE_BITS = 64
 
 
 def ula_prefix(state_directory: str) -> IPv6Network:
-    """The /64 of the banger whose state is in ``state_directory``: 40 bits of global and 16 of
-    subnet id from its SHA-256, so that two users or two hosts hardly ever have the same."""
+    """The /64 for the state directory: 40 bits of global id and 16 of subnet id from the SHA-256 of
+    its path, so that two users or two hosts hardly ever have the same."""
     digest = hashlib.sha256(state_directory.encode("utf-8", "surrogateescape")).digest()
     network = bytes([_PREFIX]) + digest[:_GLOBAL_AND_SUBNET_OCTETS]
     return IPv6Network((int.from_bytes(network) << _INTERFACE_BITS, 128 - _INTERFACE_BITS))
 
 
 def ula_address(prefix: IPv6Network, subnet: IPv4Network, address: IPv4Address) -> IPv6Address:
-    """``address``'s number in ``subnet`` as the host number in ``prefix``: the bridge is ::1.
+    """The address in ``prefix`` with the host number that ``address`` has in ``subnet``; the bridge
+    is ::1.
 
     Raises:
         ValueError: ``address`` is not in ``subnet``.

@@ -1,9 +1,9 @@
-"""What a VM may reach outside: nothing, everything, or what is on a list. Pure.
+"""What a VM may reach: nothing, everything outside, or what is on a list. Pure.
 
 An entry of the list is a host name ("deb.debian.org"), every name below one ("*.debian.org"), an
-IPv4 address or a CIDR block ("192.0.2.0/24"), each with a port ("example.org:443") or without.
-A name below ``vm`` ("db.vm:5432", "*.vm") is another VM, whatever address it has; "*" alone is
-everything outside, which no VM is part of.
+IPv4 address or a CIDR block ("192.0.2.0/24"), each with or without a port ("example.org:443").
+A name below ``vm`` ("db.vm:5432", "*.vm") is another VM, whatever its address is. "*" alone is
+everything outside; other VMs are not part of it.
 """
 
 import re
@@ -25,32 +25,32 @@ _GUESTS = ".vm"
 
 @dataclass(frozen=True)
 class Allowed:
-    """One entry: a name or a network, never both. ``port`` 0 is every port."""
+    """One entry: a name or a network, never both. ``port`` 0 means every port."""
 
     name: str = ""
     network: IPv4Network | None = None
     port: int = 0
 
     def covers(self, name: str) -> bool:
-        """Whether ``name`` (lower case, no final dot) may be looked up by this entry."""
+        """Whether this entry allows to look up ``name`` (lower case, no final dot)."""
         if self.name.startswith("*."):
             return name.endswith(self.name[1:]) and name != self.name[2:]
         return bool(self.name) and name == self.name
 
     @property
     def is_guest(self) -> bool:
-        """Whether it is for other VMs, and not for the outside."""
+        """Whether the entry is about other VMs and not about the outside."""
         return self.name.endswith(_GUESTS)
 
     def covers_guest(self, name: str) -> bool:
-        """Whether the VM of this name, without its zone, may be reached by this entry."""
+        """Whether this entry allows to reach the VM ``name`` (without the zone)."""
         return self.is_guest and self.covers(name + _GUESTS)
 
 
 @dataclass(frozen=True)
 class Egress:
-    """``nat``: everything outside, and of ``allow`` the VMs. Else ``allow``, which may be empty:
-    nothing."""
+    """The policy of a VM. With ``nat``: everything outside, and the VMs on ``allow``. Without it:
+    what is on ``allow``, and nothing when that is empty."""
 
     nat: bool = False
     allow: tuple[str, ...] = ()
@@ -81,13 +81,13 @@ def parse_egress(text: str) -> Egress:
             return Egress(nat=EVERYTHING in listed, allow=others)
     raise BangerError(
         Code.INVALID,
-        f"{text!r} is no egress policy",
+        f"{text!r} is not a valid egress policy",
         hint="use none, nat, or allow=HOST[:PORT],CIDR[:PORT],VM.vm[:PORT]",
     )
 
 
 def check_list(entries: Iterable[str]) -> tuple[str, ...]:
-    """The list as it is stored: lower case, nothing twice. Raises ``invalid``."""
+    """The list as it is stored: in lower case, each entry once. Raises ``invalid``."""
     allow = tuple(dict.fromkeys(entry.strip().lower() for entry in entries))
     for entry in allow:
         parse_allowed(entry)
@@ -100,14 +100,18 @@ def parse_allowed(entry: str) -> Allowed:
     number = parse_port(port) if colon else 0
     if number is None:
         raise BangerError(
-            Code.INVALID, f"{port!r} in {entry!r} is no port: use 1 to 65535", hint=EXAMPLES
+            Code.INVALID,
+            f"{port!r} in {entry!r} is not a valid port: use 1 to 65535",
+            hint=EXAMPLES,
         )
     host = host.removesuffix(".")
     try:
         return Allowed(network=IPv4Network(host, strict=False), port=number)
     except ValueError:
         pass
-    numeric = host.rpartition(".")[2].isdigit()  # no name ends so (RFC 3696 section 2)
+    numeric = host.rpartition(".")[
+        2
+    ].isdigit()  # no host name ends in digits only (RFC 3696 section 2)
     if len(host) > NAME_LARGEST or numeric or not _NAME.fullmatch(host):
         raise BangerError(
             Code.INVALID,

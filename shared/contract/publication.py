@@ -1,4 +1,4 @@
-"""``--publish [HOSTADDR:]HOST:GUEST[/udp]``: from a user's words to a ``Publication``. Pure."""
+"""``--publish [HOSTADDR:]HOST:GUEST[/udp]``: from text to a ``Publication``. Pure."""
 
 from collections.abc import Iterable
 from ipaddress import AddressValueError, IPv4Address
@@ -22,7 +22,7 @@ def parse_publication(text: str) -> "Publication":
     if len(words) != 3 or (slash and protocol not in ("tcp", "udp")):
         raise BangerError(
             Code.INVALID,
-            f"{text!r} does not say what to publish",
+            f"{text!r} is not a valid port to publish",
             hint="use [HOSTADDR:]HOST:GUEST[/udp], e.g. 8080:80 or 0.0.0.0:5353:53/udp",
         )
     return Publication(
@@ -40,14 +40,14 @@ def show_publication(publication: "Publication") -> str:
 
 
 def clash(one: "Publication", other: "Publication") -> bool:
-    """Whether the two want the same port of the host; 0.0.0.0 is every address."""
+    """Whether both publish on the same port of the host. 0.0.0.0 is every address."""
     same = (one.protocol, one.host_port) == (other.protocol, other.host_port)
     addresses = {one.host_address, other.host_address}
     return same and (len(addresses) == 1 or "0.0.0.0" in addresses)
 
 
 def refuse_doubles(publications: "Iterable[Publication]") -> None:
-    """Raises ``invalid`` when two of them want the same port of the host."""
+    """Raise ``invalid`` when two of them publish on the same port of the host."""
     seen: list[Publication] = []
     for publication in publications:
         for other in seen:
@@ -55,8 +55,8 @@ def refuse_doubles(publications: "Iterable[Publication]") -> None:
                 raise BangerError(
                     Code.INVALID,
                     f"{show_publication(publication)} and {show_publication(other)} "
-                    "publish the same port twice",
-                    hint="publish one of them on another port of the host",
+                    "use the same port of the host",
+                    hint="choose another port of the host for one of them",
                 )
         seen.append(publication)
 
@@ -67,13 +67,13 @@ def _address(word: str) -> str:
     except AddressValueError:
         raise BangerError(
             Code.INVALID,
-            f"{word!r} is no IPv4 address to publish on",
-            hint="use one of this host's, or 0.0.0.0 for all of them",
+            f"{word!r} is not a valid IPv4 address",
+            hint="use an address of this host, or 0.0.0.0 for all of them",
         ) from None
 
 
 def _port(text: str, word: str) -> int:
     number = parse_port(word)
     if number is None:
-        raise BangerError(Code.INVALID, f"{word!r} in {text!r} is no port: use 1 to 65535")
+        raise BangerError(Code.INVALID, f"{word!r} in {text!r} is not a valid port: use 1 to 65535")
     return number

@@ -7,7 +7,7 @@ from shared.errors import BangerError, Code
 
 
 class Named(Protocol):
-    """What has an id and a name: a VM, an image, a kernel."""
+    """Something with an id and a name: a VM, an image, a kernel."""
 
     @property
     def id(self) -> str: ...

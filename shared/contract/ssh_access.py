@@ -1,7 +1,7 @@
-"""How OpenSSH is called to reach a guest: argv builders, pure, cheap to import.
+"""Command lines of OpenSSH that reach a guest. Pure, and cheap to import.
 
-``Access`` says where a guest is and which key and pin belong to it. The supervisor holds a
-master connection (``master_argv``); sessions of the CLI go over it (``session_argv``)::
+``Access`` says where a guest is, and which key and host key belong to it. The supervisor holds a
+master connection (``master_argv``), and sessions of the CLI go over it (``session_argv``)::
 
     argv = session_argv(access, remote_command(["sh", "-c", "exit 42"], cwd="/root/repo"))
     os.execvp(argv[0], argv)
@@ -14,21 +14,21 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Access:
-    """The way to a guest's sshd; paths are on this host, as they go over the bus."""
+    """How to reach a guest's sshd. Paths are of this host; the fields go over the bus."""
 
     host: str
     port: int
     key: str
     known_hosts: str
     alias: str
-    """The VM id: what the host key is pinned to (HostKeyAlias), whatever the address."""
+    """The VM's id: the host key is stored under it (HostKeyAlias), whatever the address is."""
     control: str
-    """Socket of the shared connection."""
+    """The socket of the shared connection."""
     user: str = "root"
 
 
 def options(access: Access) -> list[str]:
-    """The -o options that every connection has, without destination."""
+    """The -o options of every connection."""
     values = {
         "HostKeyAlias": access.alias,
         "UserKnownHostsFile": access.known_hosts,
@@ -42,7 +42,7 @@ def options(access: Access) -> list[str]:
         "ForwardAgent": "no",
         "ForwardX11": "no",
         "LogLevel": "ERROR",
-        # Round trips and slow arithmetic in an emulated guest cost what a person feels.
+        # In an emulated guest a person feels each round trip and slow cipher.
         "KexAlgorithms": "curve25519-sha256",
         "HostKeyAlgorithms": "ssh-ed25519",
         "Ciphers": "aes128-gcm@openssh.com,chacha20-poly1305@openssh.com",
@@ -50,7 +50,7 @@ def options(access: Access) -> list[str]:
         "UpdateHostKeys": "no",
         "CheckHostIP": "no",
     }
-    # A file name with spaces or % would be split or expanded by ssh's parser.
+    # ssh would split a file name with spaces, and expand a % in it.
     return [part for key, value in values.items() for part in ("-o", f"{key}={_literal(value)}")]
 
 
@@ -115,7 +115,7 @@ def control_argv(access: Access, command: str) -> list[str]:
 def remote_command(
     argv: Sequence[str], *, cwd: str = "", env: Mapping[str, str] | None = None
 ) -> str:
-    """One string that makes the guest's shell run exactly ``argv``.
+    """The string that makes the guest's shell run exactly ``argv``.
 
     sshd gives the string to the user's shell, so every word is quoted: ``sh -c 'exit 42'``
     exits with 42. A command that a signal N ended gives 128+N, as in a shell; 126 says that

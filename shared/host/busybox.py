@@ -1,4 +1,4 @@
-"""The host's statically linked busybox, which serves as the shell of every initramfs."""
+"""The host's statically linked busybox, the shell of every initramfs."""
 
 import shutil
 from pathlib import Path
@@ -7,10 +7,10 @@ from shared.errors import BangerError, Code
 
 
 def find_busybox() -> Path:
-    """Where the static busybox is (an ELF file that names no dynamic loader).
+    """The path of the static busybox: an ELF file that names no dynamic loader.
 
     Raises:
-        BangerError: ``missing_tool`` when there is none, or only a dynamic one.
+        BangerError: ``missing_tool`` when there is none, or only a dynamically linked one.
     """
     found = shutil.which("busybox")
     if found is None:
@@ -19,7 +19,7 @@ def find_busybox() -> Path:
     with path.open("rb") as file:
         head = file.read(4096)
     if b"/ld-linux" in head or b"/ld-musl" in head:
-        raise _missing(f"{path} is linked dynamically, a guest cannot start with it")
+        raise _missing(f"{path} is linked dynamically; a guest needs a static busybox")
     return path
 
 

@@ -1,9 +1,9 @@
-"""A control group of its own for every VMM, where the host lets us make one (cgroups v2).
+"""A control group for every VMM, where the host allows it (cgroups v2).
 
-Base is the highest group above our own that we may write to: the root for root, the user's
-manager (user@UID.service, delegated by systemd) for a user. In it ``banger/<vm id>`` is made, with
-limits for the controllers that are there. The kernel's documentation is
-Documentation/admin-guide/cgroup-v2.rst; ``doctor`` says what is missing.
+The base is the highest group, from this process's own upwards, that this process may write to: the
+root for root, the user's manager (user@UID.service, delegated by systemd) for other users. The
+group ``banger/<vm id>`` is made below it, with limits for the controllers that the base has. The
+kernel's documentation is Documentation/admin-guide/cgroup-v2.rst. ``doctor`` says what is missing.
 """
 
 import os
@@ -17,12 +17,12 @@ MIB = 1024 * 1024
 CPU_PERIOD = 100_000
 """Microseconds, the kernel's default for cpu.max."""
 SPARE_CPUS = 1
-"""A VMM's own threads (disks, network) beside its vCPUs."""
+"""CPUs for a VMM's own threads (disks, network), added to its vCPUs."""
 SPARE_MEMORY = 512 * MIB
-"""What a VMM needs beside the guest's memory: translated code, page tables, buffers."""
+"""Bytes added to the guest's memory for the VMM itself: translated code, page tables, buffers."""
 MOST_TASKS = 512
 LEAVING_SECONDS = 1.0
-"""A killed process takes milliseconds to give back its memory, a large one longer."""
+"""How long a killed VMM may take to give back its memory; a small one takes milliseconds."""
 CONTROLLERS = ("cpu", "memory", "pids")
 
 
@@ -45,7 +45,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Support:
-    """``base`` is None where no group can be made; ``missing`` controllers cannot limit."""
+    """``base`` is None where no group can be made. Controllers in ``missing`` set no limits."""
 
     base: Path | None
     missing: tuple[str, ...]
@@ -53,7 +53,7 @@ class Support:
 
 
 def support(mounts: str | None = None, own: str | None = None) -> Support:
-    """Look at /proc/self/mounts and /proc/self/cgroup (or the given texts); changes nothing."""
+    """Read /proc/self/mounts and /proc/self/cgroup, or the given texts. Changes nothing."""
     mounts = Path("/proc/self/mounts").read_text() if mounts is None else mounts
     own = Path("/proc/self/cgroup").read_text() if own is None else own
     root = _mount_point(mounts)
@@ -61,7 +61,7 @@ def support(mounts: str | None = None, own: str | None = None) -> Support:
         return Support(None, CONTROLLERS, "the host has no cgroup v2")
     base = _highest_writable(root, _own_group(own))
     if base is None:
-        return Support(None, CONTROLLERS, "no cgroup of this user's may be written to")
+        return Support(None, CONTROLLERS, "this user may write to no cgroup")
     there = (base / "cgroup.controllers").read_text().split()
     missing = tuple(name for name in CONTROLLERS if name not in there)
     reason = f"without {', '.join(missing)}" if missing else "all limits apply"
@@ -74,7 +74,7 @@ def _mount_point(mounts: str) -> Path | None:
 
 
 def _own_group(own: str) -> str:
-    """Of the line "0::/path" (cgroups(7)); the v1 hierarchies have other numbers."""
+    """The path in the line "0::/path" (cgroups(7)). The v1 hierarchies have other numbers."""
     return next((line[3:] for line in own.splitlines() if line.startswith("0::")), "/")
 
 
@@ -89,9 +89,9 @@ def _highest_writable(root: Path, own: str) -> Path | None:
 
 
 def confine(vm_id: str, pid: int, limits: Limits) -> str:
-    """Put the process into a group of its own; returns what could not be limited, "" if nothing.
+    """Move the process into a group of its own. Returns what could not be limited, or "".
 
-    A host that does not let us is no reason not to run a VM.
+    Nothing is raised: a VM runs without limits where the host does not allow them.
     """
     allowed = support()
     if allowed.base is None:
@@ -112,7 +112,7 @@ def confine(vm_id: str, pid: int, limits: Limits) -> str:
 
 
 def _enable(group: Path) -> None:
-    """One by one: a controller that is not there must not cost the others."""
+    """One by one: a controller that is missing does not affect the others."""
     for controller in CONTROLLERS:
         with suppress(OSError):
             (group / "cgroup.subtree_control").write_text(f"+{controller}")
@@ -127,10 +127,10 @@ def _set(group: Path, name: str, value: str) -> bool:
 
 
 def release(vm_id: str) -> bool:
-    """Remove the group of a VMM that has ended; False when something is in it still.
+    """Remove the group of a VMM that has ended. False when there is still a process in it.
 
-    Who is ending has lost its command line before it leaves its group, and whoever looked for it
-    by that takes it for gone: so wait for the group to be empty, ``LEAVING_SECONDS`` at most.
+    A process that ends loses its command line before it leaves its group, so a search by command
+    line misses it. This waits until the group is empty, at most ``LEAVING_SECONDS``.
     """
     allowed = support()
     if allowed.base is None:
@@ -140,13 +140,13 @@ def release(vm_id: str) -> bool:
         _await_empty(top / vm_id)
         with suppress(OSError):
             (top / vm_id).rmdir()
-    with suppress(OSError):  # not empty: others are in it
+    with suppress(OSError):  # not empty: other VMs have groups in it
         top.rmdir()
     return not (top / vm_id).exists()
 
 
 def _await_empty(group: Path) -> None:
-    """The kernel wakes whoever polls cgroup.events when "populated" changes."""
+    """Poll cgroup.events: the kernel signals a change of "populated"."""
     limit = time.monotonic() + LEAVING_SECONDS
     with (group / "cgroup.events").open() as events:
         changed = select.poll()

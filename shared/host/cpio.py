@@ -1,11 +1,11 @@
-"""Writes cpio archives in the "newc" form, the one a Linux initramfs is unpacked from.
+"""Writes cpio archives in the "newc" form, which Linux unpacks as an initramfs.
 
 Format: cpio(5) "New ASCII Format" and the kernel's
 Documentation/driver-api/early-userspace/buffer-format.rst. An entry is a 110-byte header of
 ASCII hexadecimal fields, the name with its NUL, padding to 4 bytes, the content, padding to 4.
-Archives may be concatenated; each one's length is a multiple of 4 so that the next stays aligned.
+Archives may be concatenated: the length of each is a multiple of 4, so the next one is aligned.
 
-The same entries give the same bytes: times are 0, owner is root, inodes are counted from 1.
+The same entries give the same bytes: times are 0, the owner is root, inodes count from 1.
 """
 
 import stat
@@ -20,7 +20,7 @@ _SIZE_MAX = 0xFFFF_FFFF
 
 @dataclass
 class Archive:
-    """Entries in the order they are added; the kernel unpacks them in that order.
+    """Entries in the order in which they are added. The kernel unpacks them in that order.
 
     Missing parent directories are added with mode 0755, because the kernel silently skips an
     entry whose directory does not exist. All paths are relative to the archive's root.
@@ -42,7 +42,7 @@ class Archive:
         self._add(path, stat.S_IFLNK | 0o777, target.encode())
 
     def to_bytes(self) -> bytes:
-        """The whole archive, ended by its trailer; more entries may still be added after."""
+        """The whole archive with its trailer. More entries may be added afterwards."""
         return b"".join([*self._parts, _entry(0, _TRAILER, 0, b"")])
 
     def _add(self, path: str, mode: int, content: bytes) -> None:

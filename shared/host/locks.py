@@ -1,12 +1,12 @@
-"""Ownership by a file lock: the kernel releases it when the holder dies, however it dies.
+"""Ownership by a file lock: the kernel releases it when the holder ends, however it ends.
 
 A pidfile can name a process that has ended, or another one with the same pid; a lock cannot. The
 holder's pid is written into the file for people and for pidfd_open, but the lock alone decides
 which process owns the thing.
 
-The locks are those of open file descriptions (fcntl(2), F_OFD_SETLK). They live and die like
-flock(2)'s, but can be asked about without being taken: with flock, one process that looks who
-holds a free lock would turn away another that takes it at that moment.
+The locks belong to open file descriptions (fcntl(2), F_OFD_SETLK). They last as long as those of
+flock(2), but can be queried without being taken. With flock, a query would take a free lock for a
+moment, and another process that tries to take it at that moment would fail.
 """
 
 import fcntl
@@ -15,7 +15,7 @@ import struct
 from pathlib import Path
 
 _FLOCK = struct.Struct("hhqqi0q")
-"""struct flock: l_type, l_whence, l_start, l_len, l_pid. All zeros but the type: the whole file."""
+"""struct flock: l_type, l_whence, l_start, l_len, l_pid. Zeros mean the whole file."""
 
 
 def _lock_of_whole_file(kind: int) -> bytes:
@@ -31,7 +31,7 @@ class Lock:
 
     @classmethod
     def try_acquire(cls, path: Path) -> "Lock | None":
-        """The lock, or None when somebody holds it."""
+        """The lock, or None when another process holds it."""
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _lock_of_whole_file(fcntl.F_WRLCK))
@@ -47,7 +47,7 @@ class Lock:
 
 
 def holder(path: Path) -> int | None:
-    """The pid of the process that holds the lock at ``path``, or None when nobody does."""
+    """The pid of the process that holds the lock at ``path``, or None when no process does."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:

@@ -11,9 +11,9 @@ VARIABLE = "BANGER_PARENT_PIPE"
 
 
 def inherited() -> int | None:
-    """The read end this process was given, or None when nobody has made one for it.
+    """The read end that this process has inherited, or None when there is none.
 
-    The variable is taken out of the environment: our own children do not get the descriptor.
+    The variable is removed from the environment, because children do not inherit the descriptor.
     """
     value = os.environ.pop(VARIABLE, "")
     if not value.isdigit():

@@ -1,8 +1,8 @@
-"""Processes that outlive us: started in their own session, named by (pid, start time), watched by
-pidfd.
+"""Processes that outlive this one: in a session of their own, named by pid and start time, watched
+by pidfd.
 
-A pid alone is reused by the kernel; with the start time of /proc/<pid>/stat (field 22, clock
-ticks since boot, proc(5)) it names one process for one boot of the host.
+The kernel reuses a pid. With the start time in /proc/<pid>/stat (field 22, clock ticks since boot,
+proc(5)) it names one process for one boot of the host.
 """
 
 import asyncio
@@ -41,11 +41,11 @@ def start_time(pid: int) -> int | None:
 def spawn_detached(
     argv: list[str], log: Path, *, stdin: int | None = None, stdout: Path | None = None
 ) -> ProcessId:
-    """Run ``argv`` in a session of its own: stdin from /dev/null (or the descriptor ``stdin``),
-    output appended to ``log`` (or stdout to a file of its own).
+    """Run ``argv`` in a session of its own.
 
-    posix_spawn, since a fork of a big supervisor costs milliseconds; Python's descriptors are
-    close-on-exec (PEP 446), so nothing else is inherited.
+    stdin is /dev/null, or the descriptor ``stdin``. Output is appended to ``log``; stdout goes to
+    the file ``stdout`` when it is given. posix_spawn is used, because a fork of a large supervisor
+    costs milliseconds. No other descriptor is inherited: Python's are close-on-exec (PEP 446).
 
     Raises:
         BangerError: ``missing_tool`` when the program is not there.
@@ -73,11 +73,11 @@ def spawn_detached(
         )
     except FileNotFoundError as error:
         if shutil.which(argv[0]):
-            raise  # it is there: what is missing is the directory of ``log``
+            raise  # the program is there: the directory of ``log`` is missing
         raise BangerError(
             Code.MISSING_TOOL, f"{argv[0]} is not installed", hint="run `banger doctor`"
         ) from error
-    # A zombie of ours keeps its pid: a process that died at once is found by ``Watch``.
+    # A child that has ended keeps its pid until it is reaped, so ``Watch`` finds it.
     return ProcessId(pid, _zombie_start_time(pid))
 
 
@@ -87,19 +87,19 @@ def _zombie_start_time(pid: int) -> int:
 
 
 class Watch:
-    """Holds a pidfd of one process: signals reach that process or nobody.
+    """A pidfd of one process: signals reach that process or none.
 
-    ``ended`` works for children and for adopted processes alike.
+    ``ended`` works for children and for other processes.
     """
 
     def __init__(self, process: ProcessId) -> None:
-        """Raises ``not_running`` when the process is gone or its pid has been reused."""
+        """Raise ``not_running`` when the process is gone or its pid has been reused."""
         self.process = process
         try:
             self._fd = os.pidfd_open(process.pid)
         except ProcessLookupError:
             raise _gone(process) from None
-        # Checked after the pidfd is open: from here on the pid cannot be reused unseen.
+        # Checked after the pidfd is open: from here on it means this process and no other.
         if not _same_process(process):
             os.close(self._fd)
             raise _gone(process)
@@ -116,11 +116,11 @@ class Watch:
                 signal.pidfd_send_signal(self._fd, signum)
 
     async def ended(self) -> int | None:
-        """Wait for the end: exit code (negative: signal number), None if it was not our child."""
+        """Wait for the end: exit status, negative for a signal; None when it was not a child."""
         return await asyncio.shield(self._ended)
 
     def close(self) -> None:
-        """Stop watching; the process goes on."""
+        """Stop watching. The process goes on."""
         if self._fd >= 0:
             asyncio.get_running_loop().remove_reader(self._fd)
             os.close(self._fd)
@@ -135,7 +135,7 @@ class Watch:
 def _reap(pid: int) -> int | None:
     try:
         _, status = os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:  # adopted: init reaps it
+    except ChildProcessError:  # not a child: init reaps it
         return None
     return os.waitstatus_to_exitcode(status)
 

@@ -1,10 +1,10 @@
-"""Where programs of the system are: many live in sbin, which an ordinary user's PATH leaves out."""
+"""Where programs of the system are. Many are in sbin, which is not on an ordinary user's PATH."""
 
 import os
 import shutil
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-"""The directories of the system's own programs, for those who must not trust a user's PATH."""
+"""The directories of the system's own programs. A service with privilege searches no others."""
 
 
 def search_path() -> str:

@@ -1,7 +1,7 @@
-"""When to start a dead process again: intensity N in T with jittered backoff.
+"""When to start a process again that has ended: N times in T seconds, with a growing delay.
 
 The terms are Erlang/OTP's (supervisor(3)): more than ``limit`` restarts within ``window`` seconds
-means that restarting does not help, and a person has to look.
+means that restarting does not help and that a person has to look.
 """
 
 from collections import deque
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class RestartPolicy:
-    """The history of one process. Times are CLOCK_MONOTONIC seconds, handed in."""
+    """The history of one process. Times are CLOCK_MONOTONIC seconds and are passed in."""
 
     limit: int = 10
     window: float = 30.0
@@ -21,8 +21,8 @@ class RestartPolicy:
     def after_exit(self, now: float, jitter: float) -> float | None:
         """Seconds to wait before the next start, or None to give up.
 
-        ``jitter``: a random number 0..1, so that processes that died together do not start
-        together.
+        ``jitter`` is a random number from 0 to 1. It keeps processes that ended together from
+        starting together.
         """
         self._exits.append(now)
         while self._exits and now - self._exits[0] > self.window:
@@ -33,5 +33,5 @@ class RestartPolicy:
         return delay * (0.5 + jitter / 2)
 
     def forget(self) -> None:
-        """A person said "start": the past does not count."""
+        """A person has asked for a start: earlier ends do not count."""
         self._exits.clear()

@@ -1,9 +1,9 @@
 """The frequency of this host's time stamp counter, which an emulated guest sees as its own.
 
-A guest under TCG finds its TSC frequency by watching the PIT. When the host is busy that fails,
-and on the microvm machine, which has no other reference, the guest then hangs for ever in its
-delay calibration ("could not calculate TSC khz"). So the frequency is measured here, where there
-is a clock, and given to the guest as ``tsc_early_khz=``.
+A guest under TCG measures its TSC against the PIT. On a busy host this fails. The microvm machine
+has no other reference, so the guest then hangs in its delay calibration ("could not calculate TSC
+khz"). Therefore the host measures the frequency against its own clock, and the guest gets it as
+``tsc_early_khz=``.
 """
 
 import ctypes
@@ -16,11 +16,12 @@ from collections.abc import Callable
 _READ_TSC = bytes.fromhex("0f3148c1e2204809d0c3")
 
 _SPAN_SECONDS = 0.1
-"""With samples good to a microsecond this gives 10 ppm, under a second of drift a day."""
+"""Samples that are right to a microsecond give 10 ppm: less than a second of drift a day."""
 
 
 def host_tsc_khz() -> int | None:
-    """TSC ticks per millisecond, or None where it cannot be read (no x86-64, no executable map)."""
+    """TSC ticks per millisecond, or None where the TSC cannot be read: the machine is not x86-64 or
+    allows no executable memory."""
     if platform.machine() != "x86_64":
         return None
     try:
@@ -36,7 +37,7 @@ def host_tsc_khz() -> int | None:
 
 
 def _sample(read_tsc: Callable[[], int]) -> tuple[int, int]:
-    """One moment in nanoseconds and in ticks: the tightest of several readings."""
+    """One moment in nanoseconds and in ticks: the reading that took the shortest time."""
     readings = []
     for _ in range(20):
         before, ticks, after = time.monotonic_ns(), read_tsc(), time.monotonic_ns()

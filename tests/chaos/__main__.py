@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 from tests.chaos.guests import Guests, IdleGuests

@@ -23,14 +23,14 @@ Noun = Literal["image", "kernel"]
 
 @dataclass(frozen=True)
 class Damaged:
-    """A directory that is not a good member of the library, and why."""
+    """A directory that cannot be used, and why."""
 
     path: Path
     problem: str
 
 
 class Library(Generic[M]):
-    """One root directory. Reads the disk at every call: other processes may change it."""
+    """All images, or all kernels. Every call reads the disk, which other processes may change."""
 
     def __init__(self, root: Path, kind: type[M], noun: Noun) -> None:
         self.root = root
@@ -38,7 +38,7 @@ class Library(Generic[M]):
         self._noun = noun
 
     def entries(self) -> tuple[list[M], list[Damaged]]:
-        """All that can be read, oldest first, and all that cannot, with the reason."""
+        """The entries that can be read, oldest first, and those that cannot, with the reason."""
         good: list[M] = []
         bad: list[Damaged] = []
         for directory in self._directories():
@@ -50,7 +50,7 @@ class Library(Generic[M]):
         return good, bad
 
     def names(self) -> dict[str, str]:
-        """Id by name, of the links that lead to a directory."""
+        """Name → id, for the links that lead to a directory."""
         links = (self.root / BY_NAME).glob("[a-z0-9]*")
         targets = {link.name: link.readlink().name for link in sorted(links) if link.is_symlink()}
         return {name: found for name, found in targets.items() if self._path(found).is_dir()}
@@ -59,14 +59,13 @@ class Library(Generic[M]):
         """The entry meant by ``reference``: exact id or name, else a unique prefix of either.
 
         Raises:
-            BangerError: ``not_found``, ``ambiguous`` (lists the candidates), or ``invalid``
-                when what it means is damaged.
+            BangerError: as ``find_id``, and ``invalid`` when the entry is damaged.
         """
         identifier = self._identify(reference)
         return manifests.read(self._path(identifier), self._kind)
 
     def has(self, name: str) -> bool:
-        """Whether an entry of exactly this name is there and readable."""
+        """Whether there is an entry of exactly this name that can be read."""
         identifier = self.names().get(name)
         if identifier is None:
             return False
@@ -77,20 +76,18 @@ class Library(Generic[M]):
         return True
 
     def verify(self, reference: str) -> M:
-        """Like ``find``, and every byte is compared with its sum. Blocking for a while."""
+        """As ``find``, and compares every byte with its sum. Blocks for a while."""
         return manifests.verify(self._path(self._identify(reference)), self._kind)
 
     def path_of(self, entry: M) -> Path:
         return self._path(entry.id)
 
     def remove(self, reference: str) -> str:
-        """Remove an entry, damaged or not, and the names that lead to it; returns its id.
-
-        A directory that holds anything we did not put there is left alone.
+        """Remove an entry, damaged or not, and its names. Returns its id.
 
         Raises:
-            BangerError: ``not_found``, ``ambiguous``, ``conflict`` for a foreign file in it,
-                ``denied``.
+            BangerError: as ``find_id``; ``conflict`` when its directory holds a file that banger
+                did not put there; ``denied``.
         """
         identifier = self._identify(reference)
         try:
@@ -100,7 +97,7 @@ class Library(Generic[M]):
         return identifier
 
     def sweep(self) -> list[Path]:
-        """Remove what crashed builds left here; returns what was removed."""
+        """Remove the remains of crashed builds. Returns what was removed."""
         return sweep(self.root)
 
     def _remove(self, identifier: str) -> None:
@@ -110,7 +107,7 @@ class Library(Generic[M]):
             if target == identifier:
                 (self.root / BY_NAME / name).unlink()
         condemned = directory.with_name(f"{PREFIX}{identifier}")
-        directory.rename(condemned)  # at once, so that no reader meets a half of it
+        directory.rename(condemned)  # in one step, so that no reader finds a part of it
         remove_tree(condemned)
         sync(self.root)
 
@@ -120,8 +117,8 @@ class Library(Generic[M]):
         if directory.is_symlink() or strays:
             raise BangerError(
                 Code.CONFLICT,
-                f"{directory} holds what banger did not put there: {', '.join(strays)}",
-                hint="move that away, then delete again",
+                f"{directory} holds files that are not banger's: {', '.join(strays)}",
+                hint="move them away, then delete again",
             )
 
     def _identify(self, reference: str) -> str:
@@ -143,4 +140,4 @@ _PUBLISHED: dict[Noun, frozenset[str]] = {
     "image": frozenset({"rootfs.squashfs", "rootfs.ext4"}),
     "kernel": frozenset({"vmlinuz", "vmlinux", "modules.squashfs", "initrd-modules.cpio"}),
 }
-"""Every file name that we ever publish, so that a damaged directory can be removed too."""
+"""Every file name that is ever published, so that a damaged directory can be removed too."""

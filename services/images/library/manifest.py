@@ -1,7 +1,7 @@
-"""What ``manifest.json`` says of an image or a kernel directory, and the check that it is true.
+"""``manifest.json`` in the directory of an image or a kernel, and the check that it is true.
 
-A directory is named by its id, which is made of the content: the first 16 hexadecimal digits of
-the SHA-256 of the root filesystem, or for a kernel of the list of its files' sums.
+The name of a directory is its id, which depends on the content: the first 16 hexadecimal digits of
+the SHA-256 of the root filesystem, or, for a kernel, of the list of its files' sums.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ _BLOCK = 1 << 20
 
 
 class FileSum(msgspec.Struct, frozen=True, kw_only=True):
-    """Size in bytes and SHA-256 in hexadecimal of one file."""
+    """One file: size in bytes, SHA-256 in hexadecimal."""
 
     size: int
     sha256: str
@@ -43,7 +43,7 @@ class ImageManifest(msgspec.Struct, frozen=True, kw_only=True):
     rootfs: Rootfs
 
     def sums(self) -> dict[str, FileSum]:
-        """Every file beside the manifest."""
+        """All files but the manifest."""
         return {self.rootfs.file: FileSum(size=self.rootfs.size, sha256=self.rootfs.sha256)}
 
     def content_id(self) -> str:
@@ -62,7 +62,7 @@ class KernelManifest(msgspec.Struct, frozen=True, kw_only=True):
     files: dict[str, FileSum]
 
     def sums(self) -> dict[str, FileSum]:
-        """Every file beside the manifest."""
+        """All files but the manifest."""
         return self.files
 
     def content_id(self) -> str:
@@ -74,13 +74,13 @@ M = TypeVar("M", ImageManifest, KernelManifest)
 
 
 def id_of_files(files: Mapping[str, FileSum]) -> str:
-    """Id of several files: hash of what ``sha256sum`` would print for them, sorted by name."""
+    """The id of several files: the hash of what ``sha256sum`` prints for them, sorted by name."""
     listing = "".join(f"{files[name].sha256}  {name}\n" for name in sorted(files))
     return hashlib.sha256(listing.encode()).hexdigest()[:ID_LENGTH]
 
 
 def sum_file(path: Path) -> FileSum:
-    """Read the whole file; about 2 ms per MiB, so not on an event loop."""
+    """Read the whole file: about 2 ms per MiB, too long for an event loop."""
     digest = hashlib.sha256()
     size = 0
     with path.open("rb") as file:
@@ -94,7 +94,7 @@ def read(directory: Path, kind: type[M]) -> M:
     """The manifest of ``directory``, checked against the directory's name and files' sizes.
 
     Raises:
-        BangerError: ``invalid``, saying what is wrong; ``hint`` says how to get a good one.
+        BangerError: ``invalid``, with what is wrong and how to replace it.
     """
     try:
         manifest = msgspec.json.decode((directory / FILE_NAME).read_bytes(), type=kind)
@@ -110,7 +110,7 @@ def read(directory: Path, kind: type[M]) -> M:
 
 
 def verify(directory: Path, kind: type[M]) -> M:
-    """Like ``read``, and every byte is compared with its sum. Raises BangerError ``invalid``."""
+    """As ``read``, and compares every byte with its sum. Raises ``invalid``."""
     manifest = read(directory, kind)
     for name, expected in manifest.sums().items():
         if sum_file(directory / name) != expected:
@@ -123,7 +123,7 @@ def broken(directory: Path, problem: str) -> BangerError:
     return BangerError(
         Code.INVALID,
         f"{directory}: {problem}",
-        hint=f"delete it with its id ({directory.name}) and build or pull it again",
+        hint=f"delete it by its id ({directory.name}), then build or pull it again",
     )
 
 

@@ -1,4 +1,4 @@
-"""A library that makes what it does not have yet."""
+"""A library that makes an entry when it is first asked for."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
@@ -15,7 +15,7 @@ Maker = Callable[[Scratch, ReportProgress], Awaitable[M]]
 
 
 class BuildOnDemand(Generic[M]):
-    """A library and the making of what is missing in it, each thing once at a time."""
+    """A library, and builds of what is missing in it: one at a time for each name."""
 
     def __init__(self, library: Library[M]) -> None:
         self.library: Library[M] = library
@@ -23,11 +23,11 @@ class BuildOnDemand(Generic[M]):
 
     @property
     def busy(self) -> list[str]:
-        """Names of what is being made."""
+        """Names of the builds under way."""
         return self._builds.running
 
     async def get(self, name: str, make: Maker[M], *, force: bool, progress: ReportProgress) -> M:
-        """The published entry of this name; made and published first if missing or ``force``."""
+        """The published entry of this name, made first when it is missing or with ``force``."""
 
         async def build(report: ReportProgress) -> M:
             with scratch(self.library.root) as place:
@@ -42,7 +42,7 @@ class BuildOnDemand(Generic[M]):
 
 
 async def _to_its_end(thread: Coroutine[None, None, object]) -> None:
-    """Await ``thread`` even when cancelled: its directory must not be removed under it."""
+    """Await ``thread``, also when cancelled: it still uses its directory."""
     running = asyncio.create_task(thread)
     try:
         await asyncio.shield(running)

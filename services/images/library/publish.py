@@ -1,8 +1,8 @@
-"""Puts a finished directory in its place: all of it, durably, or nothing.
+"""Publishes a finished directory: all of it, durably, or nothing.
 
-Order matters for a crash at any point: the files are flushed, then the manifest is written and
-flushed, then one rename makes the directory visible under its id, then a symbolic link of
-its name is replaced by another rename. Readers see the old or the new, never a part.
+The order makes a crash harmless at any point: the files are flushed, the manifest is written and
+flushed, one rename makes the directory visible under its id, and another replaces the symbolic link
+of its name. Readers see the old state or the new one, never a part.
 """
 
 import errno
@@ -20,10 +20,10 @@ BY_NAME = "by-name"
 
 
 def publish(work: Scratch, manifest: M) -> Path:
-    """Move the files of ``work`` to ``<parent of work>/<id>`` and point the name there.
+    """Move the files of ``work`` to ``<parent of work>/<id>`` and link the name to it.
 
-    The same content published before is kept as it is (the id is made of the content), unless
-    it is damaged: then it is replaced. Blocking: waits for the disk.
+    When the same content is published already, that directory is kept, unless it is damaged. Blocks
+    until the disk has everything.
 
     Raises:
         BangerError: ``no_space`` or ``denied`` when the disk refuses.
@@ -41,7 +41,7 @@ def publish(work: Scratch, manifest: M) -> Path:
 
 
 def point(root: Path, name: str, identifier: str) -> None:
-    """Make ``by-name/<name>`` lead to ``../<identifier>``, replacing what it was, atomically."""
+    """Make ``by-name/<name>`` a link to ``../<identifier>``, atomically."""
     names = root / BY_NAME
     names.mkdir(exist_ok=True)
     link = names / f"{PREFIX}{name}"
@@ -52,7 +52,7 @@ def point(root: Path, name: str, identifier: str) -> None:
 
 
 def refused(path: Path, error: OSError) -> BangerError:
-    """The error for a write that the operating system refused."""
+    """The error for a write that the operating system has refused."""
     if is_full(error):
         hint = f"free some space: df -h {path.parent}"
         return BangerError(Code.NO_SPACE, f"no space left for {path}", hint=hint)
@@ -73,7 +73,7 @@ def _finish(directory: Path, manifest: Manifest) -> None:
 
 
 def _keep_only(directory: Path, names: Iterable[str]) -> None:
-    """A published directory holds what its manifest lists, so that it can be removed safely."""
+    """A published directory holds only what its manifest lists, so it can be removed safely."""
     strays = {path.name for path in directory.iterdir()} - set(names)
     if strays:
         raise BangerError(Code.INTERNAL, f"{directory} still holds {', '.join(sorted(strays))}")

@@ -1,8 +1,8 @@
-"""Directories for work in progress, locked while the work lives and swept when it died.
+"""Directories for work in progress: locked during the work, removed by ``sweep`` after a crash.
 
-The lock is an flock on the directory itself. Whoever works in it passes the descriptor to the
-programs it starts, so the lock is free only when the last of them is gone: a build whose
-service crashed is not swept from under a program that is still writing.
+The lock is an flock on the directory itself. Programs that work in the directory inherit the
+descriptor, so the lock is free only when the last of them has ended. After a crash of the service,
+a program that still writes keeps its directory.
 """
 
 import fcntl
@@ -22,24 +22,25 @@ PREFIX = ".banger-new-"
 
 @dataclass(frozen=True)
 class Scratch:
-    """A directory of our own. ``lock`` is the descriptor that keeps sweepers away."""
+    """A work directory. ``lock`` is the descriptor that holds the lock on it."""
 
     path: Path
     lock: int
 
 
 def build_area() -> Path:
-    """Where a root filesystem is put together: $TMPDIR, else /var/tmp.
+    """Where root filesystems are put together: $TMPDIR, else /var/tmp.
 
-    Not under the user's data directory: mmdebstrap works as another uid of a user namespace,
-    which cannot pass a home directory of mode 0700. Not /tmp: it is often in memory.
+    It is not below the user's data directory, because mmdebstrap runs as another uid of a user
+    namespace, which cannot enter a home directory of mode 0700. It is not /tmp, which is often in
+    memory.
     """
     return Path(os.environ.get("TMPDIR") or "/var/tmp")
 
 
 @contextmanager
 def scratch(parent: Path, *, mode: int = 0o700) -> Iterator[Scratch]:
-    """A new locked directory under ``parent``; whatever is left in it at the end is removed.
+    """A new locked directory under ``parent``. What is left in it at the end is removed.
 
     Raises:
         BangerError: ``denied`` or ``no_space`` when ``parent`` cannot be written.
@@ -53,18 +54,18 @@ def scratch(parent: Path, *, mode: int = 0o700) -> Iterator[Scratch]:
 
 
 def sweep(parent: Path) -> list[Path]:
-    """Remove what crashed work left under ``parent``; returns what was removed.
+    """Remove work directories of crashed processes under ``parent``. Returns what was removed.
 
-    Only directories with our prefix, owned by us and locked by nobody.
+    A work directory has ``PREFIX``, belongs to this user and is locked by no process.
     """
     return [path for path in sorted(parent.glob(f"{PREFIX}*")) if _sweep_one(path)]
 
 
 def remove_tree(path: Path) -> None:
-    """Remove ``path``, never crossing into another filesystem. Silent when it is not there.
+    """Remove ``path`` if it is there, without entering another filesystem.
 
-    What mmdebstrap leaves when it is killed belongs to the uids of a user namespace; only its
-    own helper can enter that namespace again.
+    A killed mmdebstrap leaves files that belong to the uids of a user namespace. Only its own
+    helper can enter that namespace again.
     """
     command = ["rm", "-r", "-f", "--one-file-system", "--", str(path)]
     if path.is_dir():
@@ -91,7 +92,7 @@ def _make(parent: Path, mode: int) -> Scratch:
 
 
 def _lock(path: Path) -> int | None:
-    """Lock a directory just made; None when a sweeper was faster and took it for a leftover."""
+    """Lock a new directory. None when a sweep at the same moment has removed it."""
     try:
         lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     except FileNotFoundError:
@@ -106,7 +107,7 @@ def _lock(path: Path) -> int | None:
 def _sweep_one(path: Path) -> bool:
     try:
         lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    except OSError:  # gone, a symbolic link, or somebody else's
+    except OSError:  # gone, a symbolic link, or another user's
         return False
     try:
         if os.fstat(lock).st_uid != os.geteuid():

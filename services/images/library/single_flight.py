@@ -1,7 +1,4 @@
-"""Work that is asked for twice at once is done once, and everybody who asked gets the result.
-
-No I/O of its own: what the work is does not matter here.
-"""
+"""Work that several callers ask for at once is done once, and all of them get the result."""
 
 import asyncio
 import contextlib
@@ -18,7 +15,7 @@ Work = Callable[[ReportProgress], Awaitable[T]]
 
 @dataclass
 class _Run(Generic[T]):
-    """One piece of work under way and those who wait for it."""
+    """Work under way, and the callers that wait for it."""
 
     listeners: list[ReportProgress] = field(default_factory=list)
     latest: tuple[str, str, float | None] | None = None
@@ -80,7 +77,7 @@ class SingleFlight(Generic[T]):
             del self._runs[key]
 
     async def _abandon(self, key: str, run: _Run[T]) -> None:
-        self._finish(key, run)  # nobody may join what is about to be cancelled
+        self._finish(key, run)  # no caller may join work that is about to be cancelled
         run.task.cancel()
         with contextlib.suppress(asyncio.CancelledError, Exception):
             await run.task

@@ -1,4 +1,4 @@
-"""Manifests, as read from disk, turned into what the bus carries."""
+"""Manifests as they go over the bus."""
 
 from collections.abc import Iterable
 from pathlib import Path

@@ -1,8 +1,8 @@
-"""Builds a catalogue image: mmdebstrap's tar stream packed into a squashfs, nothing in between.
+"""Builds an image: packs mmdebstrap's tar stream into a squashfs.
 
-Owners, modes and extended attributes go from the tar into the squashfs as they are, so neither
-root nor a mount is needed. What the guest needs from banger is not put in here: it comes as
-a layer at boot (architecture: "layers, not edits"). The hooks below only leave things out.
+Owners, modes and extended attributes go from the tar into the squashfs, so neither root nor a mount
+is needed. What a guest needs from banger is not put into the image: it comes as a layer at boot
+(docs/images.md). The hooks below only remove things.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from services.images.sources.debian.progress import BuildProgress
 ROOTFS = "rootfs.squashfs"
 
 _NEEDED_MIB = 1200
-"""The unpacked tree with downloaded packages peaks at about 700 MiB; the rest is margin."""
+"""The unpacked tree with its packages takes up to 700 MiB; the rest is margin."""
 
 _LEAVE_OUT = (
     "path-exclude=/usr/share/doc/*",
@@ -30,47 +30,46 @@ _LEAVE_OUT = (
     "path-exclude=/usr/share/locale/*",
     "path-include=/usr/share/locale/locale.alias",
 )
-"""dpkg.cfg(5) filters for this build; what is installed in the guest later comes whole."""
+"""dpkg.cfg(5) filters for the build. Packages that a guest installs later are complete."""
 
 _HOOKS = (
-    # The filters above were for the build only.
+    # The filters above are for the build only.
     'rm -f "$1/etc/dpkg/dpkg.cfg.d/99mmdebstrap"',
-    # Identity belongs to a VM, not to an image. An empty machine-id is filled at boot, without the
-    # presets that a missing one would run again: machine-id(5).
+    # A VM has an identity, an image has none. An empty machine-id is filled at boot; a missing one
+    # would also make systemd apply its presets again: machine-id(5).
     'rm -f "$1"/etc/ssh/ssh_host_* "$1/etc/hostname" "$1/etc/resolv.conf"; : >"$1/etc/machine-id"',
-    # Keys only, also if somebody sets a password.
+    # Keys only, also when a password is set.
     "printf 'PermitRootLogin prohibit-password\\nPasswordAuthentication no\\n'"
     ' >"$1/etc/ssh/sshd_config.d/10-key-only.conf"',
     "printf 'LANG=C.UTF-8\\n' >\"$1/etc/default/locale\"",
-    # A VM of minutes has no use for these; apt's would hold the dpkg lock under the user's hands.
+    # A short-lived VM does not need these, and apt's would hold the lock of dpkg.
     'chroot "$1" systemctl --quiet disable'
     " apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer"
     " e2scrub_reap.service",
     'chroot "$1" systemctl --quiet set-default multi-user.target',
     'rm -rf "$1"/var/log/apt "$1"/var/log/*.log "$1"/var/cache/debconf/*-old',
-    # Last: newer than /usr, so that the first boot does not rebuild ld.so's cache, the hardware
-    # database and the journal catalogue again (ConditionNeedsUpdate= in systemd.unit(5)).
+    # Last, because they must be newer than /usr: otherwise the first boot rebuilds ld.so's cache,
+    # the hardware database and the journal catalogue (ConditionNeedsUpdate= in systemd.unit(5)).
     'touch "$1/etc/.updated" "$1/var/.updated"',
 )
-"""Shell lines run by mmdebstrap with the tree as $1."""
+"""Shell lines that mmdebstrap runs, with the tree as $1."""
 
 _SQUASH = ("sqfstar", "-comp", "lz4", "-root-mode", "0755", "-quiet", "-no-progress")
-"""lz4: packed 20 times faster than zstd and read faster in the guest, for 60 % more disk.
-
+"""lz4 packs 20 times faster than zstd and is read faster in the guest, and takes 60 % more disk.
 The stream has no entry for the root directory itself, so its mode is given here."""
 
 _AS_ROOT = ("unshare", "--user", "--map-root-user")
-"""The root directory's owner is who runs sqfstar (4.5 has -root-uid but does not heed it); a user
-is root in a namespace of his own. The owners of all else come from the stream."""
+"""sqfstar gives the root directory the uid that it runs as (4.5 ignores its -root-uid), so an
+ordinary user runs it as root of a user namespace. All other owners come from the stream."""
 
 
 async def build_image(
     recipe: DebianImage, mirror: str, work: Scratch, progress: ReportProgress
 ) -> ImageManifest:
-    """Leave the root filesystem in ``work`` and say what it is; about half a minute.
+    """Leave the root filesystem in ``work`` and return its manifest. Takes half a minute.
 
-    ``mirror`` is a URL, or empty for mmdebstrap's default sources, which unlike a single mirror
-    include security updates.
+    ``mirror`` is a URL, or empty for mmdebstrap's default sources. Those include security updates;
+    a single mirror does not.
 
     Raises:
         BangerError: ``missing_tool``, ``no_space``, ``unavailable``, ``denied``.
@@ -98,13 +97,13 @@ def _options(recipe: DebianImage) -> list[str]:
         "--variant=minbase",
         f"--include={','.join(recipe.packages)}",
         *(f"--dpkgopt={line}" for line in _LEAVE_OUT),
-        f"--customize-hook={_every_one_is_there(recipe)}",
+        f"--customize-hook={_check_packages(recipe)}",
         *(f"--customize-hook={line}" for line in _HOOKS),
     ]
 
 
-def _every_one_is_there(recipe: DebianImage) -> str:
-    """apt takes a name that it does not know for a pattern, and installs what matches."""
+def _check_packages(recipe: DebianImage) -> str:
+    """apt takes an unknown name for a pattern and installs what matches: ask for each by name."""
     return f'chroot "$1" dpkg-query --show {" ".join(recipe.packages)} >/dev/null'
 
 

@@ -1,7 +1,7 @@
 """Finds the compressed kernel inside a bzImage (``vmlinuz``) of x86. Pure.
 
 Format: the kernel's Documentation/arch/x86/boot.rst, boot protocol 2.08 and later. Firecracker
-boots only the uncompressed ELF file, so it is taken out once, when the kernel is pulled.
+boots only the uncompressed ELF file, so it is extracted once, when the kernel is pulled.
 """
 
 import struct
@@ -41,12 +41,12 @@ class Payload:
 def payload(image: bytes) -> Payload:
     """The compressed kernel in ``image``, the whole content of a bzImage.
 
-    The build appends the uncompressed length in 4 bytes to every payload; only a gzip stream
-    already ends with it, the other decompressors would take it for garbage.
+    The kernel's build appends the uncompressed length in 4 bytes to every payload. A gzip stream
+    ends with it anyway; for the other decompressors it would be garbage.
 
     Raises:
         BangerError: ``invalid`` when it is no bzImage, ``incompatible`` for a boot protocol
-            before 2.08 or a compression that we cannot undo.
+            before 2.08 or an unknown compression.
     """
     if image[_HEADER : _HEADER + 4] != _HEADER_MAGIC or len(image) < _PAYLOAD + 8:
         raise BangerError(Code.INVALID, "not an x86 kernel image (no boot protocol header)")
@@ -61,7 +61,7 @@ def payload(image: bytes) -> Payload:
     start = ((image[_SETUP_SECTORS] or 4) + 1) * _SECTOR + offset
     data = image[start : start + length]
     if len(data) < length or length <= _LENGTH_SUFFIX:
-        raise BangerError(Code.INVALID, "the kernel image is cut short")
+        raise BangerError(Code.INVALID, "the kernel image is incomplete")
     return _recognized(data)
 
 
@@ -73,6 +73,6 @@ def _recognized(data: bytes) -> Payload:
             return Payload(decompressor, stream, size)
     raise BangerError(
         Code.INCOMPATIBLE,
-        f"the kernel is compressed in an unknown way (it begins with {data[:4].hex()})",
-        hint="gzip, xz, zstd, lz4 and bzip2 are known",
+        f"the compression of the kernel is unknown (it begins with {data[:4].hex()})",
+        hint="gzip, xz, zstd, lz4 and bzip2 are supported",
     )

@@ -1,29 +1,28 @@
-"""The images and kernels that banger knows how to make by itself, as data.
+"""The images and kernels that can be made from Debian's packages, as data.
 
-No package mirror is named here: mmdebstrap knows the default ones, and the user's configuration
-may give another.
+No mirror is named here: mmdebstrap has defaults, and the configuration may name another.
 """
 
 from dataclasses import dataclass
 
 ARCH = "x86_64"
-"""What everything in the catalogue is built for, as ``uname -m`` says it."""
+"""The architecture of everything in the catalogue, as ``uname -m`` prints it."""
 
 DEBIAN_ARCH = "amd64"
 
 
 @dataclass(frozen=True)
 class DebianImage:
-    """A Debian root filesystem: ``packages`` and what they need, on top of minbase."""
+    """A Debian root filesystem: minbase, ``packages`` and their dependencies."""
 
     name: str
     suite: str
     packages: tuple[str, ...]
     description: str
     included: tuple[str, ...] = ()
-    """Those of ``packages`` that the user asked for, sorted (extension.py)."""
+    """Those of ``packages`` that a user has added, sorted (extension.py)."""
     revision: int = 1
-    """One more with every change of ``packages``: ``image build`` makes an older image anew."""
+    """Raise it with every change of ``packages``: ``image build`` then replaces older images."""
 
     @property
     def source(self) -> str:
@@ -35,7 +34,7 @@ class DebianImage:
 
 @dataclass(frozen=True)
 class DebianKernel:
-    """The kernel that the Debian package ``package`` of ``suite`` depends on at the moment."""
+    """The kernel that the Debian package ``package`` of ``suite`` currently depends on."""
 
     name: str
     suite: str
@@ -48,10 +47,10 @@ class DebianKernel:
 
 
 _BOOT = ("systemd-sysv", "udev", "dbus", "kmod", "e2fsprogs")
-"""Init, devices and the tools that our own init calls (modprobe, resize2fs)."""
+"""Init, devices, and what systemd calls for modules (modprobe) and disks (fsck)."""
 
 _ACCESS = ("openssh-server", "qemu-guest-agent", "iproute2")
-"""How banger reaches the guest. Both daemons are started by our init, not by their units."""
+"""How banger reaches the guest. guest/init starts both daemons, not their units."""
 
 _DEVELOPER = (
     "ca-certificates",
@@ -66,7 +65,7 @@ _DEVELOPER = (
     "unzip",
     "xz-utils",
 )
-"""What people type in the first minute; everything else is an ``apt install`` away."""
+"""What most people need at once. Everything else is an ``apt install`` away."""
 
 IMAGES: dict[str, DebianImage] = {
     recipe.name: recipe

@@ -1,4 +1,4 @@
-"""Says in our words why a build program failed, from what it printed. Pure."""
+"""Why a build program failed, from what it printed. Pure."""
 
 import re
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from shared.errors import BangerError, Code
 
 @dataclass(frozen=True)
 class _Cause:
-    """If one of ``signs`` was printed, this is why."""
+    """A reason, and the texts (``signs``) in the output that tell it."""
 
     signs: tuple[str, ...]
     code: Code
@@ -33,7 +33,7 @@ _CAUSES = (
     _Cause(
         ("NO_PUBKEY", "is not signed", "signatures couldn't be verified"),
         Code.MISSING_TOOL,
-        "the package index is signed by a key that this machine does not have",
+        "this machine does not have the key that signs the package index",
         "sudo apt install debian-archive-keyring (a current version of it)",
     ),
     _Cause(
@@ -62,7 +62,7 @@ _CAUSES = (
     _Cause(
         ("unprivileged_userns", "unshare failed", "unshare: ", "CLONE_NEWUSER"),
         Code.DENIED,
-        "this machine does not let users make user namespaces",
+        "users may not make user namespaces on this machine",
         "allow them (sysctl kernel.unprivileged_userns_clone), or run the services as root",
     ),
 )
@@ -71,13 +71,13 @@ _UNKNOWN_PACKAGE = re.compile(
     r"(?:Unable to locate package|no packages found matching) (\S+)"
     r"|Package '?([^\s']+)'? has no installation candidate"
 )
-"""What apt and dpkg-query say of it."""
+"""How apt and dpkg-query report a package that does not exist."""
 
 
 def diagnose(what: str, program: str, status: int, lines: Sequence[str]) -> BangerError:
-    """The error for ``program`` that failed while making ``what``.
+    """The error for ``program``, which failed while ``what`` was made.
 
-    ``lines`` are the last of its stderr; the last five go into the details.
+    ``lines`` are the last of its stderr. The last five go into the details.
     """
     last = [_short(line) for line in lines if line][-5:]
     if unknown := _unknown_packages(lines):
@@ -95,7 +95,7 @@ def diagnose(what: str, program: str, status: int, lines: Sequence[str]) -> Bang
     return BangerError(
         Code.UNAVAILABLE,
         f"cannot make {what}: {program} failed: {said}",
-        hint="its last lines are in the log of the images service: banger daemon logs images",
+        hint="its last lines are in the log: banger daemon logs images",
         details={"output": last},
     )
 
@@ -106,7 +106,7 @@ def _unknown_packages(lines: Sequence[str]) -> list[str]:
 
 
 def _complaint(lines: Sequence[str]) -> str:
-    """The first line that says what is wrong; what follows is mostly its consequence."""
+    """The first line that says what is wrong. Later ones are mostly consequences."""
     for line in lines:
         if line.startswith(("E: ", "FATAL ERROR", "error: ")):
             return _short(line)

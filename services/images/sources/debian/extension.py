@@ -1,4 +1,4 @@
-"""A catalogue recipe with further packages of the distribution, under a name of its own. Pure."""
+"""A recipe of the catalogue with further packages, under a name of its own. Pure."""
 
 import re
 from collections.abc import Iterable
@@ -8,11 +8,11 @@ from services.images.sources.debian.catalogue import DebianImage
 from shared.errors import BangerError, Code
 
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9.+-]*[a-z0-9+]")
-"""Debian Policy 5.6.1, without those that end in ``-``: apt takes that for "remove it"."""
+"""Debian Policy 5.6.1, without names that end in ``-``: for apt that means "remove"."""
 
 
 def extended(base: DebianImage, name: str, include: Iterable[str]) -> DebianImage:
-    """``base`` with the packages ``include`` on top; their order and repeats do not matter.
+    """``base`` with the packages ``include``. Their order and repeats do not matter.
 
     Raises:
         BangerError: ``invalid`` for what is not a package name, and without a ``name``.
@@ -21,7 +21,7 @@ def extended(base: DebianImage, name: str, include: Iterable[str]) -> DebianImag
     if not name:
         raise BangerError(
             Code.INVALID,
-            f"an image with further packages is not {base.name} any more: it needs a name",
+            f"{base.name} with further packages is an image of its own and needs a name",
             hint=f"banger image build {base.name} --name NAME --include {','.join(further)}",
         )
     return replace(
@@ -37,7 +37,7 @@ def _package(word: str) -> str:
     if not _PACKAGE.fullmatch(word):
         raise BangerError(
             Code.INVALID,
-            f"{word!r} is not the name of a Debian package",
-            hint="names are of a-z, 0-9, +, - and ., as apt list shows them",
+            f"{word!r} is not a valid name of a Debian package",
+            hint="names have a-z, 0-9, +, - and ., as apt list prints them",
         )
     return word

@@ -1,11 +1,11 @@
-"""Pulls a catalogue kernel: the distribution's package turned into what a VMM and an initrd need.
+"""Pulls a kernel: turns the distribution's package into what a VMM and an initrd need.
 
 vmlinuz                 as packaged; QEMU boots it
 vmlinux                 the ELF file inside it; Firecracker boots it
 modules.squashfs        lib/modules/<version>, decompressed, with depmod's indexes
 initrd-modules.cpio     the few modules needed to mount the root, and their order
 
-The same package gives the same bytes (times are 0), hence the same id on every machine.
+The same package gives the same bytes (times are 0) and so the same id on every machine.
 """
 
 import asyncio
@@ -25,25 +25,25 @@ from services.images.sources.debian.progress import BuildProgress
 from shared.errors import BangerError, Code
 
 _NEEDED_MIB = 600
-"""Unpacked package and downloads, at their peak."""
+"""What the unpacked package and the downloads take at most."""
 
 _DECOMPRESS = {
     ".xz": ("xz", "--decompress", "--quiet"),
     ".zst": ("zstd", "--decompress", "--quiet", "--rm"),
     ".gz": ("gzip", "--decompress", "--quiet"),
 }
-"""Distributions compress modules one by one; squashfs compresses better, and any ``insmod`` and
-any guest's ``modprobe`` can then load them."""
+"""Distributions compress each module. squashfs compresses them better, and then every ``insmod``
+and every guest's ``modprobe`` can load them."""
 
 
 async def pull_kernel(
     recipe: DebianKernel, mirror: str, work: Scratch, progress: ReportProgress
 ) -> KernelManifest:
-    """Leave the kernel's files in ``work`` and say what they are; about ten seconds.
+    """Leave the kernel's files in ``work`` and return their manifest. Takes ten seconds.
 
     Raises:
         BangerError: ``missing_tool``, ``no_space``, ``unavailable``, ``denied``, or ``invalid``
-            when the package does not hold a kernel as we know it.
+            when the package does not hold a kernel in the expected form.
     """
     require("tar", "depmod", "mksquashfs")
     unpacked = work.path / "unpacked"
@@ -61,7 +61,7 @@ async def pull_kernel(
 async def _fetch(
     recipe: DebianKernel, work: Scratch, unpacked: Path, mirror: str, progress: ReportProgress
 ) -> None:
-    """Nothing is executed from the packages, so an ordinary user needs no namespace for it."""
+    """Nothing of the packages is executed, so an ordinary user needs no namespace."""
     mode = "unshare" if is_root() else "chrootless"
     unpack = ["tar", "--extract", "--no-same-owner", "--wildcards", f"--directory={unpacked}"]
     await bootstrap(
@@ -77,7 +77,7 @@ async def _fetch(
 
 
 class _Pull:
-    """One kernel on its way from the unpacked package at ``unpacked`` to the files in ``work``."""
+    """Makes the files of one kernel in ``work`` from the package unpacked at ``unpacked``."""
 
     def __init__(self, name: str, work: Scratch, unpacked: Path) -> None:
         self._name = name
@@ -85,7 +85,7 @@ class _Pull:
         self._unpacked = unpacked
 
     async def take_kernel(self) -> str:
-        """Place vmlinuz and vmlinux; returns the version."""
+        """Make vmlinuz and vmlinux. Returns the kernel's version."""
         vmlinuz = _only(self._unpacked.glob("boot/vmlinuz-*"), "boot/vmlinuz-*")
         vmlinuz.rename(self._work.path / "vmlinuz")
         found = bzimage.payload((self._work.path / "vmlinuz").read_bytes())
@@ -95,7 +95,7 @@ class _Pull:
         return vmlinuz.name.removeprefix("vmlinuz-")
 
     async def take_modules(self, version: str) -> None:
-        """Place modules.squashfs and initrd-modules.cpio."""
+        """Make modules.squashfs and initrd-modules.cpio."""
         tree = self._settle(version)
         for suffix, argv in _DECOMPRESS.items():
             if packed := sorted(str(path) for path in tree.rglob(f"*.ko{suffix}")):
@@ -107,7 +107,7 @@ class _Pull:
         (self._work.path / "initrd-modules.cpio").write_bytes(modules.initrd_part(order, contents))
 
     def _settle(self, version: str) -> Path:
-        """Newer packages have /usr/lib/modules; depmod looks under /lib."""
+        """The directory of the modules, below /lib for depmod: newer packages use /usr/lib."""
         tree = self._unpacked / "lib" / "modules" / version
         usr = self._unpacked / "usr" / "lib" / "modules" / version
         if not tree.is_dir() and usr.is_dir():
@@ -123,7 +123,9 @@ class _Pull:
         with target.open("rb") as file:
             magic = file.read(len(bzimage.ELF_MAGIC))
         if magic != bzimage.ELF_MAGIC or target.stat().st_size != found.size:
-            raise BangerError(Code.INVALID, f"what is inside kernel {self._name} is not a kernel")
+            raise BangerError(
+                Code.INVALID, f"the boot image of {self._name} does not hold a kernel"
+            )
 
     async def _squash(self, tree: Path) -> None:
         target = str(self._work.path / "modules.squashfs")
@@ -148,7 +150,9 @@ class _Pull:
 def _only(paths: Iterable[Path], what: str) -> Path:
     found = sorted(paths)
     if len(found) != 1:
-        raise BangerError(Code.INVALID, f"the kernel package has {len(found)} of {what}, not one")
+        raise BangerError(
+            Code.INVALID, f"the kernel package has {len(found)} files {what}, expected one"
+        )
     return found[0]
 
 

@@ -1,9 +1,8 @@
-"""One run of mmdebstrap, its tar stream fed to another program.
+"""One run of mmdebstrap, with its tar stream piped into another program.
 
-mmdebstrap(1) makes a Debian root filesystem, or only unpacks packages (``--variant=extract``),
-with the host's apt and its keys. It works in a user namespace of its own for an ordinary user and
-in a mount namespace of its own for root, so that nothing it mounts is ever seen outside and a
-killed run leaves plain files only.
+mmdebstrap(1) makes a Debian root filesystem, or only unpacks packages (``--variant=extract``), with
+the host's apt and its keys. It works in a user namespace for an ordinary user and in a mount
+namespace for root, so its mounts are not visible outside, and a killed run leaves only plain files.
 """
 
 import os
@@ -20,7 +19,7 @@ from services.images.sources.debian.progress import BuildProgress
 from shared.errors import BangerError, Code
 
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-"""Where debian-archive-keyring puts Debian's keys, on Debian and on its derivatives."""
+"""Debian's keys, where the package debian-archive-keyring installs them."""
 
 
 async def bootstrap(
@@ -42,7 +41,9 @@ async def bootstrap(
     _check_host(mirror)
     area = build_area()
     _check_space(area, needed_mib)
-    with scratch(area, mode=0o711) as chroot:  # 0711: the namespace's uids must pass through
+    with scratch(
+        area, mode=0o711
+    ) as chroot:  # 0711, because the uids of the namespace must be able to enter
         producer = _command(options, suite, mirror, chroot)
 
         def on_line(line: str) -> None:
@@ -70,12 +71,12 @@ def _check_host(mirror: str) -> None:
         raise BangerError(
             Code.INVALID,
             f"mirror {mirror!r} is not a URL",
-            hint="set `mirror` in the configuration file to one, or leave it out",
+            hint="set `mirror` in the configuration file to a URL, or remove it",
         )
     if not mirror and not _KEYRING.exists():
         raise BangerError(
             Code.MISSING_TOOL,
-            "this machine does not have Debian's archive keys",
+            "Debian's archive keys are not installed",
             hint="sudo apt install debian-archive-keyring",
         )
 
@@ -87,7 +88,7 @@ def _check_space(area: Path, needed_mib: int) -> None:
         raise BangerError(
             Code.DENIED,
             f"cannot work in {area}: {error.strerror}",
-            hint="set TMPDIR to a directory that exists and is yours to write",
+            hint="set TMPDIR to a directory that you can write to",
         ) from error
     if free < needed_mib:
         raise BangerError(

@@ -1,8 +1,8 @@
-"""Which kernel modules the initramfs loads, in which order. Pure.
+"""Which kernel modules the initramfs loads, and in which order. Pure.
 
-``modules.dep`` is depmod's: "path: the paths it needs", where what is listed last must be loaded
-first. A module that the kernel has built in is in ``modules.builtin`` instead, and one that a
-kernel does not have at all is left out: a guest may well run without vsock.
+depmod writes ``modules.dep``: "path: the paths it needs", of which the last must be loaded first.
+A module that is built into the kernel is in ``modules.builtin`` instead. A module that the kernel
+does not have is left out: a guest can run without vsock, for example.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,16 +26,16 @@ BOOT_MODULES = (
     "vmw_vsock_virtio_transport_common",
     "vmw_vsock_virtio_transport",
 )
-"""What a guest needs between the kernel's start and its root filesystem, and to be reached."""
+"""What a guest needs to mount its root filesystem and to be reached."""
 
 
 def module_name(path: str) -> str:
-    """The name the kernel knows a module by: ``kernel/x/virtio-rng.ko.xz`` is ``virtio_rng``."""
+    """The kernel's name of a module: ``kernel/x/virtio-rng.ko.xz`` is ``virtio_rng``."""
     return PurePosixPath(path).name.partition(".")[0].replace("-", "_")
 
 
 def load_order(modules_dep: str, wanted: Sequence[str] = BOOT_MODULES) -> list[str]:
-    """Paths of ``wanted`` modules and all they need, each after what it needs, none twice."""
+    """Paths of ``wanted`` modules and of those they need: each once, and after what it needs."""
     paths, needs = _parse(modules_dep)
     order: list[str] = []
 
@@ -67,7 +67,7 @@ def initrd_part(order: Sequence[str], contents: Mapping[str, bytes]) -> bytes:
 
 
 def _parse(modules_dep: str) -> tuple[dict[str, str], dict[str, list[str]]]:
-    """Path by module name, and the paths each path needs."""
+    """Module name → path, and path → the paths it needs."""
     paths: dict[str, str] = {}
     needs: dict[str, list[str]] = {}
     for line in modules_dep.splitlines():

@@ -1,8 +1,8 @@
-"""Reads mmdebstrap's and apt's output and says how far the build is. Pure: lines in, steps out.
+"""How far a build is, from the output of mmdebstrap and apt. Pure: lines in, steps out.
 
-mmdebstrap runs apt once for the essential packages and once for the rest (``--verbose`` shows
-their output). apt announces how many packages there will be; each is then downloaded, and
-for an image unpacked and set up: that is what is counted.
+mmdebstrap runs apt once for the essential packages and once for the rest; ``--verbose`` prints
+their output. apt announces the number of packages. Then it downloads each, and for an image unpacks
+it and sets it up. These lines are counted.
 """
 
 import re
@@ -26,7 +26,7 @@ _CONFIGURED = re.compile(r"Setting up ([^\s:]+)\S* \(")
 
 @dataclass(frozen=True)
 class Step:
-    """One thing to show. ``fraction`` of the whole, 0 to 1, never falls."""
+    """One step to show. ``fraction`` of the whole is 0 to 1 and never falls."""
 
     stage: str
     message: str
@@ -53,7 +53,7 @@ class BuildProgress:
         self._fraction = 0.0
 
     def feed(self, line: str) -> Step | None:
-        """The step that ``line`` tells of, or None for one that tells nothing new."""
+        """The step that ``line`` reports, or None."""
         for prefix, (stage, message) in _STAGES.items():
             if line.startswith(prefix):
                 if stage in ("customize", "clean", "squash"):

@@ -46,5 +46,5 @@ def test_same_port_of_the_host_clashes_wherever_it_leads() -> None:
 def test_doubles_are_refused() -> None:
     web, other = parse_publication("8080:80"), parse_publication("8080:81")
     refuse_doubles([web, parse_publication("8081:80")])
-    with pytest.raises(BangerError, match="twice"):
+    with pytest.raises(BangerError, match="the same port of the host"):
         refuse_doubles([web, other])

@@ -67,7 +67,7 @@ def test_what_a_message_brings_is_read_again() -> None:
         with pytest.raises(BangerError) as refused:
             check_publications("bridge", [bad], 1)
         assert refused.value.code is Code.INVALID
-    with pytest.raises(BangerError, match="the same port twice"):
+    with pytest.raises(BangerError, match="the same port of the host"):
         check_publications("bridge", [port(80), port(80, host_address="0.0.0.0")], 1)
     assert check_publications("bridge", [port(80)], 1) == [port(80)]
 
