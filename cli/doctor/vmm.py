@@ -39,7 +39,7 @@ def virtual_machines(paths: Paths, config: Config) -> Iterator[Result]:
 
 
 def _firecracker(config: Config, reason: str) -> Iterator[Result]:
-    from shared.vmm.firecracker_binary import (
+    from shared.vmm.firecracker.binary import (
         TESTED,
         find_program,
         newer_than_tested,

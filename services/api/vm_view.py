@@ -10,7 +10,7 @@ from shared.host.process import ProcessId
 from shared.paths import Paths
 from shared.vm import files
 from shared.vm.handle import read_handle
-from shared.vm.vmm_search import find_vmm
+from shared.vmm.search import find_vmm
 
 
 def vmm_of(vm_id: str, paths: Paths) -> ProcessId | None:

@@ -16,8 +16,8 @@ from shared.config import Config
 from shared.contract.messages.vm import NetworkMode, VmmName, VmmWanted
 from shared.errors import BangerError, Code
 from shared.vm import files
-from shared.vmm import firecracker_binary as firecracker
 from shared.vmm.accelerator import kvm_obstacle
+from shared.vmm.firecracker import binary as firecracker
 from shared.vmm.probe import BootScopedCache, failure_of, probe_initrd
 
 _PROBE_SECONDS = 20.0

@@ -29,8 +29,8 @@ from shared.host.process import ProcessId
 from shared.paths import Paths
 from shared.vm import files
 from shared.vm.jail import SPAN
-from shared.vm.vmm_search import find_vmm
 from shared.vmm.accelerator import Accel, Accelerator, kvm_obstacle
+from shared.vmm.search import find_vmm
 from tests.integration.peer import Peer, Silence
 from tests.integration.stack import eventually
 from tests.integration.users import ONE, User, users_python

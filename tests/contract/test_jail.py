@@ -22,7 +22,7 @@ from shared.errors import BangerError, Code
 from shared.host.process import ProcessId, start_time
 from shared.paths import LONGEST_SOCKET
 from shared.vm import files
-from shared.vm.vmm_search import command_line, find_vmm, vmm_name
+from shared.vmm.search import command_line, find_vmm, vmm_name
 from tests.contract.prison import DOWN, IMAGE, NEEDED, UIDS, VM, Prison
 from tests.integration.stack import eventually
 from tests.integration.users import ONE, TWO

@@ -6,7 +6,7 @@ from shared.host.boot_id import host_boot_id
 from shared.paths import Paths
 from shared.vm import files
 from shared.vm.handle import Handle
-from shared.vm.vmm_search import accelerator, command_line, find_vmm, forwarded_ssh_port, vmm_name
+from shared.vmm.search import accelerator, command_line, find_vmm, forwarded_ssh_port, vmm_name
 
 
 def rediscover(vm: Vm, paths: Paths) -> Handle | None:

@@ -33,7 +33,7 @@ from shared.contract.messages.vm import VmmName
 from shared.errors import BangerError, Code
 from shared.host.process import ProcessId, Watch, spawn_detached
 from shared.vm import files
-from shared.vmm.firecracker_binary import check_version, find_program
+from shared.vmm.firecracker.binary import check_version, find_program
 
 MAX_VCPUS = 32
 """Firecracker's own limit (docs/api, MachineConfiguration)."""
@@ -96,7 +96,7 @@ class FirecrackerDriver:
 
 
 def firecracker_argv(program: str, vm_id: str, api: Path, log: Path) -> list[str]:
-    """``--id`` names the VM in the process table (shared/vm/vmm_search.py)."""
+    """``--id`` names the VM in the process table (shared/vmm/search.py)."""
     return [
         *(program, "--id", f"banger-{vm_id}", "--api-sock", str(api)),
         *("--log-path", str(log), "--level", "Warning"),

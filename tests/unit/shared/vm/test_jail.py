@@ -7,7 +7,7 @@ import pytest
 
 from shared.host.process import ProcessId, start_time
 from shared.vm.jail import SPAN, is_jailed
-from shared.vm.vmm_search import find_vmm
+from shared.vmm.search import find_vmm
 
 VM = os.urandom(6).hex()
 

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from shared.vm.vmm_search import accelerator, command_line, find_vmm, forwarded_ssh_port
+from shared.vmm.search import accelerator, command_line, find_vmm, forwarded_ssh_port
 
 WORDS = b"qemu\0-accel\0tcg,tb-size=128\0-netdev\0user,id=net0,hostfwd=tcp:127.77.0.2:2222-:22\0"
 
