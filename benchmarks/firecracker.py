@@ -20,7 +20,7 @@ from typing import Any
 from benchmarks.harness.by_hand import answered, write_files
 from benchmarks.harness.measure import Figure, NotHere, Pair, medians
 from benchmarks.harness.product import default_image
-from services.vm_supervisor.drivers.contract import Drives, MachineSpec
+from services.vm_supervisor.drivers.contract import Drives, MachineSpec, VmPlace
 from services.vm_supervisor.drivers.firecracker.driver import FirecrackerDriver
 from services.vm_supervisor.drivers.firecracker.requests import boot_requests
 from services.vm_supervisor.guest.channel import VSOCK_PORT, AgentAddress, open_channel
@@ -30,6 +30,7 @@ from shared.errors import BangerError
 from shared.vm import files
 from shared.vmm.accelerator import Accel, Accelerator, kvm_obstacle
 from shared.vmm.choice import choose
+from shared.vmm.info import LaunchContext
 from tests.integration.namespaces import Namespace
 
 RUNS = 3
@@ -77,7 +78,7 @@ def _check_that_guests_run(program: str) -> None:
     _, kernel = default_image()
     with tempfile.TemporaryDirectory() as run:
         try:
-            choose("firecracker", network="bridge", config=config, kernel=kernel, run=Path(run))
+            choose("firecracker", "bridge", LaunchContext(config, kernel, Path(run)))
         except BangerError as error:
             raise NotHere(error.message) from error
 
@@ -154,7 +155,7 @@ def _spec(directory: Path) -> MachineSpec:
         *(directory, kernel, network, "vsock"), overlay_bytes=DISK_BYTES, work_bytes=DISK_BYTES
     )
     return MachineSpec(
-        vm_id=VM_ID,
+        place=VmPlace(VM_ID, directory, directory),
         vcpus=1,
         memory_mib=512,
         accelerator=Accelerator(Accel.KVM, "Firecracker knows no other"),
@@ -167,6 +168,4 @@ def _spec(directory: Path) -> MachineSpec:
             modules=kernel / "modules.squashfs",
         ),
         network=network,
-        run=directory,
-        state=directory,
     )

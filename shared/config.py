@@ -59,8 +59,9 @@ class DefaultsConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 class Config(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     network: Literal["auto", "user", "bridge"] = "auto"
     accel: Literal["auto", "kvm", "tcg"] = "auto"
-    vmm: Literal["auto", "firecracker", "qemu"] = "auto"
-    """For VMs that do not choose one. auto: Firecracker where it can run them, else QEMU."""
+    vmm: str = "auto"
+    """For VMs that do not name their own: auto (the first VMM that can run them) or a name of
+    ``shared.vmm.registry``."""
     log_level: Literal["info", "debug"] = "info"
     database_url: str = ""
     mirror: str = ""

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from shared.errors import BangerError, Code
-from shared.vm import files
 
 SUN_PATH_MAX = 107
 """Longest Unix socket path in bytes: sizeof(sockaddr_un.sun_path) - 1 (unix(7))."""
 
-LONGEST_SOCKET = f"vms/0123456789ab/{files.JAIL}/{files.AGENT_SOCKET}"
-"""The deepest socket under the run directory, whose own length is limited by it."""
+DEEPEST_SOCKET = 32
+"""Bytes that the longest path of a socket has below the run directory: ``vms/``, an id, and the
+agent's socket in a jail (shared/vm/files.py). It bounds the length of the run directory."""
 
 
 def _xdg(variable: str, default: str) -> Path:
@@ -162,8 +162,8 @@ def check_private(path: Path, *, owner: int | None = None) -> None:
 
 
 def check_socket_length(run: Path) -> None:
-    """Raise ``invalid`` when the path of a socket under ``run`` would be longer than 107 bytes."""
-    longest = len(os.fsencode(run / LONGEST_SOCKET))
+    """Raise ``invalid`` when sockets under ``run`` would not fit in sun_path (107 bytes)."""
+    longest = len(os.fsencode(run)) + len("/") + DEEPEST_SOCKET
     if longest > SUN_PATH_MAX:
         raise BangerError(
             Code.INVALID,

@@ -15,12 +15,13 @@ from pathlib import Path
 
 from services.vm_supervisor.disks.layout import create_overlay, create_work_disk
 from services.vm_supervisor.guest.agent import Agent
-from services.vm_supervisor.guest.channel import AgentAddress, Channel
+from services.vm_supervisor.guest.channel import AgentAddress
 from services.vm_supervisor.guest.ssh import ensure_key
 from services.vm_supervisor.launch.initrd import GuestIdentity, write_initrd
 from services.vm_supervisor.network.modes import GuestNetwork, user_network
 from shared.errors import BangerError
 from shared.vm import files
+from shared.vmm.info import Channel
 from tests.home import Home
 
 ANSWER_SECONDS = 300.0

@@ -41,9 +41,6 @@ def _packages(debian: str, fedora: str, arch: str, suse: str, alpine: str) -> di
 
 
 _SSH = _packages("openssh-client", "openssh-clients", "openssh", "openssh-clients", "openssh")
-_QEMU = _packages(
-    "qemu-system-x86", "qemu-system-x86-core", "qemu-system-x86", "qemu-x86", "qemu-system-x86_64"
-)
 _SQUASHFS = _packages(
     "squashfs-tools", "squashfs-tools", "squashfs-tools", "squashfs", "squashfs-tools"
 )
@@ -77,10 +74,10 @@ def host_tools(_paths: Paths, config: Config) -> Iterator[Finding]:
         yield check_tool(tool, family)
 
 
-def check_qemu(config: Config) -> Iterator[Finding]:
-    """Where QEMU is what runs the VMs."""
+def check_program(program: str, packages: Mapping[str, str]) -> Iterator[Finding]:
+    """The program of the VMM that runs the VMs."""
     family = family_of(OS_RELEASE.read_text() if OS_RELEASE.exists() else "")
-    yield check_tool(Tool(config.qemu_bin, "runs the VMs", _QEMU), family)
+    yield check_tool(Tool(program, "runs the VMs", packages), family)
 
 
 def check_tool(tool: Tool, family: str) -> Finding:

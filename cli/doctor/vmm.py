@@ -1,15 +1,18 @@
-"""What runs the VMs: Firecracker or QEMU, why, and with KVM or without."""
+"""What runs the VMs: which VMM, why, and with KVM or without."""
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cli.doctor.finding import Finding, fail, ok, warn
-from cli.doctor.tools import check_qemu
+from cli.doctor.tools import check_program
 from shared.config import Config
 from shared.errors import BangerError
 from shared.paths import Paths
+
+if TYPE_CHECKING:
+    from shared.vmm.info import DriverInfo, LaunchContext
 
 KVM = Path("/dev/kvm")
 
@@ -17,64 +20,32 @@ KVM = Path("/dev/kvm")
 def virtual_machines(paths: Paths, config: Config) -> Iterator[Finding]:
     """The choice that a VM would get now, and what speaks for it."""
     from shared.vmm.choice import choose
+    from shared.vmm.registry import driver_info
 
-    kernel = newest_kernel(paths)
     try:
-        choice = choose(
-            config.vmm,
-            network=config.network_mode,
-            config=config,
-            kernel=kernel or paths.kernels / "none",
-            run=paths.run,
-        )
+        choice = choose(config.vmm, config.network_mode, _context(paths, config))
     except BangerError as error:
         yield fail("vmm", error.message, error.hint)
         return
-    if choice.vmm == "firecracker":
-        yield from _firecracker(config, choice.reason)
-        return
-    yield ok("vmm", f"qemu ({choice.reason})")
-    yield from check_qemu(config)
-    yield from accelerator(paths, config)
-
-
-def _firecracker(config: Config, reason: str) -> Iterator[Finding]:
-    from shared.vmm.firecracker_binary import (
-        TESTED,
-        find_program,
-        newer_than_tested,
-        show,
-        version_of,
-    )
-
-    version = version_of(find_program(config.firecracker_bin))
-    if newer_than_tested(version):
-        yield warn(
-            "vmm", f"firecracker ({reason})", f"newer than the {show(TESTED)} that is tested with"
-        )
+    info = driver_info(choice.vmm)
+    yield ok("vmm", f"{info.name} ({choice.reason})")
+    if info.packages:
+        yield from check_program(info.program(config), info.packages)
+    if info.needs_kvm:
+        yield ok("kvm", f"a probe guest ran under {info.title}")
     else:
-        yield ok("vmm", f"firecracker ({reason})")
-    yield ok("kvm", "a probe guest ran under Firecracker")
-    yield jail(config)
+        yield from accelerator(info, paths, config)
+    for finding in info.findings(config):
+        yield Finding(finding.name, finding.status, finding.found, finding.hint)
 
 
-def jail(config: Config) -> Finding:
-    """Whether a Firecracker that a guest broke out to would be nobody, or the user."""
-    advice = "set firecracker.jailer = true where nat is root's (docs/firecracker.md)"
-    if not config.firecracker.jailer:
-        return warn("jail", "Firecracker runs as you, without a jail", advice)
-    if config.nat.external:
-        return ok("jail", "each Firecracker has one, made by root's nat")
-    if os.geteuid() != 0:
-        hint = "set nat.external and have root run nat, or firecracker.jailer = false"
-        return fail("jail", "firecracker.jailer is set, and nat is not root", hint)
-    if shutil.which(config.firecracker.jailer_bin) is None:
-        found = f"there is no program {config.firecracker.jailer_bin}"
-        return fail("jail", found, "it comes with Firecracker's release")
-    return ok("jail", "each Firecracker has one")
+def _context(paths: Paths, config: Config) -> "LaunchContext":
+    from shared.vmm.info import LaunchContext
+
+    return LaunchContext(config, newest_kernel(paths) or paths.kernels / "none", paths.run)
 
 
-def accelerator(paths: Paths, config: Config) -> Iterator[Finding]:
+def accelerator(info: "DriverInfo", paths: Paths, config: Config) -> Iterator[Finding]:
     """Asks the probe that runs a guest; a node that opens is no proof."""
     if config.accel == "tcg":
         yield warn("kvm", "switched off by accel = tcg", "VMs are emulated, about ten times slower")
@@ -86,7 +57,7 @@ def accelerator(paths: Paths, config: Config) -> Iterator[Finding]:
     if not os.access(KVM, os.R_OK | os.W_OK):
         yield _without_kvm(config, f"{KVM} may not be opened", "add yourself to the group kvm")
         return
-    yield _probe(paths, config)
+    yield _probe(info, paths, config)
 
 
 def _without_kvm(config: Config, found: str, hint: str) -> Finding:
@@ -94,14 +65,13 @@ def _without_kvm(config: Config, found: str, hint: str) -> Finding:
     return fail("kvm", found, hint) if config.accel == "kvm" else warn("kvm", found, hint)
 
 
-def _probe(paths: Paths, config: Config) -> Finding:
-    kernel = newest_kernel(paths)
-    if kernel is None:
+def _probe(info: "DriverInfo", paths: Paths, config: Config) -> Finding:
+    if newest_kernel(paths) is None:
         return warn("kvm", "not probed: that takes a kernel", "banger kernel pull debian-bookworm")
-    from shared.vmm.accelerator import Accel, detect
+    from shared.vmm.accelerator import Accel
 
     try:
-        answer = detect(kernel, paths.run)
+        answer = info.accelerator(_context(paths, config))
     except BangerError as error:
         return warn("kvm", error.message, error.hint)
     if answer.accel is Accel.KVM:

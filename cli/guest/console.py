@@ -1,7 +1,7 @@
 """Attached to a VM's serial console: bytes both ways between our streams and the line.
 
-QEMU serves one client at a time and lets a second one wait without a word, so who is attached
-holds a lock beside the line. On a terminal every key goes to the guest but Ctrl-].
+A VMM may serve one client at a time and let a second one wait without a word, so whoever is
+attached holds a lock beside the line. On a terminal every key goes to the guest but Ctrl-].
 """
 
 import os
@@ -19,6 +19,7 @@ from cli.terminal.signals import interrupts_readable
 from shared.errors import BangerError, Code
 from shared.host.locks import Lock, holder
 from shared.vm import files
+from shared.vmm.info import Console
 
 DETACH = b"\x1d"
 """Ctrl-], as with telnet(1) and virsh."""
@@ -26,10 +27,11 @@ QUIET_SECONDS = 1.0
 """After the end of a piped input: how long the console must be silent for us to leave."""
 
 
-def attach(name: str, run: Path, log: Path) -> int:
+def attach(name: str, form: Console, run: Path, log: Path) -> int:
     """Until Ctrl-], the end of a piped input, a signal (128+N), or the end of the VM (0).
 
-    ``run`` is the VM's directory of sockets, ``log`` its console.log.
+    ``form`` is that of the VMM's console, ``run`` the VM's directory of sockets, ``log`` its
+    console.log.
 
     Raises:
         BangerError: ``busy`` when somebody is attached; ``unavailable`` without a console.
@@ -44,7 +46,7 @@ def attach(name: str, run: Path, log: Path) -> int:
         )
     try:
         with (
-            closing(open_line(name, run, log)) as line,
+            closing(open_line(name, form, run, log)) as line,
             interrupts_readable() as interrupts,
             _raw(sys.stdin.fileno()) as terminal,
         ):

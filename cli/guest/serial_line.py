@@ -1,7 +1,8 @@
-"""The two forms of a VM's serial console: QEMU's socket, and Firecracker's FIFO and log file.
+"""The two forms of a VM's serial console (``shared.vmm.info.Console``).
 
-Firecracker's console is its own stdin and stdout. What the guest prints goes to console.log, what
-is typed goes into a FIFO; the FIFO loses its reader, and tells so by POLLERR, when the VM ends.
+On a socket both directions are one connection. A VMM whose console is its own stdin and stdout
+prints to console.log, and what is typed goes into a FIFO; when the VM ends, the FIFO loses its
+reader, which POLLERR tells.
 """
 
 import os
@@ -12,6 +13,7 @@ from typing import Protocol
 
 from shared.errors import BangerError, Code
 from shared.vm import files
+from shared.vmm.info import Console
 
 CHUNK = 64 * 1024
 
@@ -33,15 +35,16 @@ class SerialLine(Protocol):
     def close(self) -> None: ...
 
 
-def open_line(name: str, run: Path, log: Path) -> SerialLine:
+def open_line(name: str, form: Console, run: Path, log: Path) -> SerialLine:
     """The console of the VM ``name``; ``run``: its directory of sockets; ``log``: console.log.
 
     Raises:
         BangerError: ``unavailable`` without a console.
     """
-    keys = run / files.CONSOLE_INPUT
     try:
-        return FileLine(keys, log) if keys.exists() else SocketLine(run / files.CONSOLE_SOCKET)
+        if form == "fifo":
+            return FileLine(run / files.CONSOLE_INPUT, log)
+        return SocketLine(run / files.CONSOLE_SOCKET)
     except OSError as error:
         raise BangerError(
             Code.UNAVAILABLE,
@@ -51,7 +54,7 @@ def open_line(name: str, run: Path, log: Path) -> SerialLine:
 
 
 class SocketLine:
-    """QEMU's: both ways over one socket."""
+    """Both directions over one socket."""
 
     events: int = select.POLLIN
     look_every: int | None = None
@@ -83,7 +86,7 @@ class SocketLine:
 
 
 class FileLine:
-    """Firecracker's: into a FIFO, out of a file that grows; from its present end on."""
+    """Into a FIFO, out of a file that grows, from its present end on."""
 
     events: int = 0  # POLLERR comes without being asked for
     look_every: int | None = 50

@@ -10,7 +10,7 @@ from shared.host.process import ProcessId
 from shared.paths import Paths
 from shared.vm import files
 from shared.vm.handle import read_handle
-from shared.vm.vmm_search import find_vmm
+from shared.vmm.search import find_vmm
 
 
 def vmm_of(vm_id: str, paths: Paths) -> ProcessId | None:
@@ -18,7 +18,8 @@ def vmm_of(vm_id: str, paths: Paths) -> ProcessId | None:
     handle is no sign of an end."""
     handle = read_handle(paths.vm_run(vm_id))
     if handle is None:
-        return find_vmm(vm_id)
+        found = find_vmm(vm_id)
+        return found.process if found else None
     return handle.process if handle.alive else None
 
 

@@ -10,9 +10,9 @@ import signal
 import time
 from typing import Any
 
-from services.vm_supervisor.drivers.contract import Warden
+from services.vm_supervisor.drivers.contract import Jailer
 from services.vm_supervisor.guest.agent import Agent
-from services.vm_supervisor.launch.launcher import Drivers, Guest, VmmLauncher
+from services.vm_supervisor.launch.launcher import Guest, VmmLauncher
 from services.vm_supervisor.lifecycle import reports as inspection
 from services.vm_supervisor.lifecycle.supervision import Supervision
 from shared.bus.actor import Actor
@@ -42,14 +42,10 @@ AGAIN = 0.2
 class Supervisor(Actor):
     """Verbs and the bus; what they do is ``Supervision``'s."""
 
-    def __init__(
-        self, paths: Paths, log: Log, config: Config, spec: SupervisorSpec, drivers: Drivers
-    ) -> None:
+    def __init__(self, paths: Paths, log: Log, config: Config, spec: SupervisorSpec) -> None:
         super().__init__(f"vm:{spec.vm.id}", paths, log)
         self._vm_id = spec.vm.id
-        launcher = VmmLauncher(
-            paths, config, drivers, self._attach, Warden(self._jail, self._unjail)
-        )
+        launcher = VmmLauncher(paths, config, self._attach, Jailer(self._jail, self._unjail))
         self._vm_run = paths.vm_run(spec.vm.id)
         keep = self.background.keep
         self._supervision = Supervision(

@@ -13,6 +13,9 @@ from shared.host.busybox import find_busybox
 from shared.host.cpio import Archive
 from shared.host.files import write_atomically
 
+PROBE_SECONDS = 20.0
+"""A guest that hangs is given up then. Under nested virtualisation a kernel takes some seconds to
+its init."""
 _SIGN = "banger-probe: alive"
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from services.vm_supervisor.disks.layout import create_overlay
-from services.vm_supervisor.drivers.contract import Drives, MachineSpec, Warden
+from services.vm_supervisor.drivers.contract import Drives, Jailer, MachineSpec, VmPlace
 from services.vm_supervisor.drivers.firecracker.api import call
 from services.vm_supervisor.drivers.firecracker.driver import FirecrackerMachine
 from services.vm_supervisor.drivers.firecracker.jail import JailingDriver
@@ -29,8 +29,8 @@ from shared.host.process import ProcessId
 from shared.paths import Paths
 from shared.vm import files
 from shared.vm.jail import SPAN
-from shared.vm.vmm_search import find_vmm
 from shared.vmm.accelerator import Accel, Accelerator, kvm_obstacle
+from shared.vmm.search import find_vmm
 from tests.integration.peer import Peer, Silence
 from tests.integration.stack import eventually
 from tests.integration.users import ONE, User, users_python
@@ -107,7 +107,7 @@ class Prison:
         self.call("store", "vm.update", id=VM, state=state)
 
     @property
-    def warden(self) -> Warden:
+    def jailer(self) -> Jailer:
         async def jail(vm_id: str) -> ProcessId:
             self.give_to_the_user()
             return ProcessId(**await asyncio.to_thread(self.call, "nat", "nat.jail", id=vm_id))
@@ -115,12 +115,12 @@ class Prison:
         async def unjail(vm_id: str, number: signal.Signals) -> None:
             await asyncio.to_thread(self.call, "nat", "nat.unjail", id=vm_id, signal=number)
 
-        return Warden(jail, unjail)
+        return Jailer(jail, unjail)
 
     @property
     def driver(self) -> JailingDriver:
         config = FirecrackerConfig(jailer=True, metrics=True)
-        return JailingDriver(str(self.tools / "firecracker"), config, self.warden)
+        return JailingDriver(str(self.tools / "firecracker"), config, self.jailer)
 
     @property
     def run(self) -> Path:
@@ -131,6 +131,10 @@ class Prison:
         return self.one.paths.vm_state(VM)
 
     @property
+    def place(self) -> VmPlace:
+        return VmPlace(VM, self.run, self.state)
+
+    @property
     def sockets(self) -> Path:
         return self.run / files.JAIL
 
@@ -139,7 +143,7 @@ class Prison:
         data = self.one.paths.data
         kernel = data / "kernels" / KERNEL
         return MachineSpec(
-            vm_id=VM,
+            place=self.place,
             vcpus=1,
             memory_mib=256,
             accelerator=Accelerator(Accel.KVM, "the test wants it"),
@@ -152,8 +156,6 @@ class Prison:
                 modules=kernel / "modules.squashfs",
             ),
             network=bridge_network(VM, f"bgr{VM}", "10.77.0.2/24", "10.77.0.1", ("10.77.0.1",)),
-            run=self.run,
-            state=self.state,
         )
 
     async def launch(self) -> FirecrackerMachine:
@@ -202,7 +204,7 @@ class Prison:
         """Whatever the test did, so that the next one fails of its own faults alone."""
         if (left := find_vmm(VM)) is not None:
             with suppress(ProcessLookupError):
-                os.kill(left.pid, signal.SIGKILL)
+                os.kill(left.process.pid, signal.SIGKILL)
         for directory in (self.state, self.run, self.one.paths.data, *self.jails.glob("*/*/*")):
             shutil.rmtree(directory, ignore_errors=True)
         release(VM)

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from services.vm_supervisor.disks.layout import create_overlay, create_work_disk
-from services.vm_supervisor.drivers.contract import Drives, EndReason, Machine, MachineSpec
+from services.vm_supervisor.drivers.contract import Drives, EndReason, Machine, MachineSpec, VmPlace
 from services.vm_supervisor.drivers.qemu.driver import QemuDriver
 from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.guest.listeners import Listeners
@@ -87,7 +87,7 @@ def _spec(root: Path, paths: Paths) -> MachineSpec:
     create_overlay(root / files.OVERLAY, 64 << 20)
     create_work_disk(root / files.WORK_DISK, 64 << 20)
     return MachineSpec(
-        vm_id=VM,
+        place=VmPlace(VM, root, root),
         vcpus=1,
         memory_mib=512,
         accelerator=Accelerator(Accel.TCG, "the test wants it", host_tsc_khz()),
@@ -100,8 +100,6 @@ def _spec(root: Path, paths: Paths) -> MachineSpec:
             modules=kernel / "modules.squashfs",
         ),
         network=network,
-        run=root,
-        state=root,
     )
 
 
@@ -212,7 +210,7 @@ async def test_closed_machine_goes_on_and_is_adopted(bench: Bench) -> None:
         raise
     finally:
         await first.close()
-    second = bench.driver.adopt(process, bench.spec.run, bench.spec.state, first.console_start)
+    second = bench.driver.adopt(bench.spec.place, process, first.console_start)
     try:
         await second.attach()
         await second.pause()
@@ -229,7 +227,7 @@ async def test_process_that_is_gone_is_not_adopted(bench: Bench) -> None:
         machine.kill()
         await machine.ended()
     with pytest.raises(BangerError) as caught:
-        bench.driver.adopt(machine.process, bench.spec.run, bench.spec.state, 0)
+        bench.driver.adopt(bench.spec.place, machine.process, 0)
     assert caught.value.code is Code.NOT_RUNNING
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from services.vm_supervisor.disks.layout import create_overlay
-from services.vm_supervisor.drivers.contract import Drives, EndReason, MachineSpec
+from services.vm_supervisor.drivers.contract import Drives, EndReason, MachineSpec, VmPlace
 from services.vm_supervisor.drivers.firecracker.api import Refused, call
 from services.vm_supervisor.drivers.firecracker.driver import FirecrackerDriver, FirecrackerMachine
 from services.vm_supervisor.drivers.firecracker.requests import PAUSE, RESUME, START, Request
@@ -99,7 +99,7 @@ def _spec(root: Path) -> MachineSpec:
         create_overlay(root / f"{name}.ext4", 64 << 20)
     (root / files.INITRD).write_bytes(b"")
     return MachineSpec(
-        vm_id=VM_ID,
+        place=VmPlace(VM_ID, root, root),
         vcpus=1,
         memory_mib=256,
         accelerator=Accelerator(Accel.KVM, "the test wants it"),
@@ -112,8 +112,6 @@ def _spec(root: Path) -> MachineSpec:
             modules=kernel / "modules.squashfs",
         ),
         network=bridge_network(VM_ID, TAP, "10.77.0.2/24", "10.77.0.1", ("10.77.0.1",)),
-        run=root,
-        state=root,
     )
 
 
@@ -177,7 +175,7 @@ async def test_sigterm_ends_it_and_everyone_is_told(bench: Bench) -> None:
 async def test_closed_machine_goes_on_and_is_adopted(bench: Bench) -> None:
     async with bench.launched() as first:
         await first.attach()
-        second = bench.driver.adopt(first.process, bench.spec.run, bench.spec.state, 0)
+        second = bench.driver.adopt(bench.spec.place, first.process, 0)
         await second.attach()
         await second.pause()
         assert (await bench.ask(DESCRIBE))["state"] == "Paused"
@@ -187,7 +185,7 @@ async def test_closed_machine_goes_on_and_is_adopted(bench: Bench) -> None:
 @contract
 async def test_one_that_was_never_started_is_not_adopted_but_ended(bench: Bench) -> None:
     async with bench.launched() as first:
-        second = bench.driver.adopt(first.process, bench.spec.run, bench.spec.state, 0)
+        second = bench.driver.adopt(bench.spec.place, first.process, 0)
         assert (await _refusal(second.attach())).code is Code.NOT_RUNNING
         assert start_time(first.process.pid) is None
         await second.close()
@@ -248,7 +246,8 @@ async def test_a_path_that_is_too_long_for_a_socket_is_told_with_its_last_words(
 ) -> None:
     deep = bench.spec.run / ("d" * 100)
     deep.mkdir()
-    machine = await bench.driver.launch(replace(bench.spec, run=deep))
+    place = replace(bench.spec.place, run=deep)
+    machine = await bench.driver.launch(replace(bench.spec, place=place))
     error = await _refusal(machine.attach())
     await machine.close()
     assert error.code is Code.GUEST_FAILED

@@ -20,9 +20,9 @@ from services.vm_supervisor.drivers.contract import EndReason
 from services.vm_supervisor.drivers.firecracker.requests import Request
 from shared.errors import BangerError, Code
 from shared.host.process import ProcessId, start_time
-from shared.paths import LONGEST_SOCKET
+from shared.paths import DEEPEST_SOCKET
 from shared.vm import files
-from shared.vm.vmm_search import command_line, find_vmm, vmm_name
+from shared.vmm.search import command_line, find_vmm
 from tests.contract.prison import DOWN, IMAGE, NEEDED, UIDS, VM, Prison
 from tests.integration.stack import eventually
 from tests.integration.users import ONE, TWO
@@ -107,7 +107,7 @@ async def test_the_user_reaches_it_and_the_other_user_does_not(prison: Prison) -
         relative = len(
             os.fsencode((prison.sockets / files.AGENT_SOCKET).relative_to(prison.run.parents[1]))
         )
-        assert relative <= len(LONGEST_SOCKET)
+        assert relative <= DEEPEST_SOCKET
 
 
 @contract
@@ -135,9 +135,10 @@ async def test_it_is_found_and_taken_over_when_supervisor_and_nat_have_died(
         await first.attach()
         prison.become(UP)
         await asyncio.to_thread(prison.restart_nat)
-        assert find_vmm(VM) == first.process
-        assert vmm_name(command_line(first.process.pid)) == "firecracker"
-        second = prison.driver.adopt(first.process, prison.run, prison.state, 0)
+        found = find_vmm(VM)
+        assert found
+        assert (found.process, found.info.name) == (first.process, "firecracker")
+        second = prison.driver.adopt(prison.place, first.process, 0)
         await second.attach()
         await second.pause()
         assert (await prison.ask(DESCRIBE))["state"] == "Paused"
@@ -327,7 +328,7 @@ def test_unjail_reaches_no_process_of_roots_own(prison: Prison) -> None:
     sleep = [sys.executable, "-c", "import signal; signal.pause()", "--id", f"banger-{VM}"]
     process = subprocess.Popen(sleep)
     try:
-        eventually(lambda: f"banger-{VM}".encode() in command_line(process.pid))
+        eventually(lambda: f"banger-{VM}" in command_line(process.pid))
         error = prison.refusal("nat", "nat.unjail", id=VM, signal=9)
         assert error.code is Code.NOT_RUNNING
         assert process.poll() is None

@@ -11,6 +11,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from shared.bus import envelope
@@ -149,11 +150,13 @@ NOTHING: dict[str, Any] = {"rows": [], "files": [], "ssh": [], "vmms": []}
 
 
 @contextmanager
-def new_guests(config: str = "") -> Iterator[Guests]:
-    """A stack of the test's own."""
+def new_guests(config: str = "", site: Path | None = None) -> Iterator[Guests]:
+    """A stack of the test's own. ``site``: a directory on the Python path of its processes."""
     with new_home() as home:
         qemu = shelf.install(home.root / "bin")
         home.environment |= shelf.environment(home.root / "bin")
+        if site:
+            home.environment["PYTHONPATH"] = f"{site}:{home.environment['PYTHONPATH']}"
         home.environment[VARIABLE] = str(home.root / "scripts")
         own_network = f'user_subnet = "{loopback.subnet()}"\n'
         home.configure(shelf.configuration(qemu, own_network + config))

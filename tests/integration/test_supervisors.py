@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from services.vm_supervisor.network.modes import CLOSED, OPEN
+from services.vm_supervisor.drivers.qemu.hubs import CLOSED, OPEN
 from shared.bus.envelope import Kind
 from shared.errors import Code
 from shared.host.locks import holder

@@ -311,7 +311,9 @@ class Machine:
             raise Crash(f"-netdev user,id=net0,hostfwd={rule}: {complaint.strip()}")
 
 
-def main() -> int:
+def run(read: Callable[[list[str]], CommandLine]) -> int:
+    """Be the VMM whose command line ``read`` understands."""
+
     def interrupt(_number: int, _frame: object) -> None:
         raise Signalled
 
@@ -320,7 +322,7 @@ def main() -> int:
     signal.alarm(LIFETIME)
     machine = None
     try:
-        machine = Machine(CommandLine(sys.argv[1:]))
+        machine = Machine(read(sys.argv[1:]))
         machine.run()
     except Crash as crash:
         sys.stderr.write(f"qemu-system-x86_64: {crash}\n")
@@ -333,4 +335,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(CommandLine))

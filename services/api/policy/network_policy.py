@@ -40,7 +40,7 @@ def check_egress(mode: NetworkMode, *, nat: bool, allow: Sequence[str]) -> list[
     if entries and mode == "user":
         raise BangerError(
             Code.INVALID,
-            "an egress list cannot be kept in user mode: QEMU's user-mode network has no filter by "
+            "an egress list cannot be kept in user mode: the user-mode network has no filter by "
             "address",
             hint="use --egress nat or none, or bridge mode, which has one (docs/network.md)",
         )

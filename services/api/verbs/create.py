@@ -33,6 +33,7 @@ from shared.contract.verbs import api, images, store
 from shared.errors import BangerError, Code
 from shared.logs import log_context, now_rfc3339
 from shared.vmm.choice import Choice, choose
+from shared.vmm.info import LaunchContext
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -153,16 +154,13 @@ class Creation(ApiBase):
     async def _choose(self, wanted: VmmWanted, kernel: Path, call: Call) -> Choice:
         """What would run it now; refuses what cannot be, while there is nothing to undo."""
         loop = asyncio.get_running_loop()
-        words = ("vmm", "looking whether Firecracker runs a guest here")
-        return await asyncio.to_thread(
-            choose,
-            wanted,
-            network=self._config.network_mode,
-            config=self._config,
-            kernel=kernel,
-            run=self.paths.run,
-            on_probe=lambda: loop.call_soon_threadsafe(call.progress, *words),
+        context = LaunchContext(
+            self._config,
+            kernel,
+            self.paths.run,
+            lambda words: loop.call_soon_threadsafe(call.progress, "vmm", words),
         )
+        return await asyncio.to_thread(choose, wanted, self._config.network_mode, context)
 
     async def _resolve(
         self, request: VmCreate, call: Call, holds: contextlib.AsyncExitStack

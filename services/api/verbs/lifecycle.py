@@ -13,6 +13,7 @@ from shared.contract.sizes import host
 from shared.contract.verb import Request
 from shared.contract.verbs import api, store, supervisor
 from shared.errors import BangerError, Code
+from shared.vmm.registry import AUTO, check_wanted
 
 
 class Changes(Creation):
@@ -134,6 +135,7 @@ class Changes(Creation):
         if all(change is None for change in changes):
             return
         check(vm.name, vm.state, Action.RESIZE)
+        check_wanted(request.vmm or AUTO)
         check_sizes(host(), vcpu=request.vcpu, memory=request.memory_mib, disk=request.disk_bytes)
         if request.disk_bytes is not None and request.disk_bytes < vm.disk_bytes:
             raise BangerError(

@@ -35,7 +35,7 @@ from shared.errors import BangerError, Code
 from shared.host.cgroup import Limits, confine, release
 from shared.host.process import ProcessId, start_time
 from shared.vm.jail import SPAN, jailer_id
-from shared.vmm.firecracker_binary import find_program
+from shared.vmm.firecracker.binary import find_program
 
 ENTER = Path(__file__).with_name("enter.py")
 _ENTER_SECONDS = 10.0

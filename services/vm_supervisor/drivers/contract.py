@@ -21,22 +21,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
-from services.vm_supervisor.guest.channel import AgentAddress, Channel
+from services.vm_supervisor.guest.channel import AgentAddress
 from services.vm_supervisor.network.modes import Forward, GuestNetwork
-from shared.contract.messages.vm import VmmName
 from shared.errors import BangerError, Code
 from shared.host.process import ProcessId
 from shared.vmm.accelerator import Accelerator
-
-
-@dataclass(frozen=True)
-class Capabilities:
-    """How a VMM's guests are ended and reached."""
-
-    power_off: bool
-    """Ends when the guest powers off. Without it only a reset of the guest ends the VMM at once."""
-    agent: Channel
-    """How the guest's agent is reached."""
+from shared.vmm.info import DriverInfo
 
 
 @dataclass(frozen=True)
@@ -54,25 +44,38 @@ class Drives:
 
 
 @dataclass(frozen=True)
+class VmPlace:
+    """A VM and its two directories."""
+
+    vm_id: str
+    run: Path
+    """Sockets: of control, agent and console."""
+    state: Path
+    """Logs: of the guest's serial console, and the VMM's own."""
+
+
+@dataclass(frozen=True)
 class MachineSpec:
     """Everything a driver needs to launch one VM. Paths are absolute."""
 
-    vm_id: str
+    place: VmPlace
     vcpus: int
     memory_mib: int
     accelerator: Accelerator
-    """What shared.vmm.accelerator.detect answered."""
+    """What ``DriverInfo.accelerator`` answered."""
     kernel: Path
     """The kernel's directory: holds vmlinux (ELF) and vmlinuz."""
     initrd: Path
     drives: Drives
     network: GuestNetwork
-    run: Path
-    """Sockets: of control, agent and console."""
-    state: Path
-    """Logs: console.log (guest's serial console), vmm.log (the VMM's own messages)."""
-    qemu_cpu: str = ""
-    """QEMU's CPU model for an emulated guest; empty: QEMU's default."""
+
+    @property
+    def run(self) -> Path:
+        return self.place.run
+
+    @property
+    def state(self) -> Path:
+        return self.place.state
 
 
 class EndReason(StrEnum):
@@ -149,7 +152,7 @@ class Machine(Protocol):
 
 
 @dataclass(frozen=True)
-class Warden:
+class Jailer:
     """What ``nat`` does for a driver that jails its VMMs: start the jail of a VM, and signal what
     is in it. Both raise what the verbs ``nat.jail`` and ``nat.unjail`` do."""
 
@@ -160,8 +163,7 @@ class Warden:
 class Driver(Protocol):
     """A way to run virtual machines."""
 
-    name: VmmName
-    capabilities: Capabilities
+    info: DriverInfo
 
     def prepare(self, spec: MachineSpec) -> None:
         """Check tools and files before anything is created: ``missing_tool``, ``not_found``."""
@@ -169,7 +171,7 @@ class Driver(Protocol):
     async def launch(self, spec: MachineSpec) -> Machine:
         """Start the VMM in a session of its own and return while the guest boots."""
 
-    def adopt(self, process: ProcessId, run: Path, state: Path, console_start: int) -> Machine:
+    def adopt(self, place: VmPlace, process: ProcessId, console_start: int) -> Machine:
         """Take over a VMM launched by an earlier supervisor; ``console_start`` is its machine's.
 
         Raises ``not_running`` when that process is gone (a pid is only believed with its

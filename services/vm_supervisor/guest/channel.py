@@ -8,9 +8,6 @@ and is cut off as long as nobody listens (its docs/vsock.md, "Host-Initiated Con
 import asyncio
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
-
-Channel = Literal["virtio-serial", "vsock"]
 
 VSOCK_PORT = 1024
 """Where the agent listens; told to guest/init by the initrd."""

@@ -10,12 +10,13 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from services.vm_supervisor.guest.channel import GUEST_CID, VSOCK_PORT, Channel
+from services.vm_supervisor.guest.channel import GUEST_CID, VSOCK_PORT
 from services.vm_supervisor.network.modes import GuestNetwork
 from shared.errors import BangerError, Code
 from shared.host.busybox import find_busybox
 from shared.host.cpio import Archive
 from shared.host.files import is_full
+from shared.vmm.info import Channel
 
 _GUEST = Path(__file__).parents[1] / "guest" / "rootfs"
 

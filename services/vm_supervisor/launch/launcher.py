@@ -14,14 +14,15 @@ from typing import Any
 
 from services.vm_supervisor.disks.layout import create_overlay, ensure_work_disk
 from services.vm_supervisor.drivers.contract import (
-    Capabilities,
     Driver,
     Drives,
+    Jailer,
     Machine,
     MachineSpec,
     PortTaken,
-    Warden,
+    VmPlace,
 )
+from services.vm_supervisor.drivers.registry import make_driver
 from services.vm_supervisor.guest.ssh import ensure_key, write_known_hosts
 from services.vm_supervisor.launch.initrd import GuestIdentity, write_initrd
 from services.vm_supervisor.network.modes import (
@@ -34,18 +35,17 @@ from services.vm_supervisor.ports.publishing import Publishing
 from shared.config import Config
 from shared.contract.messages.machine import SupervisorSpec
 from shared.contract.messages.network import Attachment
-from shared.contract.messages.vm import VmmName
 from shared.contract.ssh_access import Access
 from shared.errors import BangerError, Code
 from shared.host.boot_id import host_boot_id
 from shared.paths import Paths, make_private
 from shared.vm import files
 from shared.vm.handle import Handle, remove_handle, write_handle
-from shared.vmm.accelerator import Accel, Accelerator, configured, detect
+from shared.vmm.accelerator import Accelerator
 from shared.vmm.choice import choose
+from shared.vmm.info import DriverInfo, LaunchContext
 
 Say = Callable[[str, str], None]
-Drivers = Callable[[VmmName, Warden], Driver]
 SSH_PORTS = (22, 2222)
 """Preferred ports of the VM's own loopback address: 22 where the host lets us, else 2222."""
 
@@ -60,7 +60,7 @@ class Guest:
 
     machine: Machine
     handle: Handle
-    capabilities: Capabilities
+    info: DriverInfo
 
     @property
     def access(self) -> Access:
@@ -70,13 +70,12 @@ class Guest:
 @dataclass(frozen=True)
 class VmmLauncher:
     """What a launch needs besides the VM itself. ``attach`` asks ``nat`` for the VM's tap,
-    ``warden`` for its jail."""
+    ``jailer`` for its jail."""
 
     paths: Paths
     config: Config
-    drivers: Drivers
     attach: Callable[[str], Awaitable[Attachment]]
-    warden: Warden
+    jailer: Jailer
 
     async def launch(self, spec: SupervisorSpec, publishing: Publishing, say: Say) -> Guest:
         """Make what is missing, start the VMM, lead published ports to it and write the handle.
@@ -95,7 +94,7 @@ class VmmLauncher:
     async def _launch(self, spec: SupervisorSpec, publishing: Publishing, say: Say) -> Guest:
         vm, state, run = spec.vm, self.paths.vm_state(spec.vm.id), self.paths.vm_run(spec.vm.id)
         make_private(state)
-        driver = self.drivers(await self._choose(spec, say), self.warden)
+        driver = self._driver(await self._choose(spec, say))
         say("disks", "preparing disks and keys")
         network, host_key, user_key, *_ = await asyncio.gather(
             self._network(spec),
@@ -113,10 +112,12 @@ class VmmLauncher:
             authorized_keys=user_key.public,
             kernel_version=_manifest(Path(spec.kernel))["version"],
             network=network,
-            agent=driver.capabilities.agent,
+            agent=driver.info.agent,
         )
         write_initrd(run / files.INITRD, Path(spec.kernel) / "initrd-modules.cpio", identity)
-        accelerator = await self._accelerator(driver.name, Path(spec.kernel), say)
+        accelerator = await asyncio.to_thread(
+            driver.info.accelerator, self._context(spec, say, "accelerator")
+        )
         machine_spec = self._machine_spec(spec, network, accelerator)
         try:
             return await self._start_vmm(driver, machine_spec, access, publishing)
@@ -129,11 +130,16 @@ class VmmLauncher:
 
     async def adopt(self, handle: Handle) -> Guest:
         """The VMM that an earlier supervisor launched. Raises ``not_running`` when it is gone."""
-        driver = self.drivers(handle.vmm, self.warden)
-        run, state = self.paths.vm_run(handle.vm_id), self.paths.vm_state(handle.vm_id)
-        machine = driver.adopt(handle.process, run, state, handle.console_start)
+        driver = self._driver(handle.vmm)
+        machine = driver.adopt(self._place(handle.vm_id), handle.process, handle.console_start)
         await machine.attach()
-        return Guest(machine, handle, driver.capabilities)
+        return Guest(machine, handle, driver.info)
+
+    def _place(self, vm_id: str) -> VmPlace:
+        return VmPlace(vm_id, self.paths.vm_run(vm_id), self.paths.vm_state(vm_id))
+
+    def _driver(self, name: str) -> Driver:
+        return make_driver(name, self.config, self.jailer)
 
     async def _start_vmm(
         self, driver: Driver, spec: MachineSpec, access: Access, publishing: Publishing
@@ -149,20 +155,23 @@ class VmmLauncher:
             # Also when it has no handle: nobody would find it again.
             await _undo(machine, spec.run)
             raise
-        return Guest(machine, handle, driver.capabilities)
+        return Guest(machine, handle, driver.info)
 
-    async def _choose(self, spec: SupervisorSpec, say: Say) -> VmmName:
+    async def _choose(self, spec: SupervisorSpec, say: Say) -> str:
         """Anew at each start: what the host can do may have changed."""
-        choice = await asyncio.to_thread(
-            choose,
-            spec.vm.vmm,
-            network=spec.vm.network,
-            config=self.config,
-            kernel=Path(spec.kernel),
-            run=self.paths.run,
-            on_probe=_from_thread(say, "vmm", "looking whether Firecracker runs a guest here"),
-        )
+        context = self._context(spec, say, "vmm")
+        choice = await asyncio.to_thread(choose, spec.vm.vmm, spec.vm.network, context)
         return choice.vmm
+
+    def _context(self, spec: SupervisorSpec, say: Say, stage: str) -> LaunchContext:
+        """For a thread, whose words are told on the loop."""
+        loop = asyncio.get_running_loop()
+        return LaunchContext(
+            self.config,
+            Path(spec.kernel),
+            self.paths.run,
+            lambda words: loop.call_soon_threadsafe(say, stage, words),
+        )
 
     async def _network(self, spec: SupervisorSpec) -> GuestNetwork:
         vm = spec.vm
@@ -173,21 +182,13 @@ class VmmLauncher:
         address = f"{tap.address}/{tap.prefix}"
         return bridge_network(vm.id, tap.tap, address, tap.gateway, (tap.gateway,), tap.address6)
 
-    async def _accelerator(self, vmm: str, kernel: Path, say: Say) -> Accelerator:
-        if vmm == "firecracker":
-            return Accelerator(Accel.KVM, "Firecracker knows no other")
-        if self.config.accel != "auto":
-            return await asyncio.to_thread(configured, Accel(self.config.accel))
-        probing = _from_thread(say, "accelerator", "looking whether KVM runs a guest here")
-        return await asyncio.to_thread(detect, kernel, self.paths.run, probing)
-
     def _machine_spec(
         self, spec: SupervisorSpec, network: GuestNetwork, accelerator: Accelerator
     ) -> MachineSpec:
         vm, state, run = spec.vm, self.paths.vm_state(spec.vm.id), self.paths.vm_run(spec.vm.id)
         image = Path(spec.image)
         return MachineSpec(
-            vm_id=vm.id,
+            place=self._place(vm.id),
             vcpus=vm.vcpu,
             memory_mib=vm.memory_mib,
             accelerator=accelerator,
@@ -200,9 +201,6 @@ class VmmLauncher:
                 modules=Path(spec.kernel) / "modules.squashfs",
             ),
             network=network,
-            run=run,
-            state=state,
-            qemu_cpu=self.config.qemu_cpu,
         )
 
 
@@ -220,11 +218,11 @@ def access_to(paths: Paths, vm_id: str, host: str, port: int) -> Access:
 
 def _handle_of(machine: Machine, driver: Driver, spec: MachineSpec, access: Access) -> Handle:
     return Handle(
-        vm_id=spec.vm_id,
+        vm_id=spec.place.vm_id,
         host_boot=host_boot_id(),
         pid=machine.process.pid,
         start_time=machine.process.start_time,
-        vmm=driver.name,
+        vmm=driver.info.name,
         accel=spec.accelerator.accel.value,
         access=access,
         console_start=machine.console_start,
@@ -239,12 +237,6 @@ async def _undo(machine: Machine, run: Path) -> None:
         async with asyncio.timeout(KILL_SECONDS):
             await machine.ended()
     await machine.close()
-
-
-def _from_thread(say: Say, stage: str, message: str) -> Callable[[], object]:
-    """``say`` as a thread may call it."""
-    loop = asyncio.get_running_loop()
-    return lambda: loop.call_soon_threadsafe(say, stage, message)
 
 
 def _manifest(directory: Path) -> dict[str, Any]:

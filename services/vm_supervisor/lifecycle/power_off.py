@@ -56,7 +56,7 @@ class PowerOff:
         """Again and again: a guest that has just booted has no init yet to hear it, one that swaps
         is slow to answer, and a new supervisor has to reach the agent first. Only a guest that was
         never ready has nothing to lose: its VMM is ended at once."""
-        by_reset = not self._guest.capabilities.power_off
+        by_reset = not self._guest.info.powers_off
         if self._paused:
             await self._resume()
         while self._guest.handle.ready:

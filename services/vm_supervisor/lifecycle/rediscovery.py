@@ -6,7 +6,7 @@ from shared.host.boot_id import host_boot_id
 from shared.paths import Paths
 from shared.vm import files
 from shared.vm.handle import Handle
-from shared.vm.vmm_search import accelerator, command_line, find_vmm, forwarded_ssh_port, vmm_name
+from shared.vmm.search import find_vmm
 
 
 def rediscover(vm: Vm, paths: Paths) -> Handle | None:
@@ -14,19 +14,18 @@ def rediscover(vm: Vm, paths: Paths) -> Handle | None:
 
     What only the old one knew (forwards, the guest's boot id) is found again or made again.
     """
-    process = find_vmm(vm.id)
-    if process is None:
+    found = find_vmm(vm.id)
+    if found is None:
         return None
-    words = command_line(process.pid)
     console = paths.vm_state(vm.id) / files.CONSOLE_LOG
     return Handle(
         vm_id=vm.id,
         host_boot=host_boot_id(),
-        pid=process.pid,
-        start_time=process.start_time,
-        vmm=vmm_name(words),
-        accel=accelerator(words),
-        access=access_to(paths, vm.id, vm.address, forwarded_ssh_port(words) or 22),
+        pid=found.process.pid,
+        start_time=found.process.start_time,
+        vmm=found.info.name,
+        accel=found.traces.accel,
+        access=access_to(paths, vm.id, vm.address, found.traces.ssh_port),
         # Where this boot's output began is lost: from here on, an old panic is not this one's.
         console_start=console.stat().st_size if console.exists() else 0,
         ready=vm.state in ("running", "paused"),

@@ -261,7 +261,7 @@ class Supervision:
     def _run_on(self, guest: Guest, off: PowerOff) -> None:
         """A stop was taken back. A guest that follows all the same has powered itself off; one
         that was told to do it by a reset must not come up again."""
-        self._intended = off.accepted and not guest.capabilities.power_off
+        self._intended = off.accepted and not guest.info.powers_off
         self._keep(self._report("running"))
         if self.agent:
             self._follow_ports(guest, self.agent)

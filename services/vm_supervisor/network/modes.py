@@ -1,8 +1,8 @@
-"""A VM's network as the VMM sees it: user mode (QEMU's own) or a tap on the bridge.
+"""A VM's network as VMM and guest see it: user mode (the VMM's own) or a tap on the bridge.
 
-Nothing above this module knows which. In user mode every VM has a loopback address of its own
-(127.77.x.y); guest ports appear there by forwards. In bridge mode the ``nat`` service has made
-the tap, and the guest's address comes from the VM's row.
+In user mode every VM has a loopback address of its own (127.77.x.y); guest ports appear there by
+forwards. In bridge mode the ``nat`` service has made the tap, and the guest's address comes from
+the VM's row.
 """
 
 import errno
@@ -30,9 +30,8 @@ class Forward:
 class Outside:
     """User mode: a second device of the guest, for the outside alone.
 
-    It hangs on a QEMU hub that leads to the outside only while NAT is on, else to a closed network
-    as the first device does. So NAT opens and closes while the guest runs, and ssh and forwards (on
-    the first device) do not notice.
+    The VMM connects it to the outside only while NAT is on. So NAT opens and closes while the guest
+    runs, and ssh and forwards (on the first device) do not notice.
     """
 
     mac: str
@@ -42,38 +41,11 @@ class Outside:
 
 
 @dataclass(frozen=True)
-class HubEnd:
-    """What the hub (id 0) leads to: a network of QEMU's and its port on the hub, by their ids."""
-
-    network: str
-    port: str
-    options: str = ""
-
-    @property
-    def netdevs(self) -> tuple[str, str]:
-        """Values of -netdev, in the order in which they are made."""
-        user = f"user,id={self.network},net=10.0.3.0/24,ipv6=off{self.options}"
-        return user, f"hubport,id={self.port},hubid=0,netdev={self.network}"
-
-
-OPEN = HubEnd("outside", "uplink")
-"""The guest's resolver there is 10.0.3.3."""
-CLOSED = HubEnd("sink", "drain", ",restrict=on")
-"""Refuses all that a guest sends. A hub that led nowhere would keep it, and QEMU does not look
-again when an uplink comes: the device would be dead for good."""
-
-
-FIRST_HUB = ("hubport,id=nic0,hubid=1", "hubport,id=port0,hubid=1,netdev=net0")
-"""The first device is on a hub of its own (id 1) in user mode, so that a wire for UDP ports
-(udp_relay.py) can be added while the guest runs; what these two lead to is the closed network."""
-
-
-@dataclass(frozen=True)
 class GuestNetwork:
     """What the VMM and the guest need to know of the VM's network.
 
-    ``qemu`` is the value of QEMU's -netdev; ``access_host``/``access_port`` is where the host
-    reaches the guest's sshd. ``address`` has its prefix length ("10.0.2.15/24").
+    ``access_host``/``access_port`` is where the host reaches the guest's sshd: in user mode the VMM
+    forwards it. ``address`` has its prefix length ("10.0.2.15/24").
     """
 
     mac: str
@@ -81,7 +53,6 @@ class GuestNetwork:
     gateway: str
     """Empty where the first device is no way out."""
     resolvers: tuple[str, ...]
-    qemu: str
     access_host: str
     access_port: int
     outside: Outside | None = None
@@ -92,13 +63,12 @@ class GuestNetwork:
 
 
 def user_network(vm_id: str, loopback: str, ssh_port: int, *, nat: bool) -> GuestNetwork:
-    """QEMU's user-mode network, closed (restrict=on) but for ssh; ``nat`` opens the second one."""
+    """The VMM's own network, closed but for ssh; ``nat`` opens the second device."""
     return GuestNetwork(
         mac=mac_address(vm_id),
         address="10.0.2.15/24",
         gateway="",
         resolvers=("10.0.3.3",),
-        qemu=f"user,id=net0,restrict=on,ipv6=off,hostfwd=tcp:{loopback}:{ssh_port}-:22",
         access_host=loopback,
         access_port=ssh_port,
         outside=Outside(mac=mac_address(f"{vm_id}-outside"), connected=nat),
@@ -119,7 +89,6 @@ def bridge_network(
         address=address,
         gateway=gateway,
         resolvers=resolvers,
-        qemu=f"tap,id=net0,ifname={tap},script=no,downscript=no",
         access_host=address.partition("/")[0],
         access_port=22,
         tap=tap,

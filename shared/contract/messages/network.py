@@ -22,20 +22,20 @@ class Attachment(msgspec.Struct, kw_only=True):
 
 
 class NatJail(msgspec.Struct, kw_only=True):
-    """``nat.jail``: start this VM's Firecracker in a jail."""
+    """``nat.jail``: start this VM's VMM in a jail."""
 
     id: str
 
 
 class NatUnjail(msgspec.Struct, kw_only=True):
-    """``nat.unjail``: signal this VM's jailed Firecracker; its end is seen by pidfd."""
+    """``nat.unjail``: signal this VM's jailed VMM; its end is seen by pidfd."""
 
     id: str
     signal: int
 
 
 class Jailed(msgspec.Struct, kw_only=True):
-    """The process that is the jailer, and Firecracker a moment later."""
+    """The process that is the jailer, and the VMM a moment later."""
 
     pid: int
     start_time: int

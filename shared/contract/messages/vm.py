@@ -11,9 +11,10 @@ from shared.contract.ssh_access import Access
 
 State = Literal["created", "starting", "running", "paused", "stopping", "stopped", "failed"]
 NetworkMode = Literal["user", "bridge"]
-VmmName = Literal["firecracker", "qemu"]
-VmmWanted = Literal["auto", "firecracker", "qemu"]
-"""auto: Firecracker where it can run this VM at the time it is started, else QEMU."""
+VmmName = str
+"""One of ``shared.vmm.registry``."""
+VmmWanted = str
+"""The same, or auto: the first that can run this VM at the time it is started."""
 
 
 Protocol = Literal["tcp", "udp"]

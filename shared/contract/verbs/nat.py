@@ -45,7 +45,7 @@ JAIL = Verb(
     network.Jailed,
     idempotent=False,
     seconds=SECONDS,
-    notes="starts this VM's Firecracker in a jail, after `nat.attach`; `conflict` when there is "
+    notes="starts this VM's VMM in a jail, after `nat.attach`; `conflict` when there is "
     "one, `denied` when nat is not root or a file is not what it has to be",
 )
 UNJAIL = Verb(
@@ -54,5 +54,5 @@ UNJAIL = Verb(
     network.NatUnjail,
     type(None),
     seconds=SECONDS,
-    notes="signals the jailed Firecracker of this VM; `not_running` when there is none",
+    notes="signals the jailed VMM of this VM; `not_running` when there is none",
 )

@@ -7,6 +7,7 @@ import pytest
 
 from shared.errors import BangerError, Code
 from shared.paths import Paths, check_private, check_socket_length, close_to_others, make_private
+from shared.vm import files
 
 
 @pytest.fixture(autouse=True)
@@ -98,7 +99,8 @@ def test_directory_of_another_user_is_refused(
 
 
 def test_run_directory_may_be_as_long_as_its_sockets_fit() -> None:
-    room = 107 - len("/vms/0123456789ab/jail/agent.sock")
+    deepest = f"/vms/0123456789ab/{files.JAIL}/{files.AGENT_SOCKET}"
+    room = 107 - len(deepest)
     check_socket_length(Path("/" + "r" * (room - 1)))
     with pytest.raises(BangerError) as caught:
         check_socket_length(Path("/" + "r" * room))

@@ -9,13 +9,14 @@ import click
 from cli.client.completers import image_names
 from cli.commands.vm.options.egress_option import egress_fields, egress_option
 from cli.parsing.param_types import MemoryMib, PublishedPort, Size, VmName, Words
+from shared.vmm.registry import choices, explain_auto
 
 if TYPE_CHECKING:
     from shared.contract.messages.vm import Publication
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-VMM = click.Choice(("auto", "firecracker", "qemu"))
+VMM = click.Choice(choices())
 
 OPTIONS = (
     click.option("--name", type=VmName(), help="Name of the VM; a random one if not given."),
@@ -30,9 +31,7 @@ OPTIONS = (
     click.option("--memory", "memory_mib", type=MemoryMib(), help="Memory: 2G, 512M, or MiB."),
     click.option("--disk-size", "disk_bytes", type=Size(), help="Size of /root: 8G."),
     click.option("--overlay-size", "overlay_bytes", type=Size(), help="Room for system changes."),
-    click.option(
-        "--vmm", type=VMM, help="What runs it; auto: Firecracker where it can, else QEMU."
-    ),
+    click.option("--vmm", type=VMM, help=f"What runs it; auto: {explain_auto()}."),
     egress_option,
     click.option("--nat", is_flag=True, help="Short for --egress nat."),
     click.option(

@@ -10,10 +10,11 @@ import click
 from cli.commands.vm.options.arguments import one_running_vm
 from cli.terminal.output import note
 from shared.contract.verbs import api
-from shared.errors import BangerError
+from shared.errors import BangerError, Code
 
 if TYPE_CHECKING:
     from shared.contract.messages.vm import VmView
+    from shared.vmm.info import Console
 
 
 @click.command()
@@ -37,10 +38,22 @@ def console(vm: str) -> int:
     if sys.stdin.isatty():
         note(f"attached to the console of {name}; detach with Ctrl-]")
     run = Paths.from_environment().vm_run(shown.vm.id)
-    status = attach(name, run, Path(shown.console_log))
+    status = attach(name, _form(shown), run, Path(shown.console_log))
     if sys.stdin.isatty():
         note("\ndetached")
     return status
+
+
+def _form(shown: "VmView") -> "Console":
+    """The form of the console of its VMM. Raises ``unavailable`` when there is no VMM yet."""
+    from shared.vmm.registry import driver_info
+
+    if not shown.running_vmm:
+        name = shown.vm.name
+        raise BangerError(
+            Code.UNAVAILABLE, f"{name} has no VMM, so no console", hint=f"banger vm show {name}"
+        )
+    return driver_info(shown.running_vmm).console
 
 
 def _live(ref: str) -> "VmView":

@@ -14,9 +14,9 @@ import signal
 from pathlib import Path
 
 from services.vm_supervisor.drivers.contract import (
-    Capabilities,
     End,
     MachineSpec,
+    VmPlace,
     check_files,
 )
 from services.vm_supervisor.drivers.exit import conclude, guest_failed, tail
@@ -29,11 +29,12 @@ from services.vm_supervisor.drivers.firecracker.requests import (
 )
 from services.vm_supervisor.guest.channel import VSOCK_PORT, AgentAddress
 from shared.config import FirecrackerConfig
-from shared.contract.messages.vm import VmmName
 from shared.errors import BangerError, Code
 from shared.host.process import ProcessId, Watch, spawn_detached
 from shared.vm import files
-from shared.vmm.firecracker_binary import check_version, find_program
+from shared.vmm.firecracker.binary import check_version, find_program
+from shared.vmm.firecracker.info import Firecracker
+from shared.vmm.info import DriverInfo, process_name
 
 MAX_VCPUS = 32
 """Firecracker's own limit (docs/api, MachineConfiguration)."""
@@ -49,8 +50,7 @@ _RESET = "reboot: Restarting system"
 class FirecrackerDriver:
     """See ``driver.Driver``."""
 
-    name: VmmName = "firecracker"
-    capabilities = Capabilities(power_off=False, agent="vsock")
+    info: DriverInfo = Firecracker()
 
     def __init__(self, program: str, config: FirecrackerConfig) -> None:
         """``program``: name or path of Firecracker (``firecracker_bin`` of the configuration)."""
@@ -64,7 +64,7 @@ class FirecrackerDriver:
             raise BangerError(
                 Code.INVALID,
                 f"Firecracker gives a VM at most {MAX_VCPUS} processors, not {spec.vcpus}",
-                hint=f"banger vm set --vcpu {MAX_VCPUS}, or choose --vmm qemu",
+                hint=f"banger vm set --vcpu {MAX_VCPUS}, or choose another --vmm",
             )
 
     async def launch(self, spec: MachineSpec) -> "FirecrackerMachine":
@@ -79,7 +79,7 @@ class FirecrackerDriver:
         if self._config.metrics:
             (spec.state / files.METRICS).touch()  # it writes into files that are there only
         console_start = console.stat().st_size if console.exists() else 0
-        argv = firecracker_argv(str(find_program(self._program)), spec.vm_id, api, vmm_log)
+        argv = firecracker_argv(str(find_program(self._program)), spec.place.vm_id, api, vmm_log)
         # Opened for reading and writing: a FIFO that has a writer never ends.
         stdin = os.open(keys, os.O_RDWR | os.O_CLOEXEC)
         try:
@@ -87,18 +87,16 @@ class FirecrackerDriver:
         finally:
             os.close(stdin)
         requests = boot_requests(spec, agent, self._config)
-        return FirecrackerMachine(Watch(process), spec.run, spec.state, console_start, requests)
+        return FirecrackerMachine(spec.place, Watch(process), console_start, requests)
 
-    def adopt(
-        self, process: ProcessId, run: Path, state: Path, console_start: int
-    ) -> "FirecrackerMachine":
-        return FirecrackerMachine(Watch(process), run, state, console_start, [])
+    def adopt(self, place: VmPlace, process: ProcessId, console_start: int) -> "FirecrackerMachine":
+        return FirecrackerMachine(place, Watch(process), console_start, [])
 
 
 def firecracker_argv(program: str, vm_id: str, api: Path, log: Path) -> list[str]:
-    """``--id`` names the VM in the process table (shared/vm/vmm_search.py)."""
+    """``--id`` names the VM in the process table (``DriverInfo.recognises``)."""
     return [
-        *(program, "--id", f"banger-{vm_id}", "--api-sock", str(api)),
+        *(program, "--id", process_name(vm_id), "--api-sock", str(api)),
         *("--log-path", str(log), "--level", "Warning"),
     ]
 
@@ -109,11 +107,11 @@ class FirecrackerMachine:
     user_network = None
 
     def __init__(
-        self, watch: Watch, run: Path, state: Path, console_start: int, requests: list[Request]
+        self, place: VmPlace, watch: Watch, console_start: int, requests: list[Request]
     ) -> None:
         self._watch = watch
-        self._run = run
-        self._state = state
+        self._run = place.run
+        self._state = place.state
         self._console_start = console_start
         self._requests = requests
         self._halted = False

@@ -12,11 +12,19 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from services.vm_supervisor.drivers.contract import Drives, End, EndReason, MachineSpec, Warden
+from services.vm_supervisor.drivers.contract import (
+    Driver,
+    Drives,
+    End,
+    EndReason,
+    Jailer,
+    MachineSpec,
+    VmPlace,
+)
 from services.vm_supervisor.drivers.exit import guest_failed, tail
 from services.vm_supervisor.drivers.firecracker.driver import FirecrackerDriver, FirecrackerMachine
 from services.vm_supervisor.drivers.firecracker.requests import Request, boot_requests
-from shared.config import FirecrackerConfig
+from shared.config import Config, FirecrackerConfig
 from shared.errors import BangerError, Code
 from shared.host.process import ProcessId, Watch
 from shared.vm import files, jail
@@ -29,54 +37,50 @@ class JailingDriver(FirecrackerDriver):
     """See ``driver.Driver``. Jails what it launches when ``firecracker.jailer`` is set, and takes
     over both kinds: the setting may have changed since."""
 
-    def __init__(self, program: str, config: FirecrackerConfig, warden: Warden) -> None:
+    def __init__(self, program: str, config: FirecrackerConfig, jailer: Jailer) -> None:
         super().__init__(program, config)
-        self._warden = warden
+        self._jailer = jailer
 
     async def launch(self, spec: MachineSpec) -> FirecrackerMachine:
         if not self._config.jailer:
             return await super().launch(spec)
         sockets = make_ready(spec, self._config)
         console_start = (spec.state / files.CONSOLE_LOG).stat().st_size
-        process = await self._warden.jail(spec.vm_id)
+        process = await self._jailer.jail(spec.place.vm_id)
         requests = boot_requests(seen_from_inside(spec), jail.AGENT, self._config)
         watch = _watch(process, spec.state)
-        return self._jailed(spec.vm_id, watch, sockets, spec.state, console_start, requests)
+        return self._jailed(replace(spec.place, run=sockets), watch, console_start, requests)
 
-    def adopt(
-        self, process: ProcessId, run: Path, state: Path, console_start: int
-    ) -> FirecrackerMachine:
+    def adopt(self, place: VmPlace, process: ProcessId, console_start: int) -> FirecrackerMachine:
         if not jail.is_jailed(process):
-            return super().adopt(process, run, state, console_start)
-        sockets = jail.sockets_of(run)
-        return self._jailed(run.name, Watch(process), sockets, state, console_start, [])
+            return super().adopt(place, process, console_start)
+        inside = replace(place, run=jail.sockets_of(place.run))
+        return self._jailed(inside, Watch(process), console_start, [])
 
     def _jailed(
-        self,
-        vm_id: str,
-        watch: Watch,
-        sockets: Path,
-        state: Path,
-        console_start: int,
-        requests: list[Request],
+        self, place: VmPlace, watch: Watch, console_start: int, requests: list[Request]
     ) -> "JailedMachine":
-        signal_it = partial(self._warden.signal, vm_id)
-        return JailedMachine(signal_it, watch, sockets, state, console_start, requests)
+        signal_it = partial(self._jailer.signal, place.vm_id)
+        return JailedMachine(signal_it, place, watch, console_start, requests)
+
+
+def make_driver(config: Config, jailer: Jailer) -> Driver:
+    """The driver as the configuration has it."""
+    return JailingDriver(config.firecracker_bin, config.firecracker, jailer)
 
 
 class JailedMachine(FirecrackerMachine):
-    """A Firecracker of another uid than ours. ``run`` is the directory its jail has as /vm."""
+    """A Firecracker of another uid than ours. ``place.run``: the directory its jail has as /vm."""
 
     def __init__(
         self,
         signal_it: Callable[[signal.Signals], Awaitable[None]],
+        place: VmPlace,
         watch: Watch,
-        run: Path,
-        state: Path,
         console_start: int,
         requests: list[Request],
     ) -> None:
-        super().__init__(watch, run, state, console_start, requests)
+        super().__init__(place, watch, console_start, requests)
         self._signal_it = signal_it
         self._signalling: set[asyncio.Task[None]] = set()
 
@@ -121,9 +125,8 @@ def make_ready(spec: MachineSpec, config: FirecrackerConfig) -> Path:
 def seen_from_inside(spec: MachineSpec) -> MachineSpec:
     """The same VM with the paths that Firecracker knows its files by."""
     drives = Drives(jail.ROOTFS, jail.OVERLAY, jail.WORK, jail.MODULES)
-    return replace(
-        spec, kernel=jail.BOOT, initrd=jail.INITRD, drives=drives, run=jail.VM, state=jail.LOGS
-    )
+    place = replace(spec.place, run=jail.VM, state=jail.LOGS)
+    return replace(spec, kernel=jail.BOOT, initrd=jail.INITRD, drives=drives, place=place)
 
 
 def _watch(process: ProcessId, state: Path) -> Watch:

@@ -8,20 +8,22 @@ from pathlib import Path
 
 from services.vm_supervisor.drivers.contract import MachineSpec
 from services.vm_supervisor.drivers.kernel_arguments import kernel_arguments
-from services.vm_supervisor.network.modes import CLOSED, FIRST_HUB, OPEN, GuestNetwork, Outside
+from services.vm_supervisor.drivers.qemu.hubs import CLOSED, FIRST_HUB, OPEN
+from services.vm_supervisor.network.modes import GuestNetwork, Outside
 from shared.vm import files
 from shared.vmm.accelerator import Accel
+from shared.vmm.info import process_name
 
 PROGRAM = "qemu-system-x86_64"
 
 
-def qemu_argv(spec: MachineSpec, program: str = PROGRAM) -> list[str]:
-    """The whole command line; sockets and logs are where ``sockets`` and driver.py say."""
+def qemu_argv(spec: MachineSpec, program: str = PROGRAM, cpu: str = "") -> list[str]:
+    """The whole command line. ``cpu``: the model to emulate without KVM; empty: QEMU's own."""
     return [
         program,
         *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
-        *("-name", f"banger-{spec.vm_id}"),
-        *("-M", "microvm", *_accelerator(spec)),
+        *("-name", process_name(spec.place.vm_id)),
+        *("-M", "microvm", *_accelerator(spec, cpu)),
         *("-smp", str(spec.vcpus), "-m", f"{spec.memory_mib}M"),
         *("-kernel", str(spec.kernel / "vmlinux"), "-initrd", str(spec.initrd)),
         *("-append", kernel_arguments(spec.accelerator)),
@@ -33,12 +35,16 @@ def qemu_argv(spec: MachineSpec, program: str = PROGRAM) -> list[str]:
 
 
 def _first_device(network: GuestNetwork) -> list[str]:
-    """Straight on its tap, or on a hub with the closed user network."""
+    """Straight on its tap, or on a hub with a user network that is closed (restrict=on) but for
+    ssh."""
     device = f"virtio-net-device,mac={network.mac},netdev="
     if network.tap:
-        return ["-netdev", network.qemu, "-device", f"{device}net0"]
+        tap = f"tap,id=net0,ifname={network.tap},script=no,downscript=no"
+        return ["-netdev", tap, "-device", f"{device}net0"]
+    forward = f"hostfwd=tcp:{network.access_host}:{network.access_port}-:22"
     hub = [word for port in FIRST_HUB for word in ("-netdev", port)]
-    return ["-netdev", network.qemu, *hub, "-device", f"{device}nic0"]
+    closed = f"user,id=net0,restrict=on,ipv6=off,{forward}"
+    return ["-netdev", closed, *hub, "-device", f"{device}nic0"]
 
 
 def _outside(outside: Outside | None) -> list[str]:
@@ -53,10 +59,10 @@ def _outside(outside: Outside | None) -> list[str]:
     ]
 
 
-def _accelerator(spec: MachineSpec) -> list[str]:
+def _accelerator(spec: MachineSpec, cpu: str) -> list[str]:
     if spec.accelerator.accel is Accel.KVM:
         return ["-accel", "kvm", "-cpu", "host"]
-    model = ["-cpu", spec.qemu_cpu] if spec.qemu_cpu else []
+    model = ["-cpu", cpu] if cpu else []
     # The default translation buffer is a quarter of the host's memory (at most 1 GiB).
     return ["-accel", "tcg,tb-size=128", *model]
 

@@ -8,13 +8,14 @@ import asyncio
 import contextlib
 import shutil
 import signal
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from services.vm_supervisor.drivers.contract import (
-    Capabilities,
+    Driver,
     End,
+    Jailer,
     MachineSpec,
+    VmPlace,
     check_files,
 )
 from services.vm_supervisor.drivers.exit import conclude, guest_failed, tail
@@ -23,10 +24,12 @@ from services.vm_supervisor.drivers.qemu.network import QemuUserNetwork
 from services.vm_supervisor.guest.channel import AgentAddress
 from services.vm_supervisor.network.udp_relay import UdpRelay
 from shared.addresses.mac import mac_address
-from shared.contract.messages.vm import VmmName
+from shared.config import Config
 from shared.errors import BangerError, Code
 from shared.host.process import ProcessId, Watch, spawn_detached
 from shared.vm import files
+from shared.vmm.info import DriverInfo
+from shared.vmm.qemu.info import Qemu
 
 if TYPE_CHECKING:  # imported when QEMU runs already: the guest boots meanwhile
     from qemu.qmp import QMPClient
@@ -41,12 +44,13 @@ _SPACE_AGAIN_SECONDS = 1.0
 class QemuDriver:
     """See ``driver.Driver``."""
 
-    name: VmmName = "qemu"
-    capabilities = Capabilities(power_off=True, agent="virtio-serial")
+    info: DriverInfo = Qemu()
 
-    def __init__(self, program: str = PROGRAM) -> None:
-        """``program``: name or path of QEMU (``qemu_bin`` of the configuration)."""
+    def __init__(self, program: str = PROGRAM, cpu: str = "") -> None:
+        """``program``: name or path of QEMU (``qemu_bin`` of the configuration); ``cpu``: the model
+        that it emulates (``qemu_cpu``), its default if empty."""
         self._program = program
+        self._cpu = cpu
 
     def prepare(self, spec: MachineSpec) -> None:
         if shutil.which(self._program) is None:
@@ -60,13 +64,11 @@ class QemuDriver:
         vmm_log.unlink(missing_ok=True)
         console = spec.state / files.CONSOLE_LOG
         console_start = console.stat().st_size if console.exists() else 0
-        watch = Watch(spawn_detached(qemu_argv(spec, self._program), vmm_log))
-        return QemuMachine(watch, spec.run, spec.state, console_start)
+        watch = Watch(spawn_detached(qemu_argv(spec, self._program, self._cpu), vmm_log))
+        return QemuMachine(spec.place, watch, console_start)
 
-    def adopt(
-        self, process: ProcessId, run: Path, state: Path, console_start: int
-    ) -> "QemuMachine":
-        return QemuMachine(Watch(process), run, state, console_start)
+    def adopt(self, place: VmPlace, process: ProcessId, console_start: int) -> "QemuMachine":
+        return QemuMachine(place, Watch(process), console_start)
 
     def _missing(self) -> BangerError:
         if self._program == PROGRAM:
@@ -80,13 +82,18 @@ class QemuDriver:
         )
 
 
+def make_driver(config: Config, _jailer: Jailer) -> Driver:
+    """The driver as the configuration has it; QEMU runs in no jail."""
+    return QemuDriver(config.qemu_bin, config.qemu_cpu)
+
+
 class QemuMachine:
     """One running QEMU; see ``driver.Machine``."""
 
-    def __init__(self, watch: Watch, run: Path, state: Path, console_start: int) -> None:
+    def __init__(self, place: VmPlace, watch: Watch, console_start: int) -> None:
         self._watch = watch
-        self._run = run
-        self._state = state
+        self._run = place.run
+        self._state = place.state
         self._console_start = console_start
         self._shutdown: str | None = None
         self._shutdown_read = asyncio.Event()
@@ -94,8 +101,7 @@ class QemuMachine:
         self._events: asyncio.Task[None] | None = None
         self._stopped = asyncio.Event()
         self._mending: asyncio.Task[None] | None = None
-        # A VM's run directory has its id for a name, and its MAC address follows from that.
-        relay = UdpRelay(run, mac_address(run.name))
+        relay = UdpRelay(place.run, mac_address(place.vm_id))
         self._user_network = QemuUserNetwork(self._execute, relay)
 
     @property

@@ -3,15 +3,13 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from services.vm_supervisor.network.modes import CLOSED, OPEN, Forward
+from services.vm_supervisor.drivers.qemu.hubs import CLOSED, OPEN, WIRE, WIRE_PORT
+from services.vm_supervisor.network.modes import Forward
 from services.vm_supervisor.network.udp_relay import UdpRelay
 from shared.errors import BangerError, Code
 
 Execute = Callable[[str, dict[str, object] | None], Awaitable[object]]
 """Runs one QMP command with its arguments."""
-
-_WIRE, _WIRE_PORT = "datagrams", "wire"
-"""Ids of the network that leads to the relay and of its port on the first device's hub."""
 
 
 class QemuUserNetwork:
@@ -74,21 +72,21 @@ class QemuUserNetwork:
                 hint="restart the VM",
             )
         self._relay.open()
-        if _WIRE_PORT not in present:
+        if WIRE_PORT not in present:
             local, remote = (
                 {"type": "unix", "path": str(end)} for end in (self._relay.vmm, self._relay.ours)
             )
-            wire: dict[str, object] = {"type": "dgram", "id": _WIRE}
+            wire: dict[str, object] = {"type": "dgram", "id": WIRE}
             await self._execute("netdev_add", wire | {"local": local, "remote": remote})
             await self._execute(
-                "netdev_add", _netdev(f"hubport,id={_WIRE_PORT},hubid=1,netdev={_WIRE}")
+                "netdev_add", _netdev(f"hubport,id={WIRE_PORT},hubid=1,netdev={WIRE}")
             )
 
     async def _remove_udp(self, forward: Forward) -> None:
         async with self._laying:
             self._relay.remove(forward)
             if not self._relay.used:
-                for name in (_WIRE_PORT, _WIRE):
+                for name in (WIRE_PORT, WIRE):
                     await self._execute("netdev_del", {"id": name})
                 self._relay.close()
 

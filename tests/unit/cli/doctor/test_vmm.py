@@ -1,13 +1,16 @@
 """What doctor says of what runs VMs."""
 
-import os
 from pathlib import Path
 
-import pytest
-
 from cli.doctor import vmm
-from shared.config import Config, FirecrackerConfig, NatConfig
+from shared.config import Config
 from shared.paths import Paths
+from shared.vmm.qemu.info import Qemu
+from tests.unit.shared.vmm.example import Paper, registered
+
+
+def paths_below(root: Path) -> Paths:
+    return Paths(*(root / name for name in ("config", "data", "state", "run")))
 
 
 def test_before_the_first_start_the_accelerator_is_probed_and_nothing_made(tmp_path: Path) -> None:
@@ -15,25 +18,15 @@ def test_before_the_first_start_the_accelerator_is_probed_and_nothing_made(tmp_p
     kernel.mkdir(parents=True)
     for name in ("manifest.json", "vmlinux"):
         (kernel / name).touch()
-    places = [tmp_path / name for name in ("config", "data", "state", "run")]
-    (result,) = vmm.accelerator(Paths(*places), Config())
+    (result,) = vmm.accelerator(Qemu(), paths_below(tmp_path), Config())
     assert result.status == "WARN"  # it never boots: there is no kernel in it
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
-@pytest.mark.parametrize(
-    ("jailer", "external", "program", "root", "user"),
-    [
-        (False, False, "sh", "WARN", "WARN"),
-        (True, True, "no-such-jailer", "PASS", "PASS"),
-        (True, False, "sh", "PASS", "FAIL"),
-        (True, False, "no-such-jailer", "FAIL", "FAIL"),
-    ],
-)
-def test_no_jail_is_a_warning_and_one_that_cannot_be_is_a_failure(
-    jailer: bool, external: bool, program: str, root: str, user: str
+def test_a_vmm_that_was_registered_is_shown_with_what_it_says_of_itself(
+    tmp_path: Path,
 ) -> None:
-    firecracker = FirecrackerConfig(jailer=jailer, jailer_bin=program)
-    result = vmm.jail(Config(firecracker=firecracker, nat=NatConfig(external=external)))
-    assert result.status == (root if os.geteuid() == 0 else user)
-    assert bool(result.hint) == (result.status != "PASS")
+    with registered(Paper()):
+        results = list(vmm.virtual_machines(paths_below(tmp_path), Config()))
+    assert results[0].found == "paper (there is paper here)"
+    assert results[-1].found == "a ream of it"

@@ -7,7 +7,7 @@ import pytest
 
 from shared.host.process import ProcessId, start_time
 from shared.vm.jail import SPAN, is_jailed
-from shared.vm.vmm_search import find_vmm
+from shared.vmm.search import find_vmm
 
 VM = os.urandom(6).hex()
 
@@ -30,6 +30,7 @@ def test_a_process_of_a_jails_uid_is_known_and_found_by_its_id(uid: int, jailed:
         process.stdout.readline()
         there = ProcessId(process.pid, start_time(process.pid) or 0)
         assert is_jailed(there) is jailed
-        assert find_vmm(VM) == (there if jailed else None)
+        found = find_vmm(VM)
+        assert (found.process if found else None) == (there if jailed else None)
         assert not is_jailed(ProcessId(process.pid, there.start_time + 1)), "another process"
         process.stdin.close()

@@ -15,7 +15,7 @@ from shared.contract.verb import Request, Result
 from shared.contract.verbs import nat
 from shared.logs import Log
 from shared.paths import Paths
-from shared.vm.vmm_search import find_vmm
+from shared.vmm.search import find_vmm
 from tests.example import example_vm
 from tests.unit.services.api.conftest import program
 from tests.unit.services.api.machines.test_supervisors import Told, supervisors

@@ -10,13 +10,14 @@ from typing import cast
 
 import pytest
 
-from services.vm_supervisor.drivers.contract import Capabilities, End, EndReason
+from services.vm_supervisor.drivers.contract import End, EndReason
 from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.launch.launcher import Guest
 from services.vm_supervisor.lifecycle import power_off as under_test
 from services.vm_supervisor.lifecycle.power_off import PowerOff
 from shared.errors import BangerError, Code
 from shared.logs import Log
+from shared.vmm.qemu.info import Qemu
 
 
 @pytest.fixture(autouse=True)
@@ -61,8 +62,8 @@ class ScriptedAgent:
 
 
 def guest_of(machine: ScriptedMachine, *, ready: bool = True) -> Guest:
-    handle, able = SimpleNamespace(ready=ready), Capabilities(True, "virtio-serial")
-    return cast(Guest, SimpleNamespace(machine=machine, handle=handle, capabilities=able))
+    handle = SimpleNamespace(ready=ready)
+    return cast(Guest, SimpleNamespace(machine=machine, handle=handle, info=Qemu()))
 
 
 def stopped(

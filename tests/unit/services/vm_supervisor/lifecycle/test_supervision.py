@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from services.vm_supervisor.drivers.contract import Capabilities, End, EndReason, Machine
+from services.vm_supervisor.drivers.contract import End, EndReason, Machine
 from services.vm_supervisor.guest.channel import AgentAddress
 from services.vm_supervisor.launch.launcher import Guest, VmmLauncher
 from services.vm_supervisor.lifecycle import supervision as under_test
@@ -22,6 +22,7 @@ from shared.errors import BangerError, Code
 from shared.logs import Log
 from shared.paths import Paths
 from shared.vm.handle import write_handle
+from shared.vmm.qemu.info import Qemu
 from tests.example import example_vm
 from tests.unit.shared.vm.test_handle import own_handle
 
@@ -82,7 +83,7 @@ class ScriptedLauncher:
 
     async def adopt(self, handle: Any) -> Guest:
         machine = cast(Machine, self._machine)
-        return Guest(machine, handle, Capabilities(True, "virtio-serial"))
+        return Guest(machine, handle, Qemu())
 
     async def launch(self, *_: Any) -> Guest:
         self.launching.set()

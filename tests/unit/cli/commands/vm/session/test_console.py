@@ -45,7 +45,7 @@ class Firecracker:
             os.close(self._keys)
 
     def view(self) -> dict[str, Any]:
-        return view("web") | {"console_log": str(self._log)}
+        return view("web") | {"console_log": str(self._log), "running_vmm": "firecracker"}
 
     def close(self) -> None:
         if self._thread.is_alive():

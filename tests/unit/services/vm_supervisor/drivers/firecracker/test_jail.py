@@ -31,7 +31,7 @@ def test_the_rest_of_the_vm_is_the_same_inside() -> None:
 
 
 def test_what_nat_looks_for_is_there_and_old_sockets_are_not(tmp_path: Path) -> None:
-    spec = replace(SPEC, run=tmp_path, state=tmp_path)
+    spec = replace(SPEC, place=replace(SPEC.place, run=tmp_path, state=tmp_path))
     for _ in range(2):
         sockets = make_ready(spec, FirecrackerConfig(metrics=True))
         assert list(sockets.iterdir()) == []

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from services.vm_supervisor.drivers.contract import Drives, MachineSpec
+from services.vm_supervisor.drivers.contract import Drives, MachineSpec, VmPlace
 from services.vm_supervisor.drivers.kernel_arguments import kernel_arguments
 from services.vm_supervisor.drivers.qemu.argv import qemu_argv
 from services.vm_supervisor.network.modes import bridge_network, user_network
@@ -14,7 +14,7 @@ from shared.vmm.accelerator import Accel, Accelerator
 
 VM = Path("/state/vms/0123456789ab")
 SPEC = MachineSpec(
-    vm_id="0123456789ab",
+    place=VmPlace("0123456789ab", Path("/run/vm"), VM),
     vcpus=2,
     memory_mib=512,
     accelerator=Accelerator(Accel.TCG, "", 2_600_000),
@@ -22,8 +22,6 @@ SPEC = MachineSpec(
     initrd=Path("/run/vm/initrd"),
     drives=Drives(Path("/images/i"), VM / "overlay", VM / "work", Path("/kernels/k/modules")),
     network=user_network("0123456789ab", "127.77.0.2", 2222, nat=False),
-    run=Path("/run/vm"),
-    state=VM,
 )
 
 
@@ -69,10 +67,10 @@ def test_a_guest_under_kvm_finds_it_by_itself_and_sees_the_hosts_cpu() -> None:
 
 def test_the_cpu_model_of_the_configuration_is_for_emulated_guests_only() -> None:
     assert option_values(qemu_argv(SPEC), "-cpu") == []
-    chosen = replace(SPEC, qemu_cpu="EPYC,+svm")
-    assert option_values(qemu_argv(chosen), "-cpu") == ["EPYC,+svm"]
-    kvm = replace(chosen, accelerator=Accelerator(Accel.KVM, "", None))
-    assert option_values(qemu_argv(kvm), "-cpu") == ["host"]
+    model = "EPYC,+svm"
+    assert option_values(qemu_argv(SPEC, cpu=model), "-cpu") == [model]
+    kvm = replace(SPEC, accelerator=Accelerator(Accel.KVM, "", None))
+    assert option_values(qemu_argv(kvm, cpu=model), "-cpu") == ["host"]
 
 
 def test_a_guest_reset_ends_the_vmm_so_that_it_is_seen() -> None:
@@ -88,6 +86,13 @@ def test_the_hubs_always_lead_somewhere_and_outside_only_with_nat(nat: bool, end
     assert [to for _, *to in ports] == [[], ["net0"], [], [end]]
     (user,) = [part for part in netdevs if f"id={end}" in part]
     assert ("restrict=on" in user) is not nat
+
+
+@pytest.mark.parametrize("nat", [True, False])
+def test_the_first_device_is_closed_but_for_ssh_with_nat_and_without(nat: bool) -> None:
+    network = user_network("0123456789ab", "127.77.0.2", 2222, nat=nat)
+    first, *_ = option_values(qemu_argv(replace(SPEC, network=network)), "-netdev")
+    assert first == "user,id=net0,restrict=on,ipv6=off,hostfwd=tcp:127.77.0.2:2222-:22"
 
 
 def test_a_tap_needs_no_hub() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from services.vm_supervisor.drivers.contract import VmPlace
 from services.vm_supervisor.drivers.qemu import driver as qemu
 from services.vm_supervisor.drivers.qemu.driver import QemuDriver
 from shared.errors import BangerError, Code
@@ -24,10 +25,9 @@ def test_one_that_does_not_greet_is_given_up(
 
     async def scenario() -> None:
         process = ProcessId(os.getpid(), start_time(os.getpid()) or 0)
-        run = tmp_path / "0123456789ab"
-        run.mkdir()
-        async with serving(run / files.QMP_SOCKET, silent):
-            machine = QemuDriver().adopt(process, run, tmp_path, 0)
+        place = VmPlace("0123456789ab", tmp_path, tmp_path)
+        async with serving(place.run / files.QMP_SOCKET, silent):
+            machine = QemuDriver().adopt(place, process, 0)
             async with asyncio.timeout(10):
                 with pytest.raises(BangerError) as caught:
                     await machine.attach()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import BangerError, Code
-from shared.vmm.firecracker_binary import (
+from shared.vmm.firecracker.binary import (
     check_version,
     find_program,
     newer_than_tested,

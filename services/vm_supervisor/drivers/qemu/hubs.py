@@ -1,0 +1,35 @@
+"""The hubs inside QEMU that a user-mode guest's two network devices are on.
+
+The second device is on hub 0, which leads outside only while the guest may go there. The first one
+is on hub 1, so that a wire for UDP ports (network/udp_relay.py) can be added while the guest runs.
+Ids are QEMU's; values are those of its -netdev option.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class HubEnd:
+    """What hub 0 leads to: a network of QEMU's and its port on the hub, by their ids."""
+
+    network: str
+    port: str
+    options: str = ""
+
+    @property
+    def netdevs(self) -> tuple[str, str]:
+        """Values of -netdev, in the order in which they are made."""
+        user = f"user,id={self.network},net=10.0.3.0/24,ipv6=off{self.options}"
+        return user, f"hubport,id={self.port},hubid=0,netdev={self.network}"
+
+
+OPEN = HubEnd("outside", "uplink")
+"""The guest's resolver there is 10.0.3.3."""
+CLOSED = HubEnd("sink", "drain", ",restrict=on")
+"""Refuses all that a guest sends. A hub that led nowhere would keep it, and QEMU does not look
+again when an uplink comes: the device would be dead for good."""
+
+FIRST_HUB = ("hubport,id=nic0,hubid=1", "hubport,id=port0,hubid=1,netdev=net0")
+"""The first device's hub, with the closed network (``net0``) on it."""
+WIRE, WIRE_PORT = "datagrams", "wire"
+"""Ids of the network that leads to the UDP relay and of its port on the first device's hub."""
