@@ -31,6 +31,8 @@ MIRRORED = (
     "services/store",
     "services/api",
     "services/images",
+    "services/nat",
+    "services/dns",
 )
 WITHOUT_MIRROR = {
     "shared/version.py": "one constant",
@@ -54,6 +56,13 @@ WITHOUT_MIRROR = {
     "services/api/verbs/lifecycle.py": "needs the bus: tests/integration",
     "services/api/verbs/publish.py": "needs the bus: tests/integration",
     "services/api/verbs/reports.py": "needs the bus: tests/integration",
+    "services/nat/reconciler.py": "real store and kernel: tests/integration/test_nat_passes.py",
+    "services/nat/kernel/network.py": "real kernel: tests/integration/test_nat_policies.py",
+    "services/nat/kernel/links.py": "real kernel: tests/integration/test_nat.py",
+    "services/nat/jail/jails.py": "real Firecracker: scripts/smoke_kvm",
+    "services/dns/server.py": "real sockets: tests/integration/test_dns.py",
+    "services/dns/forward/exchange.py": "sockets: tests/integration/test_dns_forwarder.py",
+    "services/dns/forward/forwarder.py": "sockets: tests/integration/test_dns_forwarder.py",
     "services/store/models.py": "compared with the migrations in test_database.py",
     "services/store/migrations/env.py": "run by test_database.py",
     "services/store/migrations/versions/rev_0001_first.py": "run by test_database.py",

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from services.nat.kernel.programs import find, run
+from services.nat.kernel.system_programs import find, run
 from services.nat.ruleset.firewalls import (
     DockerRules,
     Firewalls,

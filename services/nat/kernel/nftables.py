@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.nat.kernel.errors import kernel_error
-from services.nat.kernel.programs import find, run
+from services.nat.kernel.system_programs import find, run
 from services.nat.ruleset.firewalls import (
     DOCKER_USER,
     DockerRules,

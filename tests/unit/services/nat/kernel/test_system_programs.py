@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from services.nat.kernel import programs
+from services.nat.kernel import system_programs
 from shared.errors import BangerError, Code
 
 
@@ -14,7 +14,7 @@ def scripted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     script = tmp_path / "scripted"
     script.write_text('#!/bin/sh\n[ "$1" = wait ] && exec sleep 60\ncat\nexit 3\n')
     script.chmod(0o755)
-    monkeypatch.setattr(programs, "SYSTEM_PATH", str(tmp_path))
+    monkeypatch.setattr(system_programs, "SYSTEM_PATH", str(tmp_path))
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     return script
 
@@ -22,21 +22,21 @@ def scripted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_it_is_found_without_the_users_path_and_its_status_is_the_callers_to_judge(
     scripted: Path,
 ) -> None:
-    assert programs.find("scripted") == str(scripted)
-    done = programs.run("scripted", text="input")
+    assert system_programs.find("scripted") == str(scripted)
+    done = system_programs.run("scripted", text="input")
     assert (done.returncode, done.stdout) == (3, "input")
 
 
 def test_one_that_does_not_end_is_named_in_the_error(
     scripted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(programs, "TIMEOUT", 0.05)
+    monkeypatch.setattr(system_programs, "TIMEOUT", 0.05)
     with pytest.raises(BangerError, match="scripted could not be run") as caught:
-        programs.run("scripted", "wait")
+        system_programs.run("scripted", "wait")
     assert caught.value.code is Code.UNAVAILABLE
 
 
 def test_one_that_is_not_there_is_named_in_the_error(scripted: Path) -> None:
-    assert programs.find("no-such-program") is None
+    assert system_programs.find("no-such-program") is None
     with pytest.raises(BangerError, match="no-such-program could not be run"):
-        programs.run("no-such-program")
+        system_programs.run("no-such-program")
