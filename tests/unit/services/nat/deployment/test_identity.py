@@ -1,7 +1,6 @@
 """Whose nat it is when the user's launcher has started it."""
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from shared.paths import Paths
 
 @pytest.fixture
 def paths(tmp_path: Path) -> Paths:
-    return replace(Paths.from_environment(), run=tmp_path)
+    return Paths.from_environment()._replace(run=tmp_path)
 
 
 def test_owner_of_the_run_directory_is_the_owner_of_the_taps(paths: Paths) -> None:
