@@ -14,9 +14,9 @@ from shared.bus.socket import close_context
 from shared.config import Config, load_config
 from shared.errors import BangerError, Code
 from shared.host.locks import Lock
+from shared.host.retry import poll_async
 from shared.logs import Log
 from shared.paths import Paths
-from shared.retry import poll_async
 
 
 def start_service(

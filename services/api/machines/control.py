@@ -19,8 +19,8 @@ from shared.contract.verbs import nat, store, supervisor
 from shared.errors import BangerError, Code
 from shared.host.cgroup import release
 from shared.host.process import ENDING, Watch
+from shared.host.retry import RetryWindow
 from shared.paths import Paths
-from shared.retry import RetryWindow
 from shared.vm.handle import remove_handle
 
 QUICK = 30.0

@@ -9,7 +9,7 @@ from subprocess import run
 import pytest
 
 from shared.errors import BangerError, Code
-from shared.retry import RetryWindow, poll, poll_async, retry
+from shared.host.retry import RetryWindow, poll, poll_async, retry
 
 AWAY = BangerError(Code.UNAVAILABLE, "the service is away")
 WRONG = BangerError(Code.INVALID, "it will never do this")
@@ -102,5 +102,5 @@ def test_retry_raises_what_is_final() -> None:
 
 
 def test_the_synchronous_half_does_not_import_asyncio() -> None:
-    code = "import sys, shared.retry; sys.exit('asyncio' in sys.modules)"
+    code = "import sys, shared.host.retry; sys.exit('asyncio' in sys.modules)"
     assert run([sys.executable, "-c", code], check=False).returncode == 0
