@@ -41,9 +41,10 @@ async def poll_async(look: Callable[[], T], deadline: float, *, pause: float = P
 
 
 class RetryWindow:
-    """How long a failure is worth another try: ``seconds`` from the first one on.
+    """How long a failure is worth another try: ``seconds`` from the first failure on, 0 for none.
 
-    ``codes`` are those of failures that pass by themselves; any other is final.
+    A try that goes well for longer than that before it fails opens the window again. ``codes`` are
+    those of failures that pass by themselves; any other is final.
     """
 
     def __init__(
@@ -58,18 +59,16 @@ class RetryWindow:
         self._codes = codes
         self._pause = pause
         self._clock = clock
-        self._end: float | None = None
+        self._last = -math.inf
+        self._end = -math.inf
 
-    def is_open(self, error: BangerError, *, began: float = math.inf) -> bool:
-        """Whether to try again after ``error``, which happened just now.
-
-        ``began`` is when the try that failed did begin: one that was at work for longer than the
-        window opens it anew.
-        """
+    def is_open(self, error: BangerError) -> bool:
+        """Whether to try again after ``error``, which happened just now."""
         now = self._clock()
-        if self._end is None or now - began > self._seconds:
+        if now - self._last >= self._seconds:
             self._end = now + self._seconds
-        return error.code in self._codes and now <= self._end
+        self._last = now
+        return error.code in self._codes and now < self._end
 
     async def wait_or_raise(self, error: BangerError) -> None:
         """Return when it is time for another try. Raises ``error`` when there is to be none."""

@@ -56,20 +56,30 @@ def test_a_window_is_open_from_the_first_failure_on() -> None:
     window = RetryWindow(5, clock=clock)
     clock.now = 1000.0  # however long nothing failed
     assert window.is_open(AWAY)
-    clock.now += 5
+    clock.now += 3
+    assert window.is_open(AWAY)
+    clock.now += 1.9
     assert window.is_open(AWAY)
     clock.now += 0.1
     assert not window.is_open(AWAY)
 
 
-def test_a_try_that_was_at_work_for_long_opens_the_window_anew() -> None:
+def test_a_try_that_was_at_work_for_long_opens_the_window_again() -> None:
     clock = Clock()
     window = RetryWindow(5, clock=clock)
     assert window.is_open(AWAY)
     clock.now += 60
-    assert window.is_open(AWAY, began=clock.now - 59)
-    clock.now += 6
-    assert not window.is_open(AWAY, began=clock.now - 1)
+    assert window.is_open(AWAY)
+    clock.now += 4
+    assert window.is_open(AWAY)
+    clock.now += 2
+    assert not window.is_open(AWAY)
+
+
+def test_a_window_of_no_seconds_is_never_open() -> None:
+    window = RetryWindow(0, clock=Clock())
+    assert not window.is_open(AWAY)
+    assert not window.is_open(AWAY)
 
 
 def test_a_failure_that_does_not_pass_is_not_tried_again() -> None:
