@@ -16,7 +16,7 @@ def architecture(_paths: Paths, _config: Config) -> Iterator[Finding]:
     if machine == ARCHITECTURE:
         yield ok("architecture", machine)
     else:
-        yield fail("architecture", machine, f"banger runs on {ARCHITECTURE} only, so far")
+        yield fail("architecture", machine, f"only {ARCHITECTURE} is supported")
 
 
 def isolation(_paths: Paths, _config: Config) -> Iterator[Finding]:
@@ -27,7 +27,7 @@ def isolation(_paths: Paths, _config: Config) -> Iterator[Finding]:
     if found.base is not None and not found.missing:
         yield ok("isolation", f"cgroup v2 below {found.base}: {found.reason}")
     else:
-        advice = "VMs run all the same; a cgroup v2 host with cpu, memory and pids limits them"
+        advice = "VMs run without limits; cgroup v2 with cpu, memory and pids would limit them"
         yield warn("isolation", found.reason, advice)
 
 

@@ -75,7 +75,7 @@ def test_the_first_command_starts_the_services_and_stop_ends_them(machine: Machi
     assert machine.banger("vm", "list", "-o", "json") == (0, "[]\n", "")
     services = machine.services()
     assert [name for name, each in services.items() if each["state"] == "running"] == SERVICES
-    assert machine.banger("daemon", "stop") == (0, "", "the services are stopped\n")
+    assert machine.banger("daemon", "stop") == (0, "", "The services are stopped.\n")
     for service in services.values():
         assert not alive(service["pid"])
 

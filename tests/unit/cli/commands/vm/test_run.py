@@ -209,7 +209,7 @@ def test_a_command_out_of_time_is_ended_and_the_vm_still_deleted(cli: Cli, peer:
     assert out
     assert err
     assert out.read() == b"up\nended\n"
-    assert err.read() == b"error: sh was still running after 0.2 s, and was ended\n"
+    assert err.read() == b"error: sh was still running after 0.2 s and was terminated\n"
     assert services.verbs() == ["vm.create", "vm.delete"]
 
 
