@@ -13,7 +13,6 @@ sys.path.insert(0, str(ROOT))
 import click  # noqa: E402
 
 from cli.app import banger  # noqa: E402
-from cli.doctor.finding import Finding  # noqa: E402
 from shared.contract.messages.image import Image, Kernel  # noqa: E402
 from shared.contract.messages.operation import Operation, ServiceStatus  # noqa: E402
 from shared.contract.messages.vm import (  # noqa: E402
@@ -26,6 +25,7 @@ from shared.contract.messages.vm import (  # noqa: E402
     VmView,
 )
 from shared.contract.ssh_access import Access  # noqa: E402
+from shared.vmm.info import Finding  # noqa: E402
 
 PAGE = ROOT / "docs" / "cli.md"
 

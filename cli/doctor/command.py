@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import asdict
 
 import click
 
@@ -33,7 +34,7 @@ def doctor(output: str) -> int:
 
     results = run_checks(Paths.from_environment())
     if output == "json":
-        click.echo(json.dumps([result.as_dict() for result in results], indent=2))
+        click.echo(json.dumps([asdict(result) for result in results], indent=2))
     else:
         print_table(
             ("STATUS", "CHECK", "FOUND"),

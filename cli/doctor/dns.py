@@ -5,12 +5,13 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from cli.doctor.finding import Finding, ok, warn
+from cli.doctor.finding import ok, warn
 from cli.doctor.services import ask
 from shared.config import Config
 from shared.contract.verbs import api
 from shared.errors import BangerError
 from shared.paths import Paths
+from shared.vmm.info import Finding
 
 RESOLVE_SECONDS = 3.0
 """What the system's resolver gets; one that asks a server that is gone takes ten and more."""

@@ -3,10 +3,11 @@
 import platform
 from collections.abc import Iterator
 
-from cli.doctor.finding import Finding, fail, ok, warn
+from cli.doctor.finding import fail, ok, warn
 from shared.config import Config
 from shared.contract.sizes import default_memory_mib, default_vcpu, host
 from shared.paths import Paths
+from shared.vmm.info import Finding
 
 ARCHITECTURE = "x86_64"
 

@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from cli.doctor.finding import Finding, ok, warn
+from cli.doctor.finding import ok, warn
 from cli.doctor.services import ask
 from shared.config import Config
 from shared.contract.verbs import nat
 from shared.errors import BangerError
 from shared.paths import Paths
+from shared.vmm.info import Finding
 
 if TYPE_CHECKING:
     from shared.contract.messages.network import NatStatus

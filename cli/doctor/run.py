@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterator
 
-from cli.doctor.finding import Finding, fail
+from cli.doctor.finding import fail
 from shared.config import Config, load_config
 from shared.errors import BangerError
 from shared.paths import Paths
+from shared.vmm.info import Finding
 
 DoctorCheck = Callable[[Paths, Config], Iterator[Finding]]
 

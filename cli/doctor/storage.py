@@ -5,10 +5,11 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from cli.doctor.finding import Finding, fail, ok, warn
+from cli.doctor.finding import fail, ok, warn
 from shared.config import Config
 from shared.errors import BangerError
 from shared.paths import Paths, check_private, check_socket_length
+from shared.vmm.info import Finding
 
 SQLITE = b"SQLite format 3\x00"
 GIB = 1024**3

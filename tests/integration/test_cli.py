@@ -112,7 +112,7 @@ def test_services_that_cannot_start_are_named_with_their_last_words(machine: Mac
     machine.configure('network = "carrier pigeon"\n')
     status, out, err = machine.banger("vm", "list")
     assert (status, out) == (6, "")
-    assert err.startswith("error: the service launcher did not come up; its last words: ")
+    assert err.startswith("error: the service launcher did not start: ")
     assert "config.toml" in err
     assert "launcher.err" in err
 
