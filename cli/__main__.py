@@ -59,7 +59,7 @@ def _usage(error: click.ClickException) -> BangerError:
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "banger"
     message = " ".join(error.format_message().split())
-    return BangerError(Code.USAGE, message, hint=f"{command} --help shows how it is used")
+    return BangerError(Code.USAGE, message, hint=f"see: {command} --help")
 
 
 def _reader_gone() -> int:
@@ -71,11 +71,11 @@ def _reader_gone() -> int:
 
 def _unexpected(error: Exception) -> BangerError:
     if isinstance(error, OSError) and error.errno in FULL and not error.filename:
-        return BangerError(Code.NO_SPACE, f"the output cannot be written: {error.strerror}")
+        return BangerError(Code.NO_SPACE, f"cannot write the output: {error.strerror}")
     from cli.terminal.crash_report import record
 
     path = record(error)
-    where = f"the traceback is in {path}; please report it" if path else "please report it"
+    where = "this is a bug, please report it" + (f"; its traceback is in {path}" if path else "")
     return BangerError(Code.INTERNAL, f"{type(error).__name__}: {error}", hint=where)
 
 

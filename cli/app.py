@@ -24,13 +24,13 @@ HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 @click.group(cls=LazyGroup, lazy=COMMANDS, context_settings=HELP_NAMES)
 @click.version_option(__version__, prog_name="banger", message="%(prog)s %(version)s")
 def banger() -> None:
-    """One command gives you a disposable Linux machine.
+    """Create, use and discard Linux virtual machines.
 
     \b
     Examples:
-      banger vm run --rm                      a shell in a new machine, gone afterwards
-      banger vm run --rm -- make test         run a command there, exit with its status
-      banger vm run -d --name web             leave one running
-      banger vm ssh web                       go in
-      banger doctor                           is everything there that is needed?
+      banger vm run --rm                # open a shell in a new VM, delete the VM at exit
+      banger vm run --rm -- make test   # run a command in a new VM, exit with its status
+      banger vm run -d --name web       # start a VM and leave it running
+      banger vm ssh web                 # open a shell in a running VM
+      banger doctor                     # check whether this machine can run VMs
     """

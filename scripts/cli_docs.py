@@ -13,7 +13,6 @@ sys.path.insert(0, str(ROOT))
 import click  # noqa: E402
 
 from cli.app import banger  # noqa: E402
-from cli.doctor.finding import Finding  # noqa: E402
 from shared.contract.messages.image import Image, Kernel  # noqa: E402
 from shared.contract.messages.operation import Operation, ServiceStatus  # noqa: E402
 from shared.contract.messages.vm import (  # noqa: E402
@@ -26,81 +25,84 @@ from shared.contract.messages.vm import (  # noqa: E402
     VmView,
 )
 from shared.contract.ssh_access import Access  # noqa: E402
+from shared.vmm.info import Finding  # noqa: E402
 
 PAGE = ROOT / "docs" / "cli.md"
 
 PREFACE = """\
 # The `banger` command
 
-Written by `scripts/cli_docs.py` from the commands; change them, not this page.
+Printed from the commands by `scripts/cli_docs.py`. Change the commands, not this page.
 
-## What holds for all commands
+## All commands
 
-**Output.** stdout is data, stderr is everything else: progress, notes, errors. Commands that list
-or show take `-o table|json|name` and `-q` (ids only). Tables are for people and may change; JSON
-only grows. `NO_COLOR`, or an output that is no terminal, means no colour and no spinner.
+**Output.** Data goes to stdout; progress, notes and errors go to stderr. Commands that list or show
+take `-o table|json|name` and `-q` (ids only). Tables are for people and may change; to JSON, fields
+are only added. With `NO_COLOR`, or when the output is not a terminal, there is no colour and no
+spinner.
 
-**JSON.** Commands that list, and those that look at several VMs (`vm stats`, `vm ports`,
-`vm health`), print an array of objects, as `doctor` does; `show` prints one object, and
-`daemon status` the object `{running, services}`. Verbs that act on several VMs, images or kernels
-print an array with `ref` and `ok` for each, then `id` and `name`, or `error`. The fields are in
+**JSON.** Commands that list, `doctor`, and those that report on several VMs (`vm stats`,
+`vm ports`, `vm health`) print an array of objects. `show` prints one object, `daemon status` the
+object `{running, services}`. Commands that act on several VMs, images or kernels print an array
+with `ref` and `ok` for each, then `id` and `name`, or `error`. The fields are listed in
 [the last section](#fields-of-the-json-output).
 
 **Errors** are two lines on stderr, `error: …` and `hint: …`. With `-o json` they are one object
 per line on stderr, `{"error": {"code", "message", "hint", "details"}}`; the codes are listed in
-[protocol.md](protocol.md), section 6. There is never a traceback; what is a bug of banger's own is
+[protocol.md](protocol.md), section 6. A traceback is never printed; that of a bug in banger is
 written to `cli.log` in the state directory.
 
-**Exit status.** The guest command's own for `vm run`, `vm exec` and `vm ssh` (128+N when signal N
-ended it; 255 also when ssh itself failed). Otherwise 0, or
+**Exit status.** `vm run`, `vm exec` and `vm ssh` exit with the status of the guest's command (128+N
+when signal N ended it; 255 also when ssh itself failed). Otherwise the status is 0, or
 
 | status | meaning |
 | --- | --- |
-| 1 | anything not below, and `doctor` with a FAIL, `vm health` with a failed check |
-| 2 | usage: a word or a value that cannot be accepted |
-| 3 | not found, or a prefix of several |
-| 4 | conflict: exists already, or in the wrong state |
+| 1 | any other failure; `doctor` with a FAIL; `vm health` with a failed check |
+| 2 | usage: an argument or a value is not accepted |
+| 3 | not found, or an ambiguous prefix |
+| 4 | conflict: exists already, or is in the wrong state |
 | 5 | the VM is not running |
-| 6 | unavailable: services down or busy |
-| 7 | timed out, also a command that `vm run --timeout` ended |
-| 130, 143, 129 | ended by Ctrl-C, SIGTERM, SIGHUP |
+| 6 | unavailable: a service is down or busy |
+| 7 | timed out; also a command that `vm run --timeout` terminated |
+| 130, 143, 129 | interrupted by Ctrl-C, SIGTERM, SIGHUP |
 
-**References.** A VM is meant by its exact id or name, else by the beginning of either when only
-one begins so.
+**References.** A VM, image, kernel or operation is named by its exact id or name, or by a unique
+prefix of either. An exact id wins over a name, and both over a prefix.
 
 **Sizes** are written `512M`, `2G` or `8GiB`, in powers of 1024. A bare number is accepted for
 memory and means MiB.
 
 **Services** are started by the first command that needs them. `version`, `completion`, `doctor`,
-`daemon status`, `daemon stop`, `daemon logs` and every `--help` never start them.
+`daemon status`, `daemon stop`, `daemon logs` and `--help` never start them.
 
-**Ctrl-C** while a VM is created, an image built, or while a verb is at work on several VMs cancels
-that; of several VMs those that were done already are printed. While a command runs in a guest
-without a terminal it is passed on to that command, and banger waits for its end; the third one
-gives up waiting. With a terminal it reaches the guest as a key.
+**Ctrl-C** cancels the creation of a VM, the build of an image, or an action on several VMs; of
+several VMs, those that are done already are printed. While a command runs in a guest without a
+terminal, Ctrl-C is passed on to that command and banger waits for its end; the third Ctrl-C stops
+waiting. With a terminal, Ctrl-C reaches the guest as a key.
 """
 
 
 FIELDS_PREFACE = """\
 ## Fields of the JSON output
 
-Fields are added, never taken away or given another meaning. Sizes are in bytes where the name does
-not say MiB, times of day in RFC 3339, durations in seconds. What the fields mean is in
-`shared/contract/messages`; what the services tell each other is in [protocol.md](protocol.md).
+Fields are added, never removed or given another meaning. Sizes are in bytes unless the name says
+MiB, times of day in RFC 3339, durations in seconds. `shared/contract/messages` says what the fields
+mean; [protocol.md](protocol.md) describes the messages between services.
 """
 
 JSON: tuple[tuple[str, str, tuple[type[Any], ...], dict[str, Any]], ...] = (
-    ("VM", "`vm list`, `ps`, `show`, `create`; from `access` on as found at this moment.",
-     (Vm, VmView), {}),
+    ("VM", "`vm list`, `ps`, `show`, `create`. `access` and the fields after it are the present "
+     "state.", (Vm, VmView), {}),
     ("Access", "How ssh reaches a VM.", (Access,), {}),
-    ("Publication", "A port of the host that leads to a VM. `vm publish` and `unpublish` add whose "
-     "it is, and `name`: where it is reached.", (Publication,), {}),
-    ("VmStats", "`vm stats`; what needs a running VMM is null without one.", (VmStats,), {}),
-    ("Port", "`vm ports`. `id` and `vm` say whose it is, `name` where it is reached, if anywhere.",
+    ("Publication", "A published port. `vm publish` and `unpublish` add `id` and `vm`, the VM, and "
+     "`name`, the address on the host.", (Publication,), {}),
+    ("VmStats", "`vm stats`. Fields that need a running VMM are null without one.", (VmStats,), {}),
+    ("Port", "`vm ports`. `id` and `vm` are the VM, `name` is the address on the host, or empty.",
      (Port,), {"id": str, "vm": str, "name": str}),
     ("Health", "`vm health`.", (Health,), {}),
     ("Check", "One line of a VM's health.", (Check,), {}),
-    ("Operation", "`ops`. `name` is its subject, else its id.", (Operation,), {"name": str}),
+    ("Operation", "`ops`. `name` is the subject, or the id without one.", (Operation,),
+     {"name": str}),
     ("Image", "`image list`, `show`, `build`.", (Image,), {}),
     ("Kernel", "`kernel list`, `show`, `pull`.", (Kernel,), {}),
     ("ServiceStatus", "Each of `services` of `daemon status`.", (ServiceStatus,), {}),

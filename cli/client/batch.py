@@ -71,7 +71,7 @@ def _ask(
     try:
         answers = client.ask_all(sent)
     except Interrupted as interrupt:
-        note(f"cancelling {sent[0].verb.name}")
+        note(f"Cancelling {sent[0].verb.name.replace('.', ' ')}.")
         with interrupts_wait():
             answers = client.cancel_all(sent)
         raise CancelledBatch(interrupt.number, _joined(requests, answers)) from None

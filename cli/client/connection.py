@@ -75,7 +75,9 @@ def start_seconds() -> float:
     except ValueError:
         seconds = 0.0
     if not 0 < seconds < float("inf"):
-        raise BangerError(Code.INVALID, f"BANGER_START_SECONDS={given} is not a number of seconds")
+        raise BangerError(
+            Code.INVALID, f"BANGER_START_SECONDS={given} is not a positive number of seconds"
+        )
     return seconds
 
 
@@ -98,7 +100,7 @@ def connect_if_running(paths: Paths | None = None) -> Iterator[Client]:
     paths = paths or Paths.from_environment()
     if not running(paths):
         raise BangerError(
-            Code.UNAVAILABLE, "the services are not running", hint="banger daemon start"
+            Code.UNAVAILABLE, "the services are not running", hint="start them: banger daemon start"
         )
     with Client(paths.broker_socket) as client:
         yield client
@@ -127,9 +129,7 @@ def start(paths: Paths) -> None:
 def _acquire(path: Path, deadline: float) -> Lock:
     while (lock := Lock.try_acquire(path)) is None:
         if time.monotonic() > deadline:
-            raise BangerError(
-                Code.BUSY, f"another banger (pid {holder(path)}) has been starting the services"
-            )
+            raise BangerError(Code.BUSY, f"process {holder(path)} is still starting the services")
         time.sleep(POLL_SECONDS)
     return lock
 
@@ -185,8 +185,8 @@ def _check_builds(builds: dict[str, str]) -> None:
         if build != __version__:
             raise BangerError(
                 Code.INCOMPATIBLE,
-                f"the running service {name} is version {build}, this is banger {__version__}",
-                hint="banger daemon restart (VMs go on running)",
+                f"the running service {name} has version {build}, this command {__version__}",
+                hint="restart the services, VMs keep running: banger daemon restart",
             )
 
 
@@ -195,9 +195,8 @@ def _fail(service: str, paths: Paths) -> NoReturn:
     said = last_error_line(errors)
     raise BangerError(
         Code.UNAVAILABLE,
-        f"the service {service} did not come up" + (f"; its last words: {said}" if said else ""),
-        hint=f"look into {errors if said else paths.log_file(service)}, "
-        "or run: banger daemon status",
+        f"the service {service} did not start" + (f": {said}" if said else ""),
+        hint=f"see {errors if said else paths.log_file(service)}, or run: banger daemon status",
     )
 
 

@@ -72,6 +72,6 @@ def _wait(pidfd: int, pid: int, paths: Paths) -> None:
     if not ended.poll(STOP_SECONDS * 1000):
         raise BangerError(
             Code.TIMEOUT,
-            f"the launcher (pid {pid}) did not end in {STOP_SECONDS:.0f} s",
-            hint=f"look into {paths.log_file('launcher')}",
+            f"the launcher (pid {pid}) did not stop within {STOP_SECONDS:.0f} s",
+            hint=f"see {paths.log_file('launcher')}",
         )

@@ -41,7 +41,7 @@ class LongRequest(Generic[Result]):
 
     def _cancel(self, client: "Client") -> Result | None:
         """The result when it was there before the cancel, else None."""
-        note(f"cancelling {self._request.verb.name}")
+        note(f"Cancelling {self._request.verb.name.replace('.', ' ')}.")
         try:
             return client.cancel(self._request)
         except BangerError as error:

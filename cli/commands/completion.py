@@ -7,10 +7,10 @@ import click
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print the completion script for a shell.
+    """Print the completion script of a shell.
 
-    It completes commands, options, and the names of VMs, images and kernels while the services
-    are up; it never starts them.
+    Commands and options are always completed, names of VMs, images and kernels while the services
+    are running. Completion does not start them.
 
     \b
     Examples:

@@ -29,7 +29,7 @@ NOT_RUNNING = 6
 
 @click.group()
 def daemon() -> None:
-    """The services behind the commands. Any command that needs them starts them by itself.
+    """Manage the services in the background. Commands start them when they need them.
 
     \b
     Examples:
@@ -41,7 +41,7 @@ def daemon() -> None:
 
 @daemon.command()
 def start() -> None:
-    """Start the services, or those of them that were given up.
+    """Start the services, also those that were given up after repeated failures.
 
     \b
     Example:
@@ -51,12 +51,12 @@ def start() -> None:
 
     with connect() as client:
         client.ask(START())
-    note("the services are running")
+    note("The services are running.")
 
 
 @daemon.command()
 def stop() -> None:
-    """Stop the services. VMs go on running.
+    """Stop the services. VMs keep running.
 
     \b
     Example:
@@ -66,12 +66,12 @@ def stop() -> None:
     from shared.paths import Paths
 
     stopped = stop_launcher(Paths.from_environment())
-    note("the services are stopped" if stopped else "the services were not running")
+    note("The services are stopped." if stopped else "The services were not running.")
 
 
 @daemon.command()
 def restart() -> None:
-    """Stop the services and start those of this build. VMs go on running.
+    """Stop the services, and start those of this version. VMs keep running.
 
     \b
     Example:
@@ -83,13 +83,15 @@ def restart() -> None:
 
     stop_launcher(Paths.from_environment())
     with connect():
-        note("the services are running")
+        note("The services are running.")
 
 
 @daemon.command()
 @format_options
 def status(output: str, quiet: bool) -> int:
-    """Show the services; exit with 0 when all of them run, else with 6. Starts nothing.
+    """Show the state of the services.
+
+    Exits with 0 if all services are running, else with 6. Starts no service.
 
     \b
     Examples:
@@ -104,7 +106,7 @@ def status(output: str, quiet: bool) -> int:
         listing = [Entry(each.name, each.name, fields_of(each), each) for each in services]
         show_many(listing, COLUMNS, output, quiet=quiet)
     else:
-        note("the services are not running; the next command that needs them starts them")
+        note("The services are not running. The next command that needs them starts them.")
     well = bool(services) and all(service.state == "running" for service in services)
     return 0 if well else NOT_RUNNING
 
@@ -136,16 +138,18 @@ def _running(name: str, pid: int) -> "ServiceStatus":
 
 @daemon.command()
 @click.argument("service", required=False, type=click.Choice(LOGGED))
-@click.option("-f", "--follow", is_flag=True, help="Go on with what is added, until Ctrl-C.")
+@click.option("-f", "--follow", is_flag=True, help="Print new lines as they appear, until Ctrl-C.")
 @click.option(
-    "--request", metavar="ID", help="All services' lines about one request (a prefix is enough)."
+    "--request",
+    metavar="ID",
+    help="Print the lines of all services about a request. A prefix of its id is enough.",
 )
-@click.option("--json", "raw", is_flag=True, help="The lines as they are in the file.")
+@click.option("--json", "raw", is_flag=True, help="Print the lines unchanged, as JSON.")
 @click.pass_context
 def logs(
     ctx: click.Context, service: str | None, follow: bool, request: str | None, raw: bool
 ) -> None:
-    """Print the log of a service, or one request's lines from all logs in the order of time.
+    """Print the log of a service, or the lines of all services about a request.
 
     \b
     Examples:
@@ -159,12 +163,14 @@ def logs(
 
     paths = Paths.from_environment()
     if bool(service) == bool(request) or (request and follow):
-        raise click.UsageError("name a service, or a request with --request (without -f)", ctx)
+        raise click.UsageError(
+            "give either a service or --request, which cannot be combined with -f", ctx
+        )
     found: Iterable[bytes] = []
     if request:
         found = of_request(log_files(paths), request)
         if not found:
-            raise BangerError(Code.NOT_FOUND, f"no log has a request that begins with {request!r}")
+            raise BangerError(Code.NOT_FOUND, f"no log has lines about a request {request!r}")
     elif service:
         found = lines(paths.log_file(service), follow=follow)
     for line in found:

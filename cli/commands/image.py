@@ -33,7 +33,7 @@ DETAILS: "Columns[Image]" = {
 
 @click.group(cls=AliasGroup, aliases={"ls": "list", "rm": "delete"})
 def image() -> None:
-    """Images: the root filesystems that VMs start from.
+    """Manage images, the root filesystems that VMs start from.
 
     \b
     Examples:
@@ -44,7 +44,7 @@ def image() -> None:
 
 
 @image.command("list")
-@click.option("--available", is_flag=True, help="What can be built instead of what is there.")
+@click.option("--available", is_flag=True, help="List the images that can be built instead.")
 @format_options
 def list_(available: bool, output: str, quiet: bool) -> None:
     """List the images on this machine.
@@ -68,7 +68,7 @@ def list_(available: bool, output: str, quiet: bool) -> None:
 @click.argument("image", shell_complete=image_names)
 @format_options
 def show(image: str, output: str, quiet: bool) -> None:
-    """Show one image.
+    """Show the details of an image.
 
     \b
     Example:
@@ -82,23 +82,28 @@ def show(image: str, output: str, quiet: bool) -> None:
 
 @image.command()
 @click.argument("base", shell_complete=buildable_images)
-@click.option("--force", is_flag=True, help="Build it even when it is there.")
+@click.option("--force", is_flag=True, help="Build the image even if it exists.")
 @click.option(
     "--include",
     "packages",
     metavar="PKG[,PKG...]",
     multiple=True,
-    help="Further packages of the distribution; may be repeated. Needs --name.",
+    help="Additional packages of the distribution. Repeatable. Needs --name.",
 )
-@click.option("--name", "as_name", metavar="NAME", default="", help="What to call that image.")
+@click.option(
+    "--name",
+    "as_name",
+    metavar="NAME",
+    default="",
+    help="Name of the image with additional packages.",
+)
 @format_options
 def build(
     base: str, force: bool, packages: tuple[str, ...], as_name: str, output: str, quiet: bool
 ) -> None:
-    """Build an image of the catalogue on this machine.
+    """Build an image of the catalogue.
 
-    With --include it is a new image: BASE and further packages of the distribution, under a name
-    of its own.
+    With --include and --name, builds a new image that consists of BASE and additional packages.
 
     \b
     Examples:
@@ -118,7 +123,7 @@ def build(
 @format_options
 @click.pass_obj
 def delete(settings: Settings, images: tuple[str, ...], output: str, quiet: bool) -> int:
-    """Delete images. VMs that use one prevent that.
+    """Delete images. An image that a VM uses is not deleted.
 
     \b
     Example:

@@ -33,7 +33,7 @@ DETAILS: "Columns[Kernel]" = {
 
 @click.group(cls=AliasGroup, aliases={"ls": "list", "rm": "delete"})
 def kernel() -> None:
-    """Kernels that VMs boot.
+    """Manage kernels, which VMs boot.
 
     \b
     Examples:
@@ -43,7 +43,7 @@ def kernel() -> None:
 
 
 @kernel.command("list")
-@click.option("--available", is_flag=True, help="What can be pulled instead of what is there.")
+@click.option("--available", is_flag=True, help="List the kernels that can be downloaded instead.")
 @format_options
 def list_(available: bool, output: str, quiet: bool) -> None:
     """List the kernels on this machine.
@@ -67,7 +67,7 @@ def list_(available: bool, output: str, quiet: bool) -> None:
 @click.argument("kernel", shell_complete=kernel_names)
 @format_options
 def show(kernel: str, output: str, quiet: bool) -> None:
-    """Show one kernel.
+    """Show the details of a kernel.
 
     \b
     Example:
@@ -81,10 +81,10 @@ def show(kernel: str, output: str, quiet: bool) -> None:
 
 @kernel.command()
 @click.argument("name", shell_complete=available_kernels)
-@click.option("--force", is_flag=True, help="Pull it even when it is there.")
+@click.option("--force", is_flag=True, help="Download the kernel even if it exists.")
 @format_options
 def pull(name: str, force: bool, output: str, quiet: bool) -> None:
-    """Fetch a kernel of the catalogue.
+    """Download a kernel of the catalogue.
 
     \b
     Example:
@@ -103,7 +103,7 @@ def pull(name: str, force: bool, output: str, quiet: bool) -> None:
 @format_options
 @click.pass_obj
 def delete(settings: Settings, kernels: tuple[str, ...], output: str, quiet: bool) -> int:
-    """Delete kernels. VMs that boot one prevent that.
+    """Delete kernels. A kernel that a VM uses is not deleted.
 
     \b
     Example:

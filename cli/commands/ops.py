@@ -1,4 +1,4 @@
-"""``banger ops``: long verbs, which go on when the command that asked for them is gone."""
+"""``banger ops``: requests that go on when the command that made them has ended."""
 
 from typing import TYPE_CHECKING
 
@@ -36,9 +36,10 @@ one_operation = click.argument("operation", metavar="ID", shell_complete=operati
 
 @click.group(cls=AliasGroup, aliases={"ls": "list"})
 def ops() -> None:
-    """Operations: what creates, starts and restarts VMs, and what became of it.
+    """Manage operations, such as the creation or the start of a VM.
 
-    ID is an operation's id, or the beginning of it when only one begins so.
+    An operation goes on when the command that started it has ended. ID is the id of an operation,
+    or a unique prefix of it.
 
     \b
     Examples:
@@ -50,7 +51,7 @@ def ops() -> None:
 @ops.command("list")
 @format_options
 def list_(output: str, quiet: bool) -> None:
-    """List the operations that run, and the latest that ended.
+    """List running and recent operations.
 
     \b
     Examples:
@@ -67,7 +68,7 @@ def list_(output: str, quiet: bool) -> None:
 @one_operation
 @format_options
 def show(operation: str, output: str, quiet: bool) -> None:
-    """Show one operation.
+    """Show the details of an operation.
 
     \b
     Example:
@@ -83,7 +84,7 @@ def show(operation: str, output: str, quiet: bool) -> None:
 @one_operation
 @format_options
 def cancel(operation: str, output: str, quiet: bool) -> None:
-    """End an operation; what it made so far is undone. One that has ended stays as it is.
+    """Cancel a running operation, and undo what it has done so far.
 
     \b
     Example:

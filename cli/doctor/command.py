@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import asdict
 
 import click
 
@@ -16,12 +17,12 @@ COLOURS = {"PASS": "green", "WARN": "yellow", "FAIL": "red"}
     "--output",
     type=click.Choice(["table", "json"]),
     default="table",
-    help="Form of the output.",
+    help="Output format.",
 )
 def doctor(output: str) -> int:
-    """Check this machine; exit with 1 when something fails.
+    """Check whether this machine can run VMs. Exits with 1 if a check fails.
 
-    It starts no service and creates nothing; only the test of KVM runs a guest for a moment.
+    Starts no service and creates no files. To test KVM, a guest is booted for a moment.
 
     \b
     Examples:
@@ -33,7 +34,7 @@ def doctor(output: str) -> int:
 
     results = run_checks(Paths.from_environment())
     if output == "json":
-        click.echo(json.dumps([result.as_dict() for result in results], indent=2))
+        click.echo(json.dumps([asdict(result) for result in results], indent=2))
     else:
         print_table(
             ("STATUS", "CHECK", "FOUND"),

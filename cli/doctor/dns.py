@@ -5,17 +5,18 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from cli.doctor.finding import Finding, ok, warn
+from cli.doctor.finding import ok, warn
 from cli.doctor.services import ask
 from shared.config import Config
 from shared.contract.verbs import api
 from shared.errors import BangerError
 from shared.paths import Paths
+from shared.vmm.info import Finding
 
 RESOLVE_SECONDS = 3.0
 """What the system's resolver gets; one that asks a server that is gone takes ten and more."""
 
-RECIPES = "docs/dns.md has what to set up; ssh needs none of it after banger ssh-config --install"
+RECIPES = "see docs/dns.md; for ssh alone: banger ssh-config --install"
 
 Lookup = Callable[[str, None], list[tuple[Any, ...]]]
 """As getaddrinfo(3): the last item of each is (address, port, …)."""
@@ -26,14 +27,14 @@ def names(paths: Paths, _config: Config) -> Iterator[Finding]:
     try:
         answer = ask(paths, api.VM_LIST())
     except BangerError as error:
-        yield warn("names", f"not tried: {error.message}", error.hint)
+        yield warn("names", f"not checked: {error.message}", error.hint)
         return
     if answer is None:
-        yield ok("names", "services are down: there is no name to try")
+        yield ok("names", "not checked: the services are not running")
         return
     live = [view.vm for view in answer.vms if view.vm.state == "running"]
     if not live:
-        yield ok("names", "no VM is up: there is no name to try")
+        yield ok("names", "not checked: no VM is running")
         return
     name, address = f"{live[0].name}.vm", live[0].address
     yield judged(name, address, resolve(name, RESOLVE_SECONDS))
@@ -42,9 +43,9 @@ def names(paths: Paths, _config: Config) -> Iterator[Finding]:
 def judged(name: str, address: str, found: list[str] | None) -> Finding:
     """``found``: addresses that ``name`` was resolved to, None when that took too long."""
     if found is None:
-        return warn("names", f"{name}: no answer in {RESOLVE_SECONDS:g} s", RECIPES)
+        return warn("names", f"no answer for {name} within {RESOLVE_SECONDS:g} s", RECIPES)
     if address in found:
-        return ok("names", f"{name} is {address} for every program of this host")
+        return ok("names", f"{name} resolves to {address}")
     what = f"resolves to {', '.join(found)}, not to {address}" if found else "does not resolve here"
     return warn("names", f"{name} {what}", RECIPES)
 

@@ -1,22 +1,6 @@
 """One line of ``banger doctor``."""
 
-from dataclasses import asdict, dataclass
-from typing import Literal
-
-Status = Literal["PASS", "WARN", "FAIL"]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """``found`` is what there is, ``hint`` what to do about it, empty for nothing."""
-
-    name: str
-    status: Status
-    found: str
-    hint: str = ""
-
-    def as_dict(self) -> dict[str, str]:
-        return asdict(self)
+from shared.vmm.info import Finding
 
 
 def ok(name: str, found: str) -> Finding:

@@ -3,10 +3,11 @@
 import platform
 from collections.abc import Iterator
 
-from cli.doctor.finding import Finding, fail, ok, warn
+from cli.doctor.finding import fail, ok, warn
 from shared.config import Config
 from shared.contract.sizes import default_memory_mib, default_vcpu, host
 from shared.paths import Paths
+from shared.vmm.info import Finding
 
 ARCHITECTURE = "x86_64"
 
@@ -16,7 +17,7 @@ def architecture(_paths: Paths, _config: Config) -> Iterator[Finding]:
     if machine == ARCHITECTURE:
         yield ok("architecture", machine)
     else:
-        yield fail("architecture", machine, f"banger runs on {ARCHITECTURE} only, so far")
+        yield fail("architecture", machine, f"only {ARCHITECTURE} is supported")
 
 
 def isolation(_paths: Paths, _config: Config) -> Iterator[Finding]:
@@ -27,7 +28,7 @@ def isolation(_paths: Paths, _config: Config) -> Iterator[Finding]:
     if found.base is not None and not found.missing:
         yield ok("isolation", f"cgroup v2 below {found.base}: {found.reason}")
     else:
-        advice = "VMs run all the same; a cgroup v2 host with cpu, memory and pids limits them"
+        advice = "VMs run without limits; cgroup v2 with cpu, memory and pids would limit them"
         yield warn("isolation", found.reason, advice)
 
 

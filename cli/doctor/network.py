@@ -3,25 +3,26 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from cli.doctor.finding import Finding, ok, warn
+from cli.doctor.finding import ok, warn
 from cli.doctor.services import ask
 from shared.config import Config
 from shared.contract.verbs import nat
 from shared.errors import BangerError
 from shared.paths import Paths
+from shared.vmm.info import Finding
 
 if TYPE_CHECKING:
     from shared.contract.messages.network import NatStatus
 
 BRIDGE_WOULD_ADD = (
-    "bridge mode would add egress lists, ways and names between guests, "
-    "and a --nat that does not lead to this host's loopback"
+    "bridge mode would add egress lists, connections and names between guests, "
+    "and a --nat that cannot reach this host's loopback"
 )
 
 
 def network(paths: Paths, config: Config) -> Iterator[Finding]:
     if config.network_mode == "user":
-        yield ok("network", f"user mode, no privilege; {BRIDGE_WOULD_ADD}")
+        yield ok("network", f"user mode, without privileges; {BRIDGE_WOULD_ADD}")
         return
     try:
         status = ask(paths, nat.STATUS())
@@ -35,5 +36,5 @@ def bridge(mode: str, status: "NatStatus | None") -> Finding:
     the host stands in its way, is in its ``problem``, with what to run."""
     problem = status.problem if status else ""
     if problem:
-        return warn("network", f"{mode}: {problem}", "docs/network.md says more")
+        return warn("network", f"{mode}: {problem}", "see docs/network.md")
     return ok("network", mode)

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterator
 
-from cli.doctor.finding import Finding, fail
+from cli.doctor.finding import fail
 from shared.config import Config, load_config
 from shared.errors import BangerError
 from shared.paths import Paths
+from shared.vmm.info import Finding
 
 DoctorCheck = Callable[[Paths, Config], Iterator[Finding]]
 
@@ -35,7 +36,7 @@ def run_checks(paths: Paths) -> list[Finding]:
             results += check(paths, config)
         except Exception as error:  # doctor is run when things are not as they should be
             name = check.__name__.replace("_", " ")
-            results.append(fail(name, f"could not be checked: {type(error).__name__}: {error}"))
+            results.append(fail(name, f"the check failed: {type(error).__name__}: {error}"))
     return results
 
 
@@ -45,5 +46,9 @@ def _config(paths: Paths) -> tuple[Config, list[Finding]]:
         config = load_config(paths.config_file)
     except BangerError as error:
         return Config(), [fail("configuration", error.message, error.hint)]
-    found = str(paths.config_file) if paths.config_file.exists() else "no file: all defaults"
+    found = (
+        str(paths.config_file)
+        if paths.config_file.exists()
+        else "no configuration file, all defaults"
+    )
     return config, [Finding("configuration", "PASS", found)]

@@ -8,18 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from cli.client.connection import connect_if_running, expected_services, last_error_line, running
-from cli.doctor.finding import Finding, fail, ok, warn
+from cli.doctor.finding import fail, ok, warn
 from shared.config import Config
 from shared.contract.verbs import daemon, dns
 from shared.errors import BangerError
 from shared.paths import Paths
 from shared.version import __version__
+from shared.vmm.info import Finding
 
 if TYPE_CHECKING:
     from shared.contract.verb import Request
 
 Answered = TypeVar("Answered")
 
+RESTART = "restart them: banger daemon restart"
 DNS_HOST = "127.0.0.1"
 
 
@@ -34,7 +36,7 @@ def ask(paths: Paths, request: "Request[Answered]") -> "Answered | None":
 def registered(paths: Paths, config: Config) -> Iterator[Finding]:
     answer = ask(paths, daemon.SERVICES())
     if answer is None:
-        yield ok("services", "down; they start with the first command that needs them")
+        yield ok("services", "not running; the first command that needs them starts them")
         return
     builds = {service.name: service.build for service in answer.services}
     wanted = expected_services(paths)
@@ -42,12 +44,12 @@ def registered(paths: Paths, config: Config) -> Iterator[Finding]:
     older = [name for name in wanted if builds.get(name, __version__) != __version__]
     if missing:
         said = last_error_line(paths.logs / f"{missing[0]}.err")
-        found = f"not there: {', '.join(missing)}" + (f"; last words: {said}" if said else "")
-        yield fail("services", found, "banger daemon status")
+        found = f"not running: {', '.join(missing)}" + (f"; last message: {said}" if said else "")
+        yield fail("services", found, "see: banger daemon status")
     elif older:
-        yield warn("services", f"of another build: {', '.join(older)}", "banger daemon restart")
+        yield warn("services", f"of another version: {', '.join(older)}", RESTART)
     else:
-        yield ok("services", f"all {len(wanted)} are up")
+        yield ok("services", f"all {len(wanted)} are running")
     if config.nat.external:
         yield external_nat(builds.get("nat"), paths.run)
 
@@ -58,11 +60,11 @@ def external_nat(build: str | None, run: Path) -> Finding:
     apart = "" if run == Path(f"/run/user/{uid}/banger") else f" --run {run}"
     command = f"python -m services.nat --user {uid}{apart}"
     if build is None:
-        found = "nat.external is set, and nobody is registered as nat: no VM can join the bridge"
-        return fail("nat", found, f"have root run: {command}")
+        found = "nat.external is set, but no nat is registered: no VM can join the bridge"
+        return fail("nat", found, f"as root, run: {command}")
     if build != __version__:
-        return warn("nat", f"of another build: {build}", f"have root restart: {command}")
-    return ok("nat", "run by root, registered")
+        return warn("nat", f"of another version: {build}", f"as root, restart: {command}")
+    return ok("nat", "registered, run by root")
 
 
 def dns_port(paths: Paths, config: Config) -> Iterator[Finding]:
@@ -74,14 +76,14 @@ def dns_port(paths: Paths, config: Config) -> Iterator[Finding]:
         yield fail("dns", error.message, error.hint)
         return
     if status and status.listening:
-        yield ok("dns", f"answers on {status.address}, {status.names} names")
+        yield ok("dns", f"listening on {status.address}, {status.names} names")
     elif status:
-        yield warn("dns", status.problem, f"free the port {port} or set dns.port")
+        yield warn("dns", status.problem, f"free port {port}, or set dns.port to another")
     elif is_free(port):
         yield ok("dns", f"port {port} is free")
     else:
         # On a shared host it may well be another user's banger.
-        yield warn("dns", f"port {port} is taken by another program", "set dns.port")
+        yield warn("dns", f"port {port} is in use by another program", "set dns.port to another")
 
 
 def is_free(port: int) -> bool:
@@ -99,16 +101,16 @@ def is_free(port: int) -> bool:
 def images_and_kernels(paths: Paths, config: Config) -> Iterator[Finding]:
     """Read from the disk, which is the truth about them, services or not."""
     defaults = config.defaults
-    yield published("image", paths.images, defaults.image, "banger image build")
-    yield published("kernel", paths.kernels, defaults.kernel, "banger kernel pull")
+    yield published("image", paths.images, defaults.image, "build it: banger image build")
+    yield published("kernel", paths.kernels, defaults.kernel, "download it: banger kernel pull")
 
 
 def published(kind: str, root: Path, default: str, how: str) -> Finding:
     """PASS when the default is there: its absence costs the first VM a build."""
     names = sorted(path.name for path in root.glob("by-name/*") if path.exists())
     if default not in names:
-        there = f"there is {', '.join(names)}" if names else "there is none"
-        return warn(kind, f"{default} is not there ({there})", f"{how} {default}")
+        there = ", ".join(names) or "none"
+        return warn(kind, f"{default} is missing (there: {there})", f"{how} {default}")
     manifest = root / "by-name" / default / "manifest.json"
     try:
         identity = json.loads(manifest.read_text())["id"]

@@ -5,10 +5,11 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from cli.doctor.finding import Finding, fail, ok, warn
+from cli.doctor.finding import fail, ok, warn
 from shared.config import Config
 from shared.errors import BangerError
 from shared.paths import Paths, check_private, check_socket_length
+from shared.vmm.info import Finding
 
 SQLITE = b"SQLite format 3\x00"
 GIB = 1024**3
@@ -21,17 +22,17 @@ def run_directory(paths: Paths, _config: Config) -> Iterator[Finding]:
         check_socket_length(paths.run)
         check_private(paths.run)
     except FileNotFoundError:
-        yield ok(name, f"{paths.run} is not there yet")
+        yield ok(name, f"{paths.run} does not exist yet")
     except BangerError as error:
         yield fail(name, error.message, error.hint)
     else:
-        yield ok(name, f"{paths.run}, ours alone")
+        yield ok(name, f"{paths.run}, private")
 
 
 def store(paths: Paths, config: Config) -> Iterator[Finding]:
     """Readable, ours and a database; whether its schema is current is the store's to say."""
     if config.database_url:
-        yield ok("store", "a database of its own, by database_url")
+        yield ok("store", "external database, set by database_url")
         return
     path = paths.database
     try:
@@ -39,15 +40,19 @@ def store(paths: Paths, config: Config) -> Iterator[Finding]:
             magic = file.read(len(SQLITE))
             owner = os.fstat(file.fileno()).st_uid
     except FileNotFoundError:
-        yield ok("store", "none yet; it is made when the services start")
+        yield ok("store", "not created yet; the services create it")
         return
     except OSError as error:
-        yield fail("store", f"{path}: {error.strerror}", f"look at ls -l {path}")
+        yield fail("store", f"{path}: {error.strerror}", f"check its owner and mode: ls -l {path}")
         return
     if owner != os.geteuid():
-        yield fail("store", f"{path} belongs to uid {owner}", f"chown {os.geteuid()} {path}")
+        yield fail(
+            "store",
+            f"{path} belongs to uid {owner}",
+            f"change the owner: chown {os.geteuid()} {path}",
+        )
     elif magic not in (SQLITE, b""):
-        yield fail("store", f"{path} is no SQLite database", "put it aside or restore a backup")
+        yield fail("store", f"{path} is not an SQLite database", "move it away or restore a backup")
     else:
         yield ok("store", str(path))
 
@@ -66,7 +71,9 @@ def _existing(path: Path) -> Path:
 def space(name: str, found: str, free: int) -> Finding:
     """``free`` in bytes: an image takes 1 GiB while it is built, a VM what it writes."""
     if free < FAIL_BELOW:
-        return fail(name, found, "make room, or move it with XDG_DATA_HOME and XDG_STATE_HOME")
+        return fail(
+            name, found, "free some space, or set XDG_DATA_HOME and XDG_STATE_HOME to another disk"
+        )
     if free < WARN_BELOW:
         return warn(name, found, "builds and VMs may run out of space")
     return ok(name, found)

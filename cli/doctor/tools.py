@@ -7,17 +7,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cli.doctor.finding import Finding, fail, ok, warn
+from cli.doctor.finding import fail, ok, warn
 from shared.config import Config
 from shared.host.programs import find_program
 from shared.paths import Paths
+from shared.vmm.info import Finding
 
 OS_RELEASE = Path("/etc/os-release")
 
 
 @dataclass(frozen=True)
 class Tool:
-    """A program, what it is for, and the package that has it, by family of distributions."""
+    """A program, what it is needed to do, and its package by family of distributions."""
 
     program: str
     purpose: str
@@ -54,17 +55,17 @@ _NFT = dict.fromkeys(INSTALL, "nftables")
 def needed(config: Config, *, root: bool) -> list[Tool]:
     """The programs that this configuration and user need."""
     tools = [
-        Tool("ssh", "opens sessions", _SSH, ("-V",)),
-        Tool("ssh-keygen", "makes keys", _SSH, ()),
-        Tool("mke2fs", "makes disks", _E2FS, ("-V",)),
-        Tool("mmdebstrap", "builds images", _MMDEBSTRAP, builds_only=True),
-        Tool("sqfstar", "packs images", _SQUASHFS, ("-version",), builds_only=True),
-        Tool("busybox", "is the guests' first shell", _BUSYBOX, ()),
+        Tool("ssh", "open sessions", _SSH, ("-V",)),
+        Tool("ssh-keygen", "create keys", _SSH, ()),
+        Tool("mke2fs", "create disks", _E2FS, ("-V",)),
+        Tool("mmdebstrap", "build images", _MMDEBSTRAP, builds_only=True),
+        Tool("sqfstar", "pack images", _SQUASHFS, ("-version",), builds_only=True),
+        Tool("busybox", "boot guests", _BUSYBOX, ()),
     ]
     if config.network_mode == "bridge":
-        tools.append(Tool("nft", "keeps the bridge's rules", _NFT))
+        tools.append(Tool("nft", "filter the traffic of the bridge", _NFT))
     if not root:
-        tools.append(Tool("newuidmap", "lets a user build images", _UIDMAP, (), builds_only=True))
+        tools.append(Tool("newuidmap", "build images without root", _UIDMAP, (), builds_only=True))
     return tools
 
 
@@ -77,20 +78,24 @@ def host_tools(_paths: Paths, config: Config) -> Iterator[Finding]:
 def check_program(program: str, packages: Mapping[str, str]) -> Iterator[Finding]:
     """The program of the VMM that runs the VMs."""
     family = family_of(OS_RELEASE.read_text() if OS_RELEASE.exists() else "")
-    yield check_tool(Tool(program, "runs the VMs", packages), family)
+    yield check_tool(Tool(program, "run VMs", packages), family)
 
 
 def check_tool(tool: Tool, family: str) -> Finding:
     path = find_program(tool.program)
     if path is None:
         say = warn if tool.builds_only else fail
-        return say(tool.program, f"missing; it {tool.purpose}", install_line([tool], family))
+        return say(
+            tool.program, f"not found; needed to {tool.purpose}", install_line([tool], family)
+        )
     if tool.program == "busybox" and not is_static(Path(path)):
-        return fail("busybox", f"{path} is not static", install_line([tool], family))
+        return fail("busybox", f"{path} is not statically linked", install_line([tool], family))
     if not tool.version:
         return ok(tool.program, path)
     said = version_line([path, *tool.version])
-    return ok(tool.program, said) if said else warn(tool.program, f"{path} does not say a version")
+    return (
+        ok(tool.program, said) if said else warn(tool.program, f"{path} does not report a version")
+    )
 
 
 def family_of(os_release: str) -> str:
@@ -112,7 +117,7 @@ def install_line(tools: Iterable[Tool], family: str) -> str:
     if family not in INSTALL:
         return "install " + ", ".join(tool.program for tool in tools)
     packages = sorted({tool.packages[family] for tool in tools})
-    return f"{INSTALL[family]} {' '.join(packages)}"
+    return f"install it: {INSTALL[family]} {' '.join(packages)}"
 
 
 def version_line(argv: list[str]) -> str:

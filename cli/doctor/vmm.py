@@ -5,16 +5,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cli.doctor.finding import Finding, fail, ok, warn
+from cli.doctor.finding import fail, ok, warn
 from cli.doctor.tools import check_program
 from shared.config import Config
 from shared.errors import BangerError
 from shared.paths import Paths
+from shared.vmm.info import Finding
 
 if TYPE_CHECKING:
     from shared.vmm.info import DriverInfo, LaunchContext
 
 KVM = Path("/dev/kvm")
+EMULATED = "VMs are emulated, about ten times slower"
+PULL = "download it: banger kernel pull debian-bookworm"
 
 
 def virtual_machines(paths: Paths, config: Config) -> Iterator[Finding]:
@@ -32,11 +35,10 @@ def virtual_machines(paths: Paths, config: Config) -> Iterator[Finding]:
     if info.packages:
         yield from check_program(info.program(config), info.packages)
     if info.needs_kvm:
-        yield ok("kvm", f"a probe guest ran under {info.title}")
+        yield ok("kvm", f"a test guest ran under {info.title}")
     else:
         yield from accelerator(info, paths, config)
-    for finding in info.findings(config):
-        yield Finding(finding.name, finding.status, finding.found, finding.hint)
+    yield from info.findings(config)
 
 
 def _context(paths: Paths, config: Config) -> "LaunchContext":
@@ -48,14 +50,14 @@ def _context(paths: Paths, config: Config) -> "LaunchContext":
 def accelerator(info: "DriverInfo", paths: Paths, config: Config) -> Iterator[Finding]:
     """Asks the probe that runs a guest; a node that opens is no proof."""
     if config.accel == "tcg":
-        yield warn("kvm", "switched off by accel = tcg", "VMs are emulated, about ten times slower")
+        yield warn("kvm", "switched off by accel = tcg", EMULATED)
         return
     if not KVM.exists():
         hint = "enable virtualisation in the firmware and load kvm_intel or kvm_amd"
-        yield _without_kvm(config, f"there is no {KVM}", hint)
+        yield _without_kvm(config, f"{KVM} does not exist", hint)
         return
     if not os.access(KVM, os.R_OK | os.W_OK):
-        yield _without_kvm(config, f"{KVM} may not be opened", "add yourself to the group kvm")
+        yield _without_kvm(config, f"no permission to open {KVM}", "add your user to the group kvm")
         return
     yield _probe(info, paths, config)
 
@@ -67,7 +69,7 @@ def _without_kvm(config: Config, found: str, hint: str) -> Finding:
 
 def _probe(info: "DriverInfo", paths: Paths, config: Config) -> Finding:
     if newest_kernel(paths) is None:
-        return warn("kvm", "not probed: that takes a kernel", "banger kernel pull debian-bookworm")
+        return warn("kvm", "not tested: that needs a kernel", PULL)
     from shared.vmm.accelerator import Accel
 
     try:
@@ -76,7 +78,7 @@ def _probe(info: "DriverInfo", paths: Paths, config: Config) -> Finding:
         return warn("kvm", error.message, error.hint)
     if answer.accel is Accel.KVM:
         return ok("kvm", answer.reason)
-    return _without_kvm(config, answer.reason, "VMs are emulated, about ten times slower")
+    return _without_kvm(config, answer.reason, EMULATED)
 
 
 def newest_kernel(paths: Paths) -> Path | None:

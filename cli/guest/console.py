@@ -41,8 +41,8 @@ def attach(name: str, form: Console, run: Path, log: Path) -> int:
         pid = holder(run / files.CONSOLE_LOCK)
         raise BangerError(
             Code.BUSY,
-            f"somebody is at the console of {name} already (pid {pid})",
-            hint=f"only one can be; read along with: banger vm logs -f {name}",
+            f"the console of {name} is in use by process {pid}",
+            hint=f"follow its output with: banger vm logs -f {name}",
         )
     try:
         with (

@@ -31,11 +31,10 @@ MEANINGS = (
 """What scp's words mean, the first that is found."""
 
 HINTS = {
-    Code.NO_SPACE: "what was copied so far is there, cut short; free some space",
-    Code.NOT_FOUND: "a path in the VM that is not absolute is below /root; "
-    "what else there was has been copied",
-    Code.INVALID: "devices, sockets and pipes are not copied; what else there was has been",
-    Code.UNAVAILABLE: "banger vm health shows whether the guest answers",
+    Code.NO_SPACE: "the copy is incomplete; free some space and copy again",
+    Code.NOT_FOUND: "a relative path in a VM starts at /root; everything else was copied",
+    Code.INVALID: "devices, sockets and pipes are not copied; everything else was copied",
+    Code.UNAVAILABLE: "check whether the guest answers: banger vm health",
 }
 
 
@@ -95,8 +94,8 @@ def _refuse_unless_it_fits(access: ssh.Access, size: int, target: str) -> None:
     if free is not None and size > free:
         raise BangerError(
             Code.NO_SPACE,
-            f"{size // MIB} MiB do not fit: the guest has {free // MIB} MiB free there",
-            hint="a sparse file counts whole; a stopped VM's disk grows with banger vm set",
+            f"{size // MIB} MiB to copy, but only {free // MIB} MiB free in the guest",
+            hint="stop the VM and enlarge its disk: banger vm set --disk-size",
         )
 
 
@@ -120,7 +119,7 @@ def _scp(access: ssh.Access, paths: list[str], target: str | None) -> None:
             )
     except FileNotFoundError:
         raise BangerError(
-            Code.MISSING_TOOL, "there is no scp on this machine", hint="banger doctor"
+            Code.MISSING_TOOL, "scp is not installed", hint="see: banger doctor"
         ) from None
     if done.returncode != 0:
         raise _failure(access, done.stderr.decode(errors="replace"), target)
@@ -128,7 +127,7 @@ def _scp(access: ssh.Access, paths: list[str], target: str | None) -> None:
 
 def _failure(access: ssh.Access, said: str, target: str | None) -> BangerError:
     lines = [line.removeprefix("scp: ") for line in said.splitlines() if line.strip()]
-    text = "; ".join(lines) or "scp failed without a word"
+    text = "; ".join(lines) or "scp failed without an error message"
     for words, code in MEANINGS:
         if words in said:
             return BangerError(code, text, hint=HINTS.get(code, ""), details={"said": lines})
@@ -136,7 +135,7 @@ def _failure(access: ssh.Access, said: str, target: str | None) -> BangerError:
         return BangerError(
             Code.NO_SPACE,
             f"the guest's disk is full: {text}",
-            hint="what was copied so far is there, cut short; free some space in the guest",
+            hint=HINTS[Code.NO_SPACE],
         )
     return BangerError(Code.GUEST_FAILED, text, details={"said": lines})
 

@@ -48,8 +48,8 @@ def open_line(name: str, form: Console, run: Path, log: Path) -> SerialLine:
     except OSError as error:
         raise BangerError(
             Code.UNAVAILABLE,
-            f"{name} has no console at {run}: {error.strerror}",
-            hint=f"banger vm show {name}",
+            f"{name} has no console in {run}: {error.strerror}",
+            hint=f"see: banger vm show {name}",
         ) from None
 
 

@@ -40,7 +40,7 @@ def access_of(view: "VmView") -> ssh.Access:
         raise BangerError(
             Code.NOT_RUNNING,
             f"{vm.name} is {vm.state}" + (f": {vm.reason}" if vm.reason else ""),
-            hint=f"banger vm start {vm.name}",
+            hint=f"start it: banger vm start {vm.name}",
         )
     return view.access
 
@@ -89,7 +89,7 @@ def run_command(
     if session.expired:
         raise BangerError(
             Code.TIMEOUT,
-            f"{argv[0]} was still running after {seconds:g} s, and was ended",
+            f"{argv[0]} was still running after {seconds:g} s and was terminated",
         )
     return _shell_status(status)
 

@@ -36,7 +36,7 @@ class SshProcess:
             )
         except FileNotFoundError:
             raise BangerError(
-                Code.MISSING_TOOL, f"there is no {argv[0]} on this machine", hint="banger doctor"
+                Code.MISSING_TOOL, f"{argv[0]} is not installed", hint="see: banger doctor"
             ) from None
         self.pidfd = os.pidfd_open(self._pid)
 

@@ -3,7 +3,7 @@
 import click
 
 _KEY = "cli.parsing.guest_argv"
-_WHERE = "The guest's command goes after --"
+_WHERE = "Put the guest command after --"
 
 
 class TrailingCommand(click.Command):
@@ -24,8 +24,8 @@ class TrailingCommand(click.Command):
                 raise
             raise click.UsageError(f"{error.format_message()} {_WHERE}", ctx) from None
         if ctx.args and not ctx.resilient_parsing:
-            word = "" if "--" in args else f" {_WHERE}"
-            raise click.UsageError(f"There is no place for {' '.join(ctx.args)!r}.{word}", ctx)
+            where = "" if "--" in args else f". {_WHERE}"
+            raise click.UsageError(f"Unexpected argument {' '.join(ctx.args)!r}{where}", ctx)
         return ctx.args
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:

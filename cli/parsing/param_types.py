@@ -29,7 +29,7 @@ class Size(click.ParamType[int]):
         if isinstance(value, int):
             return value
         if value.strip().isdigit():
-            self.fail(f"{value!r} has no unit; write it like 8G or 512M", param, ctx)
+            self.fail(f"{value!r} has no unit: write 8G or 512M, for example", param, ctx)
         return _positive(self, value, param, ctx)
 
 
@@ -59,7 +59,7 @@ def _positive(
     except BangerError as error:
         _fail(kind, error, param, ctx)
     if size <= 0:
-        kind.fail(f"{value!r}: a size is more than zero", param, ctx)
+        kind.fail(f"{value!r} must be greater than zero", param, ctx)
     return size
 
 
@@ -72,8 +72,8 @@ class VmName(click.ParamType[str]):
         text = str(value)
         if not NAME.fullmatch(text):
             self.fail(
-                f"{text!r} is not a name: use 1 to 63 of a-z, 0-9 and -, "
-                "without a dash at either end",
+                f"{text!r} is not a valid name: use 1 to 63 characters of a-z, 0-9 and -, "
+                "with no dash at either end",
                 param,
                 ctx,
             )
@@ -98,13 +98,13 @@ class Seconds(click.FloatRange):
 
 
 class Words(click.ParamType[str]):
-    """Text that is not empty: "" from a variable that is not set must not mean something else."""
+    """Text that is not empty: a shell variable that is not set must not mean the default."""
 
     name = "text"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         if not value:
-            self.fail("it is empty", param, ctx)
+            self.fail("must not be empty", param, ctx)
         return str(value)
 
 
@@ -138,7 +138,7 @@ class SignalName(click.ParamType[str]):
             found = signal.Signals(int(text)) if text.isdecimal() else signal.Signals[name]
         except (KeyError, ValueError):
             usual = ", ".join(USUAL_SIGNALS)
-            self.fail(f"there is no signal {value!r}; some that there are: {usual}", param, ctx)
+            self.fail(f"unknown signal {value!r}: use {usual}, for example", param, ctx)
         return found.name.removeprefix("SIG")
 
     def shell_complete(

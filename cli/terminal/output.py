@@ -46,7 +46,7 @@ class Settings:
 def format_options(command: Command) -> Command:
     """Add ``-o/--output`` and ``-q/--quiet`` as parameters ``output`` and ``quiet``."""
     output = click.option(
-        "-o", "--output", type=click.Choice(FORMATS), default="table", help="Form of the output."
+        "-o", "--output", type=click.Choice(FORMATS), default="table", help="Output format."
     )
     quiet = click.option("-q", "--quiet", is_flag=True, help="Print only ids.")
     return output(quiet(command))
@@ -142,5 +142,5 @@ def report(error: BangerError, settings: Settings) -> int:
         note(f"hint: {' '.join(error.hint.split())}")
     request = error.details.get("request_id")
     if request and error.code in (Code.INTERNAL, Code.TIMEOUT, Code.UNAVAILABLE):
-        note(f"hint: banger daemon logs --request {str(request)[:12]} shows what happened")
+        note(f"hint: see what happened: banger daemon logs --request {str(request)[:12]}")
     return error.exit_status

@@ -28,7 +28,7 @@ def read(path: Path, *, follow: bool) -> Iterator[bytes]:
         file: BinaryIO = path.open("rb")
     except FileNotFoundError:
         raise BangerError(
-            Code.NOT_FOUND, f"there is no {path}", hint="nothing has been logged there yet"
+            Code.NOT_FOUND, f"{path} does not exist", hint="nothing has been logged yet"
         ) from None
     try:
         yield from _rest(file)

@@ -47,7 +47,7 @@ class LaunchTraces:
 
 @dataclass(frozen=True)
 class Finding:
-    """What ``banger doctor`` says about a VMM in one line; ``hint``: what to do about it."""
+    """One line of ``banger doctor``: what there is, and ``hint``, what to do about it or ""."""
 
     name: str
     status: Literal["PASS", "WARN", "FAIL"]

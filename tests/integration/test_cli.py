@@ -75,7 +75,7 @@ def test_the_first_command_starts_the_services_and_stop_ends_them(machine: Machi
     assert machine.banger("vm", "list", "-o", "json") == (0, "[]\n", "")
     services = machine.services()
     assert [name for name, each in services.items() if each["state"] == "running"] == SERVICES
-    assert machine.banger("daemon", "stop") == (0, "", "the services are stopped\n")
+    assert machine.banger("daemon", "stop") == (0, "", "The services are stopped.\n")
     for service in services.values():
         assert not alive(service["pid"])
 
@@ -112,7 +112,7 @@ def test_services_that_cannot_start_are_named_with_their_last_words(machine: Mac
     machine.configure('network = "carrier pigeon"\n')
     status, out, err = machine.banger("vm", "list")
     assert (status, out) == (6, "")
-    assert err.startswith("error: the service launcher did not come up; its last words: ")
+    assert err.startswith("error: the service launcher did not start: ")
     assert "config.toml" in err
     assert "launcher.err" in err
 

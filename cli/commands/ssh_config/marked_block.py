@@ -26,7 +26,7 @@ def without_block(text: str) -> str:
     if not end:
         raise BangerError(
             Code.CONFLICT,
-            "the block of banger in your ssh configuration has lost its end",
-            hint=f"put this line behind it: {END}",
+            "the block of banger in your ssh configuration has no end",
+            hint=f"add this line at its end: {END}",
         )
     return before + after

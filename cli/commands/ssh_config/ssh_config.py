@@ -14,7 +14,7 @@ from shared.host.files import write_atomically
 from shared.paths import Paths
 
 TEMPLATE = """\
-# Written by `banger ssh-config --install`. Every VM, by its name: ssh NAME.vm
+# Written by `banger ssh-config --install`. Connect to a VM with: ssh NAME.vm
 Host *.vm
     User root
     IdentityFile "{key}"
@@ -27,20 +27,20 @@ Host *.vm
     ProxyCommand "{banger}" ssh-proxy %n
     ProxyUseFdpass yes
 """
-"""%n is the name as it was typed. Each VM's host key was made on this host: nothing is to be
-believed at the first connection. The proxy hands ssh a connected socket and is gone
+"""%n is the name as it was typed. Each VM's host key is made on this host, so ssh does not have to
+trust an unknown key at the first connection. The proxy passes a connected socket to ssh and exits
 (ssh_config(5))."""
 
 
 @click.command("ssh-config")
-@click.option("--install", is_flag=True, help="Let ssh know, by one Include line in its file.")
-@click.option("--uninstall", is_flag=True, help="Take exactly that out again.")
+@click.option("--install", is_flag=True, help="Add an Include line to ~/.ssh/config.")
+@click.option("--uninstall", is_flag=True, help="Remove that line.")
 @click.pass_context
 def ssh_config(ctx: click.Context, install: bool, uninstall: bool) -> None:
-    """Let plain ssh, scp, rsync and editors reach VMs as NAME.vm.
+    """Set up ssh, scp, rsync and editors to reach VMs as NAME.vm.
 
-    Without an option the lines are printed. No name server is needed for it, and your known_hosts
-    is not touched.
+    Without options, prints the configuration. No name server is needed, and your known_hosts file
+    is not changed.
 
     \b
     Examples:
@@ -49,7 +49,7 @@ def ssh_config(ctx: click.Context, install: bool, uninstall: bool) -> None:
       banger ssh-config --uninstall
     """
     if install and uninstall:
-        raise click.UsageError("--install and --uninstall: choose one", ctx)
+        raise click.UsageError("--install and --uninstall cannot be combined", ctx)
     paths = Paths.from_environment()
     if install:
         _install(paths)
@@ -69,7 +69,7 @@ def _lines(paths: Paths) -> str:
     for path in values.values():
         if '"' in str(path):
             raise BangerError(
-                Code.INVALID, f"ssh cannot name the file {path}", hint="it has a quotation mark"
+                Code.INVALID, f"ssh_config(5) cannot name {path}: it has a quotation mark"
             )
     # % begins a token for ssh, but for those that the template itself has.
     return TEMPLATE.format(**{name: str(path).replace("%", "%%") for name, path in values.items()})
@@ -80,15 +80,15 @@ def _install(paths: Paths) -> None:
     paths.state.mkdir(parents=True, exist_ok=True, mode=0o700)
     write_atomically(ours, _lines(paths).encode())
     if _rewrite(lambda text: with_block(text, f'Include "{ours}"')):
-        note("ssh reaches every VM as NAME.vm now")
+        note("Installed. Connect to a VM with: ssh NAME.vm")
     else:
-        note("it is installed already")
+        note("Already installed.")
 
 
 def _uninstall(paths: Paths) -> None:
     removed = _rewrite(without_block)
     (paths.state / "ssh_config").unlink(missing_ok=True)
-    note("taken out" if removed else "it is not installed")
+    note("Uninstalled." if removed else "Not installed.")
 
 
 def _user_file() -> Path:

@@ -20,7 +20,7 @@ SUFFIX = ".vm"
 @click.command("ssh-proxy", hidden=True)
 @click.argument("name")
 def ssh_proxy(name: str) -> None:
-    """Connect to the ssh server of a VM and hand the connection to the ssh that called.
+    """Connect to the ssh server of a VM, and pass the connection to the calling ssh.
 
     \b
     Example, as ssh_config(5) has it:
@@ -32,7 +32,9 @@ def ssh_proxy(name: str) -> None:
 
     view = ask(api.VM_ACCESS(ref=name.removesuffix(SUFFIX)))
     if f"{view.vm.name}{SUFFIX}" != name:
-        raise BangerError(Code.NOT_FOUND, f"there is no VM called {name}", hint="banger vm list")
+        raise BangerError(
+            Code.NOT_FOUND, f"there is no VM called {name}", hint="list VMs: banger vm list"
+        )
     access = access_of(view)
     with _connected(name, access.host, access.port) as connection:
         _hand_over(connection)
@@ -45,7 +47,7 @@ def _connected(name: str, host: str, port: int) -> socket.socket:
         raise BangerError(
             Code.UNAVAILABLE,
             f"{name} does not answer on {host} port {port}: {error.strerror or error}",
-            hint=f"banger vm health {name.removesuffix(SUFFIX)}",
+            hint=f"check it: banger vm health {name.removesuffix(SUFFIX)}",
         ) from None
 
 
@@ -58,5 +60,7 @@ def _hand_over(connection: socket.socket) -> None:
             caller.detach()
     except OSError:
         raise BangerError(
-            Code.USAGE, "ssh-proxy is for ssh to call", hint="banger ssh-config --install"
+            Code.USAGE,
+            "ssh-proxy must be called by ssh",
+            hint="set it up: banger ssh-config --install",
         ) from None

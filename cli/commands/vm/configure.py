@@ -18,12 +18,22 @@ if TYPE_CHECKING:
 
 @click.command("set")
 @some_vms
-@click.option("--vcpu", metavar="N", type=click.IntRange(min=1), help="Number of processors.")
-@click.option("--memory", "memory_mib", type=MemoryMib(), help="Memory: 2G, 512M, or MiB.")
-@click.option("--disk-size", "disk_bytes", type=Size(), help="Size of /root; it only grows.")
-@click.option("--vmm", type=VMM, help="What runs it from the next start on.")
+@click.option("--vcpu", metavar="N", type=click.IntRange(min=1), help="Number of virtual CPUs.")
+@click.option(
+    "--memory",
+    "memory_mib",
+    type=MemoryMib(),
+    help="Memory, such as 2G or 512M. A bare number is in MiB.",
+)
+@click.option(
+    "--disk-size",
+    "disk_bytes",
+    type=Size(),
+    help="Size of the disk at /root, such as 16G. It can only grow.",
+)
+@click.option("--vmm", type=VMM, help="Virtual machine monitor to use from the next start.")
 @egress_option
-@click.option("--nat/--no-nat", default=None, help="Short for --egress nat, --egress none.")
+@click.option("--nat/--no-nat", default=None, help="Same as --egress nat or --egress none.")
 @format_options
 @click.pass_context
 def set_(
@@ -38,7 +48,9 @@ def set_(
     output: str,
     quiet: bool,
 ) -> int:
-    """Change what VMs have. Sizes and VMM change while a VM is stopped, --egress at any time.
+    """Change the configuration of VMs.
+
+    The egress policy can be changed at any time, everything else while the VM is stopped.
 
     \b
     Examples:
@@ -57,6 +69,6 @@ def set_(
     changes |= egress_fields(egress, nat)
     if not changes:
         raise click.UsageError(
-            "nothing to set: give --vcpu, --memory, --disk-size, --vmm or --egress", ctx
+            "nothing to change: use --vcpu, --memory, --disk-size, --vmm or --egress", ctx
         )
     return act_on(vms, lambda ref: api.VM_SET(ref=ref, **changes), ctx.obj, output, quiet=quiet)

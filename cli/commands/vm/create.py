@@ -14,7 +14,7 @@ from shared.contract.verbs import api
 
 @click.command()
 @creation_options
-@click.option("--no-start", is_flag=True, help="Do not boot it yet.")
+@click.option("--no-start", is_flag=True, help="Do not boot the VM.")
 @format_options
 def create(no_start: bool, output: str, quiet: bool, **sizing: Any) -> int:
     """Create a VM and boot it.
@@ -34,7 +34,10 @@ def create(no_start: bool, output: str, quiet: bool, **sizing: Any) -> int:
             view = creation.complete(client)
         except Interrupted:
             if creation.result:
-                note(f"{creation.result.vm.name} had been created already, and is kept")
+                name = creation.result.vm.name
+                note(
+                    f"Keeping {name}: it had been created. Delete it with: banger vm delete {name}"
+                )
             raise
     show_one(entry(view), DETAILS, output, quiet=quiet)
     return 0

@@ -34,9 +34,9 @@ COMMANDS = {
 
 @click.group(cls=LazyGroup, lazy=COMMANDS, aliases={"ls": "list", "rm": "delete"})
 def vm() -> None:
-    """Virtual machines: make them, look at them, work in them, end them.
+    """Manage virtual machines.
 
-    VM is an id or a name, or the beginning of either when only one VM begins so.
+    VM is the name or the id of a virtual machine, or a unique prefix of one.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""Verbs that bring VMs from one state into another."""
+"""Commands that bring VMs from one state into another."""
 
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ grace = click.option(
     type=Seconds(most=3600),
     default=30.0,
     show_default=True,
-    help="What a guest gets to power off by itself.",
+    help="Seconds for the guest to power off before it is killed.",
 )
 
 
@@ -28,7 +28,7 @@ grace = click.option(
 @format_options
 @click.pass_obj
 def start(settings: Settings, vms: tuple[str, ...], output: str, quiet: bool) -> int:
-    """Start VMs that are not running; their disks are as they were left.
+    """Start VMs that are not running, on the disks they had.
 
     \b
     Example:
@@ -43,7 +43,7 @@ def start(settings: Settings, vms: tuple[str, ...], output: str, quiet: bool) ->
 @format_options
 @click.pass_obj
 def stop(settings: Settings, vms: tuple[str, ...], timeout: float, output: str, quiet: bool) -> int:
-    """Ask guests to power off; what does not in time is ended.
+    """Stop VMs. A guest that does not power off in time is killed.
 
     \b
     Examples:
@@ -87,12 +87,14 @@ def restart(
     type=SignalName(),
     default="KILL",
     show_default=True,
-    help="Signal for the VMM: a name, with or without SIG, or a number.",
+    help="Signal to send: a name, with or without SIG, or a number.",
 )
 @format_options
 @click.pass_obj
 def kill(settings: Settings, vms: tuple[str, ...], name: str, output: str, quiet: bool) -> int:
-    """Send a signal to VMs' VMMs. KILL ends them at once, as if the power went.
+    """Kill VMs: send a signal to their VMM processes.
+
+    The default signal, KILL, ends a VM at once, like a power failure.
 
     \b
     Examples:
@@ -111,7 +113,7 @@ def kill(settings: Settings, vms: tuple[str, ...], name: str, output: str, quiet
 @format_options
 @click.pass_obj
 def pause(settings: Settings, vms: tuple[str, ...], output: str, quiet: bool) -> int:
-    """Stop the processors of running VMs; memory stays as it is.
+    """Pause running VMs. Their processors stand still, their memory is kept.
 
     \b
     Example:
@@ -125,7 +127,7 @@ def pause(settings: Settings, vms: tuple[str, ...], output: str, quiet: bool) ->
 @format_options
 @click.pass_obj
 def resume(settings: Settings, vms: tuple[str, ...], output: str, quiet: bool) -> int:
-    """Let paused VMs go on where they were.
+    """Resume paused VMs.
 
     \b
     Example:
@@ -139,7 +141,7 @@ def resume(settings: Settings, vms: tuple[str, ...], output: str, quiet: bool) -
 @format_options
 @click.pass_obj
 def delete(settings: Settings, vms: tuple[str, ...], output: str, quiet: bool) -> int:
-    """End VMs and remove them with their disks. This cannot be undone.
+    """Delete VMs and their disks. Running VMs are killed. This cannot be undone.
 
     \b
     Examples:

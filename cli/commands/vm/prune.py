@@ -19,11 +19,13 @@ SHOWN = ("ID", "NAME", "STATE", "DISK", "CREATED")
 
 
 @click.command()
-@click.option("-f", "--force", is_flag=True, help="Do not ask.")
+@click.option("-f", "--force", is_flag=True, help="Do not ask for confirmation.")
 @format_options
 @click.pass_obj
 def prune(settings: Settings, force: bool, output: str, quiet: bool) -> int:
-    """Delete all VMs that do not run, with their disks, after showing them and asking.
+    """Delete all VMs that are not running, and their disks.
+
+    Lists them first and asks for confirmation.
 
     \b
     Examples:
@@ -37,14 +39,14 @@ def prune(settings: Settings, force: bool, output: str, quiet: bool) -> int:
         rows = [[COLUMNS[column](view) for column in SHOWN] for view in doomed]
         print_table(SHOWN, rows, err=True)
         if not force and not _agreed(len(doomed)):
-            note("nothing was deleted")
+            note("Nothing was deleted.")
             return 1
     else:
-        note("there is no VM that does not run")
+        note("Nothing to prune: no VM is stopped.")
     names = {view.vm.id: view.vm.name for view in doomed}
     outcomes, interrupted = as_far_as_done(lambda: ask_exactly(names, _deletion))
     for vm_id in [ref for ref, outcome in outcomes.items() if _was_started(outcome)]:
-        note(f"{names[vm_id]} was started meanwhile, and is kept")
+        note(f"Keeping {names[vm_id]}: it was started in the meantime.")
         del outcomes[vm_id]
     status = print_outcomes(vms_of(outcomes), settings, output, quiet=quiet)
     return interrupted or status
@@ -62,7 +64,8 @@ def _agreed(count: int) -> bool:
     if not sys.stdin.isatty():
         raise BangerError(
             Code.USAGE,
-            "deleting them has to be agreed to, and there is no terminal to ask on",
-            hint="banger vm prune -f deletes without asking",
+            "cannot ask for confirmation: standard input is not a terminal",
+            hint="delete without confirmation: banger vm prune -f",
         )
-    return bool(click.confirm(f"Delete {count} of them?", default=False, err=True))
+    noun = "VM" if count == 1 else "VMs"
+    return bool(click.confirm(f"Delete {count} {noun}?", default=False, err=True))

@@ -36,10 +36,11 @@ COLUMNS: Columns[PublishedBy] = {
 )
 @format_options
 def publish(vm: str, specs: "tuple[Publication, ...]", output: str, quiet: bool) -> None:
-    """Lead ports of the host to a VM, at once if it runs and whenever it does.
+    """Publish guest ports on the host.
 
-    Without an address it is 127.0.0.1, for programs on this host; 0.0.0.0 is all its addresses.
-    Prints all that the VM publishes now.
+    Takes effect at once on a running VM, and at every start until the port is unpublished. The host
+    address defaults to 127.0.0.1, which only programs on this host can reach; 0.0.0.0 stands for
+    all addresses of the host. Prints all published ports of the VM.
 
     \b
     Examples:
@@ -54,17 +55,17 @@ def publish(vm: str, specs: "tuple[Publication, ...]", output: str, quiet: bool)
 
 @click.command()
 @one_vm
-@click.argument("specs", metavar="[SPEC...]", nargs=-1, shell_complete=published_ports)
-@click.option("--all", "every", is_flag=True, help="All that it publishes.")
+@click.argument("specs", metavar="[PORT...]", nargs=-1, shell_complete=published_ports)
+@click.option("--all", "every", is_flag=True, help="Unpublish all ports.")
 @format_options
 @click.pass_context
 def unpublish(
     ctx: click.Context, vm: str, specs: tuple[str, ...], every: bool, output: str, quiet: bool
 ) -> None:
-    """Take ports of the host away from a VM. SPEC is as for publish, or HOST alone.
+    """Stop publishing ports of a VM.
 
-    Without an address it is meant on every one, without /tcp or /udp for both. Prints what the VM
-    still publishes.
+    PORT is written as for publish, or is the host port alone. Without an address it matches every
+    address, without /tcp or /udp both protocols. Prints the ports that remain published.
 
     \b
     Examples:
@@ -73,7 +74,7 @@ def unpublish(
       banger vm unpublish web --all
     """
     if bool(specs) == every:
-        raise click.UsageError("give what to take away, or --all", ctx)
+        raise click.UsageError("give either ports or --all", ctx)
     from cli.client.connection import ask
 
     request = api.VM_UNPUBLISH(ref=vm, ports=list(specs), every=every)

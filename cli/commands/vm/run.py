@@ -1,4 +1,4 @@
-"""``banger vm run``: create, start, work, and clean up as asked."""
+"""``banger vm run``: create a VM, work in it, and clean up."""
 
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -20,13 +20,19 @@ if TYPE_CHECKING:
 
 @click.command(cls=TrailingCommand)
 @creation_options
-@click.option("--rm", is_flag=True, help="Delete the VM at the end, whatever the status.")
-@click.option("-d", "--detach", is_flag=True, help="Leave it running and print its name.")
-@click.option("-e", "--env", type=Variable(), multiple=True, help="Variable of CMD; repeatable.")
+@click.option("--rm", is_flag=True, help="Delete the VM at exit.")
+@click.option("-d", "--detach", is_flag=True, help="Leave the VM running and print its name.")
+@click.option(
+    "-e",
+    "--env",
+    type=Variable(),
+    multiple=True,
+    help="Set an environment variable of CMD. Repeatable.",
+)
 @click.option(
     "--timeout",
     type=Seconds(min_open=True),
-    help="End CMD when it runs for longer, and exit with 7.",
+    help="Terminate CMD after this time, and exit with 7.",
 )
 @click.pass_context
 def run(
@@ -40,9 +46,10 @@ def run(
 ) -> int:
     """Create a VM, and open a shell or run a command in it.
 
-    With a command after --, stdin, stdout and stderr are the command's and its exit status is
-    ours. With --rm the VM is deleted at the end, also on Ctrl-C; a VM that never became ready is
-    kept, so that one can look why. A command that is out of time gets TERM, and KILL 5 s later.
+    Without a command, opens a login shell. With one, connects standard input, output and error to
+    it, and exits with its exit status. With --rm, the VM is deleted at exit, also after Ctrl-C; a
+    VM that never became ready is kept for inspection. With --timeout, CMD gets SIGTERM when time is
+    up, and SIGKILL 5 s later.
 
     \b
     Examples:
@@ -55,7 +62,7 @@ def run(
     _refuse_contradictions(ctx, argv, rm=rm, detach=detach)
     if not argv and (env or timeout):
         option = "--env" if env else "--timeout"
-        raise click.UsageError(f"{option} is for the command after --, and there is none", ctx)
+        raise click.UsageError(f"{option} needs a command after --", ctx)
     creation = LongRequest(api.VM_CREATE(**sizing, start=True))
     with interrupts_raise():
         if detach:
@@ -68,10 +75,10 @@ def _refuse_contradictions(
 ) -> None:
     """Before anything is created."""
     if detach and rm:
-        raise click.UsageError("--detach leaves the VM running, --rm deletes it: choose one", ctx)
+        raise click.UsageError("--detach and --rm cannot be combined", ctx)
     if detach and argv:
         raise click.UsageError(
-            "--detach does not wait for a command; start it with banger vm exec afterwards", ctx
+            "--detach takes no command; run it afterwards with: banger vm exec", ctx
         )
 
 
@@ -115,7 +122,10 @@ def _create(creation: "LongRequest[VmView]", *, rm: bool) -> "VmView":
     except BangerError as error:
         kept = error.details.get("kept")
         if kept and rm:
-            note(f"{kept} is kept in spite of --rm: it never became ready")
+            note(
+                f"Keeping {kept} despite --rm: it never became ready. "
+                f"Delete it with: banger vm delete {kept}"
+            )
         raise
 
 
@@ -127,7 +137,7 @@ def _delete(vm: "Vm") -> None:
         try:
             ask_again(api.VM_DELETE(ref=vm.id))
         except BangerError as error:
-            note(f"{vm.name} could not be deleted; do it with: banger vm delete {vm.name}")
+            note(f"{vm.name} was not deleted. Delete it with: banger vm delete {vm.name}")
             report(error, Settings())
 
 
@@ -137,6 +147,4 @@ def _say_what_is_left(vm: "Vm") -> None:
     with suppress(BangerError, Interrupted):
         now = ask_again(api.VM_SHOW(ref=vm.id)).vm
         if now.state == "running":
-            note(
-                f"{now.name} is still running: banger vm ssh {now.name} | banger vm stop {now.name}"
-            )
+            note(f"{now.name} is still running. Stop it with: banger vm stop {now.name}")

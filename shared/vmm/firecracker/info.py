@@ -86,15 +86,17 @@ def _jail(config: "Config") -> Finding:
         return Finding(
             "jail",
             "WARN",
-            "Firecracker runs as you, without a jail",
+            "Firecracker runs as your user, without a jail",
             "set firecracker.jailer = true where nat runs as root (docs/firecracker.md)",
         )
     if config.nat.external:
-        return Finding("jail", "PASS", "root's nat makes one for each Firecracker")
+        return Finding("jail", "PASS", "nat, run by root, makes one for each Firecracker")
     if os.geteuid() != 0:
-        hint = "set nat.external and have root run nat, or set firecracker.jailer = false"
-        return Finding("jail", "FAIL", "firecracker.jailer is set, and nat is not root", hint)
+        hint = "run nat as root and set nat.external, or set firecracker.jailer = false"
+        return Finding(
+            "jail", "FAIL", "firecracker.jailer is set, but nat does not run as root", hint
+        )
     if shutil.which(config.firecracker.jailer_bin) is None:
-        found = f"there is no program {config.firecracker.jailer_bin}"
+        found = f"{config.firecracker.jailer_bin} is not installed"
         return Finding("jail", "FAIL", found, "it comes with Firecracker's release")
     return Finding("jail", "PASS", "each Firecracker has one")

@@ -143,7 +143,7 @@ def test_an_unknown_command_names_the_nearest(cli: Cli) -> None:
     assert ran.status == 2
     assert ran.err.splitlines() == [
         "error: No such command 'lits'. Did you mean 'list'?",
-        "hint: banger vm --help shows how it is used",
+        "hint: see: banger vm --help",
     ]
 
 
@@ -157,7 +157,7 @@ def test_a_bug_is_one_line_and_its_traceback_in_the_log(cli: Cli, peer: Begin) -
     ran = cli("vm", "list")
     assert ran.status == 1
     assert ran.err.startswith(
-        "error: AttributeError: this result has no field 'vms'\nhint: the traceback is in "
+        "error: AttributeError: this result has no field 'vms'\nhint: this is a bug, please report it"
     )
     assert "Traceback" not in ran.err
     assert "Traceback" in cli.paths.log_file("cli").read_text()
@@ -186,7 +186,7 @@ def test_a_stream_without_room_is_no_bug(
     _, err = process.communicate(timeout=50)
     assert process.returncode == status
     if stream == "stdout":
-        assert err == b"error: the output cannot be written: No space left on device\n"
+        assert err == b"error: cannot write the output: No space left on device\n"
 
 
 def test_the_cli_imports_shared_only() -> None:

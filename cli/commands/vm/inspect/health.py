@@ -23,7 +23,9 @@ HEADER = ("VM", "CHECK", "STATUS", "TIME", "FOUND")
 @format_options
 @click.pass_obj
 def health(settings: Settings, vms: tuple[str, ...], output: str, quiet: bool) -> int:
-    """Check VMs from outside and inside; exit with 1 when a check fails.
+    """Check whether VMs work, on this host and inside the guest.
+
+    Exits with 1 if a check fails.
 
     \b
     Examples:

@@ -12,10 +12,10 @@ from shared.vm import files
 
 @click.command()
 @click.argument("vm", shell_complete=vm_names)
-@click.option("-f", "--follow", is_flag=True, help="Go on with what is added, until Ctrl-C.")
-@click.option("--supervisor", is_flag=True, help="The log of the VM's supervisor instead.")
+@click.option("-f", "--follow", is_flag=True, help="Print new output as it appears, until Ctrl-C.")
+@click.option("--supervisor", is_flag=True, help="Print the log of the supervisor process instead.")
 def logs(vm: str, follow: bool, supervisor: bool) -> None:
-    """Print what a VM wrote to its console.
+    """Print the console output of a VM.
 
     \b
     Examples:

@@ -36,9 +36,11 @@ COLUMNS: Columns[ShownPort] = {
 @format_options
 @click.pass_obj
 def ports(settings: Settings, vms: tuple[str, ...], output: str, quiet: bool) -> int:
-    """Show what listens in VMs, where that is reached from here, and what they publish.
+    """List the listening and the published ports of VMs.
 
-    In user mode a port below 1024 that the host keeps for root is reached at 8000 more: 80 at 8080.
+    LISTENS ON is the address inside the guest, REACHED AT the address on this host. In user mode,
+    a guest port below 1024 that this user may not bind is reached at the port number plus 8000:
+    port 80 at 8080.
 
     \b
     Examples:

@@ -66,7 +66,7 @@ def entry(view: "VmView") -> "Entry[VmView]":
 @click.command("list")
 @format_options
 def list_(output: str, quiet: bool) -> None:
-    """List all VMs, with the state they are really in.
+    """List all VMs and the states they are in.
 
     \b
     Examples:
@@ -80,7 +80,7 @@ def list_(output: str, quiet: bool) -> None:
 @click.command()
 @format_options
 def ps(output: str, quiet: bool) -> None:
-    """List the VMs that run.
+    """List the running VMs.
 
     \b
     Examples:
@@ -101,7 +101,7 @@ def _all_vms() -> "list[VmView]":
 @click.argument("vm", shell_complete=vm_names)
 @format_options
 def show(vm: str, output: str, quiet: bool) -> None:
-    """Show one VM.
+    """Show the details of a VM.
 
     \b
     Examples:

@@ -44,16 +44,16 @@ HEADER = ("NAME", "STATE", "CPU", "MEM", "DISK", "NET IN", "NET OUT", "UPTIME")
 
 @click.command()
 @click.argument("vms", metavar="[VM...]", nargs=-1, shell_complete=running_vms)
-@click.option("--watch", is_flag=True, help="Go on until Ctrl-C: in place, or as JSON lines.")
+@click.option("--watch", is_flag=True, help="Refresh every 2 seconds until Ctrl-C.")
 @format_options
 @click.pass_context
 def stats(ctx: click.Context, vms: tuple[str, ...], watch: bool, output: str, quiet: bool) -> int:
-    """Show what VMs use; without a name, all that run.
+    """Show the resource usage of VMs. Without VM, shows all running VMs.
 
-    CPU is in percent of one processor of this machine, over half a second. MEM is what the VM
-    holds of its size, DISK what its disks take here of their sizes. JSON is one sample with
-    cpu_seconds: two of them make a rate. With --watch and no terminal, each sample of a VM is a
-    line of JSON.
+    CPU is the percentage of one host processor, measured over half a second. MEM and DISK are the
+    amount used on this host and the configured size. JSON output has one sample for each VM; the
+    CPU usage is the difference of cpu_seconds between two samples. With --watch, output that does
+    not go to a terminal is JSON, one sample per line.
 
     \b
     Examples:
@@ -63,7 +63,7 @@ def stats(ctx: click.Context, vms: tuple[str, ...], watch: bool, output: str, qu
     """
     settings: Settings = ctx.obj
     if watch and (quiet or output == "name"):
-        raise click.UsageError("--watch shows what changes; ids and names do not", ctx)
+        raise click.UsageError("--watch cannot be combined with -q or -o name", ctx)
     if watch:
         return _watch(vms, settings, in_place=output == "table" and sys.stdout.isatty())
     sample, status = _sample(vms, settings)

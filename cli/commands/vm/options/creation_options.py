@@ -19,29 +19,42 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 VMM = click.Choice(choices())
 
 OPTIONS = (
-    click.option("--name", type=VmName(), help="Name of the VM; a random one if not given."),
+    click.option("--name", type=VmName(), help="Name of the VM. Default: a random name."),
     click.option(
         "--image",
         metavar="NAME",
         type=Words(),
-        help="What to start from.",
+        help="Image to start from, built first if needed. Default: defaults.image of the "
+        "configuration.",
         shell_complete=image_names,
     ),
-    click.option("--vcpu", metavar="N", type=click.IntRange(min=1), help="Number of processors."),
-    click.option("--memory", "memory_mib", type=MemoryMib(), help="Memory: 2G, 512M, or MiB."),
-    click.option("--disk-size", "disk_bytes", type=Size(), help="Size of /root: 8G."),
-    click.option("--overlay-size", "overlay_bytes", type=Size(), help="Room for system changes."),
-    click.option("--vmm", type=VMM, help=f"What runs it; auto: {explain_auto()}."),
+    click.option("--vcpu", metavar="N", type=click.IntRange(min=1), help="Number of virtual CPUs."),
+    click.option(
+        "--memory",
+        "memory_mib",
+        type=MemoryMib(),
+        help="Memory, such as 2G or 512M. A bare number is in MiB.",
+    ),
+    click.option(
+        "--disk-size", "disk_bytes", type=Size(), help="Size of the disk at /root, such as 8G."
+    ),
+    click.option(
+        "--overlay-size",
+        "overlay_bytes",
+        type=Size(),
+        help="Size of the disk that holds changes to the system, such as 8G.",
+    ),
+    click.option("--vmm", type=VMM, help=f"Virtual machine monitor. auto: {explain_auto()}."),
     egress_option,
-    click.option("--nat", is_flag=True, help="Short for --egress nat."),
+    click.option("--nat", is_flag=True, help="Same as --egress nat."),
     click.option(
         "-p",
         "--publish",
         metavar="[ADDR:]HOST:GUEST[/udp]",
         type=PublishedPort(),
         multiple=True,
-        help="Lead a port of the host, of 127.0.0.1 if no address is given, to one of the VM's; "
-        "repeatable.",
+        help="Publish a guest port on the host. The host address defaults to 127.0.0.1. "
+        "Repeatable.",
     ),
 )
 

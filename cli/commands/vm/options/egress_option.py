@@ -13,9 +13,9 @@ egress_option = click.option(
     "--egress",
     metavar="POLICY",
     type=EgressPolicy(),
-    help="What the VM reaches outside: none, nat (everything), or allow=HOST[:PORT],CIDR[:PORT],"
-    "VM.vm[:PORT], which takes bridge mode; *.example.org is every name below, *.vm every VM, "
-    "* everything outside.",
+    help="What the VM may connect to: none, nat (everything outside), or allow=ENTRY[,ENTRY...]. "
+    "An entry is HOST[:PORT], CIDR[:PORT] or VM.vm[:PORT]; *.example.org stands for every name "
+    "below example.org, *.vm for every VM, * for everything outside. Lists need bridge mode.",
 )
 
 
@@ -29,7 +29,7 @@ def egress_fields(egress: "Egress | None", nat: bool | None) -> dict[str, Any]:
     if nat is not None and (egress.nat != nat or egress.allow):
         flag, means = ("--nat", "nat") if nat else ("--no-nat", "none")
         raise click.UsageError(
-            f"{flag} is --egress {means}, and --egress {egress} says otherwise: choose one",
+            f"{flag} means --egress {means} and conflicts with --egress {egress}",
             click.get_current_context(),
         )
     return {"nat": egress.nat, "allow": list(egress.allow)}

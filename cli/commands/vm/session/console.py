@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 @click.command()
 @one_running_vm
 def console(vm: str) -> int:
-    """Attach to the serial console of a VM, also while it starts or stops; Ctrl-] detaches.
+    """Attach to the serial console of a VM. Ctrl-] detaches.
 
-    One can be attached at a time. With piped input it ends when that has ended and the console
-    has been silent for a second.
+    The console is there while the VM starts, runs and stops, for one user at a time. With piped
+    input, detaches when the input has ended and the console has been silent for a second.
 
     \b
     Examples:
@@ -36,11 +36,11 @@ def console(vm: str) -> int:
     shown = _live(vm)
     name = shown.vm.name
     if sys.stdin.isatty():
-        note(f"attached to the console of {name}; detach with Ctrl-]")
+        note(f"Attached to the console of {name}. Press Ctrl-] to detach.")
     run = Paths.from_environment().vm_run(shown.vm.id)
     status = attach(name, _form(shown), run, Path(shown.console_log))
     if sys.stdin.isatty():
-        note("\ndetached")
+        note("\nDetached.")
     return status
 
 
@@ -51,7 +51,9 @@ def _form(shown: "VmView") -> "Console":
     if not shown.running_vmm:
         name = shown.vm.name
         raise BangerError(
-            Code.UNAVAILABLE, f"{name} has no VMM, so no console", hint=f"banger vm show {name}"
+            Code.UNAVAILABLE,
+            f"{name} has no VMM yet, so no console",
+            hint=f"see: banger vm show {name}",
         )
     return driver_info(shown.running_vmm).console
 

@@ -13,15 +13,15 @@ from cli.parsing.param_types import Words
 @click.argument("source", metavar="SRC", type=Words(), shell_complete=places)
 @click.argument("target", metavar="DST", type=Words(), shell_complete=places)
 @click.option(
-    "-o", "--output", type=click.Choice(["table", "json"]), default="table", help="Form of output."
+    "-o", "--output", type=click.Choice(["table", "json"]), default="table", help="Output format."
 )
 @click.pass_context
 def cp(ctx: click.Context, source: str, target: str, output: str) -> None:
     """Copy a file or a directory into a running VM, or out of it.
 
-    One side is VM:PATH; a path that is not absolute is below /root. Into a directory that is
-    there, else under the new name. Modes and times are kept, symbolic links followed. A file
-    here whose name has a colon is written ./NAME.
+    One of SRC and DST is VM:PATH; a relative PATH starts at /root. If DST is an existing directory,
+    SRC is copied into it, else under the name DST. Modes and times are kept, symbolic links are
+    followed. Write a local name that contains a colon as ./NAME.
 
     \b
     Examples:
@@ -41,7 +41,7 @@ def cp(ctx: click.Context, source: str, target: str, output: str) -> None:
     elif inside_from and not inside_to:
         download(reach(inside_from[0]), inside_from[1], Path(target))
     else:
-        raise click.UsageError("one of SRC and DST is VM:PATH, the other a path here", ctx)
+        raise click.UsageError("one of SRC and DST must be VM:PATH, the other a local path", ctx)
     if output == "json":
         click.echo(json.dumps({"source": source, "target": target}))
 
@@ -56,5 +56,5 @@ def _missing(path: str) -> Exception:
     from shared.errors import BangerError, Code
 
     return BangerError(
-        Code.NOT_FOUND, f"there is no {path} here", hint="what is in a VM is written VM:PATH"
+        Code.NOT_FOUND, f"there is no file {path}", hint="write a path in a VM as VM:PATH"
     )

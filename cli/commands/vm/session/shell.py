@@ -14,7 +14,7 @@ from shared.contract.verbs import api
 if TYPE_CHECKING:
     from shared.contract.ssh_access import Access
 
-force_tty = click.option("-t", "--tty", is_flag=True, help="Make a terminal in the guest, always.")
+force_tty = click.option("-t", "--tty", is_flag=True, help="Allocate a terminal in any case.")
 
 
 @click.command(context_settings={"allow_interspersed_args": False})
@@ -25,8 +25,8 @@ force_tty = click.option("-t", "--tty", is_flag=True, help="Make a terminal in t
 def ssh(ctx: click.Context, vm: str, command: tuple[str, ...], tty: bool) -> int:
     """Open a shell in a VM, or run a command there.
 
-    Unlike with ssh(1), the words reach the guest as they are, without a shell in between: what
-    needs one is written sh -c '...'. All that follows VM is the guest's.
+    Unlike with ssh(1), the words of the command reach the guest unchanged, without a shell in
+    between; use sh -c '...' for pipes and variables. Everything after VM belongs to the command.
 
     \b
     Examples:
@@ -38,8 +38,8 @@ def ssh(ctx: click.Context, vm: str, command: tuple[str, ...], tty: bool) -> int
 
     if command and command[0].startswith("-") and command[0] != "--":
         raise click.UsageError(
-            f"options go before VM, and {command[0]} follows it; "
-            "a guest's command that begins with a dash is written after --",
+            f"option {command[0]} must come before VM; put -- before a guest command "
+            "that begins with a dash",
             ctx,
         )
     argv = command[1:] if command[:1] == ("--",) else command
@@ -51,19 +51,26 @@ def ssh(ctx: click.Context, vm: str, command: tuple[str, ...], tty: bool) -> int
 
 @click.command("exec", cls=TrailingCommand)
 @click.argument("vm", shell_complete=vm_names)
-@click.option("-w", "--workdir", metavar="DIR", default="", help="Directory to run in.")
 @click.option(
-    "-e", "--env", type=Variable(), multiple=True, help="Variable of the command; repeatable."
+    "-w", "--workdir", metavar="DIR", default="", help="Working directory of the command."
+)
+@click.option(
+    "-e",
+    "--env",
+    type=Variable(),
+    multiple=True,
+    help="Set an environment variable of the command. Repeatable.",
 )
 @force_tty
 @click.pass_context
 def exec_(
     ctx: click.Context, vm: str, workdir: str, env: tuple[tuple[str, str], ...], tty: bool
 ) -> int:
-    """Run a command in a VM; its exit status is ours.
+    """Run a command in a VM, and exit with its exit status.
 
-    The words after -- reach the guest as they are, without a shell in between. A terminal is
-    made there only when stdin and stdout both are one here, or with -t.
+    The words after -- reach the guest unchanged, without a shell in between; use sh -c '...' for
+    pipes and variables. The command gets a terminal if standard input and standard output are
+    terminals, or with -t.
 
     \b
     Examples:
@@ -75,7 +82,7 @@ def exec_(
 
     argv = trailing(ctx)
     if not argv:
-        raise click.UsageError("there is no command: write it after --", ctx)
+        raise click.UsageError("missing command: put it after --", ctx)
     return run_command(reach(vm), argv, cwd=workdir, env=dict(env), tty=tty or None)
 
 

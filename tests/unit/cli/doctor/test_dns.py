@@ -42,10 +42,10 @@ def test_a_resolver_that_hangs_is_not_waited_for() -> None:
 @pytest.mark.parametrize(
     ("found", "status", "said"),
     [
-        (["127.77.0.2"], "PASS", "beta.vm is 127.77.0.2 for every program of this host"),
+        (["127.77.0.2"], "PASS", "beta.vm resolves to 127.77.0.2"),
         ([], "WARN", "beta.vm does not resolve here"),
         (["192.0.2.1"], "WARN", "beta.vm resolves to 192.0.2.1, not to 127.77.0.2"),
-        (None, "WARN", "beta.vm: no answer in 3 s"),
+        (None, "WARN", "no answer for beta.vm within 3 s"),
     ],
 )
 def test_what_was_found_is_told_with_what_to_do(
@@ -71,13 +71,14 @@ def listing(state: str) -> dict[str, Answer]:
 
 def test_without_services_nothing_is_tried(cli: Cli) -> None:
     result = doctor(cli)
-    assert (result["status"], result["found"][:17]) == ("PASS", "services are down")
+    assert result["status"] == "PASS"
+    assert result["found"] == "not checked: the services are not running"
 
 
 def test_without_a_vm_that_is_up_nothing_is_tried(cli: Cli, peer: Callable[..., Peer]) -> None:
     peer(listing("stopped"))
     result = doctor(cli)
-    assert (result["status"], result["found"][:14]) == ("PASS", "no VM is up: t")
+    assert (result["status"], result["found"]) == ("PASS", "not checked: no VM is running")
 
 
 def test_a_vm_that_is_up_is_tried(cli: Cli, peer: Callable[..., Peer]) -> None:

@@ -41,7 +41,7 @@ def test_the_family_is_found_by_id_and_likeness(os_release: str, family: str) ->
 
 def test_a_missing_tool_fails_with_the_line_for_this_distribution() -> None:
     result = check_tool(MISSING, "debian")
-    assert (result.status, result.hint) == ("FAIL", "apt install nothing")
+    assert (result.status, result.hint) == ("FAIL", "install it: apt install nothing")
     assert check_tool(MISSING, "").hint == "install no-such-tool"
 
 
@@ -61,7 +61,7 @@ def test_every_tool_has_a_package_in_every_family() -> None:
 def test_packages_are_named_once() -> None:
     ssh = [tool for tool in needed(Config(), root=True) if tool.program.startswith("ssh")]
     assert len(ssh) == 2
-    assert install_line(ssh, "arch") == "pacman -S openssh"
+    assert install_line(ssh, "arch") == "install it: pacman -S openssh"
 
 
 def test_only_what_the_mode_and_the_user_need_is_looked_for() -> None:

@@ -161,20 +161,20 @@ def test_ssh_without_a_command_is_a_login_shell(cli: Cli, web: Peer) -> None:
 def test_a_command_without_dashes_is_told_where_it_goes(cli: Cli, words: list[str]) -> None:
     ran = cli("vm", *words)
     assert ran.status == 2
-    assert "The guest's command goes after --" in ran.err
+    assert "Put the guest command after --" in ran.err
     assert not cli.run_dir.exists()
 
 
 def test_what_is_mistyped_before_the_dashes_is_told_as_that(cli: Cli) -> None:
     assert "Did you mean" in cli("vm", "run", "--memry", "4G").err
-    assert "goes after" not in cli("vm", "run", "-x", "--", "true").err
-    assert "no place for 'oops'" in cli("vm", "exec", "web", "oops", "--", "true").err
+    assert "guest command" not in cli("vm", "run", "-x", "--", "true").err
+    assert "Unexpected argument 'oops'" in cli("vm", "exec", "web", "oops", "--", "true").err
 
 
 def test_ssh_refuses_an_option_after_the_vm_unless_it_is_the_guests(cli: Cli, web: Peer) -> None:
     ran = cli("vm", "ssh", "web", "-t", "top")
     assert ran.status == 2
-    assert "options go before VM" in ran.err
+    assert "-t must come before VM" in ran.err
     assert cli("vm", "ssh", "web", "--", "-t").status == 127
 
 
@@ -194,7 +194,7 @@ def test_a_vm_that_does_not_run_gives_5_and_how_to_start_it(cli: Cli, peer: Begi
     peer({"vm.access": lambda _: view("web", state="stopped")})
     ran = cli("vm", "exec", "web", "--", "true")
     assert ran.status == 5
-    assert ran.err == "error: web is stopped\nhint: banger vm start web\n"
+    assert ran.err == "error: web is stopped\nhint: start it: banger vm start web\n"
 
 
 def test_no_such_vm_gives_3(cli: Cli, peer: Begin) -> None:

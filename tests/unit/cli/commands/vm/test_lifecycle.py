@@ -131,6 +131,6 @@ def test_ctrl_c_cancels_what_is_in_flight_and_tells_what_was_done(cli: Cli, peer
     out, err = process.communicate(timeout=50)
     db, web = json.loads(out)
     assert process.returncode == 128 + signal.SIGINT
-    assert err.startswith(b"cancelling vm.stop\n")
+    assert err.startswith(b"Cancelling vm stop.\n")
     assert (web["ok"], web["error"]["code"]) == (False, "cancelled")
     assert (db["ok"], db["name"]) == (True, "db")

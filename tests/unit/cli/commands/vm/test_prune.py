@@ -57,7 +57,7 @@ def test_what_was_started_meanwhile_is_kept_and_that_is_no_failure(cli: Cli, pee
     ran = cli("vm", "prune", "-f", "-o", "json")
     assert ran.status == 0
     assert [each["name"] for each in json.loads(ran.out)] == ["failed"]
-    assert "created was started meanwhile, and is kept" in ran.err
+    assert "Keeping created: it was started in the meantime." in ran.err
 
 
 def test_nothing_to_delete_is_success(cli: Cli, peer: Begin) -> None:

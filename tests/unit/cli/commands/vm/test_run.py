@@ -92,7 +92,7 @@ def test_one_line_says_what_goes_on_running(cli: Cli, peer: Begin, argv: list[st
     peer(CREATE)
     ran = cli("vm", "run", *argv, stdin=b"exit 4")
     assert ran.status == 4
-    assert ran.err == "web is still running: banger vm ssh web | banger vm stop web\n"
+    assert ran.err == "web is still running. Stop it with: banger vm stop web\n"
 
 
 def test_sizes_and_each_stage_once_go_to_stderr(cli: Cli, peer: Begin) -> None:
@@ -145,7 +145,10 @@ def test_a_machine_that_never_became_ready_is_kept_in_spite_of_rm(cli: Cli, peer
     services = peer({"vm.create": failed})
     ran = cli("vm", "run", "--rm", "--", "true")
     assert ran.status == 1
-    assert ran.err.startswith("web is kept in spite of --rm: it never became ready\nerror: web:")
+    assert ran.err.startswith(
+        "Keeping web despite --rm: it never became ready. Delete it with: banger vm delete web\n"
+        "error: web:"
+    )
     assert services.verbs() == ["vm.create"]
 
 
@@ -159,7 +162,7 @@ def test_a_signal_while_creating_cancels_the_creation(
     process.send_signal(number)
     _, err = process.communicate(timeout=50)
     assert process.returncode == 128 + number
-    assert err == b"cancelling vm.create\n"
+    assert err == b"Cancelling vm create.\n"
     assert services.cancelled.is_set()
 
 
@@ -209,7 +212,7 @@ def test_a_command_out_of_time_is_ended_and_the_vm_still_deleted(cli: Cli, peer:
     assert out
     assert err
     assert out.read() == b"up\nended\n"
-    assert err.read() == b"error: sh was still running after 0.2 s, and was ended\n"
+    assert err.read() == b"error: sh was still running after 0.2 s and was terminated\n"
     assert services.verbs() == ["vm.create", "vm.delete"]
 
 

@@ -116,8 +116,8 @@ def test_on_a_terminal_every_key_goes_in_but_the_one_that_detaches(cli: Cli, gue
         ["vm", "console", "web"], [(b"login: ", b"a\x03\x1a\r"), (b"A\x03\x1a\r", b"\x1d")]
     )
     assert ran.status == 0
-    assert "attached to the console of web; detach with Ctrl-]" in ran.out
-    assert ran.out.endswith("detached\r\n")  # \r: the terminal is in its own mode again
+    assert "Attached to the console of web. Press Ctrl-] to detach." in ran.out
+    assert ran.out.endswith("Detached.\r\n")  # \r: the terminal is in its own mode again
     assert guest.close() == b"a\x03\x1a\r"
 
 
@@ -169,7 +169,7 @@ def test_a_second_one_is_told_who_is_there(cli: Cli, guest: Guest) -> None:
     ran = cli("vm", "console", "web")
     lock.release()
     assert ran.status == 6
-    assert ran.err.startswith("error: somebody is at the console of web already (pid ")
+    assert ran.err.startswith("error: the console of web is in use by process ")
 
 
 @pytest.mark.parametrize("state", ["starting", "paused", "stopping"])
