@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.harness.measure import Figure, NotHere, median
-from benchmarks.harness.product import only
+from benchmarks.harness.product import free_port, only
 from tests.waiting import eventually
 
 RATE = 10_000
@@ -142,12 +142,6 @@ def dnsmasq() -> Iterator[Server]:
                 yield Server(port, process.pid)
             finally:
                 process.terminate()
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def answers(port: int) -> bool:

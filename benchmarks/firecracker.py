@@ -160,7 +160,7 @@ def _spec(directory: Path) -> MachineSpec:
         memory_mib=512,
         accelerator=Accelerator(Accel.KVM, "Firecracker knows no other"),
         kernel=kernel,
-        initrd=directory / "initrd",
+        initrd=directory / files.INITRD,
         drives=Drives(
             rootfs=image / "rootfs.squashfs",
             overlay=directory / files.OVERLAY,

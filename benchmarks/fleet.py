@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 from benchmarks.harness.measure import Figure, median, medians, paired, seconds
 from benchmarks.harness.memory import idle_interpreter, proportional_set_size
-from benchmarks.harness.product import installed
+from benchmarks.harness.product import installed, settle
 from shared.bus.client import Client
 from shared.contract.verbs import daemon
 from shared.host.locks import holder
+from shared.vm import files
 from tests.home import Home
 from tests.waiting import eventually
 
@@ -30,8 +31,6 @@ class Size(NamedTuple):
 
 FULL = Size(guests=21, at_once=10, rows=89, adoptions=5, listings=15)
 SMOKE = Size(guests=2, at_once=1, rows=1, adoptions=1, listings=1)
-SETTLE_SECONDS = 600.0
-"""What the systemd of a guest may take to have started everything."""
 
 
 def figures(*, smoke: bool) -> list[Figure]:
@@ -42,7 +41,7 @@ def figures(*, smoke: bool) -> list[Figure]:
             for name in guests:
                 home.banger("vm", "create", "--name", name, "--memory", "256M", "--vcpu", "1")
             if not smoke:
-                _settle(home, guests)
+                settle(home, *guests)
             return [
                 _memory(home, guests),
                 _adoption(home, guests[0], size.adoptions),
@@ -53,17 +52,10 @@ def figures(*, smoke: bool) -> list[Figure]:
             home.banger("vm", "delete", *home.banger("vm", "list", "-q").stdout.split())
 
 
-def _settle(home: Home, guests: list[str]) -> None:
-    """Wait for each guest's systemd. The status does not matter: "degraded" has settled, too."""
-    for name in guests:
-        wait = ("vm", "exec", name, "--", "systemctl", "is-system-running", "--wait")
-        home.banger(*wait, check=False, timeout=SETTLE_SECONDS)
-
-
 def _supervisor(home: Home, name: str) -> tuple[str, int]:
     """The id of the VM and the pid of its supervisor."""
     vm_id = json.loads(home.banger("vm", "show", name, "-o", "json").stdout)["id"]
-    pid = holder(home.paths.vm_run(vm_id) / "lock")
+    pid = holder(home.paths.vm_run(vm_id) / files.LOCK)
     assert pid, f"{name} has no supervisor"
     return vm_id, pid
 

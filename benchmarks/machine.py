@@ -8,36 +8,47 @@ import contextlib
 import json
 import subprocess
 import time
+from collections.abc import Callable
 from typing import Any
 
 from benchmarks.harness.by_hand import QemuByHand
 from benchmarks.harness.measure import Figure, medians, paired, seconds
 from benchmarks.harness.memory import idle_interpreter, proportional_set_size
-from benchmarks.harness.product import installed
+from benchmarks.harness.product import installed, settle
 from shared.host.locks import holder
+from shared.vm import files
 from tests.home import Home
 from tests.waiting import eventually
 
 RUNS, STOPS = 7, 3
-SETTLE_SECONDS = 30.0
-"""A guest under emulation is at rest this long after its boot."""
+REST_SECONDS = 15.0
+"""Between the time when the guest's systemd has settled and a figure of a guest at rest."""
 STOCK_SSHD = 2200
 """The port in the guest of an sshd as Debian installs it."""
 VM = "bench"
 
+Rest = Callable[[], None]
+"""Returns when the VM is at rest."""
+
 
 def figures(*, smoke: bool) -> list[Figure]:
-    runs, stops, settle = (1, 1, 0.0) if smoke else (RUNS, STOPS, SETTLE_SECONDS)
+    runs, stops = (1, 1) if smoke else (RUNS, STOPS)
     with installed() as home, contextlib.ExitStack() as cleanup:
         home.banger("vm", "create", "--name", VM)
         cleanup.callback(home.banger, "vm", "delete", VM)
         by_hand = QemuByHand(home, VM)
         cleanup.callback(by_hand.close)
+
+        def rest() -> None:
+            if not smoke:
+                settle(home, VM)
+                time.sleep(REST_SECONDS)
+
         return [
-            *_warm_exec(home, runs, settle),
+            *_warm_exec(home, runs, rest),
             _memory(home),
             _cold_run(home, by_hand, runs),
-            _stop(home, by_hand, stops, settle),
+            _stop(home, by_hand, stops, rest),
         ]
 
 
@@ -54,7 +65,7 @@ def _cold_run(home: Home, by_hand: QemuByHand, runs: int) -> Figure:
     return Figure(f"{command}, cold", "s", measured, floor, against, runs, bar=1.25)
 
 
-def _warm_exec(home: Home, runs: int, settle: float) -> list[Figure]:
+def _warm_exec(home: Home, runs: int, rest: Rest) -> list[Figure]:
     """Over the connection that the supervisor holds, against an ssh that makes its own: to the
     sshd that banger starts, which is made cheap, and to one as Debian installs it."""
     access = _show(home)["access"]
@@ -62,7 +73,7 @@ def _warm_exec(home: Home, runs: int, settle: float) -> list[Figure]:
     unpinned = ["UserKnownHostsFile=/dev/null", "StrictHostKeyChecking=no", "LogLevel=ERROR"]
     stock = _ssh(access, _start_stock_sshd(home), unpinned)
     cheap = _ssh(access, access["port"], pinned)
-    time.sleep(settle)
+    rest()
     return [
         _exec(home, stock, "a fresh ssh to Debian's sshd", runs),
         _exec(home, cheap, "a fresh ssh to the sshd of banger", runs),
@@ -100,14 +111,14 @@ def _start_stock_sshd(home: Home) -> int:
 
 def _memory(home: Home) -> Figure:
     with idle_interpreter() as idle:
-        supervisor = holder(home.paths.vm_run(_show(home)["id"]) / "lock")
+        supervisor = holder(home.paths.vm_run(_show(home)["id"]) / files.LOCK)
         assert supervisor
         measured, floor = map(proportional_set_size, (supervisor, idle))
     name, against = "supervisor of one VM, PSS", "an idle asyncio"
     return Figure(name, "MB", measured, floor, against, 1, limit=30.0)
 
 
-def _stop(home: Home, by_hand: QemuByHand, stops: int, settle: float) -> Figure:
+def _stop(home: Home, by_hand: QemuByHand, stops: int, rest: Rest) -> Figure:
     """Both guests run when this begins."""
     pairs = []
     for number in range(stops):
@@ -115,7 +126,7 @@ def _stop(home: Home, by_hand: QemuByHand, stops: int, settle: float) -> Figure:
             by_hand.prepare()
             by_hand.boot()
             home.banger("vm", "start", VM)
-        time.sleep(settle)
+        rest()
         pairs.append((seconds(lambda: home.banger("vm", "stop", VM)), seconds(by_hand.power_off)))
     measured, floor = medians(pairs)
     against = "the same QEMU by hand, powered off by its agent"

@@ -22,6 +22,7 @@ from services.vm_supervisor.network.modes import GuestNetwork, user_network
 from shared.errors import BangerError
 from shared.vm import files
 from shared.vmm.info import Channel
+from tests import loopback
 from tests.home import Home
 
 ANSWER_SECONDS = 300.0
@@ -40,10 +41,10 @@ def write_files(
     work_bytes: int,
 ) -> None:
     """Make the initrd and both disks of a guest in ``directory``, where none is yet."""
-    key = ensure_key(directory / "ssh" / "host_key")
+    key = ensure_key(directory / files.HOST_KEY)
     version = json.loads((kernel / "manifest.json").read_text())["version"]
     identity = GuestIdentity("bench", "0" * 32, key.private, key.public, version, network, agent)
-    write_initrd(directory / "initrd", kernel / "initrd-modules.cpio", identity)
+    write_initrd(directory / files.INITRD, kernel / "initrd-modules.cpio", identity)
     create_overlay(directory / files.OVERLAY, overlay_bytes)
     create_work_disk(directory / files.WORK_DISK, work_bytes)
 
@@ -62,12 +63,14 @@ class QemuByHand:
         run, state = home.paths.vm_run(shown["id"]), home.paths.vm_state(shown["id"])
         self._directory = Path(tempfile.mkdtemp(prefix="bgr"))
         self._vm_id: str = shown["id"]
-        self._sizes = [(state / f"{disk}.ext4").stat().st_size for disk in ("overlay", "work")]
+        self._sizes = [(state / disk).stat().st_size for disk in (files.OVERLAY, files.WORK_DISK)]
         self._argv = Path(f"/proc/{shown['pid']}/cmdline").read_text().split("\0")[:-1]
         for directory in (run, state):
             self._replace(str(directory), str(self._directory))
         # The VM keeps its loopback address, and the name by which its VMM is recognised.
-        self._replace("hostfwd=tcp:127.77.", "hostfwd=tcp:127.78.")
+        self._replace(
+            f"hostfwd=tcp:{shown['access']['host']}:", f"hostfwd=tcp:{loopback.address(9)}:"
+        )
         self._replace(f"banger-{self._vm_id}", "by-hand")
         self._kernel = Path(self._argv[self._argv.index("-kernel") + 1]).parent
         self._process: subprocess.Popen[bytes] | None = None
@@ -79,7 +82,7 @@ class QemuByHand:
         """End the guest if it runs, and make its files anew."""
         self.close()
         self._directory.mkdir()
-        network = user_network(self._vm_id, "127.78.0.0", 22, nat=False)
+        network = user_network(self._vm_id, loopback.OWN_ADDRESS, 22, nat=False)
         overlay, work = self._sizes
         write_files(
             *(self._directory, self._kernel, network, "virtio-serial"),

@@ -5,6 +5,7 @@ The image and the kernel are the user's; they are made when they are not there.
 
 import contextlib
 import io
+import socket
 import subprocess
 import sys
 import tempfile
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from shared.paths import Paths
+from tests import loopback
 from tests.home import Home, close_home, make_home
 from tests.integration.stack import Stack
 
@@ -19,19 +21,36 @@ IMAGE = "debian-bookworm"
 """The name of the default image, and of the default kernel."""
 
 _BUILD_SECONDS = 900.0
+_SETTLE_SECONDS = 600.0
+
+
+def free_port() -> int:
+    """A UDP port of loopback that nothing listens on."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager
 def installed() -> Iterator[Home]:
     """All services, no VM. Fails when a VM, a process or a file of a VM is left at the end."""
     with tempfile.TemporaryDirectory(prefix="bgr") as directory:
-        home = make_home(Path(directory))
+        config = f'user_subnet = "{loopback.subnet()}"\ndns.port = {free_port()}\n'
+        home = make_home(Path(directory), config)
         try:
             home.banger("image", "build", IMAGE, timeout=_BUILD_SECONDS)
             home.banger("kernel", "pull", IMAGE, timeout=_BUILD_SECONDS)
             yield home
         finally:
             close_home(home)
+
+
+def settle(home: Home, *names: str) -> None:
+    """Return when the systemd of each of these VMs has started everything, or given some of it up
+    ("degraded", so the status does not matter)."""
+    for name in names:
+        wait = ("vm", "exec", name, "--", "systemctl", "is-system-running", "--wait")
+        home.banger(*wait, check=False, timeout=_SETTLE_SECONDS)
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from benchmarks.harness.measure import NotHere
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 
 def test_all_benchmarks_are_run_when_none_is_named() -> None:
