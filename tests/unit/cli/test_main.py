@@ -157,7 +157,8 @@ def test_a_bug_is_one_line_and_its_traceback_in_the_log(cli: Cli, peer: Begin) -
     ran = cli("vm", "list")
     assert ran.status == 1
     assert ran.err.startswith(
-        "error: AttributeError: this result has no field 'vms'\nhint: this is a bug, please report it"
+        "error: AttributeError: this result has no field 'vms'\n"
+        "hint: this is a bug, please report it"
     )
     assert "Traceback" not in ran.err
     assert "Traceback" in cli.paths.log_file("cli").read_text()
