@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from services.vm_supervisor.disks.layout import create_overlay
-from services.vm_supervisor.drivers.contract import Drives, Jailer, MachineSpec, VmPlace
+from services.vm_supervisor.drivers.contract import Drives, MachineSpec, VmPlace
 from services.vm_supervisor.drivers.firecracker.api import call
 from services.vm_supervisor.drivers.firecracker.driver import FirecrackerMachine
 from services.vm_supervisor.drivers.firecracker.jail import JailingDriver
@@ -106,21 +106,19 @@ class Prison:
     def become(self, state: str) -> None:
         self.call("store", "vm.update", id=VM, state=state)
 
-    @property
-    def jailer(self) -> Jailer:
-        async def jail(vm_id: str) -> ProcessId:
-            self.give_to_the_user()
-            return ProcessId(**await asyncio.to_thread(self.call, "nat", "nat.jail", id=vm_id))
+    async def jail(self, vm_id: str) -> ProcessId:
+        """As ``Jailer``."""
+        self.give_to_the_user()
+        return ProcessId(**await asyncio.to_thread(self.call, "nat", "nat.jail", id=vm_id))
 
-        async def unjail(vm_id: str, number: signal.Signals) -> None:
-            await asyncio.to_thread(self.call, "nat", "nat.unjail", id=vm_id, signal=number)
-
-        return Jailer(jail, unjail)
+    async def signal(self, vm_id: str, signum: signal.Signals) -> None:
+        """As ``Jailer``."""
+        await asyncio.to_thread(self.call, "nat", "nat.unjail", id=vm_id, signal=signum)
 
     @property
     def driver(self) -> JailingDriver:
         config = FirecrackerConfig(jailer=True, metrics=True)
-        return JailingDriver(str(self.tools / "firecracker"), config, self.jailer)
+        return JailingDriver(str(self.tools / "firecracker"), config, self)
 
     @property
     def run(self) -> Path:

@@ -19,7 +19,13 @@ from pathlib import Path
 import pytest
 
 from services.vm_supervisor.disks.layout import create_overlay, create_work_disk
-from services.vm_supervisor.drivers.contract import Drives, EndReason, Machine, MachineSpec, VmPlace
+from services.vm_supervisor.drivers.contract import (
+    Drives,
+    ExitReason,
+    Machine,
+    MachineSpec,
+    VmPlace,
+)
 from services.vm_supervisor.drivers.qemu.driver import QemuDriver
 from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.guest.listeners import Listeners
@@ -156,7 +162,7 @@ async def test_killed_machine_says_so_to_everyone_who_waits(bench: Bench) -> Non
         waiting = [asyncio.create_task(machine.ended()) for _ in range(2)]
         machine.kill()
         ends = [await task for task in (*waiting, asyncio.create_task(machine.ended()))]
-        assert [end.reason for end in ends] == [EndReason.KILLED] * 3
+        assert [end.reason for end in ends] == [ExitReason.KILLED] * 3
         assert start_time(machine.process.pid) is None
 
 
@@ -164,7 +170,7 @@ async def test_killed_machine_says_so_to_everyone_who_waits(bench: Bench) -> Non
 async def test_sigterm_ends_the_machine(bench: Bench) -> None:
     async with bench.running() as machine:
         machine.kill(signal.SIGTERM)
-        assert (await machine.ended()).reason is EndReason.KILLED
+        assert (await machine.ended()).reason is ExitReason.KILLED
         assert not (bench.spec.run / files.CONSOLE_SOCKET).exists()
 
 
@@ -190,7 +196,7 @@ async def test_machine_that_dies_at_once_leaves_its_last_words(bench: Bench) -> 
         machine = await bench.driver.launch(replace(bench.spec, network=network))
         try:
             error = await _refusal(machine.attach())
-            assert (await machine.ended()).reason is EndReason.CRASHED
+            assert (await machine.ended()).reason is ExitReason.CRASHED
         finally:
             machine.kill()
             await machine.close()
@@ -218,7 +224,7 @@ async def test_closed_machine_goes_on_and_is_adopted(bench: Bench) -> None:
         second.kill()
         end = await second.ended()
         await second.close()
-    assert end.reason in (EndReason.UNKNOWN, EndReason.KILLED)
+    assert end.reason in (ExitReason.UNKNOWN, ExitReason.KILLED)
 
 
 @contract
@@ -275,7 +281,7 @@ async def test_guest_answers_unless_paused_and_powers_off_when_asked(bench: Benc
             with contextlib.suppress(BangerError):
                 await agent.power_off(time.monotonic() + 3)
             await asyncio.wait([end], timeout=3)
-        assert end.result().reason is EndReason.POWEROFF
+        assert end.result().reason is ExitReason.POWEROFF
         agent.close()
 
 
@@ -315,9 +321,9 @@ def test_prepare_names_the_file_that_is_missing(bench: Bench) -> None:
 def test_machine_that_ends_while_control_is_connected_tells_why(bench: Bench) -> None:
     """At that moment, which only the scripted one can be made to hit, and again and again."""
 
-    async def launch_and_wait() -> EndReason:
+    async def launch_and_wait() -> ExitReason:
         async with bench.running() as machine:
             return (await machine.ended()).reason
 
     (bench.spec.state / "script").write_text("panic")
-    assert [asyncio.run(launch_and_wait()) for _ in range(5)] == [EndReason.PANIC] * 5
+    assert [asyncio.run(launch_and_wait()) for _ in range(5)] == [ExitReason.PANIC] * 5

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from services.vm_supervisor.disks.layout import create_overlay
-from services.vm_supervisor.drivers.contract import Drives, EndReason, MachineSpec, VmPlace
+from services.vm_supervisor.drivers.contract import Drives, ExitReason, MachineSpec, VmPlace
 from services.vm_supervisor.drivers.firecracker.api import Refused, call
 from services.vm_supervisor.drivers.firecracker.driver import FirecrackerDriver, FirecrackerMachine
 from services.vm_supervisor.drivers.firecracker.requests import PAUSE, RESUME, START, Request
@@ -165,7 +165,7 @@ async def test_sigterm_ends_it_and_everyone_is_told(bench: Bench) -> None:
     async with bench.launched() as machine:
         await machine.attach()
         machine.kill(signal.SIGTERM)
-        assert (await machine.ended()).reason is EndReason.KILLED
+        assert (await machine.ended()).reason is ExitReason.KILLED
         assert start_time(machine.process.pid) is None
         assert (await _refusal(machine.pause())).code is Code.NOT_RUNNING
         machine.kill()  # nothing happens
@@ -262,7 +262,7 @@ async def test_a_program_that_dies_at_once_leaves_its_last_words(bench: Bench) -
     driver = FirecrackerDriver(str(broken), FirecrackerConfig())
     machine = await driver.launch(bench.spec)
     error = await _refusal(machine.attach())
-    assert (await machine.ended()).reason is EndReason.CRASHED
+    assert (await machine.ended()).reason is ExitReason.CRASHED
     await machine.close()
     assert "no memory today" in error.message
 

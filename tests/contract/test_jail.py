@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from services.vm_supervisor.drivers.contract import EndReason
+from services.vm_supervisor.drivers.contract import ExitReason
 from services.vm_supervisor.drivers.firecracker.requests import Request
 from shared.errors import BangerError, Code
 from shared.host.process import ProcessId, start_time
@@ -164,7 +164,7 @@ async def test_what_ends_firecracker_before_it_serves_is_told_with_its_log(priso
     machine = await prison.launch()
     machine.kill()
     await machine.ended()
-    assert (await machine.ended()).reason is EndReason.CRASHED
+    assert (await machine.ended()).reason is ExitReason.CRASHED
     await machine.close()
 
 

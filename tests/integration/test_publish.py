@@ -14,8 +14,7 @@ from typing import Any
 
 import pytest
 
-from services.vm_supervisor.network.port_holder import holder_of
-from services.vm_supervisor.network.reservation import bind
+from services.vm_supervisor.network.host_ports import bind, holder_of
 from shared.contract.messages.vm import Protocol
 from shared.errors import BangerError, Code
 from shared.vm import files

@@ -9,16 +9,15 @@ the supervisor leaves the VMM running; ``adopt`` takes it over again by its proc
     write_handle(machine.process, ...)      # before anything else: from here on it can be adopted
     await machine.attach()
     agent = await Agent.connect(machine.agent, deadline=...)
-    end = await machine.ended()             # End(reason=EndReason.POWEROFF, ...)
+    end = await machine.ended()             # VmmExit(reason=ExitReason.POWEROFF, ...)
 
 A scripted VMM passes the same contract test as the real ones.
 """
 
-import signal
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from signal import SIGKILL, Signals
 from typing import Protocol
 
 from services.vm_supervisor.guest.channel import AgentAddress
@@ -78,7 +77,7 @@ class MachineSpec:
         return self.place.state
 
 
-class EndReason(StrEnum):
+class ExitReason(StrEnum):
     """Why a VMM process is gone."""
 
     POWEROFF = "poweroff"  # the guest powered itself off
@@ -90,10 +89,10 @@ class EndReason(StrEnum):
 
 
 @dataclass(frozen=True)
-class End:
+class VmmExit:
     """The end of a VMM: why, and one line about it that names the log."""
 
-    reason: EndReason
+    reason: ExitReason
     detail: str
 
 
@@ -141,23 +140,24 @@ class Machine(Protocol):
 
     async def resume(self) -> None: ...
 
-    def kill(self, signum: signal.Signals = signal.SIGKILL) -> None:
+    def kill(self, signum: Signals = SIGKILL) -> None:
         """Signal the VMM; nothing happens if it is gone. ``ended`` tells when it is."""
 
-    async def ended(self) -> End:
+    async def ended(self) -> VmmExit:
         """Wait for the VMM process to be gone. May be awaited by several tasks, and again."""
 
     async def close(self) -> None:
         """Let go of the VMM without ending it."""
 
 
-@dataclass(frozen=True)
-class Jailer:
-    """What ``nat`` does for a driver that jails its VMMs: start the jail of a VM, and signal what
-    is in it. Both raise what the verbs ``nat.jail`` and ``nat.unjail`` do."""
+class Jailer(Protocol):
+    """What ``nat`` does for a driver that jails its VMMs. Raises what its verbs do."""
 
-    jail: Callable[[str], Awaitable[ProcessId]]
-    signal: Callable[[str, signal.Signals], Awaitable[None]]
+    async def jail(self, vm_id: str) -> ProcessId:
+        """Start the VM's VMM in a jail."""
+
+    async def signal(self, vm_id: str, signum: Signals) -> None:
+        """Signal the VM's jailed VMM."""
 
 
 class Driver(Protocol):

@@ -1,49 +1,50 @@
-"""Why a VMM ended, told from its exit, QMP's reason, and the last lines of its logs. Pure but for
-reading the logs."""
+"""Why a VMM ended, told from what was seen of its guest, its exit, and the last lines of its logs.
+
+Pure but for reading the logs.
+"""
 
 from pathlib import Path
 
-from services.vm_supervisor.drivers.contract import End, EndReason, PortTaken
+from services.vm_supervisor.drivers.contract import ExitReason, VmmExit
 from shared.errors import BangerError, Code
 from shared.vm import files
 
 _TAIL_BYTES = 16384
-_NO_FORWARD = "Could not set up host forwarding rule"
-"""QEMU's words (net/slirp.c)."""
-
-_REASONS = {
-    "guest-shutdown": EndReason.POWEROFF,
-    "guest-reset": EndReason.REBOOT,
-    "guest-panic": EndReason.PANIC,
-    "host-signal": EndReason.KILLED,
-    "host-qmp-quit": EndReason.KILLED,
+_SEEN = {
+    ExitReason.POWEROFF: "the guest powered off",
+    ExitReason.REBOOT: "the guest rebooted",
+    ExitReason.PANIC: "the guest's kernel panicked",
+    ExitReason.KILLED: "the VMM was told to end",
+    ExitReason.CRASHED: "the VMM failed",
+    ExitReason.UNKNOWN: "the VMM ended for a reason that is not known here",
 }
-"""ShutdownCause of the QEMU QMP Reference Manual."""
 
 
-def conclude(shutdown: str | None, exit_code: int | None, console: str, vmm_log: str) -> End:
-    """``shutdown``: reason of the SHUTDOWN event, if it was seen; ``exit_code``: negative for a
-    signal, None for a process that was not our child."""
+def conclude(seen: ExitReason | None, exit_code: int | None, console: str, vmm_log: str) -> VmmExit:
+    """The end of a VMM, and one line about it.
+
+    ``seen``: what its driver saw before the process was gone, if anything; ``exit_code``: negative
+    for a signal, None for a process that was not a child of this one.
+    """
     panic = last_line_with(console, "Kernel panic")
     if panic:  # the guest resets itself after a panic
-        return End(EndReason.PANIC, panic)
-    if shutdown is not None:
-        reason = _REASONS.get(shutdown, EndReason.UNKNOWN)
-        return End(reason, last_line_with(console, "banger-init: error:") or shutdown)
+        return VmmExit(ExitReason.PANIC, panic)
+    if seen is not None:
+        return VmmExit(seen, last_line_with(console, "banger-init: error:") or _SEEN[seen])
     if exit_code is None:
-        return End(EndReason.UNKNOWN, "the VMM ended while nobody was watching")
-    if exit_code == 0:  # a Firecracker whose guest resets itself in its first moments
-        return End(EndReason.UNKNOWN, "the VMM ended by itself, and its console does not say why")
+        return VmmExit(ExitReason.UNKNOWN, "the VMM ended while nobody was watching")
+    if exit_code == 0:  # as when a guest resets itself in its first moments
+        detail = "the VMM ended by itself, and its console does not say why"
+        return VmmExit(ExitReason.UNKNOWN, detail)
     if exit_code < 0:
-        return End(EndReason.KILLED, f"the VMM was killed by signal {-exit_code}")
+        return VmmExit(ExitReason.KILLED, f"the VMM was killed by signal {-exit_code}")
     last = vmm_log.strip().splitlines()
-    return End(EndReason.CRASHED, last[-1] if last else f"the VMM exited with {exit_code}")
+    return VmmExit(ExitReason.CRASHED, last[-1] if last else f"the VMM exited with {exit_code}")
 
 
-def guest_failed(end: End, state: Path) -> BangerError:
-    """The error for a VM that ended before its agent answered."""
-    log = files.VMM_LOG if end.reason is EndReason.CRASHED else files.CONSOLE_LOG
-    kind = PortTaken if _NO_FORWARD in end.detail else BangerError
+def guest_failed(end: VmmExit, state: Path, kind: type[BangerError] = BangerError) -> BangerError:
+    """The error for a VM whose VMM ended before its agent answered."""
+    log = files.VMM_LOG if end.reason is ExitReason.CRASHED else files.CONSOLE_LOG
     return kind(
         Code.GUEST_FAILED,
         f"the guest did not start: {end.detail}",

@@ -7,10 +7,10 @@ import asyncio
 import contextlib
 import hashlib
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from services.vm_supervisor.disks.layout import create_overlay, ensure_work_disk
 from services.vm_supervisor.drivers.contract import (
@@ -31,7 +31,8 @@ from services.vm_supervisor.network.modes import (
     choose_port,
     user_network,
 )
-from services.vm_supervisor.ports.publishing import Publishing
+from services.vm_supervisor.ports.publishing import PublishedPorts
+from services.vm_supervisor.running_vm import RunningVm
 from shared.config import Config
 from shared.contract.messages.machine import SupervisorSpec
 from shared.contract.messages.network import Attachment
@@ -43,65 +44,60 @@ from shared.vm import files
 from shared.vm.handle import Handle, remove_handle, write_handle
 from shared.vmm.accelerator import Accelerator
 from shared.vmm.choice import choose
-from shared.vmm.info import DriverInfo, LaunchContext
+from shared.vmm.info import LaunchContext
 
-Say = Callable[[str, str], None]
+ReportProgress = Callable[[str, str], None]
+"""Called with a stage and a sentence about it."""
 SSH_PORTS = (22, 2222)
-"""Preferred ports of the VM's own loopback address: 22 where the host lets us, else 2222."""
-
-
+"""Preferred ports of the VM's own loopback address: 22 where the host allows it, else 2222."""
 KILL_SECONDS = 5.0
-"""What a VMM that was killed may take to be gone."""
+"""How soon a VMM that was killed is expected to be gone."""
 
 
-@dataclass
-class Guest:
-    """A VM that has a VMM."""
+class Nat(Jailer, Protocol):
+    """What ``nat`` does for a launch. Raises what its verbs do."""
 
-    machine: Machine
-    handle: Handle
-    info: DriverInfo
-
-    @property
-    def access(self) -> Access:
-        return self.handle.access
+    async def attach(self, vm_id: str) -> Attachment:
+        """The VM's tap, on the bridge."""
 
 
 @dataclass(frozen=True)
 class VmmLauncher:
-    """What a launch needs besides the VM itself. ``attach`` asks ``nat`` for the VM's tap,
-    ``jailer`` for its jail."""
+    """What a launch needs besides the VM itself."""
 
     paths: Paths
     config: Config
-    attach: Callable[[str], Awaitable[Attachment]]
-    jailer: Jailer
+    nat: Nat
 
-    async def launch(self, spec: SupervisorSpec, publishing: Publishing, say: Say) -> Guest:
-        """Make what is missing, start the VMM, lead published ports to it and write the handle.
+    async def launch(
+        self, spec: SupervisorSpec, ports: PublishedPorts, report: ReportProgress
+    ) -> RunningVm:
+        """Make what is missing, start the VMM, write the handle and open the published ports.
 
         Raises:
             BangerError: ``missing_tool``, ``no_space``, ``not_found``, ``conflict`` for a port
                 that is taken, and what ``nat`` says.
         """
-        publishing.reserve(spec.vm.publish)
+        ports.reserve(spec.vm.publish)
         try:
-            return await self._launch(spec, publishing, say)
+            return await self._launch(spec, ports, report)
         except BaseException:
-            publishing.release()
+            ports.release()
             raise
 
-    async def _launch(self, spec: SupervisorSpec, publishing: Publishing, say: Say) -> Guest:
-        vm, state, run = spec.vm, self.paths.vm_state(spec.vm.id), self.paths.vm_run(spec.vm.id)
-        make_private(state)
-        driver = self._driver(await self._choose(spec, say))
-        say("disks", "preparing disks and keys")
+    async def _launch(
+        self, spec: SupervisorSpec, ports: PublishedPorts, report: ReportProgress
+    ) -> RunningVm:
+        vm, place = spec.vm, self._place(spec.vm.id)
+        make_private(place.state)
+        driver = self._driver(await self._choose(spec, report))
+        report("disks", "preparing disks and keys")
         network, host_key, user_key, *_ = await asyncio.gather(
             self._network(spec),
-            asyncio.to_thread(ensure_key, state / files.HOST_KEY, f"banger {vm.name}"),
+            asyncio.to_thread(ensure_key, place.state / files.HOST_KEY, f"banger {vm.name}"),
             asyncio.to_thread(ensure_key, self.paths.ssh_key),
-            asyncio.to_thread(create_overlay, state / files.OVERLAY, vm.overlay_bytes),
-            asyncio.to_thread(ensure_work_disk, state / files.WORK_DISK, vm.disk_bytes),
+            asyncio.to_thread(create_overlay, place.state / files.OVERLAY, vm.overlay_bytes),
+            asyncio.to_thread(ensure_work_disk, place.state / files.WORK_DISK, vm.disk_bytes),
         )
         access = access_to(self.paths, vm.id, network.access_host, network.access_port)
         write_known_hosts(access, host_key.public, self.paths.known_hosts_of(vm.name))
@@ -114,63 +110,63 @@ class VmmLauncher:
             network=network,
             agent=driver.info.agent,
         )
-        write_initrd(run / files.INITRD, Path(spec.kernel) / "initrd-modules.cpio", identity)
-        accelerator = await asyncio.to_thread(
-            driver.info.accelerator, self._context(spec, say, "accelerator")
-        )
+        modules = Path(spec.kernel) / "initrd-modules.cpio"
+        write_initrd(place.run / files.INITRD, modules, identity)
+        context = self._context(spec, report, "accelerator")
+        accelerator = await asyncio.to_thread(driver.info.accelerator, context)
         machine_spec = self._machine_spec(spec, network, accelerator)
         try:
-            return await self._start_vmm(driver, machine_spec, access, publishing)
+            return await self._start_vmm(driver, machine_spec, access, ports)
         except PortTaken:
             # Found free a moment ago; another user's VM may have the same loopback address.
             network = await self._network(spec)
             access = replace(access, port=network.access_port)
             machine_spec = replace(machine_spec, network=network)
-            return await self._start_vmm(driver, machine_spec, access, publishing)
+            return await self._start_vmm(driver, machine_spec, access, ports)
 
-    async def adopt(self, handle: Handle) -> Guest:
-        """The VMM that an earlier supervisor launched. Raises ``not_running`` when it is gone."""
+    async def adopt(self, handle: Handle) -> RunningVm:
+        """Take over the VMM of ``handle``. Raises ``not_running`` when it is gone."""
         driver = self._driver(handle.vmm)
         machine = driver.adopt(self._place(handle.vm_id), handle.process, handle.console_start)
         await machine.attach()
-        return Guest(machine, handle, driver.info)
+        return RunningVm(machine, handle, driver.info)
 
     def _place(self, vm_id: str) -> VmPlace:
         return VmPlace(vm_id, self.paths.vm_run(vm_id), self.paths.vm_state(vm_id))
 
     def _driver(self, name: str) -> Driver:
-        return make_driver(name, self.config, self.jailer)
+        return make_driver(name, self.config, self.nat)
 
     async def _start_vmm(
-        self, driver: Driver, spec: MachineSpec, access: Access, publishing: Publishing
-    ) -> Guest:
+        self, driver: Driver, spec: MachineSpec, access: Access, ports: PublishedPorts
+    ) -> RunningVm:
         driver.prepare(spec)
         machine = await driver.launch(spec)
         try:
             handle = _handle_of(machine, driver, spec, access)
             write_handle(spec.run, handle)
             await machine.attach()
-            await publishing.begin(machine, handle)
+            await ports.begin(machine, handle)
         except BaseException:
             # Also when it has no handle: nobody would find it again.
             await _undo(machine, spec.run)
             raise
-        return Guest(machine, handle, driver.info)
+        return RunningVm(machine, handle, driver.info)
 
-    async def _choose(self, spec: SupervisorSpec, say: Say) -> str:
-        """Anew at each start: what the host can do may have changed."""
-        context = self._context(spec, say, "vmm")
+    async def _choose(self, spec: SupervisorSpec, report: ReportProgress) -> str:
+        """The VMM, asked for at each start: what the host can do may have changed."""
+        context = self._context(spec, report, "vmm")
         choice = await asyncio.to_thread(choose, spec.vm.vmm, spec.vm.network, context)
         return choice.vmm
 
-    def _context(self, spec: SupervisorSpec, say: Say, stage: str) -> LaunchContext:
-        """For a thread, whose words are told on the loop."""
+    def _context(self, spec: SupervisorSpec, report: ReportProgress, stage: str) -> LaunchContext:
+        """For a question that a thread asks; what it says is reported on the event loop."""
         loop = asyncio.get_running_loop()
         return LaunchContext(
             self.config,
             Path(spec.kernel),
             self.paths.run,
-            lambda words: loop.call_soon_threadsafe(say, stage, words),
+            lambda words: loop.call_soon_threadsafe(report, stage, words),
         )
 
     async def _network(self, spec: SupervisorSpec) -> GuestNetwork:
@@ -178,26 +174,25 @@ class VmmLauncher:
         if vm.network == "user":
             port = choose_port(vm.address, SSH_PORTS)
             return user_network(vm.id, vm.address, port, nat=vm.nat)
-        tap = await self.attach(vm.id)
+        tap = await self.nat.attach(vm.id)
         address = f"{tap.address}/{tap.prefix}"
         return bridge_network(vm.id, tap.tap, address, tap.gateway, (tap.gateway,), tap.address6)
 
     def _machine_spec(
         self, spec: SupervisorSpec, network: GuestNetwork, accelerator: Accelerator
     ) -> MachineSpec:
-        vm, state, run = spec.vm, self.paths.vm_state(spec.vm.id), self.paths.vm_run(spec.vm.id)
-        image = Path(spec.image)
+        vm, image, place = spec.vm, Path(spec.image), self._place(spec.vm.id)
         return MachineSpec(
-            place=self._place(vm.id),
+            place=place,
             vcpus=vm.vcpu,
             memory_mib=vm.memory_mib,
             accelerator=accelerator,
             kernel=Path(spec.kernel),
-            initrd=run / files.INITRD,
+            initrd=place.run / files.INITRD,
             drives=Drives(
                 rootfs=image / _manifest(image)["rootfs"]["file"],
-                overlay=state / files.OVERLAY,
-                work=state / files.WORK_DISK,
+                overlay=place.state / files.OVERLAY,
+                work=place.state / files.WORK_DISK,
                 modules=Path(spec.kernel) / "modules.squashfs",
             ),
             network=network,
@@ -230,7 +225,7 @@ def _handle_of(machine: Machine, driver: Driver, spec: MachineSpec, access: Acce
 
 
 async def _undo(machine: Machine, run: Path) -> None:
-    """End a VMM that nobody is to have; the next one may want its files and ports at once."""
+    """End a VMM that is not to be used. The next one may want its files and ports at once."""
     machine.kill()
     remove_handle(run)
     with contextlib.suppress(TimeoutError):

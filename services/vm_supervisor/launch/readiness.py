@@ -1,4 +1,4 @@
-"""The guest's own part of a boot: waited for until agent and sshd answer, or the cause is known."""
+"""The guest's own part of a boot: wait until agent and sshd answer, or until the cause is known."""
 
 import asyncio
 import time
@@ -6,25 +6,27 @@ from collections.abc import Awaitable
 from pathlib import Path
 from typing import TypeVar
 
-from services.vm_supervisor.drivers.contract import End, Machine
+from services.vm_supervisor.drivers.contract import Machine, VmmExit
 from services.vm_supervisor.drivers.exit import tail
 from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.guest.ssh import start_master
-from services.vm_supervisor.launch.launcher import Guest
+from services.vm_supervisor.running_vm import RunningVm
 from shared.errors import BangerError, Code
 from shared.vm import files
 from shared.vmm.accelerator import Accel
 
 T = TypeVar("T")
-LAST_WORDS = 1.0
-"""Seconds in which a VMM that closed its sockets is expected to be gone."""
+EXIT_SECONDS = 1.0
+"""How soon a VMM that has closed its sockets is expected to be gone."""
 BOOT_ID_LENGTH = 36
 HEAD_START = 0.5
 """Seconds that the first command has an emulated processor to itself."""
+RELEASE_SECONDS = 5.0
+"""What the agent may take to write a line into a pipe."""
 
 
-async def await_ready(guest: Guest, name: str, state: Path, seconds: float) -> Agent:
-    """Wait until agent and sshd answer; the agent is returned, the ssh master is up.
+async def await_ready(running: RunningVm, name: str, state: Path, seconds: float) -> Agent:
+    """Wait until agent and sshd answer. The agent is returned, the ssh master is up.
 
     Raises:
         BangerError: ``guest_failed`` when the VMM ends, or nothing answers in ``seconds``.
@@ -32,7 +34,7 @@ async def await_ready(guest: Guest, name: str, state: Path, seconds: float) -> A
     deadline = time.monotonic() + seconds
     console = state / files.CONSOLE_LOG
     try:
-        return await _unless_ended(guest.machine, _answers(guest, state, deadline))
+        return await _unless_ended(running.machine, _answers(running, state, deadline))
     except _Ended as ended:
         raise BangerError(
             Code.GUEST_FAILED,
@@ -45,17 +47,17 @@ async def await_ready(guest: Guest, name: str, state: Path, seconds: float) -> A
         raise BangerError(
             Code.GUEST_FAILED,
             f"the agent of {name} did not answer within {seconds:.0f} s: "
-            f"{likely_cause(tail(console, guest.handle.console_start))}",
+            f"{likely_cause(tail(console, running.handle.console_start))}",
             hint=f"its console: {console}",
         ) from None
 
 
-async def _answers(guest: Guest, state: Path, deadline: float) -> Agent:
+async def _answers(running: RunningVm, state: Path, deadline: float) -> Agent:
     # ssh not before the agent answers: a SYN that finds no network is sent again seconds later.
-    agent = await Agent.connect(guest.machine.agent, deadline)
+    agent = await Agent.connect(running.machine.agent, deadline)
     try:
         await asyncio.gather(
-            open_session(guest, state, deadline), _read_boot_id(guest, agent, deadline)
+            open_session(running, state, deadline), _read_boot_id(running, agent, deadline)
         )
     except BaseException:
         agent.close()  # the VMM serves one client at a time
@@ -63,58 +65,58 @@ async def _answers(guest: Guest, state: Path, deadline: float) -> Agent:
     return agent
 
 
-async def reach_agent(guest: Guest, deadline: float) -> Agent:
+async def reach_agent(running: RunningVm, deadline: float) -> Agent:
     """The agent of a guest that was ready once, whatever has become of its sshd since.
 
     Raises:
         BangerError: as ``Agent.connect``.
     """
-    agent = await Agent.connect(guest.machine.agent, deadline)
+    agent = await Agent.connect(running.machine.agent, deadline)
     try:
-        await _read_boot_id(guest, agent, deadline)
+        await _read_boot_id(running, agent, deadline)
     except BaseException:
         agent.close()
         raise
     return agent
 
 
-async def open_session(guest: Guest, state: Path, deadline: float) -> None:
-    """The connection that ssh sessions share. Raises as ``start_master``."""
-    await start_master(guest.access, state / files.SSH_LOG, deadline)
+async def open_session(running: RunningVm, state: Path, deadline: float) -> None:
+    """Open the connection that ssh sessions share. Raises as ``start_master``."""
+    await start_master(running.access, state / files.SSH_LOG, deadline)
 
 
-async def _read_boot_id(guest: Guest, agent: Agent, deadline: float) -> None:
+async def _read_boot_id(running: RunningVm, agent: Agent, deadline: float) -> None:
     boot = await agent.read_file("/proc/sys/kernel/random/boot_id", deadline)
-    guest.handle.guest_boot = boot[:BOOT_ID_LENGTH].decode(errors="replace").strip()
+    running.handle.guest_boot = boot[:BOOT_ID_LENGTH].decode(errors="replace").strip()
 
 
-async def let_init_go_on(agent: Agent, accel: str) -> None:
-    """Tell guest/init that ssh is connected: it waits to become the image's own init.
+async def release_init(agent: Agent, accel: str) -> None:
+    """Tell guest/init, which waits to become the image's own init, that ssh is connected.
 
     Under emulation that init takes the processor for twenty seconds, so the first command gets
     half a second before it.
     """
     await asyncio.sleep(HEAD_START if accel == Accel.TCG else 0)
     try:
-        await agent.write_file("/run/banger/go", b"go\n", time.monotonic() + 5.0)
+        await agent.write_file("/run/banger/go", b"go\n", time.monotonic() + RELEASE_SECONDS)
     except BangerError:
-        return  # it does not wait any more: it goes on by itself after some seconds
+        return  # guest/init waits for some seconds only, and has gone on by itself
 
 
 class _Ended(Exception):
-    def __init__(self, end: End) -> None:
+    def __init__(self, end: VmmExit) -> None:
         self.end = end
 
 
 async def _unless_ended(machine: Machine, work: Awaitable[T]) -> T:
-    """``work``, given up as soon as the VMM is gone."""
+    """The result of ``work``, which is given up as soon as the VMM is gone."""
     working = asyncio.ensure_future(work)
     ending = asyncio.ensure_future(machine.ended())
     try:
         await asyncio.wait({working, ending}, return_when=asyncio.FIRST_COMPLETED)
         if working.done() and working.exception():
-            # A VMM that ends closes its sockets first: the end is the cause, the rest follows.
-            await asyncio.wait({ending}, timeout=LAST_WORDS)
+            # A VMM that ends closes its sockets first: its end is the cause, the rest follows.
+            await asyncio.wait({ending}, timeout=EXIT_SECONDS)
         if ending.done():
             raise _Ended(ending.result())
         return working.result()
@@ -125,7 +127,7 @@ async def _unless_ended(machine: Machine, work: Awaitable[T]) -> T:
 
 
 def likely_cause(console: str) -> str:
-    """What the last lines of this boot say about a guest that never answered, in a few words."""
+    """Why a guest never answered, in a few words, from the console output of its boot."""
     lines = console.splitlines()
     for line in reversed(lines):
         if "banger-init: error" in line or "Kernel panic" in line or "Out of memory" in line:

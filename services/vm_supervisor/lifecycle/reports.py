@@ -11,8 +11,8 @@ from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.guest.listeners import Listeners
 from services.vm_supervisor.guest.sockets import ListeningPort
 from services.vm_supervisor.guest.ssh import master_pid
-from services.vm_supervisor.launch.launcher import Guest
 from services.vm_supervisor.ports.forwards import OUTSIDE
+from services.vm_supervisor.running_vm import RunningVm
 from shared.contract.messages.machine import GuestStats
 from shared.contract.messages.vm import Check, Health, Port, PortList, Publication, Vm
 from shared.errors import BangerError
@@ -24,9 +24,9 @@ WORD_LENGTH = 32
 PERCENT = re.compile("[0-9]{1,3}%")
 
 
-async def stats(guest: Guest, agent: Agent | None, deadline: float) -> GuestStats:
+async def stats(running: RunningVm, agent: Agent | None, deadline: float) -> GuestStats:
     """CPU and memory of the VMM from proc_pid_stat(5), traffic from the guest's own counters."""
-    pid = guest.handle.pid
+    pid = running.handle.pid
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     booted = float(Path("/proc/uptime").read_text().split()[0])
@@ -49,11 +49,11 @@ async def _traffic(agent: Agent | None, deadline: float) -> tuple[int | None, in
         return None, None  # a paused or busy guest: its VMM's figures are true all the same
 
 
-async def ports(vm: Vm, guest: Guest, agent: Agent, deadline: float) -> PortList:
+async def ports(vm: Vm, running: RunningVm, agent: Agent, deadline: float) -> PortList:
     """Every listening socket of the guest, where the host reaches it, and whether HTTP answers."""
     listening = await Listeners(agent, "tcp", "udp").ports(deadline)
     found = [
-        *(_port(vm, guest, port) for port in listening),
+        *(_port(vm, running, port) for port in listening),
         *(_published(vm, publication, listening) for publication in vm.publish),
     ]
     return PortList(id=vm.id, name=vm.name, ports=list(await asyncio.gather(*found)))
@@ -76,7 +76,7 @@ async def _published(vm: Vm, publication: Publication, listening: list[Listening
     return port
 
 
-async def _port(vm: Vm, guest: Guest, listening: ListeningPort) -> Port:
+async def _port(vm: Vm, running: RunningVm, listening: ListeningPort) -> Port:
     port = Port(
         protocol=listening.protocol,
         guest_address=listening.address,
@@ -86,7 +86,7 @@ async def _port(vm: Vm, guest: Guest, listening: ListeningPort) -> Port:
     if vm.network == "bridge" and reachable:
         port.host_address, port.host_port = vm.address, listening.port
     elif reachable:
-        known = guest.handle.ports | {"tcp/22": guest.handle.access.port}
+        known = running.handle.ports | {"tcp/22": running.handle.access.port}
         port.host_port = known.get(f"{listening.protocol}/{listening.port}")
         port.host_address = vm.address if port.host_port else ""
     if port.host_port and listening.protocol == "tcp" and listening.port != 22:
@@ -107,10 +107,10 @@ async def _url(vm: Vm, host: str, port: int, *, shown: str) -> str:
     return f"http://{shown}:{port}/" if answer == b"HTTP/" else ""
 
 
-async def health(vm: Vm, guest: Guest, agent: Agent | None, deadline: float) -> Health:
+async def health(vm: Vm, running: RunningVm, agent: Agent | None, deadline: float) -> Health:
     """VMM, agent, ssh, the guest's own init and its disks, each asked now."""
-    checks = [Check(name="vmm", ok=guest.handle.alive, detail=f"pid {guest.handle.pid}")]
-    checks.append(await _timed("ssh", _ssh(guest)))
+    checks = [Check(name="vmm", ok=running.handle.alive, detail=f"pid {running.handle.pid}")]
+    checks.append(await _timed("ssh", _ssh(running)))
     if agent is None:
         checks.append(Check(name="agent", ok=False, detail="it has not answered yet"))
     else:
@@ -133,8 +133,8 @@ async def _timed(name: str, question: Awaitable[tuple[bool, str]]) -> Check:
     return Check(name=name, ok=ok, detail=detail, milliseconds=took)
 
 
-async def _ssh(guest: Guest) -> tuple[bool, str]:
-    pid = await master_pid(guest.access)
+async def _ssh(running: RunningVm) -> tuple[bool, str]:
+    pid = await master_pid(running.access)
     return (True, f"shared connection, pid {pid}") if pid else (False, "no shared connection")
 
 

@@ -4,17 +4,17 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
-from services.vm_supervisor.launch.launcher import Say
+from services.vm_supervisor.launch.launcher import ReportProgress
 from shared.logs import Log
 
 
 class BootUnderWay:
-    """At most one at a time; true while there is one."""
+    """At most one boot at a time; true while there is one."""
 
     def __init__(self, log: Log) -> None:
         self._log = log
         self._task: asyncio.Task[None] | None = None
-        self._listeners: list[Say] = []
+        self._listeners: list[ReportProgress] = []
 
     def __bool__(self) -> bool:
         return self._task is not None
@@ -23,8 +23,11 @@ class BootUnderWay:
         self._task = asyncio.create_task(boot)
         self._task.add_done_callback(self._ended)
 
-    async def join(self, listener: Say) -> None:
-        """Wait for its end, told of its stages. Raises what went wrong; leaving does not end it."""
+    async def join(self, listener: ReportProgress) -> None:
+        """Wait for the end of the boot; ``listener`` hears of its stages. Raises what went wrong.
+
+        A caller that is cancelled leaves the boot as it is.
+        """
         if self._task:
             self._listeners.append(listener)
             try:
@@ -32,7 +35,8 @@ class BootUnderWay:
             finally:
                 self._listeners.remove(listener)
 
-    def say(self, stage: str, message: str) -> None:
+    def report(self, stage: str, message: str) -> None:
+        """Tell the log and all listeners of a stage."""
         self._log.info(message, stage=stage)
         for listener in self._listeners:
             listener(stage, message)
@@ -42,14 +46,13 @@ class BootUnderWay:
             self._task.cancel()
 
     async def give_up(self) -> None:
-        """Returns when it has taken back what it had begun."""
+        """Cancel the boot; returns when it has undone what it had begun."""
         if self._task:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
     def _ended(self, boot: asyncio.Task[None]) -> None:
-        """Whoever waits for it hears of its failure; nobody may be waiting any more."""
         if self._task is boot:
             self._task = None
         if not boot.cancelled():
-            boot.exception()
+            boot.exception()  # taken note of: there may be nobody left who waits for it

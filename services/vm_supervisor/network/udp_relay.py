@@ -21,8 +21,8 @@ from itertools import cycle
 from pathlib import Path
 from typing import NamedTuple
 
+from services.vm_supervisor.network.host_ports import bind
 from services.vm_supervisor.network.modes import Forward
-from services.vm_supervisor.network.reservation import bind
 from services.vm_supervisor.network.udp_frames import (
     LARGEST,
     Datagram,
@@ -100,7 +100,7 @@ class UdpRelay:
             asyncio.get_running_loop().add_reader(self._wire, self._from_guest)
 
     def add(self, forward: Forward) -> None:
-        """Raises as ``reservation.bind``."""
+        """Raises as ``host_ports.bind``."""
         bound = bind("udp", forward.host, forward.port)
         bound.setblocking(False)
         self._sockets[forward] = bound

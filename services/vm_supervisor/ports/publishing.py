@@ -10,8 +10,8 @@ from pathlib import Path
 
 from services.vm_supervisor.drivers.contract import Machine, UserNetwork
 from services.vm_supervisor.handle_file import note_handle
+from services.vm_supervisor.network.host_ports import bind, reserve
 from services.vm_supervisor.network.modes import Forward
-from services.vm_supervisor.network.reservation import bind, reserve
 from shared.contract.messages.vm import NetworkMode, Publication
 from shared.contract.publication import show_publication
 from shared.errors import BangerError, Code
@@ -19,7 +19,7 @@ from shared.logs import Log
 from shared.vm.handle import Handle
 
 
-class Publishing:
+class PublishedPorts:
     """The published ports of one VM. ``mode`` is the VM's network mode."""
 
     def __init__(self, mode: NetworkMode, run: Path, log: Log) -> None:
@@ -30,7 +30,7 @@ class Publishing:
         self._held: dict[Publication, socket.socket | None] = {}
 
     def reserve(self, wanted: list[Publication]) -> None:
-        """Take all ports, before there is a VMM. Raises as ``reservation.bind``, and holds none
+        """Take all ports, before there is a VMM. Raises as ``host_ports.bind``, and holds none
         then."""
         take = bind_for_a_moment if self._user_mode else reserve
         try:
@@ -74,7 +74,7 @@ class Publishing:
         """Publish ``wanted`` in place of ``before``. When one cannot be, all stays as it was.
 
         Raises:
-            BangerError: as ``reservation.bind``; ``not_running``.
+            BangerError: as ``host_ports.bind``; ``not_running``.
         """
         opened: list[Publication] = []
         try:

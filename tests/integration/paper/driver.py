@@ -5,10 +5,10 @@ import sys
 
 from services.vm_supervisor.drivers.contract import (
     Driver,
-    End,
-    EndReason,
+    ExitReason,
     Jailer,
     MachineSpec,
+    VmmExit,
     VmPlace,
     check_files,
 )
@@ -83,11 +83,11 @@ class PaperMachine:
     def kill(self, signum: signal.Signals = signal.SIGKILL) -> None:
         self._watch.kill(signum)
 
-    async def ended(self) -> End:
+    async def ended(self) -> VmmExit:
         status = await self._watch.ended()
         console = tail(self._place.state / files.CONSOLE_LOG, self.console_start)
         if "reboot: Power down" in console:
-            return End(EndReason.POWEROFF, "the guest powered off")
+            return VmmExit(ExitReason.POWEROFF, "the guest powered off")
         return conclude(None, status, console, tail(self._place.state / files.VMM_LOG))
 
     async def close(self) -> None:

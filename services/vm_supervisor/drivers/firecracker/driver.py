@@ -14,8 +14,9 @@ import signal
 from pathlib import Path
 
 from services.vm_supervisor.drivers.contract import (
-    End,
+    ExitReason,
     MachineSpec,
+    VmmExit,
     VmPlace,
     check_files,
 )
@@ -149,7 +150,7 @@ class FirecrackerMachine:
     def kill(self, signum: signal.Signals = signal.SIGKILL) -> None:
         self._watch.kill(signum)
 
-    async def ended(self) -> End:
+    async def ended(self) -> VmmExit:
         exit_code = await self._watch.ended()
         console = tail(self._state / files.CONSOLE_LOG, self._console_start)
         seen = last_act(console) if self._halted or exit_code in (0, None) else None
@@ -203,7 +204,7 @@ class FirecrackerMachine:
         console, seen = self._state / files.CONSOLE_LOG, -1
         while self._watch.alive:
             size = console.stat().st_size
-            if size != seen and last_act(tail(console, self._console_start)) == "guest-shutdown":
+            if size != seen and last_act(tail(console, self._console_start)) is ExitReason.POWEROFF:
                 self._halted = True
                 self.kill(signal.SIGTERM)
                 return
@@ -211,11 +212,11 @@ class FirecrackerMachine:
             await asyncio.sleep(_LOOK_SECONDS)
 
 
-def last_act(console: str) -> str | None:
-    """What the guest's kernel said last of its end, as one of QEMU's names for it (diagnosis)."""
+def last_act(console: str) -> ExitReason | None:
+    """What the last lines of the console say that the guest did, if they say it."""
     for line in reversed(console.splitlines()[-3:]):
         if any(words in line for words in _HALTED):
-            return "guest-shutdown"
+            return ExitReason.POWEROFF
         if _RESET in line:
-            return "guest-reset"
+            return ExitReason.REBOOT
     return None

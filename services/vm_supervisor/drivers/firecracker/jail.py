@@ -15,10 +15,10 @@ from pathlib import Path
 from services.vm_supervisor.drivers.contract import (
     Driver,
     Drives,
-    End,
-    EndReason,
+    ExitReason,
     Jailer,
     MachineSpec,
+    VmmExit,
     VmPlace,
 )
 from services.vm_supervisor.drivers.exit import guest_failed, tail
@@ -100,11 +100,11 @@ class JailedMachine(FirecrackerMachine):
                     return
             await asyncio.sleep(_AGAIN)
 
-    async def ended(self) -> End:
+    async def ended(self) -> VmmExit:
         """Nobody tells us how a process ends that is not our child; its log may."""
         end = await super().ended()
         never_served = self._looking is None and self._requests
-        return _crash(self._state) if never_served and end.reason is EndReason.UNKNOWN else end
+        return _crash(self._state) if never_served and end.reason is ExitReason.UNKNOWN else end
 
 
 def make_ready(spec: MachineSpec, config: FirecrackerConfig) -> Path:
@@ -137,6 +137,6 @@ def _watch(process: ProcessId, state: Path) -> Watch:
         raise guest_failed(_crash(state), state) from None
 
 
-def _crash(state: Path) -> End:
+def _crash(state: Path) -> VmmExit:
     said = tail(state / files.VMM_LOG).strip().splitlines()
-    return End(EndReason.CRASHED, said[-1] if said else "the jailer ended as it began")
+    return VmmExit(ExitReason.CRASHED, said[-1] if said else "the jailer ended as it began")

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 
 from services.vm_supervisor.drivers.contract import (
     Driver,
-    End,
+    ExitReason,
     Jailer,
     MachineSpec,
+    PortTaken,
+    VmmExit,
     VmPlace,
     check_files,
 )
@@ -39,6 +41,16 @@ _CONNECT_SECONDS = 10.0
 _LAST_WORDS_SECONDS = 0.5
 _SPACE_AGAIN_SECONDS = 1.0
 """Between attempts to let a guest go on that was stopped because the host's disk was full."""
+_NO_FORWARD = "Could not set up host forwarding rule"
+"""QEMU's words (net/slirp.c)."""
+_CAUSES = {
+    "guest-shutdown": ExitReason.POWEROFF,
+    "guest-reset": ExitReason.REBOOT,
+    "guest-panic": ExitReason.PANIC,
+    "host-signal": ExitReason.KILLED,
+    "host-qmp-quit": ExitReason.KILLED,
+}
+"""ShutdownCause of the QEMU QMP Reference Manual."""
 
 
 class QemuDriver:
@@ -95,7 +107,7 @@ class QemuMachine:
         self._run = place.run
         self._state = place.state
         self._console_start = console_start
-        self._shutdown: str | None = None
+        self._shutdown: ExitReason | None = None
         self._shutdown_read = asyncio.Event()
         self._qmp: QMPClient | None = None
         self._events: asyncio.Task[None] | None = None
@@ -147,8 +159,13 @@ class QemuMachine:
                 self._mending = asyncio.create_task(self._go_on())
                 return
         if not self._watch.alive:
-            raise guest_failed(await self.ended(), self._state)
+            raise await self._failure()
         raise BangerError(Code.TIMEOUT, "QEMU does not answer on its QMP socket")
+
+    async def _failure(self) -> BangerError:
+        end = await self.ended()
+        kind = PortTaken if _NO_FORWARD in end.detail else BangerError
+        return guest_failed(end, self._state, kind)
 
     async def pause(self) -> None:
         await self._execute("stop")
@@ -159,7 +176,7 @@ class QemuMachine:
     def kill(self, signum: signal.Signals = signal.SIGKILL) -> None:
         self._watch.kill(signum)
 
-    async def ended(self) -> End:
+    async def ended(self) -> VmmExit:
         exit_code = await self._watch.ended()
         if exit_code is None or exit_code == 0:  # a QEMU that was killed had no last words
             # The event was written before QEMU exited, but may not have been read yet.
@@ -181,7 +198,7 @@ class QemuMachine:
         async for event in qmp.events:
             data = event.get("data")
             if event["event"] == "SHUTDOWN" and isinstance(data, dict):
-                self._shutdown = str(data["reason"])
+                self._shutdown = _CAUSES.get(str(data["reason"]), ExitReason.UNKNOWN)
                 self._shutdown_read.set()
             elif event["event"] == "STOP":
                 self._stopped.set()

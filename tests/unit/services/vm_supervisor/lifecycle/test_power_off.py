@@ -10,11 +10,11 @@ from typing import cast
 
 import pytest
 
-from services.vm_supervisor.drivers.contract import End, EndReason
+from services.vm_supervisor.drivers.contract import ExitReason, VmmExit
 from services.vm_supervisor.guest.agent import Agent
-from services.vm_supervisor.launch.launcher import Guest
 from services.vm_supervisor.lifecycle import power_off as under_test
 from services.vm_supervisor.lifecycle.power_off import PowerOff
+from services.vm_supervisor.running_vm import RunningVm
 from shared.errors import BangerError, Code
 from shared.logs import Log
 from shared.vmm.qemu.info import Qemu
@@ -42,9 +42,9 @@ class ScriptedMachine:
     def switch_off(self) -> None:
         self._over.set()
 
-    async def ended(self) -> End:
+    async def ended(self) -> VmmExit:
         await self._over.wait()
-        return End(EndReason.POWEROFF, "")
+        return VmmExit(ExitReason.POWEROFF, "")
 
 
 class ScriptedAgent:
@@ -61,9 +61,9 @@ class ScriptedAgent:
         self._machine.switch_off()
 
 
-def guest_of(machine: ScriptedMachine, *, ready: bool = True) -> Guest:
+def guest_of(machine: ScriptedMachine, *, ready: bool = True) -> RunningVm:
     handle = SimpleNamespace(ready=ready)
-    return cast(Guest, SimpleNamespace(machine=machine, handle=handle, info=Qemu()))
+    return cast(RunningVm, SimpleNamespace(machine=machine, handle=handle, info=Qemu()))
 
 
 def stopped(

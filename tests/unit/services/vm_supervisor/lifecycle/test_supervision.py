@@ -9,12 +9,13 @@ from typing import Any, cast
 
 import pytest
 
-from services.vm_supervisor.drivers.contract import End, EndReason, Machine
+from services.vm_supervisor.drivers.contract import ExitReason, Machine, VmmExit
 from services.vm_supervisor.guest.channel import AgentAddress
-from services.vm_supervisor.launch.launcher import Guest, VmmLauncher
+from services.vm_supervisor.launch.launcher import VmmLauncher
 from services.vm_supervisor.lifecycle import supervision as under_test
 from services.vm_supervisor.lifecycle.supervision import Supervision
 from services.vm_supervisor.network.modes import Forward
+from services.vm_supervisor.running_vm import RunningVm
 from shared.config import Config
 from shared.contract.messages.machine import SupervisorSpec
 from shared.contract.messages.vm import Publication, State, Vm
@@ -57,15 +58,15 @@ class ScriptedMachine:
         self.user_network = network
         self.agent = AgentAddress(absent)
         self.signals: list[signal.Signals] = []
-        self._end: asyncio.Future[End] = asyncio.get_running_loop().create_future()
+        self._end: asyncio.Future[VmmExit] = asyncio.get_running_loop().create_future()
 
     def kill(self, signum: signal.Signals = signal.SIGKILL) -> None:
         self.signals.append(signum)
 
-    def end(self, reason: EndReason) -> None:
-        self._end.set_result(End(reason, "it ended"))
+    def end(self, reason: ExitReason) -> None:
+        self._end.set_result(VmmExit(reason, "it ended"))
 
-    async def ended(self) -> End:
+    async def ended(self) -> VmmExit:
         return await asyncio.shield(self._end)
 
     async def close(self) -> None:
@@ -81,11 +82,11 @@ class ScriptedLauncher:
         self.launching = asyncio.Event()
         self._machine = machine
 
-    async def adopt(self, handle: Any) -> Guest:
+    async def adopt(self, handle: Any) -> RunningVm:
         machine = cast(Machine, self._machine)
-        return Guest(machine, handle, Qemu())
+        return RunningVm(machine, handle, Qemu())
 
-    async def launch(self, *_: Any) -> Guest:
+    async def launch(self, *_: Any) -> RunningVm:
         self.launching.set()
         for trouble in self.troubles:
             raise trouble
@@ -117,19 +118,17 @@ class Bench:
             Config(),
             cast(VmmLauncher, self.launcher),
             Log(root / "log", "test"),
-            tell=self._tell,
-            leave=self._leave,
-            keep=self._keep,
+            self,
         )
 
-    async def _tell(self, state: State, reason: str) -> None:
+    async def store_state(self, state: State, reason: str) -> None:
         self.told.append((state, reason))
 
-    async def _leave(self) -> None:
+    async def leave(self) -> None:
         self.left.set()
 
-    def _keep(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        self._tasks.append(asyncio.create_task(coroutine))
+    def spawn(self, task: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        self._tasks.append(asyncio.create_task(task))
         return self._tasks[-1]
 
     async def close(self) -> None:
@@ -151,7 +150,7 @@ def scenario(
         bench = Bench(root, machine=machine, trouble=trouble)
         try:
             async with asyncio.timeout(SECONDS):
-                await bench.supervision.adopt()
+                await bench.supervision.take_over()
                 await play(bench)
         finally:
             await bench.close()
@@ -162,12 +161,12 @@ def scenario(
 def test_reboot_of_a_guest_waits_for_a_service_that_is_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(under_test, "LAUNCH_PAUSE", 0.0)
+    monkeypatch.setattr(under_test, "RELAUNCH_PAUSE", 0.0)
     away = BangerError(Code.UNAVAILABLE, "nat is not there")
 
     async def play(bench: Bench) -> None:
         bench.launcher.troubles = iter([away, away, BangerError(Code.NOT_FOUND, "no kernel")])
-        bench.machine.end(EndReason.REBOOT)
+        bench.machine.end(ExitReason.REBOOT)
         await bench.left.wait()
         assert bench.told[-1] == ("failed", "no kernel")
 
@@ -176,7 +175,7 @@ def test_reboot_of_a_guest_waits_for_a_service_that_is_away(
 
 def test_reboot_that_is_stopped_meanwhile_has_not_failed(tmp_path: Path) -> None:
     async def play(bench: Bench) -> None:
-        bench.machine.end(EndReason.REBOOT)
+        bench.machine.end(ExitReason.REBOOT)
         await bench.launcher.launching.wait()
         await bench.supervision.stop(SECONDS)
         assert bench.told[-1] == ("stopped", "")

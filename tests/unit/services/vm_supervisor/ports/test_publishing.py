@@ -10,8 +10,8 @@ from typing import cast
 import pytest
 
 from services.vm_supervisor.drivers.contract import Machine
-from services.vm_supervisor.network.reservation import bind
-from services.vm_supervisor.ports.publishing import Publishing
+from services.vm_supervisor.network.host_ports import bind
+from services.vm_supervisor.ports.publishing import PublishedPorts
 from shared.contract.messages.vm import Publication
 from shared.contract.ssh_access import Access
 from shared.errors import BangerError, Code
@@ -62,7 +62,7 @@ def is_free(number: int) -> bool:
 
 
 def test_ports_are_held_from_before_the_vmm_until_it_has_ended(tmp_path: Path, log: Log) -> None:
-    publishing = Publishing("bridge", tmp_path, log)
+    publishing = PublishedPorts("bridge", tmp_path, log)
     publishing.reserve([port(8001)])
     assert not is_free(8001)
     asyncio.run(publishing.begin(MACHINE, handle()))
@@ -72,7 +72,7 @@ def test_ports_are_held_from_before_the_vmm_until_it_has_ended(tmp_path: Path, l
 
 
 def test_when_one_cannot_be_had_none_is_held(tmp_path: Path, log: Log) -> None:
-    publishing = Publishing("bridge", tmp_path, log)
+    publishing = PublishedPorts("bridge", tmp_path, log)
     with socket.create_server((HOST, 8002)):
         with pytest.raises(BangerError) as refused:
             publishing.reserve([port(8001), port(8002)])
@@ -82,7 +82,7 @@ def test_when_one_cannot_be_had_none_is_held(tmp_path: Path, log: Log) -> None:
 
 def test_what_is_wanted_from_now_on_is_all_or_nothing(tmp_path: Path, log: Log) -> None:
     before, wanted = [port(8001)], [port(8002)]
-    publishing = Publishing("bridge", tmp_path, log)
+    publishing = PublishedPorts("bridge", tmp_path, log)
     publishing.reserve(before)
     asyncio.run(publishing.begin(MACHINE, handle()))
     with socket.create_server((HOST, 8003)), pytest.raises(BangerError):
@@ -97,7 +97,7 @@ def test_a_successor_takes_them_again_and_does_without_one_that_went(
     tmp_path: Path, log: Log
 ) -> None:
     row = [port(8001), port(8002)]
-    publishing = Publishing("bridge", tmp_path, log)
+    publishing = PublishedPorts("bridge", tmp_path, log)
     with socket.create_server((HOST, 8001)):
         asyncio.run(publishing.take_over(MACHINE, handle(), row))
         assert not is_free(8002)
@@ -115,7 +115,7 @@ def test_a_full_run_directory_neither_ends_a_successor_nor_a_change(
     def full(_descriptor: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    publishing = Publishing("bridge", tmp_path, log)
+    publishing = PublishedPorts("bridge", tmp_path, log)
     monkeypatch.setattr(os, "fsync", full)
     asyncio.run(publishing.take_over(MACHINE, handle(), [port(8001)]))
     asyncio.run(publishing.change([port(8001)], [port(8002)], handle()))

@@ -4,22 +4,23 @@ from pathlib import Path
 
 import pytest
 
+from services.vm_supervisor.drivers.contract import ExitReason
 from services.vm_supervisor.drivers.firecracker.driver import firecracker_argv, last_act
 
 
 @pytest.mark.parametrize(
     ("console", "act"),
     [
-        ("[  9.1] reboot: System halted\n", "guest-shutdown"),
-        ("[  9.1] reboot: Power down\n", "guest-shutdown"),
-        ("x\n[  9.1] reboot: Restarting system\n", "guest-reset"),
+        ("[  9.1] reboot: System halted\n", ExitReason.POWEROFF),
+        ("[  9.1] reboot: Power down\n", ExitReason.POWEROFF),
+        ("x\n[  9.1] reboot: Restarting system\n", ExitReason.REBOOT),
         ("login: ", None),
         ("", None),
         ("reboot: Restarting system\na\nb\nc\nlogin: ", None),
     ],
 )
-def test_the_last_lines_tell(console: str, act: str | None) -> None:
-    assert last_act(console) == act
+def test_the_last_lines_tell(console: str, act: ExitReason | None) -> None:
+    assert last_act(console) is act
 
 
 def test_the_process_is_named_for_its_vm() -> None:

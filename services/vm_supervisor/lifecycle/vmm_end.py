@@ -1,0 +1,44 @@
+"""The end of a VMM: what it means for the VM, and what is removed after it."""
+
+import asyncio
+from pathlib import Path
+
+from services.vm_supervisor.drivers.contract import ExitReason, VmmExit
+from services.vm_supervisor.guest.ssh import stop_master
+from services.vm_supervisor.running_vm import RunningVm
+from shared.contract.messages.vm import State
+from shared.host.cgroup import release
+from shared.vm import files
+from shared.vm.handle import remove_handle
+
+
+def is_reboot(end: VmmExit, *, ready: bool, asked: bool) -> bool:
+    """Whether the guest has asked for a reset and is to be launched again.
+
+    ``ready``: whether the guest had ever answered. ``asked``: whether somebody asked for the end.
+    """
+    return end.reason is ExitReason.REBOOT and ready and not asked
+
+
+def final_state(end: VmmExit, *, ready: bool, asked: bool, trouble: str) -> tuple[State, str]:
+    """The VM's state and the reason for it. A guest may power itself off once it was ``ready``.
+
+    ``trouble``: what went wrong before the VMM was ended for it, if anything did.
+    """
+    if asked or (end.reason is ExitReason.POWEROFF and ready):
+        return "stopped", ""
+    return "failed", trouble or end.detail
+
+
+async def clean_up(running: RunningVm, run: Path) -> None:
+    """End the ssh master and remove what only a running VMM has: handle, initrd, control group."""
+    await stop_master(running.access)
+    await running.machine.close()
+    remove_initrd(run)
+    remove_handle(run)
+    await asyncio.to_thread(release, running.handle.vm_id)
+
+
+def remove_initrd(run: Path) -> None:
+    """The VMM has read it; it holds the guest's host key, and space of the run directory."""
+    (run / files.INITRD).unlink(missing_ok=True)

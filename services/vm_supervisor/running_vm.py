@@ -1,0 +1,22 @@
+"""A VM that has a VMM, as everything in a supervisor passes it around."""
+
+from dataclasses import dataclass
+
+from services.vm_supervisor.drivers.contract import Machine
+from shared.contract.ssh_access import Access
+from shared.vm.handle import Handle
+from shared.vmm.info import DriverInfo
+
+
+@dataclass
+class RunningVm:
+    """``machine`` acts on the VMM, ``handle`` is what a successor will know of it."""
+
+    machine: Machine
+    handle: Handle
+    info: DriverInfo
+
+    @property
+    def access(self) -> Access:
+        """How ssh reaches the guest."""
+        return self.handle.access
