@@ -15,7 +15,7 @@ from pathlib import Path
 from shared.paths import Paths
 from tests import loopback
 from tests.home import Home, close_home, make_home
-from tests.integration.stack import Stack
+from tests.stack import Stack, new_stack
 
 IMAGE = "debian-bookworm"
 """The name of the default image, and of the default kernel."""
@@ -35,8 +35,7 @@ def free_port() -> int:
 def installed() -> Iterator[Home]:
     """All services, no VM. Fails when a VM, a process or a file of a VM is left at the end."""
     with tempfile.TemporaryDirectory(prefix="bgr") as directory:
-        config = f'user_subnet = "{loopback.subnet()}"\ndns.port = {free_port()}\n'
-        home = make_home(Path(directory), config)
+        home = make_home(Path(directory), loopback.configuration())
         try:
             home.banger("image", "build", IMAGE, timeout=_BUILD_SECONDS)
             home.banger("kernel", "pull", IMAGE, timeout=_BUILD_SECONDS)
@@ -56,7 +55,7 @@ def settle(home: Home, *names: str) -> None:
 @contextlib.contextmanager
 def only(*services: str, config: str = "") -> Iterator[Stack]:
     """These services alone, started in this order. Their logs are dropped."""
-    with contextlib.redirect_stdout(io.StringIO()), Stack(config) as stack:
+    with contextlib.redirect_stdout(io.StringIO()), new_stack(config) as stack:
         for service in services:
             stack.start(service)
         yield stack

@@ -1,9 +1,10 @@
 """What a scenario says of what it saw. A claim that does not hold ends the scenario."""
 
 import os
-import time
 from collections.abc import Callable
 from typing import TypeVar
+
+from tests.waiting import last_answer
 
 T = TypeVar("T")
 
@@ -51,9 +52,7 @@ def eventually(what: str, question: Callable[[], T], seconds: float = 20.0) -> T
     Raises:
         Failed: when there was none, with the last answer.
     """
-    limit = time.monotonic() + scaled(seconds)
-    while not (answer := question()):
-        if time.monotonic() > limit:
-            raise Failed(f"{what}: not within {scaled(seconds):.0f} s; last answer {answer!r}")
-        time.sleep(POLL_SECONDS)
+    answer = last_answer(question, patience=scaled(seconds), every=POLL_SECONDS)
+    if not answer:
+        raise Failed(f"{what}: not within {scaled(seconds):.0f} s; last answer {answer!r}")
     return answer

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from scripts.smoke.ground import OUTSIDE, Ground, OwnNamespaces, ThisMachine
 from shared.contract.messages.vm import NetworkMode
 from shared.host.locks import holder
 from tests.home import Home, make_home
+from tests.waiting import last_answer
 
 CONFIG = """\
 network = "{network}"
@@ -106,10 +106,8 @@ class Stack:
         return left
 
     def _what_stays(self) -> list[str]:
-        limit = time.monotonic() + scaled(CLOSE_SECONDS)
-        while (left := self._leftovers()) and time.monotonic() < limit:
-            time.sleep(0.1)
-        return left
+        last_answer(lambda: not self._leftovers(), patience=scaled(CLOSE_SECONDS))
+        return self._leftovers()
 
     def _leftovers(self) -> list[str]:
         processes = [f"process {pid}: {line}" for pid, line in self.home.processes().items()]

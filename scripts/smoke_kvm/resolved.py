@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from scripts.smoke_kvm.parcel import DATA, VENV
+from tests.waiting import last_answer
 
 CONFIG = """\
 network = "bridge"
@@ -65,10 +66,9 @@ def play(root: Path) -> None:
 
 
 def _link_goes() -> bool:
-    limit = time.monotonic() + GONE_SECONDS
-    while _status("resolvectl", "dns", BRIDGE) == 0 and time.monotonic() < limit:
-        time.sleep(0.5)
-    return _status("resolvectl", "dns", BRIDGE) != 0
+    return last_answer(
+        lambda: _status("resolvectl", "dns", BRIDGE) != 0, patience=GONE_SECONDS, every=0.5
+    )
 
 
 def _banger(root: Path, *words: str) -> str:

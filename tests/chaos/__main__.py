@@ -16,8 +16,9 @@ from pathlib import Path
 from tests.chaos.guests import Guests, IdleGuests
 from tests.chaos.observe import processes
 from tests.chaos.run import CONFIG, Bounds, Run, free_port
-from tests.e2e.conftest import Home, await_true, make_home
+from tests.home import Home, make_home
 from tests.scripted import shelf
+from tests.waiting import last_answer
 
 INSIDE = "BANGER_CHAOS_INSIDE"
 """Set in the environment of the process that has a mount namespace of its own."""
@@ -31,8 +32,9 @@ def main() -> int:
         return _inside_namespace()
     with tempfile.TemporaryDirectory(prefix="bgrc") as directory:
         port = free_port()
-        home = make_home(Path(directory), CONFIG.format(port=port))
-        if arguments.guests == "scripted":
+        real = arguments.guests == "real"
+        home = make_home(Path(directory), CONFIG.format(port=port), shares_images=real)
+        if not real:
             _script(home, port)
         home.paths.state.mkdir(parents=True)
         mount = ["mount", "-t", "tmpfs", "-o", f"size={STATE_SIZE},mode=700", "chaos"]
@@ -65,9 +67,8 @@ def _script(home: Home, port: int) -> None:
     """Scripted VMMs instead of real ones (tests/scripted): hundreds of faults in some minutes."""
     qemu = shelf.install(home.root / "bin")
     home.environment.update(shelf.environment(home.root / "bin"))
-    home.environment["XDG_DATA_HOME"] = str(home.root / "data")
-    home.paths.config_file.write_text(f'qemu_bin = "{qemu}"\n' + CONFIG.format(port=port))
-    shelf.stock(home.paths._replace(data=home.root / "data" / "banger"))
+    home.configure(f'qemu_bin = "{qemu}"\n' + CONFIG.format(port=port))
+    shelf.stock(home.paths)
 
 
 def _run(arguments: argparse.Namespace, home: Home, port: int) -> int:
@@ -92,7 +93,7 @@ def _close(home: Home) -> None:
     while left := processes(home):
         for process in left:
             os.kill(process.pid, signal.SIGKILL)
-        await_true(lambda: not processes(home), 1)
+        last_answer(lambda: not processes(home), patience=1)
     # Lazily: a process that is killed needs a moment to give its files up.
     subprocess.run(["umount", "--lazy", str(home.paths.state)], check=False)
 

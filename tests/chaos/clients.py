@@ -6,7 +6,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from tests.e2e.conftest import Home
+from tests.home import Home
 
 GRACE = 15.0
 DEADLINES = {"stop": 90.0, "start": 180.0, "restart": 240.0, "kill": 40.0}

@@ -14,7 +14,7 @@ from tests.chaos.clients import Clients
 from tests.chaos.core import Process
 from tests.chaos.observe import processes
 from tests.chaos.plan import Fault
-from tests.e2e.conftest import Home
+from tests.home import Home
 
 HANDLES = (files.HANDLE, files.HANDLE_COPY)
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from tests.chaos.core import Guest, Observed, continuity
-from tests.e2e.conftest import Home
+from tests.home import Home
+from tests.waiting import Deadline
 
 ANSWER_SECONDS = 30.0
 """How long a guest of a settled system may take until it says how it is."""
@@ -43,16 +44,16 @@ class Guests:
 
     def ask(self, name: str, pid: int) -> Guest:
         """What the guest says of itself. Raises TimeoutError when it says nothing."""
-        limit = time.monotonic() + ANSWER_SECONDS
+        deadline = Deadline(ANSWER_SECONDS)
         while True:
-            left = max(1.0, limit - time.monotonic())
+            left = max(1.0, deadline.left())
             done = self.home.banger(
                 "vm", "exec", name, "--", "sh", "-c", ASK, check=False, timeout=left + 15
             )
             words = done.stdout.split()
             if done.returncode == 0 and len(words) == 3:
                 return Guest(pid, words[0], int(words[1]), int(words[2]))
-            if time.monotonic() > limit:
+            if deadline.is_over:
                 raise TimeoutError(done.stderr.strip())
             time.sleep(0.2)
 

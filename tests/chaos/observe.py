@@ -12,7 +12,7 @@ from shared.paths import Paths
 from shared.vm import files
 from shared.vm.handle import read_handle
 from tests.chaos.core import SERVICES, Handle, Kind, Listed, Observed, Process, Row
-from tests.e2e.conftest import Home
+from tests.home import Home
 
 ANSWER_SECONDS = 5.0
 LIST_SECONDS = 75.0

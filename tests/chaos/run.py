@@ -13,7 +13,8 @@ from tests.chaos.observe import directories, observe, processes
 from tests.chaos.plan import Fault, Plan, disturbed
 from tests.chaos.report import Report
 from tests.chaos.settle import settle
-from tests.e2e.conftest import Home, await_true
+from tests.home import Home
+from tests.waiting import last_answer
 
 CONFIG = """\
 network = "user"
@@ -138,7 +139,7 @@ class Run:
             return  # left as it is, for whoever looks into it: ``close`` ends the processes
         self._home.banger("vm", "delete", *self._names, check=False)
         self._home.banger("daemon", "stop", check=False)
-        await_true(lambda: not processes(self._home), 10)
+        last_answer(lambda: not processes(self._home), patience=10)
         self._violate([f"left: {process}" for process in processes(self._home)])
         self._violate([f"left: files of {vm}" for vm in directories(self._home.paths)])
 

@@ -1,9 +1,9 @@
 """Bounded patience: observe until nothing contradicts, or the time is over."""
 
-import time
 from collections.abc import Callable
 
 from tests.chaos.core import Observed, contradictions
+from tests.waiting import MACHINE, Clock
 
 SETTLE_SECONDS = 15.0
 BOOT_SECONDS = 150.0
@@ -11,23 +11,25 @@ BOOT_SECONDS = 150.0
 PAUSE = 0.1
 
 
-def settle(look: Callable[[], Observed]) -> tuple[Observed, list[str], float]:
+def settle(
+    look: Callable[[], Observed], clock: Clock = MACHINE
+) -> tuple[Observed, list[str], float]:
     """The last observation, what contradicts in it still, and how long it took.
 
     While a VM boots (a client asked for it) the patience is the boot's; else a quarter minute. It
     is counted from the end of the first look, which may have started the services, and there is a
     second one however long that took.
     """
-    started = time.monotonic()
+    started = clock.now()
     seen = look()
-    first = time.monotonic()
+    first = clock.now()
     limit = first + SETTLE_SECONDS
     while contradictions(seen):
-        time.sleep(PAUSE)
+        clock.sleep(PAUSE)
         seen = look()
-        now = time.monotonic()
+        now = clock.now()
         if any(row.state in ("starting", "stopping") for row in seen.rows):  # booting
             limit = min(first + BOOT_SECONDS, now + SETTLE_SECONDS)
         if now > limit:
             break
-    return seen, contradictions(seen), time.monotonic() - started
+    return seen, contradictions(seen), clock.now() - started

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.prison import DOWN, ROOT, VM, Prison, make_vm, publish
+from tests.contract.prison import DOWN, VM, Prison, make_vm, publish
+from tests.home import REPOSITORY
 from tests.integration.namespaces import Namespace
 from tests.integration.users import ONE, TWO, new_users
 
@@ -16,7 +17,7 @@ from tests.integration.users import ONE, TWO, new_users
 @pytest.fixture(scope="session")
 def tools() -> Path:
     """The directory of the pinned binaries; fetched once per machine."""
-    done = subprocess.run([ROOT / "scripts" / "firecracker"], capture_output=True, text=True)
+    done = subprocess.run([REPOSITORY / "scripts" / "firecracker"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return Path(done.stdout.strip())
 
@@ -49,8 +50,8 @@ def prison(block: Prison) -> Iterator[Prison]:
         publish(block.one)
         make_vm(block)
         yield block
-        for name in [name for name in block.one.processes if name.startswith("vm:")]:
-            block.one.kill(name)  # a test that failed has left it
+        for name in [name for name in block.one.stack.processes if name.startswith("vm:")]:
+            block.one.stack.kill(name)  # a test that failed has left it
         if block.call("store", "vm.list")["vms"]:
             block.become(DOWN)
             block.expect_nothing_left()

@@ -31,11 +31,10 @@ from shared.vm import files
 from shared.vm.jail import SPAN
 from shared.vmm.accelerator import Accel, Accelerator, kvm_obstacle
 from shared.vmm.search import find_vmm
-from tests.integration.peer import Peer, Silence
-from tests.integration.stack import eventually
+from tests.integration.peer import Silence
 from tests.integration.users import ONE, User, users_python
+from tests.waiting import eventually
 
-ROOT = Path(__file__).parents[2]
 VM = os.urandom(6).hex()
 UIDS = SPAN.start + os.getpid() % 400_000 * 256
 """Of this run alone, as the id: jails are found in the list of all processes of the machine."""
@@ -73,10 +72,10 @@ class Prison:
 
     def start_nat(self) -> None:
         self.one.start_nat(self.root)
-        eventually(lambda: "nat" in self.one.registered())
+        eventually(lambda: "nat" in self.one.stack.registered())
 
     def restart_nat(self) -> None:
-        self.one.kill("nat")
+        self.one.stack.kill("nat")
         self.start_nat()
 
     @contextmanager
@@ -91,11 +90,10 @@ class Prison:
             self.restart_nat()
 
     def call(self, service: str, verb: str, **body: Any) -> dict[str, Any]:
-        with Peer(self.one.paths.broker_socket, patience=20.0) as peer:
-            return peer.call(service, verb, **body)
+        return self.one.stack.call(service, verb, **body)
 
     def ping(self, service: str) -> dict[str, Any]:
-        with Peer(self.one.paths.broker_socket, patience=20.0) as peer:
+        with self.one.stack.peer() as peer:
             return peer.final(peer.ask(service, "", kind=Kind.PING))
 
     def refusal(self, service: str, verb: str, **body: Any) -> BangerError:
@@ -245,9 +243,13 @@ def make_vm(prison: Prison) -> None:
     (prison.run / files.INITRD).write_bytes(b"secret")
     (prison.run / files.INITRD).chmod(0o600)
     prison.give_to_the_user()
-    prison.call(
-        "store", "vm.reserve", id=VM, name="alpha", image_id=IMAGE, image_name="debian",
-        kernel_id=KERNEL, vcpu=1, memory_mib=256, disk_bytes=1, overlay_bytes=1, nat=False,
-        vmm="firecracker", network="bridge", subnet="10.77.0.0/24",
-        request_id=os.urandom(16).hex(),
-    )  # fmt: skip
+    prison.one.stack.reserve(
+        VM,
+        "alpha",
+        image_id=IMAGE,
+        kernel_id=KERNEL,
+        memory_mib=256,
+        vmm="firecracker",
+        network="bridge",
+        subnet="10.77.0.0/24",
+    )

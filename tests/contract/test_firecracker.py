@@ -7,7 +7,6 @@ smoke-kvm's to show. Each test is a network namespace of its own, since the bina
 import asyncio
 import os
 import signal
-import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -31,7 +30,6 @@ from shared.vm import files
 from shared.vmm.accelerator import Accel, Accelerator, kvm_obstacle
 from tests.integration.namespaces import Namespace
 
-ROOT = Path(__file__).parents[2]
 VM_ID = os.urandom(6).hex()
 """Of this run alone: a VMM is found by it in the list of all processes."""
 TAP = f"bgr{VM_ID}"
@@ -76,20 +74,12 @@ class Bench:
         return await call(self.spec.run / files.API_SOCKET, request)
 
 
-@pytest.fixture(scope="session")
-def program() -> str:
-    """The pinned binary; fetched once per machine."""
-    done = subprocess.run([ROOT / "scripts" / "firecracker"], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return str(Path(done.stdout.strip()) / "firecracker")
-
-
 @pytest.fixture
-def bench(program: str) -> Iterator[Bench]:
+def bench(tools: Path) -> Iterator[Bench]:
     place = Namespace()
     place.sh(f"ip tuntap add {TAP} mode tap")
     with tempfile.TemporaryDirectory(prefix="bgr") as root:
-        yield Bench(program, _spec(Path(root)), place)
+        yield Bench(str(tools / "firecracker"), _spec(Path(root)), place)
     place.close()
 
 

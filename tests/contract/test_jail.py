@@ -24,8 +24,8 @@ from shared.paths import DEEPEST_SOCKET
 from shared.vm import files
 from shared.vmm.search import command_line, find_vmm
 from tests.contract.prison import DOWN, IMAGE, NEEDED, UIDS, VM, Prison
-from tests.integration.stack import eventually
 from tests.integration.users import ONE, TWO
+from tests.waiting import eventually
 
 JAIL_UID = UIDS + 2
 """The first address that guests get is 10.77.0.2."""
@@ -185,7 +185,7 @@ def test_a_jail_goes_with_its_vmm_though_no_event_comes(prison: Prison) -> None:
 def test_a_vm_that_ended_while_nat_was_dead_leaves_nothing(prison: Prison) -> None:
     asyncio.run(_launch_and_forget(prison))
     prison.become(UP)
-    prison.one.kill("nat")
+    prison.one.stack.kill("nat")
     prison.call("store", "vm.remove", id=VM)
     assert prison.leftovers()
     prison.start_nat()
@@ -194,7 +194,7 @@ def test_a_vm_that_ended_while_nat_was_dead_leaves_nothing(prison: Prison) -> No
 
 def test_what_a_nat_that_died_while_it_made_a_jail_has_left_is_swept_away(prison: Prison) -> None:
     """Killed after it had made the place; and with a helper that is still at work."""
-    prison.one.kill("nat")
+    prison.one.stack.kill("nat")
     base = prison.jails / str(ONE)
     (base / "firecracker" / f"banger-{VM}" / "root").mkdir(parents=True)
     words = ("--id", f"banger-{VM}", "--chroot-base-dir", str(base))

@@ -21,8 +21,8 @@ from shared.vm.handle import read_handle
 from shared.vm.jail import is_jailed
 from shared.vmm.probe import BootScopedCache
 from tests.contract.prison import IMAGE, KERNEL, NEEDED, VM, Prison
-from tests.integration.stack import eventually
 from tests.integration.users import ONE
+from tests.waiting import eventually
 
 pytestmark = NEEDED
 DESCRIBE = Request("GET", "/", {})
@@ -81,7 +81,7 @@ def test_a_users_supervisor_jails_its_vmm_is_replaced_and_ends_it(prison: Prison
     eventually(lambda: is_jailed(handle.process))
     eventually(lambda: runs(prison))
     assert handle.vmm == "firecracker"
-    prison.one.kill(SUPERVISOR)
+    prison.one.stack.kill(SUPERVISOR)
     start.join(20)
     assert isinstance(start.outcome, BangerError)
     assert start.outcome.code is Code.UNAVAILABLE
@@ -91,7 +91,7 @@ def test_a_users_supervisor_jails_its_vmm_is_replaced_and_ends_it(prison: Prison
     prison.call(SUPERVISOR, "machine.kill", signal=int(signal.SIGKILL))
     assert prison.call("store", "vm.list")["vms"][0]["state"] == "stopped"
     assert start_time(handle.pid) is None
-    assert prison.one.processes.pop(SUPERVISOR).wait(10) == 0
+    assert prison.one.stack.processes.pop(SUPERVISOR).wait(10) == 0
     eventually(lambda: not prison.leftovers())
 
 
@@ -102,5 +102,5 @@ def test_a_jail_that_cannot_be_made_is_told_and_leaves_the_vm_as_it_was(prison: 
         error = prison.refusal(SUPERVISOR, "machine.start")
         assert error.code is Code.MISSING_TOOL
         assert "no-jailer-here" in error.message
-        assert prison.one.processes.pop(SUPERVISOR).wait(10) == 0
+        assert prison.one.stack.processes.pop(SUPERVISOR).wait(10) == 0
         assert prison.call("store", "vm.list")["vms"][0]["state"] == "created"

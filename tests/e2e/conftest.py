@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests import loopback
-from tests.home import BANGER, BOOT_SECONDS, Home, await_true, close_home, make_home
-
-__all__ = ["BANGER", "BOOT_SECONDS", "Home", "await_true", "close_home", "make_home"]
+from tests.home import Home, close_home, make_home
+from tests.waiting import last_answer
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +40,7 @@ def home(shared_home: Home) -> Iterator[Home]:
     vms = shared_home.banger("vm", "list", "-q").stdout.split()
     if vms:
         shared_home.banger("vm", "delete", *vms)
-    await_true(lambda: not shared_home.vm_processes(), 5)
+    last_answer(lambda: not shared_home.vm_processes(), patience=5)
     assert not vms, f"VMs left behind: {vms}"
     assert not shared_home.vm_processes(), "processes left behind"
     assert not shared_home.vm_files(), "files left behind"

@@ -15,7 +15,8 @@ import pytest
 
 from shared.host.locks import holder
 from shared.vm import files
-from tests.e2e.conftest import Home, await_true, close_home, make_home
+from tests.home import Home, close_home, make_home
+from tests.waiting import eventually
 
 pytestmark = [
     pytest.mark.e2e,
@@ -73,14 +74,13 @@ def test_a_vm_on_the_bridge_is_reached_named_and_cleaned_up(bridged: Home) -> No
     assert home.banger("vm", "exec", "bridged", "--", "echo", "hello").stdout == "hello\n"
     assert any(link.startswith("bgr") for link in _links(home))
     assert "table inet banger" in _inside(home, "nft", "list", "tables")
-    await_true(lambda: _resolves(home, "bridged.vm") == "10.77.0.2", 5)
-    assert _resolves(home, "bridged.vm") == "10.77.0.2"
+    eventually(lambda: _resolves(home, "bridged.vm") == "10.77.0.2", patience=5)
     home.banger("vm", "stop", "bridged")
-    await_true(lambda: _resolves(home, "bridged.vm") == "", 5)
-    assert _resolves(home, "bridged.vm") == ""
+    eventually(lambda: _resolves(home, "bridged.vm") == "", patience=5)
     home.banger("vm", "delete", "bridged")
-    await_true(lambda: (_inside(home, "nft", "list", "ruleset"), _links(home)) == before, 10)
-    assert (_inside(home, "nft", "list", "ruleset"), _links(home)) == before
+    eventually(
+        lambda: (_inside(home, "nft", "list", "ruleset"), _links(home)) == before, patience=10
+    )
 
 
 def _takes(home: Home, port: int) -> bool:
@@ -103,7 +103,7 @@ def test_what_a_vm_publishes_is_held_while_it_runs(bridged: Home) -> None:
     os.kill(first, signal.SIGKILL)
     log = home.paths.vm_state(shown["id"]) / files.SUPERVISOR_LOG
     # Not before: asking takes the port for a moment, and the successor would find it gone.
-    await_true(lambda: "took over the VMM" in log.read_text(), 30)
+    eventually(lambda: "took over the VMM" in log.read_text(), patience=30)
     assert holder(lock) not in (None, first)
     assert [_takes(home, port) for port in (8081, 8082)] == [False, False]
     home.banger("vm", "unpublish", "front", "8081")
@@ -133,8 +133,7 @@ def test_a_guest_has_an_ipv6_address_where_that_is_wanted(bridged: Home) -> None
     assert _inside(home, "dig", "+short", "-p", "42069", "@127.0.0.1", "-x", address) == "six.vm.\n"
     in_guest = home.banger("vm", "exec", "six", "--", "ip", "-6", "-o", "address").stdout
     assert f"{address}/64" in in_guest
-    await_true(lambda: _greeting(home, address).startswith("SSH-2.0"), 20)
-    assert _greeting(home, address).startswith("SSH-2.0")
+    eventually(lambda: _greeting(home, address).startswith("SSH-2.0"), patience=20)
     home.banger("vm", "delete", "six")
 
 

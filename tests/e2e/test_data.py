@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Home, await_true
+from shared.host.process import start_time
+from tests.home import Home
+from tests.waiting import eventually
 
 pytestmark = [
     pytest.mark.e2e,
@@ -75,20 +77,19 @@ def test_a_database_survives_a_stop_and_a_killed_vmm(home: Home) -> None:
     home.banger("vm", "run", "-d", "--name", "data", "--memory", "512M")
     lend_sqlite(home, "data")
     start_writer(home, "data")
-    await_true(lambda: acknowledged(home, "data") >= 3, 120)
+    eventually(lambda: acknowledged(home, "data") >= 3, patience=120)
     before = acknowledged(home, "data")
-    assert before >= 3
     home.banger("vm", "stop", "data")
     home.banger("vm", "start", "data")
     check(home, "data", before)
 
     inside(home, "data", f"rm {ACKNOWLEDGED}; {SQLITE} 'DELETE FROM row'")
     start_writer(home, "data")
-    await_true(lambda: acknowledged(home, "data") >= 3, 120)
+    eventually(lambda: acknowledged(home, "data") >= 3, patience=120)
     before = acknowledged(home, "data")
     pid = json.loads(home.banger("vm", "show", "data", "-o", "json").stdout)["pid"]
     os.kill(pid, signal.SIGKILL)
-    await_true(lambda: not Path(f"/proc/{pid}").exists(), 10)
+    eventually(lambda: start_time(pid) is None, patience=10)
     home.banger("vm", "start", "data")
     check(home, "data", before)
     home.banger("vm", "delete", "data")

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests import loopback
-from tests.e2e.conftest import Home, await_true, close_home, make_home
+from tests.home import Home, close_home, make_home
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -123,6 +124,6 @@ def test_a_full_disk_is_told_and_leaves_nothing(own_home: Home) -> None:
         assert "space" in done.stderr
         assert own_home.banger("vm", "list", "-q").stdout == ""
         own_home.banger("daemon", "stop")
-        await_true(lambda: not own_home.processes(), 10)
+        eventually(lambda: not own_home.processes(), patience=10)
     finally:
         subprocess.run(["umount", str(state)], check=True)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import BOOT_SECONDS, Home, await_true
+from tests.home import BOOT_SECONDS, Home
+from tests.waiting import eventually
 
 BOOTS = int(os.environ.get("BANGER_GROWTH_BOOTS", "3"))
 MORE_DESCRIPTORS, MORE_MIB = 2, 8
@@ -46,5 +47,4 @@ def test_boots_leave_nothing_behind_in_any_service(home: Home) -> None:
             if after[name][0] > was[0] + MORE_DESCRIPTORS or after[name][1] > was[1] + MORE_MIB
         }
 
-    await_true(lambda: not grown(), 10)
-    assert not grown()
+    eventually(lambda: not grown(), patience=10)

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Home, await_true
+from tests.home import Home
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
@@ -62,7 +63,7 @@ def test_a_running_vm_survives_the_crash_of_every_process_of_ours(home: Home) ->
         assert len(ours) >= 8, "six services, launcher and supervisor"
         for pid in ours:
             os.kill(pid, signal.SIGKILL)
-        await_true(lambda: _answers(home, "lasting", before["pid"]), 30)
+        eventually(lambda: _answers(home, "lasting", before["pid"]), patience=30)
         after = show(home, "lasting")
         assert (after["state"], after["pid"]) == ("running", before["pid"])
         assert after["boot_id"] == before["boot_id"]
@@ -88,14 +89,13 @@ def test_daemon_stop_leaves_vms_running(home: Home) -> None:
     assert Path(f"/proc/{pid}").exists()
     assert show(home, "stays")["pid"] == pid, "the next call starts the services again"
     home.banger("vm", "delete", "stays")
-    await_true(lambda: not Path(f"/proc/{pid}").exists(), 5)
-    assert not Path(f"/proc/{pid}").exists()
+    eventually(lambda: not Path(f"/proc/{pid}").exists(), patience=5)
 
 
 def test_a_killed_vmm_is_reported_and_its_vm_starts_again(home: Home) -> None:
     home.banger("vm", "run", "-d", "--name", "killed", "--", check=True)
     os.kill(show(home, "killed")["pid"], signal.SIGKILL)
-    await_true(lambda: show(home, "killed")["state"] == "failed", 10)
+    eventually(lambda: show(home, "killed")["state"] == "failed", patience=10)
     failed = show(home, "killed")
     assert failed["state"] == "failed"
     assert failed["reason"]
@@ -109,8 +109,7 @@ def test_a_killed_vmm_is_reported_and_its_vm_starts_again(home: Home) -> None:
 def test_a_guest_that_powers_itself_off_is_stopped(home: Home) -> None:
     home.banger("vm", "run", "-d", "--name", "tired")
     _ask_systemd(home, "tired", "poweroff")
-    await_true(lambda: show(home, "tired")["state"] == "stopped", 60)
-    assert show(home, "tired")["state"] == "stopped"
+    eventually(lambda: show(home, "tired")["state"] == "stopped", patience=60)
     home.banger("vm", "delete", "tired")
 
 
@@ -118,8 +117,7 @@ def test_a_guest_that_reboots_is_booted_again(home: Home) -> None:
     home.banger("vm", "run", "-d", "--name", "again")
     first = show(home, "again")["boot_id"]
     _ask_systemd(home, "again", "reboot")
-    await_true(lambda: _running_with_another_boot(home, "again", first), 180)
-    assert _running_with_another_boot(home, "again", first)
+    eventually(lambda: _running_with_another_boot(home, "again", first), patience=180)
     home.banger("vm", "delete", "again")
 
 

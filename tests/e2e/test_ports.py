@@ -13,7 +13,8 @@ import pytest
 
 from shared.host.locks import holder
 from shared.vm import files
-from tests.e2e.conftest import Home, await_true
+from tests.home import Home
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -79,12 +80,12 @@ def free_port(kind: int) -> int:
 def test_a_udp_port_is_reached_on_the_vms_address_and_goes(shared_home: Home, vm: str) -> None:
     address = show(shared_home, vm)["address"]
     with serving(shared_home, vm, ECHO):
-        await_true(lambda: "udp/5300" in show(shared_home, vm)["ports"], 60)
+        eventually(lambda: "udp/5300" in show(shared_home, vm)["ports"], patience=60)
         assert ask(address, 5300, b"hello") == b"echo hello"
         assert ask(address, 5300, bytes(1400)) == b"echo " + bytes(1400)
         kill_supervisor(shared_home, vm)
         assert ask(address, 5300, b"again") == b"echo again"
-    await_true(lambda: "udp/5300" not in show(shared_home, vm)["ports"], 60)
+    eventually(lambda: "udp/5300" not in show(shared_home, vm)["ports"], patience=60)
     assert ask(address, 5300, b"hello") == b""
 
 
@@ -94,7 +95,7 @@ def kill_supervisor(home: Home, vm: str) -> None:
     first = holder(lock)
     assert first
     os.kill(first, signal.SIGKILL)
-    await_true(lambda: holder(lock) not in (None, first), 30)
+    eventually(lambda: holder(lock) not in (None, first), patience=30)
 
 
 def test_ports_are_published_and_taken_away_while_the_guest_runs(
@@ -119,7 +120,7 @@ def test_the_guest_reaches_nothing_by_udp_without_nat(shared_home: Home, vm: str
         bystander.bind(("127.0.0.1", 0))
         port = bystander.getsockname()[1]
         with serving(shared_home, vm, ECHO):
-            await_true(lambda: "udp/5300" in show(shared_home, vm)["ports"], 60)
+            eventually(lambda: "udp/5300" in show(shared_home, vm)["ports"], patience=60)
             targets = ("10.0.2.2", "10.0.2.4", "10.0.3.2")
             script = "".join(f"echo x > /dev/udp/{target}/{port}; " for target in targets)
             done: subprocess.CompletedProcess[str] = shared_home.banger(

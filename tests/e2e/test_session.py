@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Home, await_true
+from tests.home import Home
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -126,15 +127,14 @@ while ($c = $s->accept) { <$c>; print $c "HTTP/1.0 200 OK\r\n\r\nfrom the guest"
 
 def test_a_listening_port_appears_on_the_vms_address_and_goes(shared_home: Home, vm: str) -> None:
     with shared_home.start("vm", "exec", vm, "--", "perl", "-e", SERVER) as server:
-        await_true(lambda: "tcp/3000" in _show(shared_home, vm)["ports"], 60)
+        eventually(lambda: "tcp/3000" in _show(shared_home, vm)["ports"], patience=60)
         shown = _show(shared_home, vm)
         url = f"http://{shown['address']}:{shown['ports']['tcp/3000']}/"
         with urllib.request.urlopen(url, timeout=30) as answer:
             assert answer.read() == b"from the guest"
         server.send_signal(signal.SIGINT)
         server.wait(timeout=30)
-    await_true(lambda: "tcp/3000" not in _show(shared_home, vm)["ports"], 60)
-    assert "tcp/3000" not in _show(shared_home, vm)["ports"]
+    eventually(lambda: "tcp/3000" not in _show(shared_home, vm)["ports"], patience=60)
 
 
 def _show(home: Home, vm: str) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from typing import Any
 from dnslib import QTYPE
 
 from tests.integration.namespaces import Namespace
-from tests.integration.stack import Stack, eventually
 from tests.integration.upstream import Asked, Upstream, reply_to
+from tests.stack import new_stack
+from tests.waiting import eventually
 
 PORT = 42069
 GATEWAY, UPSTREAM = "10.77.0.1", "127.0.0.53"
@@ -57,7 +58,7 @@ class Lab:
         self.resolv_conf.write_text(f"nameserver {UPSTREAM}\n")
         self.upstream = Upstream(self.host, UPSTREAM, outside, port=53)
         cleanup.callback(self.upstream.close)
-        self.stack = cleanup.enter_context(Stack(CONFIG.format(resolv_conf=self.resolv_conf)))
+        self.stack = cleanup.enter_context(new_stack(CONFIG.format(resolv_conf=self.resolv_conf)))
         self.stack.start("broker")
         self.stack.start("store")
         self.stack.start("nat", module="tests.integration.nat_service")

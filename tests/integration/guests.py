@@ -19,11 +19,11 @@ from shared.bus.envelope import Kind
 from shared.errors import BangerError
 from shared.vm import files
 from tests import loopback
-from tests.integration.conftest import Daemon, Home, new_home
 from tests.integration.peer import Peer, Silence
-from tests.integration.stack import eventually
 from tests.scripted import shelf
 from tests.scripted.script import VARIABLE
+from tests.stack import Stack, new_stack
+from tests.waiting import eventually
 
 PROCFILE = "".join(
     f"{name}: {sys.executable} -m services.{name}\n"
@@ -36,9 +36,9 @@ View = dict[str, Any]
 class Guests:
     """A stack and the VMs in it."""
 
-    def __init__(self, home: Home, daemon: Daemon) -> None:
-        self.home = home
-        self.daemon = daemon
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.home = home = stack.home
         self.scripts = home.root / "scripts"
         self.scripts.mkdir()
 
@@ -152,22 +152,19 @@ NOTHING: dict[str, Any] = {"rows": [], "files": [], "ssh": [], "vmms": []}
 @contextmanager
 def new_guests(config: str = "", site: Path | None = None) -> Iterator[Guests]:
     """A stack of the test's own. ``site``: a directory on the Python path of its processes."""
-    with new_home() as home:
+    own_network = f'user_subnet = "{loopback.subnet()}"\n'
+    with new_stack() as stack:
+        home = stack.home
         qemu = shelf.install(home.root / "bin")
-        home.environment |= shelf.environment(home.root / "bin")
+        home.environment.update(shelf.environment(home.root / "bin"))
         if site:
             home.environment["PYTHONPATH"] = f"{site}:{home.environment['PYTHONPATH']}"
         home.environment[VARIABLE] = str(home.root / "scripts")
-        own_network = f'user_subnet = "{loopback.subnet()}"\n'
         home.configure(shelf.configuration(qemu, own_network + config))
         shelf.stock(home.paths)
-        daemon = Daemon(home)
-        guests = Guests(home, daemon)
-        try:
-            daemon.start(PROCFILE)
-            yield guests
-        finally:
-            daemon.stop()
+        guests = Guests(stack)
+        stack.launch(PROCFILE)
+        yield guests
 
 
 @contextmanager

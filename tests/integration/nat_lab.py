@@ -22,7 +22,7 @@ from shared.addresses.mac import mac_address
 from shared.contract.egress import parse_allowed
 from shared.contract.publication import parse_publication
 from tests.integration.namespaces import Guest, Namespace, WebServer
-from tests.integration.stack import Stack
+from tests.stack import Stack, new_stack
 
 NEEDED = pytest.mark.skipif(
     os.geteuid() != 0 or not Path("/dev/net/tun").exists(),
@@ -102,7 +102,7 @@ def made_lab(tmp_path: Path) -> Iterator[Lab]:
 @contextmanager
 def made_services(lab: Lab) -> Iterator[Stack]:
     """The services in bridge mode; only nat is in the host's namespace."""
-    with Stack('network = "bridge"\n') as made:
+    with new_stack('network = "bridge"\n') as made:
         made.start("broker")
         made.start("store")
         made.start("nat", lab.place.run)

@@ -24,20 +24,21 @@ from shared.contract.verb import Request
 from shared.contract.verbs import store
 from shared.errors import BangerError, Code
 from shared.host.locks import Lock
-from tests.integration.conftest import ROOT, Daemon, Home
+from tests.home import REPOSITORY, Home
 from tests.integration.echo_service import RELEASE, SAY, WAIT
 from tests.integration.peer import Peer, error_of
-from tests.integration.stack import eventually
+from tests.stack import Stack
+from tests.waiting import eventually
 
 
 @pytest.fixture
-def stack(shared_stack: Daemon) -> Daemon:
+def stack(shared_stack: Stack) -> Stack:
     shared_stack.call("echo", "echo.reset")
     return shared_stack
 
 
 @pytest.fixture
-def peer(stack: Daemon) -> Iterator[Peer]:
+def peer(stack: Stack) -> Iterator[Peer]:
     with stack.peer() as peer:
         yield peer
 
@@ -129,7 +130,7 @@ def test_missing_or_mistyped_field_is_a_bad_message(peer: Peer, body: dict[str, 
     assert "text" in error.message
 
 
-def test_bug_in_a_handler_is_internal_and_names_the_log(stack: Daemon, peer: Peer) -> None:
+def test_bug_in_a_handler_is_internal_and_names_the_log(stack: Stack, peer: Peer) -> None:
     for verb in ("echo.bug", "echo.unencodable"):
         error = error_of(partial(peer.call, "echo", verb))
         assert error.code is Code.INTERNAL
@@ -138,7 +139,7 @@ def test_bug_in_a_handler_is_internal_and_names_the_log(stack: Daemon, peer: Pee
     assert "a bug in a handler" in stack.paths.log_file("echo").read_text()
 
 
-def test_service_passes_on_progress_and_failure_of_another(stack: Daemon, peer: Peer) -> None:
+def test_service_passes_on_progress_and_failure_of_another(stack: Stack, peer: Peer) -> None:
     error = error_of(lambda: peer.call("echo", "echo.relay", service="nobody", verb="x"))
     assert error.code is Code.UNAVAILABLE
     rows = peer.call("echo", "echo.relay", service="store", verb="vm.list")
@@ -155,7 +156,7 @@ def test_request_sent_again_is_done_once(peer: Peer) -> None:
     assert peer.call("echo", "echo.count") == {"count": 2}
 
 
-def test_running_request_is_taken_over_by_who_asks_again(stack: Daemon, peer: Peer) -> None:
+def test_running_request_is_taken_over_by_who_asks_again(stack: Stack, peer: Peer) -> None:
     waiting = peer.ask("echo", "echo.wait")
     peer.receive()
     with stack.peer() as other:
@@ -165,7 +166,7 @@ def test_running_request_is_taken_over_by_who_asks_again(stack: Daemon, peer: Pe
         assert other.final(waiting) == {"count": 1}
 
 
-def test_request_goes_on_when_its_caller_is_gone(stack: Daemon, peer: Peer) -> None:
+def test_request_goes_on_when_its_caller_is_gone(stack: Stack, peer: Peer) -> None:
     with stack.peer() as other:
         waiting = other.ask("echo", "echo.wait")
         other.receive()
@@ -177,7 +178,7 @@ def test_request_goes_on_when_its_caller_is_gone(stack: Daemon, peer: Peer) -> N
 # -- services -------------------------------------------------------------------------------
 
 
-def test_newer_service_of_a_name_gets_the_requests(stack: Daemon, peer: Peer) -> None:
+def test_newer_service_of_a_name_gets_the_requests(stack: Stack, peer: Peer) -> None:
     with stack.peer() as older, stack.peer() as newer:
         epoch = older.register("twin")["epoch"]
         waiting = peer.ask("twin", "twin.work")
@@ -191,7 +192,7 @@ def test_newer_service_of_a_name_gets_the_requests(stack: Daemon, peer: Peer) ->
         assert peer.final(request_id) == {"by": "newer"}
 
 
-def test_event_reaches_a_subscriber_of_its_topic(stack: Daemon, peer: Peer) -> None:
+def test_event_reaches_a_subscriber_of_its_topic(stack: Stack, peer: Peer) -> None:
     subscriber = Subscriber(stack.paths.event_socket, ["echo."])
 
     def told() -> list[bytes]:
@@ -208,7 +209,7 @@ def test_event_reaches_a_subscriber_of_its_topic(stack: Daemon, peer: Peer) -> N
 # -- the synchronous client -----------------------------------------------------------------
 
 
-def test_client_calls_pings_and_hears_progress(stack: Daemon) -> None:
+def test_client_calls_pings_and_hears_progress(stack: Stack) -> None:
     heard: list[dict[str, Any]] = []
     with Client(stack.paths.broker_socket) as client:
         client.ask(RELEASE())
@@ -223,7 +224,7 @@ def test_client_calls_pings_and_hears_progress(stack: Daemon) -> None:
     ]
 
 
-def test_client_that_is_closed_ends_no_connection_but_its_own(stack: Daemon, peer: Peer) -> None:
+def test_client_that_is_closed_ends_no_connection_but_its_own(stack: Stack, peer: Peer) -> None:
     """Closed in another thread, too; ending ZeroMQ would wait for the others, and they for it."""
     other = Client(stack.paths.broker_socket)
     with Client(stack.paths.broker_socket) as client:
@@ -300,7 +301,7 @@ with Client(Path(sys.argv[1])) as client:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
-def test_message_of_another_user_is_dropped_and_logged(stack: Daemon) -> None:
+def test_message_of_another_user_is_dropped_and_logged(stack: Stack) -> None:
     """The run directory's mode is opened by force: the credentials are the second fence."""
     reachable = [stack.home.root, stack.paths.run, stack.paths.broker_socket]
     for path in reachable:
@@ -308,7 +309,7 @@ def test_message_of_another_user_is_dropped_and_logged(stack: Daemon) -> None:
     try:
         said = subprocess.run(
             [sys.executable, "-c", STRANGER, str(stack.paths.broker_socket)],
-            cwd=ROOT,
+            cwd=REPOSITORY,
             capture_output=True,
             text=True,
             check=True,
@@ -322,7 +323,7 @@ def test_message_of_another_user_is_dropped_and_logged(stack: Daemon) -> None:
     assert stack.call("echo", "echo.say", text="we go on")["text"] == "we go on"
 
 
-def test_sockets_are_closed_to_others_by_their_directory(stack: Daemon) -> None:
+def test_sockets_are_closed_to_others_by_their_directory(stack: Stack) -> None:
     assert stack.paths.run.stat().st_mode & 0o777 == 0o700
     sockets = [path for path in Path(stack.paths.run).iterdir() if path.is_socket()]
     assert {path.name for path in sockets} == {"broker.sock", "events.sock"}

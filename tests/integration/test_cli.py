@@ -4,45 +4,32 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.home import Home
 from tests.integration.guests import Guests, clean, new_guests
-from tests.integration.stack import eventually
+from tests.waiting import eventually
 
-REPOSITORY = Path(__file__).parents[2]
 PATIENCE = 50
 SERVICES = ["launcher", "broker", "store", "images", "api", "nat", "dns"]
 
 
 class Machine:
-    """Directories of its own, in which ``banger`` is run."""
+    """A home in which ``banger`` is run."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        homes = {f"XDG_{kind}_HOME": str(root / kind) for kind in ("CONFIG", "DATA", "STATE")}
-        self.env = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(root),
-            "PYTHONPATH": str(REPOSITORY),
-            "BANGER_RUN_DIR": str(root / "run"),
-            **homes,
-        }
+    def __init__(self, home: Home) -> None:
+        self.home = home
         # Port 0: the kernel chooses, so that runs do not take each other's.
-        self.configure("[dns]\nport = 0\n")
-
-    def configure(self, text: str) -> None:
-        file = self.root / "CONFIG/banger/config.toml"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
+        home.configure("[dns]\nport = 0\n")
 
     def begin(self, *args: str) -> "subprocess.Popen[str]":
         pipe = subprocess.PIPE
         argv = [sys.executable, "-m", "cli", *args]
-        return subprocess.Popen(argv, env=self.env, cwd="/", text=True, stdout=pipe, stderr=pipe)
+        environment = self.home.environment
+        return subprocess.Popen(argv, env=environment, cwd="/", text=True, stdout=pipe, stderr=pipe)
 
     def banger(self, *args: str) -> tuple[int, str, str]:
         process = self.begin(*args)
@@ -64,11 +51,10 @@ def alive(pid: object) -> bool:
 
 
 @pytest.fixture
-def machine() -> Iterator[Machine]:
-    with tempfile.TemporaryDirectory(prefix="bngr") as root:  # short: sockets live below it
-        made = Machine(Path(root))
-        yield made
-        made.banger("daemon", "stop")
+def machine(home: Home) -> Iterator[Machine]:
+    made = Machine(home)
+    yield made
+    made.banger("daemon", "stop")
 
 
 def test_the_first_command_starts_the_services_and_stop_ends_them(machine: Machine) -> None:
@@ -85,7 +71,7 @@ def test_two_first_commands_at_once_start_one_launcher(machine: Machine) -> None
     for process in both:
         assert process.communicate(timeout=PATIENCE) == ("", "")
         assert process.returncode == 0
-    log = (machine.root / "STATE/banger/logs/launcher.log").read_text()
+    log = machine.home.paths.log_file("launcher").read_text()
     assert log.count('"message": "started"') == 1
 
 
@@ -98,18 +84,18 @@ def test_restart_replaces_every_service(machine: Machine) -> None:
 
 
 def test_a_nat_that_root_is_to_run_is_neither_started_nor_waited_for(machine: Machine) -> None:
-    machine.configure("[dns]\nport = 0\n[nat]\nexternal = true\n")
+    machine.home.configure("[dns]\nport = 0\n[nat]\nexternal = true\n")
     status, _, err = machine.banger("vm", "list")
     assert status == 0, err
     assert set(machine.services()) == set(SERVICES) - {"nat"}
     _, out, _ = machine.banger("doctor", "-o", "json")
     (found,) = [line for line in json.loads(out) if line["name"] == "nat"]
     assert found["status"] == "FAIL"
-    assert f"--user {os.geteuid()} --run {machine.root / 'run'}" in found["hint"]
+    assert f"--user {os.geteuid()} --run {machine.home.paths.run}" in found["hint"]
 
 
 def test_services_that_cannot_start_are_named_with_their_last_words(machine: Machine) -> None:
-    machine.configure('network = "carrier pigeon"\n')
+    machine.home.configure('network = "carrier pigeon"\n')
     status, out, err = machine.banger("vm", "list")
     assert (status, out) == (6, "")
     assert err.startswith("error: the service launcher did not start: ")
@@ -129,13 +115,13 @@ def test_a_request_can_be_followed_through_the_logs(machine: Machine) -> None:
 
 
 def test_doctor_on_a_fresh_machine_starts_and_creates_nothing(machine: Machine) -> None:
-    before = sorted(machine.root.rglob("*"))
+    before = sorted(machine.home.root.rglob("*"))
     _, out, _ = machine.banger("doctor", "-o", "json")
     found = {result["name"]: result for result in json.loads(out)}
     assert found["store"]["status"] == found["services"]["status"] == "PASS"
     assert found["run directory"]["status"] == "PASS"
     assert found["image"]["status"] == "WARN"
-    assert sorted(machine.root.rglob("*")) == before
+    assert sorted(machine.home.root.rglob("*")) == before
 
 
 # -- with scripted guests -------------------------------------------------------------------

@@ -13,39 +13,40 @@ from shared.bus import client as bus_client
 from shared.bus.client import Client
 from shared.bus.envelope import Kind
 from shared.errors import BangerError, Code
-from tests.integration.conftest import Daemon, Home
+from tests.home import Home
 from tests.integration.echo_service import WAIT
 from tests.integration.peer import Peer, Silence, error_of
-from tests.integration.stack import PATIENCE, eventually
+from tests.stack import LAUNCHER, Stack
+from tests.waiting import PATIENCE, eventually
 
 CONNECT_SECONDS = 8.0
 """How long a client waits for a broker here, where processes start slower than at a user's."""
 
 
-def kill(daemon: Daemon, service: str) -> int:
+def kill(stack: Stack, service: str) -> int:
     """End a service by SIGKILL; returns the pid it had."""
-    pid = daemon.pid(service)
+    pid = stack.pid(service)
     os.kill(pid, signal.SIGKILL)
     return pid
 
 
-def wait_for_all(daemon: Daemon) -> None:
+def wait_for_all(stack: Stack) -> None:
     """Return when everybody has registered with the new broker."""
     everybody = {"launcher", "store", "echo"}
-    eventually(lambda: everybody <= daemon.registered().keys())
+    eventually(lambda: everybody <= stack.registered().keys())
 
 
-def answers(daemon: Daemon, service: str, old: int) -> bool:
+def answers(stack: Stack, service: str, old: int) -> bool:
     """Whether the service answers as a process other than ``old``."""
     try:
-        with Peer(daemon.paths.broker_socket, patience=0.5) as peer:
+        with Peer(stack.paths.broker_socket, patience=0.5) as peer:
             return bool(peer.final(peer.ask(service, "", kind=Kind.PING))["pid"] != old)
     except (BangerError, Silence):
         return False
 
 
 @pytest.mark.parametrize("service", ["store", "echo", "broker"])
-def test_killed_service_answers_again(stack: Daemon, service: str) -> None:
+def test_killed_service_answers_again(stack: Stack, service: str) -> None:
     old = kill(stack, service)
     eventually(lambda: answers(stack, service, old))
     wait_for_all(stack)  # a new broker learns of the others a moment after it answers itself
@@ -54,12 +55,12 @@ def test_killed_service_answers_again(stack: Daemon, service: str) -> None:
     assert {each["name"]: each["restarts"] for each in status}[service] == 1
 
 
-def test_everybody_registers_with_a_new_broker(stack: Daemon) -> None:
+def test_everybody_registers_with_a_new_broker(stack: Stack) -> None:
     kill(stack, "broker")
     wait_for_all(stack)
 
 
-def test_request_at_a_service_that_dies_is_unavailable_at_once(stack: Daemon) -> None:
+def test_request_at_a_service_that_dies_is_unavailable_at_once(stack: Stack) -> None:
     with stack.peer() as peer:
         waiting = peer.ask("echo", "echo.wait", seconds=60)
         peer.receive()
@@ -69,7 +70,7 @@ def test_request_at_a_service_that_dies_is_unavailable_at_once(stack: Daemon) ->
     assert "echo ended while it worked on echo.wait" in error.message
 
 
-def test_request_at_a_service_that_is_stopped_may_be_asked_again(stack: Daemon) -> None:
+def test_request_at_a_service_that_is_stopped_may_be_asked_again(stack: Stack) -> None:
     with stack.peer() as peer:
         waiting = peer.ask("echo", "echo.wait", seconds=60)
         peer.receive()
@@ -79,7 +80,7 @@ def test_request_at_a_service_that_is_stopped_may_be_asked_again(stack: Daemon) 
     assert "echo was stopped while it did echo.wait" in error.message
 
 
-def test_callers_see_the_broker_die(stack: Daemon) -> None:
+def test_callers_see_the_broker_die(stack: Stack) -> None:
     with stack.peer() as peer:
         peer.ask("echo", "echo.wait", seconds=60)
         peer.receive()
@@ -88,12 +89,12 @@ def test_callers_see_the_broker_die(stack: Daemon) -> None:
     wait_for_all(stack)
 
 
-def in_a_thread(daemon: Daemon, *, retry: bool) -> "tuple[threading.Thread, queue.Queue[object]]":
+def in_a_thread(stack: Stack, *, retry: bool) -> "tuple[threading.Thread, queue.Queue[object]]":
     """A client that waits for ``echo.wait``; first its progress, then its outcome are queued."""
     heard: queue.Queue[object] = queue.Queue()
 
     def ask() -> None:
-        with Client(daemon.paths.broker_socket) as client:
+        with Client(stack.paths.broker_socket) as client:
             try:
                 answer = client.ask(WAIT(), retry=retry, on_partial=heard.put)
             except BangerError as error:
@@ -108,7 +109,7 @@ def in_a_thread(daemon: Daemon, *, retry: bool) -> "tuple[threading.Thread, queu
     return thread, heard
 
 
-def kill_the_broker_and_release(stack: Daemon) -> None:
+def kill_the_broker_and_release(stack: Stack) -> None:
     """End what waits in the echo service by way of the next broker."""
     with stack.peer() as peer:
         kill(stack, "broker")
@@ -119,7 +120,7 @@ def kill_the_broker_and_release(stack: Daemon) -> None:
 
 
 def test_request_that_may_be_repeated_survives_the_death_of_the_broker(
-    stack: Daemon, monkeypatch: pytest.MonkeyPatch
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also when it had been at work for longer than a client waits for a broker."""
     monkeypatch.setattr(bus_client, "CONNECT_SECONDS", CONNECT_SECONDS)
@@ -133,7 +134,7 @@ def test_request_that_may_be_repeated_survives_the_death_of_the_broker(
 
 
 def test_several_requests_at_once_survive_it_too(
-    stack: Daemon, monkeypatch: pytest.MonkeyPatch
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bus_client, "CONNECT_SECONDS", CONNECT_SECONDS)
     began = time.monotonic()
@@ -154,7 +155,7 @@ def test_several_requests_at_once_survive_it_too(
 
 
 def test_request_that_may_not_be_repeated_is_unavailable_and_says_where_to_look(
-    stack: Daemon,
+    stack: Stack,
 ) -> None:
     thread, heard = in_a_thread(stack, retry=False)
     with stack.peer() as peer:
@@ -179,7 +180,7 @@ def is_there(peer: Peer, service: str) -> bool:
 # -- the launcher ---------------------------------------------------------------------------
 
 
-def test_second_launcher_is_refused_and_disturbs_nobody(stack: Daemon) -> None:
+def test_second_launcher_is_refused_and_disturbs_nobody(stack: Stack) -> None:
     before = stack.registered()
     second = stack.home.run("services.launcher", "--procfile", str(stack.home.root / "procfile"))
     assert second.returncode == 4
@@ -189,41 +190,38 @@ def test_second_launcher_is_refused_and_disturbs_nobody(stack: Daemon) -> None:
     assert stack.registered() == before
 
 
-def test_second_broker_is_refused_and_does_not_steal_the_socket(stack: Daemon) -> None:
+def test_second_broker_is_refused_and_does_not_steal_the_socket(stack: Stack) -> None:
     second = stack.home.run("services.broker")
     assert second.returncode == 4
     assert "another broker serves" in second.stderr
     assert stack.call("echo", "echo.say", text="here")["text"] == "here"
 
 
-def test_services_end_with_a_killed_launcher_and_a_new_one_works(stack: Daemon) -> None:
-    assert stack.launcher
-    stack.launcher.kill()
-    stack.launcher.wait()
+def test_services_end_with_a_killed_launcher_and_a_new_one_works(stack: Stack) -> None:
+    stack.kill(LAUNCHER)
     eventually(lambda: not stack.home.processes(), patience=5)
-    stack.start()
+    stack.launch()
     assert stack.call("echo", "echo.say", text="again")["text"] == "again"
 
 
-def test_daemon_stop_ends_the_services_and_the_launcher(stack: Daemon) -> None:
-    assert stack.launcher
+def test_daemon_stop_ends_the_services_and_the_launcher(stack: Stack) -> None:
     assert stack.call("launcher", "daemon.stop") == {}
-    assert stack.launcher.wait(10) == 0
+    assert stack.processes[LAUNCHER].wait(10) == 0
     assert stack.home.processes() == {}
 
 
-def test_service_that_cannot_start_is_given_up_and_the_others_serve(daemon: Daemon) -> None:
-    path = daemon.home.root / "procfile"
+def test_service_that_cannot_start_is_given_up_and_the_others_serve(unstarted: Stack) -> None:
+    path = unstarted.home.root / "procfile"
     path.write_text("broker: python -m services.broker\nnone: banger-no-such-program\n")
-    daemon.launcher = daemon.home.spawn("services.launcher", "--procfile", str(path))
-    eventually(lambda: "launcher" in daemon.registered())
+    argv = ("services.launcher", "--procfile", str(path))
+    unstarted.begin(LAUNCHER, lambda: unstarted.home.spawn(*argv))
 
     def given_up() -> bool:
-        services = daemon.call("launcher", "daemon.status")["services"]
+        services = unstarted.call("launcher", "daemon.status")["services"]
         return ("none", "failed") in [(each["name"], each["state"]) for each in services]
 
     eventually(given_up, patience=20)
-    assert daemon.pid("broker")
+    assert unstarted.pid("broker")
 
 
 # -- a run directory that will not do -------------------------------------------------------
@@ -267,12 +265,12 @@ def test_bad_configuration_is_refused_with_its_file(home: Home) -> None:
     assert "Traceback" not in refused.stderr
 
 
-def test_log_directory_has_a_file_for_each_service(stack: Daemon) -> None:
+def test_log_directory_has_a_file_for_each_service(stack: Stack) -> None:
     names = {path.name for path in Path(stack.paths.logs).glob("*.log")}
     assert {"broker.log", "store.log", "echo.log", "launcher.log"} <= names
 
 
-def test_sleeping_service_is_slow_and_not_dead(stack: Daemon) -> None:
+def test_sleeping_service_is_slow_and_not_dead(stack: Stack) -> None:
     """ "Unresponsive" is not death: a stopped process is waited for, not replaced."""
     pid = stack.pid("store")
     with stack.peer() as peer:

@@ -11,7 +11,7 @@ from shared.bus.envelope import MAX_MESSAGE, Envelope, Kind, encode
 from shared.bus.socket import Dealer, Router, close_context
 from shared.bus.unix_dealer import UnixDealer
 from shared.errors import Code
-from tests.integration.conftest import Home
+from tests.home import Home
 from tests.integration.peer import error_of
 from tests.waiting import PATIENCE, eventually
 

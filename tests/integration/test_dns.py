@@ -18,7 +18,8 @@ from services.dns.server import CONNECTIONS, DnsServer
 from services.dns.wire.format import Rcode
 from services.dns.zone.zone import Zone
 from tests.integration import mangled
-from tests.integration.stack import Stack, eventually
+from tests.stack import Stack, new_stack
+from tests.waiting import eventually
 
 ZONE = Zone(
     {"beta": [IPv4Address("127.77.0.2")]},
@@ -218,7 +219,7 @@ def port() -> int:
 
 @pytest.fixture
 def stack(port: int) -> Iterator[Stack]:
-    with Stack(f"[dns]\nport = {port}\n") as made:
+    with new_stack(f"[dns]\nport = {port}\n") as made:
         made.start("broker")
         made.start("store")
         yield made

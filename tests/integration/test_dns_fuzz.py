@@ -28,9 +28,9 @@ from shared.logs import Log
 from tests.example import example_vm
 from tests.integration import mangled
 from tests.integration.dns_lab import GATEWAY, PORT, Lab
-from tests.integration.stack import eventually
 from tests.integration.upstream import Here, Upstream, reply_to
 from tests.unit.services.dns.messages import asked, query
+from tests.waiting import eventually
 
 COUNT = int(os.environ.get("BANGER_DNS_FUZZ", "6000"))
 SEED = 20261126

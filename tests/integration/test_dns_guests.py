@@ -20,9 +20,9 @@ from services.dns.forward.upstreams import CHECK_INTERVAL
 from services.dns.service import EACH_GUEST
 from shared.addresses.ula import ula_address, ula_prefix
 from tests.integration.dns_lab import GATEWAY, PORT, UPSTREAM, Lab, outside
-from tests.integration.stack import eventually
 from tests.integration.upstream import Upstream, says
 from tests.unit.services.dns.messages import asked
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for namespaces")
 

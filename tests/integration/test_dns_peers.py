@@ -15,9 +15,10 @@ from dnslib import DNSRecord
 
 from services.dns.forward.forwarder import AgedReply, Forwarder
 from services.dns.wire.reply import address_of
-from tests.integration.stack import REPOSITORY, eventually
+from tests.home import REPOSITORY
 from tests.integration.test_dns import Running, by_udp, free_port, query
 from tests.unit.services.dns.messages import key
+from tests.waiting import eventually
 
 DNSMASQ = shutil.which("dnsmasq", path=f"{os.environ['PATH']}:/usr/sbin")
 

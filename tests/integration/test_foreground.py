@@ -8,10 +8,11 @@ from pathlib import Path
 
 from services.launcher.core import parse_procfile
 from shared.errors import EXIT_STATUS, Code
-from tests.integration.conftest import ROOT, Daemon, Home
-from tests.integration.stack import eventually
+from tests.home import REPOSITORY, Home
+from tests.stack import Stack
+from tests.waiting import eventually
 
-SERVICES = parse_procfile((ROOT / "procfile").read_text()).keys() - {"broker"}
+SERVICES = parse_procfile((REPOSITORY / "procfile").read_text()).keys() - {"broker"}
 
 
 def test_services_run_in_the_foreground_until_ctrl_c(home: Home) -> None:
@@ -20,7 +21,7 @@ def test_services_run_in_the_foreground_until_ctrl_c(home: Home) -> None:
         [str(Path(sys.executable).parent), os.environ["PATH"]]
     )
     honcho = home.spawn("honcho", "-f", "procfile", "start")
-    eventually(lambda: Daemon(home).registered().keys() >= SERVICES, patience=60)
+    eventually(lambda: Stack(home).registered().keys() >= SERVICES, patience=60)
     listed = home.run("cli", "vm", "list", "-o", "json")
     assert (json.loads(listed.stdout), listed.stderr) == ([], "")
     status = home.run("cli", "daemon", "status", "-o", "json")

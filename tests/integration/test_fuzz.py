@@ -10,9 +10,9 @@ import zmq
 
 from shared.bus import envelope
 from shared.bus.envelope import MAX_MESSAGE, PROTOCOL, Envelope, Kind
-from tests.integration.conftest import Daemon
 from tests.integration.peer import Peer
-from tests.integration.stack import eventually
+from tests.stack import Stack
+from tests.waiting import eventually
 
 SEED = 20_261_122
 CONNECTIONS, MESSAGES_EACH = 320, 64
@@ -109,7 +109,7 @@ def descriptors(pid: int) -> int:
 
 
 @pytest.mark.timeout(120)
-def test_broker_serves_on_under_twenty_thousand_mutated_messages(stack: Daemon) -> None:
+def test_broker_serves_on_under_twenty_thousand_mutated_messages(stack: Stack) -> None:
     chance, pid = random.Random(SEED), stack.pid("broker")
     memory_before, descriptors_before = memory(pid), descriptors(pid)
     began = time.monotonic()

@@ -8,7 +8,7 @@ import pytest
 from shared.host.locks import Lock
 from shared.vm import files
 from tests.integration.guests import Guests, clean, new_guests
-from tests.integration.stack import eventually
+from tests.waiting import eventually
 
 LONG_AGO, FAR_AHEAD = "2020-01-01T00:00:00Z", "2999-01-01T00:00:00Z"
 

@@ -14,7 +14,7 @@ import pytest
 from shared.bus.envelope import Kind
 from shared.errors import BangerError, Code
 from shared.vm import files
-from tests.integration.conftest import ROOT
+from tests.home import REPOSITORY
 from tests.integration.guests import (
     NOTHING,
     SMALL,
@@ -27,7 +27,7 @@ from tests.integration.guests import (
     stage_reached,
 )
 from tests.integration.peer import Peer, error_of
-from tests.integration.stack import eventually
+from tests.waiting import eventually
 
 SIZES = ("--vcpu", "1", "--memory", "128M", "--disk-size", "64M", "--overlay-size", "64M")
 
@@ -93,7 +93,7 @@ def test_ctrl_c_during_the_boot_cancels_it_and_leaves_nothing(guests: Guests) ->
     guests.hold("late")
     argv = [sys.executable, "-m", "cli", "vm", "run", "--name", "late", *SIZES, "--", "true"]
     environment = guests.home.environment
-    with subprocess.Popen(argv, cwd=ROOT, env=environment, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(argv, cwd=REPOSITORY, env=environment, stderr=subprocess.PIPE) as process:
         assert process.stderr
         while b"boot" not in process.stderr.readline():
             assert process.poll() is None

@@ -34,7 +34,8 @@ from tests.integration.nat_lab import (
     made_services,
     spec,
 )
-from tests.integration.stack import Stack, eventually
+from tests.stack import Stack, new_stack
+from tests.waiting import eventually
 
 pytestmark = NEEDED
 
@@ -384,7 +385,7 @@ def test_subnet_clash_is_told_to_who_attaches_and_in_the_status(lab: Lab, stack:
 
 def test_in_user_mode_nat_touches_nothing_and_says_so(lab: Lab) -> None:
     before = lab.dump()
-    with Stack() as stack:
+    with new_stack() as stack:
         for service in ("broker", "store"):
             stack.start(service)
         stack.start("nat", lab.place.run)

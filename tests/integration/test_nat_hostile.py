@@ -28,7 +28,7 @@ from tests.integration.nat_lab import (
     made_lab,
     spec,
 )
-from tests.integration.stack import eventually
+from tests.waiting import eventually
 
 pytestmark = NEEDED
 

@@ -7,7 +7,8 @@ import pytest
 
 from shared.bus.client import Client
 from tests.integration.nat_lab import NEEDED, Lab, made_lab, made_services
-from tests.integration.stack import Stack, eventually
+from tests.stack import Stack, new_stack
+from tests.waiting import eventually
 
 pytestmark = NEEDED
 
@@ -86,7 +87,7 @@ def test_change_of_what_the_network_depends_on_leads_to_one_pass(stack: Stack) -
 
 
 def test_use_of_a_vm_leads_to_no_new_zone() -> None:
-    with Stack() as stack:
+    with new_stack() as stack:
         for service in ("broker", "store", "dns"):
             stack.start(service)
         stack.reserve(VM, "alpha")

@@ -30,7 +30,8 @@ from tests.integration.nat_lab import (
     made_services,
     spec,
 )
-from tests.integration.stack import Stack, eventually
+from tests.stack import Stack
+from tests.waiting import eventually
 
 pytestmark = NEEDED
 

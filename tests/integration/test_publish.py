@@ -20,8 +20,8 @@ from shared.errors import BangerError, Code
 from shared.vm import files
 from tests.integration.guests import NOTHING, SMALL, Guests, clean, finals, kill, new_guests
 from tests.integration.peer import error_of
-from tests.integration.stack import eventually
 from tests.loopback import OWN_ADDRESS
+from tests.waiting import eventually
 
 HOST = OWN_ADDRESS
 GUEST_PORT = 20_000
@@ -208,7 +208,7 @@ def test_a_port_that_was_lost_meanwhile_costs_no_vm(guests: Guests) -> None:
     vmm, supervisor = guests.vmms("web"), guests.supervisor("web")
     log = guests.home.paths.vm_state(guests.row("web")["id"]) / files.SUPERVISOR_LOG
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taker:
-        with stopped(guests.daemon.pid("api")):  # it would start the next one
+        with stopped(guests.stack.pid("api")):  # it would start the next one
             kill(supervisor)
             eventually(lambda: has_bound(taker, 8002))
         eventually(lambda: guests.supervisor("web") not in (0, supervisor))

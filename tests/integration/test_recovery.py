@@ -9,7 +9,7 @@ import pytest
 
 from shared.vm import files
 from tests.integration.guests import NOTHING, PROCFILE, Guests, kill, new_guests
-from tests.integration.stack import eventually
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -24,11 +24,11 @@ def test_after_a_reboot_of_the_host_every_vm_is_stopped_and_startable(guests: Gu
     before = guests.show("web")
     for pid in guests.home.processes():
         kill(pid)
-    guests.daemon.stop()  # reaps it
+    guests.stack.stop()  # reaps it
     eventually(lambda: not guests.home.processes())
     shutil.rmtree(guests.home.paths.run)
     guests.home.environment["BANGER_HOST_BOOT_ID"] = "another boot"
-    guests.daemon.start(PROCFILE)
+    guests.stack.launch(PROCFILE)
     eventually(lambda: guests.state("web") == "stopped")
     assert guests.show("web")["pid"] is None
     assert guests.state("db") == "created"

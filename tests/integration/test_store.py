@@ -13,9 +13,9 @@ import pytest
 from shared.bus.envelope import Kind
 from shared.contract.messages.vm import Vm, VmRows
 from shared.errors import BangerError
-from tests.integration.conftest import Home
+from tests.home import Home
 from tests.integration.peer import Peer
-from tests.integration.stack import eventually
+from tests.waiting import eventually
 
 MUTATIONS = int(os.environ.get("BANGER_STORE_MUTATIONS", "100"))
 """`make chaos-store` asks for 500: a minute on an idle machine of two cores."""

@@ -18,7 +18,7 @@ from shared.host.locks import holder
 from shared.vm import files
 from shared.vm.handle import handle_path, read_handle
 from tests import loopback
-from tests.integration.conftest import ROOT
+from tests.home import REPOSITORY
 from tests.integration.guests import (
     NOTHING,
     SMALL,
@@ -30,7 +30,7 @@ from tests.integration.guests import (
     stage_reached,
 )
 from tests.integration.peer import error_of
-from tests.integration.stack import eventually
+from tests.waiting import eventually
 
 PUBLISHED = f"{loopback.address(9)}:8001:80"
 """At an address of these tests' own."""
@@ -56,7 +56,7 @@ def creating(guests: Guests, name: str) -> Iterator["subprocess.Popen[str]"]:
     argv = [sys.executable, "-m", "cli", *words]
     pipe = subprocess.PIPE
     with subprocess.Popen(
-        argv, cwd=ROOT, env=guests.home.environment, stdout=pipe, stderr=pipe, text=True
+        argv, cwd=REPOSITORY, env=guests.home.environment, stdout=pipe, stderr=pipe, text=True
     ) as process:
         yield process
 
@@ -331,7 +331,7 @@ def test_service_ended_during_a_creation_does_not_stop_it(
     with creating(guests, "going-on") as process:
         line_with(process, "booting with")
         (vmm,) = guests.vmms()
-        os.kill(guests.daemon.pid(service), number)
+        os.kill(guests.stack.pid(service), number)
         release()
         out, err = process.communicate(timeout=30)
     assert process.returncode == 0, err
@@ -348,7 +348,7 @@ def test_api_that_is_stopped_does_not_break_off_the_stop_of_a_vm(guests: Guests)
     with guests.peer() as peer:
         peer.ask("api", "vm.stop", {"ref": "stopping", "timeout": 3.0}, seconds=30)
         eventually(lambda: guests.state("stopping") == "stopping")
-        os.kill(guests.daemon.pid("api"), signal.SIGTERM)
+        os.kill(guests.stack.pid("api"), signal.SIGTERM)
         eventually(lambda: guests.state("stopping") == "stopped")
     guests.call("vm.delete", ref="stopping")
 
@@ -372,7 +372,7 @@ def test_operation_that_passed_its_deadline_was_not_cancelled(guests: Guests) ->
 def test_every_service_killed_at_once_leaves_the_vm_running(guests: Guests) -> None:
     guests.create("alone")
     before = guests.show("alone")
-    for pid in [guests.supervisor("alone"), *map(guests.daemon.pid, ("api", "store", "broker"))]:
+    for pid in [guests.supervisor("alone"), *map(guests.stack.pid, ("api", "store", "broker"))]:
         kill(pid)
     eventually(lambda: guests.state("alone") == "running")
     eventually(lambda: guests.supervisor("alone"))
@@ -387,7 +387,7 @@ def test_every_service_killed_at_once_leaves_the_vm_running(guests: Guests) -> N
 def resources(guests: Guests) -> dict[str, tuple[int, int]]:
     """Open descriptors and resident MiB of every service."""
     found = {}
-    for name, pid in guests.daemon.registered().items():
+    for name, pid in guests.stack.registered().items():
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
         found[name] = (len(list(Path(f"/proc/{pid}/fd").iterdir())), pages * 4096 >> 20)
     return found

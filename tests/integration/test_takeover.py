@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.integration.guests import SMALL, Guests, clean, finals, kill, new_guests
-from tests.integration.stack import eventually
+from tests.waiting import eventually
 
 
 @pytest.fixture(scope="module")
@@ -46,12 +46,12 @@ def late(guests: Guests) -> Iterator[int]:
     eventually(lambda: len(supervisors(guests)) == 1)
     (spare,) = supervisors(guests)
     os.kill(spare, signal.SIGSTOP)
-    api = guests.daemon.pid("api")
+    api = guests.stack.pid("api")
     with guests.peer() as peer:
         peer.ask("api", "vm.start", {"ref": "late"}, seconds=20)
         eventually(lambda: was_handed_out(guests, spare))
     kill(api)
-    eventually(lambda: guests.daemon.registered().get("api") not in (None, api))
+    eventually(lambda: guests.stack.registered().get("api") not in (None, api))
     eventually(lambda: guests.state("late") == "created")
     os.kill(spare, signal.SIGCONT)
     eventually(lambda: guests.supervisor("late") == spare)

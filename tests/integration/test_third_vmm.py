@@ -9,7 +9,7 @@ from shared.errors import BangerError, Code
 from shared.vm import files
 from shared.vm.handle import handle_path
 from tests.integration.guests import Guests, kill, new_guests
-from tests.integration.stack import eventually
+from tests.waiting import eventually
 
 SITE = Path(__file__).parent / "paper" / "site"
 

@@ -16,9 +16,9 @@ import pytest
 
 from services.nat.plan.state import tap_name
 from tests.integration.namespaces import Namespace, join_tap, open_tun
-from tests.integration.peer import Peer
-from tests.integration.stack import Stack, eventually
 from tests.integration.users import ONE, TWO, User, new_users, users_python
+from tests.stack import new_stack
+from tests.waiting import eventually
 
 pytestmark = [
     pytest.mark.skipif(
@@ -53,18 +53,13 @@ class Host:
         for service in ("broker", "store"):
             self.one.start(service)
         self.start_nat()
-        eventually(lambda: "nat" in self.one.registered())
+        eventually(lambda: "nat" in self.one.stack.registered())
 
     def call(self, service: str, verb: str, **body: Any) -> dict[str, Any]:
-        with Peer(self.one.paths.broker_socket) as peer:
-            return peer.call(service, verb, **body)
+        return self.one.stack.call(service, verb, **body)
 
     def reserve(self, subnet: str = "10.77.0.0/24") -> None:
-        self.call(
-            "store", "vm.reserve", id=VM, name="alpha", image_id="i", image_name="debian",
-            kernel_id="k", vcpu=1, memory_mib=512, disk_bytes=1, overlay_bytes=1, nat=True,
-            vmm="auto", network="bridge", subnet=subnet, request_id=os.urandom(16).hex(),
-        )  # fmt: skip
+        self.one.stack.reserve(VM, "alpha", nat=True, network="bridge", subnet=subnet)
 
     def attach(self) -> dict[str, Any]:
         return self.call("nat", "nat.attach", id=VM)
@@ -132,13 +127,13 @@ def test_nat_waits_for_the_users_services_and_outlives_their_broker(host: Host) 
     assert host.one.can("mkdir", "-m", "700", str(host.one.paths.run))
     for _ in range(2):
         host.one.start("broker")
-        eventually(lambda: "nat" in host.one.registered())
-        host.one.kill("broker")
+        eventually(lambda: "nat" in host.one.stack.registered())
+        host.one.stack.kill("broker")
 
 
 def test_a_link_to_roots_own_broker_does_not_lead_root_there(host: Host) -> None:
     """Registered there, nat would make taps for root's VMs that belong to the user."""
-    with Stack() as roots:
+    with new_stack() as roots:
         roots.start("broker")
         socket = host.one.paths.broker_socket
         assert host.one.can("ln", "-s", str(roots.paths.broker_socket), str(socket))
@@ -147,7 +142,7 @@ def test_a_link_to_roots_own_broker_does_not_lead_root_there(host: Host) -> None
         eventually(lambda: log.exists() and '"started"' in log.read_text())
         assert host.one.can("rm", str(socket))
         host.one.start("broker")
-        eventually(lambda: "nat" in host.one.registered())
+        eventually(lambda: "nat" in host.one.stack.registered())
         assert roots.call("broker", "broker.services")["services"] == []
 
 
@@ -156,9 +151,9 @@ def test_a_directory_of_somebody_else_is_refused(host: Host) -> None:
     assert host.one.can("rmdir", str(host.one.paths.run))
     host.two.start("broker")
     host.one.start_nat(host.root, "--run", str(host.two.paths.run))
-    nat = host.one.processes.pop("nat")
+    nat = host.one.stack.processes.pop("nat")
     assert nat.wait(15) == 1
-    assert "nat" not in host.two.registered()
+    assert "nat" not in host.two.stack.registered()
 
 
 CONNECT = (
@@ -189,12 +184,12 @@ def test_the_other_user_sees_and_touches_nothing(host: Host) -> None:
         ("touch", str(paths.state / "x")),
         (str(users_python()), "-c", CONNECT, str(paths.broker_socket)),
         (str(users_python()), "-c", CONNECT, str(paths.event_socket)),
-        ("kill", "-0", str(host.one.registered()["store"])),
+        ("kill", "-0", str(host.one.stack.registered()["store"])),
     ]
     for argv in private:
         assert host.one.can(*argv), argv
         assert not host.two.can(*argv), argv
-    nat = str(host.one.registered()["nat"])
+    nat = str(host.one.stack.registered()["nat"])
     for user in (host.one, host.two):
         assert not user.can("kill", "-0", nat)
         assert not user.can("ls", f"/proc/{nat}/fd")

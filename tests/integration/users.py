@@ -17,9 +17,9 @@ from functools import cache
 from pathlib import Path
 
 from shared.paths import Paths
+from tests.home import REPOSITORY, Home
 from tests.integration.namespaces import Place
-from tests.integration.peer import Peer, Silence
-from tests.integration.stack import REPOSITORY, eventually
+from tests.stack import Process, Stack
 
 ONE, TWO = 61001, 61002
 PACKAGES = os.pathsep.join([str(REPOSITORY), *site.getsitepackages()])
@@ -52,31 +52,32 @@ def identity(uid: int) -> tuple[str, ...]:
 
 @dataclass
 class User:
-    """One user: home, environment, services."""
+    """One user: home, and services in it."""
 
     uid: int
     root: Path
     place: Place
     host: Path
     """What is bound over the host's own files for this user's processes, and for nat."""
-    processes: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
+    stack: Stack = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.stack = Stack(Home(self.root, self.environment))
 
     @property
     def paths(self) -> Paths:
-        home = self.root
-        return Paths(
-            config=home / ".config/banger",
-            data=home / ".local/share/banger",
-            state=home / ".local/state/banger",
-            run=home / "run",
-        )
+        return self.stack.paths
 
     @property
     def environment(self) -> dict[str, str]:
+        """The directories are the ones that a user has who sets nothing."""
         return {
             "PATH": os.environ["PATH"],
             "HOME": str(self.root),
-            "BANGER_RUN_DIR": str(self.paths.run),
+            "XDG_CONFIG_HOME": str(self.root / ".config"),
+            "XDG_DATA_HOME": str(self.root / ".local/share"),
+            "XDG_STATE_HOME": str(self.root / ".local/state"),
+            "BANGER_RUN_DIR": str(self.root / "run"),
             "PYTHONPATH": PACKAGES,
             "PYTHONDONTWRITEBYTECODE": "1",
         }
@@ -101,67 +102,43 @@ class User:
         return self.run(str(users_python()), "-c", script, *arguments)
 
     def start(self, service: str) -> None:
-        """Run one of the services, as this user; return when it is registered."""
+        """Run one of the services, as this user; return when it serves."""
         own = [str(users_python()), "-m", f"services.{service}"]
-        self._spawn(service, [*identity(self.uid), *own])
-        eventually(lambda: service in self.registered())
+        self.stack.begin(service, lambda: self._spawn([*identity(self.uid), *own]))
 
     def start_supervisor(self, name: str, spec: bytes) -> None:
-        """Run one and hand it its VM, as the api does; return when it is registered."""
+        """Run one and hand it its VM, as the api does; return when it serves."""
         argv = [*identity(self.uid), str(users_python()), "-m", "services.vm_supervisor"]
-        process = self._spawn(name, argv, stdin=subprocess.PIPE)
-        assert process.stdin
-        process.stdin.write(spec)
-        process.stdin.close()
-        eventually(lambda: name in self.registered())
+
+        def begin() -> Process:
+            process = self._spawn(argv, stdin=subprocess.PIPE)
+            assert process.stdin
+            process.stdin.write(spec)
+            process.stdin.close()
+            return process
+
+        self.stack.begin(name, begin)
 
     def start_nat(self, root: Path, *options: str) -> None:
         """Run nat for this user, as root; it may not be registered yet."""
         own = [sys.executable, "-m", "services.nat", "--user", f"user{self.uid}"]
         users = ["--run", str(self.paths.run), "--state-dir", str(root / "keep")]
         logs = ["--logs", str(root / "logs"), "--config", str(root / "config.toml")]
-        self._spawn("nat", [*own, *users, *logs, *options])
+        self.stack.processes["nat"] = self._spawn([*own, *users, *logs, *options])
 
-    def _spawn(
-        self, service: str, argv: list[str], stdin: int | None = None
-    ) -> "subprocess.Popen[bytes]":
+    def _spawn(self, argv: list[str], stdin: int | None = None) -> Process:
         command = [*self._on_our_host, *argv]
-        self.processes[service] = self.place.run(
+        return self.place.run(
             lambda: subprocess.Popen(command, cwd=REPOSITORY, env=self.environment, stdin=stdin)
         )
-        return self.processes[service]
 
     @property
     def _on_our_host(self) -> tuple[str, ...]:
         return ("unshare", "--mount", "--", "sh", "-c", OUR_HOST, "sh", str(self.host))
 
-    def kill(self, service: str) -> None:
-        process = self.processes.pop(service)
-        process.kill()
-        process.wait(10)
-
-    def registered(self) -> dict[str, int]:
-        """Service → pid, as the user's broker has it; empty while there is no broker."""
-        if not self.paths.broker_socket.exists():
-            return {}
-        try:
-            with Peer(self.paths.broker_socket, patience=1.0) as peer:
-                services = peer.call("broker", "broker.services")["services"]
-        except Silence:
-            return {}
-        return {"broker": 0} | {str(each["name"]): int(each["pid"]) for each in services}
-
     def foreign_files(self) -> list[Path]:
         """What is in this user's home and is not theirs."""
         return [path for path in self.root.rglob("*") if path.lstat().st_uid != self.uid]
-
-    def close(self) -> None:
-        for process in reversed(self.processes.values()):
-            process.terminate()
-        for service, process in self.processes.items():
-            assert process.wait(10) in (0, -15), service
-        for log in sorted(self.paths.logs.glob("*.log")):
-            print(f"--- user {self.uid}: {log.name}\n{log.read_text()}")
 
 
 @contextmanager
@@ -182,7 +159,8 @@ def new_users(place: Place, *uids: int) -> Iterator[list[User]]:
             yield users
         finally:
             for user in users:
-                user.close()
+                user.stack.home.show_logs()
+                user.stack.stop()
 
 
 def _open_kvm(node: Path) -> None:

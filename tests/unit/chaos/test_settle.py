@@ -2,44 +2,22 @@
 
 from collections.abc import Callable
 
-import pytest
-
-from tests.chaos import settle as settling
 from tests.chaos.core import SERVICES, Observed, Process, Row
 from tests.chaos.settle import BOOT_SECONDS, SETTLE_SECONDS, settle
+from tests.waiting import VirtualClock
 
 CORE = tuple(Process(number, name) for number, name in enumerate(SERVICES, 10))  # type: ignore[arg-type]
 ANSWERS: tuple[str, ...] = ()
 SILENT = ("dns does not answer",)
 
 
-class Clock:
-    """In the place of ``time``."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(settling, "time", clock)
-    return clock
-
-
-def looks(clock: Clock, *scripted: tuple[float, Observed]) -> Callable[[], Observed]:
+def looks(clock: VirtualClock, *scripted: tuple[float, Observed]) -> Callable[[], Observed]:
     """Each takes its seconds; the last is what is seen from then on."""
     todo = list(scripted)
 
     def look() -> Observed:
         seconds, seen = todo.pop(0) if len(todo) > 1 else todo[0]
-        clock.now += seconds
+        clock.sleep(seconds)
         return seen
 
     return look
@@ -49,19 +27,22 @@ def observed(complaints: tuple[str, ...], *rows: Row) -> Observed:
     return Observed(rows=rows, processes=CORE, complaints=complaints)
 
 
-def test_first_look_that_took_long_is_not_the_last(clock: Clock) -> None:
+def test_first_look_that_took_long_is_not_the_last() -> None:
+    clock = VirtualClock()
     look = looks(clock, (75.0, observed(SILENT)), (1.0, observed(ANSWERS)))
-    assert settle(look)[1] == []
+    assert settle(look, clock)[1] == []
 
 
-def test_what_still_contradicts_after_the_time_is_told(clock: Clock) -> None:
-    _, found, seconds = settle(looks(clock, (1.0, observed(SILENT))))
+def test_what_still_contradicts_after_the_time_is_told() -> None:
+    clock = VirtualClock()
+    _, found, seconds = settle(looks(clock, (1.0, observed(SILENT))), clock)
     assert found
     assert SETTLE_SECONDS < seconds < SETTLE_SECONDS + 5
 
 
-def test_a_boot_is_waited_for_and_no_longer_than_a_boot_takes(clock: Clock) -> None:
+def test_a_boot_is_waited_for_and_no_longer_than_a_boot_takes() -> None:
+    clock = VirtualClock()
     booting = observed(SILENT, Row("a" * 12, "alpha", "starting", "10.77.0.2"))
-    _, found, seconds = settle(looks(clock, (1.0, booting)))
+    _, found, seconds = settle(looks(clock, (1.0, booting)), clock)
     assert found
     assert BOOT_SECONDS < seconds < BOOT_SECONDS + 5

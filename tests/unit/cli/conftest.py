@@ -14,13 +14,11 @@ import pytest
 
 from shared.errors import BangerError, Code
 from shared.paths import Paths
-from tests.leftovers import expect_nothing_running
+from tests.home import REPOSITORY, end_processes_of
 from tests.unit.cli.forking import Ran, Server
 from tests.unit.cli.peer import Answer, Peer
 
-ROOT = Path(__file__).parents[3]
-
-SCRIPTED_SSH = ROOT / "tests/scripted/ssh"
+SCRIPTED_SSH = REPOSITORY / "tests/scripted/ssh"
 
 
 class Cli:
@@ -37,7 +35,7 @@ class Cli:
         self.env = {
             "PATH": f"{bin_dir}:{os.environ['PATH']}",
             "HOME": str(root),
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": str(REPOSITORY),
             "BANGER_RUN_DIR": str(self.run_dir),
             **{f"XDG_{kind}_HOME": str(root / kind.lower()) for kind in ("DATA", "STATE")},
         }
@@ -113,7 +111,8 @@ def cli(server: Server) -> Iterator[Cli]:
         made = Cli(Path(root), server)
         yield made
         made.close()
-        expect_nothing_running(made.run_dir)
+        left = end_processes_of(made.run_dir)
+        assert not left, f"left running: {left}"
 
 
 @pytest.fixture

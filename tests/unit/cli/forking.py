@@ -17,7 +17,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, NamedTuple
 
-ROOT = Path(__file__).parents[3]
+from tests.home import REPOSITORY
+
 LONGEST_REQUEST = 1 << 16
 
 
@@ -34,7 +35,7 @@ class Server:
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.unit.cli.forking", str(theirs.fileno())],
-            cwd=ROOT,
+            cwd=REPOSITORY,
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
         )

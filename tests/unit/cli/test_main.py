@@ -13,7 +13,8 @@ import pytest
 
 from cli.app import banger
 from scripts.cli_docs import PAGE, page
-from tests.unit.cli.conftest import ROOT, Cli, view
+from tests.home import REPOSITORY
+from tests.unit.cli.conftest import Cli, view
 from tests.unit.cli.peer import Peer
 
 Begin = Callable[..., Peer]
@@ -191,7 +192,7 @@ def test_a_stream_without_room_is_no_bug(
 
 
 def test_the_cli_imports_shared_only() -> None:
-    for path in sorted((ROOT / "cli").rglob("*.py")):
+    for path in sorted((REPOSITORY / "cli").rglob("*.py")):
         assert not _imported(path) & {"services", "zmq", "sqlalchemy", "pyroute2", "dnslib"}, path
 
 

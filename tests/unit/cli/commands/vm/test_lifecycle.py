@@ -2,7 +2,6 @@
 
 import json
 import signal
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 from shared.errors import BangerError, Code
 from tests.unit.cli.conftest import Cli, by_ref, resolving, view
 from tests.unit.cli.peer import Peer, hold
+from tests.waiting import eventually
 
 Begin = Callable[..., Peer]
 WEB, DB = view("web"), view("db", "ba9876543210")
@@ -125,8 +125,7 @@ def test_ctrl_c_cancels_what_is_in_flight_and_tells_what_was_done(cli: Cli, peer
 
     services = peer(RESOLVE | {"vm.stop": stop})
     process = cli.popen("vm", "stop", "db", "web", "-o", "json", stdout=-1, stderr=-1)
-    while services.verbs().count("vm.stop") < 2:
-        time.sleep(0.005)  # until both are in flight; the test's own deadline bounds it
+    eventually(lambda: services.verbs().count("vm.stop") == 2, "both are in flight")
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=50)
     db, web = json.loads(out)

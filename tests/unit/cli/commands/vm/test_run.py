@@ -3,7 +3,6 @@
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 from shared.errors import BangerError, Code
 from tests.unit.cli.conftest import Cli, view
 from tests.unit.cli.peer import Answer, Peer, hold, refuse
+from tests.waiting import eventually
 
 Begin = Callable[..., Peer]
 WEB = view("web")
@@ -158,7 +158,7 @@ def test_a_signal_while_creating_cancels_the_creation(
 ) -> None:
     services = peer({"vm.create": hold})
     process = cli.popen("vm", "run", "--rm", "--", "true", stderr=-1)
-    _until(lambda: services.verbs() == ["vm.create"])
+    eventually(lambda: services.verbs() == ["vm.create"])
     process.send_signal(number)
     _, err = process.communicate(timeout=50)
     assert process.returncode == 128 + number
@@ -235,9 +235,3 @@ def test_a_command_has_its_streams_also_when_ours_are_closed(cli: Cli, peer: Beg
     peer(CREATE)
     process = cli.popen("vm", "run", "--", "sh", "-c", "cat; exit 42", closed=(0, 1, 2))
     assert process.wait(50) == 42
-
-
-def _until(condition: Callable[[], bool]) -> None:
-    """Wait for another process to get somewhere; the test's own deadline bounds it."""
-    while not condition():
-        time.sleep(0.005)
