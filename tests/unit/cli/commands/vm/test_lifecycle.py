@@ -106,19 +106,6 @@ def test_each_verb_is_asked_of_every_vm(cli: Cli, peer: Begin, verb: str) -> Non
     assert services.verbs() == ["vm.resolve", f"vm.{verb}", f"vm.{verb}"]
 
 
-def test_only_what_is_given_is_set(cli: Cli, peer: Begin) -> None:
-    services = peer({"vm.set": lambda _: WEB})
-    assert cli("vm", "set", "web", "--memory", "4G", "--no-nat").status == 0
-    asked = {"ref": "web", "memory_mib": 4096, "nat": False}
-    assert services.calls[-1] == ("vm.set", asked)
-
-
-@pytest.mark.parametrize("args", [[], ["--vcpu", "0"], ["--disk-size", "-1G"], ["--memory", "0"]])
-def test_setting_nothing_or_less_than_one_is_a_usage_error(cli: Cli, args: list[str]) -> None:
-    assert cli("vm", "set", "web", *args).status == 2
-    assert not cli.run_dir.exists()
-
-
 def test_ctrl_c_cancels_what_is_in_flight_and_tells_what_was_done(cli: Cli, peer: Begin) -> None:
     def stop(body: dict[str, Any]) -> dict[str, Any]:
         return DB if body["ref"] == "ba9876543210" else hold(body)

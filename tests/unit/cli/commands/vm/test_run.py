@@ -42,31 +42,6 @@ def test_only_what_was_given_is_sent(cli: Cli, peer: Begin) -> None:
     }
 
 
-HTTP = {"host_address": "127.0.0.1", "host_port": 8080, "guest_port": 80, "protocol": "tcp"}
-
-
-@pytest.mark.parametrize(
-    ("args", "sent"),
-    [
-        (["--egress", "none"], {"nat": False, "allow": []}),
-        (["--egress", "nat"], {"nat": True, "allow": []}),
-        (["--egress", "nat", "--nat"], {"nat": True, "allow": []}),
-        (["--egress=allow=Example.org,192.0.2.0/24:80"],
-         {"nat": False, "allow": ["example.org", "192.0.2.0/24:80"]}),
-        (["-p", "8080:80", "--publish", "0.0.0.0:53:53/udp"],
-         {"publish": [HTTP, {"host_address": "0.0.0.0", "host_port": 53, "guest_port": 53,
-                             "protocol": "udp"}]}),
-    ],
-)  # fmt: skip
-def test_the_network_is_sent_as_it_was_given(
-    cli: Cli, peer: Begin, args: list[str], sent: dict[str, Any]
-) -> None:
-    services = peer(CREATE)
-    assert cli("vm", "run", "-d", *args).status == 0
-    body = {key: value for key, value in services.calls[-1][1].items() if value is not None}
-    assert body == {"start": True, **sent}
-
-
 def test_rm_deletes_the_vm_by_its_id_whatever_the_status(cli: Cli, peer: Begin) -> None:
     services = peer(CREATE)
     assert cli("vm", "run", "--rm", "--", "false").status == 1

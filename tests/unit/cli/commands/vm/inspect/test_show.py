@@ -105,3 +105,8 @@ def test_a_reference_that_is_no_text_is_refused(cli: Cli, peer: Begin) -> None:
     ran = cli("vm", "show", os.fsdecode(b"\xff"))
     assert ran.status == 2
     assert ran.err == "error: '\\udcff' is not UTF-8\n"
+
+
+def test_ps_lists_what_runs(cli: Cli, peer: Begin) -> None:
+    peer({"vm.list": lambda _: {"vms": [view("web"), view("db", "ba9876543210", state="stopped")]}})
+    assert cli("vm", "ps", "-o", "name").out == "web\n"
