@@ -60,7 +60,8 @@ class Namespace:
         other.sh(f"ip link set peer0 name {name}")
         for side, address in ((self, here), (other, there)):
             side.sh(f"ip addr add {address} dev {name}")
-            side.sh(f"ip link set {name} up")
+            # A link-local address would appear, with its route, at any moment of the next seconds.
+            side.sh(f"ip link set {name} addrgenmode none up")
 
 
 def _enter_fresh() -> str:

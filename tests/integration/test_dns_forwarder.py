@@ -184,7 +184,7 @@ def test_silence_of_all_ends_in_time_and_is_told(lab: Lab) -> None:
     started = time.monotonic()
     problem = lab.run(ask)
     assert TOTAL <= time.monotonic() - started < 2 * TOTAL  # not for each
-    assert f"{ONE}: silent, {TWO}: silent" in problem
+    assert f"{ONE}: no reply, {TWO}: no reply" in problem
 
 
 def test_server_that_is_gone_is_known_at_once(lab: Lab) -> None:
