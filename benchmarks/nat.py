@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.harness.measure import Figure, NotHere, Pair, medians, seconds
-from services.nat.plan.state import Guest
+from services.nat.plan.state import BridgeGuest
 from tests.integration.nat_lab import Lab, made_lab, spec
 
 CYCLES = 50
@@ -67,7 +67,7 @@ def figures(*, smoke: bool) -> list[Figure]:
 
 
 def _cycles(
-    lab: Lab, others: tuple[Guest, ...], make: list[Script], remove: list[Script], cycles: int
+    lab: Lab, others: tuple[BridgeGuest, ...], make: list[Script], remove: list[Script], cycles: int
 ) -> tuple[list[Pair], list[Pair]]:
     """Seconds of each attach and each detach, by nat and by hand."""
     attach, detach = [], []

@@ -14,8 +14,8 @@ import pytest
 
 from services.nat.kernel.host import HostNetwork
 from services.nat.kernel.sysctl import IpForward
+from services.nat.plan.state import BridgeGuest as GuestSpec
 from services.nat.plan.state import Desired, bridge_mac
-from services.nat.plan.state import Guest as GuestSpec
 from services.nat.plan.steps import Step
 from services.nat.ruleset.sets import AllowedAddress
 from shared.addresses.mac import mac_address

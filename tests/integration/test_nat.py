@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from services.nat.plan.state import Guest as GuestSpec
+from services.nat.plan.state import BridgeGuest as GuestSpec
 from services.nat.plan.steps import ApplyRules
 from shared.addresses.mac import mac_address
 from shared.errors import BangerError, Code

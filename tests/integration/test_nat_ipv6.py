@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from services.nat.plan.state import Guest as GuestSpec
+from services.nat.plan.state import BridgeGuest as GuestSpec
 from services.nat.plan.state import link_local
 from tests.integration.namespaces import Guest
 from tests.integration.nat_lab import (

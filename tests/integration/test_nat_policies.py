@@ -12,7 +12,7 @@ import pytest
 
 from services.nat.kernel.sockets import ports_of_others
 from services.nat.plan.publications import assign_ports
-from services.nat.plan.state import Guest as GuestSpec
+from services.nat.plan.state import BridgeGuest as GuestSpec
 from services.nat.plan.state import tag_of
 from services.nat.ruleset.sets import AllowedAddress
 from shared.errors import BangerError, Code

@@ -13,7 +13,7 @@ from services.nat.kernel.thread import KernelThread
 from services.nat.plan.grants import GrantChange, Grants, usable
 from services.nat.plan.guests import guest_of, without_duplicate_addresses
 from services.nat.plan.publications import assign_ports
-from services.nat.plan.state import Desired, Guest, tap_name
+from services.nat.plan.state import BridgeGuest, Desired, tap_name
 from services.nat.plan.steps import CreateBridge, Step
 from shared.contract.messages.network import NatAllow
 from shared.contract.messages.vm import Vm
@@ -115,7 +115,7 @@ class BridgeNetwork:
 
     def _guest_or_none(
         self, vm: Vm, jail: int | None, complaints: list[tuple[str, str]]
-    ) -> Guest | None:
+    ) -> BridgeGuest | None:
         """None for an unusable row, which must not keep other VMs from the network."""
         try:
             return replace(guest_of(vm, self.base.subnet), jail=jail)

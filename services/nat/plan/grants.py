@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
-from services.nat.plan.state import Guest, tag_of
+from services.nat.plan.state import BridgeGuest, tag_of
 from services.nat.ruleset.sets import AllowedAddress
 from shared.addresses.subnet import is_outside
 from shared.errors import BangerError, Code
@@ -54,7 +54,12 @@ class Grants:
         self._entries: dict[str, dict[IPv4Address, float]] = {}
 
     def lacking(
-        self, guest: Guest, name: str, addresses: Iterable[IPv4Address], seconds: int, now: float
+        self,
+        guest: BridgeGuest,
+        name: str,
+        addresses: Iterable[IPv4Address],
+        seconds: int,
+        now: float,
     ) -> GrantChange:
         """The change after which all ``addresses`` are allowed for ``seconds`` from now.
 
@@ -86,7 +91,7 @@ class Grants:
             known = self._entries.setdefault(one.tag, {})
             known[one.destination] = max(known.get(one.destination, now), now + one.seconds)
 
-    def allowed(self, guests: Iterable[Guest], now: float) -> list[AllowedAddress]:
+    def allowed(self, guests: Iterable[BridgeGuest], now: float) -> list[AllowedAddress]:
         """The addresses of these guests' entries. All others are dropped."""
         found: list[AllowedAddress] = []
         kept: dict[str, dict[IPv4Address, float]] = {}
@@ -104,7 +109,7 @@ class Grants:
         return found
 
     def _with_room(
-        self, guest: Guest, name: str, added: list[AllowedAddress], now: float
+        self, guest: BridgeGuest, name: str, added: list[AllowedAddress], now: float
     ) -> GrantChange:
         """Make room by dropping expired addresses, the oldest first, and never one that is not
         expired."""

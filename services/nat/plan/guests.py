@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import AddressValueError, IPv4Address, IPv4Network
 
 from services.nat.plan.publications import publications_of
-from services.nat.plan.state import Guest
+from services.nat.plan.state import BridgeGuest
 from shared.addresses.mac import mac_address
 from shared.addresses.subnet import guest_addresses
 from shared.contract.egress import Allowed, parse_allowed
@@ -42,7 +42,7 @@ class TapHolds:
         return [vm for vm in bridged if vm.state in LIVE or vm.id in self._until]
 
 
-def guest_of(vm: Vm, subnet: IPv4Network) -> Guest:
+def guest_of(vm: Vm, subnet: IPv4Network) -> BridgeGuest:
     """What the kernel's configuration needs of ``vm``.
 
     Raises:
@@ -61,7 +61,7 @@ def guest_of(vm: Vm, subnet: IPv4Network) -> Guest:
             f"which is not in the bridge's subnet {subnet}",
             hint="it was created with other network settings: delete it and create it again",
         )
-    return Guest(
+    return BridgeGuest(
         vm.id, address, mac_address(vm.id), vm.nat, _allowed(vm), publications_of(vm), vm.name
     )
 
@@ -74,7 +74,7 @@ def _allowed(vm: Vm) -> tuple[Allowed, ...]:
     return tuple(parse_allowed(entry) for entry in vm.allow)
 
 
-def without_duplicate_addresses(guests: Iterable[Guest]) -> Iterator[Guest]:
+def without_duplicate_addresses(guests: Iterable[BridgeGuest]) -> Iterator[BridgeGuest]:
     """Leave out a guest whose address an earlier one has.
 
     The store assigns each address once, but a nat that serves an untrusted user must never keep

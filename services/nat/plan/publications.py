@@ -9,7 +9,7 @@ from ipaddress import AddressValueError, IPv4Address
 
 import msgspec
 
-from services.nat.plan.state import Guest
+from services.nat.plan.state import BridgeGuest
 from services.nat.ruleset.sets import EVERYWHERE
 from shared.contract.messages.vm import Publication, Vm
 from shared.contract.publication import show_publication
@@ -52,11 +52,11 @@ def _checked(vm: Vm, publication: Publication) -> Publication:
 class PortAssignment:
     """The guests with the ports that they get, and what was refused: (VM id, reason)."""
 
-    guests: tuple[Guest, ...]
+    guests: tuple[BridgeGuest, ...]
     refused: list[tuple[str, str]]
 
 
-def assign_ports(guests: Iterable[Guest], taken: Ports | None = None) -> PortAssignment:
+def assign_ports(guests: Iterable[BridgeGuest], taken: Ports | None = None) -> PortAssignment:
     """Give every published port to the first guest that has it, and to no other.
 
     ``taken`` holds the ports of other users' sockets, where the rows are an untrusted user's; None
@@ -64,7 +64,7 @@ def assign_ports(guests: Iterable[Guest], taken: Ports | None = None) -> PortAss
     """
     ports = _Ports(taken)
     refused: list[tuple[str, str]] = []
-    assigned: list[Guest] = []
+    assigned: list[BridgeGuest] = []
     for guest in guests:
         kept = []
         for publication in guest.publish:

@@ -62,7 +62,7 @@ def bridge_mac(state_directory: str) -> str:
 
 
 @dataclass(frozen=True)
-class Guest:
+class BridgeGuest:
     """A VM that needs a tap now. ``mac`` is lower case with colons.
 
     With ``nat`` the guest reaches everything outside, without it what ``allow`` lists."""
@@ -130,7 +130,7 @@ class Desired:
     mac: str
     subnet: IPv4Network
     owner: int
-    guests: tuple[Guest, ...] = ()
+    guests: tuple[BridgeGuest, ...] = ()
     jails: range = range(0)
     """Uids of jailed VMMs, which may own taps too."""
     dns_port: int = 42069
@@ -173,16 +173,16 @@ class Desired:
         """The addresses of the bridge."""
         return (self.gateway, self.gateway6) if self.gateway6 else (self.gateway,)
 
-    def address6_of(self, guest: Guest) -> IPv6Interface | None:
+    def address6_of(self, guest: BridgeGuest) -> IPv6Interface | None:
         if self.prefix is None:
             return None
         return IPv6Interface(f"{ula_address(self.prefix, self.subnet, guest.address)}/64")
 
-    def owner_of(self, guest: Guest) -> int:
+    def owner_of(self, guest: BridgeGuest) -> int:
         return self.owner if guest.jail is None else guest.jail
 
     def with_guests(
-        self, guests: tuple[Guest, ...], allowed: tuple[AllowedAddress, ...] = ()
+        self, guests: tuple[BridgeGuest, ...], allowed: tuple[AllowedAddress, ...] = ()
     ) -> "Desired":
         return replace(self, guests=guests, allowed=allowed)
 
@@ -200,14 +200,14 @@ class Desired:
         """Whether any guest may reach another."""
         return any(guest.reaches_guests for guest in self.guests)
 
-    def _guests_for(self, guest: Guest) -> Iterator[tuple[int, IPv4Network]]:
+    def _guests_for(self, guest: BridgeGuest) -> Iterator[tuple[int, IPv4Network]]:
         """(port, address) of every running guest that is on the list of this one."""
         for entry in guest.allow:
             for other in self.guests:
                 if entry.covers_guest(other.name):
                     yield entry.port, IPv4Network(other.address)
 
-    def _member(self, guest: Guest) -> Member:
+    def _member(self, guest: BridgeGuest) -> Member:
         address6 = self.address6_of(guest)
         return Member(
             tap=guest.tap,

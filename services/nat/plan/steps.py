@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv6Interface
 
-from services.nat.plan.state import Desired, Guest, HostInterface, Observed, is_tap_name
+from services.nat.plan.state import BridgeGuest, Desired, HostInterface, Observed, is_tap_name
 from services.nat.ruleset.firewalls import DockerRules
 from services.nat.ruleset.rules import Ruleset
 from shared.errors import BangerError, Code
@@ -263,7 +263,7 @@ def _forwarding_steps(desired: Desired, observed: Observed) -> Iterator[Step]:
             yield CloseDocker(present)
 
 
-def _tap_steps(guest: Guest, desired: Desired, observed: Observed) -> Iterator[Step]:
+def _tap_steps(guest: BridgeGuest, desired: Desired, observed: Observed) -> Iterator[Step]:
     link, owner = observed.links.get(guest.tap), desired.owner_of(guest)
     if link is not None and link.owner != owner:
         # The VM's previous VMM was jailed and the next is not, or the reverse: the tap is unused.

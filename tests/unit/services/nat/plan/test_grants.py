@@ -5,17 +5,17 @@ from ipaddress import IPv4Address, IPv4Network
 import pytest
 
 from services.nat.plan.grants import GRACE_SECONDS, LONGEST, MOST, MOST_OF_GUEST, Grants, usable
-from services.nat.plan.state import Guest, tag_of
+from services.nat.plan.state import BridgeGuest, tag_of
 from shared.contract.egress import parse_allowed
 from shared.errors import BangerError, Code
 
 FIRST, SECOND = IPv4Address("192.0.2.1"), IPv4Address("192.0.2.2")
 
 
-def guest(*allow: str, nat: bool = False) -> Guest:
+def guest(*allow: str, nat: bool = False) -> BridgeGuest:
     entries = tuple(parse_allowed(entry) for entry in allow)
     address = IPv4Address("10.77.0.2")
-    return Guest("aaaaaaaaaaaa", address, "02:00:00:00:00:02", nat, entries)
+    return BridgeGuest("aaaaaaaaaaaa", address, "02:00:00:00:00:02", nat, entries)
 
 
 def test_name_is_allowed_by_each_entry_that_covers_it_with_its_port() -> None:
@@ -56,7 +56,7 @@ def test_rendered_again_an_address_has_the_rest_of_its_time_and_then_none() -> N
 
 
 @pytest.mark.parametrize("now_is", [guest("example.com"), guest("example.org", nat=True), None])
-def test_what_is_no_longer_on_the_list_is_forgotten(now_is: Guest | None) -> None:
+def test_what_is_no_longer_on_the_list_is_forgotten(now_is: BridgeGuest | None) -> None:
     grants, asker = Grants(), guest("example.org")
     grants.add(grants.lacking(asker, "example.org", [FIRST], 10, 0.0), 0.0)
     assert grants.allowed([now_is] if now_is else [], 1.0) == []

@@ -8,15 +8,15 @@ import msgspec
 import pytest
 
 from services.nat.plan.publications import MOST, assign_ports, publications_of
-from services.nat.plan.state import Guest
+from services.nat.plan.state import BridgeGuest
 from shared.contract.messages.vm import Publication
 from shared.contract.publication import parse_publication, show_publication
 from shared.errors import BangerError, Code
 from tests.example import example_vm
 
 GOOD = Publication(host_port=8080, guest_port=80)
-ALPHA = Guest("aaaaaaaaaaaa", IPv4Address("10.77.0.2"), "02:00:00:00:00:02", nat=False)
-BETA = Guest("bbbbbbbbbbbb", IPv4Address("10.77.0.3"), "02:00:00:00:00:03", nat=False)
+ALPHA = BridgeGuest("aaaaaaaaaaaa", IPv4Address("10.77.0.2"), "02:00:00:00:00:02", nat=False)
+BETA = BridgeGuest("bbbbbbbbbbbb", IPv4Address("10.77.0.3"), "02:00:00:00:00:03", nat=False)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_number_of_ports_has_an_end() -> None:
 
 
 def assign(
-    *published: tuple[Guest, str], taken: frozenset[tuple[str, int]] | None = None
+    *published: tuple[BridgeGuest, str], taken: frozenset[tuple[str, int]] | None = None
 ) -> tuple[list[str], list[tuple[str, str]]]:
     guests = [replace(guest, publish=(parse_publication(text),)) for guest, text in published]
     assigned = assign_ports(guests, taken)

@@ -15,8 +15,8 @@ import pytest
 
 from services.nat.plan.state import (
     IFNAME_MAX,
+    BridgeGuest,
     Desired,
-    Guest,
     bridge_mac,
     is_tap_name,
     link_local,
@@ -52,7 +52,7 @@ def test_gateway_is_the_first_address_of_the_subnet() -> None:
 def test_ipv6_addresses_are_the_hosts_first_and_the_guests_number() -> None:
     without = Desired("br0", "02:00:00:00:00:01", IPv4Network("10.77.0.0/24"), 0)
     wanted = replace(without, prefix=IPv6Network("fd00:0:0:7::/64"))
-    guest = Guest("a" * 12, IPv4Address("10.77.0.20"), "02:00:00:00:00:02", nat=False)
+    guest = BridgeGuest("a" * 12, IPv4Address("10.77.0.20"), "02:00:00:00:00:02", nat=False)
     assert wanted.gateway6 == IPv6Interface("fd00:0:0:7::1/64")
     assert wanted.address6_of(guest) == IPv6Interface("fd00:0:0:7::14/64")
     assert without.address6_of(guest) is None
@@ -82,5 +82,5 @@ def test_subnet_without_room_or_without_end_is_refused(subnet: str) -> None:
 )
 def test_guest_whose_strings_could_break_a_rule_is_refused(vm_id: str, mac: str) -> None:
     with pytest.raises(BangerError) as caught:
-        Guest(vm_id, IPv4Address("10.77.0.2"), mac, nat=False)
+        BridgeGuest(vm_id, IPv4Address("10.77.0.2"), mac, nat=False)
     assert caught.value.code is Code.INVALID

@@ -5,7 +5,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 import pytest
 
-from services.nat.plan.state import Desired, Guest, HostInterface, Observed, Route
+from services.nat.plan.state import BridgeGuest, Desired, HostInterface, Observed, Route
 from services.nat.plan.steps import (
     ApplyRules,
     AttachTap,
@@ -33,18 +33,18 @@ from shared.errors import BangerError, Code
 OWNER = 1000
 MAC = "06:62:67:72:aa:bb"
 GATEWAY = IPv4Interface("10.77.0.1/24")
-ALPHA = Guest("aaaaaaaaaaaa", IPv4Address("10.77.0.2"), "02:00:00:00:00:02", nat=True)
-BETA = Guest("bbbbbbbbbbbb", IPv4Address("10.77.0.3"), "02:00:00:00:00:03", nat=False)
+ALPHA = BridgeGuest("aaaaaaaaaaaa", IPv4Address("10.77.0.2"), "02:00:00:00:00:02", nat=True)
+BETA = BridgeGuest("bbbbbbbbbbbb", IPv4Address("10.77.0.3"), "02:00:00:00:00:03", nat=False)
 
 BRIDGE = HostInterface("br-banger", "bridge", MAC, up=True)
 UPLINK = HostInterface("eth0", "", "52:54:00:00:00:01", up=True)
 
 
-def desired(*guests: Guest) -> Desired:
+def desired(*guests: BridgeGuest) -> Desired:
     return Desired("br-banger", MAC, IPv4Network("10.77.0.0/24"), OWNER, guests)
 
 
-def tap(guest: Guest) -> HostInterface:
+def tap(guest: BridgeGuest) -> HostInterface:
     return HostInterface(
         guest.tap, "tun", "1a:00:00:00:00:01", True, master="br-banger", owner=OWNER, isolated=True
     )
@@ -54,7 +54,7 @@ def host(*links: HostInterface, **more: object) -> Observed:
     return replace(Observed(links={link.name: link for link in links}), **more)  # type: ignore[arg-type]
 
 
-def in_place(*guests: Guest) -> Observed:
+def in_place(*guests: BridgeGuest) -> Observed:
     """A host on which the plan for ``guests`` has been carried out."""
     nat = any(guest.routed for guest in guests)
     return host(
@@ -98,7 +98,7 @@ def test_second_guest_adds_only_what_is_new() -> None:
 
 
 @pytest.mark.parametrize("guests", [(), (BETA,), (ALPHA, BETA)])
-def test_nothing_is_done_twice(guests: tuple[Guest, ...]) -> None:
+def test_nothing_is_done_twice(guests: tuple[BridgeGuest, ...]) -> None:
     there = in_place(*guests) if guests else host(UPLINK)
     assert plan(desired(*guests), there) == []
 
@@ -217,7 +217,7 @@ def test_bridge_with_a_foreign_port_is_left_in_place() -> None:
     ids=["other-mac", "other-kind"],
 )
 def test_bridge_of_somebody_else_is_refused(
-    bridge: HostInterface, guests: tuple[Guest, ...]
+    bridge: HostInterface, guests: tuple[BridgeGuest, ...]
 ) -> None:
     with pytest.raises(BangerError, match="br-banger") as caught:
         plan(desired(*guests), host(UPLINK, bridge))
