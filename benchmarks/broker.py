@@ -21,6 +21,8 @@ from shared.bus.client import Client
 from shared.bus.envelope import Envelope, Kind
 
 ROUNDS, BATCH = 15, 200
+ANSWER_MILLISECONDS = 10_000
+"""An echo that takes longer has died: the benchmark fails."""
 
 
 def figures(*, smoke: bool) -> list[Figure]:
@@ -56,6 +58,7 @@ def _echo() -> Iterator["zmq.Socket[bytes]"]:
         process = multiprocessing.get_context("spawn").Process(target=_serve, args=(address,))
         process.start()
         dealer = context.socket(zmq.DEALER)
+        dealer.rcvtimeo = ANSWER_MILLISECONDS
         try:
             dealer.connect(address)
             _round_trip(dealer)  # the process has started
