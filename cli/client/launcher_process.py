@@ -7,13 +7,17 @@ unwell the broker is.
 import os
 import select
 import signal
+import time
 
 from shared.errors import BangerError, Code
 from shared.host.locks import holder
+from shared.host.retry import poll
 from shared.paths import Paths, check_private
 
 STOP_SECONDS = 20.0
 """The launcher gives its services 5 seconds twice, the broker last."""
+ORPHAN_SECONDS = 2.0
+"""A broker ends this soon after its launcher."""
 
 
 def launcher_pid(paths: Paths) -> int | None:
@@ -29,10 +33,12 @@ def stop_launcher(paths: Paths) -> bool:
     """End the launcher and with it the services; False when there was none.
 
     Raises:
-        BangerError: ``timeout`` when it is still there after ``STOP_SECONDS``.
+        BangerError: ``timeout`` when it is still there after ``STOP_SECONDS``;
+            ``conflict`` when the services run without a launcher.
     """
     pid = launcher_pid(paths)
     if pid is None:
+        _refuse_foreground(paths)
         return False
     try:
         pidfd = os.pidfd_open(pid)
@@ -48,10 +54,22 @@ def stop_launcher(paths: Paths) -> bool:
     return True
 
 
+def _refuse_foreground(paths: Paths) -> None:
+    """Raise ``conflict`` while a broker runs that no launcher has started. One whose launcher was
+    killed ends by itself at once."""
+    deadline = time.monotonic() + ORPHAN_SECONDS
+    if not poll(lambda: holder(paths.run / "broker.lock") is None, deadline):
+        raise BangerError(
+            Code.CONFLICT,
+            "the services run in the foreground, without a launcher",
+            hint="stop the program that has started them, e.g. honcho",
+        )
+
+
 def _wait(pidfd: int, pid: int, paths: Paths) -> None:
-    poll = select.poll()
-    poll.register(pidfd, select.POLLIN)
-    if not poll.poll(STOP_SECONDS * 1000):
+    ended = select.poll()
+    ended.register(pidfd, select.POLLIN)
+    if not ended.poll(STOP_SECONDS * 1000):
         raise BangerError(
             Code.TIMEOUT,
             f"the launcher (pid {pid}) did not end in {STOP_SECONDS:.0f} s",

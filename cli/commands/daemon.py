@@ -8,7 +8,7 @@ import click
 
 from cli.terminal.output import Columns, Entry, format_options, note, show_many
 from shared.bus.record import Record, fields_of
-from shared.contract.verbs.daemon import START, STATUS
+from shared.contract.verbs.daemon import SERVICES, START, STATUS
 
 if TYPE_CHECKING:
     from shared.contract.messages.operation import ServiceStatus
@@ -110,19 +110,28 @@ def status(output: str, quiet: bool) -> int:
 
 
 def _services() -> "list[ServiceStatus]":
-    """The launcher and its services; none when they are down."""
-    from cli.client.connection import connect_if_running
+    """The launcher and its services; without a launcher, what the broker knows. None when they are
+    down."""
+    from cli.client.connection import connect_if_running, running
     from cli.client.launcher_process import launcher_pid
     from shared.paths import Paths
 
-    if launcher_pid(Paths.from_environment()) is None:
+    paths = Paths.from_environment()
+    if not running(paths):
         return []
-    with connect_if_running() as client:
+    with connect_if_running(paths) as client:
+        if launcher_pid(paths) is None:
+            broker = _running("broker", int(client.ping("broker")["pid"]))
+            registered = client.ask(SERVICES()).services
+            return [broker, *(_running(each.name, each.pid) for each in registered)]
         answer = client.ask(STATUS())
-    launcher = Record(
-        name="launcher", state="running", pid=answer.pid, restarts=0, reason="", log=""
-    )
-    return [cast("ServiceStatus", launcher), *answer.services]
+    return [_running("launcher", answer.pid), *answer.services]
+
+
+def _running(name: str, pid: int) -> "ServiceStatus":
+    """A service of which only this is known."""
+    status = Record(name=name, state="running", pid=pid, restarts=0, reason="", log="")
+    return cast("ServiceStatus", status)
 
 
 @daemon.command()

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from services.launcher.core import parse_procfile
+from shared.errors import EXIT_STATUS, Code
 from tests.integration.conftest import ROOT, Daemon, Home
 from tests.integration.stack import eventually
 
@@ -22,6 +23,13 @@ def test_services_run_in_the_foreground_until_ctrl_c(home: Home) -> None:
     eventually(lambda: Daemon(home).registered().keys() >= SERVICES, patience=60)
     listed = home.run("cli", "vm", "list", "-o", "json")
     assert (json.loads(listed.stdout), listed.stderr) == ([], "")
+    status = home.run("cli", "daemon", "status", "-o", "json")
+    shown = {service["name"]: service["state"] for service in json.loads(status.stdout)["services"]}
+    assert shown == dict.fromkeys(["broker", *SERVICES], "running")
+    assert status.returncode == 0
+    stopped = home.run("cli", "daemon", "stop")
+    assert stopped.returncode == EXIT_STATUS[Code.CONFLICT]
+    assert "in the foreground" in stopped.stderr
     honcho.send_signal(signal.SIGINT)
     assert honcho.wait(20) == 128 + signal.SIGINT
     eventually(lambda: not home.processes())
