@@ -1,7 +1,7 @@
 """What a user's reference means: an exact id or name, else a unique prefix of either. Pure."""
 
 from collections.abc import Iterable
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from shared.errors import BangerError, Code
 
@@ -15,8 +15,6 @@ class Named(Protocol):
     @property
     def name(self) -> str: ...
 
-
-N = TypeVar("N", bound=Named)
 
 _LISTED_BY = {"VM": "vm", "image": "image", "kernel": "kernel", "operation": "ops"}
 """What is referred to -> the group of commands that has its ``list``."""
@@ -48,32 +46,6 @@ def find_id(noun: str, reference: str, names: Iterable[tuple[str, str]]) -> str:
     if len(matches) > 1:
         raise _ambiguous(reference, matches)
     return next(iter(matches))
-
-
-def find(noun: str, reference: str, rows: Iterable[N]) -> N:
-    """The one of ``rows`` that ``reference`` means. Raises as ``find_id``."""
-    listing = {row.id: row for row in rows}
-    return listing[find_id(noun, reference, ((row.id, row.name) for row in listing.values()))]
-
-
-def find_all(noun: str, references: Iterable[str], rows: Iterable[N]) -> dict[str, N | BangerError]:
-    """What each reference means, or why it means nothing, in the order of ``references``.
-
-    A row that two references mean is there once, under the first of them.
-    """
-    listing = list(rows)
-    found: dict[str, N | BangerError] = {}
-    seen: set[str] = set()
-    for reference in references:
-        try:
-            row = find(noun, reference, listing)
-        except BangerError as error:
-            found.setdefault(reference, error)
-            continue
-        if row.id not in seen:
-            seen.add(row.id)
-            found[reference] = row
-    return found
 
 
 def _hint(noun: str) -> str:

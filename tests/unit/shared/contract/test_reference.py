@@ -1,20 +1,11 @@
 """What a reference means: exact first, then a prefix that only one has."""
 
-from dataclasses import dataclass
-
 import pytest
 
-from shared.contract.reference import find, find_all, find_id
+from shared.contract.reference import find_id
 from shared.errors import BangerError, Code
 
-
-@dataclass(frozen=True)
-class Row:
-    id: str
-    name: str
-
-
-WEB, WEB_TWO, DB = Row("ecb491", "web"), Row("ecb492", "web-2"), Row("0f3344", "db")
+WEB, WEB_TWO, DB = ("ecb491", "web"), ("ecb492", "web-2"), ("0f3344", "db")
 ROWS = [WEB, WEB_TWO, DB]
 
 
@@ -28,18 +19,18 @@ ROWS = [WEB, WEB_TWO, DB]
         ("d", DB),
     ],
 )
-def test_exact_comes_first_then_a_unique_prefix(reference: str, row: Row) -> None:
-    assert find("VM", reference, ROWS) == row
+def test_exact_comes_first_then_a_unique_prefix(reference: str, row: tuple[str, str]) -> None:
+    assert find_id("VM", reference, ROWS) == row[0]
 
 
 def test_an_exact_id_comes_before_a_name_that_is_the_same() -> None:
-    assert find("VM", "0f3344", [Row("aaaaaa", "0f3344"), DB]) == DB
+    assert find_id("VM", "0f3344", [("aaaaaa", "0f3344"), DB]) == DB[0]
 
 
 @pytest.mark.parametrize("reference", ["mail", "eb", "web-22"])
 def test_what_nothing_begins_with_is_not_found(reference: str) -> None:
     with pytest.raises(BangerError) as raised:
-        find("VM", reference, ROWS)
+        find_id("VM", reference, ROWS)
     assert raised.value.code is Code.NOT_FOUND
     assert raised.value.message == f"there is no VM {reference!r}"
     assert raised.value.hint == "list them: banger vm list"
@@ -47,7 +38,7 @@ def test_what_nothing_begins_with_is_not_found(reference: str) -> None:
 
 def test_a_prefix_of_several_is_ambiguous_and_names_them() -> None:
     with pytest.raises(BangerError) as raised:
-        find("VM", "we", ROWS)
+        find_id("VM", "we", ROWS)
     assert raised.value.code is Code.AMBIGUOUS
     assert raised.value.message == "'we' is ambiguous: it matches web, web-2"
     assert raised.value.details == {"candidates": ["web", "web-2"]}
@@ -55,21 +46,21 @@ def test_a_prefix_of_several_is_ambiguous_and_names_them() -> None:
 
 def test_an_ambiguous_prefix_of_ids_shows_them() -> None:
     with pytest.raises(BangerError) as raised:
-        find("VM", "ecb49", ROWS)
+        find_id("VM", "ecb49", ROWS)
     assert raised.value.message == ("'ecb49' is ambiguous: it matches web (ecb491), web-2 (ecb492)")
     assert raised.value.details == {"candidates": ["web", "web-2"]}
 
 
 def test_a_prefix_of_one_name_and_of_another_id_is_ambiguous() -> None:
     with pytest.raises(BangerError) as raised:
-        find("VM", "ec", [WEB, Row("aaaaaa", "echo")])
+        find_id("VM", "ec", [WEB, ("aaaaaa", "echo")])
     assert raised.value.code is Code.AMBIGUOUS
 
 
 @pytest.mark.parametrize("noun", ["VM", "image", "kernel", "operation"])
 def test_an_empty_reference_is_invalid(noun: str) -> None:
     with pytest.raises(BangerError) as raised:
-        find(noun, "", ROWS)
+        find_id(noun, "", ROWS)
     assert raised.value.code is Code.INVALID
 
 
@@ -82,12 +73,3 @@ def test_what_has_no_name_is_found_and_named_by_its_id() -> None:
     with pytest.raises(BangerError) as raised:
         find_id("operation", "a", [("aab", ""), ("abc", "")])
     assert raised.value.details == {"candidates": ["aab", "abc"]}
-
-
-def test_several_references_are_resolved_in_their_order_and_each_row_once() -> None:
-    found = find_all("VM", ["db", "0f3344", "mail", "web", "mail"], ROWS)
-    assert list(found) == ["db", "mail", "web"]
-    assert (found["db"], found["web"]) == (DB, WEB)
-    failure = found["mail"]
-    assert isinstance(failure, BangerError)
-    assert failure.code is Code.NOT_FOUND
