@@ -10,18 +10,18 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from shared.bus.client import Client
 from shared.contract.verbs import daemon
 from shared.errors import BangerError, Code
 from shared.host.locks import Lock, holder
-from shared.paths import Paths, check_private, check_socket_length
+from shared.paths import BROKER_SOCKET, Paths, check_private, check_socket_length, run_directory
 from shared.version import __version__
 
 if TYPE_CHECKING:
     import subprocess
+    from pathlib import Path
 
     from shared.contract.verb import Request
 
@@ -57,13 +57,14 @@ def connect() -> Iterator[Client]:
         BangerError: ``unavailable`` naming the service that did not come up; ``incompatible``
             when they are of another build; ``denied`` when the run directory is not ours alone.
     """
-    paths = Paths.from_environment()
+    run = run_directory()
     wanted: tuple[str, ...] = REQUIRED
-    if not running(paths):
+    if not running(run):
+        paths = Paths.from_environment()
         wanted = expected_services(paths)
         start(paths)
-    with Client(paths.broker_socket) as client:
-        wait_for(client, paths, wanted, time.monotonic() + start_seconds())
+    with _client(run) as client:
+        wait_for(client, wanted, time.monotonic() + start_seconds())
         yield client
 
 
@@ -81,29 +82,33 @@ def start_seconds() -> float:
     return seconds
 
 
-def running(paths: Paths) -> bool:
+def running(run: "str | Path") -> bool:
     """Whether a launcher (or, in development, a broker without one) serves this run directory."""
     try:
-        check_private(paths.run)
+        check_private(run)
     except FileNotFoundError:
         return False
-    return any(holder(paths.run / lock) for lock in ("launcher.lock", "broker.lock"))
+    return any(holder(f"{run}/{lock}") for lock in ("launcher.lock", "broker.lock"))
 
 
 @contextmanager
-def connect_if_running(paths: Paths | None = None) -> Iterator[Client]:
+def connect_if_running(run: "str | Path | None" = None) -> Iterator[Client]:
     """A connection to services that are up; they are neither started nor waited for.
 
     Raises:
         BangerError: ``unavailable`` when they are down.
     """
-    paths = paths or Paths.from_environment()
-    if not running(paths):
+    run = run or run_directory()
+    if not running(run):
         raise BangerError(
             Code.UNAVAILABLE, "the services are not running", hint="start them: banger daemon start"
         )
-    with Client(paths.broker_socket) as client:
+    with _client(run) as client:
         yield client
+
+
+def _client(run: "str | Path") -> Client:
+    return Client(f"{run}/{BROKER_SOCKET}")
 
 
 def start(paths: Paths) -> None:
@@ -115,18 +120,18 @@ def start(paths: Paths) -> None:
     deadline = time.monotonic() + start_seconds()
     lock = _acquire(paths.run / "start.lock", deadline)
     try:
-        if running(paths):
+        if running(paths.run):
             return
         launcher = _spawn_launcher(paths)
-        while not running(paths):
+        while not running(paths.run):
             if launcher.poll() is not None or time.monotonic() > deadline:
-                _fail("launcher", paths)
+                _fail("launcher")
             time.sleep(POLL_SECONDS)
     finally:
         lock.release()
 
 
-def _acquire(path: Path, deadline: float) -> Lock:
+def _acquire(path: "Path", deadline: float) -> Lock:
     while (lock := Lock.try_acquire(path)) is None:
         if time.monotonic() > deadline:
             raise BangerError(Code.BUSY, f"process {holder(path)} is still starting the services")
@@ -136,6 +141,7 @@ def _acquire(path: Path, deadline: float) -> Lock:
 
 def _spawn_launcher(paths: Paths) -> "subprocess.Popen[bytes]":
     import subprocess
+    from pathlib import Path
 
     paths.logs.mkdir(parents=True, exist_ok=True, mode=0o700)
     checkout = Path(__file__).parents[2]
@@ -152,7 +158,7 @@ def _spawn_launcher(paths: Paths) -> "subprocess.Popen[bytes]":
         )
 
 
-def wait_for(client: Client, paths: Paths, wanted: tuple[str, ...], deadline: float) -> None:
+def wait_for(client: Client, wanted: tuple[str, ...], deadline: float) -> None:
     """Return when the broker knows all of ``wanted``, all of this build.
 
     The broker answers this one question itself, in a fraction of a millisecond, so it is asked
@@ -164,7 +170,7 @@ def wait_for(client: Client, paths: Paths, wanted: tuple[str, ...], deadline: fl
         if not missing:
             return _check_builds({name: known[name] for name in wanted})
         if time.monotonic() > deadline:
-            _fail(missing[0], paths)
+            _fail(missing[0])
         time.sleep(POLL_SECONDS)
 
 
@@ -190,7 +196,8 @@ def _check_builds(builds: dict[str, str]) -> None:
             )
 
 
-def _fail(service: str, paths: Paths) -> NoReturn:
+def _fail(service: str) -> NoReturn:
+    paths = Paths.from_environment()
     errors = paths.logs / f"{service}.err"
     said = last_error_line(errors)
     raise BangerError(
@@ -200,7 +207,7 @@ def _fail(service: str, paths: Paths) -> NoReturn:
     )
 
 
-def last_error_line(path: Path) -> str:
+def last_error_line(path: "Path") -> str:
     """The last line that is neither empty nor a hint, or "" when there is none or no file."""
     try:
         lines = path.read_text(errors="replace").split("\n")[-20:]
@@ -219,8 +226,8 @@ def ask(request: "Request[Result]") -> Result:
 def ask_again(request: "Request[Result]") -> Result:
     """As ``ask``, for a command that has asked before: the builds of services are not compared
     once more, unless the services have been stopped meanwhile."""
-    paths = Paths.from_environment()
-    if not running(paths):
+    run = run_directory()
+    if not running(run):
         return ask(request)
-    with Client(paths.broker_socket) as client:
+    with _client(run) as client:
         return client.ask(request)

@@ -27,9 +27,9 @@ DNS_HOST = "127.0.0.1"
 
 def ask(paths: Paths, request: "Request[Answered]") -> "Answered | None":
     """The answer, or None when the services are down."""
-    if not running(paths):
+    if not running(paths.run):
         return None
-    with connect_if_running(paths) as client:
+    with connect_if_running(paths.run) as client:
         return client.ask(request, timeout=3.0, retry=False)
 
 

@@ -6,7 +6,6 @@ again with the same id and deadline; the receiver attaches it to what it already
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgpack
@@ -18,6 +17,8 @@ from shared.bus.unix_dealer import UnixDealer
 from shared.errors import BangerError, Code
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from shared.contract.verb import Request
 
 Result = TypeVar("Result")
@@ -39,8 +40,7 @@ class Client:
     Results are ``Record``s; for the type checker they are the structs of the catalogue.
     """
 
-    def __init__(self, broker_socket: Path) -> None:
-        self._socket_path = broker_socket
+    def __init__(self, broker_socket: "str | Path") -> None:
         self._dealer = UnixDealer(broker_socket)
         self._sent = False
         """Whether the last request has left: if not, the broker has been waited for already."""

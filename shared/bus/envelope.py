@@ -33,6 +33,7 @@ class Kind(IntEnum):
     CANCEL = 7
 
 
+# A dataclass takes 1 ms to be made, in every command.
 class Envelope(NamedTuple):
     """One header. ``deadline`` is CLOCK_MONOTONIC seconds, 0.0 where the kind has none.
 

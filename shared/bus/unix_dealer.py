@@ -6,11 +6,14 @@ It does what ``shared.bus.socket.Dealer`` does, for callers that wait for one th
 import _socket  # the module socket takes 4 ms to import, for wrappers that are of no use here
 import time
 from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from shared.bus import zmtp
 from shared.bus.envelope import Envelope, check_size, encode
 from shared.errors import BangerError, Code
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 RECONNECT_SECONDS = 0.02
 """Between two attempts. It does not grow: a client gives up after a few seconds."""
@@ -23,7 +26,7 @@ CHUNK = 256 * 1024
 class UnixDealer:
     """One connection, owned by one thread and made anew when it was lost."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: "str | Path") -> None:
         self._path = str(path)
         self._state: _Handshake | _Stream | None = None
         self._messages: list[list[bytes]] = []

@@ -12,7 +12,10 @@ moment, and another process that tries to take it at that moment would fail.
 import fcntl
 import os
 import struct
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _FLOCK = struct.Struct("hhqqi0q")
 """struct flock: l_type, l_whence, l_start, l_len, l_pid. Zeros mean the whole file."""
@@ -25,12 +28,12 @@ def _lock_of_whole_file(kind: int) -> bytes:
 class Lock:
     """An exclusive lock held until ``release`` or the end of the process."""
 
-    def __init__(self, path: Path, fd: int) -> None:
+    def __init__(self, path: "Path", fd: int) -> None:
         self.path = path
         self._fd = fd
 
     @classmethod
-    def try_acquire(cls, path: Path) -> "Lock | None":
+    def try_acquire(cls, path: "Path") -> "Lock | None":
         """The lock, or None when another process holds it."""
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -46,7 +49,7 @@ class Lock:
         os.close(self._fd)
 
 
-def holder(path: Path) -> int | None:
+def holder(path: "str | Path") -> int | None:
     """The pid of the process that holds the lock at ``path``, or None when no process does."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
