@@ -1,5 +1,11 @@
 """``banger`` and ``python -m cli``: run the command, and turn what goes wrong into two lines."""
 
+import gc
+
+# By default all objects are looked through after each 700 new ones, which finds no garbage in what
+# imports make and takes 2 ms of every command. In a command that goes on it is only done later.
+gc.set_threshold(50_000)
+
 import errno
 import os
 import sys
@@ -10,8 +16,8 @@ from typing import NoReturn
 import click
 
 from cli.app import banger
+from cli.terminal.interrupted import Interrupted
 from cli.terminal.output import Settings, report
-from cli.terminal.signals import Interrupted
 from cli.terminal.standard_streams import open_missing
 from shared.errors import BangerError, Code
 

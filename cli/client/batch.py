@@ -3,14 +3,14 @@
 Ctrl-C cancels what is in flight instead of only our waiting for it.
 """
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from cli.terminal.output import Settings, note, report
-from cli.terminal.signals import Interrupted, interrupts_raise, interrupts_wait
+from cli.terminal.interrupted import Interrupted
+from cli.terminal.output import Settings, note, print_json, report
+from cli.terminal.signals import interrupts_raise, interrupts_wait
 from shared.contract.verbs import api
 from shared.errors import BangerError
 
@@ -139,7 +139,7 @@ def print_outcomes(
     """Print what was done, report what failed, and return the exit status of the first failure."""
     done, status = report_failures(outcomes, settings)
     if output == "json":
-        click.echo(json.dumps([_entry(ref, each) for ref, each in outcomes.items()], indent=2))
+        print_json([_entry(ref, each) for ref, each in outcomes.items()])
     else:
         for each in done:
             click.echo(each.id if quiet else each.name)

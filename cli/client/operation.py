@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from cli.terminal.interrupted import Interrupted
 from cli.terminal.output import note
-from cli.terminal.signals import Interrupted, interrupts_raise, interrupts_wait
+from cli.terminal.signals import interrupts_raise, interrupts_wait
 from shared.errors import BangerError, Code
 
 if TYPE_CHECKING:

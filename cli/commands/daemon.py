@@ -1,12 +1,11 @@
 """``banger daemon``: the services behind the commands."""
 
-import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, cast
 
 import click
 
-from cli.terminal.output import Columns, Entry, format_options, note, show_many
+from cli.terminal.output import Columns, Entry, format_options, note, print_json, show_many
 from shared.bus.record import Record, fields_of
 from shared.contract.verbs.daemon import SERVICES, START, STATUS
 
@@ -101,7 +100,7 @@ def status(output: str, quiet: bool) -> int:
     services = _services()
     if output == "json":
         running = bool(services)
-        click.echo(json.dumps({"running": running, "services": services}, indent=2))
+        print_json({"running": running, "services": services})
     elif services:
         listing = [Entry(each.name, each.name, fields_of(each), each) for each in services]
         show_many(listing, COLUMNS, output, quiet=quiet)

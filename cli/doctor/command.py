@@ -1,12 +1,11 @@
 """``banger doctor``: is everything there that is needed? Looks, and changes nothing."""
 
-import json
 import sys
 from dataclasses import asdict
 
 import click
 
-from cli.terminal.output import colour, print_table
+from cli.terminal.output import colour, print_json, print_table
 
 COLOURS = {"PASS": "green", "WARN": "yellow", "FAIL": "red"}
 
@@ -34,7 +33,7 @@ def doctor(output: str) -> int:
 
     results = run_checks(Paths.from_environment())
     if output == "json":
-        click.echo(json.dumps([asdict(result) for result in results], indent=2))
+        print_json([asdict(result) for result in results])
     else:
         print_table(
             ("STATUS", "CHECK", "FOUND"),

@@ -1,6 +1,5 @@
 """What goes to stdout (data) and to stderr (everything else), and in which form."""
 
-import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -77,7 +76,7 @@ def show_many(
         for each in listing:
             click.echo(each.id if quiet else each.name)
     elif output == "json":
-        click.echo(json.dumps([each.json for each in listing], indent=2))
+        print_json([each.json for each in listing])
     else:
         rows = [[column(each.of) for column in columns.values()] for each in listing]
         print_table(list(columns), rows)
@@ -88,11 +87,18 @@ def show_one(shown: Entry[T], fields: Columns[T], output: str, *, quiet: bool) -
     if quiet or output == "name":
         click.echo(shown.id if quiet else shown.name)
     elif output == "json":
-        click.echo(json.dumps(shown.json, indent=2))
+        print_json(shown.json)
     else:
         width = max(map(len, fields))
         for label, field in fields.items():
             click.echo(f"{label.lower():<{width}}  {field(shown.of)}".rstrip())
+
+
+def print_json(value: Any) -> None:
+    """One value to stdout, indented."""
+    import json  # 2 ms, and a table does without it
+
+    click.echo(json.dumps(value, indent=2))
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, err: bool = False) -> None:
@@ -134,6 +140,8 @@ def note(line: str) -> None:
 def report(error: BangerError, settings: Settings) -> int:
     """Print ``error: …`` and ``hint: …``, or one JSON object; returns the exit status."""
     if settings.json_errors:
+        import json
+
         note(json.dumps({"error": error.to_wire()}, default=str))
         return error.exit_status
     label = click.style("error:", fg="red", bold=True) if colour(sys.stderr) else "error:"

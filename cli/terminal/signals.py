@@ -7,20 +7,10 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+from cli.terminal.interrupted import Interrupted
+
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Unless whoever started us had them ignored: nohup(1), or a shell with us in the background."""
-
-
-class Interrupted(BaseException):
-    """One of ``ENDING`` came. Not an Exception: nothing but cleaning up may catch it."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
-
-    @property
-    def exit_status(self) -> int:
-        return 128 + self.number
 
 
 @contextmanager

@@ -7,8 +7,9 @@ import click
 from cli.client.operation import LongRequest
 from cli.commands.vm.inspect.show import DETAILS, entry
 from cli.commands.vm.options.creation_options import creation_options
+from cli.terminal.interrupted import Interrupted
 from cli.terminal.output import format_options, note, show_one
-from cli.terminal.signals import Interrupted, interrupts_raise
+from cli.terminal.signals import interrupts_raise
 from shared.contract.verbs import api
 
 

@@ -9,8 +9,9 @@ from cli.client.operation import LongRequest
 from cli.commands.vm.options.creation_options import creation_options
 from cli.parsing.guest_argv import TrailingCommand, trailing
 from cli.parsing.param_types import Seconds, Variable
+from cli.terminal.interrupted import Interrupted
 from cli.terminal.output import Settings, note, report
-from cli.terminal.signals import Interrupted, interrupts_raise, interrupts_wait
+from cli.terminal.signals import interrupts_raise, interrupts_wait
 from shared.contract.verbs import api
 from shared.errors import BangerError
 

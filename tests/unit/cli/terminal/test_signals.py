@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from cli.terminal.signals import ENDING, Interrupted, interrupts_raise
+from cli.terminal.interrupted import Interrupted
+from cli.terminal.signals import ENDING, interrupts_raise
 
 
 @pytest.fixture(params=ENDING)
