@@ -1,6 +1,6 @@
-"""A client's connection to the broker: ZeroMQ's protocol over a plain Unix socket, no library.
+"""A client's connection to the broker: ZeroMQ's protocol over a plain Unix socket, without pyzmq.
 
-It does what ``shared.bus.socket.Dealer`` does, for callers that wait for one thing at a time.
+It has the interface of ``shared.bus.socket.Dealer``, for callers that wait for one thing at a time.
 """
 
 import _socket  # the module socket takes 4 ms to import, for wrappers that are of no use here
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 RECONNECT_SECONDS = 0.02
-"""Between two attempts. It does not grow: a client gives up after a few seconds."""
+"""Pause between two attempts. It does not grow, because a client gives up after a few seconds."""
 LINGER_SECONDS = 0.5
 """How long ``close`` waits for the broker to take what was sent."""
 CHUNK = 256 * 1024
-"""Bytes read at once: about as many as the kernel keeps for a Unix socket."""
+"""Bytes read at once: the kernel holds about as many for a Unix socket."""
 
 
 class UnixDealer:
-    """One connection, owned by one thread and made anew when it was lost."""
+    """One connection, owned by one thread. ``wait`` makes it anew when it was lost."""
 
     def __init__(self, path: "str | Path") -> None:
         self._path = str(path)
@@ -34,7 +34,7 @@ class UnixDealer:
         self._connect()
 
     def send(self, envelope: Envelope, body: bytes) -> None:
-        """Hand one message to the kernel. What it does not take at once leaves during ``wait``.
+        """Hand one message to the kernel. ``wait`` sends the part that the kernel has no room for.
 
         Raises:
             BangerError: ``too_large``; ``unavailable`` when no broker is connected.
@@ -64,7 +64,7 @@ class UnixDealer:
         """Block until (a message, a link change) is there, or ``seconds`` have passed.
 
         Raises:
-            BangerError: ``bad_message`` or ``denied`` when the peer is no broker, or not for us.
+            BangerError: ``bad_message`` when the peer is no broker; ``denied`` when it refuses.
         """
         limit = time.monotonic() + seconds
         while True:
@@ -75,7 +75,7 @@ class UnixDealer:
                 return bool(self._messages), bool(self._changes)
 
     def close(self) -> None:
-        """Let the broker take what was sent, for a moment, and disconnect."""
+        """Disconnect; the broker gets ``LINGER_SECONDS`` to read what was sent."""
         limit = time.monotonic() + LINGER_SECONDS
         while isinstance(self._state, _Stream) and self._state.has_unsent:
             left = limit - time.monotonic()
@@ -85,7 +85,7 @@ class UnixDealer:
         self._disconnect()
 
     def _advance(self, seconds: float) -> None:
-        """Take the one step that is next; it blocks for at most ``seconds``."""
+        """Take the next step; it blocks for at most ``seconds``."""
         if self._state is None:
             self._connect()
             if self._state is None:
@@ -121,7 +121,7 @@ class UnixDealer:
             self._disconnect()
             time.sleep(min(seconds, RECONNECT_SECONDS))
         except BaseException:
-            self._disconnect()  # an interrupted handshake is begun anew: nothing was asked yet
+            self._disconnect()  # nothing has been asked yet: another handshake is as good
             raise
 
     def _flush(self, stream: "_Stream", seconds: float) -> None:
@@ -136,7 +136,7 @@ class UnixDealer:
     def _read(self, stream: "_Stream", seconds: float) -> None:
         stream.socket.settimeout(seconds)
         try:
-            stream.take(self._messages)  # may be there since an interrupted step
+            stream.take(self._messages)  # an interrupted step may have read them
             if not self._messages:
                 stream.read()
                 stream.take(self._messages)
@@ -159,18 +159,18 @@ class UnixDealer:
 
 
 class _Handshake:
-    """A connection on which both sides introduce themselves. Ours has been sent."""
+    """A connection without messages yet: the peer's greeting and READY are still to come."""
 
     def __init__(self, socket: _socket.socket) -> None:
         self.socket = socket
         self._received = b""
 
     def advance(self) -> bytes | None:
-        """Read on; returns what was read past the end of the handshake, None before its end.
+        """Read, and return the bytes after the end of the handshake, or None before its end.
 
         Raises:
             OSError: nothing came in time, or the connection is lost.
-            BangerError: the peer is no broker, or not for us.
+            BangerError: the peer is no broker, or refuses.
         """
         self._received += _some_bytes(self.socket.recv(CHUNK))
         zmtp.check_greeting(self._received)
@@ -185,10 +185,10 @@ class _Handshake:
 class _Stream:
     """A connection that carries messages.
 
-    A signal's handler may raise between any two steps of Python, and whoever catches that may go on
-    with the connection: Ctrl-C cancels an operation over it. So that the place in the stream is not
-    lost, ``extend(map(recv, ...))`` calls the kernel and keeps what it says in one step, which is
-    C; and what follows from that is stored in one step too.
+    A signal handler may raise between any two steps of Python, and the caller may use the
+    connection after that: Ctrl-C cancels an operation over it. Therefore ``extend(map(recv, ...))``
+    calls the kernel and stores the result in one step of C, and everything derived from that is
+    stored in one step too, so that the position in the stream is never lost.
     """
 
     def __init__(self, socket: _socket.socket, received: bytes) -> None:
@@ -204,16 +204,16 @@ class _Stream:
         self._outbound = _Outbound(self._outbound.rest + data)
 
     def flush(self) -> None:
-        """Send what the kernel takes now. Raises OSError: nothing in time, or the link is lost."""
+        """Send as much as the kernel takes. Raises OSError: none in time, or the link is lost."""
         self._outbound.sent.extend(map(self.socket.send, (self._outbound.rest,)))
 
     def read(self) -> None:
-        """Read what is there. Raises OSError: nothing came in time, or the link is lost."""
+        """Read what has arrived. Raises OSError: nothing came in time, or the link is lost."""
         self._received.extend(map(self.socket.recv, (CHUNK,)))
         _some_bytes(self._received[-1])
 
     def take(self, messages: list[list[bytes]]) -> None:
-        """Move the messages that are complete to ``messages``; answer the commands among them."""
+        """Move complete messages to ``messages``, and queue answers to commands."""
         data = b"".join(self._received)
         end = 0
         answers: list[bytes] = []
@@ -227,7 +227,7 @@ class _Stream:
 
 
 class _Outbound:
-    """Bytes on their way, and how many of them each call of send has taken."""
+    """Bytes to send, and how many of them each call of send has sent."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -239,7 +239,7 @@ class _Outbound:
 
 
 def _some_bytes(received: bytes) -> bytes:
-    """What recv returned; no bytes mean that the peer has closed the connection."""
+    """``received``. Raises ConnectionResetError for no bytes: the peer has disconnected."""
     if not received:
         raise ConnectionResetError
     return received

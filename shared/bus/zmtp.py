@@ -1,20 +1,20 @@
 """The wire format of ZeroMQ, as much of it as a client of the broker needs.
 
-ZMTP 3.1 (RFC 37, https://rfc.zeromq.org/spec/37/) with the NULL mechanism, the side of a DEALER. A
-peer that speaks 3.0 (RFC 23) or a newer version is understood too. Pure: bytes in, bytes out, no
-socket. docs/decisions/0016-the-cli-speaks-zmtp-itself.md says why the CLI does not use the library.
+It is the DEALER's side of ZMTP 3.1 (RFC 37, https://rfc.zeromq.org/spec/37/) with the NULL
+mechanism. It understands 3.0 (RFC 23) and newer versions too. Pure: bytes in, bytes out, no socket.
+docs/decisions/0016-the-cli-speaks-zmtp-itself.md says why the CLI does not use the library.
 """
 
 from shared.bus.envelope import MAX_MESSAGE
 from shared.errors import BangerError, Code
 
 MAX_BODY = MAX_MESSAGE + 4096
-"""What the frames of one message may hold together, in bytes. The sender checks the exact limit;
-this one bounds the receiver's memory, as ZMQ_MAXMSGSIZE does elsewhere."""
+"""Bytes that the frames of one message may hold together. The sender checks the exact limit; this
+one bounds the receiver's memory, as ZMQ_MAXMSGSIZE does in services."""
 MAX_FRAMES = 16
-"""A message of banger has two. Empty frames cost memory that ``MAX_BODY`` does not count."""
+"""Frames of one message; banger sends two. ``MAX_BODY`` does not count what empty frames cost."""
 MAX_COMMAND = 4096
-"""READY takes some 40 bytes, PING at most 23."""
+"""Bytes of a command. READY takes some 40, PING at most 23."""
 GREETING_SIZE = 64
 
 _SIGNATURE = b"\xff" + bytes(8) + b"\x7f"
@@ -26,16 +26,16 @@ _RESERVED = 0xFF & ~(_MORE | _LONG | _COMMAND)
 _LONGEST_SHORT_FRAME = 255
 
 
-# -- what we send ---------------------------------------------------------------------------
+# -- written -------------------------------------------------------------------------------
 
 
 def greeting() -> bytes:
-    """What each side sends first: the version, the mechanism, and that it is no server."""
+    """The first bytes of each side: the version, the mechanism, and that this is no server."""
     return (_SIGNATURE + b"\x03\x01" + _MECHANISM).ljust(GREETING_SIZE, b"\0")
 
 
 def ready(socket_type: bytes) -> bytes:
-    """The one command of the NULL handshake, with the one property that libzmq insists on."""
+    """The one command of the NULL handshake, with the one property that libzmq requires."""
     name = b"Socket-Type"
     value = len(socket_type).to_bytes(4, "big") + socket_type
     return command(b"READY", bytes((len(name),)) + name + value)
@@ -53,7 +53,7 @@ def command(name: bytes, data: bytes) -> bytes:
 
 
 def pong(body: bytes) -> bytes:
-    """The answer to a command: PONG with the context of a PING, nothing for any other."""
+    """The answer to a command: PONG with the context of a PING, no bytes for any other command."""
     if not body.startswith(b"\x04PING"):
         return b""
     return command(b"PONG", body[7:])  # a time to live of two bytes stands before the context
@@ -65,14 +65,14 @@ def _frame(flags: int, body: bytes) -> bytes:
     return bytes((flags, len(body))) + body
 
 
-# -- what we read ---------------------------------------------------------------------------
+# -- read ----------------------------------------------------------------------------------
 
 
 def check_greeting(data: bytes) -> None:
-    """Look at as much of a greeting as has arrived.
+    """Check as much of a greeting as has arrived.
 
     Raises:
-        BangerError: ``bad_message`` as soon as it cannot become one of ours.
+        BangerError: ``bad_message`` at the first byte that makes a connection impossible.
     """
     if data[:1] not in b"\xff" or data[9:10] not in b"\x7f":
         raise _not_a_broker("it does not greet as ZeroMQ does")
@@ -83,11 +83,11 @@ def check_greeting(data: bytes) -> None:
 
 
 def check_ready(body: bytes) -> None:
-    """Look at the first command of the peer.
+    """Check the first command of the peer.
 
     Raises:
-        BangerError: ``denied`` with the reason that an ERROR gives; ``bad_message`` for anything
-            else that is no READY.
+        BangerError: ``denied`` with the reason that an ERROR gives; ``bad_message`` for any other
+            command but READY.
     """
     if body.startswith(b"\x05ERROR"):
         reason = body[7:262].decode("ascii", "replace")
@@ -97,15 +97,14 @@ def check_ready(body: bytes) -> None:
 
 
 def next_traffic(data: bytes, start: int = 0) -> tuple[list[bytes], list[bytes], int] | None:
-    """Read from ``start`` to the end of the next message, or of the next command if that comes
-    first.
+    """Read the next message, or the next command if that comes first, from ``start`` on.
 
-    Returns (frames, commands, where it ends), or None while the end has not arrived. A command has
-    no frames. A command within a message, which the RFC does not foresee, is a heartbeat of libzmq;
-    it is handed out with the message.
+    Returns (frames, commands, end), or None while the end has not arrived; ``frames`` is empty for
+    a command. libzmq may send a heartbeat within a message, which the RFC does not foresee: such a
+    command is returned with the message.
 
     Raises:
-        BangerError: ``bad_message`` for what is no frame, and for more than the limits allow.
+        BangerError: ``bad_message`` for bytes that are no frame or exceed a limit.
     """
     frames: list[bytes] = []
     commands: list[bytes] = []
@@ -125,7 +124,7 @@ def next_traffic(data: bytes, start: int = 0) -> tuple[list[bytes], list[bytes],
 
 
 def _frame_header(data: bytes, start: int) -> tuple[int, int, int] | None:
-    """(flags, where the body begins, where it ends) or None while that has not arrived."""
+    """(flags, where the body begins, where it ends), or None while the header is incomplete."""
     if start >= len(data):
         return None
     flags = data[start]
