@@ -1,4 +1,4 @@
-"""The published images, or the published kernels: list, find, verify, remove.
+"""The published images, or the published kernels: list, find, remove.
 
 Layout of a library's root (docs/images.md): one directory per id, ``by-name/<name>`` links, and
 hidden directories of work in progress, which readers ignore.
@@ -12,7 +12,7 @@ from typing import Generic, Literal
 from services.images.library import manifest as manifests
 from services.images.library.manifest import FILE_NAME, ID_LENGTH, M
 from services.images.library.publish import BY_NAME, refused
-from services.images.library.scratch import PREFIX, remove_tree, sweep
+from services.images.library.scratch import PREFIX, remove_tree
 from shared.contract.reference import find_id
 from shared.errors import BangerError, Code
 from shared.host.files import sync
@@ -75,10 +75,6 @@ class Library(Generic[M]):
             return False
         return True
 
-    def verify(self, reference: str) -> M:
-        """As ``find``, and compares every byte with its sum. Blocks for a while."""
-        return manifests.verify(self._path(self._identify(reference)), self._kind)
-
     def path_of(self, entry: M) -> Path:
         return self._path(entry.id)
 
@@ -95,10 +91,6 @@ class Library(Generic[M]):
         except OSError as error:
             raise refused(self._path(identifier), error) from error
         return identifier
-
-    def sweep(self) -> list[Path]:
-        """Remove the remains of crashed builds. Returns what was removed."""
-        return sweep(self.root)
 
     def _remove(self, identifier: str) -> None:
         directory = self._path(identifier)

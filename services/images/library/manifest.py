@@ -109,15 +109,6 @@ def read(directory: Path, kind: type[M]) -> M:
     return manifest
 
 
-def verify(directory: Path, kind: type[M]) -> M:
-    """As ``read``, and compares every byte with its sum. Raises ``invalid``."""
-    manifest = read(directory, kind)
-    for name, expected in manifest.sums().items():
-        if sum_file(directory / name) != expected:
-            raise broken(directory, f"{name} has changed since it was published")
-    return manifest
-
-
 def broken(directory: Path, problem: str) -> BangerError:
     """The error for a directory that cannot be used."""
     return BangerError(

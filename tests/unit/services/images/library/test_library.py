@@ -57,14 +57,6 @@ def test_a_name_that_leads_nowhere_is_no_name(tmp_path: Path) -> None:
     assert library(tmp_path).names() == {}
 
 
-def test_verify_reads_every_byte(tmp_path: Path) -> None:
-    entry = add(tmp_path, b"content", "debian")
-    assert library(tmp_path).verify("debian") == entry
-    (tmp_path / entry.id / "rootfs.squashfs").write_bytes(b"CONTENT")
-    with pytest.raises(BangerError, match="has changed"):
-        library(tmp_path).verify("debian")
-
-
 def test_removing_takes_the_directory_and_all_its_names(tmp_path: Path) -> None:
     kept = add(tmp_path, b"kept", "kept")
     add(tmp_path, b"content", "one")

@@ -45,7 +45,8 @@ def test_a_damaged_directory_is_replaced_by_a_good_one(tmp_path: Path) -> None:
     entry = add(tmp_path, b"content")
     (tmp_path / entry.id / "rootfs.squashfs").write_bytes(b"")
     add(tmp_path, b"content")
-    assert manifests.verify(tmp_path / entry.id, ImageManifest) == entry
+    assert manifests.read(tmp_path / entry.id, ImageManifest) == entry
+    assert (tmp_path / entry.id / "rootfs.squashfs").read_bytes() == b"content"
 
 
 def test_a_new_build_takes_the_name_and_leaves_the_old_directory_to_its_users(
