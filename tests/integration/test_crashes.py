@@ -234,7 +234,7 @@ def test_open_run_directory_is_refused_with_what_to_do(home: Home, service: str)
     refused = home.run(service)
     assert refused.returncode == 1
     assert refused.stderr == (
-        f"error: {home.paths.run} has mode 755: others could reach the sockets in it\n"
+        f"error: {home.paths.run} has mode 755: other users could reach the sockets in it\n"
         f"hint: chmod 700 {home.paths.run}\n"
     )
 
