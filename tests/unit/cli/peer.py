@@ -31,20 +31,36 @@ class Held(Exception):
     """Raised by an answer: no final until the caller cancels."""
 
 
+class Late(Exception):
+    """Raised by an answer: ``result`` is there, and the caller is told only when it cancels."""
+
+    def __init__(self, result: Body) -> None:
+        super().__init__()
+        self.result = result
+
+
 class Peer:
     """A context manager; ``calls`` are (verb, body) in the order they came.
 
-    ``requests`` counts them, and those that the broker answers itself.
+    ``requests`` counts them, and those that the broker answers itself. ``missing`` names a service
+    that is not there.
     """
 
-    def __init__(self, run: Path, script: dict[str, Answer], *, build: str = __version__) -> None:
+    def __init__(
+        self,
+        run: Path,
+        script: dict[str, Answer],
+        *,
+        build: str = __version__,
+        missing: str = "",
+    ) -> None:
         self.calls: list[tuple[str, Body]] = []
         self.requests = 0
         self.cancelled = threading.Event()
         self._run = run
         self._script = script
         self._core = RoutingTable(build, os.getpid())
-        for name in SERVICES:
+        for name in (each for each in SERVICES if each != missing):
             self._hears(name.encode(), Envelope(Kind.READY, bytes(16), name), _ready(build))
         self._partials: list[Body] = []
         self._finals: dict[bytes, bytes] = {}
@@ -111,6 +127,9 @@ class Peer:
         except BangerError as error:
             final = envelope.final_error(error)
         except Held:
+            final = None
+        except Late as late:
+            self._finals[header.request_id] = envelope.final_ok(late.result)
             final = None
         for partial in self._partials:
             self._send(router, header, Kind.PARTIAL, msgpack.packb(partial))

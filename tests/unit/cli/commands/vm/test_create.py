@@ -1,0 +1,46 @@
+"""``vm create``: what is asked for, and what is printed."""
+
+import json
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+from tests.unit.cli.conftest import Cli, view
+from tests.unit.cli.peer import Body, Late, Peer
+
+Begin = Callable[..., Peer]
+WEB = view("web")
+
+
+def test_the_vm_is_booted_unless_that_is_left(cli: Cli, peer: Begin) -> None:
+    services = peer({"vm.create": lambda _: WEB})
+    assert cli("vm", "create", "-q").out == "0123456789ab\n"
+    assert cli("vm", "create", "--no-start", "-q").status == 0
+    assert [body["start"] for _, body in services.calls] == [True, False]
+
+
+def test_the_vm_is_shown_as_show_has_it(cli: Cli, peer: Begin) -> None:
+    peer({"vm.create": lambda _: WEB})
+    created = json.loads(cli("vm", "create", "-o", "json").out)
+    assert (created["name"], created["access"]["port"]) == ("web", 22)
+
+
+def test_a_signal_that_is_too_late_says_that_the_vm_is_kept(cli: Cli, peer: Begin) -> None:
+    asked: list[Body] = []
+
+    def create(body: dict[str, Any]) -> dict[str, Any]:
+        asked.append(body)
+        raise Late(WEB)
+
+    peer({"vm.create": create})
+    process = cli.popen("vm", "create", stderr=-1)
+    while not asked:
+        time.sleep(0.005)  # until it is under way; the test's own deadline bounds it
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=50)
+    assert process.returncode == 128 + signal.SIGINT
+    assert err.endswith(
+        b"Cancelling vm create.\n"
+        b"Keeping web: it had been created. Delete it with: banger vm delete web\n"
+    )
