@@ -1,14 +1,16 @@
 """Firecracker: runs VMs on the bridge, where KVM runs its guests."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shared.vmm.info import (
     Channel,
     Console,
-    Finding,
+    JailSettings,
     LaunchContext,
     LaunchTraces,
+    VmmFinding,
     has_option,
     process_name,
 )
@@ -34,6 +36,23 @@ class Firecracker:
     def program(self, config: "Config") -> str:
         return config.firecracker_bin
 
+    def find_program(self, config: "Config") -> Path:
+        from shared.vmm.firecracker.binary import find_program
+
+        return find_program(self.program(config))
+
+    def jail(self, config: "Config") -> JailSettings:
+        from shared.vm import jail  # it brings asyncio, which a command of the CLI need not pay
+
+        settings = config.firecracker
+        return JailSettings(
+            section="firecracker",
+            jailer=settings.jailer_bin,
+            directory=Path(settings.jail_directory),
+            first_uid=settings.jail_uids,
+            arguments=program_arguments(str(jail.API), str(jail.LOG)),
+        )
+
     def check(self, context: LaunchContext) -> str:
         from shared.vmm.firecracker.binary import check_version, find_program, show
         from shared.vmm.firecracker.probe import check_kvm, refuse_emulation
@@ -57,12 +76,17 @@ class Firecracker:
     def traces(self, _argv: Sequence[str]) -> LaunchTraces:
         return LaunchTraces(accel="kvm")
 
-    def findings(self, config: "Config") -> Iterator[Finding]:
+    def findings(self, config: "Config") -> Iterator[VmmFinding]:
         yield from _version(self.program(config))
         yield _jail(config)
 
 
-def _version(program: str) -> Iterable[Finding]:
+def program_arguments(api: str, log: str) -> tuple[str, ...]:
+    """How Firecracker is started, but for its id: ``api`` is its socket, ``log`` a file."""
+    return "--api-sock", api, "--log-path", log, "--level", "Warning"
+
+
+def _version(program: str) -> Iterable[VmmFinding]:
     from shared.vmm.firecracker.binary import (
         TESTED,
         find_program,
@@ -74,27 +98,27 @@ def _version(program: str) -> Iterable[Finding]:
     version = version_of(find_program(program))
     if newer_than_tested(version):
         found = f"Firecracker {show(version)} is newer than {show(TESTED)}, the newest tested"
-        yield Finding("version", "WARN", found)
+        yield VmmFinding("version", "WARN", found)
 
 
-def _jail(config: "Config") -> Finding:
+def _jail(config: "Config") -> VmmFinding:
     """Whether a Firecracker that a guest broke out to would be nobody, or the user."""
     import os
     import shutil
 
     if not config.firecracker.jailer:
-        return Finding(
+        return VmmFinding(
             "jail",
             "WARN",
             "Firecracker runs as you, without a jail",
             "set firecracker.jailer = true where nat runs as root (docs/firecracker.md)",
         )
     if config.nat.external:
-        return Finding("jail", "PASS", "root's nat makes one for each Firecracker")
+        return VmmFinding("jail", "PASS", "root's nat makes one for each Firecracker")
     if os.geteuid() != 0:
         hint = "set nat.external and have root run nat, or set firecracker.jailer = false"
-        return Finding("jail", "FAIL", "firecracker.jailer is set, and nat is not root", hint)
+        return VmmFinding("jail", "FAIL", "firecracker.jailer is set, and nat is not root", hint)
     if shutil.which(config.firecracker.jailer_bin) is None:
         found = f"there is no program {config.firecracker.jailer_bin}"
-        return Finding("jail", "FAIL", found, "it comes with Firecracker's release")
-    return Finding("jail", "PASS", "each Firecracker has one")
+        return VmmFinding("jail", "FAIL", found, "it comes with Firecracker's release")
+    return VmmFinding("jail", "PASS", "each Firecracker has one")

@@ -2,14 +2,15 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shared.vmm.info import (
     Channel,
     Console,
-    Finding,
     LaunchContext,
     LaunchTraces,
+    VmmFinding,
     has_option,
     process_name,
 )
@@ -45,6 +46,14 @@ class Qemu:
     def program(self, config: "Config") -> str:
         return config.qemu_bin
 
+    def find_program(self, config: "Config") -> Path:
+        from shared.vmm.qemu.binary import find_program
+
+        return find_program(self.program(config))
+
+    def jail(self, _config: "Config") -> None:
+        return None
+
     def check(self, _context: LaunchContext) -> str:
         """Nothing is in its way; that its program is missing is found, and said, at a start."""
         return ""
@@ -65,5 +74,5 @@ class Qemu:
         forward = next(forwards, None)
         return LaunchTraces(accel, int(forward[1])) if forward else LaunchTraces(accel)
 
-    def findings(self, _config: "Config") -> Iterable[Finding]:
+    def findings(self, _config: "Config") -> Iterable[VmmFinding]:
         return ()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from shared.config import Config
 from shared.errors import BangerError
@@ -10,9 +11,9 @@ from shared.vmm.info import (
     Channel,
     Console,
     DriverInfo,
-    Finding,
     LaunchContext,
     LaunchTraces,
+    VmmFinding,
     process_name,
 )
 from shared.vmm.registry import VMMS
@@ -37,6 +38,12 @@ class Paper:
     def program(self, _config: Config) -> str:
         return "paper-vmm"
 
+    def find_program(self, config: Config) -> Path:
+        return Path("/usr/bin", self.program(config))
+
+    def jail(self, _config: Config) -> None:
+        return None
+
     def check(self, _context: LaunchContext) -> str:
         if self._obstacle:
             raise self._obstacle
@@ -52,8 +59,8 @@ class Paper:
         ports = [word.removeprefix("ssh=") for word in argv if word.startswith("ssh=")]
         return LaunchTraces("tcg", int(ports[0]))
 
-    def findings(self, _config: Config) -> Iterable[Finding]:
-        return [Finding("paper", "PASS", "a ream of it")]
+    def findings(self, _config: Config) -> Iterable[VmmFinding]:
+        return [VmmFinding("paper", "PASS", "a ream of it")]
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import pytest
 
 from services.nat.jail import enter
 from services.nat.jail.plan import JailFile, JailSpec
+from shared.vm import files
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root makes jails")
 
@@ -45,7 +46,7 @@ class Place:
         )
 
     def output(self) -> str:
-        return (self.home / "console.log").read_text()
+        return (self.home / files.CONSOLE_LOG).read_text()
 
 
 def users_file(path: Path, content: str, mode: int = 0o644) -> str:
@@ -64,8 +65,8 @@ def place() -> Iterator[Place]:
     for directory in (home, home / "sockets"):
         directory.mkdir(mode=0o755)
         os.chown(directory, USER, USER)
-    os.mkfifo(home / "console.in")
-    os.chown(home / "console.in", USER, USER)
+    os.mkfifo(home / files.CONSOLE_INPUT)
+    os.chown(home / files.CONSOLE_INPUT, USER, USER)
     outputs = {name: users_file(home / name, "") for name in ("console.log", "vmm.log")}
     spec = JailSpec(
         uid=USER,
@@ -81,7 +82,7 @@ def place() -> Iterator[Place]:
         ),
         sockets=str(home / "sockets"),
         sockets_inside="/vm",
-        stdin=str(home / "console.in"),
+        stdin=str(home / files.CONSOLE_INPUT),
         stdout=outputs["console.log"],
         stderr=outputs["vmm.log"],
         argv=(),
@@ -146,7 +147,7 @@ def test_link_is_not_followed_to_a_file(place: Place) -> None:
 
 
 def test_fifo_in_place_of_a_disk_is_refused(place: Place) -> None:
-    assert "not of the right kind" in refused(place, place.home / "console.in")
+    assert "not of the right kind" in refused(place, place.home / files.CONSOLE_INPUT)
 
 
 def test_shared_file_must_be_readable_by_all_users(place: Place) -> None:
