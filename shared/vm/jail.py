@@ -1,7 +1,7 @@
-"""A jailed Firecracker as both sides see it: whose uid it has, and where its files are inside.
+"""A jailed VMM as both sides see it: whose uid it has, and where its files are inside.
 
-``nat`` puts the jail together and starts the jailer; the supervisor tells Firecracker, by its API,
-the paths of this page. docs/firecracker.md has the picture.
+``nat`` puts the jail together and starts the jailer; the supervisor tells the VMM the paths of this
+page. docs/firecracker.md has the picture.
 """
 
 from pathlib import Path
@@ -30,11 +30,6 @@ METRICS = LOGS / files.METRICS
 def sockets_of(vm_run: Path) -> Path:
     """The directory on the host that the jail has as ``/vm``."""
     return vm_run / files.JAIL
-
-
-def jailer_id(vm_id: str) -> str:
-    """What the jailer and Firecracker are told to call the VM, and what names it in /proc."""
-    return f"banger-{vm_id}"
 
 
 def is_jailed(process: ProcessId) -> bool:

@@ -47,12 +47,27 @@ class LaunchTraces:
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of ``banger doctor``: what there is, and ``hint``, what to do about it or ""."""
+    """What ``banger doctor`` says about a VMM in one line; ``hint``: what to do about it."""
 
     name: str
     status: Literal["PASS", "WARN", "FAIL"]
     found: str
     hint: str = ""
+
+
+@dataclass(frozen=True)
+class JailSettings:
+    """How a VMM is jailed: with Firecracker's jailer, as the configuration has it."""
+
+    section: str
+    """Of the configuration, for hints."""
+    jailer: str
+    """Name or path of the jailer."""
+    directory: Path
+    """Where all jails are."""
+    first_uid: int
+    arguments: tuple[str, ...]
+    """The command line of the VMM inside, behind what the jailer adds."""
 
 
 class DriverInfo(Protocol):
@@ -77,6 +92,12 @@ class DriverInfo(Protocol):
 
     def program(self, config: "Config") -> str:
         """Name or path of its program, as the configuration has it."""
+
+    def find_program(self, config: "Config") -> Path:
+        """The path of its program. Raises ``missing_tool``."""
+
+    def jail(self, config: "Config", /) -> JailSettings | None:
+        """How nat jails it; None for a VMM that runs in no jail."""
 
     def check(self, context: LaunchContext, /) -> str:
         """Why it can run a VM here, in half a sentence; "" where nothing has to be said.

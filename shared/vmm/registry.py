@@ -3,10 +3,15 @@
 services/vm_supervisor/drivers/registry.py has the drivers.
 """
 
+from typing import TYPE_CHECKING
+
 from shared.errors import BangerError, Code
 from shared.vmm.firecracker.info import Firecracker
-from shared.vmm.info import DriverInfo
+from shared.vmm.info import DriverInfo, JailSettings
 from shared.vmm.qemu.info import Qemu
+
+if TYPE_CHECKING:
+    from shared.config import Config
 
 AUTO = "auto"
 """In place of a name: the first that can run the VM when it is started."""
@@ -25,6 +30,11 @@ def driver_info(name: str) -> DriverInfo:
         f"there is no VMM called {name!r}",
         hint=f"use one of: {', '.join(choices())}",
     )
+
+
+def jailed_vmm(config: "Config") -> tuple[DriverInfo, JailSettings]:
+    """The VMM that nat can put into a jail, and how; there is one."""
+    return next((info, jail) for info in VMMS if (jail := info.jail(config)))
 
 
 def choices() -> list[str]:

@@ -19,7 +19,7 @@ from services.vm_supervisor.drivers.contract import Drives, MachineSpec, VmPlace
 from services.vm_supervisor.drivers.firecracker.api import call
 from services.vm_supervisor.drivers.firecracker.driver import FirecrackerMachine
 from services.vm_supervisor.drivers.firecracker.jail import JailingDriver
-from services.vm_supervisor.drivers.firecracker.requests import Request
+from services.vm_supervisor.drivers.firecracker.requests import ApiRequest
 from services.vm_supervisor.network.modes import bridge_network
 from shared.bus.envelope import Kind
 from shared.config import FirecrackerConfig
@@ -169,7 +169,7 @@ class Prison:
             await machine.ended()
             await machine.close()
 
-    async def ask(self, request: Request) -> Any:
+    async def ask(self, request: ApiRequest) -> Any:
         return await call(self.sockets / files.API_SOCKET, request)
 
     def give_to_the_user(self) -> None:

@@ -20,7 +20,7 @@ from services.vm_supervisor.disks.layout import create_overlay
 from services.vm_supervisor.drivers.contract import Drives, ExitReason, MachineSpec, VmPlace
 from services.vm_supervisor.drivers.firecracker.api import Refused, call
 from services.vm_supervisor.drivers.firecracker.driver import FirecrackerDriver, FirecrackerMachine
-from services.vm_supervisor.drivers.firecracker.requests import PAUSE, RESUME, START, Request
+from services.vm_supervisor.drivers.firecracker.requests import PAUSE, RESUME, START, ApiRequest
 from services.vm_supervisor.network.modes import bridge_network
 from shared.config import FirecrackerConfig
 from shared.errors import BangerError, Code
@@ -33,7 +33,7 @@ from tests.integration.namespaces import Namespace
 VM_ID = os.urandom(6).hex()
 """Of this run alone: a VMM is found by it in the list of all processes."""
 TAP = f"bgr{VM_ID}"
-DESCRIBE = Request("GET", "/", {})
+DESCRIBE = ApiRequest("GET", "/", {})
 
 pytestmark = [
     pytest.mark.e2e,
@@ -70,7 +70,7 @@ class Bench:
             await machine.ended()
             await machine.close()
 
-    async def ask(self, request: Request) -> Any:
+    async def ask(self, request: ApiRequest) -> Any:
         return await call(self.spec.run / files.API_SOCKET, request)
 
 
@@ -132,7 +132,7 @@ async def test_everything_asked_for_a_vm_is_granted(bench: Bench) -> None:
         described = await bench.ask(DESCRIBE)
         assert described["state"] == "Running"
         assert described["id"] == f"banger-{VM_ID}"
-        whole = await bench.ask(Request("GET", "/vm/config", {}))
+        whole = await bench.ask(ApiRequest("GET", "/vm/config", {}))
         assert [drive["drive_id"] for drive in whole["drives"]] == [
             "rootfs", "overlay", "work", "modules",
         ]  # fmt: skip
@@ -194,7 +194,7 @@ async def test_vsock_is_refused_for_a_socket_in_its_way_and_not_for_a_reserved_i
     bench: Bench,
 ) -> None:
     """The socket outlives its Firecracker: the same request may be granted once per machine."""
-    request = Request("PUT", "/vsock", {"guest_cid": 2, "uds_path": f"{bench.spec.run}/v.sock"})
+    request = ApiRequest("PUT", "/vsock", {"guest_cid": 2, "uds_path": f"{bench.spec.run}/v.sock"})
     async with bench.launched() as machine:
         await machine._described()
         await bench.ask(request)
@@ -260,19 +260,19 @@ async def test_a_program_that_dies_at_once_leaves_its_last_words(bench: Bench) -
 MISSING = "/no/such/directory"
 """Where no request can make anything: a file of one run must not be why the next one is refused."""
 REFUSED = [
-    Request("PUT", "/machine-config", {"vcpu_count": 0, "mem_size_mib": 256, "smt": False}),
-    Request("PUT", "/machine-config", {"vcpu_count": 33, "mem_size_mib": 256, "smt": False}),
-    Request("PUT", "/machine-config", {"vcpu_count": 1, "mem_size_mib": 0, "smt": False}),
-    Request("PUT", "/machine-config", {"vcpu_count": 1}),
-    Request("PUT", "/boot-source", {"kernel_image_path": f"{MISSING}/kernel"}),
-    Request("PUT", "/drives/work", {"drive_id": "other", "path_on_host": "/dev/null",
+    ApiRequest("PUT", "/machine-config", {"vcpu_count": 0, "mem_size_mib": 256, "smt": False}),
+    ApiRequest("PUT", "/machine-config", {"vcpu_count": 33, "mem_size_mib": 256, "smt": False}),
+    ApiRequest("PUT", "/machine-config", {"vcpu_count": 1, "mem_size_mib": 0, "smt": False}),
+    ApiRequest("PUT", "/machine-config", {"vcpu_count": 1}),
+    ApiRequest("PUT", "/boot-source", {"kernel_image_path": f"{MISSING}/kernel"}),
+    ApiRequest("PUT", "/drives/work", {"drive_id": "other", "path_on_host": "/dev/null",
             "is_root_device": False, "is_read_only": True}),
-    Request("PUT", "/network-interfaces/net0", {"iface_id": "net0", "host_dev_name": TAP,
+    ApiRequest("PUT", "/network-interfaces/net0", {"iface_id": "net0", "host_dev_name": TAP,
             "guest_mac": "not an address"}),
-    Request("PUT", "/vsock", {"guest_cid": 3, "uds_path": f"{MISSING}/agent.sock"}),
-    Request("PUT", "/balloon", {"amount_mib": "much", "deflate_on_oom": True}),
-    Request("PUT", "/metrics", {"metrics_path": f"{MISSING}/metrics"}),
-    Request("PUT", "/no-such-thing", {}),
+    ApiRequest("PUT", "/vsock", {"guest_cid": 3, "uds_path": f"{MISSING}/agent.sock"}),
+    ApiRequest("PUT", "/balloon", {"amount_mib": "much", "deflate_on_oom": True}),
+    ApiRequest("PUT", "/metrics", {"metrics_path": f"{MISSING}/metrics"}),
+    ApiRequest("PUT", "/no-such-thing", {}),
     START,  # nothing to boot yet
     PAUSE,
     RESUME,

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from services.vm_supervisor.drivers.contract import ExitReason
-from services.vm_supervisor.drivers.firecracker.requests import Request
+from services.vm_supervisor.drivers.firecracker.requests import ApiRequest
 from shared.errors import BangerError, Code
 from shared.host.process import ProcessId, start_time
 from shared.paths import DEEPEST_SOCKET
@@ -29,7 +29,7 @@ from tests.waiting import eventually
 
 JAIL_UID = UIDS + 2
 """The first address that guests get is 10.77.0.2."""
-DESCRIBE = Request("GET", "/", {})
+DESCRIBE = ApiRequest("GET", "/", {})
 UP = "running"
 
 pytestmark = NEEDED
@@ -59,7 +59,7 @@ async def test_everything_asked_for_a_vm_is_granted_in_the_jail(prison: Prison) 
     async with prison.launched() as machine:
         await machine.attach()
         assert (await prison.ask(DESCRIBE))["state"] == "Running"
-        whole = await prison.ask(Request("GET", "/vm/config", {}))
+        whole = await prison.ask(ApiRequest("GET", "/vm/config", {}))
         assert {drive["path_on_host"] for drive in whole["drives"]} == {
             "/disks/rootfs", "/disks/overlay", "/disks/work", "/disks/modules",
         }  # fmt: skip

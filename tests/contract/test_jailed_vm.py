@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from services.vm_supervisor.drivers.firecracker.requests import Request
+from services.vm_supervisor.drivers.firecracker.requests import ApiRequest
 from shared.contract.messages.machine import SupervisorSpec
 from shared.contract.messages.vm import Vm
 from shared.errors import BangerError, Code
@@ -25,7 +25,7 @@ from tests.integration.users import ONE
 from tests.waiting import eventually
 
 pytestmark = NEEDED
-DESCRIBE = Request("GET", "/", {})
+DESCRIBE = ApiRequest("GET", "/", {})
 SUPERVISOR = f"vm:{VM}"
 
 

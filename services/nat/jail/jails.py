@@ -34,12 +34,13 @@ from shared.contract.messages.vm import Vm
 from shared.errors import BangerError, Code
 from shared.host.cgroup import Limits, confine, release
 from shared.host.process import ProcessId, start_time
-from shared.vm.jail import SPAN, jailer_id
-from shared.vmm.firecracker.binary import find_program
+from shared.vm.jail import SPAN
+from shared.vmm.info import JailSettings, process_name
+from shared.vmm.registry import jailed_vmm
 
 ENTER = Path(__file__).with_name("enter.py")
 _ENTER_SECONDS = 10.0
-_PREFIX = jailer_id("")
+_PREFIX = process_name("")
 _NOBODY = -1
 
 
@@ -53,16 +54,20 @@ class Jails:
     _children: dict[str, "subprocess.Popen[str]"] = field(default_factory=dict)
 
     @property
+    def _settings(self) -> JailSettings:
+        return jailed_vmm(self.config)[1]
+
+    @property
     def base(self) -> Path:
         """The directory of the user's jails, which belongs to root."""
-        return Path(self.config.firecracker.jail_directory) / str(self.user.uid)
+        return self._settings.directory / str(self.user.uid)
 
     @property
     def uids(self) -> range:
-        return jail_uids(self.config.firecracker.jail_uids, self.subnet)
+        return jail_uids(self._settings.first_uid, self.subnet)
 
     def uid_of(self, vm: Vm) -> int:
-        return jail_uid(self.config.firecracker.jail_uids, self.subnet, IPv4Address(vm.address))
+        return jail_uid(self._settings.first_uid, self.subnet, IPv4Address(vm.address))
 
     def present(self) -> dict[str, int]:
         """VM id → uid of every jail of this user."""
@@ -76,18 +81,19 @@ class Jails:
 
         Raises:
             BangerError: ``denied`` when nat is not root, ``missing_tool`` without the jailer or
-                Firecracker, ``conflict`` for a VM that has a jailed VMM, ``invalid``.
+                the VMM, ``conflict`` for a VM that has a jailed VMM, ``invalid``.
         """
         if os.geteuid() != 0:
             raise BangerError(
                 Code.DENIED,
                 "only a nat that runs as root can create a jail",
-                hint="set nat.external and run nat as root, or set firecracker.jailer = false",
+                hint="set nat.external and run nat as root, or set "
+                f"{self._settings.section}.jailer = false",
             )
         uid, root = self.uid_of(vm), self._root(vm.id)
         if self._is_occupied(vm.id, uid):
             raise BangerError(Code.CONFLICT, f"VM {vm.name} already has a jailed VMM")
-        Path(self.config.firecracker.jail_directory).mkdir(mode=0o711, parents=True, exist_ok=True)
+        self._settings.directory.mkdir(mode=0o711, parents=True, exist_ok=True)
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.chown(root, uid, uid)
 
@@ -147,7 +153,7 @@ class Jails:
             self._child(vm_id)
         if not (self._processes(vm_id, uid).end() and release(vm_id)):
             return False
-        for root in self.base.glob(f"*/{jailer_id(vm_id)}"):
+        for root in self.base.glob(f"*/{process_name(vm_id)}"):
             shutil.rmtree(root, ignore_errors=True)
         return True
 
@@ -167,23 +173,25 @@ class Jails:
 
     def _helper(self, vm_id: str) -> list[str]:
         """The helper's command line; the options identify it to ``JailedProcesses``."""
-        words = ("--id", jailer_id(vm_id), "--chroot-base-dir", str(self.base))
+        words = ("--id", process_name(vm_id), "--chroot-base-dir", str(self.base))
         return [sys.executable, "-I", "-S", str(ENTER), *words]
 
     def _root(self, vm_id: str) -> Path:
-        return chroot_of(self.base, self._programs().firecracker, check_id(vm_id))
+        return chroot_of(self.base, self._programs().vmm, check_id(vm_id))
 
     def _programs(self) -> Programs:
-        jailer = shutil.which(self.config.firecracker.jailer_bin)
+        info, settings = jailed_vmm(self.config)
+        jailer = shutil.which(settings.jailer)
         if jailer is None:
             raise BangerError(
                 Code.MISSING_TOOL,
-                f"the jailer is not installed: {self.config.firecracker.jailer_bin}",
-                hint="Firecracker's release includes it; put it on the PATH of nat, or set "
-                "firecracker.jailer_bin in nat's configuration",
+                f"the jailer is not installed: {settings.jailer}",
+                hint=f"{info.title}'s release includes it; put it on the PATH of nat, or set "
+                f"{settings.section}.jailer_bin in nat's configuration",
             )
         # The jailer resolves links, and names the directory after the result.
-        return Programs(Path(jailer), find_program(self.config.firecracker_bin).resolve())
+        vmm = info.find_program(self.config).resolve()
+        return Programs(Path(jailer), vmm, settings.arguments)
 
 
 def _owner(root: Path) -> int:

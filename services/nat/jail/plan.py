@@ -14,6 +14,7 @@ from shared.contract.messages.vm import Vm
 from shared.errors import BangerError, Code
 from shared.paths import Paths
 from shared.vm import files, jail
+from shared.vmm.info import process_name
 
 Access = Literal["shared", "private", "write"]
 """shared: read-only, and must be readable by all users. private: read-only for the jail's group.
@@ -70,10 +71,11 @@ class JailUser:
 
 @dataclass(frozen=True)
 class Programs:
-    """The jailer, and Firecracker with its links resolved, as the jailer does."""
+    """The jailer, and the VMM with its links resolved, as the jailer does, and its arguments."""
 
     jailer: Path
-    firecracker: Path
+    vmm: Path
+    arguments: tuple[str, ...]
 
 
 def check_id(vm_id: str) -> str:
@@ -103,15 +105,15 @@ def jail_uids(base: int, subnet: IPv4Network) -> range:
     if uids[0] not in jail.SPAN or uids[-1] not in jail.SPAN:
         raise BangerError(
             Code.INVALID,
-            f"firecracker.jail_uids = {base} includes uid {uids[-1]}, which is not for jails",
+            f"jail_uids = {base} includes uid {uids[-1]}, which is not for jails",
             hint=f"choose a number from {jail.SPAN.start} on",
         )
     return uids
 
 
-def chroot_of(base: Path, firecracker: Path, vm_id: str) -> Path:
+def chroot_of(base: Path, vmm: Path, vm_id: str) -> Path:
     """Where the jailer creates the chroot: docs/jailer.md of Firecracker, "chroot-base-dir"."""
-    return base / firecracker.name / jail.jailer_id(vm_id) / "root"
+    return base / vmm.name / process_name(vm_id) / "root"
 
 
 def jail_spec(vm: Vm, uid: int, user: JailUser, base: Path, programs: Programs) -> JailSpec:
@@ -122,7 +124,7 @@ def jail_spec(vm: Vm, uid: int, user: JailUser, base: Path, programs: Programs) 
         gid=user.gid,
         groups=user.groups,
         jail=uid,
-        chroot=str(chroot_of(base, programs.firecracker, vm.id)),
+        chroot=str(chroot_of(base, programs.vmm, vm.id)),
         chroot_mib=CHROOT_MIB,
         files=_files(vm, user.paths),
         sockets=str(jail.sockets_of(run)),
@@ -161,8 +163,7 @@ def _argv(vm_id: str, uid: int, base: Path, programs: Programs) -> tuple[str, ..
     """The jailer's command line. It has no cgroup options, because nat puts the helper into its
     group already (shared/host/cgroup.py)."""
     return (
-        *(str(programs.jailer), "--id", jail.jailer_id(vm_id)),
-        *("--exec-file", str(programs.firecracker), "--uid", str(uid), "--gid", str(uid)),
-        *("--chroot-base-dir", str(base), "--"),
-        *("--api-sock", str(jail.API), "--log-path", str(jail.LOG), "--level", "Warning"),
+        *(str(programs.jailer), "--id", process_name(vm_id)),
+        *("--exec-file", str(programs.vmm), "--uid", str(uid), "--gid", str(uid)),
+        *("--chroot-base-dir", str(base), "--", *programs.arguments),
     )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.host.process import ProcessId, start_time
-from shared.vm.jail import jailer_id
+from shared.vmm.info import process_name
 
 END_SECONDS = 5.0
 """How long a killed process may take. It takes milliseconds unless the kernel has a problem."""
@@ -41,7 +41,7 @@ class JailedProcesses:
             words = Path(f"/proc/{pid}/cmdline").read_bytes() if owner in (0, self.uid) else b""
         except OSError:
             return False  # the process has just ended
-        return _has_option(words, "--id", jailer_id(self.vm_id)) and (
+        return _has_option(words, "--id", process_name(self.vm_id)) and (
             owner == self.uid or _has_option(words, "--chroot-base-dir", str(self.base))
         )
 

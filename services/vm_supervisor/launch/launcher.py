@@ -54,7 +54,7 @@ KILL_SECONDS = 5.0
 """How soon a VMM that was killed is expected to be gone."""
 
 
-class Nat(Jailer, Protocol):
+class NatVerbs(Jailer, Protocol):
     """What ``nat`` does for a launch. Raises what its verbs do."""
 
     async def attach(self, vm_id: str) -> Attachment:
@@ -67,7 +67,7 @@ class VmmLauncher:
 
     paths: Paths
     config: Config
-    nat: Nat
+    nat: NatVerbs
 
     async def launch(
         self, spec: SupervisorSpec, ports: PublishedPorts, report: ReportProgress

@@ -1,12 +1,14 @@
 """Firecracker: runs VMs on the bridge, where KVM runs its guests."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shared.vmm.info import (
     Channel,
     Console,
     Finding,
+    JailSettings,
     LaunchContext,
     LaunchTraces,
     has_option,
@@ -34,6 +36,23 @@ class Firecracker:
     def program(self, config: "Config") -> str:
         return config.firecracker_bin
 
+    def find_program(self, config: "Config") -> Path:
+        from shared.vmm.firecracker.binary import find_program
+
+        return find_program(self.program(config))
+
+    def jail(self, config: "Config") -> JailSettings:
+        from shared.vm import jail  # it brings asyncio, which a command of the CLI need not pay
+
+        settings = config.firecracker
+        return JailSettings(
+            section="firecracker",
+            jailer=settings.jailer_bin,
+            directory=Path(settings.jail_directory),
+            first_uid=settings.jail_uids,
+            arguments=program_arguments(str(jail.API), str(jail.LOG)),
+        )
+
     def check(self, context: LaunchContext) -> str:
         from shared.vmm.firecracker.binary import check_version, find_program, show
         from shared.vmm.firecracker.probe import check_kvm, refuse_emulation
@@ -60,6 +79,11 @@ class Firecracker:
     def findings(self, config: "Config") -> Iterator[Finding]:
         yield from _version(self.program(config))
         yield _jail(config)
+
+
+def program_arguments(api: str, log: str) -> tuple[str, ...]:
+    """How Firecracker is started, but for its id: ``api`` is its socket, ``log`` a file."""
+    return "--api-sock", api, "--log-path", log, "--level", "Warning"
 
 
 def _version(program: str) -> Iterable[Finding]:

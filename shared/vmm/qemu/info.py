@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shared.vmm.info import (
@@ -44,6 +45,14 @@ class Qemu:
 
     def program(self, config: "Config") -> str:
         return config.qemu_bin
+
+    def find_program(self, config: "Config") -> Path:
+        from shared.vmm.qemu.binary import find_program
+
+        return find_program(self.program(config))
+
+    def jail(self, _config: "Config") -> None:
+        return None
 
     def check(self, _context: LaunchContext) -> str:
         """Nothing is in its way; that its program is missing is found, and said, at a start."""

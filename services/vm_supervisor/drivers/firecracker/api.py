@@ -11,7 +11,7 @@ from typing import Any
 
 import h11
 
-from services.vm_supervisor.drivers.firecracker.requests import Request
+from services.vm_supervisor.drivers.firecracker.requests import ApiRequest
 from shared.errors import BangerError, Code
 
 _ANSWER_SECONDS = 10.0
@@ -23,7 +23,7 @@ class Refused(BangerError):
     """Firecracker understood the request and did not do it."""
 
 
-async def call(socket: Path, request: Request) -> Any:
+async def call(socket: Path, request: ApiRequest) -> Any:
     """Send one request; returns the decoded answer, None for an empty one.
 
     Raises:
@@ -48,7 +48,7 @@ async def call(socket: Path, request: Request) -> Any:
 
 
 async def _exchange(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: Request
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: ApiRequest
 ) -> tuple[int, bytes]:
     connection = h11.Connection(h11.CLIENT)
     writer.write(_encode(connection, request))
@@ -65,7 +65,7 @@ async def _exchange(
             return status, body
 
 
-def _encode(connection: h11.Connection, request: Request) -> bytes:
+def _encode(connection: h11.Connection, request: ApiRequest) -> bytes:
     body = json.dumps(request.body).encode() if request.method != "GET" else b""
     headers = [("Host", "localhost"), ("Accept", "application/json")]
     if body:
@@ -78,7 +78,7 @@ def _encode(connection: h11.Connection, request: Request) -> bytes:
     return b"".join(part or b"" for part in parts)
 
 
-def _refused(request: Request, status: int, answer: Any) -> Refused:
+def _refused(request: ApiRequest, status: int, answer: Any) -> Refused:
     fault = answer.get("fault_message", "") if isinstance(answer, dict) else ""
     return Refused(
         Code.GUEST_FAILED,

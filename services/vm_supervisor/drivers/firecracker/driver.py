@@ -25,7 +25,7 @@ from services.vm_supervisor.drivers.firecracker.api import Refused, call
 from services.vm_supervisor.drivers.firecracker.requests import (
     PAUSE,
     RESUME,
-    Request,
+    ApiRequest,
     boot_requests,
 )
 from services.vm_supervisor.guest.channel import VSOCK_PORT, AgentAddress
@@ -34,12 +34,12 @@ from shared.errors import BangerError, Code
 from shared.host.process import ProcessId, Watch, spawn_detached
 from shared.vm import files
 from shared.vmm.firecracker.binary import check_version, find_program
-from shared.vmm.firecracker.info import Firecracker
+from shared.vmm.firecracker.info import Firecracker, program_arguments
 from shared.vmm.info import DriverInfo, process_name
 
 MAX_VCPUS = 32
 """Firecracker's own limit (docs/api, MachineConfiguration)."""
-_DESCRIBE = Request("GET", "/", {})
+_DESCRIBE = ApiRequest("GET", "/", {})
 _CONNECT_RETRY_SECONDS = 0.005
 _CONNECT_SECONDS = 10.0
 _LOOK_SECONDS = 1.0
@@ -96,10 +96,7 @@ class FirecrackerDriver:
 
 def firecracker_argv(program: str, vm_id: str, api: Path, log: Path) -> list[str]:
     """``--id`` names the VM in the process table (``DriverInfo.recognises``)."""
-    return [
-        *(program, "--id", process_name(vm_id), "--api-sock", str(api)),
-        *("--log-path", str(log), "--level", "Warning"),
-    ]
+    return [program, "--id", process_name(vm_id), *program_arguments(str(api), str(log))]
 
 
 class FirecrackerMachine:
@@ -108,7 +105,7 @@ class FirecrackerMachine:
     user_network = None
 
     def __init__(
-        self, place: VmPlace, watch: Watch, console_start: int, requests: list[Request]
+        self, place: VmPlace, watch: Watch, console_start: int, requests: list[ApiRequest]
     ) -> None:
         self._watch = watch
         self._run = place.run
@@ -189,7 +186,7 @@ class FirecrackerMachine:
                     raise
                 raise guest_failed(await self.ended(), self._state) from None
 
-    async def _ask(self, request: Request) -> None:
+    async def _ask(self, request: ApiRequest) -> None:
         if not self._watch.alive:
             raise BangerError(Code.NOT_RUNNING, "the VMM is gone")
         try:

@@ -23,7 +23,7 @@ from services.vm_supervisor.drivers.contract import (
 )
 from services.vm_supervisor.drivers.exit import guest_failed, tail
 from services.vm_supervisor.drivers.firecracker.driver import FirecrackerDriver, FirecrackerMachine
-from services.vm_supervisor.drivers.firecracker.requests import Request, boot_requests
+from services.vm_supervisor.drivers.firecracker.requests import ApiRequest, boot_requests
 from shared.config import Config, FirecrackerConfig
 from shared.errors import BangerError, Code
 from shared.host.process import ProcessId, Watch
@@ -58,7 +58,7 @@ class JailingDriver(FirecrackerDriver):
         return self._jailed(inside, Watch(process), console_start, [])
 
     def _jailed(
-        self, place: VmPlace, watch: Watch, console_start: int, requests: list[Request]
+        self, place: VmPlace, watch: Watch, console_start: int, requests: list[ApiRequest]
     ) -> "JailedMachine":
         signal_it = partial(self._jailer.signal, place.vm_id)
         return JailedMachine(signal_it, place, watch, console_start, requests)
@@ -78,7 +78,7 @@ class JailedMachine(FirecrackerMachine):
         place: VmPlace,
         watch: Watch,
         console_start: int,
-        requests: list[Request],
+        requests: list[ApiRequest],
     ) -> None:
         super().__init__(place, watch, console_start, requests)
         self._signal_it = signal_it

@@ -28,7 +28,7 @@ _MIB = 1 << 20
 _REFILL_MS = 1000
 
 
-class Request(NamedTuple):
+class ApiRequest(NamedTuple):
     """One call of the API."""
 
     method: str
@@ -36,12 +36,12 @@ class Request(NamedTuple):
     body: dict[str, Any]
 
 
-START = Request("PUT", "/actions", {"action_type": "InstanceStart"})
-PAUSE = Request("PATCH", "/vm", {"state": "Paused"})
-RESUME = Request("PATCH", "/vm", {"state": "Resumed"})
+START = ApiRequest("PUT", "/actions", {"action_type": "InstanceStart"})
+PAUSE = ApiRequest("PATCH", "/vm", {"state": "Paused"})
+RESUME = ApiRequest("PATCH", "/vm", {"state": "Resumed"})
 
 
-def boot_requests(spec: MachineSpec, agent: Path, config: FirecrackerConfig) -> list[Request]:
+def boot_requests(spec: MachineSpec, agent: Path, config: FirecrackerConfig) -> list[ApiRequest]:
     """All that makes the machine and starts it. ``agent``: the socket to make for vsock."""
     machine = {"vcpu_count": spec.vcpus, "mem_size_mib": spec.memory_mib, "smt": False}
     boot = {
@@ -54,23 +54,23 @@ def boot_requests(spec: MachineSpec, agent: Path, config: FirecrackerConfig) -> 
     balloon = {"amount_mib": 0, "deflate_on_oom": True, "stats_polling_interval_s": 0}
     return [
         *_metrics(spec, config),
-        Request("PUT", "/machine-config", machine),
-        Request("PUT", "/boot-source", boot),
+        ApiRequest("PUT", "/machine-config", machine),
+        ApiRequest("PUT", "/boot-source", boot),
         *_drives(spec, config),
-        Request("PUT", "/network-interfaces/net0", network | _network_limits(config)),
-        Request("PUT", "/vsock", vsock),
-        Request("PUT", "/entropy", {}),
-        Request("PUT", "/balloon", balloon),
+        ApiRequest("PUT", "/network-interfaces/net0", network | _network_limits(config)),
+        ApiRequest("PUT", "/vsock", vsock),
+        ApiRequest("PUT", "/entropy", {}),
+        ApiRequest("PUT", "/balloon", balloon),
         START,
     ]
 
 
-def _metrics(spec: MachineSpec, config: FirecrackerConfig) -> Iterator[Request]:
+def _metrics(spec: MachineSpec, config: FirecrackerConfig) -> Iterator[ApiRequest]:
     if config.metrics:
-        yield Request("PUT", "/metrics", {"metrics_path": str(spec.state / files.METRICS)})
+        yield ApiRequest("PUT", "/metrics", {"metrics_path": str(spec.state / files.METRICS)})
 
 
-def _drives(spec: MachineSpec, config: FirecrackerConfig) -> Iterator[Request]:
+def _drives(spec: MachineSpec, config: FirecrackerConfig) -> Iterator[ApiRequest]:
     """The guest numbers them in this order; guest/init relies on it."""
     drives = spec.drives
     files = {
@@ -90,7 +90,7 @@ def _drives(spec: MachineSpec, config: FirecrackerConfig) -> Iterator[Request]:
         }
         if limits:
             drive["rate_limiter"] = limits
-        yield Request("PUT", f"/drives/{name}", drive)
+        yield ApiRequest("PUT", f"/drives/{name}", drive)
 
 
 def _network_limits(config: FirecrackerConfig) -> dict[str, Any]:

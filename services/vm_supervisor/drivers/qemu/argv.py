@@ -13,8 +13,7 @@ from services.vm_supervisor.network.modes import GuestNetwork, Outside
 from shared.vm import files
 from shared.vmm.accelerator import Accel
 from shared.vmm.info import process_name
-
-PROGRAM = "qemu-system-x86_64"
+from shared.vmm.qemu.binary import PROGRAM
 
 
 def qemu_argv(spec: MachineSpec, program: str = PROGRAM, cpu: str = "") -> list[str]:

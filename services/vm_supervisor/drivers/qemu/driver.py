@@ -6,7 +6,6 @@ socket again. What QEMU says of the guest's end comes as a SHUTDOWN event just b
 
 import asyncio
 import contextlib
-import shutil
 import signal
 from typing import TYPE_CHECKING
 
@@ -21,7 +20,7 @@ from services.vm_supervisor.drivers.contract import (
     check_files,
 )
 from services.vm_supervisor.drivers.exit import conclude, guest_failed, tail
-from services.vm_supervisor.drivers.qemu.argv import PROGRAM, qemu_argv
+from services.vm_supervisor.drivers.qemu.argv import qemu_argv
 from services.vm_supervisor.drivers.qemu.network import QemuUserNetwork
 from services.vm_supervisor.guest.channel import AgentAddress
 from services.vm_supervisor.network.udp_relay import UdpRelay
@@ -31,6 +30,7 @@ from shared.errors import BangerError, Code
 from shared.host.process import ProcessId, Watch, spawn_detached
 from shared.vm import files
 from shared.vmm.info import DriverInfo
+from shared.vmm.qemu.binary import PROGRAM, find_program
 from shared.vmm.qemu.info import Qemu
 
 if TYPE_CHECKING:  # imported when QEMU runs already: the guest boots meanwhile
@@ -65,8 +65,7 @@ class QemuDriver:
         self._cpu = cpu
 
     def prepare(self, spec: MachineSpec) -> None:
-        if shutil.which(self._program) is None:
-            raise self._missing()
+        find_program(self._program)
         check_files(spec)
 
     async def launch(self, spec: MachineSpec) -> "QemuMachine":
@@ -81,17 +80,6 @@ class QemuDriver:
 
     def adopt(self, place: VmPlace, process: ProcessId, console_start: int) -> "QemuMachine":
         return QemuMachine(place, Watch(process), console_start)
-
-    def _missing(self) -> BangerError:
-        if self._program == PROGRAM:
-            return BangerError(
-                Code.MISSING_TOOL, "QEMU is not installed", hint="apt install qemu-system-x86"
-            )
-        return BangerError(
-            Code.MISSING_TOOL,
-            f"there is no program {self._program}, which qemu_bin of the configuration names",
-            hint="correct it, or leave it out and: apt install qemu-system-x86",
-        )
 
 
 def make_driver(config: Config, _jailer: Jailer) -> Driver:

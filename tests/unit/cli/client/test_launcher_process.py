@@ -9,7 +9,8 @@ import pytest
 from cli.client import launcher_process
 from cli.client.launcher_process import launcher_pid, stop_launcher
 from shared.errors import BangerError, Code
-from tests.unit.cli.conftest import ROOT, Cli
+from tests.home import REPOSITORY
+from tests.unit.cli.conftest import Cli
 
 LAUNCHER = """
 import signal, sys
@@ -27,7 +28,9 @@ sys.stdin.read()
 def launcher(cli: Cli, request: pytest.FixtureRequest) -> Iterator["subprocess.Popen[bytes]"]:
     cli.run_dir.mkdir(mode=0o700)
     argv = [sys.executable, "-c", LAUNCHER, str(cli.run_dir), request.param]
-    with subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        argv, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
         assert process.stdout
         assert process.stdout.readline() == b"up\n"
         yield process

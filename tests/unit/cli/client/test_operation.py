@@ -8,7 +8,8 @@ import pytest
 
 from cli.client.connection import connect
 from cli.client.operation import LongRequest
-from cli.terminal.signals import Interrupted, interrupts_raise
+from cli.terminal.interrupted import Interrupted
+from cli.terminal.signals import interrupts_raise
 from shared.contract.verbs import api
 from shared.errors import BangerError, Code
 from tests.unit.cli.conftest import Cli, view

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.unit.cli.conftest import ROOT
+from tests.home import REPOSITORY
 
 LOOK = """
 import os, sys
@@ -21,5 +21,5 @@ with open(os.devnull) as other:
 def test_the_next_file_gets_none_of_their_numbers(closed: tuple[int, ...]) -> None:
     closing = " ".join(f"{fd}>&-" for fd in closed)
     argv = ["sh", "-c", f'exec "$@" {closing}', "sh", sys.executable, "-c", LOOK]
-    done = subprocess.run(argv, cwd=ROOT, check=False, timeout=50)
+    done = subprocess.run(argv, cwd=REPOSITORY, check=False, timeout=50)
     assert done.returncode == 3

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from shared.config import Config
 from shared.errors import BangerError
@@ -36,6 +37,12 @@ class Paper:
 
     def program(self, _config: Config) -> str:
         return "paper-vmm"
+
+    def find_program(self, config: Config) -> Path:
+        return Path("/usr/bin", self.program(config))
+
+    def jail(self, _config: Config) -> None:
+        return None
 
     def check(self, _context: LaunchContext) -> str:
         if self._obstacle:

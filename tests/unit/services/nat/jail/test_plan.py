@@ -19,6 +19,7 @@ from shared.contract.messages.vm import Vm
 from shared.errors import BangerError, Code
 from shared.paths import Paths
 from shared.vm import jail
+from shared.vmm.firecracker.info import program_arguments
 from tests.example import example_vm
 
 VM = "0123456789ab"
@@ -28,7 +29,8 @@ HOME = Path("/home/ada")
 RUN = Path("/run/user/1000/banger")
 PATHS = Paths(HOME / "c", HOME / "data", HOME / "state", RUN)
 USER = JailUser(1000, 1000, (1000, 109), PATHS)
-PROGRAMS = Programs(Path("/usr/bin/jailer"), Path("/opt/firecracker-v1.12.1"))
+ARGUMENTS = program_arguments(str(jail.API), str(jail.LOG))
+PROGRAMS = Programs(Path("/usr/bin/jailer"), Path("/opt/firecracker-v1.12.1"), ARGUMENTS)
 
 
 def row(**changes: str) -> Vm:

@@ -8,15 +8,15 @@ import pytest
 
 from services.vm_supervisor.drivers.firecracker import api as firecracker_api
 from services.vm_supervisor.drivers.firecracker.api import Refused, call
-from services.vm_supervisor.drivers.firecracker.requests import Request
+from services.vm_supervisor.drivers.firecracker.requests import ApiRequest
 from shared.errors import BangerError, Code
 from tests.unit.services.vm_supervisor.serving import Serve, serving
 
-GET = Request("GET", "/", {})
-PUT = Request("PUT", "/vsock", {"guest_cid": 3})
+GET = ApiRequest("GET", "/", {})
+PUT = ApiRequest("PUT", "/vsock", {"guest_cid": 3})
 
 
-def ask(socket: Path, request: Request, serve: Serve) -> Any:
+def ask(socket: Path, request: ApiRequest, serve: Serve) -> Any:
     async def scenario() -> Any:
         async with serving(socket, serve):
             return await call(socket, request)
@@ -50,7 +50,7 @@ def test_an_empty_answer_is_none_and_the_request_is_whole(tmp_path: Path) -> Non
 
 
 def test_a_fault_message_becomes_our_error(tmp_path: Path) -> None:
-    serve = answering("400 Bad Request", b'{"fault_message": "no such file"}')
+    serve = answering("400 Bad ApiRequest", b'{"fault_message": "no such file"}')
     with pytest.raises(Refused) as caught:
         ask(tmp_path / "s", PUT, serve)
     assert caught.value.message == "Firecracker refused PUT /vsock: no such file"
