@@ -12,7 +12,7 @@ MAX_BODY = MAX_MESSAGE + 4096
 """Bytes that the frames of one message may hold together. The sender checks the exact limit; this
 one bounds the receiver's memory, as ZMQ_MAXMSGSIZE does in services."""
 MAX_FRAMES = 16
-"""Frames of one message; banger sends two. ``MAX_BODY`` does not count what empty frames cost."""
+"""Frames of one message; ours have two. ``MAX_BODY`` does not count what empty frames cost."""
 MAX_COMMAND = 4096
 """Bytes of a command. READY takes some 40, PING at most 23."""
 GREETING_SIZE = 64

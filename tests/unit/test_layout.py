@@ -37,6 +37,7 @@ MIRRORED = (
 )
 WITHOUT_MIRROR = {
     "shared/version.py": "one constant",
+    "cli/terminal/interrupted.py": "raised and caught in terminal/test_signals.py",
     **{
         f"shared/contract/verbs/{name}.py": "held against the services in test_protocol.py"
         for name in ("api", "daemon", "dns", "images", "nat", "store", "supervisor")

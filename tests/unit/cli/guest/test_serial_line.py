@@ -36,7 +36,7 @@ def test_a_socket_carries_both_directions(run: Path) -> None:
 @pytest.fixture
 def log(run: Path) -> Path:
     os.mkfifo(run / files.CONSOLE_INPUT)
-    log = run / "console.log"
+    log = run / files.CONSOLE_LOG
     log.write_bytes(b"before")
     return log
 

@@ -11,7 +11,7 @@ Begin = Callable[..., Peer]
 
 
 def test_the_console_is_printed_byte_for_byte(cli: Cli, peer: Begin) -> None:
-    log = cli.root / "console.log"
+    log = cli.root / files.CONSOLE_LOG
     log.write_bytes(b"login: \xff\r\n")
     peer({"vm.show": lambda _: view("web") | {"console_log": str(log)}})
     process = cli.popen("vm", "logs", "web", stdout=-1)
