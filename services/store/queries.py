@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from services.store.database import complaints
 from services.store.tables.claims import check_name, check_ports, free_address, free_name
-from services.store.tables.mapping import spec_column, vm_of
+from services.store.tables.mapping import published, spec_column, vm_of
 from services.store.tables.models import MutationRow, SequenceRow, VmRow
 from shared.contract.messages.rows import (
     Transition,
@@ -78,11 +78,12 @@ class Store:
     def check(self, claim: VmClaim) -> None:
         """Raises ``conflict`` when another VM has the name or one of the ports."""
         with self._session() as session:
-            own = _made_by(session, claim.request_id)
-            identity = own.id if own else claim.id
+            own = _made_by(session, claim.request_id) or session.get(VmRow, claim.id)
             if claim.name:
-                check_name(session, claim.name, identity)
-            check_ports(session, claim.publish, identity)
+                check_name(session, claim.name, own.id if own else "")
+            there = published(own) if own else []
+            new = [publication for publication in claim.publish if publication not in there]
+            check_ports(session, [*there, *new] if new else [], own)
 
     # -- changes ----------------------------------------------------------------------------
 
@@ -131,7 +132,7 @@ class Store:
                 check_name(session, request.name, row.id)
                 row.name = request.name
             if request.spec is not None:
-                check_ports(session, request.spec.publish, row.id)
+                check_ports(session, request.spec.publish, row)
                 row.spec = spec_column(request.spec)
             _set_state(row, request.state, request.reason)
             return vm_of(row), _next_sequence(session)

@@ -1,6 +1,7 @@
 """A store in memory. It passes the contract tests of the real one (tests/unit/fakes)."""
 
 from ipaddress import IPv4Network
+from itertools import combinations
 from typing import Any
 
 from msgspec.structs import replace
@@ -71,7 +72,8 @@ class FakeStore:
         own = self._made.get(request.request_id, request.id)
         if request.name:
             self._refuse_name(request.name, own)
-        self._refuse_ports(request.publish, own)
+        there = self.vms[own].publish if own in self.vms else []
+        self._refuse_ports([*there, *(each for each in request.publish if each not in there)], own)
 
     @handles(store.VM_RESERVE)
     async def reserve(self, request: VmReserve, _call: Call) -> Vm:
@@ -137,6 +139,8 @@ class FakeStore:
             raise BangerError(Code.CONFLICT, f"a VM named {name!r} exists already")
 
     def _refuse_ports(self, wanted: list[Publication], own: str) -> None:
+        if any(clash(one, other) for one, other in combinations(wanted, 2)):
+            raise BangerError(Code.CONFLICT, "it is published", details={"vm": own})
         for vm in self.vms.values():
             if vm.id != own and any(clash(one, other) for one in wanted for other in vm.publish):
                 raise BangerError(Code.CONFLICT, "it is published", details={"vm": vm.name})

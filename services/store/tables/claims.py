@@ -1,7 +1,8 @@
 """What only one VM may have: its name, its ports of the host, its address."""
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Sequence
+from itertools import combinations
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -38,16 +39,27 @@ def name_taken(name: str) -> BangerError:
     )
 
 
-def check_ports(session: Session, wanted: Iterable[Publication], own: str = "") -> None:
-    """Raises ``conflict`` naming the VM, running or not, that publishes one of the ports."""
-    wanted = list(wanted)
+def check_ports(session: Session, wanted: Sequence[Publication], own: VmRow | None = None) -> None:
+    """``wanted`` is all that the VM ``own``, or one that is not there yet, is to publish.
+
+    Raises:
+        BangerError: ``conflict`` naming the VM, running or not, that publishes one of the ports.
+    """
     if not wanted:
         return
-    for row in session.scalars(select(VmRow).where(VmRow.id != own).order_by(VmRow.created_at)):
-        for other in published(row):
-            for publication in wanted:
-                if clash(publication, other):
-                    raise _port_taken(publication, row.name, other)
+    for one, other in combinations(wanted, 2):
+        if clash(one, other):
+            raise _port_taken(other, own.name if own else "it", one)
+    for row in session.scalars(select(VmRow).order_by(VmRow.created_at)):
+        if row is not own:
+            _refuse_clashes(wanted, row)
+
+
+def _refuse_clashes(wanted: Sequence[Publication], row: VmRow) -> None:
+    for other in published(row):
+        for publication in wanted:
+            if clash(publication, other):
+                raise _port_taken(publication, row.name, other)
 
 
 def _port_taken(publication: Publication, name: str, other: Publication) -> BangerError:

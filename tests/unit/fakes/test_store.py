@@ -139,6 +139,9 @@ def test_a_claim_is_checked_without_a_change(play: Play) -> None:
             assert await refusal(bus, store.VM_CHECK(**claim)) is Code.CONFLICT
             await bus.ask(store.VM_CHECK(**claim, id="id-beta"))
             await bus.ask(store.VM_CHECK(**claim, request_id="request-beta"))
+        other = Publication(host_port=8080, guest_port=81)
+        twice = store.VM_CHECK(id="id-beta", publish=[other])
+        assert await refusal(bus, twice) is Code.CONFLICT
         await bus.ask(store.VM_CHECK(name="free", publish=[port(8081)]))
         assert (await bus.ask(store.VM_LIST())).seq == 1
 

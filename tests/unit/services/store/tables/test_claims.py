@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from services.store.queries import Store
 from services.store.tables.claims import check_name, check_ports, free_address, free_name
+from services.store.tables.models import VmRow
 from shared.contract.messages.vm import Publication
 from shared.errors import BangerError, Code
 from tests.unit.services.store.requests import reservation
@@ -44,9 +45,16 @@ def test_name_is_free_for_the_vm_that_has_it(session: Session) -> None:
 @pytest.mark.parametrize("wanted", [port(8080), port(8080, host_address="127.0.0.2")])
 def test_vm_that_publishes_a_port_is_named(session: Session, wanted: Publication) -> None:
     with pytest.raises(BangerError) as refused:
-        check_ports(session, [port(8081), wanted], own="id-db")
+        check_ports(session, [port(8081), wanted], session.get(VmRow, "id-db"))
     assert refused.value.details == {"vm": "web"}
-    check_ports(session, [wanted], own="id-web")
+    check_ports(session, [wanted], session.get(VmRow, "id-web"))
+
+
+def test_vm_that_would_publish_a_port_twice_is_named_itself(session: Session) -> None:
+    twice = [port(8081), port(8081, host_address="0.0.0.0")]
+    with pytest.raises(BangerError) as refused:
+        check_ports(session, twice, session.get(VmRow, "id-db"))
+    assert refused.value.details == {"vm": "db"}
 
 
 def test_other_ports_and_protocols_are_free(session: Session) -> None:
