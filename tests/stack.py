@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from shared.contract.messages.vm import VmSpec
 from tests.home import ENDING_SECONDS, Home, new_home
 from tests.integration.peer import Peer, Silence
 from tests.waiting import PATIENCE, eventually
 
 Process = subprocess.Popen[bytes]
+Call = Callable[..., dict[str, Any]]
 Begin = Callable[[], Process]
 
 ENDED = (0, -signal.SIGTERM, -signal.SIGKILL)
@@ -27,6 +29,13 @@ store: python -m services.store
 echo: python -m tests.integration.echo_service
 """
 """The smallest set: routing, the database, and a service that does what it is told."""
+
+
+def want(call: Call, vm_id: str, **changes: Any) -> None:
+    """Change the specification of a VM, as the api does: ``call`` asks a service for a verb."""
+    row = call("store", "vm.get", ref=vm_id)
+    spec = {name: row[name] for name in VmSpec.__struct_fields__}
+    call("store", "vm.update", id=vm_id, spec=spec | changes)
 
 
 def here(begin: Begin) -> Process:
@@ -110,7 +119,7 @@ class Stack:
             "subnet": "127.77.0.0/16",
             "request_id": os.urandom(16).hex(),
         }
-        return self.call("store", "vm.reserve", **defaults | changes, id=vm_id, name=name)
+        return self.call("store", "vm.reserve", **defaults | changes, id=vm_id, names=[name])
 
     def registered(self) -> dict[str, int]:
         """Service → pid as the broker has it; empty while there is no broker."""

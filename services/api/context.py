@@ -1,96 +1,94 @@
-"""What every verb of the api stands on: rows, the truth about them, supervisors, operations."""
+"""What every group of verbs of the api stands on."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 
-from services.api.machines.control import Machines, supervisor_spec
+from services.api.machines.control import Machines
+from services.api.machines.corrections import Corrections
+from services.api.machines.spare_supervisor import Spare, Spawn
 from services.api.machines.supervisors import Supervisors
+from services.api.machines.vm_view import view, vmm_of, with_live_state
 from services.api.operations import Operations
 from services.api.policy.holds import BootHolds
-from services.api.vm_view import checked
-from shared.bus.actor import Actor
-from shared.bus.handlers import Call
+from shared.bus.ask import Ask
 from shared.config import Config
 from shared.contract.lifecycle import LIVE
-from shared.contract.messages.machine import SupervisorSpec
-from shared.contract.messages.operation import Operation
-from shared.contract.messages.vm import Vm, VmUpdate
+from shared.contract.messages.vm import Vm, VmView
 from shared.contract.verbs import nat, store
-from shared.errors import BangerError, Code
+from shared.errors import BangerError
 from shared.logs import Log, now_rfc3339
 from shared.paths import Paths
 
-STORE_TROUBLES = (Code.UNAVAILABLE, Code.TIMEOUT, Code.BUSY, Code.NO_SPACE)
-"""They end by themselves or by somebody's hand: it is asked again."""
-AGAIN = 0.1
-"""Seconds between such attempts."""
 
+@dataclass
+class ApiContext:
+    """Other services, the running machines, and what is under way."""
 
-class ApiBase(Actor):
-    """Questions about VMs, and the corrections that crashes make necessary."""
+    paths: Paths
+    log: Log
+    config: Config
+    ask: Ask
+    spawn: Spawn
+    stopping: asyncio.Event
+    """Set when this api ends: what is cancelled then is not undone, a successor is asked again."""
+    spare: Spare
+    corrections: Corrections = field(init=False)
+    supervisors: Supervisors = field(init=False)
+    machines: Machines = field(init=False)
+    operations: Operations = field(default_factory=Operations)
+    image_holds: BootHolds = field(default_factory=lambda: BootHolds("image"))
+    kernel_holds: BootHolds = field(default_factory=lambda: BootHolds("kernel"))
 
-    def __init__(self, paths: Paths, log: Log, config: Config) -> None:
-        super().__init__("api", paths, log)
-        self._config = config
-        self._operations = Operations()
-        self._supervisors = Supervisors(
-            paths,
-            log,
-            spec_of=self._spec_of,
-            on_end=self._supervisor_ended,
-            give_up=self._supervisor_lost,
-            keep=self.background.keep,
+    def __post_init__(self) -> None:
+        self.corrections = Corrections(self.ask, self.paths, self.log)
+        self.supervisors = Supervisors(
+            self.paths, self.log, self.corrections, self.spawn, self.spare
         )
-        self._machines = Machines(self, self._supervisors)
-        self._image_holds = BootHolds("image")
-        self._kernel_holds = BootHolds("kernel")
-        self._publishing = asyncio.Lock()
-        """Held from looking whether a port of the host is published until it is in a row, and not
-        while a machine is asked, which may not answer."""
+        self.machines = Machines(self.ask, self.paths, self.log, self.supervisors, self.corrections)
 
-    # -- operations -------------------------------------------------------------------------
+    # -- rows and what is true of them ------------------------------------------------------
+
+    async def find(self, ref: str) -> Vm:
+        """The VM that a user's reference means, with its live state. Raises as ``find_id``."""
+        return self.live(await self.ask(store.VM_GET(ref=ref)))
+
+    async def rows(self) -> list[Vm]:
+        """All VMs with their live states."""
+        return [self.live(vm) for vm in (await self.ask(store.VM_LIST())).vms]
 
     @asynccontextmanager
-    async def _operation(self, call: Call, verb: str, subject: str) -> AsyncIterator[Operation]:
-        """Make what is inside an operation that can be looked up and cancelled."""
-        operation = Operation(
-            id=call.request_id,
-            verb=verb,
-            subject=subject,
-            state="running",
-            started_at=now_rfc3339(),
-        )
-        task = asyncio.current_task()
-        assert task, "verbs run as tasks"
-        self._operations.begin(operation, task.cancel)
-        call.on_progress = lambda stage, message: self._operations.progress(
-            operation.id, stage, message
-        )
-        error: BangerError | None = None
+    async def exclusively(self, vm: Vm) -> AsyncIterator[Vm]:
+        """Inside, nobody else starts, changes or removes the VM. Gives its row, which is another
+        one when somebody else was at it."""
+        lock = self.machines.serialised(vm.id)
+        waits = lock.locked()
+        async with lock:
+            yield await self.find(vm.id) if waits else vm
+
+    def live(self, vm: Vm) -> Vm:
+        """The row with its live state."""
+        return with_live_state(vm, self.paths, supervised=self.machines.supervised(vm.id))
+
+    def runs(self, vm_id: str) -> bool:
+        """Whether the VM has a supervisor, or a VMM without one."""
+        return self.machines.supervised(vm_id) or vmm_of(vm_id, self.paths) is not None
+
+    def view(self, vm: Vm) -> VmView:
+        """What users are shown of a VM."""
+        return view(vm, self.paths, supervised=self.machines.supervised(vm.id))
+
+    # -- what others are told ---------------------------------------------------------------
+
+    async def touch(self, vm_id: str) -> None:
+        """Note that somebody uses the VM now; a failure is logged."""
         try:
-            yield operation
-        except BangerError as failure:
-            error = failure
-            raise
-        except asyncio.CancelledError:  # the deadline ends it in this way, too
-            late = time.monotonic() >= call.deadline
-            code, what = (
-                (Code.TIMEOUT, "not done in time") if late else (Code.CANCELLED, "cancelled")
-            )
-            error = BangerError(code, f"{verb} {operation.subject} was {what}")
-            raise
-        except Exception as bug:
-            error = BangerError(Code.INTERNAL, f"{type(bug).__name__}: {bug}")
-            raise
-        finally:
-            self._operations.end(operation.id, error, now_rfc3339(), time.monotonic())
-            self._operations.prune(time.monotonic())
+            await self.ask(store.VM_TOUCH(id=vm_id, at=now_rfc3339()))
+        except BangerError as error:
+            self.log.warning("use not noted", vm=vm_id, error=error.message)
 
-    # -- what is true -----------------------------------------------------------------------
-
-    async def _apply_network(self, vm: Vm) -> None:
+    async def apply_network(self, vm: Vm) -> None:
         """Bridge mode: return when the host's rules are those of the row as it is stored now.
 
         Raises:
@@ -104,64 +102,3 @@ class ApiBase(Actor):
             stored = "it is stored, and holds as soon as nat can do it"
             error.hint = "; ".join(filter(None, (stored, error.hint)))
             raise
-
-    async def _raw_rows(self) -> list[Vm]:
-        return (await self.ask(store.VM_LIST())).vms
-
-    async def _rows_when_there(self) -> list[Vm]:
-        """The store may still be starting: every service starts at the same time."""
-        while True:
-            try:
-                return await self._raw_rows()
-            except BangerError as error:
-                if error.code not in STORE_TROUBLES:
-                    raise
-                await asyncio.sleep(AGAIN)
-
-    async def _rows(self) -> list[Vm]:
-        knows = self._supervisors.knows
-        rows = await self._raw_rows()
-        return [checked(vm, self.paths, supervised=knows(vm.id)) for vm in rows]
-
-    async def _find(self, ref: str) -> Vm:
-        vm = await self.ask(store.VM_GET(ref=ref))
-        return checked(vm, self.paths, supervised=self._supervisors.knows(vm.id))
-
-    # -- supervisors ------------------------------------------------------------------------
-
-    async def _spec_of(self, vm_id: str) -> SupervisorSpec:
-        """Raises ``not_found`` for a VM that was deleted."""
-        for vm in await self._rows_when_there():
-            if vm.id == vm_id:
-                return supervisor_spec(vm, self.paths)
-        raise BangerError(Code.NOT_FOUND, f"there is no VM {vm_id}")
-
-    async def _supervisor_ended(self, vm_id: str) -> None:
-        for vm in await self._rows_when_there():
-            if vm.id == vm_id:
-                await self._correct(vm, "its supervisor and its VMM ended")
-
-    async def _correct(self, vm: Vm, reason: str) -> None:
-        """Nothing of this VM runs; a row that says otherwise is set right, unless the VM is
-        started meanwhile."""
-        if vm.state in LIVE:
-            update = VmUpdate(id=vm.id, state="stopped", reason=reason, expected=list(LIVE))
-            await self._store_while(lambda: not self._supervisors.knows(vm.id), update)
-
-    async def _supervisor_lost(self, vm_id: str, reason: str) -> None:
-        self.log.error("supervisor given up", vm=vm_id, reason=reason)
-        update = VmUpdate(id=vm_id, state="failed", reason=reason)
-        await self._store_while(lambda: self._supervisors.has_given_up(vm_id), update)
-
-    async def _store_while(self, holds: Callable[[], bool], update: VmUpdate) -> None:
-        """Try until it is stored, however long the store is away or its disk full, as long as
-        it holds."""
-        while holds():
-            try:
-                await self.ask(store.VM_UPDATE.of(update))
-                return
-            except BangerError as error:
-                self.log.warning("row not corrected", vm=update.id, error=error.message)
-                if error.code not in STORE_TROUBLES:
-                    return  # the VM is deleted, or in another state by now
-                await asyncio.sleep(AGAIN)

@@ -4,96 +4,74 @@ The api keeps nothing that matters: rows are the store's, running machines their
 it may die at any time; its successor finds everything again (``_recover``).
 """
 
-import asyncio
-import time
-from datetime import UTC, datetime
-from pathlib import Path
-
-from services.api.policy.idle import established, sessions, stale
+from services.api.context import ApiContext
+from services.api.machines.spare_supervisor import Spare
+from services.api.verbs.configure import ConfigureVerbs
+from services.api.verbs.create import CreateVerbs
+from services.api.verbs.idle_stop import IdleStop
 from services.api.verbs.images import ImageVerbs
-from services.api.verbs.reports import Reports
+from services.api.verbs.lifecycle import LifecycleVerbs
+from services.api.verbs.operations import OperationVerbs
+from services.api.verbs.publish import PublishVerbs
+from services.api.verbs.reports import ReportVerbs
+from shared.bus.actor import Actor
 from shared.bus.handlers import Call, handles
 from shared.bus.runner import own
 from shared.config import Config
+from shared.contract.lifecycle import LIVE
 from shared.contract.messages.machine import SupervisorReady
-from shared.contract.messages.vm import Vm
-from shared.contract.verbs import api, supervisor
-from shared.errors import BangerError
-from shared.host.socket_table import inet_sockets, read_table, unix_sockets
+from shared.contract.verbs import api
 from shared.logs import Log
 from shared.paths import Paths
 
-STALE_LOOKS = 4
-"""How often per ``auto_stop_stale_after`` the VMs are looked at, at most every minute."""
-STOP_SECONDS = 60.0
+GROUPS = (
+    CreateVerbs,
+    LifecycleVerbs,
+    ConfigureVerbs,
+    PublishVerbs,
+    ReportVerbs,
+    ImageVerbs,
+)
+"""What answers the verbs, each made of the context. ``OperationVerbs`` needs less."""
 
 
-class Api(Reports):
-    """All verbs, and what happens without being asked."""
+class Api(Actor):
+    """Serves the groups of verbs, and does what happens without being asked."""
 
     def __init__(self, paths: Paths, log: Log, config: Config) -> None:
-        super().__init__(paths, log, config)
-        self.serve(ImageVerbs(self.ask, self._image_holds, self._kernel_holds))
+        super().__init__("api", paths, log)
+        spawn = self.background.keep
+        spare = Spare(paths.logs / "vm_supervisor.err", spawn)
+        self._context = ApiContext(paths, log, config, self.ask, spawn, self.stopping, spare)
+        self.serve(*(group(self._context) for group in GROUPS))
+        self.serve(OperationVerbs(self._context.operations))
 
     async def on_start(self) -> None:
         self._lock = await own(self.paths.run / "api.lock")
         self.background.keep(self._recover())
-        if self._config.auto_stop_stale_after > 0:
-            self.background.keep(self._stop_stale(self._config.auto_stop_stale_after))
-        self._supervisors.prepare_spare()
+        limit = self._context.config.auto_stop_stale_after
+        if limit > 0:
+            self.background.keep(IdleStop(self._context, limit).run())
+        self._context.supervisors.prepare_spare()
 
     async def on_stop(self) -> None:
-        self._supervisors.close()
+        self._context.supervisors.close()
 
     async def _recover(self) -> None:
         """After a start: believe what runs, and correct rows that say otherwise."""
-        vms = await self._rows_when_there()
-        for vm in await self._supervisors.recover(vms):
-            await self._correct(vm, "its VMM was gone when the services started")
+        context = self._context
+        vms = await context.corrections.rows()
+        for vm in await context.supervisors.recover(vms):
+            if vm.state in LIVE:
+                await self._correct(vm.id, "its VMM was gone when the services started")
+        for vm in vms:
+            if vm.state == "stopping":
+                await context.corrections.stop_not_heard(vm.id)
+
+    async def _correct(self, vm_id: str, reason: str) -> None:
+        knows = self._context.supervisors.knows
+        await self._context.corrections.vm_ended(vm_id, reason, lambda: not knows(vm_id))
 
     @handles(api.SUPERVISOR_READY)
     async def supervisor_ready(self, request: SupervisorReady, _call: Call) -> None:
-        self._supervisors.on_ready(request.id, request.pid)
-
-    # -- stale VMs --------------------------------------------------------------------------
-
-    async def _stop_stale(self, limit: float) -> None:
-        while True:
-            await asyncio.sleep(min(60.0, limit / STALE_LOOKS))
-            try:
-                await self._touch_used()
-                await self._stop_all_stale(limit)
-            except BangerError as error:
-                self.log.warning("stale VMs not looked for", error=error.message)
-
-    async def _touch_used(self) -> None:
-        """The time without use begins when the last one leaves, not when he came."""
-        vms = [vm for vm in await self._rows() if vm.state == "running"]
-        for vm_id, number in self._sessions(vms).items():
-            if number:
-                await self._touch(vm_id)
-
-    async def _stop_all_stale(self, limit: float) -> None:
-        """Each is looked at again when its turn comes: the stop of the one before took a while, and
-        somebody may have come meanwhile."""
-        tried: set[str] = set()
-        while left := [vm for vm in await self._stale(limit) if vm.id not in tried]:
-            tried.add(left[0].id)
-            await self._stop_one(left[0])
-
-    async def _stale(self, limit: float) -> list[Vm]:
-        vms = await self._rows()
-        return stale(vms, datetime.now(UTC), limit, self._sessions(vms))
-
-    def _sessions(self, vms: list[Vm]) -> dict[str, int]:
-        unix = list(unix_sockets(read_table(Path("/proc/net/unix"))))
-        connections = established(inet_sockets(read_table(Path("/proc/net/tcp"))))
-        return {vm.id: sessions(self.paths.vm_run(vm.id), unix, connections) for vm in vms}
-
-    async def _stop_one(self, vm: Vm) -> None:
-        self.log.info("nobody uses it: stopping", vm=vm.id, touched_at=vm.touched_at)
-        deadline = time.monotonic() + STOP_SECONDS
-        try:
-            await self.ask(supervisor.STOP().at(vm.id), deadline=deadline)
-        except BangerError as error:
-            self.log.warning("stale VM not stopped", vm=vm.id, error=error.message)
+        self._context.supervisors.on_ready(request.id, request.pid)

@@ -21,11 +21,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
-from services.store.models import Base, SequenceRow
+from services.store.tables.models import Base, SequenceRow
 from shared.errors import BangerError, Code
 from shared.paths import close_to_others
 
-HEAD = "0004"
+HEAD = "0005"
 """The revision this program needs. A new database is made from the models and one that has it
 already is used as it is: alembic (0.1 s of imports) is loaded for an older one only."""
 MIGRATIONS = Path(__file__).parent / "migrations"

@@ -14,20 +14,18 @@ from shared.bus.actor import Actor
 from shared.bus.handlers import Call, handles
 from shared.bus.runner import own
 from shared.config import Config
-from shared.contract.messages.vm import (
-    Empty,
-    RequestRef,
-    ResolvedList,
-    Vm,
+from shared.contract.messages.rows import (
+    Transition,
     VmChanged,
+    VmClaim,
     VmDeleted,
-    VmId,
-    VmRef,
-    VmRefs,
     VmReserve,
     VmRows,
+    VmTouch,
+    VmTransition,
     VmUpdate,
 )
+from shared.contract.messages.vm import Empty, ResolvedList, Vm, VmId, VmRef, VmRefs
 from shared.contract.verbs import store
 from shared.logs import Log
 from shared.paths import Paths
@@ -76,9 +74,9 @@ class StoreService(Actor):
     async def resolve(self, request: VmRefs, _call: Call) -> ResolvedList:
         return await self._in_thread(lambda: self._store.resolve(request.refs))
 
-    @handles(store.VM_BY_REQUEST)
-    async def made(self, request: RequestRef, _call: Call) -> VmRows:
-        return await self._in_thread(lambda: self._store.made(request.request_id))
+    @handles(store.VM_CHECK)
+    async def check(self, request: VmClaim, _call: Call) -> None:
+        await self._in_thread(lambda: self._store.check(request))
 
     @handles(store.VM_RESERVE)
     async def reserve(self, request: VmReserve, _call: Call) -> Vm:
@@ -87,6 +85,17 @@ class StoreService(Actor):
     @handles(store.VM_UPDATE)
     async def update(self, request: VmUpdate, _call: Call) -> Vm:
         return self._changed(*await self._in_thread(lambda: self._store.update(request)))
+
+    @handles(store.VM_TRANSITION)
+    async def transition(self, request: VmTransition, _call: Call) -> Transition:
+        done, seq = await self._in_thread(lambda: self._store.transition(request))
+        if seq is not None:
+            self._changed(done.vm, seq)
+        return done
+
+    @handles(store.VM_TOUCH)
+    async def touch(self, request: VmTouch, _call: Call) -> None:
+        await self._in_thread(lambda: self._store.touch(request))
 
     @handles(store.VM_REMOVE)
     async def remove(self, request: VmId, _call: Call) -> None:

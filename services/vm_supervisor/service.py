@@ -25,6 +25,7 @@ from shared.contract.messages.machine import (
     GuestStats,
     MachineApply,
     MachineKill,
+    MachineState,
     MachineStop,
     SupervisorSpec,
 )
@@ -97,7 +98,7 @@ class Supervisor(Actor):
     # -- verbs ------------------------------------------------------------------------------
 
     @handles(supervisor.START)
-    async def start(self, _request: Empty, call: Call) -> None:
+    async def start(self, _request: Empty, call: Call) -> MachineState:
         try:
             await self._supervision.start(call.progress)
         except asyncio.CancelledError:
@@ -105,23 +106,36 @@ class Supervisor(Actor):
             cancelled = time.monotonic() < call.deadline and not self.stopping.is_set()
             if not cancelled or await self._supervision.abandon_start():
                 raise
+        return self._state()
 
     @handles(supervisor.STOP)
-    async def stop(self, request: MachineStop, call: Call) -> None:
+    async def stop(self, request: MachineStop, call: Call) -> MachineState:
         call.progress("stop", "asking the guest to power off")
-        await self._supervision.stop(min(request.timeout, call.deadline - time.monotonic() - 1.0))
+        seconds = min(request.timeout, call.deadline - time.monotonic() - 1.0)
+        await self._supervision.stop(seconds, stored=request.stored)
+        return self._state()
 
     @handles(supervisor.KILL)
-    async def kill(self, request: MachineKill, _call: Call) -> None:
-        await self._supervision.kill(signal.Signals(request.signal))
+    async def kill(self, request: MachineKill, _call: Call) -> MachineState:
+        await self._supervision.kill(signal.Signals(request.signal), forget=request.forget)
+        return self._state()
 
     @handles(supervisor.PAUSE)
-    async def pause(self, _request: Empty, _call: Call) -> None:
+    async def pause(self, _request: Empty, _call: Call) -> MachineState:
         await self._supervision.pause()
+        return self._state()
 
     @handles(supervisor.RESUME)
-    async def resume(self, _request: Empty, _call: Call) -> None:
+    async def resume(self, _request: Empty, _call: Call) -> MachineState:
         await self._supervision.resume()
+        return self._state()
+
+    @handles(supervisor.STATE)
+    async def state(self, _request: Empty, _call: Call) -> MachineState:
+        return self._state()
+
+    def _state(self) -> MachineState:
+        return MachineState(state=self._supervision.state, reason=self._supervision.reason)
 
     @handles(supervisor.APPLY)
     async def apply(self, request: MachineApply, _call: Call) -> None:

@@ -1,4 +1,4 @@
-"""The states of a VM and what each verb means in each of them: one table, pure.
+"""The states of a VM and what each action means in each of them: one table, pure.
 
 The api asks it before it troubles a supervisor, the supervisor asks it again before it acts, and
 docs/lifecycle.md is printed from it.
@@ -19,17 +19,15 @@ class Action(StrEnum):
     START = "start"
     STOP = "stop"
     KILL = "kill"
-    DELETE = "delete"
     SESSION = "session"  # ssh, exec, cp: anything that needs the guest
     RESTART = "restart"
     PAUSE = "pause"
     RESUME = "resume"
     RESIZE = "resize"  # set --vcpu, --memory, --disk-size
-    NAT = "nat"  # set --egress, --nat, --no-nat
 
 
-class Answer(StrEnum):
-    """What a verb means in a state."""
+class Meaning(StrEnum):
+    """What an action comes to in a state."""
 
     ACT = "act"
     NOTHING = "nothing"  # it is so already: success, nothing done
@@ -37,23 +35,23 @@ class Answer(StrEnum):
     NOT_RUNNING = "not_running"
 
 
-_A, _N, _C, _R = Answer.ACT, Answer.NOTHING, Answer.CONFLICT, Answer.NOT_RUNNING
+_A, _N, _C, _R = Meaning.ACT, Meaning.NOTHING, Meaning.CONFLICT, Meaning.NOT_RUNNING
 
 
-def _row(*answers: Answer) -> dict[Action, Answer]:
-    return dict(zip(Action, answers, strict=True))
+def _row(*meanings: Meaning) -> dict[Action, Meaning]:
+    return dict(zip(Action, meanings, strict=True))
 
 
-TABLE: "dict[State, dict[Action, Answer]]" = {
-    #               start stop kill delete session restart pause resume resize nat
-    "created": _row(_A, _N, _N, _A, _R, _A, _R, _R, _A, _A),
-    "starting": _row(_A, _A, _A, _A, _R, _C, _C, _C, _C, _A),  # start joins the boot under way
-    "running": _row(_N, _A, _A, _A, _A, _A, _A, _N, _C, _A),
-    "paused": _row(_C, _A, _A, _A, _R, _A, _N, _A, _C, _A),
-    "stopping": _row(_C, _A, _A, _A, _R, _C, _C, _C, _C, _A),  # stop joins the one under way
-    "stopped": _row(_A, _N, _N, _A, _R, _A, _R, _R, _A, _A),
+TABLE: "dict[State, dict[Action, Meaning]]" = {
+    #               start stop kill session restart pause resume resize
+    "created": _row(_A, _N, _N, _R, _A, _R, _R, _A),
+    "starting": _row(_A, _A, _A, _R, _C, _C, _C, _C),  # start joins the boot under way
+    "running": _row(_N, _A, _A, _A, _A, _A, _N, _C),
+    "paused": _row(_C, _A, _A, _R, _A, _N, _A, _C),
+    "stopping": _row(_C, _A, _A, _R, _C, _C, _C, _C),  # stop joins the one under way
+    "stopped": _row(_A, _N, _N, _R, _A, _R, _R, _A),
     # A failed VM may still have a VMM (its supervisor was lost): to kill, and to start again.
-    "failed": _row(_A, _A, _A, _A, _R, _A, _R, _R, _A, _A),
+    "failed": _row(_A, _A, _A, _R, _A, _R, _R, _A),
 }
 
 LIVE: "frozenset[State]" = frozenset({"starting", "running", "paused", "stopping"})
@@ -70,17 +68,22 @@ _HINTS: "dict[tuple[State, Action], str]" = {
 }
 
 
-def check(name: str, state: "State", verb: Action) -> bool:
+def states_for(action: Action) -> "frozenset[State]":
+    """The states in which there is something to do."""
+    return frozenset(state for state, row in TABLE.items() if row[action] is Meaning.ACT)
+
+
+def check(name: str, state: "State", action: Action) -> bool:
     """Whether there is something to do.
 
     Raises:
         BangerError: ``conflict`` or ``not_running``, with what to do next.
     """
-    answer = TABLE[state][verb]
-    if answer is Answer.CONFLICT:
-        hint = _HINTS.get((state, verb), _WAIT).format(name=name)
-        raise BangerError(Code.CONFLICT, f"{name} is {state}: cannot {verb} it", hint=hint)
-    if answer is Answer.NOT_RUNNING:
-        hint = _HINTS.get((state, verb), "start it: banger vm start {name}").format(name=name)
+    meaning = TABLE[state][action]
+    if meaning is Meaning.CONFLICT:
+        hint = _HINTS.get((state, action), _WAIT).format(name=name)
+        raise BangerError(Code.CONFLICT, f"{name} is {state}: cannot {action} it", hint=hint)
+    if meaning is Meaning.NOT_RUNNING:
+        hint = _HINTS.get((state, action), "start it: banger vm start {name}").format(name=name)
         raise BangerError(Code.NOT_RUNNING, f"{name} is {state}, not running", hint=hint)
-    return answer is Answer.ACT
+    return meaning is Meaning.ACT

@@ -21,6 +21,7 @@ from services.dns.service import EACH_GUEST
 from shared.addresses.ula import ula_address, ula_prefix
 from tests.integration.dns_lab import GATEWAY, PORT, UPSTREAM, Lab, outside
 from tests.integration.upstream import Upstream, says
+from tests.stack import want
 from tests.unit.services.dns.messages import asked
 from tests.waiting import eventually
 
@@ -175,7 +176,7 @@ def test_name_and_right_to_ask_go_with_the_vm(lab: Lab) -> None:
 def test_policy_follows_the_row(lab: Lab) -> None:
     lab.boot("epsilon")
     assert "status: REFUSED" in lab.dig("epsilon", "www.example.org")
-    lab.stack.call("store", "vm.update", id="e" * 12, nat=True)
+    want(lab.stack.call, "e" * 12, nat=True)
     eventually(lambda: "status: NOERROR" in lab.dig("epsilon", "www.example.org"), patience=2)
 
 

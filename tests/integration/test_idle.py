@@ -28,7 +28,7 @@ def guests(stack: Guests) -> Iterator[Guests]:
 def touch(guests: Guests, name: str, at: str) -> None:
     vm_id = guests.row(name)["id"]
     with guests.peer() as peer:
-        peer.call("store", "vm.update", id=vm_id, touched_at=at)
+        peer.call("store", "vm.touch", id=vm_id, at=at)
 
 
 def test_connection_past_the_ssh_master_and_an_open_console_are_use(guests: Guests) -> None:

@@ -27,6 +27,7 @@ from tests.integration.guests import (
     stage_reached,
 )
 from tests.integration.peer import Peer, error_of
+from tests.stack import want
 from tests.waiting import eventually
 
 SIZES = ("--vcpu", "1", "--memory", "128M", "--disk-size", "64M", "--overlay-size", "64M")
@@ -288,7 +289,7 @@ def test_outside_that_a_lost_attempt_has_stored_is_set_all_the_same(
     """The one that wrote the row may have died before the machine heard of it."""
     vm_id = guests.row(web)["id"]
     with guests.peer() as peer:
-        peer.call("store", "vm.update", id=vm_id, nat=True)
+        want(peer.call, vm_id, nat=True)
     guests.call("vm.set", ref=web, nat=True)
     assert asked(guests, vm_id, "machine.apply") == ["ok"]
 

@@ -34,7 +34,7 @@ from tests.integration.nat_lab import (
     made_services,
     spec,
 )
-from tests.stack import Stack, new_stack
+from tests.stack import Stack, new_stack, want
 from tests.waiting import eventually
 
 pytestmark = NEEDED
@@ -361,8 +361,8 @@ def test_rules_flushed_by_another_program_are_back_with_the_next_change(
     stack.call("nat", "nat.attach", id=VM)
     before = lab.dump()
     lab.place.sh("nft flush ruleset")
-    stack.call("store", "vm.update", id=VM, nat=False)
-    stack.call("store", "vm.update", id=VM, nat=True)
+    want(stack.call, VM, nat=False)
+    want(stack.call, VM, nat=True)
     eventually(lambda: lab.dump() == before)
 
 

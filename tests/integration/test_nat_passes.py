@@ -7,7 +7,7 @@ import pytest
 
 from shared.bus.client import Client
 from tests.integration.nat_lab import NEEDED, Lab, made_lab, made_services
-from tests.stack import Stack, new_stack
+from tests.stack import Stack, new_stack, want
 from tests.waiting import eventually
 
 pytestmark = NEEDED
@@ -56,7 +56,7 @@ def test_life_of_a_vm_is_one_pass_for_its_attach_and_one_for_its_end(stack: Stac
     stack.call("nat", "nat.attach", id=VM)
     assert passes(stack) == 2
     update(stack, state="running")
-    update(stack, touched_at="2026-11-28T00:00:00Z")
+    stack.call("store", "vm.touch", id=VM, at="2026-11-28T00:00:00Z")
     update(stack, state="stopping")
     assert taps(stack) == [f"bgr{VM}"]
     update(stack, state="stopped")
@@ -69,8 +69,9 @@ def test_use_of_a_vm_leads_to_no_pass(stack: Stack) -> None:
     update(stack, state="running")
     eventually(lambda: taps(stack) == [f"bgr{VM}"])
     before = passes(stack)
-    update(stack, touched_at="2026-11-28T00:00:00Z")
-    update(stack, reason="a reason", vcpu=2, memory_mib=1024)
+    stack.call("store", "vm.touch", id=VM, at="2026-11-28T00:00:00Z")
+    update(stack, reason="a reason")
+    want(stack.call, VM, vcpu=2, memory_mib=1024)
     stack.call("nat", "nat.apply")  # it has all of the store's rows when it answers, by one pass
     assert passes(stack) == before + 1
 
@@ -80,7 +81,7 @@ def test_change_of_what_the_network_depends_on_leads_to_one_pass(stack: Stack) -
     update(stack, state="running")
     eventually(lambda: taps(stack) == [f"bgr{VM}"])
     before = passes(stack)
-    update(stack, nat=False)
+    want(stack.call, VM, nat=False)
     eventually(lambda: passes(stack) > before)
     stack.call("nat", "nat.apply")
     assert passes(stack) == before + 2
@@ -94,8 +95,9 @@ def test_use_of_a_vm_leads_to_no_new_zone() -> None:
         update(stack, state="running")
         eventually(lambda: stack.call("dns", "dns.status")["names"] == 1)
         before = rebuilds(stack)
-        update(stack, touched_at="2026-11-28T00:00:00Z")
-        update(stack, vcpu=2, memory_mib=1024, reason="a reason")
+        stack.call("store", "vm.touch", id=VM, at="2026-11-28T00:00:00Z")
+        update(stack, reason="a reason")
+        want(stack.call, VM, vcpu=2, memory_mib=1024)
         update(stack, state="stopping")
         update(stack, state="stopped")
         eventually(lambda: stack.call("dns", "dns.status")["names"] == 0)

@@ -11,7 +11,8 @@ import msgspec
 import pytest
 
 from shared.bus.envelope import Kind
-from shared.contract.messages.vm import Vm, VmRows
+from shared.contract.messages.rows import VmRows
+from shared.contract.messages.vm import Vm
 from shared.errors import BangerError
 from tests.home import Home
 from tests.integration.peer import Peer
@@ -58,7 +59,7 @@ class Crashing:
 def reserve_body(number: int) -> dict[str, Any]:
     return {
         "id": f"{number:012x}",
-        "name": f"vm-{number}",
+        "names": [f"vm-{number}"],
         "image_id": "i",
         "image_name": "debian",
         "kernel_id": "k",

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from scripts.protocol_table import section
-from services.api.service import Api
-from services.api.verbs.images import ImageVerbs
+from services.api.service import GROUPS, Api
+from services.api.verbs.operations import OperationVerbs
 from services.dns.service import Dns
 from services.images.service import ImagesService
 from services.launcher.service import Launcher
@@ -21,7 +21,7 @@ PAGE = Path(__file__).parents[2] / "docs/protocol.md"
 HOLDERS: dict[str, tuple[type[Any], ...]] = {
     "launcher": (Launcher,),
     "store": (StoreService,),
-    "api": (Api, ImageVerbs),
+    "api": (Api, *GROUPS, OperationVerbs),
     "vm": (Supervisor,),
     "images": (ImagesService,),
     "nat": (Nat,),

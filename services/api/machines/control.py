@@ -1,90 +1,108 @@
-"""The running side of VMs, as the api sees it: boot, stop, end and remove through supervisors."""
+"""The running side of VMs, as the api sees it: boot, stop and end through supervisors."""
 
 import asyncio
 import contextlib
-import shutil
 import signal
 import time
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
+from msgspec.structs import replace
+
+from services.api.machines.corrections import Corrections
 from services.api.machines.supervisors import Supervisors
-from services.api.vm_view import vmm_of
-from shared.bus.actor import Actor
+from services.api.machines.vm_view import vmm_of
+from shared.bus.ask import Ask
 from shared.bus.handlers import Call
-from shared.contract.messages.machine import SupervisorSpec
+from shared.contract.lifecycle import LIVE
+from shared.contract.messages.machine import MachineState
 from shared.contract.messages.vm import Vm
-from shared.contract.verb import Request
+from shared.contract.verb import Request, Result
 from shared.contract.verbs import nat, store, supervisor
 from shared.errors import BangerError, Code
-from shared.host.cgroup import release
 from shared.host.process import ENDING, Watch
 from shared.host.retry import RetryWindow
+from shared.logs import Log
 from shared.paths import Paths
 from shared.vm.handle import remove_handle
 
-QUICK = 30.0
-"""Seconds for an answer that needs no guest."""
 KILL_SECONDS = 10.0
 """What a supervisor gets to end its VMM before both are ended without its help."""
 LOST_SECONDS = 30.0
 """How long a supervisor that is not there is asked again: it or the broker was killed."""
 SUCCESSOR_SECONDS = 20.0
 """What the successor of a killed supervisor may take to be started."""
-AGAIN = 0.02
-
-
-def supervisor_spec(vm: Vm, paths: Paths) -> SupervisorSpec:
-    """What the VM's supervisor is handed."""
-    return SupervisorSpec(
-        vm=vm, image=str(paths.images / vm.image_id), kernel=str(paths.kernels / vm.kernel_id)
-    )
+RETRY_INTERVAL = 0.02
 
 
 class Machines:
-    """Asks ``actor``'s bus; waits for supervisors to come and go."""
+    """Waits for supervisors to come and go, and asks them."""
 
-    def __init__(self, actor: Actor, supervisors: Supervisors) -> None:
-        self._actor = actor
+    def __init__(
+        self, ask: Ask, paths: Paths, log: Log, supervisors: Supervisors, corrections: Corrections
+    ) -> None:
+        self._ask = ask
+        self._paths = paths
+        self._log = log
         self._supervisors = supervisors
+        self._corrections = corrections
         self._locks: dict[str, asyncio.Lock] = {}
+        self._expected: set[str] = set()
 
     def serialised(self, vm_id: str) -> asyncio.Lock:
         """Held while a VM starts, stops or is removed: per VM, never globally."""
         return self._locks.setdefault(vm_id, asyncio.Lock())
 
-    async def boot(self, vm: Vm, call: Call) -> None:
+    @contextlib.contextmanager
+    def expected(self, vm_id: str) -> Iterator[None]:
+        """Inside, a VM that is to be booted may be ``starting`` without a supervisor."""
+        self._expected.add(vm_id)
+        try:
+            yield
+        finally:
+            self._expected.discard(vm_id)
+
+    def supervised(self, vm_id: str) -> bool:
+        """Whether the VM has a supervisor, or is about to get one."""
+        return self._supervisors.knows(vm_id) or vm_id in self._expected
+
+    async def boot(self, vm: Vm, call: Call) -> MachineState:
         """Return when the guest answers. Raises what the supervisor says."""
-        window = RetryWindow(LOST_SECONDS, pause=AGAIN)
+        window = _window()
         while True:
-            await self._supervisors.ensure(supervisor_spec(vm, self._actor.paths))
+            await self._supervisors.ensure(self._corrections.supervisor_spec(vm))
             try:
-                await self.ask(vm, supervisor.START(), call)
-                return
+                return await self._request(vm, supervisor.START(), call)
             except BangerError as error:
                 # That one was leaving, or was killed while the guest booted: ask its successor.
                 # Or the broker was: ask again, which joins the boot under way.
                 await window.wait_or_raise(error)
+                vm = replace(vm, state="stopped")  # the row may not say ``starting`` any more
 
-    async def stop(self, vm: Vm, seconds: float, call: Call) -> None:
-        """Power off, and after ``seconds`` end the VMM; returns when its supervisor is gone."""
-        window = RetryWindow(LOST_SECONDS, pause=AGAIN)
-        while await self._supervised(vm) or await self._taken_over(vm):
+    async def stop(
+        self, vm: Vm, seconds: float, call: Call, *, stored: bool = False
+    ) -> MachineState:
+        """Power off, and after ``seconds`` end the VMM; returns when its supervisor is gone.
+        ``stored``: the row says ``stopping`` already."""
+        window = _window()
+        request = supervisor.STOP(timeout=seconds, stored=stored)
+        while await self._has_supervisor(vm) or await self._taken_over(vm):
             try:
-                await self.ask(vm, supervisor.STOP(timeout=seconds), call)
-                await self._supervisors.ended(vm.id)
-                return
+                ended = await self._request(vm, request, call)
+                return await self._gone(vm, ended)
             except BangerError as error:
-                # The guest was quicker than we, or as in ``boot``.
-                await window.wait_or_raise(error)
-        await self._end_orphan(vm)
+                await window.wait_or_raise(error)  # the guest was quicker, or as in ``boot``
+        return await self._end_orphan(vm)
 
-    async def ask_if_up(self, vm: Vm, request: Request[None], call: Call) -> bool:
-        """Ask the supervisor, or its successor; False when the VM does not run."""
-        window = RetryWindow(LOST_SECONDS, pause=AGAIN)
-        while await self._supervised(vm):
+    async def ask(self, vm: Vm, request: Request[MachineState], call: Call) -> MachineState:
+        """Ask the VM's supervisor within the deadline of ``call``, and pass its progress on."""
+        return await self._request(vm, request, call)
+
+    async def apply(self, vm: Vm, call: Call) -> bool:
+        """Make the running VM what the row ``vm`` says; False when it does not run."""
+        window = _window()
+        while await self._has_supervisor(vm):
             try:
-                await self.ask(vm, request, call)
+                await self._request(vm, supervisor.APPLY(vm=vm), call)
                 return True
             except BangerError as error:
                 if error.code is Code.NOT_RUNNING:
@@ -92,75 +110,96 @@ class Machines:
                 await window.wait_or_raise(error)  # as in ``boot``
         return False
 
-    async def ask_until_over(self, vm: Vm, request: Request[None], call: Call) -> None:
-        """As ``ask_if_up``, but a VM that has no VMM just now, since it boots or its guest reboots
+    async def apply_until_over(self, vm: Vm, call: Call) -> None:
+        """As ``apply``, but a VM that has no VMM just now, since it boots or its guest reboots
         itself, is asked when it has."""
-        while not await self.ask_if_up(vm, request, call):
+        while not await self.apply(vm, call):
             if not self._supervisors.knows(vm.id):
                 return
-            await asyncio.sleep(AGAIN)
+            await asyncio.sleep(RETRY_INTERVAL)
 
-    async def _supervised(self, vm: Vm) -> bool:
+    async def _has_supervisor(self, vm: Vm) -> bool:
         """Whether a supervisor serves the VM; a VMM that lost its own gets another in a moment."""
         limit = time.monotonic() + SUCCESSOR_SECONDS
-        while not self._supervisors.knows(vm.id) and vmm_of(vm.id, self._actor.paths):
+        while not self._supervisors.knows(vm.id) and vmm_of(vm.id, self._paths):
             if time.monotonic() > limit or self._supervisors.has_given_up(vm.id):
                 return False
-            await asyncio.sleep(AGAIN)
+            await asyncio.sleep(RETRY_INTERVAL)
         await self._supervisors.settle(vm.id)
         return self._supervisors.serves(vm.id)
 
     async def _taken_over(self, vm: Vm) -> bool:
         """Whether a VMM whose supervisor was lost has another one now: without, its guest could
         only be cut off."""
-        if vmm_of(vm.id, self._actor.paths) is None:
+        if vmm_of(vm.id, self._paths) is None:
             return False
         try:
-            await self._supervisors.ensure(supervisor_spec(vm, self._actor.paths))
+            await self._supervisors.ensure(self._corrections.supervisor_spec(vm))
         except BangerError as error:
-            self._actor.log.warning("not taken over", vm=vm.id, error=error.message)
+            self._log.warning("not taken over", vm=vm.id, error=error.message)
             return False
         return True
 
-    async def end(self, vm: Vm, number: signal.Signals = signal.SIGKILL) -> None:
+    async def end(
+        self, vm: Vm, number: signal.Signals = signal.SIGKILL, *, forget: bool = False
+    ) -> MachineState:
         """Signal the VMM, whatever the deadline of the call that wants it.
 
         Returns when the VMM has ended, if the signal ends one. SIGKILL works without the
-        supervisor's help, too: one that does not answer is killed with its VMM.
+        supervisor's help, too: one that does not answer is killed with its VMM. ``forget``: the VM
+        is being deleted, and its end need not be stored.
         """
-        window = RetryWindow(LOST_SECONDS, pause=AGAIN)
-        while await self._supervised(vm):
+        window = _window()
+        request = supervisor.KILL(signal=number, forget=forget).at(vm.id)
+        while await self._has_supervisor(vm):
             deadline = time.monotonic() + KILL_SECONDS
             try:
-                await self._actor.ask(supervisor.KILL(signal=number).at(vm.id), deadline=deadline)
-                if number in ENDING:
-                    await self._supervisors.ended(vm.id)
-                return
+                told = await self._ask(request, deadline=deadline)
+                return await self._gone(vm, told) if number in ENDING else told
             except BangerError as error:
                 if error.code is Code.TIMEOUT and number == signal.SIGKILL:
                     self._supervisors.kill(vm.id)
                     await self._supervisors.ended(vm.id)
                     break
-                # It was about to end by itself, or as in ``boot``.
-                await window.wait_or_raise(error)
-        await self._end_orphan(vm, number)
+                await window.wait_or_raise(error)  # it was about to end, or as in ``boot``
+        return await self._end_orphan(vm, number, forget=forget)
 
-    async def _end_orphan(self, vm: Vm, number: signal.Signals = signal.SIGKILL) -> None:
-        """A VMM whose supervisor could not be kept: signalled by pidfd."""
-        process = vmm_of(vm.id, self._actor.paths)
-        if process is None:
-            return
+    async def _gone(self, vm: Vm, told: MachineState) -> MachineState:
+        """Wait for the end of a supervisor that has said what became of its VM."""
+        if told.state not in LIVE:
+            self._supervisors.conclude(vm.id)
+        await self._supervisors.ended(vm.id)
+        return told
+
+    async def _end_orphan(
+        self, vm: Vm, number: signal.Signals = signal.SIGKILL, *, forget: bool = False
+    ) -> MachineState:
+        """A VMM whose supervisor could not be kept, if there is one: signalled by pidfd."""
+        process = vmm_of(vm.id, self._paths)
         try:
-            watch = Watch(process)
+            watch = Watch(process) if process else None
         except BangerError:
-            return  # it ended this moment
+            watch = None  # it ended this moment
+        if watch is None:
+            return MachineState(state=vm.state) if forget else await self._without_vmm(vm)
         with contextlib.closing(watch):
             await self._signal(vm, watch, number)
             if number not in ENDING:
-                return
+                return MachineState(state=vm.state, reason=vm.reason)
             await watch.ended()
-        remove_handle(self._actor.paths.vm_run(vm.id))
-        await self._actor.ask(store.VM_UPDATE(id=vm.id, state="stopped", reason=""))
+        remove_handle(self._paths.vm_run(vm.id))
+        return MachineState(state="stopped") if forget else await self._stopped(vm)
+
+    async def _without_vmm(self, vm: Vm) -> MachineState:
+        """What the row says of a VM that has no VMM, set right when it says otherwise."""
+        row = await self._corrections.row(vm.id)
+        if row.state in LIVE and not self.supervised(vm.id):
+            return await self._stopped(vm)
+        return MachineState(state=row.state, reason=row.reason)
+
+    async def _stopped(self, vm: Vm) -> MachineState:
+        await self._ask(store.VM_UPDATE(id=vm.id, state="stopped", reason=""))
+        return MachineState(state="stopped")
 
     async def _signal(self, vm: Vm, watch: Watch, number: signal.Signals) -> None:
         """A jailed VMM has a uid of its own: nat, which made the jail, may signal it."""
@@ -168,33 +207,18 @@ class Machines:
             watch.kill(number)
         except PermissionError:
             try:
-                await self._actor.ask(nat.UNJAIL(id=vm.id, signal=number))
+                await self._ask(nat.UNJAIL(id=vm.id, signal=number))
             except BangerError as error:
                 if error.code is not Code.NOT_RUNNING:  # it ended this moment
                     raise
-
-    async def remove_files(self, vm: Vm) -> None:
-        """Disks, keys, logs and sockets of a VM that does not run."""
-        paths = self._actor.paths
-        paths.known_hosts_of(vm.name).unlink(missing_ok=True)
-        for directory in (paths.vm_run(vm.id), paths.vm_state(vm.id)):
-            await asyncio.to_thread(_remove_tree, directory)
-        await asyncio.to_thread(release, vm.id)
 
     def forget(self, vm_id: str) -> None:
         """The VM is gone; so is its lock, which nobody may hold any more."""
         self._locks.pop(vm_id, None)
 
-    async def ask(self, vm: Vm, request: Request[None], call: Call) -> None:
-        """Ask the VM's supervisor within the deadline of ``call``, and pass its progress on."""
-        await self._actor.ask(request.at(vm.id), deadline=call.deadline, on_partial=call.progress)
+    async def _request(self, vm: Vm, request: Request[Result], call: Call) -> Result:
+        return await self._ask(request.at(vm.id), deadline=call.deadline, on_partial=call.progress)
 
 
-def _remove_tree(directory: Path) -> None:
-    shutil.rmtree(directory, onerror=_unless_gone)
-
-
-def _unless_gone(_function: Any, _path: str, error: Any) -> None:
-    """A file that is gone already is what we want (rmtree's onerror)."""
-    if not isinstance(error[1], FileNotFoundError):
-        raise error[1]
+def _window() -> RetryWindow:
+    return RetryWindow(LOST_SECONDS, pause=RETRY_INTERVAL)

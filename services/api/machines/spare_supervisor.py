@@ -13,7 +13,7 @@ from typing import Any
 
 from shared.host.process import ProcessId, Watch, spawn_detached, start_time
 
-Keep = Callable[[Coroutine[Any, Any, None]], object]
+Spawn = Callable[[Coroutine[Any, Any, None]], object]
 """Runs a coroutine in the background."""
 
 
@@ -26,9 +26,9 @@ class _Waiting:
 class Spare:
     """At most one waiting supervisor. ``errors``: where supervisors' stderr goes."""
 
-    def __init__(self, errors: Path, keep: Keep) -> None:
-        self._errors = errors
-        self._keep = keep
+    def __init__(self, errors: Path, spawn: Spawn) -> None:
+        self.errors = errors
+        self._spawn = spawn
         self._waiting: _Waiting | None = None
         self._closed = False
 
@@ -38,34 +38,36 @@ class Spare:
             return
         if self._waiting and start_time(self._waiting.process.pid) is None:
             os.close(self._waiting.pipe)
-            self._keep(_bury(Watch(self._waiting.process)))
+            self._spawn(_reap(Watch(self._waiting.process)))
             self._waiting = None
         if self._waiting is None:
-            self._waiting = self._spawn()
+            self._waiting = self._start()
 
-    def hand_out(self, content: bytes) -> Watch | None:
-        """Tell a supervisor its VM: the waiting one, else a new one. None: both have died."""
+    def assign(self, content: bytes) -> Watch | None:
+        """Send a supervisor its VM: the waiting one, else a new one. None: both have died."""
         waiting, self._waiting = self._waiting, None
-        return (waiting and self._tell(waiting, content)) or self._tell(self._spawn(), content)
+        return (waiting and self._send_spec(waiting, content)) or self._send_spec(
+            self._start(), content
+        )
 
-    def _tell(self, waiting: _Waiting, content: bytes) -> Watch | None:
+    def _send_spec(self, waiting: _Waiting, content: bytes) -> Watch | None:
         """One that was our child and is not reaped yet can be watched like a living one, so the
         pipe is the proof."""
         watch = Watch(waiting.process)
         try:
             os.write(waiting.pipe, content)  # far below the pipe's 64 KiB: never blocks
         except BrokenPipeError:
-            self._keep(_bury(watch))
+            self._spawn(_reap(watch))
             return None
         finally:
             os.close(waiting.pipe)
         return watch
 
-    def _spawn(self) -> _Waiting:
+    def _start(self) -> _Waiting:
         read, write = os.pipe2(os.O_CLOEXEC)
         argv = [sys.executable, "-m", "services.vm_supervisor"]
         try:
-            process = spawn_detached(argv, self._errors, stdin=read)
+            process = spawn_detached(argv, self.errors, stdin=read)
         finally:
             os.close(read)
         return _Waiting(process, write)
@@ -77,7 +79,7 @@ class Spare:
             os.close(self._waiting.pipe)
 
 
-async def _bury(watch: Watch) -> None:
+async def _reap(watch: Watch) -> None:
     """Reap a child that has ended."""
     await watch.ended()
     watch.close()

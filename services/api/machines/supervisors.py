@@ -9,15 +9,15 @@ import asyncio
 import random
 import signal
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import msgspec
+from msgspec.structs import replace
 
-from services.api.machines.spare_supervisor import Spare
-from services.api.vm_view import vmm_of
+from services.api.machines.spare_supervisor import Spare, Spawn
+from services.api.machines.vm_view import vmm_of
 from shared.contract.messages.machine import SupervisorSpec
 from shared.contract.messages.vm import Vm
 from shared.errors import BangerError, Code
@@ -35,6 +35,19 @@ READY_SECONDS = 60.0
 """How long a supervisor may take to call ``supervisor.ready``."""
 
 
+class RowKeeper(Protocol):
+    """Who stores what becomes of VMs. ``holds`` says whether it is still so."""
+
+    async def spec_of(self, vm_id: str) -> SupervisorSpec:
+        """What a supervisor that is started again needs. Raises ``not_found``."""
+
+    async def vm_ended(self, vm_id: str, reason: str, holds: Callable[[], bool]) -> None:
+        """The VM is left without supervisor and VMM."""
+
+    async def supervisor_given_up(self, vm_id: str, reason: str, holds: Callable[[], bool]) -> None:
+        """The VMM lives, but its supervisor cannot be kept alive."""
+
+
 @dataclass
 class _Supervised:
     """One VM that has, or is about to have, a supervisor."""
@@ -44,36 +57,22 @@ class _Supervised:
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     abandoned: bool = False
     """Killed by us: its VMM is somebody else's to end."""
+    concluded: bool = False
+    """It has said that its VM has ended: nothing is left to find out or to store."""
 
 
 class Supervisors:
-    """All supervisors of this run directory.
+    """All supervisors of this run directory."""
 
-    ``spec_of(vm_id)`` gives what a supervisor that is started again needs; ``on_end(vm_id)`` is
-    called when a VM is left without supervisor and VMM; ``give_up(vm_id, reason)`` for a VM whose
-    VMM lives but whose supervisor cannot be kept alive.
-    """
-
-    def __init__(
-        self,
-        paths: Paths,
-        log: Log,
-        *,
-        spec_of: Callable[[str], Awaitable[SupervisorSpec]],
-        on_end: Callable[[str], Awaitable[None]],
-        give_up: Callable[[str, str], Awaitable[None]],
-        keep: Callable[[Coroutine[Any, Any, None]], object],
-    ) -> None:
+    def __init__(self, paths: Paths, log: Log, rows: RowKeeper, spawn: Spawn, spare: Spare) -> None:
         self._paths = paths
         self._log = log
-        self._spec_of = spec_of
-        self._on_end = on_end
-        self._give_up = give_up
+        self._rows = rows
         self._known: dict[str, _Supervised] = {}
         self._policies: dict[str, RestartPolicy] = {}
         self._given_up: set[str] = set()
-        self._keep = keep
-        self._spare = Spare(self._errors, self._keep)
+        self._spawn = spawn
+        self._spare = spare
         self._closing = False
 
     # -- starting ---------------------------------------------------------------------------
@@ -95,38 +94,37 @@ class Supervisors:
         raise BangerError(
             Code.UNAVAILABLE,
             f"the supervisor of {spec.vm.name} did not come up",
-            hint=f"see {log} and {self._errors}",
+            hint=f"see {log} and {self._spare.errors}",
         )
 
     async def _settled(self, spec: SupervisorSpec) -> _Supervised:
-        """The VM's supervisor, handed out when it has none, once it serves or is gone."""
+        """The VM's supervisor, assigned when it has none, once it serves or is gone."""
         if not self.knows(spec.vm.id):
             self._adopt_owner(spec.vm.id)  # this api is new, and asked before it has recovered
-        supervised = self._known.get(spec.vm.id) or self._hand_out(spec)
+        supervised = self._known.get(spec.vm.id) or self._assign(spec)
         await _first((supervised.ready, supervised.gone), READY_SECONDS)
         return supervised
 
-    def _hand_out(self, spec: SupervisorSpec) -> _Supervised:
-        make_private(self._paths.vm_run(spec.vm.id))
-        self._given_up.discard(spec.vm.id)
-        watch = self._spare.hand_out(msgspec.msgpack.encode(spec))
+    def _assign(self, spec: SupervisorSpec) -> _Supervised:
+        vm_id = spec.vm.id
+        run = self._paths.vm_run(vm_id)
+        spec = replace(spec, ran_before=run.exists())
+        make_private(run)
+        self._given_up.discard(vm_id)
+        watch = self._spare.assign(msgspec.msgpack.encode(spec))
         if watch is None:
-            hint = f"see {self._errors}"
+            hint = f"see {self._spare.errors}"
             raise BangerError(Code.UNAVAILABLE, "a supervisor ended as it began", hint=hint)
         supervised = _Supervised(watch)
-        self._known[spec.vm.id] = supervised
-        self._keep(self._follow(spec.vm.id, supervised))
-        self._log.info("supervisor started", vm=spec.vm.id, of=watch.process.pid)
+        self._known[vm_id] = supervised
+        self._spawn(self._follow(vm_id, supervised))
+        self._log.info("supervisor started", vm=vm_id, of=watch.process.pid)
         asyncio.get_running_loop().call_later(NEXT_SPARE, self.prepare_spare)
         return supervised
 
     def prepare_spare(self) -> None:
         """Have one supervisor waiting for its VM."""
         self._spare.prepare()
-
-    @property
-    def _errors(self) -> Path:
-        return self._paths.logs / "vm_supervisor.err"
 
     # -- watching ---------------------------------------------------------------------------
 
@@ -162,6 +160,12 @@ class Supervisors:
         if supervised:
             await _first((supervised.ready, supervised.gone), READY_SECONDS)
 
+    def conclude(self, vm_id: str) -> None:
+        """The VM's supervisor has said that its VM has ended, and is about to end itself."""
+        supervised = self._known.get(vm_id)
+        if supervised:
+            supervised.concluded = True
+
     def kill(self, vm_id: str) -> None:
         """End a supervisor that does not answer; its VMM goes on, and is not taken over."""
         supervised = self._known.get(vm_id)
@@ -185,7 +189,7 @@ class Supervisors:
             if self._adopt_owner(vm.id) or self.knows(vm.id):
                 continue  # it was quicker to say so, or somebody to ask for it
             if vmm_of(vm.id, self._paths):
-                self._keep(self._restart(vm.id))
+                self._spawn(self._restart(vm.id))
             else:
                 remove_handle(self._paths.vm_run(vm.id))
                 dead.append(vm)
@@ -210,11 +214,11 @@ class Supervisors:
         try:
             supervised = _Supervised(Watch(process))
         except BangerError:  # it ended this moment
-            self._keep(self._left(vm_id))
+            self._spawn(self._left(vm_id))
             return
         supervised.ready.set()
         self._known[vm_id] = supervised
-        self._keep(self._follow(vm_id, supervised))
+        self._spawn(self._follow(vm_id, supervised))
         self._log.info("supervisor found", vm=vm_id, of=process.pid)
 
     async def _follow(self, vm_id: str, supervised: _Supervised) -> None:
@@ -224,30 +228,38 @@ class Supervisors:
         if self._known.get(vm_id) is not supervised:
             return  # another one had the lock
         del self._known[vm_id]
-        await self._left(vm_id, abandoned=supervised.abandoned)
+        if supervised.concluded:
+            self._forget(vm_id)
+        else:
+            await self._left(vm_id, abandoned=supervised.abandoned)
 
     async def _left(self, vm_id: str, *, abandoned: bool = False) -> None:
         """The VM has no supervisor any more."""
         if not self._closing and not abandoned and vmm_of(vm_id, self._paths):
             await self._restart(vm_id)
-        else:
-            self._policies.pop(vm_id, None)
-            self._given_up.discard(vm_id)
-            await self._on_end(vm_id)
+            return
+        self._forget(vm_id)
+        reason = "its supervisor and its VMM ended"
+        await self._rows.vm_ended(vm_id, reason, lambda: not self.knows(vm_id))
+
+    def _forget(self, vm_id: str) -> None:
+        self._policies.pop(vm_id, None)
+        self._given_up.discard(vm_id)
 
     async def _restart(self, vm_id: str) -> None:
         policy = self._policies.setdefault(vm_id, RestartPolicy())
         delay = policy.after_exit(time.monotonic(), random.random())
         if delay is None:
             self._given_up.add(vm_id)
-            await self._give_up(vm_id, "its supervisor ended too often, see its log")
+            reason = "its supervisor ended too often, see its log"
+            await self._rows.supervisor_given_up(vm_id, reason, lambda: self.has_given_up(vm_id))
             return
         self._log.warning("supervisor ended, its VMM lives: starting it again", vm=vm_id)
         await asyncio.sleep(delay)
         if self._adopt_owner(vm_id):  # started by an earlier api, and not ready then
             return
         try:
-            await self.ensure(await self._spec_of(vm_id))
+            await self.ensure(await self._rows.spec_of(vm_id))
         except BangerError as error:
             if error.code is Code.NOT_FOUND:
                 return

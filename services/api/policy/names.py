@@ -1,6 +1,4 @@
-"""A readable name for a VM that is given none."""
-
-from collections.abc import Iterable
+"""Readable names for a VM that is given none."""
 
 ADJECTIVES = (
     "amber bold brave brisk calm clear clever coral crisp eager early fair fast fleet fresh "
@@ -18,13 +16,13 @@ NOUNS = (
 ).split()
 
 
-def random_name(taken: Iterable[str], number: int) -> str:
-    """A free name of two words; ``number`` is random and picks it."""
-    used = set(taken)
-    combinations = len(ADJECTIVES) * len(NOUNS)
-    for offset in range(combinations):
-        adjective, noun = divmod((number + offset) % combinations, len(NOUNS))
-        name = f"{ADJECTIVES[adjective]}-{NOUNS[noun]}"
-        if name not in used:
-            return name
-    return f"vm-{number:x}"
+STRIDE = 997
+"""Steps from one candidate to the next: a prime, so that all names come in turn."""
+
+
+def candidates(number: int, count: int = 20) -> list[str]:
+    """``count`` names of two words, and one that no VM has; ``number`` is random and picks them."""
+    pairs = len(ADJECTIVES) * len(NOUNS)
+    places = ((number + index * STRIDE) % pairs for index in range(count))
+    names = (f"{ADJECTIVES[place // len(NOUNS)]}-{NOUNS[place % len(NOUNS)]}" for place in places)
+    return [*names, f"vm-{number:x}"]

@@ -3,17 +3,12 @@
 Pure, but for what ``first_free_port`` reads.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from shared.contract.egress import check_list, parse_allowed
 from shared.contract.messages.vm import NetworkMode, Publication, Vm
-from shared.contract.publication import (
-    clash,
-    parse_publication,
-    refuse_doubles,
-    show_publication,
-)
+from shared.contract.publication import parse_publication, refuse_doubles, show_publication
 from shared.errors import BangerError, Code
 
 _UNPRIVILEGED = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
@@ -67,22 +62,6 @@ def check_publications(
                 f"net.ipv4.ip_unprivileged_port_start={publication.host_port}, or use bridge mode",
             )
     return publications
-
-
-def refuse_taken(wanted: Iterable[Publication], vms: Iterable[Vm]) -> None:
-    """Raises ``conflict`` naming the VM, running or not, that publishes one of the ports."""
-    others = [(vm, publication) for vm in vms for publication in vm.publish]
-    for publication in wanted:
-        for vm, other in others:
-            if clash(publication, other):
-                taken = show_publication(other)
-                raise BangerError(
-                    Code.CONFLICT,
-                    f"{publication.protocol} port {publication.host_port} of "
-                    f"{publication.host_address} is published by {vm.name} already ({taken})",
-                    hint=f"choose another port, or: banger vm unpublish {vm.name} {taken}",
-                    details={"vm": vm.name},
-                )
 
 
 def published_as(words: str, vm: Vm) -> list[Publication]:

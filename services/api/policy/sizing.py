@@ -4,7 +4,7 @@ Pure: the host's own size is handed in.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from shared.config import DefaultsConfig
 from shared.contract.messages.vm import VmCreate
@@ -30,6 +30,10 @@ class Sizes:
     memory_mib: int
     disk_bytes: int
     overlay_bytes: int
+
+    def fields(self) -> dict[str, int]:
+        """As fields of ``VmSpec``."""
+        return asdict(self)
 
     def __str__(self) -> str:
         return f"{self.vcpu} vcpu | {self.memory_mib} MiB | {show_bytes(self.disk_bytes)} disk"

@@ -1,26 +1,23 @@
 """Verbs that delete images and kernels, which only the api can do safely: it knows the VMs."""
 
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Callable
 
-from services.api.policy.holds import BootHolds, Published
+from services.api.context import ApiContext
+from services.api.policy.holds import Published
 from shared.bus.handlers import Call, handles
 from shared.contract.messages.image import Deleted, Ref
 from shared.contract.messages.vm import Vm
-from shared.contract.verb import Request
 from shared.contract.verbs import api, images, store
 from shared.errors import BangerError, Code
-
-Ask = Callable[[Request[Any]], Awaitable[Any]]
 
 
 class ImageVerbs:
     """A VM needs its image and its kernel at every boot, so both stay as long as it does."""
 
-    def __init__(self, ask: Ask, image_holds: BootHolds, kernel_holds: BootHolds) -> None:
-        self._ask = ask
-        self._image_holds = image_holds
-        self._kernel_holds = kernel_holds
+    def __init__(self, context: ApiContext) -> None:
+        self._ask = context.ask
+        self._image_holds = context.image_holds
+        self._kernel_holds = context.kernel_holds
 
     @handles(api.IMAGE_DELETE)
     async def delete_image(self, request: Ref, _call: Call) -> Deleted:

@@ -1,174 +1,165 @@
-"""Verbs that change VMs that are there: start, stop, kill, restart, pause, set, delete."""
+"""Verbs that change whether a VM runs: start, stop, restart, kill, pause, resume, delete."""
 
 import signal
 
-from services.api.policy.network_policy import check_egress
-from services.api.policy.sizing import check_sizes
-from services.api.verbs.create import Creation
-from services.api.vm_view import view
+from msgspec.structs import replace
+
+from services.api.context import ApiContext
+from services.api.machines.removal import remove
+from services.api.verbs.operations import under_way
 from shared.bus.handlers import Call, handles
-from shared.contract.lifecycle import LIVE, Action, check
-from shared.contract.messages.vm import Vm, VmDelete, VmKill, VmRef, VmSet, VmStop, VmView
-from shared.contract.sizes import host
+from shared.contract.lifecycle import LIVE, Action, check, states_for
+from shared.contract.messages.machine import MachineState
+from shared.contract.messages.vm import Vm, VmDelete, VmKill, VmRef, VmStop, VmView
 from shared.contract.verb import Request
 from shared.contract.verbs import api, store, supervisor
 from shared.errors import BangerError, Code
-from shared.vmm.registry import AUTO, check_wanted
+
+STOPPABLE = sorted(LIVE & states_for(Action.STOP))
 
 
-class Changes(Creation):
+class LifecycleVerbs:
     """Each verb looks the VM up, asks the table of states, and lets its supervisor do it."""
+
+    def __init__(self, context: ApiContext) -> None:
+        self._context = context
 
     @handles(api.VM_START)
     async def start(self, request: VmRef, call: Call) -> VmView:
-        vm = await self._find(request.ref)
-        async with self._operation(call, "vm.start", vm.name), self._machines.serialised(vm.id):
-            vm = await self._find(vm.id)
+        vm = await self._context.find(request.ref)
+        async with (
+            under_way(self._context.operations, call, "vm.start", vm.name),
+            self._context.exclusively(vm) as vm,
+        ):
             if check(vm.name, vm.state, Action.START):
-                self.background.keep(self._touch(vm.id))
-                await self._machines.boot(vm, call)
-        return view(await self._find(vm.id), self.paths)
+                vm = await self._boot(vm, call)
+        return self._context.view(vm)
+
+    async def _boot(self, vm: Vm, call: Call) -> Vm:
+        self._context.spawn(self._context.touch(vm.id))
+        return _told(vm, await self._context.machines.boot(vm, call))
 
     @handles(api.VM_STOP)
     async def stop(self, request: VmStop, call: Call) -> VmView:
         # Not serialised with the start: stopping is what one does when a start takes too long.
-        vm = await self._find(request.ref)
-        if check(vm.name, vm.state, Action.STOP):
-            async with self._operation(call, "vm.stop", vm.name):
-                await self._machines.stop(vm, request.timeout, call)
-        return view(await self._find(vm.id), self.paths)
+        try:
+            vm = await self._stop(request, call)
+        except BaseException:
+            if not self._context.stopping.is_set():
+                self._context.spawn(self._context.corrections.stop_not_heard(request.ref))
+            raise
+        return self._context.view(vm)
+
+    async def _stop(self, request: VmStop, call: Call) -> Vm:
+        context = self._context
+        to_stop = store.VM_TRANSITION(ref=request.ref, state="stopping", expected=STOPPABLE)
+        stored = (await context.ask(to_stop)).vm
+        vm = context.live(stored)
+        if vm.state != stored.state:  # nothing runs
+            return await context.ask(store.VM_UPDATE(id=vm.id, state=vm.state, reason=vm.reason))
+        if not check(vm.name, vm.state, Action.STOP):
+            return vm
+        async with under_way(context.operations, call, "vm.stop", vm.name):
+            is_stored = vm.state == "stopping"
+            ended = await context.machines.stop(vm, request.timeout, call, stored=is_stored)
+        return _told(vm, ended)
 
     @handles(api.VM_RESTART)
     async def restart(self, request: VmStop, call: Call) -> VmView:
-        vm = await self._find(request.ref)
+        vm = await self._context.find(request.ref)
         check(vm.name, vm.state, Action.RESTART)
-        async with self._operation(call, "vm.restart", vm.name), self._machines.serialised(vm.id):
-            vm = await self._find(vm.id)
+        async with (
+            under_way(self._context.operations, call, "vm.restart", vm.name),
+            self._context.exclusively(vm) as vm,
+        ):
             if check(vm.name, vm.state, Action.STOP):
-                await self._machines.stop(vm, request.timeout, call)
-            self.background.keep(self._touch(vm.id))
-            await self._machines.boot(await self._find(vm.id), call)
-        return view(await self._find(vm.id), self.paths)
+                vm = _told(vm, await self._context.machines.stop(vm, request.timeout, call))
+            vm = await self._boot(vm, call)
+        return self._context.view(vm)
 
     @handles(api.VM_KILL)
     async def kill(self, request: VmKill, _call: Call) -> VmView:
         number = signal_number(request.signal)
-        vm = await self._find(request.ref)
+        vm = await self._context.find(request.ref)
         if check(vm.name, vm.state, Action.KILL):
-            await self._machines.end(vm, number)
-        return view(await self._find(vm.id), self.paths)
+            vm = _told(vm, await self._context.machines.end(vm, number))
+        return self._context.view(vm)
 
     @handles(api.VM_PAUSE)
     async def pause(self, request: VmRef, call: Call) -> VmView:
-        return await self._ask_machine(request.ref, Action.PAUSE, supervisor.PAUSE(), call)
+        vm = await self._context.find(request.ref)
+        return await self._ask(vm, Action.PAUSE, supervisor.PAUSE(), call)
 
     @handles(api.VM_RESUME)
     async def resume(self, request: VmRef, call: Call) -> VmView:
-        vm = await self._find(request.ref)
+        vm = await self._context.find(request.ref)
         if vm.state == "paused":
-            await self._touch(vm.id)  # before it runs, or it would be found unused that moment
-        return await self._ask_machine(vm.id, Action.RESUME, supervisor.RESUME(), call)
+            # Before it runs, or it would be found unused that moment.
+            await self._context.touch(vm.id)
+        return await self._ask(vm, Action.RESUME, supervisor.RESUME(), call)
 
-    async def _ask_machine(
-        self, ref: str, what: Action, request: Request[None], call: Call
+    async def _ask(
+        self, vm: Vm, what: Action, request: Request[MachineState], call: Call
     ) -> VmView:
-        vm = await self._find(ref)
         if check(vm.name, vm.state, what):
-            await self._machines.ask(vm, request, call)
-        return view(await self._find(vm.id), self.paths)
-
-    @handles(api.VM_ACCESS)
-    async def access(self, request: VmRef, _call: Call) -> VmView:
-        """How to reach the guest, for somebody who is about to: counts as use."""
-        vm = await self._find(request.ref)
-        shown = view(vm, self.paths)
-        if shown.access is None or vm.state in ("paused", "stopping"):
-            check(vm.name, vm.state, Action.SESSION)
-            raise BangerError(
-                Code.NOT_RUNNING,
-                f"{vm.name} does not answer yet",
-                hint=f"banger vm health {vm.name} says more",
-            )
-        self.background.keep(self._touch(vm.id))
-        return shown
+            vm = _told(vm, await self._context.machines.ask(vm, request, call))
+        return self._context.view(vm)
 
     @handles(api.VM_DELETE)
     async def delete(self, request: VmDelete, _call: Call) -> VmView:
-        vm = await self._find(request.ref)
-        shown = view(vm, self.paths)
-        if request.unless_live:
-            _refuse_live(vm)
-        else:
-            await self._machines.end(vm)
-        async with self._machines.serialised(vm.id):
-            if request.unless_live:
-                _refuse_live(await self._find(vm.id))  # a start may have been under way
-            problems = await self._remove(vm)  # a start that was waiting may have begun meanwhile
-        if refusal := next((each for each in problems if isinstance(each, BangerError)), None):
-            raise refusal  # the row is there still, so it can be deleted again
-        self._machines.forget(vm.id)
+        vm = await self._context.find(request.ref)
+        shown = self._context.view(vm)
+        try:
+            problems = await self._end_and_remove(vm, unless_live=request.unless_live)
+        except BaseException:
+            self._context.spawn(self._store_end(vm))
+            raise
+        self._context.machines.forget(vm.id)
         if problems:
-            where = self.paths.vm_state(vm.id)
             raise BangerError(
                 Code.DENIED,
                 f"{vm.name} is deleted, but not all of its files are: {problems[0]}",
-                hint=f"remove what is left of {where}",
+                hint=f"remove what is left of {self._context.paths.vm_state(vm.id)}",
             )
         return shown
 
-    @handles(api.VM_SET)
-    async def set_what_it_has(self, request: VmSet, call: Call) -> VmView:
-        vm = await self._find(request.ref)
-        async with self._machines.serialised(vm.id):
-            vm = await self._find(vm.id)
-            nat, allow = bool(request.nat), request.allow or []
-            given = request.nat is not None or request.allow is not None
-            if given:
-                allow = check_egress(vm.network, nat=nat, allow=allow)
-            await self._resize(vm, request)
-            if given:
-                await self._set_egress(vm, nat=nat, allow=allow, call=call)
-        return view(await self._find(vm.id), self.paths)
+    async def _end_and_remove(self, vm: Vm, *, unless_live: bool) -> list[BangerError | OSError]:
+        """Returns what went wrong with the files. Raises what keeps the row, which can be deleted
+        again then."""
+        context = self._context
+        if unless_live:
+            _refuse_live(vm)
+        else:
+            await context.machines.end(vm, forget=True)
+        async with context.machines.serialised(vm.id):
+            if unless_live:
+                _refuse_live(await context.find(vm.id))  # a start may have been under way
+            elif context.supervisors.knows(vm.id):  # a start that was waiting has begun
+                await context.machines.end(vm, forget=True)
+            problems = await remove(vm, context.ask, context.paths)
+        for problem in problems:
+            if isinstance(problem, BangerError):
+                raise problem
+        return problems
 
-    async def _resize(self, vm: Vm, request: VmSet) -> None:
-        changes = (request.vcpu, request.memory_mib, request.disk_bytes, request.vmm)
-        if all(change is None for change in changes):
-            return
-        check(vm.name, vm.state, Action.RESIZE)
-        check_wanted(request.vmm or AUTO)
-        check_sizes(host(), vcpu=request.vcpu, memory=request.memory_mib, disk=request.disk_bytes)
-        if request.disk_bytes is not None and request.disk_bytes < vm.disk_bytes:
-            raise BangerError(
-                Code.INVALID,
-                f"the disk of {vm.name} has {vm.disk_bytes} bytes and cannot shrink",
-                hint="disks only grow",
-            )
-        # The disk itself grows at the next start: its supervisor knows how, and it is stopped.
-        update = store.VM_UPDATE(
-            id=vm.id,
-            vcpu=request.vcpu,
-            memory_mib=request.memory_mib,
-            disk_bytes=request.disk_bytes,
-            vmm=request.vmm,
-        )
-        await self.ask(update)
+    async def _store_end(self, vm: Vm) -> None:
+        """After a deletion that ended half-way: the supervisor was asked not to store the end."""
+        context = self._context
+        await context.supervisors.ended(vm.id)
+        await context.corrections.vm_ended(vm.id, "", lambda: not context.runs(vm.id))
 
-    async def _set_egress(self, vm: Vm, *, nat: bool, allow: list[str], call: Call) -> None:
-        """The row first: in bridge mode ``nat`` follows it, and a crash leaves what was asked.
 
-        Also when the row says so already: whoever wrote it may have died before the machine had
-        heard of it.
-        """
-        if (nat, allow) != (vm.nat, vm.allow):
-            vm = await self.ask(store.VM_UPDATE(id=vm.id, nat=nat, allow=allow))
-        await self._apply_network(vm)
-        if vm.network == "user":
-            await self._machines.ask_until_over(vm, supervisor.APPLY(vm=vm), call)
+def _told(vm: Vm, told: MachineState) -> Vm:
+    return replace(vm, state=told.state, reason=told.reason)
 
 
 def _refuse_live(vm: Vm) -> None:
     if vm.state in LIVE:
-        raise BangerError(Code.CONFLICT, f"{vm.name} is {vm.state}: it is not deleted")
+        raise BangerError(
+            Code.CONFLICT,
+            f"{vm.name} is {vm.state}, so it is not deleted",
+            hint=f"stop it first: banger vm stop {vm.name}",
+        )
 
 
 def signal_number(name: str) -> signal.Signals:

@@ -1,12 +1,10 @@
-"""Verbs that only look: list, show, stats, ports, health, operations."""
+"""Verbs that only look: list, resolve, show, access, stats, ports, health."""
 
 import time
 
-from services.api.verbs.publish import Publishing
-from services.api.vm_view import view
+from services.api.context import ApiContext
 from shared.bus.handlers import Call, handles
 from shared.contract.lifecycle import LIVE, Action, check
-from shared.contract.messages.operation import Operation, OperationList, OperationRef
 from shared.contract.messages.vm import (
     Check,
     Empty,
@@ -27,34 +25,55 @@ from shared.vm import files
 MIB = 1024 * 1024
 
 
-class Reports(Publishing):
-    """What a VM is, uses and listens on."""
+class ReportVerbs:
+    """What a VM is, uses and listens on, and how to reach it."""
+
+    def __init__(self, context: ApiContext) -> None:
+        self._context = context
 
     @handles(api.VM_LIST)
     async def list_vms(self, _request: Empty, _call: Call) -> VmList:
-        return VmList(vms=[view(vm, self.paths) for vm in await self._rows()])
+        rows = (await self._context.ask(store.VM_LIST())).vms
+        return VmList(vms=[self._context.view(vm) for vm in rows])
+
+    @handles(api.VM_PRUNABLE)
+    async def prunable(self, request: Empty, call: Call) -> VmList:
+        """A VM that is stopping is none of them: it may be one that is being restarted."""
+        listed = await self.list_vms(request, call)
+        return VmList(vms=[view for view in listed.vms if view.vm.state not in LIVE])
 
     @handles(api.VM_RESOLVE)
     async def resolve(self, request: VmRefs, _call: Call) -> ResolvedList:
-        return await self.ask(store.VM_RESOLVE(refs=request.refs))
-
-    @handles(api.VM_PRUNABLE)
-    async def prunable(self, _request: Empty, _call: Call) -> VmList:
-        """A VM that is stopping is none of them: it may be one that is being restarted."""
-        rows = [vm for vm in await self._rows() if vm.state not in LIVE]
-        return VmList(vms=[view(vm, self.paths) for vm in rows])
+        return await self._context.ask(store.VM_RESOLVE(refs=request.refs))
 
     @handles(api.VM_SHOW)
     async def show(self, request: VmRef, _call: Call) -> VmView:
-        return view(await self._find(request.ref), self.paths)
+        return self._context.view(await self._context.ask(store.VM_GET(ref=request.ref)))
+
+    @handles(api.VM_ACCESS)
+    async def access(self, request: VmRef, call: Call) -> VmView:
+        """How to reach the guest, for somebody who is about to: counts as use."""
+        shown = await self.show(request, call)
+        vm = shown.vm
+        if shown.access is None or vm.state in ("paused", "stopping"):
+            check(vm.name, vm.state, Action.SESSION)
+            raise BangerError(
+                Code.NOT_RUNNING,
+                f"{vm.name} does not answer yet",
+                hint=f"banger vm health {vm.name} says more",
+            )
+        self._context.spawn(self._context.touch(vm.id))
+        return shown
 
     @handles(api.VM_STATS)
     async def stats(self, request: VmRef, call: Call) -> VmStats:
-        vm = await self._find(request.ref)
+        vm = await self._context.find(request.ref)
         sample = self._disk_stats(vm)
-        if vm.state in LIVE and self._supervisors.serves(vm.id):
+        if self._is_served(vm):
             try:
-                running = await self.ask(supervisor.STATS().at(vm.id), deadline=call.deadline)
+                running = await self._context.ask(
+                    supervisor.STATS().at(vm.id), deadline=call.deadline
+                )
             except BangerError as error:
                 if error.code is not Code.NOT_RUNNING:  # not yet, or not any more
                     raise
@@ -71,7 +90,7 @@ class Reports(Publishing):
         apparent = allocated = 0
         for name in (files.OVERLAY, files.WORK_DISK):
             try:
-                info = (self.paths.vm_state(vm.id) / name).stat()
+                info = (self._context.paths.vm_state(vm.id) / name).stat()
             except FileNotFoundError:
                 continue  # made at the first start
             apparent += info.st_size
@@ -89,33 +108,18 @@ class Reports(Publishing):
 
     @handles(api.VM_PORTS)
     async def ports(self, request: VmRef, call: Call) -> PortList:
-        vm = await self._find(request.ref)
+        vm = await self._context.find(request.ref)
         check(vm.name, vm.state, Action.SESSION)
-        return await self.ask(supervisor.PORTS().at(vm.id), deadline=call.deadline)
+        return await self._context.ask(supervisor.PORTS().at(vm.id), deadline=call.deadline)
 
     @handles(api.VM_HEALTH)
     async def health(self, request: VmRef, call: Call) -> Health:
-        vm = await self._find(request.ref)
-        if vm.state not in LIVE or not self._supervisors.serves(vm.id):
+        vm = await self._context.find(request.ref)
+        if not self._is_served(vm):
             detail = f"{vm.name} is {vm.state}" + (f": {vm.reason}" if vm.reason else "")
             checks = [Check(name="supervisor", ok=False, detail=detail)]
             return Health(id=vm.id, name=vm.name, healthy=False, checks=checks)
-        return await self.ask(supervisor.HEALTH().at(vm.id), deadline=call.deadline)
+        return await self._context.ask(supervisor.HEALTH().at(vm.id), deadline=call.deadline)
 
-    # -- operations -------------------------------------------------------------------------
-
-    @handles(api.OPS_LIST)
-    async def list_operations(self, _request: Empty, _call: Call) -> OperationList:
-        self._operations.prune(time.monotonic())
-        return OperationList(operations=self._operations.list())
-
-    @handles(api.OPS_SHOW)
-    async def show_operation(self, request: OperationRef, _call: Call) -> Operation:
-        return self._operations.find(request.ref)
-
-    @handles(api.OPS_CANCEL)
-    async def cancel_operation(self, request: OperationRef, call: Call) -> Operation:
-        """Returns when the operation has ended, with what was undone undone."""
-        operation = self._operations.find(request.ref)
-        await self._operations.cancelled(operation, call.deadline)
-        return operation
+    def _is_served(self, vm: Vm) -> bool:
+        return vm.state in LIVE and self._context.supervisors.serves(vm.id)

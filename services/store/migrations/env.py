@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from services.store.models import Base
+from services.store.tables.models import Base
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -67,6 +67,8 @@ class Supervision:
         self._applying = asyncio.Lock()
         self._booting = BootUnderWay(log)
         self._end_asked = False
+        self._forgotten = False
+        """Whether the VM is being deleted: nobody wants to know its state any more."""
         self._stops: list[PowerOff] = []
         self._tasks = GuestTasks(process, self._run, log)
 
@@ -79,7 +81,9 @@ class Supervision:
 
     async def take_over(self) -> None:
         """Take over the VMM that an earlier supervisor launched, if there is one."""
-        self.running = running = await recovery.take_over(self._launcher, self.vm)
+        if self._spec.ran_before:
+            self.running = await recovery.take_over(self._launcher, self.vm)
+        running = self.running
         if running is None:
             self._process.spawn(self._exit_if_never_asked())
             return
@@ -124,7 +128,8 @@ class Supervision:
         service that is being restarted just then is worth some more attempts."""
         before: State = "created" if self.state == "created" else "stopped"
         self._end_asked = False
-        reporting = self._process.spawn(self._report("starting"))
+        stored = self.vm.state == "starting" and not again
+        reporting = self._process.spawn(self._report("starting", stored=stored))
         passing = (Code.UNAVAILABLE,) if again else ()
         window = RetryWindow(RELAUNCH_SECONDS, codes=passing, pause=RELAUNCH_PAUSE)
         launch = partial(self._launcher.launch, self._spec, self._ports, self._booting.report)
@@ -196,10 +201,11 @@ class Supervision:
 
     # -- end --------------------------------------------------------------------------------
 
-    async def stop(self, seconds: float) -> None:
+    async def stop(self, seconds: float, *, stored: bool = False) -> None:
         """Ask the guest to power off, and end the VMM when the guest has not in ``seconds``.
 
-        A caller that is cancelled before the VMM is signalled takes the stop back.
+        A caller that is cancelled before the VMM is signalled takes the stop back. ``stored``: the
+        row says ``stopping`` already.
         """
         self._refuse_if_over()
         if (running := self.running) is None:
@@ -209,7 +215,7 @@ class Supervision:
         self._end_asked = True
         # Its questions every second would cost the guest a tenth of its stop.
         self._tasks.stop_polling()
-        self._process.spawn(self._report("stopping"))
+        self._process.spawn(self._report("stopping", stored=stored))
         self._stops.append(off)
         try:
             await off.run(time.monotonic() + seconds)
@@ -237,12 +243,15 @@ class Supervision:
             await self.stop(0.0)
         return True
 
-    async def kill(self, number: signal.Signals) -> None:
+    async def kill(self, number: signal.Signals, *, forget: bool = False) -> None:
         """Signal the VMM; returns when it has ended if the signal is one that ends it.
+
+        ``forget``: the VM is being deleted, and its end is not stored.
 
         Raises:
             BangerError: ``not_running`` when there is no VMM yet that another signal could reach.
         """
+        self._forgotten = self._forgotten or forget
         if self.running is None:
             if number not in ENDING:
                 raise BangerError(Code.NOT_RUNNING, f"{self.vm.name} has no VMM yet")
@@ -294,6 +303,8 @@ class Supervision:
         if self.running:
             await self.running.machine.close()
 
-    async def _report(self, state: State, reason: str = "") -> None:
+    async def _report(self, state: State, reason: str = "", *, stored: bool = False) -> None:
+        """``stored``: the row says so already."""
         self.state, self.reason = state, reason
-        await self._process.store_state(state, reason)
+        if not stored and not self._forgotten:
+            await self._process.store_state(state, reason)

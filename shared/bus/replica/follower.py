@@ -16,7 +16,8 @@ import msgspec
 from shared.bus.actor import Actor
 from shared.bus.replica.replica import Event, Replica, Verdict, View, Views
 from shared.bus.socket import Subscriber
-from shared.contract.messages.vm import Vm, VmChanged, VmDeleted
+from shared.contract.messages.rows import VmChanged, VmDeleted
+from shared.contract.messages.vm import Vm
 from shared.contract.verbs import store
 from shared.errors import BangerError
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Generic, TypeVar
 
-from shared.contract.messages.vm import Vm, VmChanged, VmDeleted, VmRows
+from shared.contract.messages.rows import VmChanged, VmDeleted, VmRows
+from shared.contract.messages.vm import Vm
 
 BUFFERED = 10_000
 """Events held while a snapshot is awaited. If more arrive, another snapshot is needed."""

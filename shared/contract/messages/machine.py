@@ -2,7 +2,7 @@
 
 import msgspec
 
-from shared.contract.messages.vm import Vm
+from shared.contract.messages.vm import State, Vm
 
 
 class SupervisorReady(msgspec.Struct, kw_only=True):
@@ -13,22 +13,38 @@ class SupervisorReady(msgspec.Struct, kw_only=True):
 
 
 class SupervisorSpec(msgspec.Struct, kw_only=True):
-    """What a supervisor is handed at its start: the row and where image and kernel are."""
+    """What a supervisor is handed at its start: the row and where image and kernel are.
+
+    ``ran_before`` is False for a VM that has never had a supervisor on this boot of the host: it
+    has no VMM to look for.
+    """
 
     vm: Vm
     image: str
     kernel: str
+    ran_before: bool = True
+
+
+class MachineState(msgspec.Struct, kw_only=True):
+    """What has become of the VM."""
+
+    state: State
+    reason: str = ""
 
 
 class MachineStop(msgspec.Struct, kw_only=True):
+    """``machine.stop``. ``stored``: the row says ``stopping`` already."""
+
     timeout: float = 30.0
+    stored: bool = False
 
 
 class MachineKill(msgspec.Struct, kw_only=True):
     """``machine.kill``: the number of a signal. One of ``ENDING`` ends the VMM: wait
-    for it."""
+    for it. ``forget``: the VM is being deleted, so its end is not stored."""
 
     signal: int = 9
+    forget: bool = False
 
 
 class MachineApply(msgspec.Struct, kw_only=True):

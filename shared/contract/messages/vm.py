@@ -29,12 +29,12 @@ class Publication(msgspec.Struct, kw_only=True, frozen=True):
     protocol: Protocol = "tcp"
 
 
-class Vm(msgspec.Struct, kw_only=True):
-    """A row of the store: what is wanted of a VM and what was last known of it."""
+class VmSpec(msgspec.Struct, kw_only=True):
+    """What is wanted of a VM: what it boots from, what it has, and what it may reach.
 
-    id: str
-    name: str
-    state: State
+    A field that is added here with a default reaches row, reservation and supervisor by itself.
+    """
+
     image_id: str
     image_name: str
     kernel_id: str
@@ -42,18 +42,25 @@ class Vm(msgspec.Struct, kw_only=True):
     memory_mib: int
     disk_bytes: int
     overlay_bytes: int
-    network: NetworkMode
-    address: str
-    nat: bool
-    created_at: str
-    reason: str = ""
-    workspace: str = ""
-    touched_at: str = ""
-    """When somebody last used it (ssh, exec, cp, console), RFC 3339; empty: never."""
     vmm: VmmWanted = "auto"
+    nat: bool = False
     allow: list[str] = msgspec.field(default_factory=list)
     """What it reaches outside although ``nat`` is False, as ``shared.contract.egress`` reads it."""
     publish: list[Publication] = msgspec.field(default_factory=list)
+
+
+class Vm(VmSpec, kw_only=True):
+    """A row of the store: what is wanted of a VM and what was last known of it."""
+
+    id: str
+    name: str
+    state: State
+    network: NetworkMode
+    address: str
+    created_at: str
+    reason: str = ""
+    touched_at: str = ""
+    """When somebody last used it (ssh, exec, cp, console), RFC 3339; empty: never."""
 
 
 class VmView(msgspec.Struct, kw_only=True):
@@ -75,13 +82,6 @@ class VmList(msgspec.Struct, kw_only=True):
     """Answer of ``vm.list``."""
 
     vms: list[VmView]
-
-
-class VmRows(msgspec.Struct, kw_only=True):
-    """Answer of the store's ``vm.list`` and ``vm.snapshot``; ``seq`` is the last event's."""
-
-    vms: list[Vm]
-    seq: int = 0
 
 
 class VmRef(msgspec.Struct, kw_only=True):
@@ -120,80 +120,35 @@ class Empty(msgspec.Struct):
     """No arguments, or no result."""
 
 
-class VmCreate(msgspec.Struct, kw_only=True):
-    """``vm.create``: None where the user gave nothing, so that defaults have one home, the api."""
+class VmChoice(msgspec.Struct, kw_only=True):
+    """What a user may choose of a VM's specification; None where nothing was chosen.
+
+    ``nat`` and ``allow`` are one policy: where one is given and the other is not, the other is
+    none.
+    """
+
+    vcpu: int | None = None
+    memory_mib: int | None = None
+    disk_bytes: int | None = None
+    vmm: VmmWanted | None = None
+    nat: bool | None = None
+    allow: list[str] | None = None
+
+
+class VmCreate(VmChoice, kw_only=True):
+    """``vm.create``: defaults for what was not chosen have one home, the api."""
 
     name: str | None = None
     image: str | None = None
-    vcpu: int | None = None
-    memory_mib: int | None = None
-    disk_bytes: int | None = None
     overlay_bytes: int | None = None
-    nat: bool = False
-    allow: list[str] = msgspec.field(default_factory=list)
     publish: list[Publication] = msgspec.field(default_factory=list)
-    vmm: VmmWanted | None = None
     start: bool = True
 
 
-class VmReserve(msgspec.Struct, kw_only=True):
-    """``vm.reserve``: take the name and the next free address in one transaction."""
+class VmSet(VmChoice, kw_only=True):
+    """``vm.set``: what is None stays. Sizes and VMM change on a stopped VM only."""
 
-    id: str
-    name: str
-    image_id: str
-    image_name: str
-    kernel_id: str
-    vcpu: int
-    memory_mib: int
-    disk_bytes: int
-    overlay_bytes: int
-    nat: bool
-    network: NetworkMode
-    subnet: str
-    """Where the address is taken from, e.g. 127.77.0.0/16."""
-    request_id: str
-    vmm: VmmWanted = "auto"
-    allow: list[str] = msgspec.field(default_factory=list)
-    publish: list[Publication] = msgspec.field(default_factory=list)
-
-
-class RequestRef(msgspec.Struct, kw_only=True):
-    """``vm.by_request``: the VM that the request ``request_id`` made, in a list of none or one."""
-
-    request_id: str
-
-
-class VmUpdate(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """``vm.update``: change what is given, leave the rest."""
-
-    id: str
-    state: State | None = None
-    reason: str | None = None
-    vcpu: int | None = None
-    memory_mib: int | None = None
-    disk_bytes: int | None = None
-    nat: bool | None = None
-    allow: list[str] | None = None
-    publish: list[Publication] | None = None
-    touched_at: str | None = None
-    vmm: VmmWanted | None = None
-    expected: list[State] | None = None
-    """Refuse with ``conflict`` unless the row's state is one of these."""
-
-
-class VmChanged(msgspec.Struct, kw_only=True):
-    """Event ``vm.changed``."""
-
-    seq: int
-    vm: Vm
-
-
-class VmDeleted(msgspec.Struct, kw_only=True):
-    """Event ``vm.deleted``."""
-
-    seq: int
-    id: str
+    ref: str
 
 
 class VmStop(msgspec.Struct, kw_only=True):
@@ -208,19 +163,6 @@ class VmKill(msgspec.Struct, kw_only=True):
 
     ref: str
     signal: str = "KILL"
-
-
-class VmSet(msgspec.Struct, kw_only=True):
-    """``vm.set``: what is None stays. Sizes and VMM change on a stopped VM only, the egress
-    policy always: ``nat`` and ``allow`` together, so that one alone means the other is none."""
-
-    ref: str
-    vcpu: int | None = None
-    memory_mib: int | None = None
-    disk_bytes: int | None = None
-    vmm: VmmWanted | None = None
-    nat: bool | None = None
-    allow: list[str] | None = None
 
 
 class VmDelete(msgspec.Struct, kw_only=True):

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 from shared.contract.verb import Structs, Verb
 
 if TYPE_CHECKING:
-    from shared.contract.messages import vm
+    from shared.contract.messages import rows, vm
 else:
+    rows = Structs("shared.contract.messages.rows")
     vm = Structs("shared.contract.messages.vm")
 
 SECONDS = 30.0
@@ -14,23 +15,41 @@ SECONDS = 30.0
 
 VM_GET = Verb("store", "vm.get", vm.VmRef, vm.Vm, seconds=SECONDS)
 VM_RESOLVE = Verb("store", "vm.resolve", vm.VmRefs, vm.ResolvedList, seconds=SECONDS)
+VM_LIST = Verb("store", "vm.list", vm.Empty, rows.VmRows, seconds=SECONDS)
+VM_SNAPSHOT = Verb("store", "vm.snapshot", vm.Empty, rows.VmRows, seconds=SECONDS)
+VM_CHECK = Verb(
+    "store",
+    "vm.check",
+    rows.VmClaim,
+    type(None),
+    seconds=SECONDS,
+    notes="`conflict` when another VM has the name or one of the ports",
+)
 VM_RESERVE = Verb(
     "store",
     "vm.reserve",
-    vm.VmReserve,
+    rows.VmReserve,
     vm.Vm,
     seconds=SECONDS,
-    notes="takes the name and the next free address; the same request id gives the same VM",
+    notes="the same request id gives the same VM; `conflict` as `vm.check`",
 )
-VM_BY_REQUEST = Verb(
+VM_UPDATE = Verb(
+    "store", "vm.update", rows.VmUpdate, vm.Vm, seconds=SECONDS, notes="`conflict` as `vm.check`"
+)
+VM_TRANSITION = Verb(
     "store",
-    "vm.by_request",
-    vm.RequestRef,
-    vm.VmRows,
+    "vm.transition",
+    rows.VmTransition,
+    rows.Transition,
     seconds=SECONDS,
-    notes="the VM that this request made, none or one",
+    notes="one answer for a reference, its row, and a change of state that may not be due",
 )
-VM_UPDATE = Verb("store", "vm.update", vm.VmUpdate, vm.Vm, seconds=SECONDS)
+VM_TOUCH = Verb(
+    "store",
+    "vm.touch",
+    rows.VmTouch,
+    type(None),
+    seconds=SECONDS,
+    notes="no event: no projection depends on when a VM was used. No error without the VM",
+)
 VM_REMOVE = Verb("store", "vm.remove", vm.VmId, type(None), seconds=SECONDS)
-VM_LIST = Verb("store", "vm.list", vm.Empty, vm.VmRows, seconds=SECONDS)
-VM_SNAPSHOT = Verb("store", "vm.snapshot", vm.Empty, vm.VmRows, seconds=SECONDS)

@@ -17,7 +17,7 @@ START = Verb(
     "vm",
     "machine.start",
     vm.Empty,
-    type(None),
+    machine.MachineState,
     idempotent=False,
     operation=True,
     partials=True,
@@ -28,13 +28,13 @@ STOP = Verb(
     "vm",
     "machine.stop",
     machine.MachineStop,
-    type(None),
+    machine.MachineState,
     partials=True,
     seconds=SECONDS,
 )
-KILL = Verb("vm", "machine.kill", machine.MachineKill, type(None), seconds=SECONDS)
-PAUSE = Verb("vm", "machine.pause", vm.Empty, type(None), seconds=SECONDS)
-RESUME = Verb("vm", "machine.resume", vm.Empty, type(None), seconds=SECONDS)
+KILL = Verb("vm", "machine.kill", machine.MachineKill, machine.MachineState, seconds=SECONDS)
+PAUSE = Verb("vm", "machine.pause", vm.Empty, machine.MachineState, seconds=SECONDS)
+RESUME = Verb("vm", "machine.resume", vm.Empty, machine.MachineState, seconds=SECONDS)
 APPLY = Verb(
     "vm",
     "machine.apply",
@@ -44,6 +44,7 @@ APPLY = Verb(
     notes="makes a running VM what its row says, as far as that can be done live: published ports "
     "and, in user mode, egress; all of it or nothing. `not_running` when there is no VMM",
 )
+STATE = Verb("vm", "machine.state", vm.Empty, machine.MachineState)
 STATS = Verb("vm", "machine.stats", vm.Empty, machine.GuestStats, seconds=SECONDS)
 PORTS = Verb("vm", "machine.ports", vm.Empty, vm.PortList, seconds=SECONDS)
 HEALTH = Verb("vm", "machine.health", vm.Empty, vm.Health, seconds=SECONDS)

@@ -170,7 +170,6 @@ def view(name: str = "web", vm_id: str = "0123456789ab", **fields: Any) -> dict[
         "nat": False,
         "created_at": "2026-11-22T09:30:00.000Z",
         "reason": "",
-        "workspace": "",
         "vmm": "auto",
         "allow": [],
         "publish": [],

@@ -22,7 +22,6 @@ COLUMNS: "Columns[VmView]" = {
     "VCPU": lambda view: str(view.vm.vcpu),
     "MEM": lambda view: show_size(view.vm.memory_mib * 1024 * 1024),
     "DISK": lambda view: show_size(view.vm.disk_bytes),
-    "WORKSPACE": lambda view: view.vm.workspace or "-",
     "CREATED": lambda view: show_time(view.vm.created_at),
 }
 

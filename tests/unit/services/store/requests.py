@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from shared.contract.messages.vm import VmReserve
+from shared.contract.messages.rows import VmReserve
 
 
 def reservation(name: str, **changes: Any) -> VmReserve:
     fields: dict[str, Any] = {
         "id": f"id-{name}",
-        "name": name,
+        "names": [name],
         "image_id": "i",
         "image_name": "debian",
         "kernel_id": "k",

@@ -1,21 +1,25 @@
 """Opening the database: where, how safe, and which schemas are accepted."""
 
+import json
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, inspect, text
 from sqlalchemy.exc import DatabaseError
 
 from services.store.database import HEAD, MIGRATIONS, current_revision, migrate, open_database
-from services.store.models import Base
 from services.store.queries import Store
+from services.store.tables.models import Base
+from shared.contract.publication import show_publication
 from shared.errors import BangerError, Code
 from tests.unit.services.store.requests import reservation
 
@@ -34,6 +38,15 @@ def test_url_decides_where_the_database_is(tmp_path: Path) -> None:
     assert (tmp_path / "elsewhere.db").exists()
     assert not (tmp_path / "never.db").exists()
     engine.dispose()
+
+
+def move(engine: Engine, revision: str, way: Callable[..., None] = command.upgrade) -> None:
+    """Bring the schema to a revision, up or down."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        way(config, revision)
 
 
 @pytest.fixture
@@ -82,20 +95,80 @@ def columns_of_vm(engine: Engine) -> set[str]:
     return {column["name"] for column in inspect(engine).get_columns("vm")}
 
 
-def test_a_migration_that_fails_half_way_leaves_the_schema_as_it_was(migrated: Engine) -> None:
+def test_a_migration_that_fails_half_way_leaves_the_schema_as_it_was(tmp_path: Path) -> None:
     """As a crash does between its statements."""
-    with migrated.begin() as connection:
-        connection.execute(text("ALTER TABLE vm DROP COLUMN allow"))
-        connection.execute(text("UPDATE alembic_version SET version_num='0003'"))
-    before = columns_of_vm(migrated)
+    engine = create_engine(f"sqlite:///{tmp_path}/torn.db")
+    move(engine, "0003")
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE vm ADD COLUMN publish JSON"))
+    before = columns_of_vm(engine)
     with pytest.raises(DatabaseError, match="duplicate column name: publish"):
-        migrate(migrated, "0003")
-    assert (columns_of_vm(migrated), current_revision(migrated)) == (before, "0003")
-    with migrated.begin() as connection:
+        migrate(engine, "0003")
+    assert (columns_of_vm(engine), current_revision(engine)) == (before, "0003")
+    with engine.begin() as connection:
         connection.execute(text("ALTER TABLE vm DROP COLUMN publish"))
-    migrate(migrated, "0003")
-    assert columns_of_vm(migrated) == {*before, "allow"}
-    assert current_revision(migrated) == HEAD
+    migrate(engine, "0003")
+    assert current_revision(engine) == HEAD
+    engine.dispose()
+
+
+OLD_ROWS = (
+    ("aa", "web", "running", "", 4, 2048, 1 << 40, True, "qemu", '["db.vm:5432"]'),
+    ("bb", "db", "failed", "it broke", 1, 512, 8 << 30, False, "auto", "[]"),
+)
+PUBLISHED = (
+    '[{"host_port": 8080, "guest_port": 80, "host_address": "127.0.0.1", "protocol": "tcp"}]'
+)
+INSERT_OLD = """
+    INSERT INTO vm VALUES (:id, :name, :state, :reason, 'image', 'debian', 'kernel', :vcpu,
+        :memory, :disk, 5, 'user', :address, :nat, '', '2026-11-22T00:00:00Z', '', :vmm, :allow,
+        :publish)
+"""
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Iterator[Engine]:
+    """A database of revision 0004 with two VMs and the request that made one of them."""
+    engine = create_engine(f"sqlite:///{tmp_path}/old.db")
+    move(engine, "0004")
+    names = ("id", "name", "state", "reason", "vcpu", "memory", "disk", "nat", "vmm", "allow")
+    with engine.begin() as connection:
+        for number, row in enumerate(OLD_ROWS):
+            more = {"address": f"127.77.0.{number + 2}", "publish": PUBLISHED if number else "[]"}
+            connection.execute(text(INSERT_OLD), dict(zip(names, row, strict=True)) | more)
+        connection.execute(text("INSERT INTO mutation VALUES ('request', 'aa')"))
+        connection.execute(text("UPDATE sequence SET seq=7"))
+    yield engine
+    engine.dispose()
+
+
+def test_rows_of_the_schema_with_a_column_for_each_field_are_carried_over(old: Engine) -> None:
+    migrate(old, "0004")
+    rows = Store(old).rows()
+    web, db = rows.vms
+    assert rows.seq == 7
+    assert (web.id, web.name, web.state, web.address) == ("aa", "web", "running", "127.77.0.2")
+    assert (web.image_id, web.image_name, web.kernel_id) == ("image", "debian", "kernel")
+    assert (web.vcpu, web.memory_mib, web.disk_bytes, web.overlay_bytes) == (4, 2048, 1 << 40, 5)
+    assert (web.nat, web.vmm, web.allow, web.publish) == (True, "qemu", ["db.vm:5432"], [])
+    assert (db.reason, db.nat, db.vmm) == ("it broke", False, "auto")
+    assert [show_publication(each) for each in db.publish] == ["127.0.0.1:8080:80/tcp"]
+    again, _ = Store(old).reserve(reservation("other", request_id="request"))
+    assert again == web
+
+
+def test_the_way_back_to_a_column_for_each_field_loses_nothing(old: Engine) -> None:
+    def rows() -> list[dict[str, object]]:
+        with old.connect() as connection:
+            return [dict(row) for row in connection.execute(text("SELECT * FROM vm")).mappings()]
+
+    before = [{**row, "allow": json.loads(str(row["allow"]))} for row in rows()]
+    move(old, "0005")
+    move(old, "0004", command.downgrade)
+    after = [{**row, "allow": json.loads(str(row["allow"]))} for row in rows()]
+    for row in (*before, *after):
+        row["publish"] = json.loads(str(row["publish"]))
+    assert after == before
 
 
 def test_head_is_the_last_migration() -> None:

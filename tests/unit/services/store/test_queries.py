@@ -1,14 +1,17 @@
 """What is asked of the database, on a real SQLite file."""
 
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import Engine, create_engine
 
 from services.store.database import open_database
 from services.store.queries import Store
-from shared.contract.messages.vm import VmReserve, VmUpdate
+from shared.contract.messages.rows import VmClaim, VmReserve, VmTouch, VmTransition, VmUpdate
+from shared.contract.messages.vm import Publication
 from shared.errors import BangerError, Code
 from tests.unit.services.store.requests import reservation
 
@@ -36,15 +39,6 @@ def test_reserved_vm_is_what_was_asked_and_is_listed(store: Store) -> None:
     assert vm.disk_bytes == 8 * 1024**3
     rows = store.rows()
     assert (rows.vms, rows.seq) == ([vm], seq)
-
-
-def test_vm_is_found_by_the_request_that_made_it(store: Store) -> None:
-    vm, _ = store.reserve(reservation("beta"))
-    store.reserve(reservation("other"))
-    assert store.made("request-beta").vms == [vm]
-    assert store.made("request-none").vms == []
-    store.remove(vm.id)
-    assert store.made("request-beta").vms == []
 
 
 def test_clash_that_is_not_of_names_is_not_called_one(store: Store) -> None:
@@ -111,6 +105,19 @@ def test_taken_name_is_a_conflict_and_leaves_no_trace(store: Store) -> None:
     assert vm.id == "other"
 
 
+def test_first_candidate_that_is_free_becomes_the_name(store: Store) -> None:
+    store.reserve(reservation("calm-cat"))
+    vm, _ = store.reserve(reservation("other", names=["calm-cat", "bold-bee", "vm-1"]))
+    assert vm.name == "bold-bee"
+    error = reserve_fails(store, reservation("third", names=["calm-cat", "bold-bee"]))
+    assert error.code is Code.CONFLICT
+
+
+def test_state_and_time_of_use_may_be_reserved_with_the_vm(store: Store) -> None:
+    vm, _ = store.reserve(reservation("beta", state="starting", touched_at="2026-11-28T00:00:00Z"))
+    assert (vm.state, vm.touched_at) == ("starting", "2026-11-28T00:00:00Z")
+
+
 def test_names_are_taken_exactly_not_by_prefix(store: Store) -> None:
     for name in ("beta", "beta-2", "bet"):
         store.reserve(reservation(name))
@@ -159,6 +166,77 @@ def test_references_are_resolved_in_their_order_and_each_vm_once(store: Store) -
     assert [each.error and each.error["code"] for each in resolved] == [None, "not_found", None]
 
 
+# -- ports of the host ---------------------------------------------------------------------
+
+
+def port(number: int, address: str = "127.0.0.1") -> Publication:
+    return Publication(host_port=number, guest_port=80, host_address=address)
+
+
+def conflict(question: Callable[[], object]) -> BangerError:
+    with pytest.raises(BangerError) as caught:
+        question()
+    assert caught.value.code is Code.CONFLICT
+    return caught.value
+
+
+def test_port_that_another_vm_publishes_is_refused_and_that_vm_is_named(store: Store) -> None:
+    store.reserve(reservation("web", publish=[port(8080, "0.0.0.0")]))
+    error = reserve_fails(store, reservation("other", publish=[port(8081), port(8080)]))
+    assert error.code is Code.CONFLICT
+    assert error.details == {"vm": "web"}
+    assert "is published by web already" in error.message
+    assert "banger vm unpublish web" in error.hint
+    assert names(store) == ["web"]
+    vm, _ = store.reserve(reservation("other"))
+    wanted = replace(vm, publish=[port(8080)])
+    conflict(lambda: store.update(VmUpdate(id=vm.id, spec=wanted)))
+    assert store.get("other").publish == []
+
+
+def test_vm_may_keep_the_ports_that_it_publishes(store: Store) -> None:
+    vm, _ = store.reserve(reservation("web", publish=[port(8080)]))
+    wanted = replace(vm, publish=[port(8080), port(8081)])
+    assert store.update(VmUpdate(id=vm.id, spec=wanted))[0].publish == wanted.publish
+
+
+def test_check_refuses_what_a_reservation_would(store: Store) -> None:
+    vm, _ = store.reserve(reservation("web", publish=[port(8080)]))
+    conflict(lambda: store.check(VmClaim(name="web")))
+    conflict(lambda: store.check(VmClaim(publish=[port(8080)])))
+    for own in ({"id": vm.id}, {"request_id": "request-web"}):
+        store.check(VmClaim(name="web", publish=[port(8080)], **own))
+    store.check(VmClaim(name="other", publish=[port(8081)]))
+
+
+# -- changes of state -----------------------------------------------------------------------
+
+
+def test_transition_is_made_from_an_expected_state_and_says_what_was_before(store: Store) -> None:
+    store.reserve(reservation("beta"))
+    store.update(VmUpdate(id="id-beta", state="running", reason="a reason"))
+    request = VmTransition(ref="bet", state="stopping", expected=["running", "paused"])
+    done, seq = store.transition(request)
+    assert (done.vm.state, done.vm.reason, done.before, seq) == ("stopping", "", "running", 3)
+    assert store.get("beta") == done.vm
+
+
+def test_transition_from_another_state_changes_nothing(store: Store) -> None:
+    vm, _ = store.reserve(reservation("beta"))
+    request = VmTransition(ref="beta", state="stopping", expected=["running"])
+    done, seq = store.transition(request)
+    assert (done.vm, done.before, seq) == (vm, "created", None)
+    assert store.rows().seq == 1
+
+
+def test_touch_is_no_change_that_anybody_hears_of(store: Store) -> None:
+    store.reserve(reservation("beta"))
+    store.touch(VmTouch(id="id-beta", at="2026-11-28T00:00:00Z"))
+    store.touch(VmTouch(id="nobody", at="2026-11-28T00:00:00Z"))
+    assert store.get("beta").touched_at == "2026-11-28T00:00:00Z"
+    assert store.rows().seq == 1
+
+
 # -- update and remove ----------------------------------------------------------------------
 
 
@@ -188,6 +266,25 @@ def test_update_from_an_expected_state_is_made(store: Store) -> None:
     store.reserve(reservation("beta"))
     update = VmUpdate(id="id-beta", state="starting", expected=["created", "stopped"])
     assert store.update(update)[0].state == "starting"
+
+
+def test_specification_is_replaced_whole_and_the_rest_stays(store: Store) -> None:
+    before, _ = store.reserve(reservation("beta"))
+    wanted = replace(before, vcpu=3, nat=True, allow=["db.vm"], name="ignored", state="failed")
+    after, _ = store.update(VmUpdate(id=before.id, spec=wanted))
+    assert after == replace(wanted, name="beta", state="created")
+    assert store.get("beta") == after
+
+
+def test_vm_gets_a_new_name_unless_another_one_has_it(store: Store) -> None:
+    for name in ("beta", "gamma"):
+        store.reserve(reservation(name))
+    error = conflict(lambda: store.update(VmUpdate(id="id-beta", name="gamma")))
+    assert "'gamma' exists already" in error.message
+    assert "choose another name" in error.hint
+    assert store.update(VmUpdate(id="id-beta", name="beta"))[0].name == "beta"
+    assert store.update(VmUpdate(id="id-beta", name="delta"))[0].name == "delta"
+    assert names(store) == ["delta", "gamma"]
 
 
 def test_update_of_nobody_is_not_found(store: Store) -> None:

@@ -2,17 +2,22 @@
 
 import asyncio
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 
+from services.api.machines.spare_supervisor import Spare
 from services.api.machines.supervisors import Supervisors
-from shared.contract.messages.machine import SupervisorSpec
+from shared.bus.handlers import Call, handles
+from shared.contract.messages.machine import SupervisorReady, SupervisorSpec
+from shared.contract.verbs import api
 from shared.logs import Log
 from shared.paths import Paths, make_private
 from shared.vm import files
 from tests.example import example_vm
+from tests.fakes.bus import FakeBus
+from tests.fakes.supervisor import FakeSpare
 from tests.unit.services.api.conftest import program
 
 VM = example_vm(state="running")
@@ -36,13 +41,16 @@ class Told:
     async def spec_of(self, _vm_id: str) -> SupervisorSpec:
         return SPEC
 
-    async def on_end(self, vm_id: str) -> None:
+    async def vm_ended(self, vm_id: str, _reason: str, holds: Callable[[], bool]) -> None:
+        assert holds()
         self.ended.append(vm_id)
 
-    async def give_up(self, vm_id: str, _reason: str) -> None:
+    async def supervisor_given_up(
+        self, vm_id: str, _reason: str, _holds: Callable[[], bool]
+    ) -> None:
         self.given_up.append(vm_id)
 
-    def keep(self, work: Coroutine[Any, Any, None]) -> None:
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
@@ -51,14 +59,8 @@ class Told:
 def supervisors(paths: Paths, told: Told) -> Supervisors:
     make_private(paths.run)
     make_private(paths.vm_run(VM.id))
-    return Supervisors(
-        paths,
-        Log(paths.log_file("api"), "api"),
-        spec_of=told.spec_of,
-        on_end=told.on_end,
-        give_up=told.give_up,
-        keep=told.keep,
-    )
+    spare = Spare(paths.logs / "vm_supervisor.err", told.spawn)
+    return Supervisors(paths, Log(paths.log_file("api"), "api"), told, told.spawn, spare)
 
 
 @pytest.fixture(autouse=True)
@@ -96,5 +98,60 @@ def test_the_one_with_the_lock_takes_the_place_of_one_that_was_taken_for_it(path
                 assert found.serves(VM.id)
                 assert told.ended == []
                 found.close()
+
+    asyncio.run(ask())
+
+
+def test_the_end_of_a_supervisor_without_a_vmm_is_told(paths: Paths) -> None:
+    async def ask() -> None:
+        found = supervisors(paths, told := Told())
+        with program(HOLD, str(paths.vm_run(VM.id) / files.LOCK)) as alive:
+            assert await found.recover([VM]) == []
+            alive.kill()
+            async with asyncio.timeout(10):
+                await found.ended(VM.id)
+                await asyncio.gather(*told.tasks)
+        assert told.ended == [VM.id]
+        found.close()
+
+    asyncio.run(ask())
+
+
+def test_the_end_that_a_supervisor_has_announced_is_not_told_again(paths: Paths) -> None:
+    async def ask() -> None:
+        found = supervisors(paths, told := Told())
+        with program(HOLD, str(paths.vm_run(VM.id) / files.LOCK)) as alive:
+            assert await found.recover([VM]) == []
+            found.conclude(VM.id)
+            alive.kill()
+            async with asyncio.timeout(10):
+                await asyncio.gather(*told.tasks)
+        assert told.ended == []
+        assert not found.knows(VM.id)
+        found.close()
+
+    asyncio.run(ask())
+
+
+@pytest.mark.parametrize("ran_before", [True, False])
+def test_a_supervisor_is_told_whether_there_may_be_a_vmm(paths: Paths, ran_before: bool) -> None:
+    async def ask() -> None:
+        make_private(paths.run)
+        if ran_before:
+            make_private(paths.vm_run(VM.id))
+        bus, told = FakeBus(), Told()
+        spare = FakeSpare(bus, paths, paths.run / "errors")
+        found = Supervisors(paths, Log(paths.log_file("api"), "api"), told, told.spawn, spare)
+
+        class Api:
+            @handles(api.SUPERVISOR_READY)
+            async def ready(self, request: SupervisorReady, _call: Call) -> None:
+                found.on_ready(request.id, request.pid)
+
+        bus.serve("api", Api())
+        async with asyncio.timeout(10):
+            await found.ensure(SPEC)
+        assert [each.spec.ran_before for each in spare.given] == [ran_before]
+        found.close()
 
     asyncio.run(ask())

@@ -7,7 +7,6 @@ from services.api.policy.network_policy import (
     check_publications,
     first_free_port,
     published_as,
-    refuse_taken,
 )
 from shared.contract.messages.vm import NetworkMode, Publication, Vm
 from shared.errors import BangerError, Code
@@ -80,17 +79,6 @@ def test_a_port_of_roots_is_refused_in_user_mode_with_a_way() -> None:
     assert "bridge mode" in refused.value.hint
     assert check_publications("user", [port(1024)], 1024)
     assert check_publications("bridge", [port(80)], 1024)
-
-
-def test_the_vm_that_publishes_it_already_is_named() -> None:
-    others = [vm("db", port(5432)), vm("web", port(8080, host_address="0.0.0.0"))]
-    refuse_taken([port(8081), port(8080, protocol="udp")], others)
-    with pytest.raises(BangerError) as refused:
-        refuse_taken([port(8081), port(8080)], others)
-    assert refused.value.code is Code.CONFLICT
-    assert refused.value.details == {"vm": "web"}
-    assert "is published by web already" in refused.value.message
-    assert "banger vm unpublish web" in refused.value.hint
 
 
 TCP = port(8080)

@@ -1,4 +1,4 @@
-"""What is left when the undoing of a creation fails. All else: tests/integration."""
+"""``vm.create``: what is asked of whom, and what is left when it fails."""
 
 import asyncio
 import os
@@ -7,49 +7,189 @@ from typing import Any
 
 import pytest
 
-from services.api.machines import control as machines
-from services.api.verbs.create import Creation
-from shared.config import Config
-from shared.contract.verb import Request, Result
+from services.api.machines import control
+from services.api.verbs.create import CreateVerbs
+from shared.contract.messages.rows import VmReserve
+from shared.contract.messages.vm import Publication, VmCreate
+from shared.contract.verbs import api
 from shared.errors import BangerError, Code
-from shared.logs import Log
 from shared.paths import Paths
 from tests.example import example_vm
+from tests.fakes.bus import FakeCall
+from tests.fakes.images import IMAGE, KERNEL
+from tests.fakes.scene import SMALL, Scene, play, settled
+from tests.fakes.supervisor import FakeSupervisor
 from tests.unit.services.api.conftest import program
 
-VM = example_vm(state="starting")
+PORT = Publication(host_port=8080, guest_port=80)
+REFUSED = BangerError(Code.GUEST_FAILED, "it panicked", hint="see the console")
 
 
-class Alone(Creation):
-    """An api whose nat refuses everything; says what it asked of others."""
+def test_a_vm_is_made_and_booted_with_one_question_to_each(paths: Paths) -> None:
+    async def act() -> None:
+        async with Scene(paths) as scene:
+            shown = await scene.bus.ask(api.VM_CREATE(**SMALL))
+            assert (shown.vm.state, shown.vm.touched_at != "") == ("running", True)
+            assert shown.access
+            assert scene.bus.verbs() == [
+                "api vm.create",
+                "images image.resolve",
+                "images kernel.resolve",
+                "store vm.reserve",
+                "api supervisor.ready",
+                "vm machine.start",
+                "store vm.update",
+            ]
+            assert scene.row(shown.vm.name) == shown.vm
 
-    asked: list[str]
-
-    async def ask(self, request: Request[Result], **_: Any) -> Result:
-        self.asked.append(f"{request.service} {request.verb.name}")
-        raise BangerError(Code.DENIED, "no")
+    play(act())
 
 
-def test_vmm_that_cannot_be_ended_keeps_its_disks_and_its_row(
+def test_what_was_chosen_is_reserved_and_defaults_fill_the_rest(paths: Paths) -> None:
+    async def act() -> None:
+        async with Scene(paths) as scene:
+            chosen: dict[str, Any] = {"nat": True, "publish": [PORT], "start": False}
+            shown = await scene.bus.ask(api.VM_CREATE(name="web", vcpu=1, vmm="qemu", **chosen))
+            vm = shown.vm
+            assert (vm.name, vm.state, vm.touched_at, vm.vmm) == ("web", "created", "", "qemu")
+            assert (vm.vcpu, vm.nat, vm.allow, vm.publish) == (1, True, [], [PORT])
+            assert (vm.image_id, vm.image_name, vm.kernel_id) == (IMAGE.id, IMAGE.name, KERNEL.id)
+            assert vm.disk_bytes == vm.overlay_bytes == 8 << 30
+            assert scene.spare.given == []
+
+    play(act())
+
+
+def test_names_are_offered_where_none_was_given(paths: Paths) -> None:
+    async def act() -> None:
+        async with Scene(paths) as scene:
+            await scene.bus.ask(api.VM_CREATE(**SMALL, start=False))
+            (reservation,) = (body for _, body in scene.bus.asked if isinstance(body, VmReserve))
+            assert len(set(reservation.names)) > 10
+
+    play(act())
+
+
+@pytest.mark.parametrize("taken", [{"name": "web"}, {"publish": [PORT]}])
+def test_what_another_vm_has_is_refused_before_an_image_is_built(
+    paths: Paths, taken: dict[str, Any]
+) -> None:
+    async def act() -> None:
+        async with Scene(paths, example_vm(name="web", publish=[PORT])) as scene:
+            with pytest.raises(BangerError) as refused:
+                await scene.bus.ask(api.VM_CREATE(**SMALL, **taken))
+            assert refused.value.code is Code.CONFLICT
+            assert scene.bus.verbs() == ["api vm.create", "store vm.check"]
+
+    play(act())
+
+
+def test_a_request_that_is_sent_again_gives_the_vm_that_it_made(paths: Paths) -> None:
+    async def act() -> None:
+        async with Scene(paths) as scene:
+            verbs, request = CreateVerbs(scene.context), bytes(range(16))
+            create = VmCreate(name="web", publish=[PORT], start=False, **SMALL)
+            first = await verbs.create(create, FakeCall(request_id=request))
+            again = await verbs.create(create, FakeCall(request_id=request))
+            assert again.vm == first.vm
+            assert len(scene.store.vms) == 1
+
+    play(act())
+
+
+def test_an_image_is_held_until_the_row_names_it(paths: Paths) -> None:
+    async def act() -> None:
+        async with Scene(paths) as scene:
+            scene.images.pulling = asyncio.Event()
+            making = asyncio.ensure_future(scene.bus.ask(api.VM_CREATE(name="web", **SMALL)))
+            await settled(lambda: "images kernel.resolve" in scene.bus.verbs())
+            with pytest.raises(BangerError) as refused:
+                await scene.bus.ask(api.IMAGE_DELETE(ref="deb"))
+            assert refused.value.message == "image debian-bookworm is needed to create web"
+            scene.images.pulling.set()
+            await making
+            with pytest.raises(BangerError):
+                await scene.bus.ask(api.IMAGE_DELETE(ref="deb"))
+            await scene.bus.ask(api.VM_DELETE(ref="web"))
+            await scene.bus.ask(api.IMAGE_DELETE(ref="deb"))
+
+    play(act())
+
+
+def fail(*, ran: bool) -> Any:
+    def setup(supervisor: FakeSupervisor) -> None:
+        supervisor.failure, supervisor.ran = REFUSED, ran
+
+    return setup
+
+
+def test_a_vm_whose_vmm_never_ran_leaves_nothing(paths: Paths) -> None:
+    async def act() -> None:
+        async with Scene(paths) as scene:
+            scene.spare.setup = fail(ran=False)
+            with pytest.raises(BangerError, match="it panicked") as refused:
+                await scene.bus.ask(api.VM_CREATE(name="web", **SMALL))
+            assert "kept" not in refused.value.details
+            assert scene.store.vms == {}
+            assert list((paths.run / "vms").iterdir()) == []
+
+    play(act())
+
+
+def test_a_vm_that_failed_to_boot_is_kept_and_said_so(paths: Paths) -> None:
+    async def act() -> None:
+        async with Scene(paths) as scene:
+            scene.spare.setup = fail(ran=True)
+            with pytest.raises(BangerError) as refused:
+                await scene.bus.ask(api.VM_CREATE(name="web", **SMALL))
+            assert refused.value.details == {"kept": "web"}
+            assert refused.value.hint == "see the console; delete it with: banger vm delete web"
+            assert scene.row("web").state == "failed"
+
+    play(act())
+
+
+@pytest.mark.parametrize("stopping", [False, True])
+def test_a_cancelled_creation_is_undone_unless_the_api_stops(paths: Paths, stopping: bool) -> None:
+    async def act() -> None:
+        async with Scene(paths) as scene:
+            scene.spare.setup = lambda supervisor: setattr(supervisor, "held", asyncio.Event())
+            making = asyncio.ensure_future(
+                CreateVerbs(scene.context).create(VmCreate(name="web", **SMALL), FakeCall())
+            )
+            await settled(lambda: "vm machine.start" in scene.bus.verbs())
+            if stopping:
+                scene.context.stopping.set()
+            making.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await making
+            assert [vm.name for vm in scene.store.vms.values()] == (["web"] if stopping else [])
+            (operation,) = scene.context.operations.list()
+            assert (operation.verb, operation.state) == ("vm.create", "cancelled")
+
+    play(act())
+
+
+def test_a_vmm_that_cannot_be_ended_keeps_its_disks_and_its_row(
     paths: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    vm = example_vm(state="starting")
+
     def refuse(*_: object) -> None:
         raise PermissionError
 
+    async def act() -> None:
+        async with Scene(paths, vm) as scene:
+            scene.bus.troubles["nat nat.unjail"].append(BangerError(Code.DENIED, "no"))
+            paths.vm_run(vm.id).mkdir(parents=True)
+            paths.vm_state(vm.id).mkdir(parents=True)
+            assert await CreateVerbs(scene.context)._undo(vm) == ["no"]
+            assert scene.bus.verbs() == ["nat nat.unjail"]
+            assert paths.vm_state(vm.id).exists()
+
     monkeypatch.setattr(signal, "pidfd_send_signal", refuse)
-    monkeypatch.setattr(machines, "SUCCESSOR_SECONDS", 0.0)
-    paths.vm_state(VM.id).mkdir(parents=True)
-
-    async def undo() -> None:
-        api = Alone(paths, Log(paths.log_file("api"), "api"), Config())
-        api.asked = []
-        async with asyncio.timeout(10):
-            assert await api._undo(VM) == ["no"]
-        assert api.asked == ["nat nat.unjail"]
-        assert paths.vm_state(VM.id).exists()
-        api.link.close()
-
+    monkeypatch.setattr(control, "SUCCESSOR_SECONDS", 0.0)
     vmm = "print('up', flush=True); import sys; sys.stdin.read()"
-    with program(vmm, "-name", f"banger-{VM.id}") as process:
-        asyncio.run(undo())
+    with program(vmm, "-name", f"banger-{vm.id}") as process:
+        play(act())
         os.kill(process.pid, 0)

@@ -31,7 +31,7 @@ UNUSED: list[dict[str, Any]] = [
     {"touched_at": "2026-11-28T00:00:00Z"},
     {"reason": "a reason"},
     {"vcpu": 4, "memory_mib": 4096, "disk_bytes": 2, "overlay_bytes": 2},
-    {"image_id": "j", "image_name": "other", "kernel_id": "l", "vmm": "qemu", "workspace": "w"},
+    {"image_id": "j", "image_name": "other", "kernel_id": "l", "vmm": "qemu"},
 ]
 
 

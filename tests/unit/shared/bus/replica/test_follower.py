@@ -13,7 +13,8 @@ import zmq
 
 from shared.bus.actor import Actor
 from shared.bus.replica.follower import Follower
-from shared.contract.messages.vm import Vm, VmChanged, VmRows
+from shared.contract.messages.rows import VmChanged, VmRows
+from shared.contract.messages.vm import Vm
 from tests.example import example_vm
 
 BETA = example_vm()

@@ -5,7 +5,8 @@ from typing import Any
 import msgspec
 
 from shared.bus.replica.replica import BUFFERED, Replica, Verdict, Views
-from shared.contract.messages.vm import State, Vm, VmChanged, VmDeleted, VmRows
+from shared.contract.messages.rows import VmChanged, VmDeleted, VmRows
+from shared.contract.messages.vm import State, Vm
 from tests.example import example_vm
 
 BETA = example_vm(id="bbbbbbbbbbbb", state="created")
@@ -149,7 +150,7 @@ def test_change_of_a_field_that_is_in_no_view_is_none() -> None:
     assert not watched.changes(state="starting")
     assert watched.changes(state="running")
     assert not watched.changes(touched_at="2026-11-28T00:00:00Z")
-    assert not watched.changes(vcpu=2, memory_mib=1024, reason="a reason", workspace="w")
+    assert not watched.changes(vcpu=2, memory_mib=1024, reason="a reason")
     assert watched.changes(name="gamma")
     assert watched.changes(state="stopped")
 

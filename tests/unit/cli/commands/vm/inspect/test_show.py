@@ -22,7 +22,7 @@ def services(peer: Begin) -> Peer:
 def test_the_table_has_a_row_for_each(cli: Cli, services: Peer) -> None:
     ran = cli("vm", "list")
     header, web, db = ran.out.splitlines()
-    assert header.split() == "ID NAME STATE IMAGE IP VCPU MEM DISK WORKSPACE CREATED".split()
+    assert header.split() == "ID NAME STATE IMAGE IP VCPU MEM DISK CREATED".split()
     assert web.split()[:7] == "0123456789ab web running debian-bookworm 127.77.0.2 2 2G".split()
     assert db.split()[2] == "failed"
     assert (ran.status, ran.err) == (0, "")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, UniqueConstraint
+from sqlalchemy import JSON, ForeignKey, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -11,7 +11,8 @@ class Base(DeclarativeBase):
 
 
 class VmRow(Base):
-    """A virtual machine: what is wanted of it and the last state its supervisor reported."""
+    """A virtual machine: the last state its supervisor reported, what has to be unique, and what is
+    wanted of it, which nobody queries, in one column."""
 
     __tablename__ = "vm"
     __table_args__ = (UniqueConstraint("network", "address", name="uq_vm_network_address"),)
@@ -20,22 +21,12 @@ class VmRow(Base):
     name: Mapped[str] = mapped_column(unique=True)
     state: Mapped[str]
     reason: Mapped[str] = mapped_column(default="")
-    image_id: Mapped[str]
-    image_name: Mapped[str]
-    kernel_id: Mapped[str]
-    vcpu: Mapped[int]
-    memory_mib: Mapped[int]
-    disk_bytes: Mapped[int] = mapped_column(BigInteger)
-    overlay_bytes: Mapped[int] = mapped_column(BigInteger)
     network: Mapped[str]
     address: Mapped[str]
-    nat: Mapped[bool]
-    workspace: Mapped[str] = mapped_column(default="")
     created_at: Mapped[str]
     touched_at: Mapped[str] = mapped_column(default="")
-    vmm: Mapped[str] = mapped_column(default="auto")
-    allow: Mapped[list[str]] = mapped_column(JSON, default=list)
-    publish: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)
+    spec: Mapped[dict[str, Any]] = mapped_column(JSON)
+    """``VmSpec`` by its fields."""
 
 
 class MutationRow(Base):

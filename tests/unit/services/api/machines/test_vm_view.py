@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from services.api.vm_view import checked, view
+from services.api.machines import vm_view
+from services.api.machines.vm_view import view, vmm_of, with_live_state
 from shared.contract.messages.vm import State, Vm
 from shared.contract.ssh_access import Access
 from shared.host.boot_id import host_boot_id
@@ -52,36 +53,39 @@ def give_vmm(paths: Paths, *, ready: bool = True, born: int = 0) -> None:
 @pytest.mark.parametrize("state", LIVE_STATES)
 def test_row_whose_vmm_lives_is_the_truth(paths: Paths, state: State) -> None:
     give_vmm(paths)
-    assert checked(row(state), paths, supervised=False) == row(state)
+    assert with_live_state(row(state), paths, supervised=False) == row(state)
 
 
 @pytest.mark.parametrize("state", LIVE_STATES)
 def test_row_without_a_vmm_is_stopped_and_says_why(paths: Paths, state: State) -> None:
-    shown = checked(row(state), paths, supervised=False)
+    shown = with_live_state(row(state), paths, supervised=False)
     assert (shown.state, shown.reason) == ("stopped", "its VMM is gone")
 
 
 def test_reused_pid_does_not_make_a_vm_run(paths: Paths) -> None:
     give_vmm(paths, born=1)
-    assert checked(row("running"), paths, supervised=True).state == "stopped"
+    assert with_live_state(row("running"), paths, supervised=True).state == "stopped"
 
 
 def test_starting_vm_may_have_no_vmm_yet_while_it_has_a_supervisor(paths: Paths) -> None:
-    assert checked(row("starting"), paths, supervised=True).state == "starting"
+    assert with_live_state(row("starting"), paths, supervised=True).state == "starting"
 
 
 def test_known_reason_is_not_overwritten(paths: Paths) -> None:
-    assert checked(row("running", "kernel panic"), paths, supervised=False).reason == "kernel panic"
+    assert (
+        with_live_state(row("running", "kernel panic"), paths, supervised=False).reason
+        == "kernel panic"
+    )
 
 
 @pytest.mark.parametrize("state", ["created", "stopped", "failed"])
 def test_vm_that_does_not_run_is_left_as_it_is(paths: Paths, state: State) -> None:
-    assert checked(row(state), paths, supervised=False) == row(state)
+    assert with_live_state(row(state), paths, supervised=False) == row(state)
 
 
 def test_view_of_a_running_vm_has_what_the_handle_knows(paths: Paths) -> None:
     give_vmm(paths)
-    shown = view(row("running"), paths)
+    shown = view(row("running"), paths, supervised=True)
     assert (shown.pid, shown.accel, shown.boot_id) == (os.getpid(), "tcg", "boot-1")
     assert shown.access == ACCESS
     assert shown.console_log.endswith("/vms/0123456789ab/console.log")
@@ -89,11 +93,28 @@ def test_view_of_a_running_vm_has_what_the_handle_knows(paths: Paths) -> None:
 
 def test_view_gives_no_access_before_the_guest_has_answered(paths: Paths) -> None:
     give_vmm(paths, ready=False)
-    shown = view(row("starting"), paths)
+    shown = view(row("starting"), paths, supervised=True)
     assert shown.pid == os.getpid()
     assert shown.access is None
 
 
 def test_view_of_a_stopped_vm_ignores_a_handle(paths: Paths) -> None:
     give_vmm(paths)
-    assert view(row("stopped"), paths).pid is None
+    assert view(row("stopped"), paths, supervised=False).pid is None
+
+
+def test_view_of_a_vm_whose_vmm_is_gone_says_so(paths: Paths) -> None:
+    shown = view(row("running"), paths, supervised=False)
+    assert (shown.vm.state, shown.vm.reason, shown.pid) == ("stopped", "its VMM is gone", None)
+
+
+def test_nothing_is_searched_for_a_vm_that_never_had_a_supervisor(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched: list[str] = []
+    monkeypatch.setattr(vm_view, "find_vmm", searched.append)
+    assert vmm_of("new", paths) is None
+    assert searched == []
+    paths.vm_run("old").mkdir(parents=True)
+    assert vmm_of("old", paths) is None
+    assert searched == ["old"], "a lost handle is no sign of an end"

@@ -1,0 +1,98 @@
+"""What is stored of VMs that changed and could not say so: their supervisor or the api had died."""
+
+from collections.abc import Callable
+
+from shared.bus.ask import Ask
+from shared.contract.lifecycle import LIVE
+from shared.contract.messages.machine import SupervisorSpec
+from shared.contract.messages.rows import VmUpdate
+from shared.contract.messages.vm import Vm
+from shared.contract.verbs import store, supervisor
+from shared.errors import BangerError, Code
+from shared.host.retry import RetryWindow, retry
+from shared.logs import Log
+from shared.paths import Paths
+
+STORE_TROUBLES = (Code.UNAVAILABLE, Code.TIMEOUT, Code.BUSY, Code.NO_SPACE)
+"""They pass by themselves or are ended by somebody: the store is asked again."""
+RETRY_INTERVAL = 0.1
+LOST_SECONDS = 30.0
+"""How long a supervisor that is not there is asked again: it or the broker was killed."""
+
+
+class Corrections:
+    """Writes to the store, however long it is away or its disk full."""
+
+    def __init__(self, ask: Ask, paths: Paths, log: Log) -> None:
+        self._ask = ask
+        self._paths = paths
+        self._log = log
+
+    async def rows(self) -> list[Vm]:
+        """All rows, as soon as the store is there: every service starts at the same time."""
+        return (await retry(lambda: self._ask(store.VM_LIST()), _window())).vms
+
+    async def row(self, vm_id: str) -> Vm:
+        """The row, as soon as the store is there. Raises ``not_found``."""
+        vm = await retry(lambda: self._ask(store.VM_GET(ref=vm_id)), _window())
+        if vm.id != vm_id:  # a name that begins like the id of a VM that is gone
+            raise BangerError(Code.NOT_FOUND, f"there is no VM {vm_id}")
+        return vm
+
+    # -- for ``Supervisors`` ------------------------------------------------------------------
+
+    async def spec_of(self, vm_id: str) -> SupervisorSpec:
+        """What the VM's supervisor is handed. Raises ``not_found``."""
+        return self.supervisor_spec(await self.row(vm_id))
+
+    def supervisor_spec(self, vm: Vm) -> SupervisorSpec:
+        image, kernel = self._paths.images / vm.image_id, self._paths.kernels / vm.kernel_id
+        return SupervisorSpec(vm=vm, image=str(image), kernel=str(kernel))
+
+    async def vm_ended(self, vm_id: str, reason: str, holds: Callable[[], bool]) -> None:
+        """Nothing of this VM runs: correct a row that says otherwise."""
+        update = VmUpdate(id=vm_id, state="stopped", reason=reason, expected=list(LIVE))
+        await self._store_while(holds, update)
+
+    async def supervisor_given_up(self, vm_id: str, reason: str, holds: Callable[[], bool]) -> None:
+        """The VMM runs on, and nobody supervises it."""
+        self._log.error("supervisor given up", vm=vm_id, reason=reason)
+        await self._store_while(holds, VmUpdate(id=vm_id, state="failed", reason=reason))
+
+    # -- stops ------------------------------------------------------------------------------
+
+    async def stop_not_heard(self, ref: str) -> None:
+        """A stop was stored, and may not have reached the supervisor: store what that says."""
+        try:
+            vm = await retry(lambda: self._ask(store.VM_GET(ref=ref)), _window())
+            if vm.state != "stopping":
+                return
+            state = supervisor.STATE().at(vm.id)
+            told = await retry(lambda: self._ask(state), RetryWindow(LOST_SECONDS))
+        except BangerError as error:
+            # Deleted, or without a supervisor: then the next one, or the end, is stored.
+            self._log.info("no word about a stop", ref=ref, error=error.message)
+            return
+        if told.state in LIVE and told.state != "stopping":
+            update = VmUpdate(id=vm.id, state=told.state, expected=["stopping"])
+            await self._store_while(lambda: True, update)
+
+    async def _store_while(self, holds: Callable[[], bool], update: VmUpdate) -> None:
+        """Try until it is stored, as long as it holds."""
+        window = _window()
+        while holds():
+            try:
+                await self._ask(store.VM_UPDATE.of(update))
+                return
+            except BangerError as error:
+                if error.code in (Code.NOT_FOUND, Code.CONFLICT):
+                    return  # the VM is deleted, or in another state by now
+                self._log.warning("row not corrected", vm=update.id, error=error.message)
+                try:
+                    await window.wait_or_raise(error)
+                except BangerError:
+                    return
+
+
+def _window() -> RetryWindow:
+    return RetryWindow(codes=STORE_TROUBLES, pause=RETRY_INTERVAL)

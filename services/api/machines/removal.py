@@ -1,0 +1,47 @@
+"""The end of a VM that does not run any more: its files, and last its row."""
+
+import asyncio
+import shutil
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from shared.bus.ask import Ask
+from shared.contract.messages.vm import Vm
+from shared.contract.verbs import store
+from shared.errors import BangerError
+from shared.host.cgroup import release
+from shared.paths import Paths
+
+
+async def remove(vm: Vm, ask: Ask, paths: Paths) -> list[BangerError | OSError]:
+    """Remove files and row, the one whatever became of the other; returns what went wrong."""
+    steps: list[Callable[[], Awaitable[object]]] = [
+        lambda: _remove_files(vm, paths),
+        lambda: ask(store.VM_REMOVE(id=vm.id)),
+    ]
+    problems: list[BangerError | OSError] = []
+    for step in steps:
+        try:
+            await step()
+        except (BangerError, OSError) as problem:
+            problems.append(problem)
+    return problems
+
+
+async def _remove_files(vm: Vm, paths: Paths) -> None:
+    """Disks, keys, logs and sockets."""
+    paths.known_hosts_of(vm.name).unlink(missing_ok=True)
+    for directory in (paths.vm_run(vm.id), paths.vm_state(vm.id)):
+        await asyncio.to_thread(_remove_tree, directory)
+    await asyncio.to_thread(release, vm.id)
+
+
+def _remove_tree(directory: Path) -> None:
+    shutil.rmtree(directory, onerror=_unless_gone)
+
+
+def _unless_gone(_function: Any, _path: str, error: Any) -> None:
+    """A file that is gone already is what we want (rmtree's onerror)."""
+    if not isinstance(error[1], FileNotFoundError):
+        raise error[1]

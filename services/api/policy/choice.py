@@ -1,0 +1,25 @@
+"""What a user has chosen of a VM's specification, by its fields."""
+
+from typing import Any
+
+from services.api.policy.network_policy import check_egress
+from shared.contract.messages.vm import NetworkMode, VmChoice
+from shared.vmm.registry import AUTO, check_wanted
+
+AT_REST = ("vcpu", "memory_mib", "disk_bytes", "vmm")
+"""What changes on a VM that does not run, and holds from its next start on."""
+
+
+def chosen(request: VmChoice, mode: NetworkMode) -> dict[str, Any]:
+    """The fields of ``VmSpec`` that ``request`` gives, ``nat`` and ``allow`` both or neither.
+
+    Raises:
+        BangerError: ``invalid`` for a VMM that there is not, and as ``check_egress``.
+    """
+    names = VmChoice.__struct_fields__
+    given = {name: value for name in names if (value := getattr(request, name)) is not None}
+    check_wanted(given.get("vmm", AUTO))
+    if "nat" in given or "allow" in given:
+        nat = given.setdefault("nat", False)
+        given["allow"] = check_egress(mode, nat=nat, allow=given.get("allow", []))
+    return given

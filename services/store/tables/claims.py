@@ -1,0 +1,88 @@
+"""What only one VM may have: its name, its ports of the host, its address."""
+
+import ipaddress
+from collections.abc import Sequence
+from itertools import combinations
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from services.store.tables.mapping import published
+from services.store.tables.models import VmRow
+from shared.addresses.subnet import guest_addresses
+from shared.contract.messages.vm import Publication
+from shared.contract.publication import clash, show_publication
+from shared.errors import BangerError, Code
+
+
+def free_name(session: Session, names: list[str]) -> str:
+    """The first of ``names`` that no VM has. Raises ``conflict`` when all are taken."""
+    taken = set(session.scalars(select(VmRow.name).where(VmRow.name.in_(names))))
+    for name in names:
+        if name not in taken:
+            return name
+    raise name_taken(names[0] if names else "")
+
+
+def check_name(session: Session, name: str, own: str = "") -> None:
+    """Raises ``conflict`` when a VM other than ``own``, an id, has the name."""
+    holder = session.scalar(select(VmRow.id).where(VmRow.name == name))
+    if holder not in (None, own):
+        raise name_taken(name)
+
+
+def name_taken(name: str) -> BangerError:
+    return BangerError(
+        Code.CONFLICT,
+        f"a VM named {name!r} exists already",
+        hint=f"choose another name, or delete it: banger vm delete {name}",
+    )
+
+
+def check_ports(session: Session, wanted: Sequence[Publication], own: VmRow | None = None) -> None:
+    """``wanted`` is all that the VM ``own``, or one that is not there yet, is to publish.
+
+    Raises:
+        BangerError: ``conflict`` naming the VM, running or not, that publishes one of the ports.
+    """
+    if not wanted:
+        return
+    for one, other in combinations(wanted, 2):
+        if clash(one, other):
+            raise _port_taken(other, own.name if own else "it", one)
+    for row in session.scalars(select(VmRow).order_by(VmRow.created_at)):
+        if row is not own:
+            _refuse_clashes(wanted, row)
+
+
+def _refuse_clashes(wanted: Sequence[Publication], row: VmRow) -> None:
+    for other in published(row):
+        for publication in wanted:
+            if clash(publication, other):
+                raise _port_taken(publication, row.name, other)
+
+
+def _port_taken(publication: Publication, name: str, other: Publication) -> BangerError:
+    taken = show_publication(other)
+    return BangerError(
+        Code.CONFLICT,
+        f"{publication.protocol} port {publication.host_port} of "
+        f"{publication.host_address} is published by {name} already ({taken})",
+        hint=f"choose another port, or: banger vm unpublish {name} {taken}",
+        details={"vm": name},
+    )
+
+
+def free_address(session: Session, network: str, subnet: str) -> str:
+    """The lowest address for VMs in ``subnet`` that none has. Raises ``conflict``."""
+    block = ipaddress.IPv4Network(subnet)
+    query = select(VmRow.address).where(VmRow.network == network)
+    taken = {int(ipaddress.IPv4Address(address)) for address in session.scalars(query)}
+    for candidate in guest_addresses(block):
+        if candidate not in taken:
+            return str(ipaddress.IPv4Address(candidate))
+    raise BangerError(
+        Code.CONFLICT,
+        f"no free address is left in {block}",
+        hint="delete VMs you do not need (banger vm list), or configure a larger subnet",
+    )

@@ -1,0 +1,89 @@
+"""Bodies of the store's verbs and events. docs/protocol.md section 7 says who sends which."""
+
+import msgspec
+
+from shared.contract.messages.vm import NetworkMode, Publication, State, Vm, VmSpec
+
+
+class VmRows(msgspec.Struct, kw_only=True):
+    """Rows of VMs; ``seq`` is the last event's."""
+
+    vms: list[Vm]
+    seq: int = 0
+
+
+class VmReserve(VmSpec, kw_only=True):
+    """``vm.reserve``: take a name, the published ports and the next free address at once."""
+
+    id: str
+    names: list[str]
+    """Candidates; the first that no VM has is taken."""
+    network: NetworkMode
+    subnet: str
+    """Where the address is taken from, e.g. 127.77.0.0/16."""
+    request_id: str
+    state: State = "created"
+    touched_at: str = ""
+
+
+class VmClaim(msgspec.Struct, kw_only=True):
+    """``vm.check``: a name and ports that a VM is about to take.
+
+    The VM with ``id``, or the one that the request ``request_id`` has made, may have them already.
+    """
+
+    name: str = ""
+    publish: list[Publication] = []
+    id: str = ""
+    request_id: str = ""
+
+
+class VmUpdate(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """``vm.update``: change what is given, leave the rest."""
+
+    id: str
+    name: str | None = None
+    spec: VmSpec | None = None
+    state: State | None = None
+    reason: str | None = None
+    expected: list[State] | None = None
+    """Refuse with ``conflict`` unless the row's state is one of these."""
+
+
+class VmTransition(msgspec.Struct, kw_only=True):
+    """``vm.transition``: set ``state`` if the row's is one of ``expected``; else change nothing.
+
+    ``ref`` is a user's reference.
+    """
+
+    ref: str
+    state: State
+    expected: list[State]
+
+
+class Transition(msgspec.Struct, kw_only=True):
+    """The row as it is now, and the state that it had ``before``."""
+
+    vm: Vm
+    before: State
+
+
+class VmTouch(msgspec.Struct, kw_only=True):
+    """``vm.touch``: somebody uses the VM; ``at`` is RFC 3339."""
+
+    id: str
+    at: str
+
+
+class VmChanged(msgspec.Struct, kw_only=True):
+    """Event ``vm.changed``."""
+
+    seq: int
+    vm: Vm
+
+
+class VmDeleted(msgspec.Struct, kw_only=True):
+    """Event ``vm.deleted``."""
+
+    seq: int
+    id: str

@@ -1,0 +1,57 @@
+"""Images and kernels in memory. It passes the contract tests of the real service."""
+
+import asyncio
+
+from shared.bus.handlers import Call, handles
+from shared.contract.messages.image import Image, Kernel, Ref, Resolve
+from shared.contract.verbs import images
+from tests.fakes.rows import find
+
+IMAGE = Image(
+    id="1" * 16, name="debian-bookworm", arch="x86_64", created="", source="", size=1, path="/i"
+)
+KERNEL = Kernel(
+    id="2" * 16,
+    name="debian-bookworm",
+    version="6.1",
+    arch="x86_64",
+    created="",
+    source="",
+    size=1,
+    path="/k",
+)
+
+
+class FakeImages:
+    """Has the default image and kernel. ``pulling``: a kernel is resolved when this is set."""
+
+    def __init__(self) -> None:
+        self.pulling: asyncio.Event | None = None
+        self.images = [IMAGE]
+        self.kernels = [KERNEL]
+
+    @handles(images.IMAGE_SHOW)
+    async def show_image(self, request: Ref, _call: Call) -> Image:
+        return find("image", request.ref, self.images)
+
+    @handles(images.IMAGE_RESOLVE)
+    async def resolve_image(self, request: Resolve, _call: Call) -> Image:
+        return find("image", request.ref, self.images)
+
+    @handles(images.IMAGE_REMOVE)
+    async def remove_image(self, request: Ref, _call: Call) -> None:
+        self.images.remove(find("image", request.ref, self.images))
+
+    @handles(images.KERNEL_SHOW)
+    async def show_kernel(self, request: Ref, _call: Call) -> Kernel:
+        return find("kernel", request.ref, self.kernels)
+
+    @handles(images.KERNEL_RESOLVE)
+    async def resolve_kernel(self, request: Resolve, _call: Call) -> Kernel:
+        if self.pulling:
+            await self.pulling.wait()
+        return find("kernel", request.ref, self.kernels)
+
+    @handles(images.KERNEL_REMOVE)
+    async def remove_kernel(self, request: Ref, _call: Call) -> None:
+        self.kernels.remove(find("kernel", request.ref, self.kernels))

@@ -1,0 +1,50 @@
+"""Files and row go, the one whatever became of the other."""
+
+from services.api.machines.removal import remove
+from shared.errors import BangerError, Code
+from shared.paths import Paths
+from tests.example import example_vm
+from tests.fakes.scene import Scene, play
+
+VM = example_vm()
+
+
+def test_files_and_row_are_gone(paths: Paths) -> None:
+    async def act() -> None:
+        async with Scene(paths, VM) as scene:
+            for directory in (paths.vm_run(VM.id), paths.vm_state(VM.id) / "deep"):
+                directory.mkdir(parents=True)
+            pin = paths.known_hosts_of(VM.name)
+            pin.parent.mkdir(parents=True, exist_ok=True)
+            pin.write_text("key")
+            assert await remove(VM, scene.bus.ask, paths) == []
+            assert scene.store.vms == {}
+            left = (paths.vm_run(VM.id), paths.vm_state(VM.id), pin)
+            assert not any(path.exists() for path in left)
+
+    play(act())
+
+
+def test_what_is_gone_already_is_removed(paths: Paths) -> None:
+    async def act() -> None:
+        async with Scene(paths) as scene:
+            assert await remove(VM, scene.bus.ask, paths) == []
+
+    play(act())
+
+
+def test_one_that_fails_does_not_keep_the_other(paths: Paths) -> None:
+    async def act() -> None:
+        async with Scene(paths, VM) as scene:
+            paths.vm_state(VM.id).mkdir(parents=True)
+            scene.bus.troubles["store vm.remove"].append(BangerError(Code.BUSY, "locked"))
+            assert [str(problem) for problem in await remove(VM, scene.bus.ask, paths)] == [
+                "locked"
+            ]
+            assert not paths.vm_state(VM.id).exists()
+            paths.vm_state(VM.id).write_text("no directory")
+            (problem,) = await remove(VM, scene.bus.ask, paths)
+            assert isinstance(problem, NotADirectoryError)
+            assert scene.store.vms == {}
+
+    play(act())

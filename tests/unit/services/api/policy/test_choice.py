@@ -1,0 +1,39 @@
+"""What was chosen, and what was not."""
+
+import pytest
+
+from services.api.policy.choice import chosen
+from shared.contract.messages.vm import VmChoice, VmCreate, VmSet, VmSpec
+from shared.errors import BangerError
+
+
+def test_nothing_chosen_is_nothing_given() -> None:
+    assert chosen(VmCreate(name="web", start=False), "user") == {}
+    assert chosen(VmSet(ref="web"), "user") == {}
+
+
+def test_what_was_chosen_is_given_by_the_fields_of_the_specification() -> None:
+    given = chosen(VmSet(ref="web", vcpu=2, vmm="qemu", disk_bytes=5), "user")
+    assert given == {"vcpu": 2, "vmm": "qemu", "disk_bytes": 5}
+    assert set(VmChoice.__struct_fields__) <= set(VmSpec.__struct_fields__)
+
+
+@pytest.mark.parametrize(
+    ("request_", "policy"),
+    [
+        (VmSet(ref="web", nat=True), (True, [])),
+        (VmSet(ref="web", nat=False), (False, [])),
+        (VmSet(ref="web", allow=["Example.org"]), (False, ["example.org"])),
+        (VmSet(ref="web", nat=True, allow=["db.vm"]), (True, ["db.vm"])),
+    ],
+)
+def test_one_half_of_the_egress_policy_means_that_the_other_is_none(
+    request_: VmSet, policy: tuple[bool, list[str]]
+) -> None:
+    given = chosen(request_, "bridge")
+    assert (given["nat"], given["allow"]) == policy
+
+
+def test_a_policy_that_the_network_cannot_keep_is_refused() -> None:
+    with pytest.raises(BangerError):
+        chosen(VmCreate(allow=["example.org"]), "user")

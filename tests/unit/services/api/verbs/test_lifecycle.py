@@ -1,0 +1,327 @@
+"""Start, stop, restart, kill, pause, resume, delete: what is asked, stored and answered."""
+
+import asyncio
+import signal
+from typing import Any
+
+import pytest
+
+from services.api.verbs.lifecycle import signal_number
+from shared.contract.messages.machine import SupervisorSpec
+from shared.contract.verbs import api
+from shared.errors import BangerError, Code
+from shared.paths import Paths
+from shared.vm.handle import read_handle
+from tests.example import example_vm
+from tests.fakes.scene import Scene, play, settled
+
+LOST = BangerError(Code.UNAVAILABLE, "the connection to the broker was lost")
+
+
+def test_a_stopped_vm_is_started(paths: Paths) -> None:
+    async def act() -> None:
+        async with Scene(paths, example_vm(state="stopped")) as scene:
+            shown = await scene.bus.ask(api.VM_START(ref="be"))
+            assert shown.vm.state == "running"
+            assert shown.access
+            await settled(lambda: scene.row().touched_at)
+            states = [body.state for verb, body in scene.bus.asked if verb == "store vm.update"]
+            assert states == ["starting", "running"]
+            (operation,) = scene.context.operations.list()
+            assert (operation.verb, operation.subject, operation.state) == (
+                *("vm.start", "beta", "done"),
+            )
+
+    play(act())
+
+
+def test_a_running_vm_is_started_by_doing_nothing(paths: Paths) -> None:
+    async def act() -> None:
+        async with Scene(paths) as scene:
+            vm = await scene.running()
+            assert (await scene.bus.ask(api.VM_START(ref="beta"))).vm.id == vm.id
+            assert scene.bus.verbs() == ["api vm.start", "store vm.get"]
+
+    play(act())
+
+
+def test_a_stop_asks_the_store_once_and_tells_how_it_ended(paths: Paths) -> None:
+    async def act() -> None:
+        async with Scene(paths) as scene:
+            await scene.running()
+            shown = await scene.bus.ask(api.VM_STOP(ref="beta"))
+            assert (shown.vm.state, shown.pid) == ("stopped", None)
+            assert scene.bus.verbs() == [
+                "api vm.stop",
+                "store vm.transition",
+                "vm machine.stop",
+                "store vm.update",
+            ]
+            assert scene.row().state == "stopped"
+            assert not scene.context.supervisors.knows(shown.vm.id)
+
+    play(act())
+
+
+@pytest.mark.parametrize("state", ["created", "stopped"])
+def test_a_vm_that_does_not_run_is_stopped_by_doing_nothing(paths: Paths, state: Any) -> None:
+    async def act() -> None:
+        async with Scene(paths, example_vm(state=state)) as scene:
+            assert (await scene.bus.ask(api.VM_STOP(ref="beta"))).vm.state == state
+            assert scene.bus.verbs() == ["api vm.stop", "store vm.transition"]
+            assert scene.row().state == state
+
+    play(act())
+
+
+def test_a_row_that_claims_to_run_is_corrected_by_a_stop(paths: Paths) -> None:
+    async def act() -> None:
+        async with Scene(paths, example_vm(state="running")) as scene:
+            shown = await scene.bus.ask(api.VM_STOP(ref="beta"))
+            assert (shown.vm.state, shown.vm.reason) == ("stopped", "its VMM is gone")
+            assert scene.row() == shown.vm
+
+    play(act())
+
+
+@pytest.mark.parametrize("before", ["running", "paused"])
+def test_a_stop_that_reached_no_supervisor_is_taken_back(paths: Paths, before: str) -> None:
+    async def act() -> None:
+        async with Scene(paths) as scene:
+            await scene.running()
+            if before == "paused":
+                await scene.bus.ask(api.VM_PAUSE(ref="beta"))
+            scene.bus.troubles["vm machine.stop"].append(BangerError(Code.TIMEOUT, "late"))
+            with pytest.raises(BangerError, match="late"):
+                await scene.bus.ask(api.VM_STOP(ref="beta"))
+            await settled(lambda: scene.row().state == before)
+
+    play(act())
+
+
+def test_a_cancelled_stop_leaves_the_vm_running(paths: Paths) -> None:
+    async def act() -> None:
+        async with Scene(paths) as scene:
+            await scene.running()
+            scene.supervisor().held = asyncio.Event()
+            stopping = asyncio.ensure_future(scene.bus.ask(api.VM_STOP(ref="beta")))
+            await settled(lambda: scene.supervisor().state == "stopping")
+            assert scene.row().state == "stopping"
+            stopping.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await stopping
+            await settled(lambda: scene.row().state == "running")
+            assert scene.context.operations.list()[-1].state == "cancelled"
+
+    play(act())
+
+
+def test_a_stop_goes_on_at_the_next_broker(paths: Paths) -> None:
+    async def act() -> None:
+        async with Scene(paths) as scene:
+            await scene.running()
+            scene.bus.troubles["vm machine.stop"] += [LOST, LOST]
+            assert (await scene.bus.ask(api.VM_STOP(ref="beta"))).vm.state == "stopped"
+
+    play(act())
+
+
+def test_a_restart_is_a_stop_and_a_start(paths: Paths) -> None:
+    async def act() -> None:
+        async with Scene(paths) as scene:
+            await scene.running()
+            shown = await scene.bus.ask(api.VM_RESTART(ref="beta"))
+            assert shown.vm.state == scene.row().state == "running"
+            assert len(scene.spare.given) == 2
+            states = [body.state for verb, body in scene.bus.asked if verb == "store vm.update"]
+            assert states == ["stopping", "stopped", "starting", "running"]
+
+    play(act())
+
+
+@pytest.mark.parametrize(
+    ("name", "after"), [("KILL", "stopped"), ("SIGTERM", "stopped"), ("CONT", "running")]
+)
+def test_a_signal_is_sent_by_the_supervisor(paths: Paths, name: str, after: str) -> None:
+    async def act() -> None:
+        async with Scene(paths) as scene:
+            await scene.running()
+            shown = await scene.bus.ask(api.VM_KILL(ref="beta", signal=name))
+            assert shown.vm.state == scene.row().state == after
+
+    play(act())
+
+
+def test_a_vm_that_does_not_run_is_not_killed(paths: Paths) -> None:
+    async def act() -> None:
+        async with Scene(paths, example_vm()) as scene:
+            assert (await scene.bus.ask(api.VM_KILL(ref="beta"))).vm.state == "stopped"
+            assert scene.bus.verbs() == ["api vm.kill", "store vm.get"]
+
+    play(act())
+
+
+def test_a_vm_pauses_and_goes_on(paths: Paths) -> None:
+    async def act() -> None:
+        async with Scene(paths) as scene:
+            await scene.running()
+            assert (await scene.bus.ask(api.VM_PAUSE(ref="beta"))).vm.state == "paused"
+            scene.bus.asked.clear()
+            assert (await scene.bus.ask(api.VM_RESUME(ref="beta"))).vm.state == "running"
+            touched, resumed = (scene.bus.verbs().index(verb) for verb in TOUCHED_AND_RESUMED)
+            assert touched < resumed, "or it would be found unused that moment"
+            assert (await scene.bus.ask(api.VM_RESUME(ref="beta"))).vm.state == "running"
+
+    play(act())
+
+
+TOUCHED_AND_RESUMED = ("store vm.touch", "vm machine.resume")
+
+
+@pytest.mark.parametrize("verb", [api.VM_PAUSE, api.VM_RESUME])
+def test_what_the_table_refuses_reaches_no_supervisor(paths: Paths, verb: Any) -> None:
+    async def act() -> None:
+        async with Scene(paths, example_vm()) as scene:
+            with pytest.raises(BangerError) as refused:
+                await scene.bus.ask(verb(ref="beta"))
+            assert refused.value.code is Code.NOT_RUNNING
+            assert scene.bus.verbs()[1:] == ["store vm.get"]
+
+    play(act())
+
+
+# -- delete ---------------------------------------------------------------------------------
+
+
+def test_a_running_vm_is_deleted_with_one_question_to_each(paths: Paths) -> None:
+    async def act() -> None:
+        async with Scene(paths) as scene:
+            vm = await scene.running()
+            paths.vm_state(vm.id).mkdir(parents=True)
+            shown = await scene.bus.ask(api.VM_DELETE(ref="beta"))
+            assert (shown.vm.id, shown.vm.state) == (vm.id, "running")
+            assert scene.bus.verbs() == [
+                "api vm.delete",
+                "store vm.get",
+                "vm machine.kill",
+                "store vm.remove",
+            ]
+            assert scene.store.vms == {}
+            assert not paths.vm_run(vm.id).exists()
+            assert not paths.vm_state(vm.id).exists()
+
+    play(act())
+
+
+def test_a_vm_that_never_ran_is_deleted_without_a_search(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def act() -> None:
+        async with Scene(paths, example_vm(state="created")) as scene:
+            await scene.bus.ask(api.VM_DELETE(ref="beta"))
+            assert scene.store.vms == {}
+
+    monkeypatch.setattr("services.api.machines.vm_view.find_vmm", lambda _: pytest.fail("searched"))
+    play(act())
+
+
+def test_a_row_that_could_not_be_removed_says_that_the_vm_has_stopped(paths: Paths) -> None:
+    """The supervisor was asked not to store the end."""
+
+    async def act() -> None:
+        async with Scene(paths) as scene:
+            await scene.running()
+            scene.bus.troubles["store vm.remove"].append(BangerError(Code.NO_SPACE, "full"))
+            with pytest.raises(BangerError, match="full"):
+                await scene.bus.ask(api.VM_DELETE(ref="beta"))
+            await settled(lambda: scene.row().state == "stopped")
+            await scene.bus.ask(api.VM_DELETE(ref="beta"))
+            assert scene.store.vms == {}
+
+    play(act())
+
+
+@pytest.mark.parametrize("state", ["starting", "running", "paused", "stopping"])
+def test_a_vm_that_was_started_meanwhile_is_spared_when_asked_for(paths: Paths, state: Any) -> None:
+    async def act() -> None:
+        async with Scene(paths) as scene:
+            vm = await scene.running()
+            scene.store.vms[vm.id].state = state
+            with pytest.raises(BangerError) as refused:
+                await scene.bus.ask(api.VM_DELETE(ref="beta", unless_live=True))
+            assert refused.value.code is Code.CONFLICT
+            assert f"beta is {state}" in refused.value.message
+            assert "vm machine.kill" not in scene.bus.verbs()
+            assert scene.row()
+
+    play(act())
+
+
+def test_a_stopped_vm_is_not_spared(paths: Paths) -> None:
+    async def act() -> None:
+        async with Scene(paths, example_vm()) as scene:
+            await scene.bus.ask(api.VM_DELETE(ref="beta", unless_live=True))
+            assert scene.store.vms == {}
+
+    play(act())
+
+
+def test_a_start_that_waited_for_nothing_else_is_met_by_the_deletion(paths: Paths) -> None:
+    """It had the VM's lock while the deletion waited for it."""
+
+    async def act() -> None:
+        async with Scene(paths, example_vm()) as scene:
+            lock = scene.context.machines.serialised(example_vm().id)
+            await lock.acquire()
+            deleting = asyncio.ensure_future(scene.bus.ask(api.VM_DELETE(ref="beta")))
+            await settled(lambda: scene.bus.verbs()[-1:] == ["store vm.get"])
+            await scene.context.supervisors.ensure(
+                SupervisorSpec(vm=example_vm(), image="", kernel="")
+            )
+            lock.release()
+            await deleting
+            assert "vm machine.kill" in scene.bus.verbs()
+            assert scene.store.vms == {}
+
+    play(act())
+
+
+def test_files_that_cannot_be_removed_are_named(paths: Paths) -> None:
+    async def act() -> None:
+        async with Scene(paths, example_vm()) as scene:
+            place = paths.vm_state(example_vm().id)
+            place.parent.mkdir(parents=True)
+            place.write_text("no directory")
+            with pytest.raises(BangerError) as refused:
+                await scene.bus.ask(api.VM_DELETE(ref="beta"))
+            assert refused.value.code is Code.DENIED
+            assert str(place) in refused.value.hint
+            assert scene.store.vms == {}
+
+    play(act())
+
+
+def test_a_handle_is_gone_with_its_vm(paths: Paths) -> None:
+    async def act() -> None:
+        async with Scene(paths) as scene:
+            vm = await scene.running()
+            assert read_handle(paths.vm_run(vm.id))
+            await scene.bus.ask(api.VM_STOP(ref="beta"))
+            assert read_handle(paths.vm_run(vm.id)) is None
+
+    play(act())
+
+
+# -- names of signals -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["KILL", "sigkill", "9"])
+def test_a_signal_has_several_names(name: str) -> None:
+    assert signal_number(name) is signal.SIGKILL
+
+
+@pytest.mark.parametrize("name", ["", "NONE", "99", "-9"])
+def test_what_is_no_signal_is_invalid(name: str) -> None:
+    with pytest.raises(BangerError) as refused:
+        signal_number(name)
+    assert refused.value.code is Code.INVALID
