@@ -17,11 +17,6 @@ HTTP = {"host_address": "127.0.0.1", "host_port": 8080, "guest_port": 80, "proto
 @pytest.mark.parametrize(
     ("args", "sent"),
     [
-        (["--egress", "none"], {"nat": False, "allow": []}),
-        (["--egress", "nat"], {"nat": True, "allow": []}),
-        (["--egress", "nat", "--nat"], {"nat": True, "allow": []}),
-        (["--egress=allow=Example.org,192.0.2.0/24:80"],
-         {"nat": False, "allow": ["example.org", "192.0.2.0/24:80"]}),
         (["-p", "8080:80", "--publish", "0.0.0.0:53:53/udp"],
          {"publish": [HTTP, {"host_address": "0.0.0.0", "host_port": 53, "guest_port": 53,
                              "protocol": "udp"}]}),

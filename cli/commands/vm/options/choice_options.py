@@ -1,0 +1,58 @@
+"""The options that choose what a VM has: one set for ``vm run``, ``vm create`` and ``vm set``."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar, cast
+
+import click
+
+from cli.commands.vm.options.egress_option import egress_fields, egress_option
+from cli.parsing.param_types import MemoryMib, Size
+from shared.vmm.registry import choices, explain_auto
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+FIELDS = {
+    "vcpu": click.option(
+        "--vcpu", metavar="N", type=click.IntRange(min=1), help="Number of virtual CPUs."
+    ),
+    "memory_mib": click.option(
+        "--memory",
+        "memory_mib",
+        type=MemoryMib(),
+        help="Memory, such as 2G or 512M. A bare number is in MiB.",
+    ),
+    "disk_bytes": click.option(
+        "--disk-size",
+        "disk_bytes",
+        type=Size(),
+        help="Size of the disk at /root, such as 8G. It can only grow.",
+    ),
+    "vmm": click.option(
+        "--vmm",
+        type=click.Choice(choices()),
+        help=f"Virtual machine monitor. auto: {explain_auto()}.",
+    ),
+}
+"""Field of VmChoice -> the option that gives it."""
+
+NETWORK = (
+    egress_option,
+    click.option("--nat/--no-nat", default=None, help="Same as --egress nat or --egress none."),
+)
+
+
+def choice_options(command: Command) -> Command:
+    """Add the options. The command gets ``chosen``: the fields of VmChoice that were given."""
+
+    @wraps(command)
+    def with_choice(*arguments: Any, egress: Any, nat: bool | None, **others: Any) -> Any:
+        values = {field: others.pop(field) for field in FIELDS}
+        chosen = {field: value for field, value in values.items() if value is not None}
+        chosen |= egress_fields(egress, nat)
+        return command(*arguments, chosen=chosen, **others)
+
+    decorated: Any = with_choice
+    for option in reversed((*FIELDS.values(), *NETWORK)):
+        decorated = option(decorated)
+    return cast(Command, decorated)
