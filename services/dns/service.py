@@ -70,7 +70,7 @@ class Dns(Actor):
             self._allow,
             self.log,
         )
-        keep = self.background.keep
+        keep = self.background.spawn
         self._listeners = [_Listener(HOST, DnsServer(self._zone.answer, keep))]
         if self._bridged:
             server = DnsServer(self._guests.answer, keep, most=EACH_GUEST)
@@ -79,7 +79,7 @@ class Dns(Actor):
     async def on_start(self) -> None:
         self._follower = Follower(self, zone_view, self._rebuild)
         for listener in self._listeners:
-            self.background.keep(self._listen(listener))
+            self.background.spawn(self._listen(listener))
 
     async def on_stop(self) -> None:
         for listener in self._listeners:

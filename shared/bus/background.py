@@ -22,7 +22,7 @@ class Background:
         self._fail = fail
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def keep(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run it beside everything else."""
         task = asyncio.create_task(coroutine)
         self._tasks.add(task)

@@ -8,15 +8,19 @@ from shared.errors import BangerError, Code
 
 
 class FakeNat:
-    """``applied`` counts what it was asked to apply."""
+    """Of a host with a bridge or without one. ``applied`` counts what it was asked to apply."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, bridge: bool = True) -> None:
         self.applied = 0
+        self._bridge = bridge
 
     @handles(nat.APPLY)
     async def apply(self, _request: Empty, _call: Call) -> None:
+        if not self._bridge:
+            raise BangerError(Code.UNAVAILABLE, "there is no bridge")
         self.applied += 1
 
     @handles(nat.UNJAIL)
     async def unjail(self, request: NatUnjail, _call: Call) -> None:
-        raise BangerError(Code.NOT_RUNNING, f"{request.id} has no jail")
+        code = Code.NOT_RUNNING if self._bridge else Code.UNAVAILABLE
+        raise BangerError(code, f"{request.id} has no jail")

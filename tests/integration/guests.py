@@ -150,7 +150,9 @@ NOTHING: dict[str, Any] = {"rows": [], "files": [], "ssh": [], "vmms": []}
 
 
 @contextmanager
-def new_guests(config: str = "", site: Path | None = None) -> Iterator[Guests]:
+def new_guests(
+    config: str = "", site: Path | None = None, procfile: str = PROCFILE
+) -> Iterator[Guests]:
     """A stack of the test's own. ``site``: a directory on the Python path of its processes."""
     own_network = f'user_subnet = "{loopback.subnet()}"\n'
     with new_stack() as stack:
@@ -163,7 +165,7 @@ def new_guests(config: str = "", site: Path | None = None) -> Iterator[Guests]:
         home.configure(shelf.configuration(qemu, own_network + config))
         shelf.stock(home.paths)
         guests = Guests(stack)
-        stack.launch(PROCFILE)
+        stack.launch(procfile)
         yield guests
 
 

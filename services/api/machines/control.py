@@ -84,13 +84,14 @@ class Machines:
         """Power off, and after ``seconds`` end the VMM; returns when its supervisor is gone.
         ``stored``: the row says ``stopping`` already."""
         window = _window()
-        request = supervisor.STOP(timeout=seconds, stored=stored)
         while await self._has_supervisor(vm) or await self._taken_over(vm):
+            request = supervisor.STOP(timeout=seconds, stored=stored)
             try:
                 ended = await self._request(vm, request, call)
                 return await self._gone(vm, ended)
             except BangerError as error:
                 await window.wait_or_raise(error)  # the guest was quicker, or as in ``boot``
+                stored = False  # a successor has stored what it found
         return await self._end_orphan(vm)
 
     async def ask(self, vm: Vm, request: Request[MachineState], call: Call) -> MachineState:

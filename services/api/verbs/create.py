@@ -47,6 +47,8 @@ class CreateVerbs:
         ) as operation:
             with context.machines.expected(new_id):
                 vm = await self._reserve_by_plan(new_id, request, call)
+                if vm.id != new_id:  # made before a crash, and not yet running or running still
+                    vm = context.live(vm)
                 operation.subject = vm.name
                 with log_context(vm=vm.id):
                     if request.start:

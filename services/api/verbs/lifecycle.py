@@ -16,6 +16,8 @@ from shared.contract.verbs import api, store, supervisor
 from shared.errors import BangerError, Code
 
 STOPPABLE = sorted(LIVE & states_for(Action.STOP))
+NO_VM = (Code.INVALID, Code.NOT_FOUND, Code.AMBIGUOUS)
+"""What a reference that means no VM is answered with."""
 
 
 class LifecycleVerbs:
@@ -42,13 +44,15 @@ class LifecycleVerbs:
     @handles(api.VM_STOP)
     async def stop(self, request: VmStop, call: Call) -> VmView:
         # Not serialised with the start: stopping is what one does when a start takes too long.
+        context = self._context
         try:
             vm = await self._stop(request, call)
-        except BaseException:
-            if not self._context.stopping.is_set():
-                self._context.spawn(self._context.corrections.stop_not_heard(request.ref))
+        except BaseException as error:
+            means_no_vm = isinstance(error, BangerError) and error.code in NO_VM
+            if not means_no_vm and not context.stopping.is_set():
+                context.spawn(context.corrections.stop_not_heard(request.ref))
             raise
-        return self._context.view(vm)
+        return context.view(vm)
 
     async def _stop(self, request: VmStop, call: Call) -> Vm:
         context = self._context

@@ -45,6 +45,22 @@ def test_a_vm_is_made_and_booted_with_one_question_to_each(paths: Paths) -> None
     play(act())
 
 
+def test_a_new_vm_lives_and_dies_without_a_search_for_its_vmm(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched: list[str] = []
+    monkeypatch.setattr("services.api.machines.vm_view.find_vmm", searched.append)
+
+    async def act() -> None:
+        async with Scene(paths) as scene:
+            shown = await scene.bus.ask(api.VM_CREATE(**SMALL))
+            assert not scene.supervisor().spec.ran_before
+            await scene.bus.ask(api.VM_DELETE(ref=shown.vm.id))
+            assert searched == []
+
+    play(act())
+
+
 def test_what_was_chosen_is_reserved_and_defaults_fill_the_rest(paths: Paths) -> None:
     async def act() -> None:
         async with Scene(paths) as scene:
@@ -93,6 +109,31 @@ def test_a_request_that_is_sent_again_gives_the_vm_that_it_made(paths: Paths) ->
             again = await verbs.create(create, FakeCall(request_id=request))
             assert again.vm == first.vm
             assert len(scene.store.vms) == 1
+
+    play(act())
+
+
+def test_a_creation_that_a_crash_interrupted_is_booted_when_it_is_asked_for_again(
+    paths: Paths,
+) -> None:
+    """Its row says ``starting``, and nothing runs: so the supervisor has to say it again."""
+
+    async def act() -> None:
+        async with Scene(paths) as scene:
+            verbs, request = CreateVerbs(scene.context), bytes(range(16))
+            create = VmCreate(name="web", **SMALL)
+            scene.context.stopping.set()
+            scene.spare.setup = lambda given: setattr(given, "held", asyncio.Event())
+            making = asyncio.ensure_future(verbs.create(create, FakeCall(request_id=request)))
+            await settled(lambda: "vm machine.start" in scene.bus.verbs())
+            making.cancel()
+            scene.supervisor().on_end()
+            await settled(lambda: not scene.context.supervisors.knows(scene.row("web").id))
+            scene.store.vms[scene.row("web").id].state = "starting"
+            scene.spare.setup = lambda given: None
+            again = await verbs.create(create, FakeCall(request_id=request))
+            assert again.vm.state == "running"
+            assert [given.spec.vm.state for given in scene.spare.given] == ["starting", "stopped"]
 
     play(act())
 

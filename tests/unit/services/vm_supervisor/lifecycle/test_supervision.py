@@ -97,7 +97,14 @@ class ScriptedLauncher:
 class Bench:
     """A supervision and what it told."""
 
-    def __init__(self, root: Path, *, machine: bool, trouble: BangerError | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        machine: bool,
+        trouble: BangerError | None = None,
+        ran_before: bool = True,
+    ) -> None:
         names = ("config", "data", "state", "run")
         paths = Paths(**{name: root / name for name in names})
         self.vm = example_vm(state="running" if machine else "stopped", nat=False)
@@ -114,7 +121,7 @@ class Bench:
         self.left = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self.supervision = Supervision(
-            SupervisorSpec(vm=self.vm, image="i", kernel="k"),
+            SupervisorSpec(vm=self.vm, image="i", kernel="k", ran_before=ran_before),
             Config(),
             cast(VmmLauncher, self.launcher),
             Log(root / "log", "test"),
@@ -145,9 +152,10 @@ def scenario(
     *,
     machine: bool = True,
     trouble: BangerError | None = None,
+    ran_before: bool = True,
 ) -> None:
     async def played() -> None:
-        bench = Bench(root, machine=machine, trouble=trouble)
+        bench = Bench(root, machine=machine, trouble=trouble, ran_before=ran_before)
         try:
             async with asyncio.timeout(SECONDS):
                 await bench.supervision.take_over()
@@ -263,3 +271,11 @@ def test_row_of_a_vm_without_vmm_is_refused(tmp_path: Path) -> None:
         assert refused.value.code is Code.NOT_RUNNING
 
     scenario(tmp_path, play, machine=False)
+
+
+def test_no_vmm_is_looked_for_where_none_can_be(tmp_path: Path) -> None:
+    async def play(bench: Bench) -> None:
+        assert bench.supervision.running is None
+        assert bench.told == []
+
+    scenario(tmp_path, play, ran_before=False)
