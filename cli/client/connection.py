@@ -29,7 +29,6 @@ Result = TypeVar("Result")
 START_SECONDS = 60.0
 """How long services may take to start, unless BANGER_START_SECONDS is set. An emulated machine
 takes 10 s to import an SQL library."""
-POLL_SECONDS = 0.02
 
 REQUIRED = ("store", "images", "api")
 """No command works without these. nat and dns may be restarting."""
@@ -112,6 +111,7 @@ def _client(run: "str | Path") -> Client:
 
 def start(paths: Paths) -> None:
     """Start the launcher, detached, unless another command does so at the moment."""
+    from shared.host.retry import poll
     from shared.paths import make_private
 
     make_private(paths.run)
@@ -122,19 +122,19 @@ def start(paths: Paths) -> None:
         if running(paths.run):
             return
         launcher = _spawn_launcher(paths)
-        while not running(paths.run):
-            if launcher.poll() is not None or time.monotonic() > deadline:
-                _fail("launcher")
-            time.sleep(POLL_SECONDS)
+        poll(lambda: running(paths.run) or launcher.poll() is not None, deadline)
+        if not running(paths.run):
+            _fail("launcher")
     finally:
         lock.release()
 
 
 def _acquire(path: "Path", deadline: float) -> Lock:
-    while (lock := Lock.try_acquire(path)) is None:
-        if time.monotonic() > deadline:
-            raise BangerError(Code.BUSY, f"process {holder(path)} is still starting the services")
-        time.sleep(POLL_SECONDS)
+    from shared.host.retry import poll
+
+    lock = poll(lambda: Lock.try_acquire(path), deadline)
+    if lock is None:
+        raise BangerError(Code.BUSY, f"process {holder(path)} is still starting the services")
     return lock
 
 
@@ -162,14 +162,21 @@ def wait_for(client: Client, wanted: tuple[str, ...], deadline: float) -> None:
 
     The broker answers this itself in a fraction of a millisecond, so every command asks it.
     """
-    while True:
+    known: dict[str, str] = {}
+
+    def is_complete() -> bool:
+        nonlocal known
         known = _registered(client, deadline)
-        missing = [name for name in wanted if name not in known]
-        if not missing:
-            return _check_builds({name: known[name] for name in wanted})
-        if time.monotonic() > deadline:
-            _fail(missing[0])
-        time.sleep(POLL_SECONDS)
+        return known.keys() >= set(wanted)
+
+    if not is_complete():
+        from shared.host.retry import poll
+
+        poll(is_complete, deadline)
+    for name in wanted:
+        if name not in known:
+            _fail(name)
+    _check_builds({name: known[name] for name in wanted})
 
 
 def _registered(client: Client, deadline: float) -> dict[str, str]:
