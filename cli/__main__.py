@@ -1,4 +1,4 @@
-"""``banger`` and ``python -m cli``: run the command, and turn what goes wrong into two lines."""
+"""``banger`` and ``python -m cli``: run the command, and print an error as two lines."""
 
 import gc
 
@@ -22,9 +22,9 @@ from cli.terminal.standard_streams import open_missing
 from shared.errors import BangerError, Code
 
 INTERRUPTED = 130
-"""128 + SIGINT, as shells have it."""
+"""128 + SIGINT, as in shells."""
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""How writing fails where there is no room; reading never fails so."""
+"""Errors of writing to a full disk, which reading never gives."""
 
 
 def main() -> NoReturn:

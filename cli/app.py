@@ -1,4 +1,4 @@
-"""The command ``banger``: what there is, and where it is found."""
+"""The command ``banger``: its commands, and the modules that hold them."""
 
 import click
 

@@ -1,6 +1,6 @@
-"""One verb asked of several VMs at once: in first-seen order, and one failure stops no other.
+"""One request for each of several VMs, all at once. A failure of one does not stop the others.
 
-Ctrl-C cancels what is in flight instead of only our waiting for it.
+Ctrl-C cancels the requests on the services, not only the wait for them.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,7 +24,7 @@ Result = TypeVar("Result")
 
 
 class CancelledBatch(Interrupted):
-    """A signal came: what was in flight has been cancelled, or had been done before."""
+    """A signal came. Each request was cancelled, or had been done before."""
 
     def __init__(self, number: int, outcomes: dict[str, Any]) -> None:
         super().__init__(number)
@@ -39,8 +39,8 @@ def ask_each(
     ``request_for`` makes the request for one VM. A VM that several references mean is asked once.
 
     Raises:
-        CancelledBatch: a signal came while we waited for the answers.
-        Interrupted: a signal came before anything was asked for.
+        CancelledBatch: a signal came while the answers were awaited.
+        Interrupted: a signal came before the VMs were known.
     """
     from cli.client.connection import connect
 
@@ -57,7 +57,7 @@ def ask_each(
 def ask_exactly(
     refs: Iterable[str], request_for: "Callable[[str], Request[Result]]"
 ) -> "dict[str, Result | BangerError]":
-    """As ``ask_each``, where each reference means something else, as ids do."""
+    """As ``ask_each``, for references of which no two mean the same, such as ids."""
     from cli.client.connection import connect
 
     with interrupts_raise(), connect() as client:

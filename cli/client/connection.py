@@ -1,8 +1,7 @@
-"""Find the services, start them when they are not up, and connect.
+"""Find the services, start them when they are not running, and connect.
 
-Who serves a run directory is told by locks, not by files that may have been left: the launcher
-holds ``launcher.lock`` for as long as it lives. Two first calls at once are kept apart by
-``start.lock``.
+The launcher holds ``launcher.lock`` while it runs, so a lock says whether there are services, where
+a file could be stale. ``start.lock`` keeps two commands from starting the services at once.
 """
 
 import os
@@ -28,18 +27,17 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 START_SECONDS = 60.0
-"""What services get to come up, unless BANGER_START_SECONDS says otherwise: an emulated machine
-takes ten seconds to import an SQL library."""
-POLL_SECONDS = 0.02
+"""How long services may take to start, unless BANGER_START_SECONDS is set. An emulated machine
+takes 10 s to import an SQL library."""
 
 REQUIRED = ("store", "images", "api")
-"""Without these no verb works. nat and dns are projections: they may be away for a moment."""
+"""No command works without these. nat and dns may be restarting."""
 ALL = ("launcher", *REQUIRED, "nat", "dns")
 
 
 def expected_services(paths: Paths) -> tuple[str, ...]:
-    """``ALL``, but for a nat that root runs: that one may come later. A file that cannot be read
-    is for the launcher to complain of."""
+    """``ALL``, except for a nat that root runs, which may start later. The launcher reports a
+    configuration that cannot be read."""
     from shared.config import load_config
 
     try:
@@ -51,11 +49,11 @@ def expected_services(paths: Paths) -> tuple[str, ...]:
 
 @contextmanager
 def connect() -> Iterator[Client]:
-    """A connection to services that are up and of this build, started if need be.
+    """A connection to services of this version, which are started if they are not running.
 
     Raises:
-        BangerError: ``unavailable`` naming the service that did not come up; ``incompatible``
-            when they are of another build; ``denied`` when the run directory is not ours alone.
+        BangerError: ``unavailable`` names the service that did not start; ``incompatible``: they
+            have another version; ``denied``: others can access the run directory.
     """
     run = run_directory()
     wanted: tuple[str, ...] = REQUIRED
@@ -69,7 +67,7 @@ def connect() -> Iterator[Client]:
 
 
 def start_seconds() -> float:
-    """Patience with services that start. Raises ``invalid`` for what is not a positive number."""
+    """How long services may take to start. Raises ``invalid`` unless it is a positive number."""
     given = os.environ.get("BANGER_START_SECONDS") or str(START_SECONDS)
     try:
         seconds = float(given)
@@ -93,10 +91,10 @@ def running(run: "str | Path") -> bool:
 
 @contextmanager
 def connect_if_running(run: "str | Path | None" = None) -> Iterator[Client]:
-    """A connection to services that are up; they are neither started nor waited for.
+    """A connection to the services, which are neither started nor waited for.
 
     Raises:
-        BangerError: ``unavailable`` when they are down.
+        BangerError: ``unavailable`` when they are not running.
     """
     run = run or run_directory()
     if not running(run):
@@ -112,7 +110,8 @@ def _client(run: "str | Path") -> Client:
 
 
 def start(paths: Paths) -> None:
-    """Start the launcher, detached, unless somebody else just did."""
+    """Start the launcher, detached, unless another command does so at the moment."""
+    from shared.host.retry import poll
     from shared.paths import make_private
 
     make_private(paths.run)
@@ -123,19 +122,19 @@ def start(paths: Paths) -> None:
         if running(paths.run):
             return
         launcher = _spawn_launcher(paths)
-        while not running(paths.run):
-            if launcher.poll() is not None or time.monotonic() > deadline:
-                _fail("launcher")
-            time.sleep(POLL_SECONDS)
+        poll(lambda: running(paths.run) or launcher.poll() is not None, deadline)
+        if not running(paths.run):
+            _fail("launcher")
     finally:
         lock.release()
 
 
 def _acquire(path: "Path", deadline: float) -> Lock:
-    while (lock := Lock.try_acquire(path)) is None:
-        if time.monotonic() > deadline:
-            raise BangerError(Code.BUSY, f"process {holder(path)} is still starting the services")
-        time.sleep(POLL_SECONDS)
+    from shared.host.retry import poll
+
+    lock = poll(lambda: Lock.try_acquire(path), deadline)
+    if lock is None:
+        raise BangerError(Code.BUSY, f"process {holder(path)} is still starting the services")
     return lock
 
 
@@ -159,19 +158,25 @@ def _spawn_launcher(paths: Paths) -> "subprocess.Popen[bytes]":
 
 
 def wait_for(client: Client, wanted: tuple[str, ...], deadline: float) -> None:
-    """Return when the broker knows all of ``wanted``, all of this build.
+    """Return when all of ``wanted`` have registered with the broker, and have this version.
 
-    The broker answers this one question itself, in a fraction of a millisecond, so it is asked
-    before every command: it is the version check too.
+    The broker answers this itself in a fraction of a millisecond, so every command asks it.
     """
-    while True:
+    known: dict[str, str] = {}
+
+    def is_complete() -> bool:
+        nonlocal known
         known = _registered(client, deadline)
-        missing = [name for name in wanted if name not in known]
-        if not missing:
-            return _check_builds({name: known[name] for name in wanted})
-        if time.monotonic() > deadline:
-            _fail(missing[0])
-        time.sleep(POLL_SECONDS)
+        return known.keys() >= set(wanted)
+
+    if not is_complete():
+        from shared.host.retry import poll
+
+        poll(is_complete, deadline)
+    for name in wanted:
+        if name not in known:
+            _fail(name)
+    _check_builds({name: known[name] for name in wanted})
 
 
 def _registered(client: Client, deadline: float) -> dict[str, str]:
@@ -224,8 +229,8 @@ def ask(request: "Request[Result]") -> Result:
 
 
 def ask_again(request: "Request[Result]") -> Result:
-    """As ``ask``, for a command that has asked before: the builds of services are not compared
-    once more, unless the services have been stopped meanwhile."""
+    """As ``ask``, without the check of versions: for a command that has connected before. Services
+    that were stopped in the meantime are started."""
     run = run_directory()
     if not running(run):
         return ask(request)

@@ -1,4 +1,4 @@
-"""A long verb: progress on stderr while it runs, and Ctrl-C cancels it, not only our waiting."""
+"""A long request: its progress goes to stderr, and Ctrl-C cancels it on the service."""
 
 from typing import TYPE_CHECKING, Generic, TypeVar
 

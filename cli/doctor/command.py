@@ -1,4 +1,4 @@
-"""``banger doctor``: is everything there that is needed? Looks, and changes nothing."""
+"""``banger doctor``: checks the machine and changes nothing."""
 
 import sys
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""Whether names of VMs resolve on this host as any program asks: through the system's resolver."""
+"""Whether the system's resolver, which all programs ask, knows the names of VMs."""
 
 import socket
 import threading
@@ -14,7 +14,7 @@ from shared.paths import Paths
 from shared.vmm.info import Finding
 
 RESOLVE_SECONDS = 3.0
-"""What the system's resolver gets; one that asks a server that is gone takes ten and more."""
+"""The time for the system's resolver, which may wait for a dead server for over 10 s."""
 
 RECIPES = "see docs/dns.md; for ssh alone: banger ssh-config --install"
 
@@ -23,7 +23,7 @@ Lookup = Callable[[str, None], list[tuple[Any, ...]]]
 
 
 def names(paths: Paths, _config: Config) -> Iterator[Finding]:
-    """Looks up one VM that is up. ``dns`` itself is another check's business."""
+    """Look up the name of one running VM. Another check is about the service ``dns``."""
     try:
         answer = ask(paths, api.VM_LIST())
     except BangerError as error:
@@ -41,7 +41,7 @@ def names(paths: Paths, _config: Config) -> Iterator[Finding]:
 
 
 def judged(name: str, address: str, found: list[str] | None) -> Finding:
-    """``found``: addresses that ``name`` was resolved to, None when that took too long."""
+    """``found`` are the addresses that ``name`` resolved to, None when that took too long."""
     if found is None:
         return warn("names", f"no answer for {name} within {RESOLVE_SECONDS:g} s", RECIPES)
     if address in found:

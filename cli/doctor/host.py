@@ -1,4 +1,4 @@
-"""The machine itself: its processor, its control groups, and the sizes VMs get from it."""
+"""The host: its processor, its control groups, and the default sizes of VMs."""
 
 import platform
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ def architecture(_paths: Paths, _config: Config) -> Iterator[Finding]:
 
 
 def isolation(_paths: Paths, _config: Config) -> Iterator[Finding]:
-    """Whether every VMM gets a control group of its own that limits it."""
+    """Whether each VMM gets a control group that limits it."""
     from shared.host.cgroup import support
 
     found = support()
@@ -33,7 +33,7 @@ def isolation(_paths: Paths, _config: Config) -> Iterator[Finding]:
 
 
 def default_sizes(_paths: Paths, config: Config) -> Iterator[Finding]:
-    """What a VM gets when nothing is said, and where each number comes from."""
+    """The sizes of a VM without options, and where each number comes from."""
     cpus, memory = host().cpus, host().memory_mib
     defaults = config.defaults
     vcpu, vcpu_from = _chosen(defaults.vcpu, default_vcpu(cpus), f"host has {cpus}")

@@ -1,4 +1,4 @@
-"""How VMs are on the network, and what another mode would add."""
+"""The network mode of VMs, and what the other mode would add."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -27,13 +27,13 @@ def network(paths: Paths, config: Config) -> Iterator[Finding]:
     try:
         status = ask(paths, nat.STATUS())
     except BangerError:
-        status = None  # that nat is not there is told by the services' check
+        status = None  # the check of the services reports a missing nat
     yield bridge(f"bridge mode: {config.nat.bridge}, {config.nat.subnet}", status)
 
 
 def bridge(mode: str, status: "NatStatus | None") -> Finding:
-    """``status``: nat's own, None when nobody answers. What it could not do, and which firewall of
-    the host stands in its way, is in its ``problem``, with what to run."""
+    """``status`` is nat's own, None without an answer. Its ``problem`` says what nat could not do,
+    or which firewall of the host is in the way, and what to run."""
     problem = status.problem if status else ""
     if problem:
         return warn("network", f"{mode}: {problem}", "see docs/network.md")

@@ -1,4 +1,4 @@
-"""What ``banger doctor`` looks at: one module per subject, each check independent of the others."""
+"""All checks of ``banger doctor``: a module for each subject, and no check needs another."""
 
 from collections.abc import Callable, Iterator
 
@@ -12,7 +12,7 @@ DoctorCheck = Callable[[Paths, Config], Iterator[Finding]]
 
 
 def run_checks(paths: Paths) -> list[Finding]:
-    """All results. A check that goes wrong itself is a FAIL, and the others still run."""
+    """All findings. A check that fails itself is a FAIL, and the others still run."""
     from cli.doctor import dns, host, network, services, storage, tools, vmm
 
     config, results = _config(paths)
@@ -34,14 +34,14 @@ def run_checks(paths: Paths) -> list[Finding]:
     for check in checks:
         try:
             results += check(paths, config)
-        except Exception as error:  # doctor is run when things are not as they should be
+        except Exception as error:  # anything may be broken where doctor is needed
             name = check.__name__.replace("_", " ")
             results.append(fail(name, f"the check failed: {type(error).__name__}: {error}"))
     return results
 
 
 def _config(paths: Paths) -> tuple[Config, list[Finding]]:
-    """The configuration, or the defaults when the file is wrong, so that the rest is checked."""
+    """The configuration; with a wrong file the defaults, so that the rest is checked."""
     try:
         config = load_config(paths.config_file)
     except BangerError as error:

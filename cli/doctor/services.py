@@ -1,4 +1,4 @@
-"""What the services say, when they are up; and what can be seen without them."""
+"""The services: what they report while they run, and what is seen without them."""
 
 import json
 import os
@@ -26,7 +26,7 @@ DNS_HOST = "127.0.0.1"
 
 
 def ask(paths: Paths, request: "Request[Answered]") -> "Answered | None":
-    """The answer, or None when the services are down."""
+    """The answer, or None when the services are not running."""
     if not running(paths.run):
         return None
     with connect_if_running(paths.run) as client:
@@ -55,7 +55,7 @@ def registered(paths: Paths, config: Config) -> Iterator[Finding]:
 
 
 def external_nat(build: str | None, run: Path) -> Finding:
-    """``build``: of the nat that is registered, None when nobody is."""
+    """``build`` is that of the registered nat, None without one."""
     uid = os.geteuid()
     apart = "" if run == Path(f"/run/user/{uid}/banger") else f" --run {run}"
     command = f"python -m services.nat --user {uid}{apart}"
@@ -68,7 +68,7 @@ def external_nat(build: str | None, run: Path) -> Finding:
 
 
 def dns_port(paths: Paths, config: Config) -> Iterator[Finding]:
-    """Ours answers there, or the port is free for it."""
+    """Whether dns listens on its port, or could."""
     port = config.dns.port
     try:
         status = ask(paths, dns.STATUS())
@@ -82,12 +82,12 @@ def dns_port(paths: Paths, config: Config) -> Iterator[Finding]:
     elif is_free(port):
         yield ok("dns", f"port {port} is free")
     else:
-        # On a shared host it may well be another user's banger.
+        # On a shared host it may be the dns of another user.
         yield warn("dns", f"port {port} is in use by another program", "set dns.port to another")
 
 
 def is_free(port: int) -> bool:
-    """Whether UDP and TCP ``port`` can be bound on loopback; both are let go at once."""
+    """Whether UDP and TCP ``port`` can be bound on loopback. Both are released at once."""
     for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
         with socket.socket(socket.AF_INET, kind) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, kind == socket.SOCK_STREAM)
@@ -99,14 +99,14 @@ def is_free(port: int) -> bool:
 
 
 def images_and_kernels(paths: Paths, config: Config) -> Iterator[Finding]:
-    """Read from the disk, which is the truth about them, services or not."""
+    """Read from the disk, so that it is known without the services too."""
     defaults = config.defaults
     yield published("image", paths.images, defaults.image, "build it: banger image build")
     yield published("kernel", paths.kernels, defaults.kernel, "download it: banger kernel pull")
 
 
 def published(kind: str, root: Path, default: str, how: str) -> Finding:
-    """PASS when the default is there: its absence costs the first VM a build."""
+    """PASS when the default is there. Without it, the first VM waits for a build."""
     names = sorted(path.name for path in root.glob("by-name/*") if path.exists())
     if default not in names:
         there = ", ".join(names) or "none"

@@ -1,4 +1,4 @@
-"""Directories and the database: looked at, never made."""
+"""Directories and the database. Nothing is created."""
 
 import os
 import shutil
@@ -30,7 +30,8 @@ def run_directory(paths: Paths, _config: Config) -> Iterator[Finding]:
 
 
 def store(paths: Paths, config: Config) -> Iterator[Finding]:
-    """Readable, ours and a database; whether its schema is current is the store's to say."""
+    """Whether the file can be read, belongs to this user and is a database. The store checks the
+    schema."""
     if config.database_url:
         yield ok("store", "external database, set by database_url")
         return

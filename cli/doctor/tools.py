@@ -1,4 +1,4 @@
-"""The programs of the host that banger uses, and how to get them on this distribution."""
+"""The programs that are needed on the host, and how to install them on this distribution."""
 
 import os
 import shlex

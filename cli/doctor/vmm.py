@@ -1,4 +1,4 @@
-"""What runs the VMs: which VMM, why, and with KVM or without."""
+"""Which VMM runs the VMs and why, and whether it has KVM."""
 
 import os
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ PULL = "download it: banger kernel pull debian-bookworm"
 
 
 def virtual_machines(paths: Paths, config: Config) -> Iterator[Finding]:
-    """The choice that a VM would get now, and what speaks for it."""
+    """The VMM that a VM would get now, and why."""
     from shared.vmm.choice import choose
     from shared.vmm.registry import driver_info
 
@@ -48,7 +48,7 @@ def _context(paths: Paths, config: Config) -> "LaunchContext":
 
 
 def accelerator(info: "DriverInfo", paths: Paths, config: Config) -> Iterator[Finding]:
-    """Asks the probe that runs a guest; a node that opens is no proof."""
+    """Boots a test guest, because a device node that opens proves nothing."""
     if config.accel == "tcg":
         yield warn("kvm", "switched off by accel = tcg", EMULATED)
         return
@@ -63,7 +63,7 @@ def accelerator(info: "DriverInfo", paths: Paths, config: Config) -> Iterator[Fi
 
 
 def _without_kvm(config: Config, found: str, hint: str) -> Finding:
-    """An error where KVM is demanded, else a matter of speed."""
+    """FAIL when the configuration demands KVM, else a warning about speed."""
     return fail("kvm", found, hint) if config.accel == "kvm" else warn("kvm", found, hint)
 
 

@@ -1,7 +1,7 @@
-"""Attached to a VM's serial console: bytes both ways between our streams and the line.
+"""A session on a VM's serial console: bytes between the standard streams and the serial line.
 
-A VMM may serve one client at a time and let a second one wait without a word, so whoever is
-attached holds a lock beside the line. On a terminal every key goes to the guest but Ctrl-].
+A VMM may serve one client at a time and let a second one wait silently, so the session holds a
+lock. On a terminal, every key except Ctrl-] goes to the guest.
 """
 
 import os
@@ -24,7 +24,7 @@ from shared.vmm.info import Console
 DETACH = b"\x1d"
 """Ctrl-], as with telnet(1) and virsh."""
 QUIET_SECONDS = 1.0
-"""After the end of a piped input: how long the console must be silent for us to leave."""
+"""How long the console must be silent before the session ends after its input did."""
 
 
 def attach(name: str, form: Console, run: Path, log: Path) -> int:
@@ -34,7 +34,7 @@ def attach(name: str, form: Console, run: Path, log: Path) -> int:
     console.log.
 
     Raises:
-        BangerError: ``busy`` when somebody is attached; ``unavailable`` without a console.
+        BangerError: ``busy`` when another process is attached; ``unavailable`` without a console.
     """
     lock = Lock.try_acquire(run / files.CONSOLE_LOCK)
     if lock is None:
@@ -57,7 +57,7 @@ def attach(name: str, form: Console, run: Path, log: Path) -> int:
 
 @contextmanager
 def _raw(fd: int) -> Iterator[bool]:
-    """Every key as a byte, as long as this lasts; gives whether ``fd`` is a terminal at all."""
+    """Put the terminal into raw mode; gives whether ``fd`` is a terminal."""
     if not os.isatty(fd):
         yield False
         return
@@ -70,7 +70,7 @@ def _raw(fd: int) -> Iterator[bool]:
 
 
 class _Relay:
-    """One attachment. Nothing blocks but what waits for all of it."""
+    """One session. Only ``_wait`` blocks."""
 
     def __init__(self, line: SerialLine, interrupts: int, *, terminal: bool) -> None:
         self._line = line
@@ -102,12 +102,12 @@ class _Relay:
         return dict(poll.poll(self._line.look_every or longest))
 
     def _is_quiet(self) -> bool:
-        """The piped input is through, and the guest has answered what it had to."""
+        """Whether the piped input is sent and the console has been silent since."""
         silent = time.monotonic() - self._heard_at
         return not self._input_open and not self._to_guest and silent >= QUIET_SECONDS
 
     def _listen(self) -> bool:
-        """Move what can be moved; False when the VM has ended."""
+        """Send and receive what is ready; False when the VM has ended."""
         self._send()
         try:
             heard = self._line.receive()
@@ -120,7 +120,7 @@ class _Relay:
         return True
 
     def _on_input(self) -> bool:
-        """Take what was typed; False when that is to leave."""
+        """Take what was typed; False when that ends the session."""
         typed = os.read(self._stdin, CHUNK)
         if not typed:
             self._input_open = False

@@ -1,7 +1,7 @@
-"""Copying into and out of a guest: scp over the connection that all sessions share.
+"""Copy into and out of a guest: scp over the connection that all sessions share.
 
-scp says what went wrong in words only, and the protocol below it (SFTP version 3) has no code for a
-full disk; so what can be seen before is looked at before, and the words are turned into codes.
+scp reports errors in words only, and its protocol (SFTP version 3) has no code for a full disk. So
+what can be checked first is checked first, and the words are turned into codes.
 """
 
 import os
@@ -17,7 +17,7 @@ from shared.contract.sizes import MIB
 from shared.errors import BangerError, Code
 
 BIG = 64 * MIB
-"""From this size on, whether it fits is asked first: a guest's answer takes 0.2 s."""
+"""From this size on, the free space is checked first, which takes 0.2 s."""
 
 MEANINGS = (
     ("No space left", Code.NO_SPACE),
@@ -28,7 +28,7 @@ MEANINGS = (
     ("Connection closed", Code.UNAVAILABLE),
     ("Connection refused", Code.UNAVAILABLE),
 )
-"""What scp's words mean, the first that is found."""
+"""Words of scp and the code that they stand for; the first match counts."""
 
 HINTS = {
     Code.NO_SPACE: "the copy is incomplete; free some space and copy again",
@@ -58,9 +58,9 @@ def download(access: ssh.Access, source: str, target: Path) -> None:
 
 
 def _size(source: Path) -> int:
-    """Bytes to copy; raises for what cannot be copied, or would hold scp up for ever.
+    """Bytes to copy. Raises for a file that scp cannot copy, or would read for ever.
 
-    What is wrong with one file below a directory is left to scp, which copies the rest and says so.
+    scp itself reports a broken file below a directory, and copies the rest.
     """
     total = 0
     for path in _files(source):
@@ -68,7 +68,7 @@ def _size(source: Path) -> int:
             info = path.stat()
         except OSError as error:
             if path != source:
-                continue  # a symbolic link to nowhere, or what has been removed meanwhile
+                continue  # a dangling link, or a file removed in the meantime
             raise BangerError(Code.NOT_FOUND, f"cannot read {path}: {error.strerror}") from None
         if not stat.S_ISREG(info.st_mode) and (path == source or not stat.S_ISSOCK(info.st_mode)):
             raise BangerError(
@@ -81,7 +81,7 @@ def _size(source: Path) -> int:
 
 
 def _files(source: Path) -> Iterator[Path]:
-    """All that is below a directory, symbolic links followed as scp does; or the file itself."""
+    """All files below a directory, with symbolic links followed as scp does; or the file itself."""
     if not source.is_dir():
         yield source
         return
@@ -100,7 +100,7 @@ def _refuse_unless_it_fits(access: ssh.Access, size: int, target: str) -> None:
 
 
 def _free(access: ssh.Access, target: str) -> int | None:
-    """Bytes free in the guest where ``target`` is or will be; None when it does not say."""
+    """Bytes free in the guest at ``target``; None when the guest does not answer that."""
     place = target or "."
     script = 'p=$1; [ -e "$p" ] || p=$(dirname "$p"); df -Pk "$p" | tail -n 1'
     argv = ssh.session_argv(access, ssh.remote_command(["sh", "-c", script, "sh", place]))
@@ -110,7 +110,7 @@ def _free(access: ssh.Access, target: str) -> int | None:
 
 
 def _scp(access: ssh.Access, paths: list[str], target: str | None) -> None:
-    """``target``: where in the guest it goes, None when it comes from there."""
+    """``target`` is the destination in the guest, None for a copy out of it."""
     argv = ssh.scp_argv(access, *paths)
     try:
         with interrupts_raise():

@@ -1,8 +1,8 @@
 """The two forms of a VM's serial console (``shared.vmm.info.Console``).
 
-On a socket both directions are one connection. A VMM whose console is its own stdin and stdout
-prints to console.log, and what is typed goes into a FIFO; when the VM ends, the FIFO loses its
-reader, which POLLERR tells.
+A socket carries both directions. A VMM whose console is its own stdin and stdout writes its output
+to console.log and reads its input from a FIFO; when the VM ends, the FIFO loses its reader and
+reports POLLERR.
 """
 
 import os
@@ -88,7 +88,7 @@ class SocketLine:
 class FileLine:
     """Into a FIFO, out of a file that grows, from its present end on."""
 
-    events: int = 0  # POLLERR comes without being asked for
+    events: int = 0  # POLLERR is always reported
     look_every: int | None = 50
 
     def __init__(self, keys: Path, log: Path) -> None:

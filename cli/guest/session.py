@@ -1,9 +1,9 @@
-"""Sessions in a guest: OpenSSH with our stdin, stdout and stderr, and its exit status.
+"""Sessions in a guest: OpenSSH with the standard streams of this process, and its exit status.
 
-With a terminal on both ends ssh shares our session: Ctrl-C is a byte, the size follows by itself.
-Without one, ssh gets a session of its own, because it would die of Ctrl-C and leave the guest's
-command running; we carry the signal into the guest instead, and wait for what the command makes
-of it.
+With a terminal on both ends, ssh stays in this process's session: Ctrl-C is a byte, and ssh follows
+the size of the terminal. Without one, ssh gets a session of its own, because Ctrl-C would end it
+and leave the guest's command running. The signal is carried into the guest instead, and the command
+decides what becomes of it.
 """
 
 import os
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from shared.contract.messages.vm import VmView
 
 PATIENCE = 3
-"""The Ctrl-C that gives up waiting for the guest's command."""
+"""The number of Ctrl-C after which ssh is killed."""
 ATTEMPTS = 20
-"""How often to look for the guest's command when a signal came before it had started."""
+"""How often a signal is sent again that came before the guest's command had started."""
 GRACE_SECONDS = 5.0
-"""Between SIGTERM and SIGKILL for a command that ran out of time, and then for ssh to end."""
+"""Between SIGTERM and SIGKILL after the time limit, and then until ssh is killed."""
 
 Forward = Callable[[int], list[str]]
 """Signal number → argv of an ssh that carries it into the guest."""
@@ -46,7 +46,7 @@ def access_of(view: "VmView") -> ssh.Access:
 
 
 def on_terminal() -> bool:
-    """Whether a person sits at both ends: only then is a terminal made in the guest."""
+    """Whether both ends are a terminal, so that the guest's command gets one too."""
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
@@ -68,13 +68,13 @@ def run_command(
 ) -> int:
     """Run exactly ``argv`` and return its exit status, 128+N when signal N ended it.
 
-    After ``seconds`` the command gets SIGTERM, and SIGKILL if that was not enough.
+    After ``seconds`` the command gets SIGTERM, and SIGKILL if that does not end it.
 
     Raises:
-        BangerError: ``timeout`` when it did not end by itself in ``seconds``.
+        BangerError: ``timeout`` when it was still running after ``seconds``.
     """
     token = os.urandom(8).hex()
-    # Exported by the shell: an env(1) more would be a program more to load, 40 ms emulated.
+    # Exported by the shell: to load env(1) takes 40 ms in an emulated guest.
     command = f"export {ssh.MARK}={token}; {ssh.remote_command(argv, cwd=cwd, env=env)}"
 
     def carry(number: int) -> list[str]:
@@ -99,7 +99,7 @@ def _shell_status(status: int) -> int:
 
 
 class _Session:
-    """Waits for ssh, and for signals and the time limit in the meantime."""
+    """Waits for ssh to end, and handles signals and the time limit."""
 
     def __init__(
         self,
@@ -125,7 +125,7 @@ class _Session:
         self._steps = [signal.SIGTERM, signal.SIGKILL]
 
     def until_ended(self) -> int:
-        """The exit status of ssh, or 128+N when it had to be ended because of signal N."""
+        """The exit status of ssh, or 128+N when signal N made this process end ssh."""
         try:
             while True:
                 for fd, _ in self._poll.poll(self._milliseconds()):
@@ -139,7 +139,7 @@ class _Session:
                 if self._milliseconds() == 0:
                     self._on_time()
         except BaseException:
-            self._child.send(signal.SIGKILL)  # nobody would look after it any more
+            self._child.send(signal.SIGKILL)  # it must not outlive this process
             self._child.wait()
             raise
         finally:
@@ -147,12 +147,12 @@ class _Session:
                 self._forget(fd)
 
     def _ended(self, status: int) -> int:
-        # With a terminal we end ssh itself, which then exits with 255 for want of an answer.
+        # With a terminal ssh itself gets the signal and exits with 255.
         by_signal = status < 0 or (status == 255 and self._terminal)
         return 128 + self._received[-1] if by_signal and self._received else status
 
     def _milliseconds(self) -> float | None:
-        """Until the next step against a command that runs too long; None: for ever."""
+        """Until the next step against a command out of time; None for no limit."""
         if self._next_step is None:
             return None
         return max(0.0, self._next_step - time.monotonic()) * 1000
@@ -168,7 +168,7 @@ class _Session:
     def _on_signal(self, number: int) -> None:
         self._received.append(number)
         if self._terminal or self._forward is None:
-            # On a terminal Ctrl-C has reached ssh by itself; the others are meant for us.
+            # On a terminal the guest has got Ctrl-C as a key; other signals end ssh.
             if number != signal.SIGINT:
                 self._child.send(signal.SIGTERM)
         elif len(self._received) >= PATIENCE:

@@ -1,7 +1,7 @@
 """One run of ssh(1), started and watched by system calls of the kernel alone.
 
-``vm exec`` is felt like a local command, and importing subprocess alone takes longer than
-starting ssh.
+``vm exec`` should feel like a local command, and importing subprocess takes longer than starting
+ssh.
 """
 
 import os
@@ -13,10 +13,10 @@ from shared.errors import BangerError, Code
 
 
 class SshProcess:
-    """``argv`` with our stdin, stdout and stderr, or with /dev/null for all three when ``quiet``.
+    """``argv`` with the standard streams of this process, or with /dev/null when ``quiet``.
 
-    ``own_session``: keys typed on our terminal raise no signal in it. ``pidfd`` becomes readable
-    when it has ended; then ``wait`` does not block.
+    With ``own_session``, Ctrl-C on the terminal does not reach it. ``pidfd`` is readable when the
+    process has ended; then ``wait`` does not block.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class SshProcess:
                 os.environ,
                 file_actions=null if quiet else [],
                 setsid=own_session,
-                # Python ignores it; a program that writes into a closed pipe shall end.
+                # Python ignores SIGPIPE; ssh must end when its output is closed.
                 setsigdef=[signal.SIGPIPE],
             )
         except FileNotFoundError:
@@ -45,7 +45,7 @@ class SshProcess:
             signal.pidfd_send_signal(self.pidfd, number)
 
     def wait(self) -> int:
-        """Close it and return its exit status, -N when signal N ended it."""
+        """Its exit status, -N when signal N ended it. Closes ``pidfd``."""
         _, status = os.waitpid(self._pid, 0)
         os.close(self.pidfd)
         return os.waitstatus_to_exitcode(status)

@@ -1,4 +1,4 @@
-"""Commands whose own command comes after ``--``: everything there belongs to the guest."""
+"""Commands that take the guest's command after ``--``."""
 
 import click
 
@@ -7,9 +7,9 @@ _WHERE = "Put the guest command after --"
 
 
 class TrailingCommand(click.Command):
-    """Takes what follows the first ``--`` out before click parses; ``trailing`` gives it back."""
+    """Removes all words after the first ``--`` before click parses; ``trailing`` returns them."""
 
-    allow_extra_args = True  # refused here, with what is to be done
+    allow_extra_args = True  # they are refused below, with a better message
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         own, rest = args, []
@@ -33,6 +33,6 @@ class TrailingCommand(click.Command):
 
 
 def trailing(ctx: click.Context) -> tuple[str, ...]:
-    """The guest's command, empty when there was none."""
+    """The guest's command, empty without one."""
     command: tuple[str, ...] = ctx.meta[_KEY]
     return command

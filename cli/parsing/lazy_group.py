@@ -1,4 +1,4 @@
-"""Groups of commands: with short names beside the listed ones, and imported when called."""
+"""Groups of commands, with aliases, and with modules that are imported when called."""
 
 from collections.abc import Mapping
 from importlib import import_module
@@ -24,7 +24,7 @@ class AliasGroup(click.Group):
 class LazyGroup(AliasGroup):
     """A group with a table of name → "module:attribute", whose modules are imported when called.
 
-    Each prompt pays for every import.
+    An import that a command does not need would delay it.
     """
 
     def __init__(self, *args: Any, lazy: Mapping[str, str], **kwargs: Any) -> None:
@@ -46,6 +46,6 @@ class LazyGroup(AliasGroup):
         return command
 
     def _offer_names(self) -> None:
-        """click looks into ``commands`` for names that are close to the one that was typed."""
+        """Fill ``commands``, where click looks for names that are close to an unknown one."""
         for name in self._lazy:
             self.commands.setdefault(name, click.Command(name))

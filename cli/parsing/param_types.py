@@ -1,4 +1,4 @@
-"""What may be written on the command line, refused before anything is asked of a service."""
+"""Types of options and arguments. Wrong values are refused before a service is asked."""
 
 import re
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -21,7 +21,7 @@ USUAL_SIGNALS = ("KILL", "TERM", "INT", "QUIT", "HUP", "USR1", "USR2", "STOP", "
 
 
 class Size(click.ParamType[int]):
-    """Bytes, written 512M, 2G or 8GiB. A unit is demanded: a bare 8 could mean anything."""
+    """Bytes, written 512M, 2G or 8GiB. The unit is required, since 8 could mean anything."""
 
     name = "size"
 
@@ -81,7 +81,7 @@ class VmName(click.ParamType[str]):
 
 
 class Seconds(click.FloatRange):
-    """A duration that a clock can add: finite, and at most a day."""
+    """A duration: finite, and at most a day by default."""
 
     name = "seconds"
 
@@ -125,7 +125,7 @@ class Variable(click.ParamType[tuple[str, str]]):
 
 
 class SignalName(click.ParamType[str]):
-    """A signal of signal(7): TERM, SIGTERM or 15; given back as "TERM"."""
+    """A signal of signal(7), written TERM, SIGTERM or 15; the value is "TERM"."""
 
     name = "signal"
 

@@ -1,4 +1,4 @@
-"""Where a traceback goes that no user should have to look at."""
+"""The traceback of a bug goes to a log, not to the terminal."""
 
 import traceback
 from pathlib import Path
@@ -8,7 +8,7 @@ from shared.paths import Paths
 
 
 def record(error: Exception) -> Path | None:
-    """Append the traceback to ``logs/cli.log``; None when that cannot be written either."""
+    """Append the traceback to ``logs/cli.log``; returns the path, or None if that failed."""
     path = Paths.from_environment().log_file("cli")
     try:
         log = Log(path, "cli")

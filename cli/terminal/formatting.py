@@ -24,5 +24,5 @@ def show_seconds(seconds: float) -> str:
 
 
 def show_time(rfc3339: str) -> str:
-    """ "2026-11-22 09:30" of an RFC 3339 time; anything else as it is."""
+    """ "2026-11-22 09:30" of an RFC 3339 time; other text is unchanged."""
     return rfc3339[:16].replace("T", " ") if rfc3339[10:11] == "T" else rfc3339

@@ -1,4 +1,4 @@
-"""The services' JSON log lines: shown to a person, and one request collected from all of them."""
+"""The JSON log lines of the services: as people read them, and by request."""
 
 import json
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ SHOWN = ("time", "level", "service", "pid", "message", "request", "traceback")
 
 
 def show(line: bytes) -> str:
-    """ "09:30:00.123 info api started name=web"; what is no JSON object stays as it is."""
+    """ "09:30:00.123 info api started name=web"; a line that is not JSON is unchanged."""
     entry = parse(line)
     if entry is None:
         return line.decode(errors="replace")
@@ -26,7 +26,7 @@ def show(line: bytes) -> str:
 
 
 def parse(line: bytes) -> dict[str, Any] | None:
-    """The entry on one line, or None when it is something else."""
+    """The entry on one line, or None when it is not a JSON object."""
     try:
         entry = json.loads(line)
     except ValueError:
@@ -43,7 +43,7 @@ def log_files(paths: Paths) -> list[Path]:
 
 
 def of_request(files: Iterable[Path], request: str) -> list[bytes]:
-    """All lines whose request id begins with ``request``, in the order of their times."""
+    """All lines whose request id begins with ``request``, ordered by time."""
     found: list[tuple[str, bytes]] = []
     for path in files:
         for line in lines(path, follow=False):

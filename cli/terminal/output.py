@@ -26,16 +26,16 @@ FORMATS = ("table", "json", "name")
 
 
 class Settings:
-    """``json_errors``: errors too are JSON, because ``-o json`` was given."""
+    """``json_errors``: errors are printed as JSON too, because of ``-o json``."""
 
     def __init__(self, json_errors: bool = False) -> None:
         self.json_errors = json_errors
 
     @classmethod
     def guess(cls, args: Sequence[str]) -> "Settings":
-        """Read ``-o json`` without parsing, so that even a usage error has the form asked for."""
+        """Read ``-o json`` without parsing, so that even a usage error is printed as JSON."""
         if list(args[:2]) == ["vm", "ssh"]:
-            return cls()  # it has no -o of its own: what follows VM is the guest's
+            return cls()  # it has no -o: everything after VM belongs to the guest's command
         own = args[: args.index("--")] if "--" in args else args
         pairs = pairwise(own)
         spaced = any(flag in ("-o", "--output") and form == "json" for flag, form in pairs)
@@ -129,9 +129,9 @@ def colour(stream: Any) -> bool:
 
 
 def note(line: str) -> None:
-    """One line for the person, not for the program that reads stdout.
+    """Print one line to stderr: for people, not for the program that reads stdout.
 
-    Nobody may be there to read it; what is under way goes on, and its exit status stays.
+    A stderr that is closed or full does not end the command.
     """
     with suppress(OSError):
         click.echo(line, err=True)

@@ -1,4 +1,4 @@
-"""Partials of a long verb on stderr: a spinner on a terminal, one line for each stage elsewhere."""
+"""The progress of a long request on stderr: a spinner on a terminal, else a line for each stage."""
 
 import sys
 from typing import TYPE_CHECKING, Any
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from rich.status import Status
 
 SPEC = "spec"
-"""The stage whose message is not progress but a fact: the sizes that were chosen."""
+"""The stage whose message is a fact that stays on the screen: the chosen sizes."""
 
 
 class Progress:

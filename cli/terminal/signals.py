@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM and SIGHUP: raised while we wait for services, read as bytes while ssh runs."""
+"""SIGINT, SIGTERM and SIGHUP: exceptions while a command waits, bytes while ssh runs."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ from typing import Any
 from cli.terminal.interrupted import Interrupted
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Unless whoever started us had them ignored: nohup(1), or a shell with us in the background."""
+"""Those that are ignored stay ignored, as under nohup(1) or in the background of a shell."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""stdin, stdout and stderr as the rest of the program may take them for granted: open."""
+"""stdin, stdout and stderr, which the rest of the program takes for open."""
 
 import os
 import sys
@@ -7,10 +7,10 @@ MODES = {"stdin": "r", "stdout": "w", "stderr": "w"}
 
 
 def open_missing() -> None:
-    """Open /dev/null for each standard stream that whoever started us had closed.
+    """Open /dev/null for each standard stream that is closed, as after ``<&-`` in a shell.
 
-    Else the next file or socket that is opened gets its number, and a program started by us reads
-    from it or writes into it. Python itself leaves None in ``sys`` for such a stream.
+    Otherwise the next file or socket gets its number, and a child process reads from it or writes
+    to it. Python sets such a stream to None in ``sys``.
     """
     for fd, (name, mode) in enumerate(MODES.items()):
         try:

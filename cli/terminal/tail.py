@@ -1,4 +1,4 @@
-"""Reading files that others still write to."""
+"""Read log files while services still write to them."""
 
 import os
 import time
@@ -12,17 +12,17 @@ CHUNK = 64 * 1024
 INTERVAL = 0.2
 """Seconds between looks at a file that is followed."""
 GONE_SECONDS = 2.0
-"""How long a file may have no name, between its rotation and its successor."""
+"""How long the name may be missing during a rotation."""
 
 
 def read(path: Path, *, follow: bool) -> Iterator[bytes]:
-    """The file's content; with ``follow`` also what is added, until interrupted.
+    """The file's content; with ``follow`` also what is appended, until interrupted.
 
-    A file that was rotated away is read to its end, and the new one or one that was cut short is
-    begun anew. Following ends when there is no such file any more.
+    After a rotation, the old file is read to its end and then the new one. A file that was
+    truncated is read from its start. Following ends when the file is deleted.
 
     Raises:
-        BangerError: ``not_found`` when there is no such file to begin with.
+        BangerError: ``not_found`` when the file does not exist.
     """
     try:
         file: BinaryIO = path.open("rb")
@@ -36,7 +36,7 @@ def read(path: Path, *, follow: bool) -> Iterator[bytes]:
         while follow and not _is_gone(path, seen_at):
             time.sleep(INTERVAL)
             newer = _opened_anew(path, file)
-            yield from _rest(file)  # also what came between our last look and its rotation
+            yield from _rest(file)  # including what was appended just before the rotation
             if path.exists():
                 seen_at = time.monotonic()
             if newer is not None:
@@ -54,19 +54,19 @@ def _rest(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _is_gone(path: Path, seen_at: float) -> bool:
-    """Not only renamed a moment ago; at once when the directory has gone with it."""
+    """Whether it is deleted and not just rotated; known at once when its directory is deleted."""
     missing = time.monotonic() - seen_at
     return not path.parent.exists() or missing > GONE_SECONDS
 
 
 def _opened_anew(path: Path, file: BinaryIO) -> BinaryIO | None:
-    """What has the name now, from its beginning; None when that is still ``file``, or nothing."""
+    """The file that has the name now, if that is another one or was truncated; else None."""
     try:
         named = path.open("rb")
     except FileNotFoundError:
         return None
-    ours, theirs = os.fstat(file.fileno()), os.fstat(named.fileno())
-    if theirs.st_ino == ours.st_ino and theirs.st_size >= file.tell():
+    old, new = os.fstat(file.fileno()), os.fstat(named.fileno())
+    if new.st_ino == old.st_ino and new.st_size >= file.tell():
         named.close()
         return None
     return named

@@ -20,12 +20,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from shared.contract.verb import Request
+    from shared.host.retry import RetryWindow
 
 Result = TypeVar("Result")
 
 CONNECT_SECONDS = 4.0
 """How long to wait for a broker whose socket exists, and for a crashed service to come back."""
 
+PAUSE = 0.05
+"""Seconds before an unavailable service is asked again."""
 CANCEL_SECONDS = 60.0
 """How long a service may take to end what it is at work on."""
 
@@ -108,17 +111,15 @@ class Client:
     def _persist(
         self, request: Envelope, body: bytes, heard: Partial | None = None, *, retry: bool = True
     ) -> dict[str, Any]:
-        """Ask, and ask again for as long as there is patience with what is unavailable."""
-        outage = _Outage(request.deadline)
+        """Ask, and with ``retry`` ask an unavailable service again for a moment."""
+        retries = _Retries(request.deadline)
         while True:
-            asked = time.monotonic()
             try:
                 return envelope.read_final(self._exchange(request, body, heard), Record)
             except BangerError as error:
-                hopeless = not self._sent or not outage.may_retry(asked)
-                if not retry or error.code is not Code.UNAVAILABLE or hopeless:
+                if not retry or not self._sent or not retries.may(error):
                     raise
-                self._pause(0.05)
+                self._pause(PAUSE)
 
     def cancel(self, request: "Request[Result]", *, timeout: float = CANCEL_SECONDS) -> Result:
         """Ask the service to end ``request``, which the last ``ask`` was interrupted in.
@@ -156,16 +157,19 @@ class Client:
 
     def _persist_all(self, requests: Mapping[Envelope, Any]) -> dict[Envelope, Outcome]:
         """``_persist`` for several; the outcomes are in the order of ``requests``."""
-        outage = _Outage(max((request.deadline for request in requests), default=0.0))
+        retries = _Retries(max((request.deadline for request in requests), default=0.0))
         outcomes: dict[Envelope, Outcome] = {}
         todo = list(requests)
         while todo:
-            asked = time.monotonic()
             outcomes |= self._exchange_all({request: requests[request] for request in todo})
-            todo = [request for request in todo if _is_lost(outcomes[request])]
-            if not todo or not self._sent or not outage.may_retry(asked):
-                break
-            self._pause(0.05)
+            failed = [
+                (request, outcome)
+                for request in todo
+                if isinstance(outcome := outcomes[request], BangerError)
+            ]
+            todo = [request for request, error in failed if self._sent and retries.may(error)]
+            if todo:
+                self._pause(PAUSE)
         return outcomes
 
     def _exchange_all(self, requests: dict[Envelope, Any]) -> dict[Envelope, Outcome]:
@@ -269,20 +273,18 @@ class Client:
         self._dealer.close()
 
 
-class _Outage:
-    """How long what is unavailable is asked for again: ``CONNECT_SECONDS`` from its loss on,
-    however long the request had been at work before."""
+class _Retries:
+    """Whether an unavailable service is asked again: for ``CONNECT_SECONDS``, until a deadline."""
 
     def __init__(self, deadline: float) -> None:
         self._deadline = deadline
-        self._lost: float | None = None
+        self._window: RetryWindow | None = None
 
-    def may_retry(self, asked: float) -> bool:
-        """``asked``: when the request that was lost just now had been sent."""
-        now = time.monotonic()
-        if self._lost is None or now - asked > CONNECT_SECONDS:
-            self._lost = now
-        return now <= min(self._deadline, self._lost + CONNECT_SECONDS)
+    def may(self, error: BangerError) -> bool:
+        from shared.host.retry import RetryWindow
+
+        self._window = self._window or RetryWindow(CONNECT_SECONDS)
+        return self._window.is_open(error) and time.monotonic() < self._deadline
 
 
 def _cancelling(asked: Envelope, deadline: float) -> Envelope:
@@ -302,7 +304,3 @@ def _fields(value: Any) -> Any:
     from msgspec import to_builtins
 
     return to_builtins(value)
-
-
-def _is_lost(outcome: Outcome) -> bool:
-    return isinstance(outcome, BangerError) and outcome.code is Code.UNAVAILABLE

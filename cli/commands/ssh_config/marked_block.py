@@ -1,4 +1,4 @@
-"""Our marked lines in somebody else's file: put in once, taken out to the letter. Pure."""
+"""A marked block of lines in the user's file, added once and removed without a trace. Pure."""
 
 from shared.errors import BangerError, Code
 
@@ -7,22 +7,25 @@ END = "# <<< banger"
 
 
 def with_block(text: str, line: str) -> str:
-    """``text`` with our block that holds ``line`` at its top, where ssh_config(5) wants an Include
-    that is to come before every Host section; an older block of ours is replaced."""
+    """``text`` with a block that holds ``line``, in place of an older block.
+
+    The block is at the top, since an Include for all hosts must precede every Host section
+    (ssh_config(5)).
+    """
     rest = without_block(text)
     return f"{BEGIN}\n{line}\n{END}\n{rest}"
 
 
 def without_block(text: str) -> str:
-    """``text`` as it was before we were there.
+    """``text`` without the block.
 
     Raises:
-        BangerError: ``conflict`` when our block has no end: what is whose cannot be told.
+        BangerError: ``conflict`` when the block has no end.
     """
     before, begin, rest = text.partition(f"{BEGIN}\n")
     if not begin:
         return text
-    _ours, end, after = rest.partition(f"{END}\n")
+    _, end, after = rest.partition(f"{END}\n")
     if not end:
         raise BangerError(
             Code.CONFLICT,

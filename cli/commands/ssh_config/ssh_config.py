@@ -71,15 +71,15 @@ def _lines(paths: Paths) -> str:
             raise BangerError(
                 Code.INVALID, f"ssh_config(5) cannot name {path}: it has a quotation mark"
             )
-    # % begins a token for ssh, but for those that the template itself has.
+    # ssh expands % in values; the template's own tokens stay.
     return TEMPLATE.format(**{name: str(path).replace("%", "%%") for name, path in values.items()})
 
 
 def _install(paths: Paths) -> None:
-    ours = paths.state / "ssh_config"
+    included = paths.state / "ssh_config"
     paths.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    write_atomically(ours, _lines(paths).encode())
-    if _rewrite(lambda text: with_block(text, f'Include "{ours}"')):
+    write_atomically(included, _lines(paths).encode())
+    if _rewrite(lambda text: with_block(text, f'Include "{included}"')):
         note("Installed. Connect to a VM with: ssh NAME.vm")
     else:
         note("Already installed.")
@@ -96,9 +96,9 @@ def _user_file() -> Path:
 
 
 def _rewrite(change: Callable[[str], str]) -> bool:
-    """Whether the user's file was changed; it keeps its mode, and a symlink stays one."""
+    """Change the user's file; returns whether it changed. Its mode and a symbolic link are kept."""
     path = _user_file()
-    # Whatever its encoding and line ends are, what is the user's comes back to the letter.
+    # Its encoding and line ends are kept, whatever they are.
     text = path.read_bytes().decode(errors="surrogateescape") if path.exists() else ""
     changed = change(text)
     if changed == text:

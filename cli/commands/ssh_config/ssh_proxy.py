@@ -1,7 +1,7 @@
 """``banger ssh-proxy NAME.vm``: what ssh calls to reach a VM; see ``ssh_config.py``.
 
-ssh gives a Unix socket as our stdout (ProxyUseFdpass): the connection to the VM is passed through
-it and this process ends, so no byte of the session ever goes through it.
+With ProxyUseFdpass, stdout is a Unix socket. The command passes the connection to the VM through it
+and exits, so the session does not go through this process.
 """
 
 import array

@@ -109,7 +109,7 @@ def _run_attached(
             return run_command(access, argv, env=env, seconds=seconds)
         return run_shell(access)
     finally:
-        if creation.result:  # from the moment on that there is a VM, whatever was raised
+        if creation.result:  # whatever was raised
             clean_up = _delete if rm else _say_what_is_left
             clean_up(creation.result.vm)
 

@@ -1,4 +1,4 @@
-"""``banger vm list`` and ``banger vm show``. What ``list`` imports is felt at every prompt."""
+"""``banger vm list`` and ``banger vm show``. Imports here delay every ``list``."""
 
 from typing import TYPE_CHECKING
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from shared.errors import BangerError
 
 PAUSE_SECONDS = 0.5
-"""Between the two samples that a rate is computed from."""
+"""Between the two samples of a rate."""
 WATCH_SECONDS = 2.0
 
 UP_AND_CLEAR = "\x1b[{}A\x1b[J"
@@ -113,7 +113,7 @@ def _running() -> list[str]:
 
 
 def _watch(refs: Sequence[str], settings: Settings, *, in_place: bool) -> int:
-    """Until a signal, or until none of the VMs that were named is left."""
+    """Sample until a signal comes, or until all named VMs are gone."""
     before: Sample = {}
     drawn = 0
     while True:
@@ -135,7 +135,7 @@ def _watch(refs: Sequence[str], settings: Settings, *, in_place: bool) -> int:
 
 
 def fitting(lines: Sequence[str]) -> list[str]:
-    """Cut to the terminal: what wraps or scrolls cannot be drawn over."""
+    """Cut to the size of the terminal, since wrapped or scrolled lines cannot be redrawn."""
     width, height = os.get_terminal_size(sys.stdout.fileno())
     return [line[: width or None] for line in lines[: height - 1 if height else None]]
 
@@ -162,7 +162,7 @@ def show_rate(before: "VmStats | None", after: "VmStats") -> str:
     if before is None or before.cpu_seconds is None or after.cpu_seconds is None:
         return "-"
     wall, used = after.at - before.at, after.cpu_seconds - before.cpu_seconds
-    if wall <= 0 or used < 0:  # another sample of the same moment, or another VMM
+    if wall <= 0 or used < 0:  # the same moment twice, or a new VMM
         return "-"
     return f"{100 * used / wall:.0f}%"
 

@@ -59,7 +59,7 @@ def _form(shown: "VmView") -> "Console":
 
 
 def _live(ref: str) -> "VmView":
-    """Its VmView. A guest that does not get as far as ssh is the one whose console is wanted.
+    """The VM, in any state that has a console, since a console is needed most without ssh.
 
     Raises:
         BangerError: ``not_running`` when there is no VMM, and so no console.
@@ -71,6 +71,6 @@ def _live(ref: str) -> "VmView":
         shown = client.ask(api.VM_SHOW(ref=ref))
         if shown.vm.state not in LIVE:
             check(shown.vm.name, shown.vm.state, Action.SESSION)
-        with suppress(BangerError):  # counts as use where it is granted
+        with suppress(BangerError):  # counts as use of the VM, if it is granted
             client.ask(api.VM_ACCESS(ref=shown.vm.id))
     return shown
