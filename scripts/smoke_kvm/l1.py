@@ -32,7 +32,7 @@ CONFIG = """\
 network = "user"
 accel = "tcg"
 qemu_cpu = "EPYC,+svm,family=15,model=107"
-boot_timeout = 60
+boot_timeout = 120
 user_subnet = "127.76.0.0/16"
 dns.port = 0
 """
@@ -41,7 +41,7 @@ family is one that Linux has no SRSO and Retbleed to mend on: that code, emulate
 down (decision 0012)."""
 
 CONFLICT = 4
-BUILD_SECONDS, BOOT_SECONDS, PUT_SECONDS, DELETE_SECONDS = 900.0, 90.0, 600.0, 60.0
+BUILD_SECONDS, BOOT_SECONDS, PUT_SECONDS, DELETE_SECONDS = 900.0, 150.0, 600.0, 60.0
 BEAT_SECONDS = 30.0
 
 
