@@ -40,7 +40,7 @@ class Api(Actor):
 
     def __init__(self, paths: Paths, log: Log, config: Config) -> None:
         super().__init__("api", paths, log)
-        spawn = self.background.keep
+        spawn = self.background.spawn
         spare = Spare(paths.logs / "vm_supervisor.err", spawn)
         self._context = ApiContext(paths, log, config, self.ask, spawn, self.stopping, spare)
         self.serve(*(group(self._context) for group in GROUPS))
@@ -48,10 +48,10 @@ class Api(Actor):
 
     async def on_start(self) -> None:
         self._lock = await own(self.paths.run / "api.lock")
-        self.background.keep(self._recover())
+        self.background.spawn(self._recover())
         limit = self._context.config.auto_stop_stale_after
         if limit > 0:
-            self.background.keep(IdleStop(self._context, limit).run())
+            self.background.spawn(IdleStop(self._context, limit).run())
         self._context.supervisors.prepare_spare()
 
     async def on_stop(self) -> None:

@@ -70,16 +70,16 @@ class Dns(Actor):
             self._allow,
             self.log,
         )
-        keep = self.background.keep
-        self._listeners = [_Listener(HOST, DnsServer(self._zone.answer, keep))]
+        spawn = self.background.spawn
+        self._listeners = [_Listener(HOST, DnsServer(self._zone.answer, spawn))]
         if self._bridged:
-            server = DnsServer(self._guests.answer, keep, most=EACH_GUEST)
+            server = DnsServer(self._guests.answer, spawn, most=EACH_GUEST)
             self._listeners.append(_Listener(gateway, server, absent=True))
 
     async def on_start(self) -> None:
         self._follower = Follower(self, zone_view, self._rebuild)
         for listener in self._listeners:
-            self.background.keep(self._listen(listener))
+            self.background.spawn(self._listen(listener))
 
     async def on_stop(self) -> None:
         for listener in self._listeners:

@@ -59,7 +59,7 @@ class Launcher(Actor):
 
     async def on_start(self) -> None:
         self._table.start_all(time.monotonic())
-        self.background.keep(self._run_starts())
+        self.background.spawn(self._run_starts())
 
     async def _run_starts(self) -> None:
         while True:
@@ -85,7 +85,7 @@ class Launcher(Actor):
         self._processes[service.name] = process
         self._table.on_started(service.name, process.pid)
         self.log.info("service started", name=service.name, of=process.pid)
-        self.background.keep(self._wait_for(service.name, process))
+        self.background.spawn(self._wait_for(service.name, process))
 
     async def _spawn(self, argv: list[str], errors: Path) -> asyncio.subprocess.Process:
         with errors.open("ab") as stderr:

@@ -57,7 +57,7 @@ class Reconciler:
         self._next_pass = time.monotonic() + PASS_SECONDS
         self._follower = Follower(actor, network_view, self._changed.set)
         self._background = actor.background
-        self._keeper = self._background.keep(self._keep())
+        self._keeper = self._background.spawn(self._keep())
 
     async def attach(self, vm_id: str) -> Attachment:
         """Give a VM its tap; answers when the kernel has it."""
@@ -113,7 +113,7 @@ class Reconciler:
             await self._pass()
             process = await self._thread.run(self._jails.start, vm)
         self._log.info("jailed", vm=vm_id, of=process.pid)
-        self._background.keep(self._sweep_after(process))
+        self._background.spawn(self._sweep_after(process))
         return Jailed(pid=process.pid, start_time=process.start_time)
 
     async def unjail(self, vm_id: str, signum: signal.Signals) -> None:

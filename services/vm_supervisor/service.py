@@ -89,7 +89,7 @@ class Supervisor(Actor):
         self.stopping.set()
 
     def spawn(self, task: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        return self.background.keep(task)
+        return self.background.spawn(task)
 
     def status(self) -> dict[str, Any]:
         """In the answer to a ping: the VM's state, which the store may not have yet."""

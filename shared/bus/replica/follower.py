@@ -56,7 +56,7 @@ class Follower(Generic[View]):
         for fd in self._fds:
             self._loop.add_reader(fd, self._drain)
         self._loop.call_soon(self._drain)  # both descriptors are edge-triggered
-        self._keeper = actor.background.keep(self._keep())
+        self._keeper = actor.background.spawn(self._keep())
 
     async def refresh(self) -> None:
         """Take a snapshot now.

@@ -30,7 +30,7 @@ def test_failed_task_ends_the_process_and_says_why(log: Log) -> None:
     async def run() -> Background:
         ended = asyncio.Event()
         background = Background(log, ended.set)
-        background.keep(fails())
+        background.spawn(fails())
         await asyncio.wait_for(ended.wait(), 5)
         return background
 
@@ -44,7 +44,7 @@ def test_cancelled_task_is_no_failure(log: Log) -> None:
     async def run() -> tuple[Background, bool]:
         ended = asyncio.Event()
         background = Background(log, ended.set)
-        task = background.keep(waits())
+        task = background.spawn(waits())
         background.cancel()
         await asyncio.wait({task}, timeout=5)
         assert task.cancelled()
