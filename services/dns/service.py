@@ -70,10 +70,10 @@ class Dns(Actor):
             self._allow,
             self.log,
         )
-        keep = self.background.spawn
-        self._listeners = [_Listener(HOST, DnsServer(self._zone.answer, keep))]
+        spawn = self.background.spawn
+        self._listeners = [_Listener(HOST, DnsServer(self._zone.answer, spawn))]
         if self._bridged:
-            server = DnsServer(self._guests.answer, keep, most=EACH_GUEST)
+            server = DnsServer(self._guests.answer, spawn, most=EACH_GUEST)
             self._listeners.append(_Listener(gateway, server, absent=True))
 
     async def on_start(self) -> None:

@@ -1,7 +1,7 @@
 """``python -m services.vm_supervisor``: wait for a VM on stdin, then supervise it.
 
-Everything is imported before stdin is read: the api keeps one such process ready, so that a new VM
-does not wait for an interpreter. End of file without a VM means that the api is gone.
+The api keeps one such process ready, so that a new VM does not wait for an interpreter. Therefore
+everything is imported before stdin is read. End of file without a VM means that the api has ended.
 """
 
 import sys

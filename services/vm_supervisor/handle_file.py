@@ -1,5 +1,8 @@
-"""The handle file of a VM that runs, kept as it should be. A run directory that is full, or a file
-that somebody has damaged, is told and mended; neither is a reason to end."""
+"""Keeps the handle file of a running VM as it should be.
+
+A full run directory and a damaged file are logged and mended as soon as that can be done. Neither
+is a reason to end.
+"""
 
 import asyncio
 from pathlib import Path
@@ -8,12 +11,12 @@ from shared.errors import BangerError
 from shared.logs import Log
 from shared.vm.handle import Handle, mend_handle, write_handle
 
-LOOKED_AT = 1.0
-"""Seconds between looks: somebody may have truncated it, or there is space again."""
+LOOK_SECONDS = 1.0
+"""Between looks at the file: it may have been truncated, or there is space again."""
 
 
 def note_handle(run: Path, handle: Handle, log: Log) -> None:
-    """Write it now if that can be; else ``keep_handle`` does as soon as it can."""
+    """Write the handle. What fails is logged: ``keep_handle`` writes it as soon as it can."""
     try:
         write_handle(run, handle)
     except (OSError, BangerError) as error:
@@ -21,15 +24,15 @@ def note_handle(run: Path, handle: Handle, log: Log) -> None:
 
 
 async def keep_handle(run: Path, handle: Handle, log: Log) -> None:
-    """Write it again whenever the file is not what it should be, until cancelled."""
-    told = False
+    """Write the handle again whenever the file is not what it should be, until cancelled."""
+    logged = False
     while True:
         try:
             if mend_handle(run, handle):
                 log.info("the handle file was damaged or old, it is written again")
-            told = False
+            logged = False
         except (OSError, BangerError) as error:
-            if not told:
+            if not logged:
                 log.warning("the handle file cannot be mended yet", error=str(error))
-            told = True
-        await asyncio.sleep(LOOKED_AT)
+            logged = True
+        await asyncio.sleep(LOOK_SECONDS)

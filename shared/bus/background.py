@@ -9,11 +9,11 @@ from shared.logs import Log
 
 
 class Background:
-    """Keeps tasks alive until they end or ``cancel``.
+    """Runs tasks that nobody awaits until they end or ``cancel``.
 
-    One that ends by an error ends the process: it would look alive and leave that work undone
-    for ever. Whoever watches the process starts it again (runtime lesson: let it crash). Errors
-    that are to be expected are the task's own business.
+    A task that ends by an error ends the process by ``fail``: otherwise the process would look
+    alive and leave that work undone for ever, and whoever watches it can start it again. A task
+    handles the errors that it expects itself.
     """
 
     def __init__(self, log: Log, fail: Callable[[], None]) -> None:
@@ -23,7 +23,7 @@ class Background:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run it beside everything else."""
+        """Run ``coroutine`` beside everything else; nothing else has to refer to the task."""
         task = asyncio.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._ended)

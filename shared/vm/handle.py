@@ -1,7 +1,7 @@
 """The handle file of a VM that has a VMM: how a new supervisor finds it again.
 
-``run/vms/<id>/handle.json``; written before ``running`` is announced, removed when the VMM is gone.
-A handle is believed only for this boot of the host and this start time of the pid.
+``run/vms/<id>/handle.json`` is written before the VM is announced as running, and removed when the
+VMM is gone. A handle counts only for this boot of the host and this start time of the pid.
 """
 
 from pathlib import Path

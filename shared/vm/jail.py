@@ -10,11 +10,11 @@ from shared.host.process import ProcessId, start_time
 from shared.vm import files
 
 SPAN = range(2_000_000_000, 2_147_483_647)
-"""Where jails' uids are. Above all that systemd and useradd give out (user namespaces end at
-1 879 048 191, systemd.io/UIDS-GIDS), below 2^31, where old file systems and tools end."""
+"""The uids of jails. They are above all that systemd and useradd assign (user namespaces end at
+1 879 048 191, systemd.io/UIDS-GIDS), and below 2^31, the limit of old file systems and tools."""
 
 VM = Path("/vm")
-"""Bound to ``jail`` in the VM's run directory: the sockets. Not /run, which the jailer takes."""
+"""Bound to ``jail`` in the VM's run directory, for sockets. Not /run, which the jailer uses."""
 API = VM / files.API_SOCKET
 AGENT = VM / files.AGENT_SOCKET
 BOOT = Path("/boot")
@@ -33,7 +33,7 @@ def sockets_of(vm_run: Path) -> Path:
 
 
 def is_jailed(process: ProcessId) -> bool:
-    """Whether it runs as one of the jails' uids; False for one that is gone."""
+    """Whether a process runs as one of the jails' uids; False for one that is gone."""
     try:
         uid = Path(f"/proc/{process.pid}").stat().st_uid
     except FileNotFoundError:

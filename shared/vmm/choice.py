@@ -1,6 +1,6 @@
-"""Which VMM runs a VM, and why: the first that can, or the one that was asked for.
+"""Chooses the VMM that runs a VM: the first that can, or the one that was asked for.
 
-Asked by the api before there is a VM, by a supervisor at each start, and by doctor::
+The api asks before there is a VM, a supervisor at each start, and doctor::
 
     choice = choose("auto", "bridge", LaunchContext(config, kernel, paths.run))
     choice.vmm, choice.reason      # ("firecracker", "Firecracker 1.12.1, KVM runs its guests here")

@@ -1,6 +1,6 @@
-"""Whether a VMM runs a guest here, asked of a guest: booted once, its answer kept for this boot.
+"""Whether a VMM runs a guest on this host: a probe guest is booted once per boot of the host.
 
-/dev/kvm that opens is no proof: on some hosts it creates a VM that never runs.
+A /dev/kvm that opens is no proof: on some hosts it creates a VM that never runs.
 """
 
 import json
@@ -20,7 +20,7 @@ _SIGN = "banger-probe: alive"
 
 
 def probe_initrd(end: str) -> bytes:
-    """An initramfs whose init gives the sign and then ends the guest by busybox's ``end``.
+    """An initramfs whose init prints the sign and then ends the guest by busybox's ``end``.
 
     Raises:
         BangerError: ``missing_tool`` without a static busybox.
@@ -34,7 +34,7 @@ def probe_initrd(end: str) -> bytes:
 
 
 def failure_of(argv: list[str], seconds: float) -> str | None:
-    """Run a VMM whose console is its stdout. None when its guest gave the sign, else why not."""
+    """Run a VMM whose console is its stdout. None when its guest printed the sign, else why not."""
     try:
         done = subprocess.run(
             argv,
@@ -56,7 +56,7 @@ def failure_of(argv: list[str], seconds: float) -> str | None:
 
 
 class BootScopedCache:
-    """One answer in a file, for this boot of the host and ``subject`` (what was asked about)."""
+    """One answer in a file, for this boot of the host and the ``subject`` of the answer."""
 
     def __init__(self, path: Path, subject: str) -> None:
         self._path = path
@@ -70,9 +70,9 @@ class BootScopedCache:
         return entry if isinstance(entry, dict) else None
 
     def write(self, entry: dict[str, Any]) -> None:
-        """One entry only: another subject or another boot makes the old one worthless.
+        """Write the answer, in place of one for another subject or another boot.
 
-        Without the directory nothing is kept: whoever diagnoses makes nothing.
+        Nothing is written when its directory does not exist: a diagnosis makes no files.
         """
         if not self._path.parent.is_dir():
             return

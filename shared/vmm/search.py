@@ -1,7 +1,7 @@
-"""A VMM found by its command line: the last resort when its handle and the copy are damaged.
+"""Finds a VMM by its command line, when its handle and the copy are damaged.
 
-The kernel's list of processes is the truth that handles are notes of. Reading it all takes some
-milliseconds, so it is done only when the notes cannot be read and nobody supervises the VM.
+Reading the list of all processes takes some milliseconds. So it is done only when no handle can be
+read and no supervisor has the VM.
 """
 
 import os

@@ -18,7 +18,7 @@ import pytest
 
 from services.vm_supervisor.disks.layout import create_overlay
 from services.vm_supervisor.drivers.contract import Drives, ExitReason, MachineSpec, VmPlace
-from services.vm_supervisor.drivers.firecracker.api import Refused, call
+from services.vm_supervisor.drivers.firecracker.api import ApiRefusal, call
 from services.vm_supervisor.drivers.firecracker.driver import FirecrackerDriver, FirecrackerMachine
 from services.vm_supervisor.drivers.firecracker.requests import PAUSE, RESUME, START, ApiRequest
 from services.vm_supervisor.network.modes import bridge_network
@@ -292,10 +292,10 @@ def test_each_bad_request_comes_back_as_our_error_and_harms_nothing(bench: Bench
             await machine._described()
             for request in REFUSED:
                 error = await _refusal(bench.ask(request))
-                assert isinstance(error, Refused), request
+                assert isinstance(error, ApiRefusal), request
                 assert error.details["fault_message"], request
             assert (await bench.ask(DESCRIBE))["state"] == "Not started"
             await machine.attach()  # it can be made and started all the same
-            assert isinstance(await _refusal(bench.ask(START)), Refused), "twice"
+            assert isinstance(await _refusal(bench.ask(START)), ApiRefusal), "twice"
 
     bench.place.run(lambda: asyncio.run(scenario()))

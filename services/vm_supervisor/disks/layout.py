@@ -1,8 +1,8 @@
 """A VM's two sparse ext4 disks: the system overlay and the work disk (/root).
 
-Made by mke2fs without privilege in milliseconds: tables are initialised lazily, blocks are
-allocated as the guest writes. They keep their journal, because a VMM may be killed at any time and
-what the guest synced must be there at the next start.
+mke2fs makes them without privilege in milliseconds: tables are initialised lazily, blocks are
+allocated as the guest writes. They have a journal, because a VMM may be killed at any time and what
+the guest has synced must be there at the next start.
 """
 
 import errno
@@ -18,14 +18,14 @@ from shared.host.programs import search_path
 
 @dataclass(frozen=True)
 class Usage:
-    """Bytes: the size the guest sees, and what it takes on the host."""
+    """Bytes: the size that the guest sees, and the space that the disk takes on the host."""
 
     apparent: int
     allocated: int
 
 
 def create_overlay(path: Path, size: int) -> None:
-    """Make the system overlay of ``size`` bytes at ``path`` unless it is there.
+    """Make the system overlay of ``size`` bytes at ``path``, unless it exists.
 
     Raises:
         BangerError: ``invalid`` size, ``no_space``, ``missing_tool`` without e2fsprogs.
@@ -34,26 +34,26 @@ def create_overlay(path: Path, size: int) -> None:
 
 
 def create_work_disk(path: Path, size: int) -> None:
-    """Make the work disk of ``size`` bytes unless it is there: its root is root:root 0755.
+    """Make the work disk of ``size`` bytes, unless it exists. Its root is root:root 0755.
 
-    sshd refuses keys when the home directory is somebody else's. Raises as ``create_overlay``.
+    sshd refuses keys when the home directory belongs to another user. Raises as ``create_overlay``.
     """
     _create(path, size, "banger-work")
 
 
 def ensure_work_disk(path: Path, size: int) -> None:
-    """Make it, or grow it to what ``vm set --disk-size`` has asked for. Raises as both."""
+    """Make the work disk, or grow it to ``size``. Raises as ``create_work_disk`` and ``grow``."""
     create_work_disk(path, size)
     if usage(path).apparent <= size:
         grow(path, size)
 
 
 def grow(path: Path, size: int) -> None:
-    """Grow the disk of a stopped VM to ``size`` bytes, filesystem included; one that was given up
-    halfway is taken up again.
+    """Grow the disk of a stopped VM to ``size`` bytes, with its filesystem; a growth that was
+    interrupted is completed.
 
     Raises:
-        BangerError: ``invalid`` when it would shrink, ``not_found``, ``no_space``.
+        BangerError: ``invalid`` when the disk would shrink, ``not_found``, ``no_space``.
     """
     present = usage(path).apparent
     if size < present:
@@ -66,9 +66,9 @@ def grow(path: Path, size: int) -> None:
     if size == present and not under_way.exists():
         return
     # The size of the file does not say how far its filesystem reaches: mke2fs leaves the end of
-    # some disks unused, and we may be killed between the two.
+    # some disks unused, and this process may be killed between the two steps.
     under_way.touch()
-    # The check replays the journal, without which resize2fs refuses. 1 means "corrected".
+    # resize2fs refuses a disk whose journal was not replayed. Status 1 means "corrected".
     _run(["e2fsck", "-f", "-p", str(path)], path, good=(0, 1))
     os.truncate(path, size)
     _run(["resize2fs", str(path)], path)
@@ -76,12 +76,12 @@ def grow(path: Path, size: int) -> None:
 
 
 def growing(path: Path) -> Path:
-    """Is there while the disk grows."""
+    """A file that exists while the disk grows."""
     return path.with_name(f"{path.name}.growing")
 
 
 def usage(path: Path) -> Usage:
-    """Raises ``not_found`` when there is no such disk."""
+    """The sizes of a disk. Raises ``not_found`` when there is no such disk."""
     try:
         status = path.stat()
     except FileNotFoundError:
@@ -93,7 +93,9 @@ def _create(path: Path, size: int, label: str) -> None:
     if path.exists():
         return
     if size < 16 << 20:
-        raise BangerError(Code.INVALID, f"a disk of {size} bytes is too small, 16 MiB is the least")
+        raise BangerError(
+            Code.INVALID, f"a disk of {size} bytes is too small", hint="use 16M or more"
+        )
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with temporary.open("wb") as file:
@@ -110,7 +112,7 @@ def _create(path: Path, size: int, label: str) -> None:
 
 
 def mke2fs_argv(path: Path, label: str) -> list[str]:
-    """Lazy tables; owned by root even when made by somebody else; no blocks kept back for root."""
+    """Lazy tables; owned by root whoever makes it; no blocks reserved for root."""
     extended = "lazy_itable_init=1,lazy_journal_init=1,root_owner=0:0"
     return ["mke2fs", "-q", "-F", "-t", "ext4", "-m", "0", "-L", label, "-E", extended, str(path)]
 

@@ -1,12 +1,12 @@
 """What a VMM driver does, whichever VMM it is: launch, adopt, pause, resume, end.
 
-A driver turns a ``MachineSpec`` into a running VMM process and hands back a ``Machine``. Killing
-the supervisor leaves the VMM running; ``adopt`` takes it over again by its process identity::
+A driver turns a ``MachineSpec`` into a running VMM process and returns a ``Machine``. Killing the
+supervisor leaves the VMM running; ``adopt`` takes it over again by its process identity::
 
-    driver = QemuDriver()
-    driver.prepare(spec)                    # tools there? sockets' directory there?
+    driver = make_driver("qemu", config, jailer)
+    driver.prepare(spec)                    # raises for a tool or a file that is missing
     machine = await driver.launch(spec)     # returns as soon as the VMM process exists
-    write_handle(machine.process, ...)      # before anything else: from here on it can be adopted
+    write_handle(spec.run, handle)          # before anything else: now it can be adopted
     await machine.attach()
     agent = await Agent.connect(machine.agent, deadline=...)
     end = await machine.ended()             # VmmExit(reason=ExitReason.POWEROFF, ...)
@@ -83,9 +83,9 @@ class ExitReason(StrEnum):
     POWEROFF = "poweroff"  # the guest powered itself off
     REBOOT = "reboot"  # the guest asked for a reset: launch it again
     PANIC = "panic"
-    KILLED = "killed"  # our signal, or somebody's
+    KILLED = "killed"  # by a signal
     CRASHED = "crashed"  # the VMM failed by itself
-    UNKNOWN = "unknown"  # it ended while no one was watching
+    UNKNOWN = "unknown"  # it ended while nobody was watching
 
 
 @dataclass(frozen=True)
@@ -132,8 +132,8 @@ class Machine(Protocol):
     async def attach(self) -> None:
         """Connect to the VMM's control socket, once; the guest boots when this returns.
 
-        Raises ``guest_failed`` with the VMM's last words when it has died or refuses what it was
-        asked, and ``not_running`` for an adopted VMM whose guest was never started.
+        Raises ``guest_failed`` with the VMM's last words when the VMM has died or refuses the
+        machine, and ``not_running`` for an adopted VMM whose guest was never started.
         """
 
     async def pause(self) -> None: ...
@@ -141,13 +141,13 @@ class Machine(Protocol):
     async def resume(self) -> None: ...
 
     def kill(self, signum: Signals = SIGKILL) -> None:
-        """Signal the VMM; nothing happens if it is gone. ``ended`` tells when it is."""
+        """Signal the VMM; nothing happens if it is gone. ``ended`` returns when it is."""
 
     async def ended(self) -> VmmExit:
         """Wait for the VMM process to be gone. May be awaited by several tasks, and again."""
 
     async def close(self) -> None:
-        """Let go of the VMM without ending it."""
+        """Release the VMM without ending it."""
 
 
 class Jailer(Protocol):
@@ -172,17 +172,17 @@ class Driver(Protocol):
         """Start the VMM in a session of its own and return while the guest boots."""
 
     def adopt(self, place: VmPlace, process: ProcessId, console_start: int) -> Machine:
-        """Take over a VMM launched by an earlier supervisor; ``console_start`` is its machine's.
+        """Take over a VMM that an earlier supervisor launched; ``console_start`` as its machine
+        had it.
 
-        Raises ``not_running`` when that process is gone (a pid is only believed with its
-        start time).
+        Raises ``not_running`` when that process is gone. A pid counts only with its start time.
         """
 
 
 def check_files(spec: MachineSpec) -> None:
-    """Raises ``not_found`` for a file of the VM that is not there; every VMM needs them all."""
+    """Raise ``not_found`` for a missing file of the VM; every VMM needs them all."""
     drives = spec.drives
     files = (drives.rootfs, drives.overlay, drives.work, drives.modules, spec.initrd)
     for path in (*files, spec.kernel / "vmlinux"):
         if not path.exists():
-            raise BangerError(Code.NOT_FOUND, f"{path}, which the VM needs, is missing")
+            raise BangerError(Code.NOT_FOUND, f"the VM needs {path}, which does not exist")

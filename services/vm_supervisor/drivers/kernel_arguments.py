@@ -1,7 +1,7 @@
-"""The kernel's command line, the same for every VMM but for what its machine needs.
+"""The kernel's command line: the same for every VMM, but for what its machine needs.
 
-Nothing of the user's is ever in it. Documentation/admin-guide/kernel-parameters.rst; masks:
-systemd-debug-generator(8).
+It never contains anything that a user typed. Parameters: Documentation/admin-guide/
+kernel-parameters.rst; masks: systemd-debug-generator(8).
 """
 
 from shared.vmm.accelerator import Accelerator
@@ -13,13 +13,13 @@ _KERNEL_ARGUMENTS = (
     "cryptomgr.notests",  # the kernel tests its ciphers at every boot, a quarter second emulated
     "panic=-1",  # reset at once: a reset ends the VMM, and the supervisor sees it
     "net.ifnames=0",  # udev must not rename the device that is up already
-    # Ours are started by guest/init, before systemd.
+    # guest/init starts sshd and the agent itself, before systemd.
     "systemd.mask=ssh.service",
     "systemd.mask=ssh.socket",
     "systemd.mask=sshd.service",
     "systemd.mask=qemu-guest-agent.service",
-    # Work at each boot and stop that is for other machines: a login on a screen that is not there,
-    # a random seed (the VMM gives entropy), wtmp's records of boots, firmware's crash dumps.
+    # Work at each boot and stop that only other machines need: a login on a screen, a random seed
+    # (the VMM provides entropy), wtmp's records of boots, the firmware's crash dumps.
     "systemd.mask=getty@tty1.service",
     "systemd.mask=systemd-random-seed.service",
     "systemd.mask=systemd-update-utmp.service",
@@ -30,9 +30,10 @@ _KERNEL_ARGUMENTS = (
 
 
 def kernel_arguments(accelerator: Accelerator, machine: tuple[str, ...] = ()) -> str:
-    """The whole line; ``machine``: what the VMM's machine needs besides."""
+    """The whole line; ``machine``: what the VMM's machine needs in addition."""
     words = [*_KERNEL_ARGUMENTS, *machine]
     if accelerator.tsc_khz is not None:
-        # Else a busy host makes the guest's own calibration fail, and the guest hang (shared/tsc).
+        # Without it, the guest's own calibration fails on a busy host, and the guest hangs
+        # (shared/host/tsc.py).
         words += ["tsc=reliable", f"tsc_early_khz={accelerator.tsc_khz}"]
     return " ".join(words)

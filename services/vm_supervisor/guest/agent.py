@@ -1,4 +1,4 @@
-"""The qemu-guest-agent in the guest, spoken to over its channel (one client at a time)::
+"""The client of the guest's qemu-guest-agent, over its channel (one client at a time)::
 
     agent = await Agent.connect(address, deadline=monotonic() + 30)  # returns when it answers
     result = await agent.execute(["uname", "-r"], deadline=...)
@@ -7,11 +7,13 @@
 
 ``connect`` may be called before the guest has booted: the request waits in the socket until the
 agent opens its port, so readiness needs no polling. Deadlines are absolute, time.monotonic()
-seconds. Protocol: the QEMU Guest Agent Protocol Reference. The qemu.qmp library is not used here,
-because the reply to guest-sync-delimited starts with a 0xFF byte, which its parser takes for the
-end of the connection; yet only that command tells old replies (to a supervisor that died) apart.
+seconds. Protocol: the QEMU Guest Agent Protocol Reference.
 
-The guest is not trusted: what it answers is checked before it is used (answers.py).
+The qemu.qmp library is not used here. Its parser takes the 0xFF byte at the start of the reply to
+guest-sync-delimited for the end of the connection, and only that command tells replies to a
+supervisor that died from new ones.
+
+The guest is not trusted: its answers are checked before they are used (agent_answers.py).
 """
 
 import asyncio
@@ -24,10 +26,10 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from services.vm_supervisor.guest.agent_answers import (
-    Interface,
+    ExecStarted,
+    ExecStatus,
+    GuestInterface,
     Piece,
-    Process,
-    Status,
     decode_answer,
     is_sync_reply,
 )
@@ -36,7 +38,7 @@ from shared.errors import BangerError, Code
 
 T = TypeVar("T")
 _LINE_MAX = 4 << 20
-"""A piece in base64, with room; no command of ours says more."""
+"""A piece in base64, with room. No command that is used here answers with more."""
 _PIECE = 1 << 20
 _FILE_MAX = 16 << 20
 _POLL_SECONDS = (0.005, 0.2)
@@ -45,7 +47,7 @@ _POLL_SECONDS = (0.005, 0.2)
 
 @dataclass(frozen=True)
 class Executed:
-    """What a command in the guest did. ``status`` is minus the number of the signal it died of."""
+    """The result of a command in the guest. ``status`` is negative for a signal that ended it."""
 
     status: int
     stdout: bytes
@@ -53,8 +55,8 @@ class Executed:
 
 
 class Agent:
-    """One connection. Calls are made one after another; one that misses its deadline raises
-    ``timeout``, and the next one first skips what the guest may still answer to it."""
+    """One connection. Calls are made one after another. A call that misses its deadline raises
+    ``timeout``, and the next call first skips late answers to it."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -94,12 +96,12 @@ class Agent:
         """Run ``argv`` (absolute path or found in the agent's PATH) and wait for its end.
 
         Raises:
-            BangerError: ``not_found`` when it cannot be started, ``timeout`` (it goes on running).
+            BangerError: ``not_found`` when it cannot be started, ``timeout`` (it runs on).
         """
         pid = await self._start(argv, deadline, stdin, env or {})
         pause, longest = _POLL_SECONDS
         while True:
-            state = await self._call("guest-exec-status", {"pid": pid}, deadline, Status)
+            state = await self._call("guest-exec-status", {"pid": pid}, deadline, ExecStatus)
             if state.exited:
                 return _executed(state)
             await asyncio.sleep(pause)
@@ -117,17 +119,17 @@ class Agent:
         }
         if not stdin:
             del arguments["input-data"]
-        if not env:  # an empty list would take the agent's own environment away
+        if not env:  # an empty list would remove the agent's own environment
             del arguments["env"]
-        return (await self._call("guest-exec", arguments, deadline, Process)).pid
+        return (await self._call("guest-exec", arguments, deadline, ExecStarted)).pid
 
     async def power_off(self, deadline: float, *, by_reset: bool = False) -> None:
-        """Ask for a clean shutdown; returns when it has been asked for, not when the guest is off.
+        """Ask for a clean shutdown; returns when the guest has been asked, not when it is off.
 
         systemd starts poweroff.target on SIGRTMIN+4 (systemd(1)), which spares the guest the
-        shutdown(8) program, its wall message and a trip to logind; other inits know SIGUSR2.
+        shutdown(8) program, its wall message and a call to logind; other inits know SIGUSR2.
         ``by_reset``: the same shutdown with a reset at its end (SIGRTMIN+5, SIGTERM), for a VMM
-        whose guests have no way to switch it off.
+        that its guests cannot switch off.
         """
         systemd, other = ("RTMIN+5", "TERM") if by_reset else ("RTMIN+4", "USR2")
         script = f"[ -d /run/systemd/system ] && exec kill -s {systemd} 1 || exec kill -s {other} 1"
@@ -139,7 +141,7 @@ class Agent:
 
     async def traffic(self, deadline: float) -> tuple[int, int]:
         """Bytes (received, sent) since the boot, by all devices but the loopback."""
-        kind = list[Interface]
+        kind = list[GuestInterface]
         interfaces = await self._call("guest-network-get-interfaces", {}, deadline, kind)
         counted = [each.statistics for each in interfaces if each.name != "lo" and each.statistics]
         return sum(each.rx_bytes for each in counted), sum(each.tx_bytes for each in counted)
@@ -163,8 +165,8 @@ class Agent:
         return await self._read_on(handle, deadline)
 
     async def _read_on(self, handle: int, deadline: float) -> bytes:
-        """To the end. In pieces so large that the agent's C library keeps none of it to itself:
-        what it had kept it would give again after a seek, however the file has changed."""
+        """Read to the end, in pieces so large that the agent's C library buffers nothing: what it
+        has buffered it would return again after a seek, however the file has changed."""
         content = b""
         while True:
             read = {"handle": handle, "count": _PIECE}
@@ -195,7 +197,7 @@ class Agent:
         deadline: float,
         kind: type[T] = object,  # type: ignore[assignment]
     ) -> T:
-        """What it answers, as a ``kind``."""
+        """The answer to a command, as a ``kind``."""
         async with _until(deadline, f"the guest agent did not answer {command}"), self._turn:
             if not self._in_step:
                 await self._sync()
@@ -206,9 +208,9 @@ class Agent:
         return decode_answer(command, line, kind)
 
     async def _sync(self) -> None:
-        """Skip what belongs to earlier requests: the right answer follows a 0xFF byte."""
+        """Skip answers to earlier requests: the right answer follows a 0xFF byte."""
         self._sync_id += 1
-        # 0xFF makes the agent's parser drop half a request that a dead client left behind.
+        # 0xFF makes the agent's parser drop half a request that a client left when it died.
         self._writer.write(b"\xff")
         self._send({"execute": "guest-sync-delimited", "arguments": {"id": self._sync_id}})
         while not is_sync_reply(await self._line(), self._sync_id):
@@ -231,10 +233,10 @@ class Agent:
         return line
 
 
-def _executed(state: Status) -> Executed:
+def _executed(state: ExecStatus) -> Executed:
     status = -state.signal if state.signal is not None else state.exitcode
     if status is None:
-        raise BangerError(Code.GUEST_FAILED, "the guest agent does not say how a command ended")
+        raise BangerError(Code.GUEST_FAILED, "the guest agent did not report how a command ended")
     return Executed(status, state.out_data, state.err_data)
 
 

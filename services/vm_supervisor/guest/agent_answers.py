@@ -1,5 +1,7 @@
-"""What the guest's agent answers, checked where it enters: the guest is not trusted, and whatever
-is wrong with an answer is ``guest_failed``. Names: the QEMU Guest Agent Protocol Reference. Pure.
+"""The answers of the guest's agent, checked where they enter. Pure.
+
+The guest is not trusted: whatever is wrong with an answer is ``guest_failed``. Names are those of
+the QEMU Guest Agent Protocol Reference.
 """
 
 import json
@@ -11,10 +13,10 @@ from shared.errors import BangerError, Code
 
 T = TypeVar("T")
 _WORDS_MAX = 200
-"""Of what the agent says about a refusal."""
+"""Characters kept of the agent's explanation of a refusal."""
 
 _Number = Annotated[int, msgspec.Meta(ge=0, lt=1 << 47)]
-"""Sums of them stay within 64 bits."""
+"""Bounded, so that sums stay within 64 bits."""
 
 
 class _Error(msgspec.Struct):
@@ -22,19 +24,19 @@ class _Error(msgspec.Struct):
 
 
 class _Answer(msgspec.Struct):
-    """Either of them. ``result`` is decoded as what the command promises."""
+    """One of the two. ``result`` is decoded as the command's own type."""
 
     result: msgspec.Raw = msgspec.field(name="return", default_factory=msgspec.Raw)
     error: _Error | None = None
 
 
-class Process(msgspec.Struct):
+class ExecStarted(msgspec.Struct):
     """``guest-exec``."""
 
     pid: _Number
 
 
-class Status(msgspec.Struct, rename="kebab"):
+class ExecStatus(msgspec.Struct, rename="kebab"):
     """``guest-exec-status``."""
 
     exited: bool
@@ -56,7 +58,7 @@ class _Counters(msgspec.Struct, rename="kebab"):
     tx_bytes: _Number
 
 
-class Interface(msgspec.Struct):
+class GuestInterface(msgspec.Struct):
     """One of ``guest-network-get-interfaces``."""
 
     name: str
@@ -73,7 +75,7 @@ def is_sync_reply(line: bytes, sync_id: int) -> bool:
 
 
 def decode_answer(command: str, line: bytes, kind: type[T]) -> T:
-    """What ``line`` answers to ``command``, as a ``kind``.
+    """The answer to ``command`` in ``line``, as a ``kind``.
 
     Raises:
         BangerError: ``guest_failed`` for anything else; ``not_found`` for a refusal that means it.

@@ -1,8 +1,8 @@
-"""The way to the guest's agent: a Unix socket that the VMM serves, with vsock behind it or not.
+"""The way to the guest's agent: a Unix socket of the VMM, before a virtio-serial port or vsock.
 
-QEMU joins its socket to a virtio-serial port: what is written waits there until the agent opens its
-end. Firecracker joins its socket to all vsock ports of the guest: a client says which one it means,
-and is cut off as long as nobody listens (its docs/vsock.md, "Host-Initiated Connections").
+A virtio-serial port keeps what is written until the agent opens its end. Behind vsock are all ports
+of the guest: a client names the one that it means, and is disconnected as long as nothing listens
+there (docs/vsock.md of Firecracker, "Host-Initiated Connections").
 """
 
 import asyncio
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 VSOCK_PORT = 1024
-"""Where the agent listens; told to guest/init by the initrd."""
+"""Where the agent listens; guest/init reads it from the initrd."""
 GUEST_CID = 3
-"""Every guest's: each VMM has a socket of its own, so nobody else sees it. 0 to 2 are reserved."""
+"""The same in every guest, since each VMM has a socket of its own. 0 to 2 are reserved."""
 
 _RETRY_SECONDS = 0.01
 _ANSWER_SECONDS = 0.5
@@ -20,7 +20,8 @@ _ANSWER_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class AgentAddress:
-    """``socket``: a Unix socket of the VMM; ``vsock_port``: the port behind it, if it is vsock."""
+    """``socket``: a Unix socket of the VMM; ``vsock_port``: the port behind it, None for a
+    virtio-serial port."""
 
     socket: Path
     vsock_port: int | None = None
@@ -29,7 +30,8 @@ class AgentAddress:
 async def open_channel(
     address: AgentAddress, limit: int
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Connect, as often as it takes; ``limit``: longest line in bytes. Ends by cancellation."""
+    """Connect, trying again until that succeeds or the task is cancelled. ``limit``: the longest
+    line in bytes."""
     while True:
         try:
             reader, writer = await asyncio.open_unix_connection(address.socket, limit=limit)
@@ -43,8 +45,8 @@ async def open_channel(
 
 
 async def _accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int) -> bool:
-    """Whether somebody listens. A request made before the guest has a driver may stay without an
-    answer, so none is waited for long."""
+    """Whether the agent listens. A request made before the guest has its driver may never be
+    answered, so an answer is not waited for long."""
     writer.write(f"CONNECT {port}\n".encode())
     try:
         async with asyncio.timeout(_ANSWER_SECONDS):

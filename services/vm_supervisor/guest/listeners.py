@@ -1,8 +1,8 @@
-"""What a guest listens on, asked of its agent as often as one likes.
+"""The ports that a guest listens on, read by its agent from the kernel's tables.
 
-The kernel's tables are opened once and read again and again: the agent writes three lines into the
-guest's journal for every file it opens and closes, which kept an emulated processor busy at a sixth
-when four were opened every second.
+The tables are opened once and then read again and again. For every file that it opens and closes,
+the agent writes three lines into the guest's journal: four files a second took a sixth of an
+emulated processor.
 """
 
 from services.vm_supervisor.guest.agent import Agent
@@ -34,7 +34,7 @@ class Listeners:
         return sorted(found)
 
     async def _read(self, path: str, deadline: float) -> bytes:
-        """Empty for a table that there is not: a guest without IPv6 has no tcp6."""
+        """A table; empty where the guest has none, as one without IPv6 has no tcp6."""
         try:
             if path in self._handles:
                 return await self._agent.read_again(self._handles[path], deadline)
@@ -44,7 +44,7 @@ class Listeners:
                 return b""
             if self._handles.pop(path, None) is None or error.code is not Code.GUEST_FAILED:
                 raise
-            return await self._open_and_read(path, deadline)  # the agent was started anew
+            return await self._open_and_read(path, deadline)  # the agent was restarted
 
     async def _open_and_read(self, path: str, deadline: float) -> bytes:
         self._handles[path] = await self._agent.open_file(path, deadline)

@@ -1,9 +1,9 @@
-"""The supervisor's side of ssh: keys, the pin, and the shared connection that sessions use::
+"""The supervisor's part of ssh: keys, the pin, and the connection that sessions share::
 
-    ours = ensure_key(paths.ssh_key)                # banger's own, once
-    host_key = ensure_key(state / files.HOST_KEY)      # the guest's, before its first boot
+    user_key = ensure_key(paths.ssh_key)                # the user's, once
+    host_key = ensure_key(state / files.HOST_KEY)       # the guest's, before its first boot
     write_known_hosts(access, host_key.public, paths.known_hosts_of(vm.name))
-    await start_master(access, log, deadline)       # returns when sessions can use it
+    await start_master(access, log, deadline)           # returns when sessions can use it
     ...
     await stop_master(access)
 
@@ -29,7 +29,7 @@ from shared.host.files import write_atomically
 from shared.host.process import Watch, spawn_detached
 
 CONTROL_SECONDS = 5.0
-"""What a master gets to answer: it forwards sessions by itself, so it may be stopped or stuck."""
+"""What a master may take to answer. It serves sessions by itself, and may be stopped or stuck."""
 _RETRY_SECONDS = 0.05
 _HOPELESS = ("Permission denied", "Host key verification failed", "REMOTE HOST IDENTIFICATION")
 
@@ -87,8 +87,8 @@ def known_hosts_line(alias: str, public: str) -> str:
 
 
 def write_known_hosts(access: Access, public: str, by_name: Path) -> None:
-    """Pin ``public`` as the only host key of ``access.alias``, and of the host that the file
-    ``by_name`` is called after."""
+    """Pin ``public`` as the only host key of ``access.alias``, and of the host whose name the file
+    ``by_name`` has."""
     write_atomically(Path(access.known_hosts), known_hosts_line(access.alias, public).encode())
     by_name.parent.mkdir(mode=0o700, exist_ok=True)
     write_atomically(by_name, known_hosts_line(by_name.name, public).encode())
@@ -97,8 +97,8 @@ def write_known_hosts(access: Access, public: str, by_name: Path) -> None:
 async def start_master(access: Access, log: Path, deadline: float) -> None:
     """Open the shared connection, trying again until the guest's sshd answers.
 
-    ``ssh -f`` goes to the background when the control socket serves, so its exit is the event
-    to wait for. Fine when a master is there already.
+    ``ssh -f`` goes to the background when the control socket serves, so its exit is the event to
+    wait for. Does nothing when a master runs already.
 
     Raises:
         BangerError: ``timeout`` when sshd did not answer before ``deadline`` (time.monotonic()),
@@ -146,14 +146,14 @@ async def master_pid(access: Access) -> int | None:
 
 
 async def stop_master(access: Access) -> None:
-    """End the shared connection and its sessions; fine when there is none."""
+    """End the shared connection and its sessions, if there is one."""
     if Path(access.control).exists():
         await _control(access, "exit")
         Path(access.control).unlink(missing_ok=True)
 
 
 async def _control(access: Access, command: str) -> str:
-    """What the master says; "" when it hangs, or there is no ssh to ask it by."""
+    """The master's answer; "" when it hangs, or ssh cannot be run."""
     try:
         process = await asyncio.create_subprocess_exec(
             *control_argv(access, command),

@@ -1,8 +1,8 @@
-"""The initrd of one VM: the kernel's modules, our init, and a few files for this VM.
+"""The initrd of one VM: the kernel's modules, guest/init, and a few files of this VM.
 
 A Linux initramfs may be several newc archives one after another (Documentation/driver-api/
-early-userspace/buffer-format.rst); later files win. So nothing is unpacked or repacked: three
-parts are written one after another, uncompressed since the VMM only copies them.
+early-userspace/buffer-format.rst); later files win. So nothing is unpacked or repacked: three parts
+are written one after another, uncompressed, since the VMM only copies them.
 """
 
 import os
@@ -28,7 +28,7 @@ APPLETS = (
 
 @dataclass(frozen=True)
 class GuestIdentity:
-    """What makes a guest this guest and no other. Files of /banger in the initrd."""
+    """What makes a guest different from every other one: the files of /banger in the initrd."""
 
     hostname: str
     machine_id: str
@@ -40,7 +40,7 @@ class GuestIdentity:
     """What uname -r says; where the modules are mounted."""
     network: GuestNetwork
     agent: Channel
-    """Where the guest's agent is to listen."""
+    """Where the guest's agent listens."""
 
 
 def write_initrd(target: Path, kernel_modules: Path, identity: GuestIdentity) -> None:
@@ -69,7 +69,7 @@ def write_initrd(target: Path, kernel_modules: Path, identity: GuestIdentity) ->
 
 
 def base_part(busybox: Path) -> bytes:
-    """The archive that is the same for every VM: busybox and our init."""
+    """The archive that is the same for every VM: busybox and guest/init."""
     archive = Archive()
     archive.file("init", (_GUEST / "init").read_bytes(), 0o755)
     archive.file("bin/busybox", busybox.read_bytes(), 0o755)
@@ -82,7 +82,7 @@ def base_part(busybox: Path) -> bytes:
 
 
 def identity_part(identity: GuestIdentity) -> bytes:
-    """The archive of one VM. Values are quoted, since guest/init reads them as shell variables."""
+    """The archive of one VM. Values are quoted: guest/init reads them as shell variables."""
     outside = identity.network.outside
     variables = {
         "hostname": identity.hostname,

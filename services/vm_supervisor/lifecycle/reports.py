@@ -1,4 +1,4 @@
-"""What a running VM uses, listens on, and how well it is."""
+"""Reports about a running VM: what it uses, the ports it listens on, and its health."""
 
 import asyncio
 import os
@@ -19,8 +19,11 @@ from shared.errors import BangerError
 
 TICKS = os.sysconf("SC_CLK_TCK")
 AGENT_SECONDS = 3.0
+"""What the agent may take to answer."""
 HTTP_SECONDS = 1.0
+"""What a port may take to answer a request by HTTP."""
 WORD_LENGTH = 32
+"""Bytes kept of what systemctl prints."""
 PERCENT = re.compile("[0-9]{1,3}%")
 
 
@@ -46,7 +49,7 @@ async def _traffic(agent: Agent | None, deadline: float) -> tuple[int | None, in
     try:
         return await agent.traffic(min(deadline, time.monotonic() + AGENT_SECONDS))
     except BangerError:
-        return None, None  # a paused or busy guest: its VMM's figures are true all the same
+        return None, None  # a paused or busy guest; the figures of its VMM are right all the same
 
 
 async def ports(vm: Vm, running: RunningVm, agent: Agent, deadline: float) -> PortList:
@@ -60,7 +63,7 @@ async def ports(vm: Vm, running: RunningVm, agent: Agent, deadline: float) -> Po
 
 
 async def _published(vm: Vm, publication: Publication, listening: list[ListeningPort]) -> Port:
-    """A port of the host that leads to the guest, whether or not something listens there."""
+    """A published port of the host, whether or not something listens in the guest."""
     wanted = (publication.protocol, publication.guest_port)
     port = Port(
         protocol=publication.protocol,
@@ -95,7 +98,7 @@ async def _port(vm: Vm, running: RunningVm, listening: ListeningPort) -> Port:
 
 
 async def _url(vm: Vm, host: str, port: int, *, shown: str) -> str:
-    """The address to open in a browser, or "" when what listens does not speak HTTP."""
+    """The address to open in a browser, or "" when HTTP is not spoken there."""
     try:
         async with asyncio.timeout(HTTP_SECONDS):
             reader, writer = await asyncio.open_connection(host, port)
@@ -108,7 +111,7 @@ async def _url(vm: Vm, host: str, port: int, *, shown: str) -> str:
 
 
 async def health(vm: Vm, running: RunningVm, agent: Agent | None, deadline: float) -> Health:
-    """VMM, agent, ssh, the guest's own init and its disks, each asked now."""
+    """Checks of VMM, agent, ssh, the guest's own init and its disks, each made now."""
     checks = [Check(name="vmm", ok=running.handle.alive, detail=f"pid {running.handle.pid}")]
     checks.append(await _timed("ssh", _ssh(running)))
     if agent is None:
@@ -144,7 +147,8 @@ async def _ping(agent: Agent, limit: float) -> tuple[bool, str]:
 
 
 async def _system(agent: Agent, limit: float) -> tuple[bool, str]:
-    """systemd's word ("offline": it has not started yet); a guest with another init has none."""
+    """The state that systemd reports ("offline": it has not started yet), if the guest has
+    systemd."""
     script = "command -v systemctl >/dev/null && systemctl is-system-running || true"
     answer = await agent.execute(["/bin/sh", "-c", script], limit)
     state = answer.stdout[:WORD_LENGTH].decode(errors="replace").strip() or "no systemd"

@@ -28,7 +28,7 @@ class Forward:
 
 @dataclass(frozen=True)
 class Outside:
-    """User mode: a second device of the guest, for the outside alone.
+    """User mode: a second network device of the guest, for the outside alone.
 
     The VMM connects it to the outside only while NAT is on. So NAT opens and closes while the guest
     runs, and ssh and forwards (on the first device) do not notice.
@@ -51,7 +51,7 @@ class GuestNetwork:
     mac: str
     address: str
     gateway: str
-    """Empty where the first device is no way out."""
+    """Empty where the first device does not lead outside."""
     resolvers: tuple[str, ...]
     access_host: str
     access_port: int
@@ -59,7 +59,7 @@ class GuestNetwork:
     tap: str = ""
     """The host's interface in bridge mode."""
     address6: str = ""
-    """With its prefix length, where the guest has one. No way out leads there."""
+    """With its prefix length, where the guest has one. There is no way outside by IPv6."""
 
 
 def user_network(vm_id: str, loopback: str, ssh_port: int, *, nat: bool) -> GuestNetwork:
@@ -83,7 +83,7 @@ def bridge_network(
     resolvers: tuple[str, ...],
     address6: str = "",
 ) -> GuestNetwork:
-    """A tap that is on the bridge already. Addresses with prefix length."""
+    """A tap that ``nat`` has put on the bridge. Addresses have their prefix length."""
     return GuestNetwork(
         mac=mac_address(vm_id),
         address=address,
@@ -99,8 +99,8 @@ def bridge_network(
 def choose_port(host: str, preferred: tuple[int, ...], protocol: Protocol = "tcp") -> int:
     """The first of ``preferred`` that can be bound on ``host``, else one the kernel picks.
 
-    For ssh: ``choose_port("127.77.0.2", (22, 2222))``. The port is free when this returns,
-    not reserved: the loopback address is this VM's alone.
+    For ssh: ``choose_port("127.77.0.2", (22, 2222))``. The port is free when this returns, and not
+    reserved: only this VM uses the loopback address.
 
     Raises:
         BangerError: ``unavailable`` when nothing can be bound on ``host``.

@@ -1,7 +1,7 @@
 """Ethernet frames that carry UDP to a guest and back, and the ARP in between. Pure.
 
-RFC 826 (ARP), RFC 791 (IPv4), RFC 768 (UDP). There are no fragments, so a datagram has 1472
-bytes at most. What is read comes from a guest: it may be anything.
+RFC 826 (ARP), RFC 791 (IPv4), RFC 768 (UDP). There are no fragments, so a datagram has at most 1472
+bytes. Frames that are read come from a guest and may be anything.
 """
 
 import struct
@@ -21,7 +21,7 @@ _DO_NOT_FRAGMENT = 0x4000
 
 
 @dataclass(frozen=True)
-class End:
+class WireEnd:
     """One end of a wire: ``mac`` has 6 bytes, ``address`` (IPv4) 4."""
 
     mac: bytes
@@ -35,8 +35,8 @@ class Datagram:
     payload: bytes
 
 
-def udp_frame(source: End, target: End, datagram: Datagram) -> bytes:
-    """``datagram`` as a frame; without a UDP checksum, as IPv4 lets one."""
+def udp_frame(source: WireEnd, target: WireEnd, datagram: Datagram) -> bytes:
+    """``datagram`` as a frame, without a UDP checksum, which is optional in IPv4."""
     length = _UDP.size + len(datagram.payload)
     udp = _UDP.pack(datagram.source_port, datagram.target_port, length, 0)
     fields = (0x45, 0, _IPV4.size + length, 0, _DO_NOT_FRAGMENT, 64, _IS_UDP)
@@ -45,8 +45,8 @@ def udp_frame(source: End, target: End, datagram: Datagram) -> bytes:
     return _ETHERNET.pack(target.mac, source.mac, _IS_IPV4) + header + udp + datagram.payload
 
 
-def read_udp(frame: bytes, here: End) -> Datagram | None:
-    """The datagram that a frame brings ``here``; None for every other frame, and for fragments."""
+def read_udp(frame: bytes, here: WireEnd) -> Datagram | None:
+    """The datagram of a frame to ``here``; None for every other frame, and for fragments."""
     try:
         _, _, kind = _ETHERNET.unpack_from(frame)
         version, _, total, _, fragment, _, protocol, _, _, target = _IPV4.unpack_from(
@@ -56,8 +56,8 @@ def read_udp(frame: bytes, here: End) -> Datagram | None:
         source_port, target_port, length, _ = _UDP.unpack_from(frame, start)
     except struct.error:
         return None
-    ours = kind == _IS_IPV4 and version >> 4 == 4 and protocol == _IS_UDP
-    if not ours or target != here.address or fragment & ~_DO_NOT_FRAGMENT:
+    is_udp = kind == _IS_IPV4 and version >> 4 == 4 and protocol == _IS_UDP
+    if not is_udp or target != here.address or fragment & ~_DO_NOT_FRAGMENT:
         return None
     end = start + length
     if version & 0x0F < 5 or length < _UDP.size or end > min(len(frame), _ETHERNET.size + total):
@@ -65,8 +65,8 @@ def read_udp(frame: bytes, here: End) -> Datagram | None:
     return Datagram(source_port, target_port, frame[start + _UDP.size : end])
 
 
-def arp_answer(frame: bytes, here: End) -> bytes | None:
-    """The answer to somebody who asks who has the address of ``here``; None for other frames."""
+def arp_answer(frame: bytes, here: WireEnd) -> bytes | None:
+    """The answer to a request for the address of ``here``; None for other frames."""
     try:
         _, _, kind = _ETHERNET.unpack_from(frame)
         *fixed, operation, asker, from_address, _, wanted = _ARP.unpack_from(frame, _ETHERNET.size)

@@ -1,12 +1,12 @@
 """UDP ports of a user-mode guest on the host.
 
-QEMU's own UDP forwards are of no use here: a network with ``restrict=on`` drops what the guest
-answers (libslirp, ``udp_input``). So QEMU hands us the guest's frames over a Unix socket, from the
-hub that the guest's first device hangs on, and we are one more host on that wire: 10.0.2.4. The
-guest can send to those who have sent to it, and to nobody else.
+QEMU's own UDP forwards cannot be used here: a network with ``restrict=on`` drops what the guest
+answers (libslirp, ``udp_input``). So QEMU copies the frames on the hub of the guest's first device
+to a Unix socket, and this relay is one more host on that wire: 10.0.2.4. The guest can send to
+peers that have sent to it, and to no others.
 
-Everybody else's frames pass by on the same wire; a filter in the kernel drops them before they
-wake us.
+The frames of other hosts pass on the same wire. A filter in the kernel drops them before they wake
+this process.
 """
 
 import asyncio
@@ -26,27 +26,27 @@ from services.vm_supervisor.network.modes import Forward
 from services.vm_supervisor.network.udp_frames import (
     LARGEST,
     Datagram,
-    End,
+    WireEnd,
     arp_answer,
     read_udp,
     udp_frame,
 )
 from shared.vm import files
 
-HERE = End(bytes.fromhex("52550a000204"), socket.inet_aton("10.0.2.4"))
+HERE = WireEnd(bytes.fromhex("52550a000204"), socket.inet_aton("10.0.2.4"))
 GUEST_ADDRESS = socket.inet_aton("10.0.2.15")
 MOST_PEERS = 4096
-"""How many peers are remembered; the one that was silent for longest is forgotten first."""
+"""How many peers are remembered. The one that was silent longest is forgotten first."""
 PORTS = range(1024, 65536)
 _FRAME = 65536
 _AT_ONCE = 64
-"""Datagrams that are taken from a socket before others get their turn."""
+"""Datagrams that are read from one socket before others get their turn."""
 _SO_ATTACH_FILTER = 26
-"""socket(7); Python has no name for it."""
+"""From socket(7). Python has no name for it."""
 
 
 class Peer(NamedTuple):
-    """Somebody who has sent to a port of the guest, through one of our sockets."""
+    """A sender to a port of the guest, through one of the relay's sockets."""
 
     bound: socket.socket
     guest_port: int
@@ -55,7 +55,7 @@ class Peer(NamedTuple):
 
 @dataclass
 class Peers:
-    """A port of 10.0.2.4 for each, which is where the guest sees it."""
+    """Gives every peer a port of 10.0.2.4, where the guest sees it."""
 
     by_port: OrderedDict[int, Peer] = field(default_factory=OrderedDict)
     ports: dict[Peer, int] = field(default_factory=dict)
@@ -77,11 +77,11 @@ class Peers:
 
 
 class UdpRelay:
-    """``ours`` and ``vmm`` are the two ends of the wire: Unix sockets in the VM's run directory."""
+    """``own_end`` and ``vmm_end`` of the wire are Unix sockets in the VM's run directory."""
 
     def __init__(self, run: Path, guest_mac: str) -> None:
-        self.ours, self.vmm = run / files.UDP_SOCKET, run / files.UDP_VMM_SOCKET
-        self._guest = End(bytes.fromhex(guest_mac.replace(":", "")), GUEST_ADDRESS)
+        self.own_end, self.vmm_end = run / files.UDP_SOCKET, run / files.UDP_VMM_SOCKET
+        self._guest = WireEnd(bytes.fromhex(guest_mac.replace(":", "")), GUEST_ADDRESS)
         self._wire: socket.socket | None = None
         self._sockets: dict[Forward, socket.socket] = {}
         self._peers = Peers()
@@ -91,12 +91,12 @@ class UdpRelay:
         return bool(self._sockets)
 
     def open(self) -> None:
-        """Lay the wire, or find it laid."""
+        """Bind this end of the wire, unless it is bound."""
         if self._wire is None:
-            self.ours.unlink(missing_ok=True)
+            self.own_end.unlink(missing_ok=True)
             self._wire = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
             attach_filter(self._wire, HERE.mac)
-            self._wire.bind(str(self.ours))
+            self._wire.bind(str(self.own_end))
             asyncio.get_running_loop().add_reader(self._wire, self._from_guest)
 
     def add(self, forward: Forward) -> None:
@@ -114,14 +114,14 @@ class UdpRelay:
             bound.close()
 
     def close(self) -> None:
-        """Let go of everything; the VMM keeps its end."""
+        """Close this end and all sockets; the VMM keeps its end."""
         for forward in list(self._sockets):
             self.remove(forward)
         if self._wire:
             asyncio.get_running_loop().remove_reader(self._wire)
             self._wire.close()
             self._wire = None
-            self.ours.unlink(missing_ok=True)
+            self.own_end.unlink(missing_ok=True)
 
     def _to_guest(self, bound: socket.socket, guest_port: int) -> None:
         for _ in range(_AT_ONCE):
@@ -155,14 +155,14 @@ class UdpRelay:
     def _send(self, frame: bytes) -> None:
         assert self._wire
         try:
-            self._wire.sendto(frame, str(self.vmm))
+            self._wire.sendto(frame, str(self.vmm_end))
         except OSError as error:
             if error.errno not in (errno.EAGAIN, errno.ENOBUFS, errno.ECONNREFUSED, errno.ENOENT):
                 raise
 
 
 def attach_filter(wire: socket.socket, mac: bytes) -> None:
-    """Let only frames to ``mac`` in, and ARP (Documentation/networking/filter.rst of Linux)."""
+    """Accept only frames to ``mac``, and ARP (Documentation/networking/filter.rst of Linux)."""
     import ctypes  # a megabyte that only VMs with UDP ports pay
 
     high, low = struct.unpack("!IH", mac)

@@ -1,7 +1,7 @@
-"""User mode: every port the guest listens on appears on the VM's own loopback address.
+"""User mode: every port that the guest listens on appears on the VM's own loopback address.
 
-The agent says what listens, QEMU forwards it (UDP: our relay). Asked again and again, since no
-event exists for it.
+The guest's agent is asked again and again which ports these are, because no event exists for it.
+The VMM forwards TCP, the relay of network/udp_relay.py UDP.
 """
 
 import asyncio
@@ -18,17 +18,17 @@ from shared.contract.messages.vm import Protocol
 from shared.errors import BangerError, Code
 from shared.logs import Log
 
-EVERY = 0.75
-"""Seconds from one look to the next, so that a port is here within a second of listening."""
+LOOK_SECONDS = 0.75
+"""From one look to the next: a port appears within a second after the guest listens."""
 PAUSE = 0.25
-"""Seconds between looks at a guest that takes long to answer."""
+"""Seconds that a guest that takes long to answer has to itself between two looks."""
 MAPPED_UP = 8000
-"""A port that the host keeps for root appears this much higher: 80 as 8080 is 8000 + 80."""
+"""A privileged port appears this much higher: 80 as 8080 is 8000 + 80."""
 OUTSIDE = ("0.0.0.0", "::", "10.0.2.15")
 """Guest addresses that a forward reaches; what listens on the guest's loopback stays there."""
 CLIENTS = range(32768, 61000)
-"""UDP ports that Linux gives to who asks for none (ip_local_port_range): a resolver that waits for
-its answer looks like a server. They are not forwarded; publish one that is meant."""
+"""UDP ports that Linux chooses for sockets without one (ip_local_port_range): a resolver that waits
+for its answer looks like a server. They are not forwarded; such a port can be published."""
 DHCP_CLIENTS = (68, 546)
 
 
@@ -48,7 +48,8 @@ def _serves(port: ListeningPort) -> bool:
 
 
 class Forwards:
-    """Follows the guest's listening ports until cancelled. ``ports`` are those there already."""
+    """Forwards the guest's listening ports until cancelled. ``ports`` are the forwards that an
+    earlier supervisor made."""
 
     def __init__(
         self,
@@ -63,7 +64,7 @@ class Forwards:
         self._listeners = Listeners(agent, "tcp", "udp")
         self._address = address
         self._ports = {key: port for key, port in ports.items() if key.startswith("tcp/")}
-        # An earlier supervisor's relay is gone with it; QEMU's forwards are not.
+        # The earlier supervisor's relay is gone with it; the VMM's forwards are not.
         self._lost = {key: port for key, port in ports.items() if key not in self._ports}
         self._refused: set[str] = set()
         self._log = log
@@ -71,7 +72,7 @@ class Forwards:
 
     async def follow(self) -> None:
         while True:
-            next_look = time.monotonic() + EVERY
+            next_look = time.monotonic() + LOOK_SECONDS
             try:
                 listening = await self._listeners.ports(time.monotonic() + 10)
                 await self._reconcile(wanted(listening))
@@ -94,7 +95,7 @@ class Forwards:
             self._on_change(dict(self._ports))
 
     async def _add(self, key: str, guest_port: int) -> None:
-        """A port that cannot be had is told once, and tried again."""
+        """Forward a port. One that cannot be forwarded is logged once and tried at each look."""
         same = self._lost.get(key, guest_port)
         preferred = (same, guest_port, guest_port + MAPPED_UP)
         try:
@@ -109,7 +110,7 @@ class Forwards:
             return
         self._ports[key] = port
         if port != guest_port:
-            why = f"port {guest_port} of {self._address} is root's or taken"
+            why = f"port {guest_port} of {self._address} is privileged or taken"
             self._log.info("a port has another number here", guest=key, here=port, reason=why)
 
     def _forward(self, key: str, port: int) -> Forward:

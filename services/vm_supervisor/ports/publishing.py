@@ -1,7 +1,7 @@
-"""Ports of the host that lead to this VM while it runs: ``--publish``.
+"""Ports of the host that reach the guest while the VM runs: ``--publish``.
 
-In user mode QEMU binds them (UDP: our relay) and leads them to the guest. In bridge mode nat's
-rules lead them there, and a socket here keeps everybody else from taking them.
+In user mode the VMM binds and forwards them (UDP: the relay). In bridge mode nat's rules forward
+them, and a socket of this process keeps other programs from binding them.
 """
 
 import socket
@@ -30,8 +30,8 @@ class PublishedPorts:
         self._held: dict[Publication, socket.socket | None] = {}
 
     def reserve(self, wanted: list[Publication]) -> None:
-        """Take all ports, before there is a VMM. Raises as ``host_ports.bind``, and holds none
-        then."""
+        """Reserve all ports, before there is a VMM. Raises as ``host_ports.bind``, and then holds
+        none of them."""
         take = bind_for_a_moment if self._user_mode else reserve
         try:
             for publication in wanted:
@@ -41,7 +41,7 @@ class PublishedPorts:
             raise
 
     async def begin(self, machine: Machine, handle: Handle) -> None:
-        """The VMM runs: lead the reserved ports to it. Raises ``conflict`` when one went
+        """Open the reserved ports now that the VMM runs. Raises ``conflict`` when a port was taken
         meanwhile."""
         self._join(machine)
         if self._network and self._held:
@@ -52,8 +52,8 @@ class PublishedPorts:
             self._note(handle, reserved)
 
     async def take_over(self, machine: Machine, handle: Handle, wanted: list[Publication]) -> None:
-        """After another supervisor. What QEMU holds is there still, what that one held is taken
-        again; a port that somebody else has now is done without, and told."""
+        """Open what an earlier supervisor published: the VMM still holds its TCP ports, the others
+        are opened again. A port that another program has now is logged and left out."""
         self._join(machine)
         there = [p for p in handle.publish if self._network and p.protocol == "tcp"]
         for publication in without(there, wanted):
@@ -90,7 +90,7 @@ class PublishedPorts:
         self._note(handle, wanted)
 
     def release(self) -> None:
-        """The VMM has ended, or takes the ports over."""
+        """Give up the reserved ports: the VMM has ended, or binds them itself."""
         for held in self._held.values():
             if held:
                 held.close()
@@ -118,7 +118,7 @@ class PublishedPorts:
 
 
 def bind_for_a_moment(publication: Publication) -> None:
-    """Refuse a port that is taken, and say by whom: QEMU, which is to bind it, does not."""
+    """Refuse a port that is taken, and name its holder, which the VMM's own error does not."""
     bind(publication.protocol, publication.host_address, publication.host_port).close()
 
 

@@ -1,4 +1,4 @@
-"""The Firecracker binary of this host: where it is, and whether it is one that we can use."""
+"""The Firecracker binary of this host: where it is, and whether its version can be used."""
 
 import re
 import shutil
@@ -10,8 +10,8 @@ from shared.errors import BangerError, Code
 Version = tuple[int, int, int]
 
 OLDEST: Version = (1, 8, 0)
-"""The first that describes its devices by ACPI (its CHANGELOG). Before, they were named on the
-kernel's command line only, which Debian's kernels do not read (VIRTIO_MMIO_CMDLINE_DEVICES)."""
+"""The first that describes its devices by ACPI (its CHANGELOG). Earlier ones name them only on the
+kernel's command line, which Debian's kernels do not read (VIRTIO_MMIO_CMDLINE_DEVICES)."""
 TESTED: Version = (1, 12, 1)
 _VERSION = re.compile(r"^Firecracker v(\d+)\.(\d+)\.(\d+)", re.MULTILINE)
 _SAY_SECONDS = 5.0
@@ -27,10 +27,10 @@ def find_program(program: str) -> Path:
 
 
 def version_of(program: Path) -> Version:
-    """What the binary says of itself; 5 ms.
+    """The version that the binary prints; takes 5 ms.
 
     Raises:
-        BangerError: ``missing_tool`` when it cannot be run or says something else.
+        BangerError: ``missing_tool`` when it cannot be run or prints something else.
     """
     try:
         done = subprocess.run(

@@ -1,7 +1,7 @@
 """Firecracker's API: HTTP/1.1 over its Unix socket, one request at a time.
 
-h11 knows the protocol; the connection is ours. Every refusal carries a ``fault_message``, which
-becomes our error.
+h11 knows the protocol; this module has the connection. Every refusal carries a ``fault_message``,
+which becomes the error's message.
 """
 
 import asyncio
@@ -15,11 +15,11 @@ from services.vm_supervisor.drivers.firecracker.requests import ApiRequest
 from shared.errors import BangerError, Code
 
 _ANSWER_SECONDS = 10.0
-"""The longest request is a pause of a guest with many processors; all others take milliseconds."""
+"""A pause of a guest with many processors takes longest; all other requests take milliseconds."""
 _CHUNK = 65536
 
 
-class Refused(BangerError):
+class ApiRefusal(BangerError):
     """Firecracker understood the request and did not do it."""
 
 
@@ -27,8 +27,8 @@ async def call(socket: Path, request: ApiRequest) -> Any:
     """Send one request; returns the decoded answer, None for an empty one.
 
     Raises:
-        Refused: with the ``fault_message``.
-        BangerError: ``timeout``; ``unavailable`` when nobody serves the socket, or no longer.
+        ApiRefusal: with the ``fault_message``.
+        BangerError: ``timeout``; ``unavailable`` when Firecracker does not serve the socket.
     """
     try:
         async with asyncio.timeout(_ANSWER_SECONDS):
@@ -78,9 +78,9 @@ def _encode(connection: h11.Connection, request: ApiRequest) -> bytes:
     return b"".join(part or b"" for part in parts)
 
 
-def _refused(request: ApiRequest, status: int, answer: Any) -> Refused:
+def _refused(request: ApiRequest, status: int, answer: Any) -> ApiRefusal:
     fault = answer.get("fault_message", "") if isinstance(answer, dict) else ""
-    return Refused(
+    return ApiRefusal(
         Code.GUEST_FAILED,
         f"Firecracker refused {request.method} {request.path}: {fault or f'status {status}'}",
         details={"fault_message": fault, "path": request.path},

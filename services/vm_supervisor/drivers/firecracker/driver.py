@@ -1,11 +1,11 @@
 """Runs VMs with Firecracker on KVM, controlled by its API.
 
-Firecracker is in a session of its own and keeps running when we die; ``adopt`` finds its API
-socket again. Its serial console is its own stdin and stdout: a FIFO, which outlives every writer,
-and console.log.
+Firecracker is in a session of its own and keeps running when the supervisor dies; ``adopt`` finds
+its API socket again. Its serial console is its own stdin and stdout: a FIFO, which outlives every
+writer, and console.log.
 
-A guest cannot switch a Firecracker machine off, only reset it, which ends the VMM. One that
-powers off all the same ("reboot: System halted" on its console) is ended by us.
+A guest cannot switch a Firecracker machine off, only reset it, which ends the VMM. When a guest
+powers off all the same ("reboot: System halted" on its console), this driver ends the VMM.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from services.vm_supervisor.drivers.contract import (
     check_files,
 )
 from services.vm_supervisor.drivers.exit import conclude, guest_failed, tail
-from services.vm_supervisor.drivers.firecracker.api import Refused, call
+from services.vm_supervisor.drivers.firecracker.api import ApiRefusal, call
 from services.vm_supervisor.drivers.firecracker.requests import (
     PAUSE,
     RESUME,
@@ -49,7 +49,7 @@ _RESET = "reboot: Restarting system"
 
 
 class FirecrackerDriver:
-    """See ``driver.Driver``."""
+    """See ``contract.Driver``."""
 
     info: DriverInfo = Firecracker()
 
@@ -78,7 +78,7 @@ class FirecrackerDriver:
         vmm_log, console = spec.state / files.VMM_LOG, spec.state / files.CONSOLE_LOG
         vmm_log.write_bytes(b"")
         if self._config.metrics:
-            (spec.state / files.METRICS).touch()  # it writes into files that are there only
+            (spec.state / files.METRICS).touch()  # it writes only into a file that exists
         console_start = console.stat().st_size if console.exists() else 0
         argv = firecracker_argv(str(find_program(self._program)), spec.place.vm_id, api, vmm_log)
         # Opened for reading and writing: a FIFO that has a writer never ends.
@@ -100,7 +100,7 @@ def firecracker_argv(program: str, vm_id: str, api: Path, log: Path) -> list[str
 
 
 class FirecrackerMachine:
-    """One running Firecracker; see ``driver.Machine``. ``requests``: to make after its launch."""
+    """One running Firecracker; see ``contract.Machine``. ``requests`` make the machine."""
 
     user_network = None
 
@@ -113,7 +113,7 @@ class FirecrackerMachine:
         self._console_start = console_start
         self._requests = requests
         self._halted = False
-        self._looking: asyncio.Task[None] | None = None
+        self._watching_console: asyncio.Task[None] | None = None
 
     @property
     def process(self) -> ProcessId:
@@ -133,10 +133,10 @@ class FirecrackerMachine:
         if self._requests:
             await self._make()
         elif described["state"] == "Not started":
-            self.kill()  # our predecessor died before it had told it what to run
+            self.kill()  # the supervisor before this one died before it had sent the requests
             await self._watch.ended()
             raise BangerError(Code.NOT_RUNNING, "the guest of this VMM was never started")
-        self._looking = asyncio.create_task(self._end_when_halted())
+        self._watching_console = asyncio.create_task(self._end_when_halted())
 
     async def pause(self) -> None:
         await self._ask(PAUSE)
@@ -154,12 +154,12 @@ class FirecrackerMachine:
         return conclude(seen, exit_code, console, tail(self._state / files.VMM_LOG))
 
     async def close(self) -> None:
-        if self._looking:
-            self._looking.cancel()
+        if self._watching_console:
+            self._watching_console.cancel()
         self._watch.close()
 
     async def _described(self) -> dict[str, str]:
-        """What is said of itself, as soon as its socket serves."""
+        """The answer to "describe", as soon as the socket serves."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _CONNECT_SECONDS
         while self._watch.alive and loop.time() < deadline:
@@ -178,7 +178,7 @@ class FirecrackerMachine:
         for request in self._requests:
             try:
                 await self._ask(request)
-            except Refused as refusal:
+            except ApiRefusal as refusal:
                 refusal.hint = refusal.hint or f"see {self._state / files.VMM_LOG}"
                 raise
             except BangerError:
@@ -197,7 +197,7 @@ class FirecrackerMachine:
             raise
 
     async def _end_when_halted(self) -> None:
-        """A halted guest leaves its VMM running for ever."""
+        """End the VMM of a guest that has halted: it would run for ever."""
         console, seen = self._state / files.CONSOLE_LOG, -1
         while self._watch.alive:
             size = console.stat().st_size

@@ -1,7 +1,7 @@
-"""Firecracker in a jail: started and signalled by ``nat``, and told of paths inside it.
+"""Firecracker in a jail: ``nat`` starts and signals it, and requests name the paths inside.
 
-A supervisor may neither start a process of another uid nor signal it; watching it by pidfd and
-speaking to it by its socket it may. Everything else is as without a jail.
+A supervisor may not start or signal a process of another uid. It may watch the process by pidfd and
+use its socket. Everything else is as without a jail.
 """
 
 import asyncio
@@ -29,13 +29,13 @@ from shared.errors import BangerError, Code
 from shared.host.process import ProcessId, Watch
 from shared.vm import files, jail
 
-_AGAIN = 0.2
-"""Seconds between attempts to reach a nat that is being restarted."""
+_RETRY_SECONDS = 0.2
+"""Between attempts to reach a nat that is being restarted."""
 
 
 class JailingDriver(FirecrackerDriver):
-    """See ``driver.Driver``. Jails what it launches when ``firecracker.jailer`` is set, and takes
-    over both kinds: the setting may have changed since."""
+    """See ``contract.Driver``. Jails what it launches when ``firecracker.jailer`` is set, and takes
+    over VMMs with a jail and without: the setting may have changed since their launch."""
 
     def __init__(self, program: str, config: FirecrackerConfig, jailer: Jailer) -> None:
         super().__init__(program, config)
@@ -70,7 +70,7 @@ def make_driver(config: Config, jailer: Jailer) -> Driver:
 
 
 class JailedMachine(FirecrackerMachine):
-    """A Firecracker of another uid than ours. ``place.run``: the directory its jail has as /vm."""
+    """A Firecracker of a jail's uid. ``place.run``: the directory that its jail has as /vm."""
 
     def __init__(
         self,
@@ -90,7 +90,7 @@ class JailedMachine(FirecrackerMachine):
         task.add_done_callback(self._signalling.discard)
 
     async def _signal(self, signum: signal.Signals) -> None:
-        """Until nat has heard it. One that stays away ends the VMM itself when it is back."""
+        """Ask nat until it answers. A nat that was away ends the VMM itself when it is back."""
         while self._watch.alive:
             try:
                 await self._signal_it(signum)
@@ -98,12 +98,12 @@ class JailedMachine(FirecrackerMachine):
             except BangerError as error:
                 if error.code not in (Code.UNAVAILABLE, Code.TIMEOUT, Code.BUSY):
                     return
-            await asyncio.sleep(_AGAIN)
+            await asyncio.sleep(_RETRY_SECONDS)
 
     async def ended(self) -> VmmExit:
-        """Nobody tells us how a process ends that is not our child; its log may."""
+        """The exit status of a process that is no child is unknown. Its log may say why."""
         end = await super().ended()
-        never_served = self._looking is None and self._requests
+        never_served = self._watching_console is None and self._requests
         return _crash(self._state) if never_served and end.reason is ExitReason.UNKNOWN else end
 
 

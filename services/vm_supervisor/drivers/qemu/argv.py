@@ -95,13 +95,13 @@ def _drives(spec: MachineSpec) -> list[str]:
 
 
 def _drive(name: str, path: Path, *, read_only: bool) -> list[str]:
-    # Writes stay in the host's page cache; a flush from the guest is an fdatasync here, so what
-    # the guest synced is safe. Discards give sparse space back.
+    # Writes stay in the host's page cache. A flush from the guest is an fdatasync on the host, so
+    # what the guest has synced is safe. Discards make the file sparse again.
     mode = "readonly=on" if read_only else "readonly=off,discard=unmap"
     backend = f"if=none,id={name},file={_escape(path)},format=raw,cache=writeback,{mode}"
     return ["-drive", backend, "-device", f"virtio-blk-device,drive={name},serial={name}"]
 
 
 def _escape(path: Path) -> str:
-    """QEMU's option parser takes a comma for the end of the value unless it is doubled."""
+    """Double commas: a single one ends the value in QEMU's option parser."""
     return str(path).replace(",", ",,")

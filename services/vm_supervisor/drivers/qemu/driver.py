@@ -1,7 +1,7 @@
 """Runs VMs with QEMU, controlled by QMP (the qemu.qmp library).
 
-QEMU is in a session of its own and keeps running when we die; ``adopt`` connects to its QMP
-socket again. What QEMU says of the guest's end comes as a SHUTDOWN event just before it exits.
+QEMU is in a session of its own and keeps running when the supervisor dies; ``adopt`` connects to
+its QMP socket again. QEMU reports the guest's end as a SHUTDOWN event just before it exits.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ _CONNECT_RETRY_SECONDS = 0.01
 _CONNECT_SECONDS = 10.0
 _LAST_WORDS_SECONDS = 0.5
 _SPACE_AGAIN_SECONDS = 1.0
-"""Between attempts to let a guest go on that was stopped because the host's disk was full."""
+"""Between attempts to resume a guest that QEMU stopped because the host's disk was full."""
 _NO_FORWARD = "Could not set up host forwarding rule"
 """QEMU's words (net/slirp.c)."""
 _CAUSES = {
@@ -54,7 +54,7 @@ _CAUSES = {
 
 
 class QemuDriver:
-    """See ``driver.Driver``."""
+    """See ``contract.Driver``."""
 
     info: DriverInfo = Qemu()
 
@@ -88,7 +88,7 @@ def make_driver(config: Config, _jailer: Jailer) -> Driver:
 
 
 class QemuMachine:
-    """One running QEMU; see ``driver.Machine``."""
+    """One running QEMU; see ``contract.Machine``."""
 
     def __init__(self, place: VmPlace, watch: Watch, console_start: int) -> None:
         self._watch = watch
@@ -100,7 +100,7 @@ class QemuMachine:
         self._qmp: QMPClient | None = None
         self._events: asyncio.Task[None] | None = None
         self._stopped = asyncio.Event()
-        self._mending: asyncio.Task[None] | None = None
+        self._resuming: asyncio.Task[None] | None = None
         relay = UdpRelay(place.run, mac_address(place.vm_id))
         self._user_network = QemuUserNetwork(self._execute, relay)
 
@@ -128,23 +128,23 @@ class QemuMachine:
         deadline = loop.time() + _CONNECT_SECONDS
         while self._watch.alive and loop.time() < deadline:
             qmp = QMPClient(f"banger-{self._watch.process.pid}")
-            # A QEMU that starts has no socket for some ms; that is no news for a log.
+            # QEMU makes the socket some milliseconds after it starts: no need for a log line.
             qmp.logger.setLevel("CRITICAL")
             try:
-                # The library asserts that the other side is still there after the handshake; a
-                # VMM that is not has been reached all the same, and ``ended`` tells why it went.
+                # The library asserts that the other side is still there after the handshake. A
+                # VMM that has gone was reached all the same, and ``ended`` says why it went.
                 with contextlib.suppress(AssertionError):
                     async with asyncio.timeout_at(deadline):
                         await qmp.connect(str(self._run / files.QMP_SOCKET))
             except TimeoutError:
-                break  # it has the connection, and no greeting for it
+                break  # it took the connection and sent no greeting
             except ConnectError:
                 await asyncio.sleep(_CONNECT_RETRY_SECONDS)
             else:
                 self._qmp = qmp
                 self._events = asyncio.create_task(self._read_events(qmp))
                 self._stopped.set()  # an event may have passed while nobody was connected
-                self._mending = asyncio.create_task(self._go_on())
+                self._resuming = asyncio.create_task(self._resume_after_full_disk())
                 return
         if not self._watch.alive:
             raise await self._failure()
@@ -166,7 +166,7 @@ class QemuMachine:
 
     async def ended(self) -> VmmExit:
         exit_code = await self._watch.ended()
-        if exit_code is None or exit_code == 0:  # a QEMU that was killed had no last words
+        if exit_code is None or exit_code == 0:  # a QEMU that was killed sent no event
             # The event was written before QEMU exited, but may not have been read yet.
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._shutdown_read.wait(), _LAST_WORDS_SECONDS)
@@ -175,7 +175,7 @@ class QemuMachine:
 
     async def close(self) -> None:
         self._user_network.close()
-        for task in (self._events, self._mending):
+        for task in (self._events, self._resuming):
             if task is not None:
                 task.cancel()
         if self._qmp is not None:
@@ -191,13 +191,13 @@ class QemuMachine:
             elif event["event"] == "STOP":
                 self._stopped.set()
 
-    async def _go_on(self) -> None:
-        """QEMU stops a guest whose write found no space, so that nothing is lost. It writes again
-        when it goes on; nobody but us would tell it to.
+    async def _resume_after_full_disk(self) -> None:
+        """Resume a guest that QEMU stopped because a write found no space on the host's disk.
 
-        STOP is the event to wait for: at BLOCK_IO_ERROR it still runs.
+        QEMU stops it so that nothing is lost, and repeats the write when it is resumed. STOP is the
+        event to wait for: at BLOCK_IO_ERROR the guest still runs.
         """
-        with contextlib.suppress(BangerError):  # the VMM is gone: ``ended`` tells
+        with contextlib.suppress(BangerError):  # the VMM is gone: ``ended`` says why
             while await self._stopped.wait():
                 self._stopped.clear()
                 while await self._status() == "io-error":
@@ -228,4 +228,4 @@ async def _disconnect(qmp: "QMPClient") -> None:
     try:
         await qmp.disconnect()
     except (QMPError, OSError, EOFError):
-        return  # the other side went first
+        return  # QEMU closed the connection first

@@ -1,4 +1,4 @@
-"""QEMU's user-mode network while it runs: forwards and the way out, changed by QMP."""
+"""QEMU's user-mode network while it runs: QMP changes forwards and the guest's way out."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -13,12 +13,12 @@ Execute = Callable[[str, dict[str, object] | None], Awaitable[object]]
 
 
 class QemuUserNetwork:
-    """See ``driver.UserNetwork``."""
+    """See ``contract.UserNetwork``."""
 
     def __init__(self, execute: Execute, relay: UdpRelay) -> None:
         self._execute = execute
         self._relay = relay
-        self._laying = asyncio.Lock()
+        self._wiring = asyncio.Lock()
 
     async def add_forward(self, forward: Forward) -> None:
         if forward.protocol == "udp":
@@ -39,9 +39,11 @@ class QemuUserNetwork:
         await self._monitor(f"hostfwd_remove net0 {source}")
 
     async def set_uplink(self, *, on: bool) -> None:
-        """Lead the hub of the guest's second network device to the outside, or not; idempotent.
+        """Connect the hub of the guest's second network device to the outside, or to a closed
+        network; idempotent.
 
-        The new end is there before the old one goes: a hub without any keeps what it is sent.
+        The new end is added before the old one is removed: a hub without any end keeps what it is
+        sent.
         """
         new, old = (OPEN, CLOSED) if on else (CLOSED, OPEN)
         present = await self._monitor("info network")
@@ -56,25 +58,27 @@ class QemuUserNetwork:
         self._relay.close()
 
     async def _add_udp(self, forward: Forward) -> None:
-        async with self._laying:
-            await self._lay_wire()
+        async with self._wiring:
+            await self._add_wire()
             self._relay.add(forward)
 
-    async def _lay_wire(self) -> None:
-        """Once, and for as long as there are UDP ports: all that passes the hub is copied to it."""
+    async def _add_wire(self) -> None:
+        """Connect the relay to the hub, unless it is connected. All frames on the hub are copied to
+        the relay, so the wire is there only while there are UDP ports."""
         if self._relay.used:
             return
         present = await self._monitor("info network")
         if "nic0" not in present:
             raise BangerError(
                 Code.UNAVAILABLE,
-                "its VMM was started by an older banger, which knew no UDP ports",
+                "its VMM was started by an older banger, which could not forward UDP ports",
                 hint="restart the VM",
             )
         self._relay.open()
         if WIRE_PORT not in present:
             local, remote = (
-                {"type": "unix", "path": str(end)} for end in (self._relay.vmm, self._relay.ours)
+                {"type": "unix", "path": str(end)}
+                for end in (self._relay.vmm_end, self._relay.own_end)
             )
             wire: dict[str, object] = {"type": "dgram", "id": WIRE}
             await self._execute("netdev_add", wire | {"local": local, "remote": remote})
@@ -83,7 +87,7 @@ class QemuUserNetwork:
             )
 
     async def _remove_udp(self, forward: Forward) -> None:
-        async with self._laying:
+        async with self._wiring:
             self._relay.remove(forward)
             if not self._relay.used:
                 for name in (WIRE_PORT, WIRE):

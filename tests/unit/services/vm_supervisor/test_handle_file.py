@@ -29,7 +29,7 @@ def test_what_could_not_be_written_is_written_when_there_is_space(
     run, log = tmp_path / "run", tmp_path / "log"
     run.mkdir()
     handle = own_handle()
-    monkeypatch.setattr(handle_file, "LOOKED_AT", 0.0)
+    monkeypatch.setattr(handle_file, "LOOK_SECONDS", 0.0)
 
     async def scenario() -> None:
         with monkeypatch.context() as context:

@@ -8,15 +8,15 @@ import pytest
 
 from services.vm_supervisor.network.udp_frames import (
     Datagram,
-    End,
+    WireEnd,
     arp_answer,
     checksum,
     read_udp,
     udp_frame,
 )
 
-GUEST = End(bytes.fromhex("020304050607"), socket.inet_aton("10.0.2.15"))
-HERE = End(bytes.fromhex("52550a000204"), socket.inet_aton("10.0.2.4"))
+GUEST = WireEnd(bytes.fromhex("020304050607"), socket.inet_aton("10.0.2.15"))
+HERE = WireEnd(bytes.fromhex("52550a000204"), socket.inet_aton("10.0.2.4"))
 HELLO = Datagram(1024, 53, b"hello")
 
 WHO_HAS = bytes.fromhex(

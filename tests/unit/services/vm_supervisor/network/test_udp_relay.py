@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from services.vm_supervisor.network.modes import Forward
-from services.vm_supervisor.network.udp_frames import Datagram, End, read_udp, udp_frame
+from services.vm_supervisor.network.udp_frames import Datagram, WireEnd, read_udp, udp_frame
 from services.vm_supervisor.network.udp_relay import (
     GUEST_ADDRESS,
     HERE,
@@ -24,7 +24,7 @@ from shared.vm import files
 from tests.loopback import OWN_ADDRESS
 
 HOST = OWN_ADDRESS
-GUEST = End(bytes.fromhex("020304050607"), GUEST_ADDRESS)
+GUEST = WireEnd(bytes.fromhex("020304050607"), GUEST_ADDRESS)
 MAC = "02:03:04:05:06:07"
 
 
@@ -128,7 +128,7 @@ async def test_what_others_say_on_the_wire_does_not_wake_us(run: Path) -> None:
     """Frames to another MAC address are dropped in the kernel; ours are answered all the same."""
     relay, wire = UdpRelay(run, MAC), Wire(run)
     relay.open()
-    noise = udp_frame(GUEST, End(bytes(6), HERE.address), Datagram(1, 2, bytes(1400)))
+    noise = udp_frame(GUEST, WireEnd(bytes(6), HERE.address), Datagram(1, 2, bytes(1400)))
     with wire.socket:
         for _ in range(1000):  # more than the socket holds: they would block if they were kept
             wire.send(noise)

@@ -90,7 +90,7 @@ class Network:
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """One look follows the other."""
-    monkeypatch.setattr(forwards, "EVERY", 0.0)
+    monkeypatch.setattr(forwards, "LOOK_SECONDS", 0.0)
     monkeypatch.setattr(forwards, "PAUSE", 0.0)
 
 

@@ -25,7 +25,7 @@ class Store:
 
     def __init__(self, directory: Path) -> None:
         self.paths = SimpleNamespace(event_socket=directory / "events.sock")
-        self.background = SimpleNamespace(keep=asyncio.create_task)
+        self.background = SimpleNamespace(spawn=asyncio.create_task)
         self.asked: list[asyncio.Future[VmRows]] = []
         self._more = asyncio.Event()
 

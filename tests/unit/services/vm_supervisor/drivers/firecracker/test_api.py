@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from services.vm_supervisor.drivers.firecracker import api as firecracker_api
-from services.vm_supervisor.drivers.firecracker.api import Refused, call
+from services.vm_supervisor.drivers.firecracker.api import ApiRefusal, call
 from services.vm_supervisor.drivers.firecracker.requests import ApiRequest
 from shared.errors import BangerError, Code
 from tests.unit.services.vm_supervisor.serving import Serve, serving
@@ -51,7 +51,7 @@ def test_an_empty_answer_is_none_and_the_request_is_whole(tmp_path: Path) -> Non
 
 def test_a_fault_message_becomes_our_error(tmp_path: Path) -> None:
     serve = answering("400 Bad ApiRequest", b'{"fault_message": "no such file"}')
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(ApiRefusal) as caught:
         ask(tmp_path / "s", PUT, serve)
     assert caught.value.message == "Firecracker refused PUT /vsock: no such file"
     assert caught.value.details["fault_message"] == "no such file"
