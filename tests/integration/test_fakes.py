@@ -26,6 +26,7 @@ from shared.contract.verbs import images, nat, supervisor
 from shared.errors import BangerError, Code
 from shared.logs import Log
 from shared.paths import Paths, make_private
+from shared.vm import files
 from tests import loopback
 from tests.example import example_vm
 from tests.fakes.bus import FakeBus
@@ -104,7 +105,7 @@ class Supervised:
 
     async def _begin_real(self, spec: SupervisorSpec) -> None:
         config = Config(qemu_bin=os.environ["TEST_QEMU"], accel="tcg")
-        log = Log(self._paths.vm_state(self.vm.id) / "supervisor.log", "vm")
+        log = Log(self._paths.vm_state(self.vm.id) / files.SUPERVISOR_LOG, "vm")
         real = Supervisor(self._paths, log, config, spec)
         real.ask = self.bus.ask  # type: ignore[method-assign]
         await real.on_start()
