@@ -3,22 +3,32 @@
 from typing import Any
 
 from services.api.policy.network_policy import check_egress
-from shared.contract.messages.vm import NetworkMode, VmChoice
+from shared.contract.messages.vm import NetworkMode, VmChoice, VmSpec
+from shared.errors import BangerError, Code
 from shared.vmm.registry import AUTO, check_wanted
 
 AT_REST = ("vcpu", "memory_mib", "disk_bytes", "vmm")
 """What changes on a VM that does not run, and holds from its next start on."""
 
 
-def chosen(request: VmChoice, mode: NetworkMode) -> dict[str, Any]:
+def chosen(request: VmChoice, mode: NetworkMode, before: VmSpec | None = None) -> dict[str, Any]:
     """The fields of ``VmSpec`` that ``request`` gives, ``nat`` and ``allow`` both or neither.
 
+    ``before`` is what the VM has now; None for a new one.
+
     Raises:
-        BangerError: ``invalid`` for a VMM that there is not, and as ``check_egress``.
+        BangerError: ``invalid`` for a VMM that there is not, for a disk that would shrink, and as
+            ``check_egress``.
     """
     names = VmChoice.__struct_fields__
     given = {name: value for name in names if (value := getattr(request, name)) is not None}
     check_wanted(given.get("vmm", AUTO))
+    if before and given.get("disk_bytes", before.disk_bytes) < before.disk_bytes:
+        raise BangerError(
+            Code.INVALID,
+            f"the disk has {before.disk_bytes} bytes and cannot shrink",
+            hint="disks only grow",
+        )
     if "nat" in given or "allow" in given:
         nat = given.setdefault("nat", False)
         given["allow"] = check_egress(mode, nat=nat, allow=given.get("allow", []))

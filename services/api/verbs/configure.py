@@ -12,7 +12,6 @@ from shared.contract.lifecycle import Action, check
 from shared.contract.messages.vm import Vm, VmSet, VmView
 from shared.contract.sizes import host
 from shared.contract.verbs import api, store
-from shared.errors import BangerError, Code
 
 
 class ConfigureVerbs:
@@ -25,7 +24,7 @@ class ConfigureVerbs:
     async def configure(self, request: VmSet, call: Call) -> VmView:
         context = self._context
         async with context.exclusively(await context.find(request.ref)) as vm:
-            given = chosen(request, vm.network)
+            given = chosen(request, vm.network, vm)
             _check_at_rest(vm, given)
             wanted = replace(vm, **given)
             if wanted != vm:
@@ -50,9 +49,3 @@ def _check_at_rest(vm: Vm, given: dict[str, Any]) -> None:
     # The disk itself grows at the next start: its supervisor knows how, and it is stopped.
     disk = given.get("disk_bytes")
     check_sizes(host(), vcpu=given.get("vcpu"), memory=given.get("memory_mib"), disk=disk)
-    if disk is not None and disk < vm.disk_bytes:
-        raise BangerError(
-            Code.INVALID,
-            f"the disk of {vm.name} has {vm.disk_bytes} bytes and cannot shrink",
-            hint="disks only grow",
-        )
