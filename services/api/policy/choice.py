@@ -3,6 +3,7 @@
 from typing import Any
 
 from services.api.policy.network_policy import check_egress
+from shared.contract.labels import merged
 from shared.contract.messages.vm import NetworkMode, VmChoice, VmSpec
 from shared.errors import BangerError, Code
 from shared.vmm.registry import AUTO, check_wanted
@@ -18,11 +19,13 @@ def chosen(request: VmChoice, mode: NetworkMode, before: VmSpec | None = None) -
 
     Raises:
         BangerError: ``invalid`` for a VMM that there is not, for a disk that would shrink, and as
-            ``check_egress``.
+            ``check_egress`` and ``merged``.
     """
     names = VmChoice.__struct_fields__
     given = {name: value for name in names if (value := getattr(request, name)) is not None}
     check_wanted(given.get("vmm", AUTO))
+    if "labels" in given:
+        given["labels"] = merged(before.labels if before else {}, given["labels"])
     if before and given.get("disk_bytes", before.disk_bytes) < before.disk_bytes:
         raise BangerError(
             Code.INVALID,

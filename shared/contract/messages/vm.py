@@ -47,6 +47,7 @@ class VmSpec(msgspec.Struct, kw_only=True):
     allow: list[str] = msgspec.field(default_factory=list)
     """What it reaches outside although ``nat`` is False, as ``shared.contract.egress`` reads it."""
     publish: list[Publication] = msgspec.field(default_factory=list)
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class Vm(VmSpec, kw_only=True):
@@ -133,6 +134,8 @@ class VmChoice(msgspec.Struct, kw_only=True):
     vmm: VmmWanted | None = None
     nat: bool | None = None
     allow: list[str] | None = None
+    labels: dict[str, str | None] | None = None
+    """Changes, as ``shared.contract.labels`` merges them: None removes a label."""
 
 
 class VmCreate(VmChoice, kw_only=True):

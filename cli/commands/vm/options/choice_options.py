@@ -1,14 +1,18 @@
 """The options that choose what a VM has: one set for ``vm run``, ``vm create`` and ``vm set``."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
 from cli.commands.vm.options.egress_option import egress_fields, egress_option
 from cli.parsing.param_types import MemoryMib, Size
+from shared.errors import BangerError
 from shared.vmm.registry import choices, explain_auto
+
+if TYPE_CHECKING:
+    from shared.contract.labels import LabelChanges
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -33,6 +37,14 @@ FIELDS = {
         type=click.Choice(choices()),
         help=f"Virtual machine monitor. auto: {explain_auto()}.",
     ),
+    "labels": click.option(
+        "--label",
+        "labels",
+        metavar="KEY=VALUE",
+        multiple=True,
+        callback=lambda _ctx, _param, texts: _labels(texts),
+        help="Label the VM. KEY- removes a label. Repeatable.",
+    ),
 }
 """Field of VmChoice -> the option that gives it."""
 
@@ -40,6 +52,16 @@ NETWORK = (
     egress_option,
     click.option("--nat/--no-nat", default=None, help="Same as --egress nat or --egress none."),
 )
+
+
+def _labels(texts: Sequence[str]) -> "LabelChanges | None":
+    """None where none was given. Raises ``BadParameter``."""
+    from shared.contract.labels import parse_label
+
+    try:
+        return dict(map(parse_label, texts)) or None
+    except BangerError as error:
+        raise click.BadParameter(f"{error.message}: {error.hint}") from None
 
 
 def choice_options(command: Command) -> Command:

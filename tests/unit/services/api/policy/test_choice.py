@@ -5,6 +5,7 @@ import pytest
 from services.api.policy.choice import chosen
 from shared.contract.messages.vm import VmChoice, VmCreate, VmSet, VmSpec
 from shared.errors import BangerError
+from tests.example import example_vm
 
 
 def test_nothing_chosen_is_nothing_given() -> None:
@@ -37,3 +38,10 @@ def test_one_half_of_the_egress_policy_means_that_the_other_is_none(
 def test_a_policy_that_the_network_cannot_keep_is_refused() -> None:
     with pytest.raises(BangerError):
         chosen(VmCreate(allow=["example.org"]), "user")
+
+
+def test_labels_are_changes_of_those_that_the_vm_has() -> None:
+    change = VmSet(ref="web", labels={"tier": "b", "old": None})
+    given = chosen(change, "user", example_vm(labels={"old": "1", "team": "web"}))
+    assert given == {"labels": {"team": "web", "tier": "b"}}
+    assert chosen(VmCreate(labels={"team": "web"}), "user") == {"labels": {"team": "web"}}

@@ -22,6 +22,7 @@ CREATE = {"vm.create": lambda _: view("web")}
          {"nat": False, "allow": ["example.org", "192.0.2.0/24:80"]}),
         (["--vcpu", "2", "--memory", "1G", "--disk-size", "4G", "--vmm", "qemu"],
          {"vcpu": 2, "memory_mib": 1024, "disk_bytes": 4 << 30, "vmm": "qemu"}),
+        (["--label", "team=web", "--label", "old-"], {"labels": {"team": "web", "old": None}}),
     ],
 )  # fmt: skip
 def test_what_is_chosen_is_sent_and_nothing_else(
