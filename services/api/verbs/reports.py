@@ -3,6 +3,7 @@
 import time
 
 from services.api.context import ApiContext
+from services.api.policy.filters import matcher
 from shared.bus.handlers import Call, handles
 from shared.contract.lifecycle import LIVE, Action, check
 from shared.contract.messages.vm import (
@@ -12,6 +13,7 @@ from shared.contract.messages.vm import (
     PortList,
     ResolvedList,
     Vm,
+    VmFilter,
     VmList,
     VmRef,
     VmRefs,
@@ -32,14 +34,15 @@ class ReportVerbs:
         self._context = context
 
     @handles(api.VM_LIST)
-    async def list_vms(self, _request: Empty, _call: Call) -> VmList:
+    async def list_vms(self, request: VmFilter, _call: Call) -> VmList:
+        passes = matcher(request.filters)
         rows = (await self._context.ask(store.VM_LIST())).vms
-        return VmList(vms=[self._context.view(vm) for vm in rows])
+        return VmList(vms=[view for vm in rows if passes((view := self._context.view(vm)).vm)])
 
     @handles(api.VM_PRUNABLE)
-    async def prunable(self, request: Empty, call: Call) -> VmList:
+    async def prunable(self, _request: Empty, call: Call) -> VmList:
         """A VM that is stopping is none of them: it may be one that is being restarted."""
-        listed = await self.list_vms(request, call)
+        listed = await self.list_vms(VmFilter(), call)
         return VmList(vms=[view for view in listed.vms if view.vm.state not in LIVE])
 
     @handles(api.VM_RESOLVE)

@@ -79,6 +79,12 @@ class VmView(msgspec.Struct, kw_only=True):
     console_log: str = ""
 
 
+class VmFilter(msgspec.Struct, kw_only=True):
+    """``vm.list``: show the VMs that pass all ``filters``, written as users write them."""
+
+    filters: list[str] = []
+
+
 class VmList(msgspec.Struct, kw_only=True):
     """Answer of ``vm.list``."""
 

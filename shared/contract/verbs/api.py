@@ -23,7 +23,7 @@ ANSWER_SECONDS = 60.0
 LOOK_SECONDS = 30.0
 """The same, where a person watches: a mute guest is reported sooner."""
 
-VM_LIST = Verb("api", "vm.list", vm.Empty, vm.VmList)
+VM_LIST = Verb("api", "vm.list", vm.VmFilter, vm.VmList)
 VM_RESOLVE = Verb(
     "api",
     "vm.resolve",

@@ -172,6 +172,7 @@ def view(name: str = "web", vm_id: str = "0123456789ab", **fields: Any) -> dict[
         "reason": "",
         "vmm": "auto",
         "allow": [],
+        "labels": {},
         "publish": [],
     }
     access = {

@@ -29,6 +29,7 @@ DETAILS: "Columns[VmView]" = {
     **COLUMNS,
     "OVERLAY": lambda view: show_size(view.vm.overlay_bytes),
     "REASON": lambda view: view.vm.reason or "-",
+    "LABELS": lambda view: ", ".join(f"{k}={v}" for k, v in view.vm.labels.items()) or "-",
     "NETWORK": lambda view: view.vm.network,
     "EGRESS": lambda view: _egress(view.vm),
     "PUBLISHED": lambda view: _published(view.vm) or "-",
@@ -62,23 +63,37 @@ def entry(view: "VmView") -> "Entry[VmView]":
     return Entry(view.vm.id, view.vm.name, {**fields_of(view.vm), **found}, view)
 
 
+filter_option = click.option(
+    "-f",
+    "--filter",
+    "filters",
+    metavar="FILTER",
+    multiple=True,
+    help="List only the VMs that match: state=STATE, image=GLOB, name=GLOB, label=KEY or "
+    "label=KEY=VALUE. Repeatable; a VM has to match all.",
+)
+
+
 @click.command("list")
+@filter_option
 @format_options
-def list_(output: str, quiet: bool) -> None:
-    """List all VMs and the states they are in.
+def list_(filters: tuple[str, ...], output: str, quiet: bool) -> None:
+    """List VMs and the states they are in.
 
     \b
     Examples:
       banger vm list
-      banger vm ls -o json | jq -r '.[] | select(.state == "running") | .name'
-      banger vm delete $(banger vm list -q)
+      banger vm list --filter state=running --filter label=team=web
+      banger vm ls -o json | jq -r '.[] | select(.vcpu > 2) | .name'
+      banger vm delete $(banger vm list -q --filter 'name=ci-*')
     """
-    show_many([entry(view) for view in _all_vms()], COLUMNS, output, quiet=quiet)
+    _list(filters, output, quiet=quiet)
 
 
 @click.command()
+@filter_option
 @format_options
-def ps(output: str, quiet: bool) -> None:
+def ps(filters: tuple[str, ...], output: str, quiet: bool) -> None:
     """List the running VMs.
 
     \b
@@ -86,14 +101,14 @@ def ps(output: str, quiet: bool) -> None:
       banger vm ps
       banger vm stop $(banger vm ps -q)
     """
-    running = [view for view in _all_vms() if view.vm.state == "running"]
-    show_many([entry(view) for view in running], COLUMNS, output, quiet=quiet)
+    _list(("state=running", *filters), output, quiet=quiet)
 
 
-def _all_vms() -> "list[VmView]":
+def _list(filters: tuple[str, ...], output: str, *, quiet: bool) -> None:
     from cli.client.connection import ask
 
-    return ask(api.VM_LIST()).vms
+    views = ask(api.VM_LIST(filters=list(filters))).vms
+    show_many([entry(view) for view in views], COLUMNS, output, quiet=quiet)
 
 
 @click.command()

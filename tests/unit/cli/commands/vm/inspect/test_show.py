@@ -108,5 +108,17 @@ def test_a_reference_that_is_no_text_is_refused(cli: Cli, peer: Begin) -> None:
 
 
 def test_ps_lists_what_runs(cli: Cli, peer: Begin) -> None:
-    peer({"vm.list": lambda _: {"vms": [view("web"), view("db", "ba9876543210", state="stopped")]}})
+    services = peer({"vm.list": lambda _: {"vms": [view("web")]}})
     assert cli("vm", "ps", "-o", "name").out == "web\n"
+    assert services.calls[-1] == ("vm.list", {"filters": ["state=running"]})
+
+
+def test_filters_are_the_services_to_judge(cli: Cli, peer: Begin) -> None:
+    services = peer({"vm.list": lambda _: {"vms": []}})
+    assert cli("vm", "list", "-f", "label=team=web", "--filter", "name=ci-*").out.count("\n") == 1
+    assert services.calls[-1] == ("vm.list", {"filters": ["label=team=web", "name=ci-*"]})
+
+
+def test_labels_are_shown(cli: Cli, peer: Begin) -> None:
+    peer({"vm.show": lambda _: view("web", labels={"team": "web", "tier": ""})})
+    assert "labels     team=web, tier=\n" in cli("vm", "show", "web").out
