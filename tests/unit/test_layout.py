@@ -55,7 +55,6 @@ WITHOUT_MIRROR = {
     "shared/bus/client.py": "real sockets: tests/integration/test_bus.py",
     "shared/bus/runner.py": "real processes: tests/integration/test_crashes.py",
     "shared/bus/actor.py": "real sockets: tests/integration/test_bus.py",
-    "services/api/machines/spare_supervisor.py": "processes: tests/integration/test_takeover.py",
     "services/nat/reconciler.py": "real store and kernel: tests/integration/test_nat_passes.py",
     "services/nat/kernel/network.py": "real kernel: tests/integration/test_nat_policies.py",
     "services/nat/kernel/links.py": "real kernel: tests/integration/test_nat.py",

@@ -65,18 +65,22 @@ class Machines:
         """Whether the VM has a supervisor, or is about to get one."""
         return self._supervisors.knows(vm_id) or vm_id in self._expected
 
-    async def boot(self, vm: Vm, call: Call) -> MachineState:
-        """Return when the guest answers. Raises what the supervisor says."""
+    async def boot(self, vm: Vm, call: Call, *, is_new: bool = False) -> MachineState:
+        """Return when the guest answers. Raises what the supervisor says.
+
+        ``is_new``: the VM was made a moment ago, so no VMM of its own is looked for.
+        """
         window = _window()
         while True:
-            await self._supervisors.ensure(self._corrections.supervisor_spec(vm))
+            spec = self._corrections.supervisor_spec(vm, is_new=is_new)
+            await self._supervisors.ensure(spec)
             try:
                 return await self._request(vm, supervisor.START(), call)
             except BangerError as error:
                 # That one was leaving, or was killed while the guest booted: ask its successor.
                 # Or the broker was: ask again, which joins the boot under way.
                 await window.wait_or_raise(error)
-                vm = replace(vm, state="stopped")  # the row may not say ``starting`` any more
+                vm, is_new = replace(vm, state="stopped"), False  # the row may say so by now
 
     async def stop(
         self, vm: Vm, seconds: float, call: Call, *, stored: bool = False

@@ -44,15 +44,18 @@ class Spare:
             self._waiting = self._start()
 
     def assign(self, content: bytes) -> Watch | None:
-        """Send a supervisor its VM: the waiting one, else a new one. None: both have died."""
+        """Send the waiting supervisor its VM, or a new one when none waits or it has died.
+
+        Returns None when the new one has died too.
+        """
         waiting, self._waiting = self._waiting, None
         return (waiting and self._send_spec(waiting, content)) or self._send_spec(
             self._start(), content
         )
 
     def _send_spec(self, waiting: _Waiting, content: bytes) -> Watch | None:
-        """One that was our child and is not reaped yet can be watched like a living one, so the
-        pipe is the proof."""
+        """A child that has ended and is not reaped yet can be watched like one that lives: only the
+        pipe tells them apart."""
         watch = Watch(waiting.process)
         try:
             os.write(waiting.pipe, content)  # far below the pipe's 64 KiB: never blocks

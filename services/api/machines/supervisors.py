@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import msgspec
-from msgspec.structs import replace
 
 from services.api.machines.spare_supervisor import Spare, Spawn
 from services.api.machines.vm_view import vmm_of
@@ -107,9 +106,7 @@ class Supervisors:
 
     def _assign(self, spec: SupervisorSpec) -> _Supervised:
         vm_id = spec.vm.id
-        run = self._paths.vm_run(vm_id)
-        spec = replace(spec, ran_before=run.exists())
-        make_private(run)
+        make_private(self._paths.vm_run(vm_id))
         self._given_up.discard(vm_id)
         watch = self._spare.assign(msgspec.msgpack.encode(spec))
         if watch is None:

@@ -18,13 +18,12 @@ from shared.vmm.search import find_vmm
 def vmm_of(vm_id: str, paths: Paths) -> ProcessId | None:
     """The VM's VMM, if one lives: by its handle, else by the kernel's list.
 
-    A handle that is damaged, or not written yet, is no sign of an end. A VM without a run directory
-    has never had a supervisor here, and so no VMM.
+    A handle that is damaged, not written yet, or gone with the user's run directory at a logout is
+    no sign of an end.
     """
-    run = paths.vm_run(vm_id)
-    handle = read_handle(run)
+    handle = read_handle(paths.vm_run(vm_id))
     if handle is None:
-        found = find_vmm(vm_id) if run.exists() else None
+        found = find_vmm(vm_id)
         return found.process if found else None
     return handle.process if handle.alive else None
 

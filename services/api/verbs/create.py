@@ -47,12 +47,13 @@ class CreateVerbs:
         ) as operation:
             with context.machines.expected(new_id):
                 vm = await self._reserve_by_plan(new_id, request, call)
-                if vm.id != new_id:  # made before a crash, and not yet running or running still
+                is_new = vm.id == new_id
+                if not is_new:  # made before a crash, and not yet running or running still
                     vm = context.live(vm)
                 operation.subject = vm.name
                 with log_context(vm=vm.id):
                     if request.start:
-                        vm = await self._boot_or_undo(vm, call)
+                        vm = await self._boot_or_undo(vm, call, is_new=is_new)
         return context.view(vm)
 
     # -- the plan ---------------------------------------------------------------------------
@@ -142,11 +143,11 @@ class CreateVerbs:
 
     # -- the boot ---------------------------------------------------------------------------
 
-    async def _boot_or_undo(self, vm: Vm, call: Call) -> Vm:
+    async def _boot_or_undo(self, vm: Vm, call: Call, *, is_new: bool) -> Vm:
         context = self._context
         try:
             async with context.machines.serialised(vm.id):
-                told = await context.machines.boot(vm, call)
+                told = await context.machines.boot(vm, call, is_new=is_new)
         except (BangerError, asyncio.CancelledError) as error:
             if not context.stopping.is_set():
                 await self._undo_creation(vm, error)

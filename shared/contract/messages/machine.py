@@ -15,8 +15,8 @@ class SupervisorReady(msgspec.Struct, kw_only=True):
 class SupervisorSpec(msgspec.Struct, kw_only=True):
     """What a supervisor is handed at its start: the row and where image and kernel are.
 
-    ``ran_before`` is False for a VM that has never had a supervisor on this boot of the host: it
-    has no VMM to look for.
+    ``ran_before`` is False for a VM that was made a moment ago and has had no supervisor yet: there
+    is no VMM to look for.
     """
 
     vm: Vm

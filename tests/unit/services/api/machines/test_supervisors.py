@@ -9,15 +9,11 @@ import pytest
 
 from services.api.machines.spare_supervisor import Spare
 from services.api.machines.supervisors import Supervisors
-from shared.bus.handlers import Call, handles
-from shared.contract.messages.machine import SupervisorReady, SupervisorSpec
-from shared.contract.verbs import api
+from shared.contract.messages.machine import SupervisorSpec
 from shared.logs import Log
 from shared.paths import Paths, make_private
 from shared.vm import files
 from tests.example import example_vm
-from tests.fakes.bus import FakeBus
-from tests.fakes.supervisor import FakeSpare
 from tests.unit.services.api.conftest import program
 
 VM = example_vm(state="running")
@@ -128,30 +124,6 @@ def test_the_end_that_a_supervisor_has_announced_is_not_told_again(paths: Paths)
                 await asyncio.gather(*told.tasks)
         assert told.ended == []
         assert not found.knows(VM.id)
-        found.close()
-
-    asyncio.run(ask())
-
-
-@pytest.mark.parametrize("ran_before", [True, False])
-def test_a_supervisor_is_told_whether_there_may_be_a_vmm(paths: Paths, ran_before: bool) -> None:
-    async def ask() -> None:
-        make_private(paths.run)
-        if ran_before:
-            make_private(paths.vm_run(VM.id))
-        bus, told = FakeBus(), Told()
-        spare = FakeSpare(bus, paths, paths.run / "errors")
-        found = Supervisors(paths, Log(paths.log_file("api"), "api"), told, told.spawn, spare)
-
-        class Api:
-            @handles(api.SUPERVISOR_READY)
-            async def ready(self, request: SupervisorReady, _call: Call) -> None:
-                found.on_ready(request.id, request.pid)
-
-        bus.serve("api", Api())
-        async with asyncio.timeout(10):
-            await found.ensure(SPEC)
-        assert [each.spec.ran_before for each in spare.given] == [ran_before]
         found.close()
 
     asyncio.run(ask())

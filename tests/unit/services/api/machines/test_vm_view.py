@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,7 +11,7 @@ from services.api.machines.vm_view import view, vmm_of, with_live_state
 from shared.contract.messages.vm import State, Vm
 from shared.contract.ssh_access import Access
 from shared.host.boot_id import host_boot_id
-from shared.host.process import start_time
+from shared.host.process import ProcessId, start_time
 from shared.paths import Paths
 from shared.vm.handle import Handle, write_handle
 from tests.example import example_vm
@@ -108,13 +109,9 @@ def test_view_of_a_vm_whose_vmm_is_gone_says_so(paths: Paths) -> None:
     assert (shown.vm.state, shown.vm.reason, shown.pid) == ("stopped", "its VMM is gone", None)
 
 
-def test_nothing_is_searched_for_a_vm_that_never_had_a_supervisor(
-    paths: Paths, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    searched: list[str] = []
-    monkeypatch.setattr(vm_view, "find_vmm", searched.append)
-    assert vmm_of("new", paths) is None
-    assert searched == []
-    paths.vm_run("old").mkdir(parents=True)
-    assert vmm_of("old", paths) is None
-    assert searched == ["old"], "a lost handle is no sign of an end"
+def test_a_lost_handle_is_no_sign_of_an_end(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is a lost run directory, which goes with a user's session."""
+    found = SimpleNamespace(process=ProcessId(7, 8))
+    monkeypatch.setattr(vm_view, "find_vmm", lambda _: found)
+    assert vmm_of("lost", paths) == found.process
+    assert with_live_state(row("running"), paths, supervised=False).state == "running"

@@ -133,7 +133,8 @@ def test_a_creation_that_a_crash_interrupted_is_booted_when_it_is_asked_for_agai
             scene.spare.setup = lambda given: None
             again = await verbs.create(create, FakeCall(request_id=request))
             assert again.vm.state == "running"
-            assert [given.spec.vm.state for given in scene.spare.given] == ["starting", "stopped"]
+            told = [(given.spec.vm.state, given.spec.ran_before) for given in scene.spare.given]
+            assert told == [("starting", False), ("stopped", True)]
 
     play(act())
 

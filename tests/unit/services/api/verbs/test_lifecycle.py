@@ -213,18 +213,6 @@ def test_a_running_vm_is_deleted_with_one_question_to_each(paths: Paths) -> None
     play(act())
 
 
-def test_a_vm_that_never_ran_is_deleted_without_a_search(
-    paths: Paths, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def act() -> None:
-        async with Scene(paths, example_vm(state="created")) as scene:
-            await scene.bus.ask(api.VM_DELETE(ref="beta"))
-            assert scene.store.vms == {}
-
-    monkeypatch.setattr("services.api.machines.vm_view.find_vmm", lambda _: pytest.fail("searched"))
-    play(act())
-
-
 def test_a_row_that_could_not_be_removed_says_that_the_vm_has_stopped(paths: Paths) -> None:
     """The supervisor was asked not to store the end."""
 
