@@ -1,7 +1,9 @@
 """The end of a VM that does not run any more: its files, and last its row."""
 
 import asyncio
+import errno
 import shutil
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,9 @@ from shared.contract.verbs import store
 from shared.errors import BangerError
 from shared.host.cgroup import release
 from shared.paths import Paths
+
+LAST_WORDS_SECONDS = 2.0
+"""How long files that appear in a directory that is being removed are removed, too."""
 
 
 async def remove(vm: Vm, ask: Ask, paths: Paths) -> list[BangerError | OSError]:
@@ -38,7 +43,15 @@ async def _remove_files(vm: Vm, paths: Paths) -> None:
 
 
 def _remove_tree(directory: Path) -> None:
-    shutil.rmtree(directory, onerror=_unless_gone)
+    """A process of the VM that was killed may write its last line meanwhile: then once more."""
+    limit = time.monotonic() + LAST_WORDS_SECONDS
+    while True:
+        try:
+            shutil.rmtree(directory, onerror=_unless_gone)
+            return
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY or time.monotonic() > limit:
+                raise
 
 
 def _unless_gone(_function: Any, _path: str, error: Any) -> None:

@@ -132,6 +132,10 @@ async def _attempt(argv: list[str], log: Path, deadline: float) -> bool:
     except TimeoutError:
         watch.kill(signal.SIGKILL)
         return False
+    except asyncio.CancelledError:
+        # The VM may be on its way to be deleted: nobody must write to its log any more.
+        watch.kill(signal.SIGKILL)
+        raise
     finally:
         watch.close()
 

@@ -1,5 +1,8 @@
 """Files and row go, the one whatever became of the other."""
 
+import asyncio
+import contextlib
+
 from services.api.machines.removal import remove
 from shared.errors import BangerError, Code
 from shared.paths import Paths
@@ -46,5 +49,25 @@ def test_one_that_fails_does_not_keep_the_other(paths: Paths) -> None:
             (problem,) = await remove(VM, scene.bus.ask, paths)
             assert isinstance(problem, NotADirectoryError)
             assert scene.store.vms == {}
+
+    play(act())
+
+
+def test_a_last_line_that_is_written_meanwhile_is_removed_too(paths: Paths) -> None:
+    directory = paths.vm_state(VM.id)
+    directory.mkdir(parents=True)
+
+    def write() -> None:
+        with contextlib.suppress(FileNotFoundError):  # at last the directory is gone
+            for number in range(300):
+                (directory / f"line-{number}").touch()
+
+    async def act() -> None:
+        async with Scene(paths, VM) as scene:
+            writer = asyncio.create_task(asyncio.to_thread(write))
+            problems = await remove(VM, scene.bus.ask, paths)
+            await writer
+            assert problems == []
+            assert not directory.exists()
 
     play(act())

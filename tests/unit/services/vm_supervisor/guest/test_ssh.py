@@ -1,6 +1,7 @@
 """Keys are made once; the pin is one line; a master that hangs holds nobody up."""
 
 import asyncio
+import time
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,14 @@ from services.vm_supervisor.guest.ssh import (
     ensure_key,
     known_hosts_line,
     master_pid,
+    start_master,
     stop_master,
     write_known_hosts,
 )
 from shared.contract.ssh_access import Access
+from shared.host.process import start_time
 from shared.vm import files
+from tests.waiting import eventually
 
 
 def test_a_key_is_made_once_and_is_private(tmp_path: Path) -> None:
@@ -59,3 +63,26 @@ def test_a_master_that_cannot_be_asked_holds_nobody_up(
 
     asyncio.run(scenario())
     assert not control.exists()
+
+
+def test_an_attempt_that_is_cancelled_leaves_no_ssh_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "ssh"
+    number = tmp_path / "pid"
+    program.write_text(
+        f"#!/bin/sh\necho $$ >{number}.new\nmv {number}.new {number}\nexec sleep 60\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    access = Access("127.77.0.2", 22, "id", "pins", "vm", str(tmp_path / "socket"))
+
+    async def cancel_an_attempt() -> int:
+        start = asyncio.create_task(start_master(access, tmp_path / "log", time.monotonic() + 50))
+        await asyncio.to_thread(eventually, number.exists)
+        start.cancel()
+        await asyncio.wait([start])
+        return int(number.read_text())
+
+    pid = asyncio.run(cancel_an_attempt())
+    eventually(lambda: start_time(pid) is None)
