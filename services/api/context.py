@@ -1,4 +1,4 @@
-"""What every group of verbs of the api stands on."""
+"""What the groups of verbs share."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ from shared.paths import Paths
 
 @dataclass
 class ApiContext:
-    """Other services, the running machines, and what is under way."""
+    """The other services, the running VMs, and the operations under way."""
 
     paths: Paths
     log: Log
@@ -32,7 +32,7 @@ class ApiContext:
     ask: Ask
     spawn: Spawn
     stopping: asyncio.Event
-    """Set when this api ends: what is cancelled then is not undone, a successor is asked again."""
+    """Set when this api stops. What is cancelled then is not undone: callers ask the next api."""
     spare: Spare
     corrections: Corrections = field(init=False)
     supervisors: Supervisors = field(init=False)
@@ -60,8 +60,8 @@ class ApiContext:
 
     @asynccontextmanager
     async def exclusively(self, vm: Vm) -> AsyncIterator[Vm]:
-        """Inside, nobody else starts, changes or removes the VM. Gives its row, which is another
-        one when somebody else was at it."""
+        """Inside, no other verb starts, changes or removes the VM. Gives its row, read again if
+        another verb was at it."""
         lock = self.machines.serialised(vm.id)
         waits = lock.locked()
         async with lock:
@@ -79,7 +79,7 @@ class ApiContext:
         """What users are shown of a VM."""
         return view(vm, self.paths, supervised=self.machines.supervised(vm.id))
 
-    # -- what others are told ---------------------------------------------------------------
+    # -- what other services are told --------------------------------------------------------
 
     async def touch(self, vm_id: str) -> None:
         """Note that somebody uses the VM now; a failure is logged."""

@@ -1,4 +1,4 @@
-"""The running side of VMs, as the api sees it: boot, stop and end through supervisors."""
+"""Boots, stops and ends VMs through their supervisors."""
 
 import asyncio
 import contextlib
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from msgspec.structs import replace
 
-from services.api.machines.corrections import Corrections
+from services.api.machines.corrections import LOST_SECONDS, Corrections
 from services.api.machines.supervisors import Supervisors
 from services.api.machines.vm_view import vmm_of
 from shared.bus.ask import Ask
@@ -27,15 +27,13 @@ from shared.vm.handle import remove_handle
 
 KILL_SECONDS = 10.0
 """What a supervisor gets to end its VMM before both are ended without its help."""
-LOST_SECONDS = 30.0
-"""How long a supervisor that is not there is asked again: it or the broker was killed."""
 SUCCESSOR_SECONDS = 20.0
 """What the successor of a killed supervisor may take to be started."""
 RETRY_INTERVAL = 0.02
 
 
 class Machines:
-    """Waits for supervisors to come and go, and asks them."""
+    """Asks supervisors, and waits for those that start or exit."""
 
     def __init__(
         self, ask: Ask, paths: Paths, log: Log, supervisors: Supervisors, corrections: Corrections
@@ -54,7 +52,7 @@ class Machines:
 
     @contextlib.contextmanager
     def expected(self, vm_id: str) -> Iterator[None]:
-        """Inside, a VM that is to be booted may be ``starting`` without a supervisor."""
+        """Inside, the VM may be ``starting`` without a supervisor: it is about to get one."""
         self._expected.add(vm_id)
         try:
             yield
@@ -77,8 +75,8 @@ class Machines:
             try:
                 return await self._request(vm, supervisor.START(), call)
             except BangerError as error:
-                # That one was leaving, or was killed while the guest booted: ask its successor.
-                # Or the broker was: ask again, which joins the boot under way.
+                # The supervisor was about to exit, or was killed: ask its successor. Or the broker
+                # was killed: ask again, which joins the boot under way.
                 await window.wait_or_raise(error)
                 vm, is_new = replace(vm, state="stopped"), False  # the row may say so by now
 
@@ -94,8 +92,8 @@ class Machines:
                 ended = await self._request(vm, request, call)
                 return await self._gone(vm, ended)
             except BangerError as error:
-                await window.wait_or_raise(error)  # the guest was quicker, or as in ``boot``
-                stored = False  # a successor has stored what it found
+                await window.wait_or_raise(error)  # the VM ended by itself, or as in ``boot``
+                stored = False  # a successor has stored the state that it found
         return await self._end_orphan(vm)
 
     async def ask(self, vm: Vm, request: Request[MachineState], call: Call) -> MachineState:
@@ -116,15 +114,14 @@ class Machines:
         return False
 
     async def apply_until_over(self, vm: Vm, call: Call) -> None:
-        """As ``apply``, but a VM that has no VMM just now, since it boots or its guest reboots
-        itself, is asked when it has."""
+        """As ``apply``, but wait for the VMM of a VM that boots, or whose guest reboots itself."""
         while not await self.apply(vm, call):
             if not self._supervisors.knows(vm.id):
                 return
             await asyncio.sleep(RETRY_INTERVAL)
 
     async def _has_supervisor(self, vm: Vm) -> bool:
-        """Whether a supervisor serves the VM; a VMM that lost its own gets another in a moment."""
+        """Whether a supervisor serves the VM. A VMM that lost its own gets another in a moment."""
         limit = time.monotonic() + SUCCESSOR_SECONDS
         while not self._supervisors.knows(vm.id) and vmm_of(vm.id, self._paths):
             if time.monotonic() > limit or self._supervisors.has_given_up(vm.id):
@@ -134,8 +131,8 @@ class Machines:
         return self._supervisors.serves(vm.id)
 
     async def _taken_over(self, vm: Vm) -> bool:
-        """Whether a VMM whose supervisor was lost has another one now: without, its guest could
-        only be cut off."""
+        """Start a supervisor for a VMM that has lost its own, since only a supervisor can power the
+        guest off. Returns whether one serves."""
         if vmm_of(vm.id, self._paths) is None:
             return False
         try:
@@ -148,11 +145,10 @@ class Machines:
     async def end(
         self, vm: Vm, number: signal.Signals = signal.SIGKILL, *, forget: bool = False
     ) -> MachineState:
-        """Signal the VMM, whatever the deadline of the call that wants it.
+        """Signal the VMM; return when it has ended if the signal is one that ends it.
 
-        Returns when the VMM has ended, if the signal ends one. SIGKILL works without the
-        supervisor's help, too: one that does not answer is killed with its VMM. ``forget``: the VM
-        is being deleted, and its end need not be stored.
+        Does not depend on the caller's deadline. For SIGKILL, a supervisor that does not answer is
+        killed together with its VMM. ``forget``: the VM is being deleted, so its end is not stored.
         """
         window = _window()
         request = supervisor.KILL(signal=number, forget=forget).at(vm.id)
@@ -166,11 +162,11 @@ class Machines:
                     self._supervisors.kill(vm.id)
                     await self._supervisors.ended(vm.id)
                     break
-                await window.wait_or_raise(error)  # it was about to end, or as in ``boot``
+                await window.wait_or_raise(error)  # the VM was about to end, or as in ``boot``
         return await self._end_orphan(vm, number, forget=forget)
 
     async def _gone(self, vm: Vm, told: MachineState) -> MachineState:
-        """Wait for the end of a supervisor that has said what became of its VM."""
+        """Wait until the supervisor, which has answered ``told``, has exited."""
         if told.state not in LIVE:
             self._supervisors.conclude(vm.id)
         await self._supervisors.ended(vm.id)
@@ -179,7 +175,7 @@ class Machines:
     async def _end_orphan(
         self, vm: Vm, number: signal.Signals = signal.SIGKILL, *, forget: bool = False
     ) -> MachineState:
-        """A VMM whose supervisor could not be kept, if there is one: signalled by pidfd."""
+        """Signal a VMM that has no supervisor, if there is one, by its pidfd."""
         process = vmm_of(vm.id, self._paths)
         try:
             watch = Watch(process) if process else None
@@ -196,7 +192,7 @@ class Machines:
         return MachineState(state="stopped") if forget else await self._stopped(vm)
 
     async def _without_vmm(self, vm: Vm) -> MachineState:
-        """What the row says of a VM that has no VMM, set right when it says otherwise."""
+        """The state in the row of a VM that has no VMM; a row that claims one is corrected."""
         row = await self._corrections.row(vm.id)
         if row.state in LIVE and not self.supervised(vm.id):
             return await self._stopped(vm)
@@ -207,7 +203,7 @@ class Machines:
         return MachineState(state="stopped")
 
     async def _signal(self, vm: Vm, watch: Watch, number: signal.Signals) -> None:
-        """A jailed VMM has a uid of its own: nat, which made the jail, may signal it."""
+        """A jailed VMM has a uid of its own; only nat, which made the jail, may signal it."""
         try:
             watch.kill(number)
         except PermissionError:
@@ -218,7 +214,7 @@ class Machines:
                     raise
 
     def forget(self, vm_id: str) -> None:
-        """The VM is gone; so is its lock, which nobody may hold any more."""
+        """Drop the lock of a VM that is deleted."""
         self._locks.pop(vm_id, None)
 
     async def _request(self, vm: Vm, request: Request[Result], call: Call) -> Result:

@@ -1,4 +1,4 @@
-"""What is stored of VMs that changed and could not say so: their supervisor or the api had died."""
+"""Corrects the rows of VMs whose supervisor, or whose api, died before it stored a change."""
 
 from collections.abc import Callable
 
@@ -14,14 +14,15 @@ from shared.logs import Log
 from shared.paths import Paths
 
 STORE_TROUBLES = (Code.UNAVAILABLE, Code.TIMEOUT, Code.BUSY, Code.NO_SPACE)
-"""They pass by themselves or are ended by somebody: the store is asked again."""
-RETRY_INTERVAL = 0.1
+"""They pass by themselves, or an administrator ends them: the store is asked again."""
+STORE_INTERVAL = 0.1
+"""Seconds between attempts to store something."""
 LOST_SECONDS = 30.0
 """How long a supervisor that is not there is asked again: it or the broker was killed."""
 
 
 class Corrections:
-    """Writes to the store, however long it is away or its disk full."""
+    """Writes to the store, however long the store is away or its disk is full."""
 
     def __init__(self, ask: Ask, paths: Paths, log: Log) -> None:
         self._ask = ask
@@ -29,11 +30,11 @@ class Corrections:
         self._log = log
 
     async def rows(self) -> list[Vm]:
-        """All rows, as soon as the store is there: every service starts at the same time."""
+        """All rows, as soon as the store serves: all services start at the same time."""
         return (await retry(lambda: self._ask(store.VM_LIST()), _window())).vms
 
     async def row(self, vm_id: str) -> Vm:
-        """The row, as soon as the store is there. Raises ``not_found``."""
+        """The row, as soon as the store serves. Raises ``not_found``."""
         vm = await retry(lambda: self._ask(store.VM_GET(ref=vm_id)), _window())
         if vm.id != vm_id:  # a name that begins like the id of a VM that is gone
             raise BangerError(Code.NOT_FOUND, f"there is no VM {vm_id}")
@@ -63,7 +64,8 @@ class Corrections:
     # -- stops ------------------------------------------------------------------------------
 
     async def stop_not_heard(self, ref: str) -> None:
-        """A stop was stored, and may not have reached the supervisor: store what that says."""
+        """``stopping`` was stored, but the supervisor may not have heard of the stop: store the
+        state that it reports."""
         try:
             vm = await retry(lambda: self._ask(store.VM_GET(ref=ref)), _window())
             if vm.state != "stopping":
@@ -71,7 +73,7 @@ class Corrections:
             state = supervisor.STATE().at(vm.id)
             told = await retry(lambda: self._ask(state), RetryWindow(LOST_SECONDS))
         except BangerError as error:
-            # Deleted, or without a supervisor: then the next one, or the end, is stored.
+            # The VM is deleted, or its next supervisor will store its state.
             self._log.info("no word about a stop", ref=ref, error=error.message)
             return
         if told.state in LIVE and told.state != "stopping":
@@ -79,7 +81,7 @@ class Corrections:
             await self._store_while(lambda: True, update)
 
     async def _store_while(self, holds: Callable[[], bool], update: VmUpdate) -> None:
-        """Try until it is stored, as long as it holds."""
+        """Try until the update is stored, as long as ``holds``."""
         window = _window()
         while holds():
             try:
@@ -96,4 +98,4 @@ class Corrections:
 
 
 def _window() -> RetryWindow:
-    return RetryWindow(codes=STORE_TROUBLES, pause=RETRY_INTERVAL)
+    return RetryWindow(codes=STORE_TROUBLES, pause=STORE_INTERVAL)

@@ -1,4 +1,4 @@
-"""The end of a VM that does not run any more: its files, and last its row."""
+"""Removes a VM that does not run: its files first, its row last."""
 
 import asyncio
 import errno
@@ -55,6 +55,6 @@ def _remove_tree(directory: Path) -> None:
 
 
 def _unless_gone(_function: Any, _path: str, error: Any) -> None:
-    """A file that is gone already is what we want (rmtree's onerror)."""
+    """For rmtree's onerror: a file that is gone already is no error."""
     if not isinstance(error[1], FileNotFoundError):
         raise error[1]

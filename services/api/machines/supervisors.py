@@ -1,8 +1,7 @@
-"""The supervisors: one process per VM, found again or started again, never two.
+"""The supervisors: one process per VM, found again or started again after a crash, never two.
 
-A supervisor is handed its VM by stdin and then calls ``supervisor.ready``. One spare is always
-started ahead: interpreter and imports take longer than everything else between a command and its
-VMM, and a spare has them behind it.
+A supervisor reads its VM from stdin and then asks for ``supervisor.ready``. One spare is always
+started ahead (spare_supervisor.py).
 """
 
 import asyncio
@@ -55,9 +54,9 @@ class _Supervised:
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     abandoned: bool = False
-    """Killed by us: its VMM is somebody else's to end."""
+    """This api has killed it, and ends its VMM itself."""
     concluded: bool = False
-    """It has said that its VM has ended: nothing is left to find out or to store."""
+    """It has reported the end of its VM: nothing is left to find out or to store."""
 
 
 class Supervisors:
@@ -84,8 +83,8 @@ class Supervisors:
         """
         supervised = await self._settled(spec)
         if supervised.gone.is_set():
-            # It served and was leaving; or was a spare that is being killed, which still takes
-            # what it is told, and is gone with it.
+            # It was about to exit. Or it was a spare that is being killed: a pipe takes what is
+            # written to it until its reader is gone.
             supervised = await self._settled(spec)
         if supervised.ready.is_set() and not supervised.gone.is_set():
             return
@@ -99,7 +98,7 @@ class Supervisors:
     async def _settled(self, spec: SupervisorSpec) -> _Supervised:
         """The VM's supervisor, assigned when it has none, once it serves or is gone."""
         if not self.knows(spec.vm.id):
-            self._adopt_owner(spec.vm.id)  # this api is new, and asked before it has recovered
+            self._adopt_owner(spec.vm.id)  # this api may not have recovered yet
         supervised = self._known.get(spec.vm.id) or self._assign(spec)
         await _first((supervised.ready, supervised.gone), READY_SECONDS)
         return supervised
@@ -126,9 +125,9 @@ class Supervisors:
     # -- watching ---------------------------------------------------------------------------
 
     def on_ready(self, vm_id: str, pid: int) -> None:
-        """A supervisor serves: ours, or one that an earlier api had started and not seen ready.
+        """A supervisor serves: one of this api, or one that an earlier api had started.
 
-        It holds the VM's lock, so it is the one, whoever else was started for the VM meanwhile.
+        It holds the VM's lock, so it is the one, whatever else was started for the VM meanwhile.
         """
         supervised = self._known.get(vm_id)
         if supervised:
@@ -158,7 +157,7 @@ class Supervisors:
             await _first((supervised.ready, supervised.gone), READY_SECONDS)
 
     def conclude(self, vm_id: str) -> None:
-        """The VM's supervisor has said that its VM has ended, and is about to end itself."""
+        """The VM's supervisor has reported the end of its VM, and is about to exit."""
         supervised = self._known.get(vm_id)
         if supervised:
             supervised.concluded = True
@@ -184,7 +183,7 @@ class Supervisors:
         dead: list[Vm] = []
         for vm in vms:
             if self._adopt_owner(vm.id) or self.knows(vm.id):
-                continue  # it was quicker to say so, or somebody to ask for it
+                continue  # its supervisor serves, or a verb has asked for one
             if vmm_of(vm.id, self._paths):
                 self._spawn(self._restart(vm.id))
             else:
@@ -199,8 +198,8 @@ class Supervisors:
         return ProcessId(pid, born) if pid and born is not None else None
 
     def _adopt_owner(self, vm_id: str) -> bool:
-        """Watch the supervisor that holds the VM's lock, whoever was taken for it so far; whether
-        there is one."""
+        """Watch the supervisor that holds the VM's lock, if there is one, in place of any other
+        process that was taken for it. Returns whether there is one."""
         owner = self._owner(vm_id)
         known = self._known.get(vm_id)
         if owner and (known is None or known.watch.process != owner):
@@ -223,7 +222,7 @@ class Supervisors:
         supervised.watch.close()
         supervised.gone.set()
         if self._known.get(vm_id) is not supervised:
-            return  # another one had the lock
+            return  # another process held the lock
         del self._known[vm_id]
         if supervised.concluded:
             self._forget(vm_id)
@@ -253,7 +252,7 @@ class Supervisors:
             return
         self._log.warning("supervisor ended, its VMM lives: starting it again", vm=vm_id)
         await asyncio.sleep(delay)
-        if self._adopt_owner(vm_id):  # started by an earlier api, and not ready then
+        if self._adopt_owner(vm_id):  # an earlier api had started it
             return
         try:
             await self.ensure(await self._rows.spec_of(vm_id))

@@ -1,4 +1,4 @@
-"""Images or kernels that creations under way need: a deletion meets them before there is a row."""
+"""Keeps images and kernels that creations need from being deleted before there is a row."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -58,7 +58,7 @@ class BootHolds:
 
     @contextmanager
     def removing(self, entry: Published) -> Iterator[None]:
-        """Inside, nobody takes hold of the entry.
+        """Inside, no creation takes hold of the entry.
 
         Raises:
             BangerError: ``conflict`` when a creation holds it, or another deletion is under way.

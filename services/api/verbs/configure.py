@@ -15,7 +15,7 @@ from shared.contract.verbs import api, store
 
 
 class ConfigureVerbs:
-    """The row first, then what runs: a crash in between leaves what was asked for."""
+    """The row first, then the running VM: a crash in between leaves what was asked for."""
 
     def __init__(self, context: ApiContext) -> None:
         self._context = context
@@ -34,8 +34,8 @@ class ConfigureVerbs:
         return context.view(vm)
 
     async def _apply_egress(self, vm: Vm, call: Call) -> None:
-        """Also when the row was so already: the process that wrote it may have died before the
-        machine had heard of it."""
+        """Also when the row was so already: the process that wrote it may have died before it told
+        the supervisor."""
         await self._context.apply_network(vm)
         if vm.network == "user":
             await self._context.machines.apply_until_over(vm, call)

@@ -1,4 +1,4 @@
-"""``vm.create``: decide everything, reserve, boot, and undo it all when that fails."""
+"""``vm.create``: decide, reserve, boot; and undo it when that fails."""
 
 import asyncio
 import contextlib
@@ -48,7 +48,7 @@ class CreateVerbs:
             with context.machines.expected(new_id):
                 vm = await self._reserve_by_plan(new_id, request, call)
                 is_new = vm.id == new_id
-                if not is_new:  # made before a crash, and not yet running or running still
+                if not is_new:  # made by the same request before a crash; it may run by now
                     vm = context.live(vm)
                 operation.subject = vm.name
                 with log_context(vm=vm.id):
@@ -59,8 +59,8 @@ class CreateVerbs:
     # -- the plan ---------------------------------------------------------------------------
 
     async def _reserve_by_plan(self, new_id: str, request: VmCreate, call: Call) -> Vm:
-        """The row. Everything that can be refused is refused before there is one; image and kernel
-        are held until it names them."""
+        """The new row. What can be refused is refused before there is one. Image and kernel are
+        held until the row names them."""
         context = self._context
         mode = context.config.network_mode
         if request.name is not None:
@@ -84,7 +84,7 @@ class CreateVerbs:
     def _reservation(
         self, new_id: str, request: VmCreate, call: Call, spec: dict[str, Any]
     ) -> VmReserve:
-        """The same request sent again after a crash gives the VM that it has made."""
+        """The request's id is in it: sent again after a crash, it gives the same VM."""
         config = self._context.config
         mode = config.network_mode
         return VmReserve(
@@ -99,8 +99,8 @@ class CreateVerbs:
         )
 
     async def _reserve(self, reservation: VmReserve) -> Vm:
-        """A cancel does not keep the store from making the row, so it is undone then; not when this
-        api stops, whose successor is asked again."""
+        """A request that is cancelled here may still make the row; then the row is removed. When
+        this api stops, the row stays: the caller asks the next api again."""
         context = self._context
         asking = asyncio.ensure_future(context.ask(store.VM_RESERVE.of(reservation)))
         try:
@@ -113,7 +113,8 @@ class CreateVerbs:
             raise
 
     async def _choose(self, wanted: VmmWanted, kernel: Path, call: Call) -> Choice:
-        """What would run it now; refuses what cannot be, while there is nothing to undo."""
+        """Which VMM would run the VM now. Raises what speaks against it, while there is nothing to
+        undo."""
         loop = asyncio.get_running_loop()
         context = LaunchContext(
             self._context.config,
@@ -127,7 +128,7 @@ class CreateVerbs:
     async def _resolve(
         self, request: VmCreate, call: Call, holds: contextlib.AsyncExitStack
     ) -> tuple[Image, Kernel]:
-        """Image and kernel, built or pulled when they are not here yet."""
+        """Image and kernel, built or pulled when they are not on this host yet."""
         context, holder = self._context, request.name or ""
         defaults = context.config.defaults
 
@@ -155,7 +156,7 @@ class CreateVerbs:
         return replace(vm, state=told.state, reason=told.reason)
 
     async def _undo_creation(self, vm: Vm, error: BaseException) -> None:
-        """A VM whose VMM never ran leaves nothing; one that did is kept for a post-mortem."""
+        """Remove a VM whose VMM never ran; keep one that failed, for a post-mortem."""
         try:
             row = await self._context.corrections.row(vm.id)
         except BangerError:
@@ -170,7 +171,7 @@ class CreateVerbs:
             error.message += f" (and undoing it failed: {'; '.join(problems)})"
 
     async def _undo(self, vm: Vm) -> list[str]:
-        """Returns what went wrong. A VM that could not be ended keeps its files and its row."""
+        """Remove a VM; returns what went wrong. One that could not be ended keeps files and row."""
         context = self._context
         try:
             await context.machines.end(vm)

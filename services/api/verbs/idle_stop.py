@@ -1,4 +1,4 @@
-"""``auto_stop_stale_after``: VMs that nobody uses are stopped."""
+"""``auto_stop_stale_after``: stops VMs that nobody uses. The one verb that nobody asks for."""
 
 import asyncio
 import time
@@ -35,15 +35,14 @@ class IdleStop:
                 self._context.log.warning("stale VMs not looked for", error=error.message)
 
     async def touch_used(self) -> None:
-        """The time without use begins when the last one leaves, not when he came."""
+        """Idle time starts when the last session ends, so a VM with a session is touched."""
         vms = [vm for vm in await self._context.rows() if vm.state == "running"]
         for vm_id, number in self._sessions(vms).items():
             if number:
                 await self._context.touch(vm_id)
 
     async def stop_unused(self) -> None:
-        """Each is looked at again when its turn comes: the stop of the one before took a while, and
-        somebody may have come meanwhile."""
+        """Look again before each stop: the last one took a while, and a session may have begun."""
         tried: set[str] = set()
         while left := [vm for vm in await self._stale() if vm.id not in tried]:
             tried.add(left[0].id)

@@ -17,7 +17,7 @@ from shared.errors import BangerError, Code
 
 STOPPABLE = sorted(LIVE & states_for(Action.STOP))
 NO_VM = (Code.INVALID, Code.NOT_FOUND, Code.AMBIGUOUS)
-"""What a reference that means no VM is answered with."""
+"""Errors of a reference that means no VM."""
 
 
 class LifecycleVerbs:
@@ -43,7 +43,7 @@ class LifecycleVerbs:
 
     @handles(api.VM_STOP)
     async def stop(self, request: VmStop, call: Call) -> VmView:
-        # Not serialised with the start: stopping is what one does when a start takes too long.
+        # Not serialised with a start: a stop is what a user does when a start takes too long.
         context = self._context
         try:
             vm = await self._stop(request, call)
@@ -128,8 +128,8 @@ class LifecycleVerbs:
         return shown
 
     async def _end_and_remove(self, vm: Vm, *, unless_live: bool) -> list[BangerError | OSError]:
-        """Returns what went wrong with the files. Raises what keeps the row, which can be deleted
-        again then."""
+        """Returns what went wrong with the files. After any error that is raised the row is there
+        still, so that the VM can be deleted again."""
         context = self._context
         if unless_live:
             _refuse_live(vm)
@@ -137,8 +137,8 @@ class LifecycleVerbs:
             await context.machines.end(vm, forget=True)
         async with context.machines.serialised(vm.id):
             if unless_live:
-                _refuse_live(await context.find(vm.id))  # a start may have been under way
-            elif context.supervisors.knows(vm.id):  # a start that was waiting has begun
+                _refuse_live(await context.find(vm.id))  # a start may have had the lock
+            elif context.supervisors.knows(vm.id):  # a start had the lock meanwhile
                 await context.machines.end(vm, forget=True)
             problems = await remove(vm, context.ask, context.paths)
         for problem in problems:
@@ -147,7 +147,7 @@ class LifecycleVerbs:
         return problems
 
     async def _store_end(self, vm: Vm) -> None:
-        """After a deletion that ended half-way: the supervisor was asked not to store the end."""
+        """After a deletion that ended half-way: the supervisor was told not to store the end."""
         context = self._context
         await context.supervisors.ended(vm.id)
         await context.corrections.vm_ended(vm.id, "", lambda: not context.runs(vm.id))

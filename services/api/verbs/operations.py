@@ -1,4 +1,4 @@
-"""Verbs about operations, and what makes a verb one."""
+"""Verbs about operations, and the context that makes a verb an operation."""
 
 import asyncio
 import time

@@ -11,7 +11,7 @@ from shared.errors import BangerError
 
 
 class PublishVerbs:
-    """The machine first, then the row: what cannot be bound is never stored."""
+    """The VMM first, then the row: a port that cannot be bound is never stored."""
 
     def __init__(self, context: ApiContext) -> None:
         self._context = context
@@ -23,7 +23,7 @@ class PublishVerbs:
             wanted = check_publications(vm.network, request.publish, first_free_port())
             new = [publication for publication in wanted if publication not in vm.publish]
             if new:
-                # Another VM is named here; the machine could only name its process.
+                # The store can name the VM that has the port, the supervisor only its process.
                 await self._context.ask(store.VM_CHECK(id=vm.id, publish=new))
                 vm = await self._set_publications(vm, [*vm.publish, *new], call)
         return self._context.view(vm)
@@ -39,8 +39,8 @@ class PublishVerbs:
         return self._context.view(vm)
 
     async def _set_publications(self, vm: Vm, publish: list[Publication], call: Call) -> Vm:
-        """A machine that has changed and could not be stored is changed back: while it was asked,
-        another VM may have got the port."""
+        """When the row cannot be stored, the VMM is changed back: meanwhile another VM may have got
+        the port."""
         context, wanted = self._context, replace(vm, publish=publish)
         applied = await context.machines.apply(wanted, call)
         try:

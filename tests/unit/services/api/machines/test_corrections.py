@@ -16,7 +16,7 @@ ID = example_vm().id
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(corrections, "RETRY_INTERVAL", 0.001)
+    monkeypatch.setattr(corrections, "STORE_INTERVAL", 0.001)
     monkeypatch.setattr(corrections, "LOST_SECONDS", 0.0)
 
 
