@@ -147,3 +147,13 @@ def test_the_guest_has_no_outside_without_nat(shared_home: Home, vm: str) -> Non
     done = shared_home.banger("vm", "exec", vm, "--", "timeout", "5", "bash", "-c", probe,
                               check=False)  # fmt: skip
     assert done.returncode != 0
+
+
+def test_a_rename_reaches_the_guest_and_its_pin(shared_home: Home, vm: str) -> None:
+    for old, new in ((vm, "renamed"), ("renamed", vm)):
+        assert shared_home.banger("vm", "rename", old, new, "-o", "name").stdout == f"{new}\n"
+        assert shared_home.banger("vm", "exec", new, "--", "hostname").stdout == f"{new}\n"
+        hosts = shared_home.banger("vm", "exec", new, "--", "getent", "hosts", new).stdout
+        assert f"{new}.vm" in hosts
+        assert shared_home.paths.known_hosts_of(new).read_text().startswith(f"{new}.vm ")
+        assert not shared_home.paths.known_hosts_of(old).exists()

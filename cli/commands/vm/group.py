@@ -16,6 +16,7 @@ COMMANDS = {
     "delete": "cli.commands.vm.lifecycle:delete",
     "prune": "cli.commands.vm.prune:prune",
     "set": "cli.commands.vm.configure:set_",
+    "rename": "cli.commands.vm.configure:rename",
     "list": "cli.commands.vm.inspect.show:list_",
     "ps": "cli.commands.vm.inspect.show:ps",
     "show": "cli.commands.vm.inspect.show:show",

@@ -1,5 +1,6 @@
-"""Verbs that change what is wanted of a VM: set."""
+"""Verbs that change what is wanted of a VM: set, rename."""
 
+import contextlib
 from typing import Any
 
 from msgspec.structs import replace
@@ -8,10 +9,16 @@ from services.api.context import ApiContext
 from services.api.policy.choice import AT_REST, chosen
 from services.api.policy.sizing import check_sizes
 from shared.bus.handlers import Call, handles
+from shared.contract.egress import parse_allowed
 from shared.contract.lifecycle import Action, check
-from shared.contract.messages.vm import Vm, VmSet, VmView
+from shared.contract.messages.vm import Vm, VmRename, VmSet, VmView
+from shared.contract.names import check_name
 from shared.contract.sizes import host
 from shared.contract.verbs import api, store
+from shared.errors import BangerError, Code
+from shared.host.files import write_atomically
+from shared.paths import Paths
+from shared.vm import files
 
 
 class ConfigureVerbs:
@@ -33,12 +40,50 @@ class ConfigureVerbs:
                 await self._apply_egress(vm, call)
         return context.view(vm)
 
+    @handles(api.VM_RENAME)
+    async def rename(self, request: VmRename, call: Call) -> VmView:
+        """The name in DNS follows the row. A rename to the present name does the rest again."""
+        context = self._context
+        check_name(request.name, "a VM")
+        async with context.exclusively(await context.find(request.ref)) as vm:
+            _refuse_if_allowed(vm.name, await context.rows())
+            renamed = await context.ask(store.VM_UPDATE(id=vm.id, name=request.name))
+            rename_pin(context.paths, vm, request.name)
+            await context.machines.apply_until_over(renamed, call)
+        return context.view(renamed)
+
     async def _apply_egress(self, vm: Vm, call: Call) -> None:
         """Also when the row was so already: the process that wrote it may have died before it told
         the supervisor."""
         await self._context.apply_network(vm)
         if vm.network == "user":
             await self._context.machines.apply_until_over(vm, call)
+
+
+def _refuse_if_allowed(name: str, rows: list[Vm]) -> None:
+    """Raises ``conflict`` when an egress list means the VM by its name: it would mean nobody, or
+    another VM, afterwards."""
+    users = [
+        vm.name for vm in rows if any(parse_allowed(each).name == f"{name}.vm" for each in vm.allow)
+    ]
+    if users:
+        raise BangerError(
+            Code.CONFLICT,
+            f"the egress list of {', '.join(users)} names {name}.vm",
+            hint=f"change the list first: banger vm set {users[0]} --egress …",
+            details={"vms": users},
+        )
+
+
+def rename_pin(paths: Paths, vm: Vm, name: str) -> None:
+    """Pin the VM's host key by its new name, for plain ``ssh NAME.vm``. A VM that was never
+    started has no key yet."""
+    if vm.name != name:
+        paths.known_hosts_of(vm.name).unlink(missing_ok=True)
+    with contextlib.suppress(FileNotFoundError):
+        line = (paths.vm_state(vm.id) / files.KNOWN_HOSTS).read_text()
+        pin = f"{name}.vm {line.partition(' ')[2]}"
+        write_atomically(paths.known_hosts_of(name), pin.encode())
 
 
 def _check_at_rest(vm: Vm, given: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ from services.vm_supervisor.launch.launcher import ReportProgress, VmmLauncher
 from services.vm_supervisor.launch.readiness import await_ready, release_init
 from services.vm_supervisor.lifecycle import recovery, vmm_end
 from services.vm_supervisor.lifecycle.guest_tasks import GuestTasks, limit_vmm, set_clock
-from services.vm_supervisor.lifecycle.live_changes import apply_row
+from services.vm_supervisor.lifecycle.live_changes import apply_row, set_hostname
 from services.vm_supervisor.lifecycle.power_off import PowerOff
 from services.vm_supervisor.lifecycle.process import SupervisorProcess
 from services.vm_supervisor.lifecycle.shared_boot import BootUnderWay
@@ -197,6 +197,8 @@ class Supervision:
             if self.running is None:
                 raise BangerError(Code.NOT_RUNNING, f"{self.vm.name} is not running")
             await apply_row(self.running, self._ports, self.vm, wanted)
+            if self.agent and wanted.name != self.vm.name:
+                await set_hostname(self.agent, wanted.name, self._log)
             self._spec = replace(self._spec, vm=wanted)
 
     # -- end --------------------------------------------------------------------------------

@@ -160,6 +160,13 @@ class VmSet(VmChoice, kw_only=True):
     ref: str
 
 
+class VmRename(msgspec.Struct, kw_only=True):
+    """``vm.rename``: give a VM, running or not, another name."""
+
+    ref: str
+    name: str
+
+
 class VmStop(msgspec.Struct, kw_only=True):
     """``vm.stop``: ask the guest; after ``timeout`` seconds end the VMM."""
 

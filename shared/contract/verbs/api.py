@@ -84,6 +84,14 @@ VM_SET = Verb(
     seconds=END_SECONDS,
     notes="`nat` and `allow` are one policy: one alone means that the other is none",
 )
+VM_RENAME = Verb(
+    "api",
+    "vm.rename",
+    vm.VmRename,
+    vm.VmView,
+    seconds=END_SECONDS,
+    notes="`conflict` when the name is taken, or when an egress list names the VM",
+)
 VM_PUBLISH = Verb(
     "api",
     "vm.publish",

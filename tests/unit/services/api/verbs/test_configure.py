@@ -8,6 +8,7 @@ from shared.config import Config
 from shared.contract.verbs import api
 from shared.errors import BangerError, Code
 from shared.paths import Paths
+from shared.vm import files
 from tests.example import example_vm
 from tests.fakes.scene import Scene, play
 
@@ -115,5 +116,53 @@ def test_what_nat_refuses_is_stored_and_said_so(paths: Paths) -> None:
                 await scene.bus.ask(api.VM_SET(ref="beta", nat=True))
             assert refused.value.hint == "it is stored, and holds as soon as nat can do it; hm"
             assert scene.row().nat
+
+    play(act())
+
+
+def test_a_running_vm_is_renamed_with_its_pin_and_its_machine(paths: Paths) -> None:
+    async def act() -> None:
+        async with Scene(paths) as scene:
+            vm = await scene.running()
+            own = paths.vm_state(vm.id) / files.KNOWN_HOSTS
+            own.parent.mkdir(parents=True, exist_ok=True)
+            own.write_text(f"{vm.id} ssh-ed25519 AAAA\n")
+            old = paths.known_hosts_of(vm.name)
+            old.parent.mkdir(parents=True, exist_ok=True)
+            old.write_text("beta.vm ssh-ed25519 AAAA\n")
+            shown = await scene.bus.ask(api.VM_RENAME(ref="beta", name="gamma"))
+            assert (shown.vm.name, scene.row("gamma").name) == ("gamma", "gamma")
+            assert paths.known_hosts_of("gamma").read_text() == "gamma.vm ssh-ed25519 AAAA\n"
+            assert not old.exists()
+            assert scene.bus.verbs()[-1] == "vm machine.apply"
+
+    play(act())
+
+
+def test_a_stopped_vm_is_renamed_without_asking_a_supervisor(paths: Paths) -> None:
+    async def act() -> None:
+        async with Scene(paths, example_vm()) as scene:
+            await scene.bus.ask(api.VM_RENAME(ref="beta", name="gamma"))
+            assert scene.row("gamma").name == "gamma"
+            assert not paths.known_hosts_of("gamma").exists()
+            assert "vm machine.apply" not in scene.bus.verbs()
+
+    play(act())
+
+
+@pytest.mark.parametrize(
+    ("name", "code"), [("web", Code.CONFLICT), ("Web", Code.INVALID), ("gamma", Code.CONFLICT)]
+)
+def test_a_name_that_is_taken_bad_or_still_meant_by_a_list_is_refused(
+    paths: Paths, name: str, code: Code
+) -> None:
+    async def act() -> None:
+        allow = ["beta.vm:5432"] if name == "gamma" else []
+        other = example_vm(id="ba9876543210", name="web", address="127.77.0.9", allow=allow)
+        async with Scene(paths, example_vm(), other) as scene:
+            with pytest.raises(BangerError) as refused:
+                await scene.bus.ask(api.VM_RENAME(ref="beta", name=name))
+            assert refused.value.code is code
+            assert scene.store.vms[example_vm().id].name == "beta"
 
     play(act())
