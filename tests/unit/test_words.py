@@ -25,8 +25,6 @@ DOCUMENTS = sorted(
 )
 PROSE = frozenset("decides did does has in is knows message needs reaches runs uses whose".split())
 """Words that follow the product's name in a sentence."""
-PLANNED = frozenset({("vm", "rename")})
-"""Commands that a document may name before they are there."""
 ARGUMENT = "ARGUMENT"
 """Stands for a value that only a running program knows."""
 
@@ -49,7 +47,7 @@ def mentions(text: str, place: str) -> Iterator[Mention]:
     for line in text.splitlines():
         for found in _NAMED.finditer(line):
             words = tuple(takewhile(lambda word: word not in _ENDS, found[1].split()))
-            if words and words[0].rstrip(":.") not in PROSE and words not in PLANNED:
+            if words and words[0].rstrip(":.") not in PROSE:
                 yield Mention(words, place)
 
 
