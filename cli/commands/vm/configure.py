@@ -60,4 +60,5 @@ def rename(vm: str, name: str, output: str, quiet: bool) -> None:
     from cli.client.connection import ask
 
     renamed = ask(api.VM_RENAME(ref=vm, name=name))
-    show_one(entry(renamed), DETAILS, output, quiet=quiet)
+    form = "name" if output == "table" else output
+    show_one(entry(renamed), DETAILS, form, quiet=quiet)

@@ -26,6 +26,6 @@ def test_setting_nothing_or_less_than_one_is_a_usage_error(cli: Cli, args: list[
 
 def test_a_vm_is_renamed(cli: Cli, peer: Begin) -> None:
     services = peer({"vm.rename": lambda _: view("new")})
-    assert cli("vm", "rename", "web", "new", "-o", "name").out == "new\n"
+    assert cli("vm", "rename", "web", "new").out == "new\n"
     assert services.calls[-1] == ("vm.rename", {"ref": "web", "name": "new"})
     assert cli("vm", "rename", "web", "No").status == 2
