@@ -24,7 +24,7 @@ from services.vm_supervisor.lifecycle.shared_boot import BootUnderWay
 from services.vm_supervisor.ports.publishing import PublishedPorts
 from services.vm_supervisor.running_vm import RunningVm
 from shared.config import Config
-from shared.contract.lifecycle import Action, check
+from shared.contract.lifecycle import LIVE, Action, check
 from shared.contract.messages.machine import SupervisorSpec
 from shared.contract.messages.vm import State, Vm
 from shared.errors import BangerError, Code
@@ -35,6 +35,8 @@ from shared.logs import Log
 RELAUNCH_SECONDS = 30.0
 """How long a guest that reboots itself is launched again while a service is away."""
 RELAUNCH_PAUSE = 0.5
+NEEDS_VMM: frozenset[State] = LIVE - {"starting"}
+"""States that a row can claim only while there is a VMM."""
 IDLE_SECONDS = 5.0
 """How long a supervisor without a VMM waits to be asked for one."""
 
@@ -85,6 +87,8 @@ class Supervision:
             self.running = await recovery.take_over(self._launcher, self.vm)
         running = self.running
         if running is None:
+            if self.state in NEEDS_VMM:  # the VMM ended with the earlier supervisor
+                self.state = "stopped"
             self._process.spawn(self._exit_if_never_asked())
             return
         self._guard(running)

@@ -104,10 +104,12 @@ class Bench:
         machine: bool,
         trouble: BangerError | None = None,
         ran_before: bool = True,
+        state: State | None = None,
     ) -> None:
         names = ("config", "data", "state", "run")
         paths = Paths(**{name: root / name for name in names})
-        self.vm = example_vm(state="running" if machine else "stopped", nat=False)
+        claimed = state or ("running" if machine else "stopped")
+        self.vm = example_vm(state=claimed, nat=False)
         run = paths.vm_run(self.vm.id)
         run.mkdir(parents=True)
         self.network = ScriptedNetwork(trouble)
@@ -153,9 +155,10 @@ def scenario(
     machine: bool = True,
     trouble: BangerError | None = None,
     ran_before: bool = True,
+    state: State | None = None,
 ) -> None:
     async def played() -> None:
-        bench = Bench(root, machine=machine, trouble=trouble, ran_before=ran_before)
+        bench = Bench(root, machine=machine, trouble=trouble, ran_before=ran_before, state=state)
         try:
             async with asyncio.timeout(SECONDS):
                 await bench.supervision.take_over()
@@ -205,6 +208,22 @@ def test_signal_that_ends_no_vmm_does_not_end_a_boot(tmp_path: Path) -> None:
             await starting
 
     scenario(tmp_path, play, machine=False)
+
+
+@pytest.mark.parametrize("state", ["running", "paused", "stopping", "starting", "stopped"])
+def test_start_of_a_vm_whose_vmm_ended_with_its_supervisor_boots(
+    tmp_path: Path, state: State
+) -> None:
+    """The row still says ``running`` when the next supervisor is there before the correction."""
+
+    async def play(bench: Bench) -> None:
+        starting = asyncio.create_task(bench.supervision.start(lambda _stage, _words: None))
+        await bench.launcher.launching.wait()
+        await bench.supervision.kill(signal.SIGKILL)
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+
+    scenario(tmp_path, play, machine=False, state=state)
 
 
 @pytest.mark.parametrize("trouble", [None, BangerError(Code.INTERNAL, "QEMU refused netdev_add")])
