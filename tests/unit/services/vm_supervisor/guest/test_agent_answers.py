@@ -208,6 +208,16 @@ def test_of_a_long_refusal_only_the_beginning_is_kept() -> None:
     assert len(message) < 300
 
 
+@given(st.text())
+def test_refusal_holds_nothing_that_a_terminal_would_obey(words: str) -> None:
+    assert failure(refused(words)).message.isprintable()
+
+
+def test_refusal_is_one_line_of_the_words_that_can_be_printed() -> None:
+    message = failure(refused("\x1b]0;owned\x07 Zugriff für\nniemand")).message
+    assert message.endswith(": \ufffd]0;owned\ufffd Zugriff für\ufffdniemand")
+
+
 @given(st.integers(0, 1 << 31), st.binary(max_size=40).filter(lambda stray: b"\n" not in stray))
 def test_delimited_reply_counts_whatever_came_before_it(sync_id: int, stray: bytes) -> None:
     line = stray + b"\xff" + returned(sync_id)
