@@ -165,6 +165,19 @@ def test_tables_are_opened_again_when_the_agent_was_restarted(tmp_path: Path) ->
     assert guest.opened == ["/proc/net/tcp"] * 2
 
 
+def test_table_that_is_gone_after_a_restart_of_the_agent_is_empty(tmp_path: Path) -> None:
+    guest = Guest(tables(tcp=row(22)))
+
+    async def use(agent: Agent) -> None:
+        listeners = Listeners(agent, "tcp")
+        await listeners.ports(soon())
+        guest.restart_agent()
+        guest.files.clear()
+        assert await listeners.ports(soon()) == []
+
+    with_agent(tmp_path / "a", answering(guest.answer), use)
+
+
 def test_deadline_that_has_passed_is_a_timeout_and_the_next_look_succeeds(tmp_path: Path) -> None:
     guest = Guest(tables(tcp=row(22)))
 
@@ -199,6 +212,19 @@ def test_lie_of_the_agent_is_a_failed_guest(tmp_path: Path, lie: object) -> None
     with pytest.raises(BangerError) as caught:
         ports(tmp_path / "a", guest, "tcp")
     assert caught.value.code is Code.GUEST_FAILED
+
+
+def test_agent_that_always_lies_is_asked_to_open_a_table_once_a_look(tmp_path: Path) -> None:
+    guest = LyingGuest(None)
+
+    async def use(agent: Agent) -> None:
+        listeners = Listeners(agent, "tcp")
+        for _ in range(3):
+            with pytest.raises(BangerError):
+                await listeners.ports(soon())
+
+    with_agent(tmp_path / "a", answering(guest.answer), use)
+    assert guest.opened == ["/proc/net/tcp"] * 3
 
 
 @pytest.mark.parametrize("handle", [None, "5", 5.5, [5], {"handle": 5}], ids=repr)
