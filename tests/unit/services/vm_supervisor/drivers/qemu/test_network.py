@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from services.vm_supervisor.drivers.qemu.hubs import CLOSED, OPEN, WIRE, WIRE_PORT
-from services.vm_supervisor.drivers.qemu.network import QemuUserNetwork, forward_rule
+from services.vm_supervisor.drivers.qemu.network import QemuUserNetwork, forward_rule, network_ids
 from services.vm_supervisor.network.modes import Forward
 from services.vm_supervisor.network.udp_relay import UdpRelay
 from shared.errors import BangerError, Code
@@ -157,6 +157,52 @@ def test_way_out_that_is_as_wanted_is_left_alone(run: Path, on: bool) -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize(
+    "present",
+    [
+        CLOSED_IDS | {OPEN.network},
+        CLOSED_IDS | OPEN_IDS,
+        OPEN_IDS | {CLOSED.network},
+    ],
+    ids=["new network made", "new end made", "old port removed"],
+)
+def test_change_that_a_killed_supervisor_had_begun_is_completed(
+    run: Path, present: set[str]
+) -> None:
+    async def scenario() -> None:
+        vmm = Vmm(run, networks={name: {"type": "hubport"} for name in FIRST_IDS | present})
+        await vmm.network.set_uplink(on=True)
+        assert vmm.networks.keys() == FIRST_IDS | OPEN_IDS
+        assert not vmm.hub_0_was_without_an_end
+
+    asyncio.run(scenario())
+
+
+@with_vmm
+async def test_rest_of_an_end_that_a_killed_supervisor_left_is_used_again(vmm: Vmm) -> None:
+    vmm.networks[OPEN.network] = {"type": "user"}
+    await vmm.network.set_uplink(on=False)
+    assert vmm.networks.keys() == FIRST_IDS | CLOSED_IDS
+    await vmm.network.set_uplink(on=True)
+    assert vmm.networks.keys() == FIRST_IDS | OPEN_IDS
+
+
+def test_ids_are_those_of_qemu_and_no_words_of_a_path() -> None:
+    answer = (
+        "hub 0\r\n"
+        " \\ net1: virtio-net-device.1: index=0,type=nic,model=virtio-net-device\r\n"
+        " \\ drain: sink: index=0,type=user,net=10.0.3.0,restrict=on\r\n"
+        "hub 1\r\n"
+        " \\ wire: datagrams: index=0,type=dgram,udp=/run/uplink/a:/run/outside: b\r\n"
+        "hub 3\r\n"
+        " \\ lonely\r\n"
+        "half: index=0,type=user,net=10.0.2.0,restrict=off\r\n"
+    )
+    ids = network_ids(answer)
+    assert ids >= {"net1", "drain", "sink", "wire", "datagrams", "lonely", "half"}
+    assert not ids & OPEN_IDS
+
+
 @with_vmm
 async def test_values_reach_qmp_with_the_types_that_its_schema_has(vmm: Vmm) -> None:
     await vmm.network.set_uplink(on=True)
@@ -225,6 +271,13 @@ async def test_wire_that_an_earlier_supervisor_made_is_used_again(vmm: Vmm) -> N
 
 
 @with_vmm
+async def test_wire_without_its_port_is_completed(vmm: Vmm) -> None:
+    vmm.networks[WIRE] = {"type": "dgram"}
+    await vmm.network.add_forward(resolver())
+    assert vmm.asked == [("netdev_add", WIRE_PORT)]
+
+
+@with_vmm
 async def test_vmm_of_an_older_banger_has_no_place_for_the_wire(vmm: Vmm) -> None:
     del vmm.networks["nic0"]
     forward = resolver()
@@ -233,6 +286,18 @@ async def test_vmm_of_an_older_banger_has_no_place_for_the_wire(vmm: Vmm) -> Non
     assert caught.value.code is Code.UNAVAILABLE
     assert caught.value.hint == "restart the VM"
     assert can_be_bound(forward)
+
+
+@with_vmm
+async def test_udp_port_that_is_taken_is_a_conflict_and_leaves_no_wire(vmm: Vmm) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind((OWN_ADDRESS, 0))
+        forward = Forward("udp", OWN_ADDRESS, taken.getsockname()[1], 53)
+        with pytest.raises(BangerError) as caught:
+            await vmm.network.add_forward(forward)
+    assert caught.value.code is Code.CONFLICT
+    assert not WIRE_IDS & vmm.networks.keys()
+    assert not vmm.relay.own_end.exists()
 
 
 @with_vmm
