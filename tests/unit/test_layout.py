@@ -33,6 +33,7 @@ MIRRORED = (
     "services/images",
     "services/nat",
     "services/dns",
+    "services/vm_supervisor",
     "cli",
 )
 WITHOUT_MIRROR = {
@@ -62,6 +63,12 @@ WITHOUT_MIRROR = {
     "services/dns/server.py": "real sockets: tests/integration/test_dns.py",
     "services/dns/forward/exchange.py": "sockets: tests/integration/test_dns_forwarder.py",
     "services/dns/forward/forwarder.py": "sockets: tests/integration/test_dns_forwarder.py",
+    "services/vm_supervisor/drivers/contract.py": (
+        "the same tests hold every driver: tests/contract/test_driver.py"
+    ),
+    "services/vm_supervisor/running_vm.py": "a declaration and the name of a field",
+    "services/vm_supervisor/lifecycle/process.py": "a protocol only",
+    "services/vm_supervisor/nat_client.py": "real nat: tests/contract/test_jailed_vm.py",
     "cli/commands/vm/group.py": "a table of commands: each is called in test_app.py",
     "cli/commands/vm/options/arguments.py": "declarations only",
     "cli/doctor/finding.py": "three constructors",

@@ -88,7 +88,14 @@ def decode_answer(command: str, line: bytes, kind: type[T]) -> T:
         raise BangerError(
             Code.GUEST_FAILED, f"the guest agent answered {command} with nonsense: {error}"
         ) from error
-    raise _refused(command, answer.error.desc[:_WORDS_MAX])
+    raise _refused(command, _printable(answer.error.desc[:_WORDS_MAX]))
+
+
+def _printable(words: str) -> str:
+    """``words`` without what a terminal would obey."""
+    return "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in words
+    )
 
 
 def _refused(command: str, words: str) -> BangerError:

@@ -36,16 +36,20 @@ class Listeners:
     async def _read(self, path: str, deadline: float) -> bytes:
         """A table; empty where the guest has none, as one without IPv6 has no tcp6."""
         try:
-            if path in self._handles:
-                return await self._agent.read_again(self._handles[path], deadline)
-            return await self._open_and_read(path, deadline)
+            return await self._read_opened(path, deadline)
         except BangerError as error:
             if error.code is Code.NOT_FOUND:
                 return b""
-            if self._handles.pop(path, None) is None or error.code is not Code.GUEST_FAILED:
-                raise
-            return await self._open_and_read(path, deadline)  # the agent was restarted
+            raise
 
-    async def _open_and_read(self, path: str, deadline: float) -> bytes:
+    async def _read_opened(self, path: str, deadline: float) -> bytes:
+        """A table, which is opened again if its handle is of an agent that has ended."""
+        if path in self._handles:
+            try:
+                return await self._agent.read_again(self._handles[path], deadline)
+            except BangerError as error:
+                del self._handles[path]
+                if error.code is not Code.GUEST_FAILED:
+                    raise
         self._handles[path] = await self._agent.open_file(path, deadline)
         return await self._agent.read_again(self._handles[path], deadline)

@@ -1,6 +1,7 @@
 """QEMU's user-mode network while it runs: QMP changes forwards and the guest's way out."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 
 from services.vm_supervisor.drivers.qemu.hubs import CLOSED, OPEN, WIRE, WIRE_PORT
@@ -46,13 +47,11 @@ class QemuUserNetwork:
         sent.
         """
         new, old = (OPEN, CLOSED) if on else (CLOSED, OPEN)
-        present = await self._monitor("info network")
-        if new.port not in present:
-            for netdev in new.netdevs:
-                await self._execute("netdev_add", _netdev(netdev))
-        if old.port in present:
-            for name in (old.port, old.network):
-                await self._execute("netdev_del", {"id": name})
+        present = await self._networks()
+        for netdev in map(_netdev, new.netdevs):
+            if netdev["id"] not in present:
+                await self._execute("netdev_add", netdev)
+        await self._remove(old.port, old.network)
 
     def close(self) -> None:
         self._relay.close()
@@ -60,14 +59,17 @@ class QemuUserNetwork:
     async def _add_udp(self, forward: Forward) -> None:
         async with self._wiring:
             await self._add_wire()
-            self._relay.add(forward)
+            try:
+                self._relay.add(forward)
+            finally:
+                await self._remove_unused_wire()
 
     async def _add_wire(self) -> None:
         """Connect the relay to the hub, unless it is connected. All frames on the hub are copied to
         the relay, so the wire is there only while there are UDP ports."""
         if self._relay.used:
             return
-        present = await self._monitor("info network")
+        present = await self._networks()
         if "nic0" not in present:
             raise BangerError(
                 Code.UNAVAILABLE,
@@ -75,13 +77,14 @@ class QemuUserNetwork:
                 hint="restart the VM",
             )
         self._relay.open()
-        if WIRE_PORT not in present:
+        if WIRE not in present:
             local, remote = (
                 {"type": "unix", "path": str(end)}
                 for end in (self._relay.vmm_end, self._relay.own_end)
             )
             wire: dict[str, object] = {"type": "dgram", "id": WIRE}
             await self._execute("netdev_add", wire | {"local": local, "remote": remote})
+        if WIRE_PORT not in present:
             await self._execute(
                 "netdev_add", _netdev(f"hubport,id={WIRE_PORT},hubid=1,netdev={WIRE}")
             )
@@ -89,10 +92,24 @@ class QemuUserNetwork:
     async def _remove_udp(self, forward: Forward) -> None:
         async with self._wiring:
             self._relay.remove(forward)
-            if not self._relay.used:
-                for name in (WIRE_PORT, WIRE):
-                    await self._execute("netdev_del", {"id": name})
-                self._relay.close()
+            await self._remove_unused_wire()
+
+    async def _remove_unused_wire(self) -> None:
+        if not self._relay.used:
+            await self._remove(WIRE_PORT, WIRE)
+            self._relay.close()
+
+    async def _remove(self, *ids: str) -> None:
+        """Remove those of the networks that are there."""
+        present = await self._networks()
+        for name in ids:
+            if name in present:
+                await self._execute("netdev_del", {"id": name})
+
+    async def _networks(self) -> set[str]:
+        """Ids of QEMU's networks and of the hubs' ports. A supervisor that was killed may have left
+        a network without its port."""
+        return network_ids(await self._monitor("info network"))
 
     async def _monitor(self, line: str) -> str:
         return str(await self._execute("human-monitor-command", {"command-line": line}))
@@ -101,6 +118,13 @@ class QemuUserNetwork:
 def forward_rule(forward: Forward) -> str:
     """QEMU's hostfwd syntax: tcp:127.77.0.2:8080-:80."""
     return f"{forward.protocol}:{forward.host}:{forward.port}-:{forward.guest_port}"
+
+
+def network_ids(answer: str) -> set[str]:
+    """The ids in the answer to "info network", whose lines are like `` \\ drain: sink: index=0,…``;
+    what follows them may contain paths of the host. Pure."""
+    heads = (line.partition("index=")[0] for line in answer.splitlines())
+    return {word for head in heads for word in re.split(r"[\s\\:]+", head) if word}
 
 
 def _netdev(option: str) -> dict[str, object]:
