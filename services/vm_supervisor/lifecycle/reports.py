@@ -1,6 +1,7 @@
 """Reports about a running VM: what it uses, the ports it listens on, and its health."""
 
 import asyncio
+import contextlib
 import os
 import re
 import time
@@ -102,9 +103,9 @@ async def _url(vm: Vm, host: str, port: int, *, shown: str) -> str:
     try:
         async with asyncio.timeout(HTTP_SECONDS):
             reader, writer = await asyncio.open_connection(host, port)
-            writer.write(f"HEAD / HTTP/1.0\r\nHost: {vm.name}.vm\r\n\r\n".encode())
-            answer = await reader.read(5)
-            writer.close()
+            with contextlib.closing(writer):
+                writer.write(f"HEAD / HTTP/1.0\r\nHost: {vm.name}.vm\r\n\r\n".encode())
+                answer = await reader.read(5)
     except (OSError, TimeoutError):
         return ""
     return f"http://{shown}:{port}/" if answer == b"HTTP/" else ""
