@@ -34,13 +34,13 @@ class ScriptedGuest:
         self.files = files or {}
         self._prints = prints or {}
         self._refuses = refuses_opens
-        self._silent = silent
+        self.silent = silent
         self._opened: list[str] = []
         self._outputs: list[str] = []
 
     def __call__(self, request: dict[str, Any]) -> dict[str, Any] | None:
         command, arguments = request["execute"], request.get("arguments", {})
-        if command == self._silent:
+        if command == self.silent:
             return None
         match command:
             case "guest-file-open":

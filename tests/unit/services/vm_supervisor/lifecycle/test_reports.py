@@ -1,0 +1,301 @@
+"""Reports about a running VM, whose VMM is this process and whose guest is scripted."""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from services.vm_supervisor.guest.agent import Agent
+from services.vm_supervisor.guest.channel import AgentAddress
+from services.vm_supervisor.lifecycle import reports as under_test
+from services.vm_supervisor.lifecycle.reports import health, ports, stats
+from services.vm_supervisor.running_vm import RunningVm
+from shared.contract.messages.vm import Health, Port, Publication
+from tests.example import example_vm
+from tests.loopback import address
+from tests.scripted.agent import Agent as GuestAgent
+from tests.unit.services.vm_supervisor.guest.test_agent import answering
+from tests.unit.services.vm_supervisor.scripted_guest import (
+    ScriptedGuest,
+    running_vm,
+    ssh_that,
+)
+from tests.unit.services.vm_supervisor.serving import Serve, serving
+
+T = TypeVar("T")
+SECONDS = 10.0
+HOST = address(18)
+
+
+def soon() -> float:
+    return time.monotonic() + SECONDS
+
+
+def with_agent(root: Path, serve: Serve, use: Callable[[Agent], Awaitable[T]]) -> T:
+    async def scenario() -> T:
+        async with asyncio.timeout(SECONDS), serving(root / "agent", serve):
+            agent = await Agent.connect(AgentAddress(root / "agent"), soon())
+            try:
+                return await use(agent)
+            finally:
+                agent.close()
+
+    return asyncio.run(scenario())
+
+
+def serving_guest(guest: GuestAgent) -> Serve:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(1 << 16):
+            writer.write(guest.receive(data))
+
+    return serve
+
+
+# -- stats ------------------------------------------------------------------------------------
+
+
+def test_figures_of_the_vmm_are_there_without_an_agent(tmp_path: Path) -> None:
+    times = os.times()
+    used = asyncio.run(stats(running_vm(tmp_path), None, soon()))
+    assert used.cpu_seconds == pytest.approx(times.user + times.system, abs=1)
+    assert used.resident_bytes > 1 << 20
+    assert 0 <= used.uptime < float(Path("/proc/uptime").read_text().split()[0])
+    assert (used.received_bytes, used.sent_bytes) == (None, None)
+
+
+def test_traffic_is_what_the_guest_counts(tmp_path: Path) -> None:
+    serve = serving_guest(GuestAgent("a-boot-id", lambda: None))
+    used = with_agent(tmp_path, serve, lambda agent: stats(running_vm(tmp_path), agent, soon()))
+    assert (used.received_bytes, used.sent_bytes) == (4096, 2048)
+
+
+def test_guest_that_does_not_answer_costs_no_other_figure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(under_test, "AGENT_SECONDS", 0.01)
+    serve = answering(ScriptedGuest(silent="guest-network-get-interfaces"))
+    used = with_agent(tmp_path, serve, lambda agent: stats(running_vm(tmp_path), agent, soon()))
+    assert (used.received_bytes, used.sent_bytes) == (None, None)
+    assert used.resident_bytes > 0
+
+
+# -- ports ------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def answering_with(words: bytes) -> AsyncIterator[int]:
+    """A server of the host at ``HOST`` that answers with ``words``; its port."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(words)
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(serve, HOST, 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+def ports_of(
+    root: Path,
+    *,
+    words: bytes = b"HTTP/1.0 200 OK\r\n\r\n",
+    network: str = "user",
+    forwarded: bool = True,
+    published: bool = False,
+    listens: bool = True,
+) -> list[Port]:
+    """The report, with 80 for the number of the port where HOST answers with ``words``."""
+    guest = GuestAgent("a-boot-id", lambda: None)
+
+    async def use(agent: Agent) -> list[Port]:
+        async with answering_with(words) as port:
+            running: RunningVm = running_vm(root)
+            inside = port if network == "bridge" else 8080
+            if listens:
+                guest.listen(inside)
+            running.handle.ports = {f"tcp/{inside}": port} if forwarded else {}
+            publish = [Publication(host_address=HOST, host_port=port, guest_port=inside)]
+            vm = example_vm(network=network, address=HOST, publish=publish if published else [])
+            report = await ports(vm, running, agent, soon())
+        assert (report.id, report.name) == (vm.id, vm.name)
+        for each in report.ports:
+            each.url = each.url.replace(f":{port}/", ":80/")
+            each.host_port = 80 if each.host_port == port else each.host_port
+            each.guest_port = 80 if each.guest_port == port else each.guest_port
+        return report.ports
+
+    return with_agent(root, serving_guest(guest), use)
+
+
+SSH = Port(protocol="tcp", guest_address="0.0.0.0", guest_port=22, host_address=HOST, host_port=22)
+
+
+def test_port_that_is_forwarded_is_shown_with_its_address_to_open(tmp_path: Path) -> None:
+    ssh, web = ports_of(tmp_path)
+    assert ssh == SSH
+    assert (web.guest_port, web.host_address, web.host_port) == (8080, HOST, 80)
+    assert web.url == "http://beta.vm:80/"
+
+
+def test_port_that_has_no_forward_is_shown_without_an_address(tmp_path: Path) -> None:
+    _, web = ports_of(tmp_path, forwarded=False)
+    assert (web.guest_port, web.host_address, web.host_port, web.url) == (8080, "", None, "")
+
+
+def test_guest_on_the_bridge_is_reached_at_its_own_ports(tmp_path: Path) -> None:
+    ssh, web = ports_of(tmp_path, network="bridge", forwarded=False)
+    assert ssh == SSH
+    assert (web.guest_port, web.host_address, web.host_port) == (80, HOST, 80)
+    assert web.url == "http://beta.vm:80/"
+
+
+def test_port_that_does_not_speak_http_has_nothing_to_open(tmp_path: Path) -> None:
+    _, web = ports_of(tmp_path, words=b"220 mail\r\n")
+    assert (web.host_port, web.url) == (80, "")
+
+
+def test_port_that_says_nothing_holds_the_report_up_for_a_moment_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(under_test, "HTTP_SECONDS", 0.05)
+    _, web = ports_of(tmp_path, words=b"")
+    assert (web.host_port, web.url) == (80, "")
+
+
+def test_published_port_is_shown_beside_the_one_in_the_guest(tmp_path: Path) -> None:
+    _, _, published = ports_of(tmp_path, published=True)
+    assert published.published
+    assert (published.guest_address, published.guest_port) == ("0.0.0.0", 8080)
+    assert published.url == f"http://{HOST}:80/"
+
+
+def test_published_port_is_shown_though_nothing_listens_in_the_guest(tmp_path: Path) -> None:
+    ssh, published = ports_of(tmp_path, published=True, listens=False)
+    assert ssh == SSH
+    assert (published.guest_address, published.host_port, published.url) == ("", 80, "")
+
+
+# -- health -----------------------------------------------------------------------------------
+
+DISKS = """Filesystem 1024-blocks Used Available Capacity Mounted on
+overlay 1000 {} 10 {}% /
+/dev/vdc 1000 10 990 1% /root
+"""
+
+
+@pytest.fixture
+def master(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shared connection of ssh that answers."""
+    ssh_that(tmp_path, monkeypatch, ["Master running (pid=7)"])
+    (tmp_path / "master").touch()
+
+
+def health_of(root: Path, guest: ScriptedGuest) -> Health:
+    async def use(agent: Agent) -> Health:
+        return await health(example_vm(), running_vm(root), agent, soon())
+
+    return with_agent(root, answering(guest), use)
+
+
+def lines(report: Health) -> dict[str, tuple[bool, str]]:
+    return {check.name: (check.ok, check.detail) for check in report.checks}
+
+
+def printing(state: str = "running", percent: str = "40") -> ScriptedGuest:
+    return ScriptedGuest(prints={"systemctl": f"{state}\n", "df -P": DISKS.format(0, percent)})
+
+
+@pytest.mark.usefixtures("master")
+def test_guest_that_is_well_says_so_in_every_line(tmp_path: Path) -> None:
+    report = health_of(tmp_path, printing())
+    assert report.healthy
+    assert lines(report) == {
+        "vmm": (True, f"pid {os.getpid()}"),
+        "ssh": (True, "shared connection, pid 7"),
+        "agent": (True, "answers"),
+        "system": (True, "running"),
+        "disks": (True, "/ 40% used, /root 1% used"),
+    }
+
+
+@pytest.mark.usefixtures("master")
+@pytest.mark.parametrize(
+    ("state", "well"),
+    [("degraded", False), ("maintenance", False), ("starting", True), ("offline", True)],
+)
+def test_health_of_the_system_is_what_systemd_says(tmp_path: Path, state: str, well: bool) -> None:
+    report = health_of(tmp_path, printing(state))
+    assert lines(report)["system"] == (well, state)
+    assert report.healthy is well
+
+
+@pytest.mark.usefixtures("master")
+def test_guest_without_systemd_is_well(tmp_path: Path) -> None:
+    report = health_of(tmp_path, printing(""))
+    assert lines(report)["system"] == (True, "no systemd")
+
+
+@pytest.mark.usefixtures("master")
+@pytest.mark.parametrize(("percent", "well"), [("94", True), ("95", False), ("100", False)])
+def test_disk_that_is_nearly_full_is_not_well(tmp_path: Path, percent: str, well: bool) -> None:
+    report = health_of(tmp_path, printing(percent=percent))
+    assert lines(report)["disks"] == (well, f"/ {percent}% used, /root 1% used")
+    assert report.healthy is well
+
+
+@pytest.mark.usefixtures("master")
+@pytest.mark.parametrize("percent", ["-", "9999", "\N{SUPERSCRIPT TWO}"])
+def test_disk_of_which_the_guest_tells_nonsense_is_left_out(tmp_path: Path, percent: str) -> None:
+    report = health_of(tmp_path, printing(percent=percent))
+    assert lines(report)["disks"] == (True, "/root 1% used")
+
+
+@pytest.mark.usefixtures("master")
+def test_agent_that_is_mute_is_said_to_be_and_is_asked_nothing_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(under_test, "AGENT_SECONDS", 0.01)
+    guest = printing()
+
+    async def use(agent: Agent) -> Health:
+        guest.silent = "guest-ping"
+        return await health(example_vm(), running_vm(tmp_path), agent, soon())
+
+    report = with_agent(tmp_path, answering(guest), use)
+    assert not report.healthy
+    assert list(lines(report)) == ["vmm", "ssh", "agent"]
+    assert lines(report)["agent"] == (False, "the guest agent did not answer guest-ping")
+
+
+@pytest.mark.usefixtures("master")
+def test_agent_that_grows_mute_fails_the_line_that_asked_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(under_test, "AGENT_SECONDS", 0.05)
+    report = health_of(tmp_path, ScriptedGuest(silent="guest-exec"))
+    assert lines(report)["agent"] == (True, "answers")
+    assert lines(report)["system"] == (False, "the guest agent did not answer guest-exec")
+    assert not report.healthy
+
+
+@pytest.mark.usefixtures("master")
+def test_agent_that_was_never_reached_is_said_to_be(tmp_path: Path) -> None:
+    report = asyncio.run(health(example_vm(), running_vm(tmp_path), None, soon()))
+    assert not report.healthy
+    assert lines(report)["agent"] == (False, "it has not answered yet")
+    assert list(lines(report)) == ["vmm", "ssh", "agent"]
+
+
+def test_vmm_that_is_gone_and_ssh_that_is_not_connected_are_not_well(tmp_path: Path) -> None:
+    running = running_vm(tmp_path)
+    running.handle.start_time += 1
+    checks = lines(asyncio.run(health(example_vm(), running, None, soon())))
+    assert checks["vmm"] == (False, f"pid {os.getpid()}")
+    assert checks["ssh"] == (False, "no shared connection")
