@@ -16,7 +16,7 @@ from services.vm_supervisor.ports.forwards import OUTSIDE
 from services.vm_supervisor.running_vm import RunningVm
 from shared.contract.messages.machine import GuestStats
 from shared.contract.messages.vm import Check, Health, Port, PortList, Publication, Vm
-from shared.errors import BangerError
+from shared.errors import BangerError, Code
 
 TICKS = os.sysconf("SC_CLK_TCK")
 AGENT_SECONDS = 3.0
@@ -29,10 +29,17 @@ PERCENT = re.compile("[0-9]{1,3}%")
 
 
 async def stats(running: RunningVm, agent: Agent | None, deadline: float) -> GuestStats:
-    """CPU and memory of the VMM from proc_pid_stat(5), traffic from the guest's own counters."""
+    """CPU and memory of the VMM from proc_pid_stat(5), traffic from the guest's own counters.
+
+    Raises:
+        BangerError: ``not_running`` when the VMM has ended.
+    """
     pid = running.handle.pid
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except (FileNotFoundError, ProcessLookupError):
+        raise BangerError(Code.NOT_RUNNING, f"process {pid} is gone") from None
     booted = float(Path("/proc/uptime").read_text().split()[0])
     received, sent = await _traffic(agent, deadline)
     return GuestStats(

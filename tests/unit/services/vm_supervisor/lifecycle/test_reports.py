@@ -16,6 +16,7 @@ from services.vm_supervisor.lifecycle import reports as under_test
 from services.vm_supervisor.lifecycle.reports import health, ports, stats
 from services.vm_supervisor.running_vm import RunningVm
 from shared.contract.messages.vm import Health, Port, Publication
+from shared.errors import BangerError, Code
 from tests.example import example_vm
 from tests.loopback import address
 from tests.scripted.agent import Agent as GuestAgent
@@ -82,6 +83,15 @@ def test_guest_that_does_not_answer_costs_no_other_figure(
     used = with_agent(tmp_path, serve, lambda agent: stats(running_vm(tmp_path), agent, soon()))
     assert (used.received_bytes, used.sent_bytes) == (None, None)
     assert used.resident_bytes > 0
+
+
+def test_vmm_that_has_ended_is_not_running(tmp_path: Path) -> None:
+    """The api then shows what it knows without a VMM."""
+    running = running_vm(tmp_path)
+    running.handle.pid = 2**22 + 1  # above the kernel's PID_MAX_LIMIT
+    with pytest.raises(BangerError) as caught:
+        asyncio.run(stats(running, None, soon()))
+    assert caught.value.code is Code.NOT_RUNNING
 
 
 # -- ports ------------------------------------------------------------------------------------
