@@ -20,7 +20,7 @@ class ScriptedBoot:
         self.begun = asyncio.Event()
         self.cleared = asyncio.Event()
         """Whether it may finish undoing what it had begun."""
-        self.undone = False
+        self.undone = asyncio.Event()
         self._end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def run(self) -> None:
@@ -29,7 +29,7 @@ class ScriptedBoot:
             await self._end
         except asyncio.CancelledError:
             await self.cleared.wait()
-            self.undone = True
+            self.undone.set()
             raise
 
     def succeed(self) -> None:
@@ -92,7 +92,7 @@ def test_caller_that_is_cancelled_leaves_the_boot_to_the_other_one(tmp_path: Pat
         boot.succeed()
         await other.joined
         assert (gone.heard, other.heard) == ([], ["boot"])
-        assert not boot.undone
+        assert not boot.undone.is_set()
 
     with_two_callers(tmp_path / "log", play)
 
@@ -133,11 +133,11 @@ def test_giving_up_returns_when_the_boot_has_undone_what_it_had_begun(tmp_path: 
     async def play(booting: BootUnderWay, boot: ScriptedBoot, callers: list[Caller]) -> None:
         giving_up = asyncio.create_task(booting.give_up())
         await asyncio.sleep(0)
-        assert not boot.undone
+        assert not boot.undone.is_set()
         assert not giving_up.done()
         boot.cleared.set()
         await giving_up
-        assert boot.undone
+        assert boot.undone.is_set()
         for caller in callers:
             with pytest.raises(asyncio.CancelledError):
                 await caller.joined
