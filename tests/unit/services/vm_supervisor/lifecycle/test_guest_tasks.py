@@ -113,7 +113,8 @@ def played(root: Path, play: Callable[[Bench], Awaitable[None]]) -> None:
             try:
                 await play(bench)
             finally:
-                bench.tasks.end()
+                for task in bench.process.tasks:
+                    task.cancel()
                 await asyncio.gather(*bench.process.tasks, return_exceptions=True)
                 agent.close()
 
