@@ -15,7 +15,7 @@ from services.vm_supervisor.launch.readiness import await_ready, likely_cause, r
 from services.vm_supervisor.running_vm import RunningVm
 from shared.errors import BangerError, Code
 from shared.vm import files
-from tests.unit.services.vm_supervisor.guest.test_agent import answering
+from tests.unit.services.vm_supervisor.guest.scripted_agent import answering
 from tests.unit.services.vm_supervisor.scripted_guest import (
     BOOT_ID,
     ScriptedGuest,

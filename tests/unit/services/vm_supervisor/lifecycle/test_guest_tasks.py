@@ -27,7 +27,7 @@ from shared.vm.jail import SPAN
 from tests.example import example_vm
 from tests.loopback import address
 from tests.scripted.agent import Agent as GuestAgent
-from tests.unit.services.vm_supervisor.guest.test_agent import answering
+from tests.unit.services.vm_supervisor.guest.scripted_agent import answering
 from tests.unit.services.vm_supervisor.scripted_guest import ScriptedGuest, running_vm
 from tests.unit.services.vm_supervisor.serving import serving
 

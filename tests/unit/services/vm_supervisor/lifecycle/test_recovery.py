@@ -33,7 +33,7 @@ from shared.vm import files
 from shared.vm.handle import Handle, handle_path, read_handle, write_handle
 from shared.vmm.qemu.info import Qemu
 from tests.example import example_vm
-from tests.unit.services.vm_supervisor.guest.test_agent import answering
+from tests.unit.services.vm_supervisor.guest.scripted_agent import answering
 from tests.unit.services.vm_supervisor.scripted_guest import (
     BOOT_ID,
     ScriptedGuest,

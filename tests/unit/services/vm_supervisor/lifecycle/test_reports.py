@@ -20,7 +20,7 @@ from shared.errors import BangerError, Code
 from tests.example import example_vm
 from tests.loopback import address
 from tests.scripted.agent import Agent as GuestAgent
-from tests.unit.services.vm_supervisor.guest.test_agent import answering
+from tests.unit.services.vm_supervisor.guest.scripted_agent import answering
 from tests.unit.services.vm_supervisor.scripted_guest import (
     ScriptedGuest,
     running_vm,
