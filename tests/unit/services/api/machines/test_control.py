@@ -18,7 +18,7 @@ from tests.fakes.scene import Scene, play
 from tests.fakes.supervisor import FakeSupervisor
 from tests.unit.services.api.conftest import program
 
-VM = example_vm(state="failed")
+VM = example_vm(id=os.urandom(6).hex(), state="failed")  # real processes bear it
 VMM = "print('up', flush=True); import sys; sys.stdin.read()"
 
 
@@ -148,7 +148,7 @@ def test_the_end_of_a_vm_that_ended_by_itself_is_what_its_row_says(paths: Paths)
 
 def test_a_vm_that_is_expected_to_boot_counts_as_supervised(paths: Paths) -> None:
     async def act() -> None:
-        async with Scene(paths, example_vm(state="starting")) as scene:
+        async with Scene(paths, example_vm(id=VM.id, state="starting")) as scene:
             with scene.context.machines.expected(VM.id):
                 assert (await scene.context.find("beta")).state == "starting"
             assert (await scene.context.find("beta")).state == "stopped"

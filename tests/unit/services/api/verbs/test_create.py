@@ -215,7 +215,7 @@ def test_a_cancelled_creation_is_undone_unless_the_api_stops(paths: Paths, stopp
 def test_a_vmm_that_cannot_be_ended_keeps_its_disks_and_its_row(
     paths: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    vm = example_vm(state="starting")
+    vm = example_vm(id=os.urandom(6).hex(), state="starting")
 
     def refuse(*_: object) -> None:
         raise PermissionError
