@@ -12,7 +12,7 @@ from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.guest.listeners import Listeners
 from services.vm_supervisor.guest.sockets import ListeningPort
 from services.vm_supervisor.guest.ssh import master_pid
-from services.vm_supervisor.ports.forwards import OUTSIDE
+from services.vm_supervisor.ports.forwards import MOST_FORWARDS, OUTSIDE
 from services.vm_supervisor.running_vm import RunningVm
 from shared.contract.messages.machine import GuestStats
 from shared.contract.messages.vm import Check, Health, Port, PortList, Publication, Vm
@@ -130,8 +130,14 @@ async def health(vm: Vm, running: RunningVm, agent: Agent | None, deadline: floa
         if checks[-1].ok:
             checks.append(await _timed("system", _system(agent, limit)))
             checks.append(await _timed("disks", _disks(agent, limit)))
+    if running.unforwarded:
+        checks.append(Check(name="forwards", ok=False, detail=_beyond_limit(running.unforwarded)))
     healthy = all(check.ok for check in checks)
     return Health(id=vm.id, name=vm.name, healthy=healthy, checks=checks)
+
+
+def _beyond_limit(number: int) -> str:
+    return f"{number} ports beyond the {MOST_FORWARDS} per protocol that are forwarded"
 
 
 async def _timed(name: str, question: Awaitable[tuple[bool, str]]) -> Check:
