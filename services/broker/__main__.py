@@ -5,12 +5,14 @@ import sys
 from services.broker.service import Broker
 from shared.config import load_config
 from shared.errors import BangerError
+from shared.host import open_files
 from shared.logs import Log
 from shared.paths import Paths
 
 
 def main() -> int:
     paths = Paths.from_environment()
+    open_files.raise_limit()
     try:
         log = Log(
             paths.log_file("broker"), "broker", level=load_config(paths.config_file).log_level
