@@ -3,9 +3,9 @@
 import sys
 
 from services.broker.service import Broker
+from shared import open_files
 from shared.config import load_config
 from shared.errors import BangerError
-from shared.host import open_files
 from shared.logs import Log
 from shared.paths import Paths
 

@@ -12,11 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from shared import open_files
 from shared.bus.actor import Actor
 from shared.bus.socket import close_context
 from shared.config import Config, load_config
 from shared.errors import BangerError, Code
-from shared.host import open_files
 from shared.host.locks import Lock
 from shared.host.retry import poll_async
 from shared.logs import Log

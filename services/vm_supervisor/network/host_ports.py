@@ -13,6 +13,7 @@ from pathlib import Path
 from services.vm_supervisor.network.modes import SOCKET_KINDS
 from shared.contract.messages.vm import Protocol, Publication
 from shared.errors import BangerError, Code
+from shared.host.kernel_text import read_process_name
 from shared.host.socket_table import TCP_LISTEN, inet_sockets, read_table
 
 _EVERY = ("0.0.0.0", "::")
@@ -129,7 +130,7 @@ def _process_with(links: set[str]) -> str | None:
         try:
             for descriptor in (process / "fd").iterdir():
                 if str(descriptor.readlink()) in links:
-                    return f"{(process / 'comm').read_text().strip()} (pid {process.name})"
+                    return f"{read_process_name(int(process.name))} (pid {process.name})"
         except OSError:
             continue  # it ended this moment, or is another user's
     return None

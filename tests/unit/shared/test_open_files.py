@@ -5,13 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[4]
+ROOT = Path(__file__).parents[3]
 
 
 def limit_after(soft: int, hard: int) -> tuple[int, int]:
     """Soft and hard limit of a process that began with these and raised its own."""
     program = (
-        "import resource; from shared.host.open_files import raise_limit; raise_limit();"
+        "import resource; from shared.open_files import raise_limit; raise_limit();"
         "print(*resource.getrlimit(resource.RLIMIT_NOFILE))"
     )
     done = subprocess.run(
