@@ -31,10 +31,13 @@ from shared.errors import BangerError, Code
 from shared.host.process import ENDING
 from shared.host.retry import RetryWindow, retry
 from shared.logs import Log
+from shared.plain_text import printable
 
 RELAUNCH_SECONDS = 30.0
 """How long a guest that reboots itself is launched again while a service is away."""
 RELAUNCH_PAUSE = 0.5
+LONGEST_REASON = 1000
+"""Characters of a reason that is stored. It is in every listing of the VM."""
 NEEDS_VMM: frozenset[State] = LIVE - {"starting"}
 """States that a row can claim only while there is a VMM."""
 IDLE_SECONDS = 5.0
@@ -311,7 +314,8 @@ class Supervision:
             await self.running.machine.close()
 
     async def _report(self, state: State, reason: str = "", *, stored: bool = False) -> None:
-        """``stored``: the row says so already."""
+        """``stored``: the row says so already. The reason may quote a guest or its VMM."""
+        reason = printable(reason, LONGEST_REASON)
         self.state, self.reason = state, reason
         if not stored and not self._forgotten:
             await self._process.store_state(state, reason)
