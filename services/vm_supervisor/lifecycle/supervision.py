@@ -16,7 +16,12 @@ from services.vm_supervisor.handle_file import keep_handle, note_handle
 from services.vm_supervisor.launch.launcher import ReportProgress, VmmLauncher
 from services.vm_supervisor.launch.readiness import await_ready, release_init
 from services.vm_supervisor.lifecycle import recovery, vmm_end
-from services.vm_supervisor.lifecycle.guest_tasks import GuestTasks, limit_vmm, set_clock
+from services.vm_supervisor.lifecycle.guest_tasks import (
+    GuestTasks,
+    limit_logs,
+    limit_vmm,
+    set_clock,
+)
 from services.vm_supervisor.lifecycle.live_changes import apply_row, set_hostname
 from services.vm_supervisor.lifecycle.power_off import PowerOff
 from services.vm_supervisor.lifecycle.process import SupervisorProcess
@@ -114,6 +119,7 @@ class Supervision:
         self._process.spawn(self._watch(running))
         keep = partial(keep_handle, self._run, running.handle, self._log)
         self._tasks.add("handle", keep)
+        self._tasks.add("logs", partial(limit_logs, self._disks, self._log))
 
     async def _exit_if_never_asked(self) -> None:
         """The api that was to ask for the start may have died before it could."""
