@@ -21,6 +21,7 @@ from shared.bus.runner import own
 from shared.config import Config
 from shared.contract.lifecycle import LIVE
 from shared.contract.messages.machine import SupervisorReady
+from shared.contract.reference import by_id
 from shared.contract.verbs import api
 from shared.logs import Log
 from shared.paths import Paths
@@ -69,7 +70,7 @@ class Api(Actor):
                 await self._correct(vm.id, "its VMM was gone when the services started")
         for vm in vms:
             if vm.state == "stopping":
-                await context.corrections.stop_not_heard(vm.id)
+                await context.corrections.stop_not_heard(by_id(vm.id))
 
     async def _correct(self, vm_id: str, reason: str) -> None:
         knows = self._context.supervisors.knows
