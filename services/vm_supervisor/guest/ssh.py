@@ -26,7 +26,7 @@ from pathlib import Path
 from services.vm_supervisor.guest.agent_answers import WORDS_MAX
 from shared.contract.ssh_access import Access, control_argv, master_argv
 from shared.errors import BangerError, Code
-from shared.host.files import read_tail, write_atomically
+from shared.host.files import read_tail, sync, write_atomically
 from shared.host.process import Watch, spawn_detached
 from shared.plain_text import printable
 
@@ -61,7 +61,10 @@ def ensure_key(path: Path, comment: str = "banger") -> KeyPair:
         temporary = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
         try:
             _generate(temporary / path.name, comment)
+            for file in (*temporary.iterdir(), temporary):
+                sync(file)
             temporary.rename(directory)  # an empty directory may be there; a full one has won
+            sync(directory.parent)
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
