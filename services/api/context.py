@@ -113,7 +113,7 @@ class ApiContext:
         if vm.network != "bridge" or vm.state not in LIVE:
             return
         try:
-            await self.ask(nat.APPLY())
+            await self.ask(nat.APPLY(id=vm.id))
         except BangerError as error:
             stored = "it is stored, and holds as soon as nat can do it"
             error.hint = "; ".join(filter(None, (stored, error.hint)))

@@ -13,7 +13,7 @@ from services.api.context import ApiContext
 from services.api.machines.removal import remove
 from services.api.policy import names
 from services.api.policy.choice import chosen
-from services.api.policy.network_policy import check_publications, first_free_port
+from services.api.policy.network_policy import first_free_port, publications_in
 from services.api.policy.sizing import choose_sizes
 from services.api.verbs.operations import under_way
 from shared.bus.handlers import Call, handles
@@ -67,7 +67,7 @@ class CreateVerbs:
             check_name(request.name, "a VM")
         sizes = choose_sizes(request, context.config.defaults, host())
         given = chosen(request, mode)
-        publish = check_publications(mode, request.publish, first_free_port())
+        publish = publications_in(mode, request.publish, first_free_port())
         if request.name is not None or publish:  # before images are built
             claim = store.VM_CHECK(
                 name=request.name or "", publish=publish, request_id=call.request_id
