@@ -23,6 +23,15 @@ from typing import NamedTuple
 
 from services.vm_supervisor.network.host_ports import bind
 from services.vm_supervisor.network.modes import Forward
+from services.vm_supervisor.network.socket_filter import (
+    EQUAL,
+    GIVE,
+    LOAD_HALF,
+    LOAD_WORD,
+    WHOLE,
+    Step,
+    attach,
+)
 from services.vm_supervisor.network.udp_frames import (
     LARGEST,
     Datagram,
@@ -41,8 +50,6 @@ PORTS = range(1024, 65536)
 _FRAME = 65536
 _AT_ONCE = 64
 """Datagrams that are read from one socket before others get their turn."""
-_SO_ATTACH_FILTER = 26
-"""From socket(7). Python has no name for it."""
 
 
 class Peer(NamedTuple):
@@ -95,7 +102,7 @@ class UdpRelay:
         if self._wire is None:
             self.own_end.unlink(missing_ok=True)
             self._wire = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-            attach_filter(self._wire, HERE.mac)
+            attach(self._wire, filter_program(HERE.mac))
             self._wire.bind(str(self.own_end))
             asyncio.get_running_loop().add_reader(self._wire, self._from_guest)
 
@@ -161,25 +168,16 @@ class UdpRelay:
                 raise
 
 
-def attach_filter(wire: socket.socket, mac: bytes) -> None:
-    """Accept only frames to ``mac``, and ARP (Documentation/networking/filter.rst of Linux)."""
-    import ctypes  # a megabyte that only VMs with UDP ports pay
-
+def filter_program(mac: bytes) -> tuple[Step, ...]:
+    """Accept only frames to ``mac``, and ARP."""
     high, low = struct.unpack("!IH", mac)
-    load_word, load_half, equal, give = 0x20, 0x28, 0x15, 0x06
-    program = (
-        (load_half, 0, 0, 12),
-        (equal, 4, 0, 0x0806),
-        (load_word, 0, 0, 0),
-        (equal, 0, 3, high),
-        (load_half, 0, 0, 4),
-        (equal, 0, 1, low),
-        (give, 0, 0, _FRAME),
-        (give, 0, 0, 0),
-    )
-    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in program))
-    wire.setsockopt(
-        socket.SOL_SOCKET,
-        _SO_ATTACH_FILTER,
-        struct.pack("HL", len(program), ctypes.addressof(code)),
+    return (
+        (LOAD_HALF, 0, 0, 12),
+        (EQUAL, 4, 0, 0x0806),
+        (LOAD_WORD, 0, 0, 0),
+        (EQUAL, 0, 3, high),
+        (LOAD_HALF, 0, 0, 4),
+        (EQUAL, 0, 1, low),
+        (GIVE, 0, 0, WHOLE),
+        (GIVE, 0, 0, 0),
     )
