@@ -15,6 +15,7 @@ from pathlib import Path
 
 from shared.errors import BangerError, Code
 from shared.host.kernel_text import process_fields
+from shared.host.programs import program_environment
 
 ENDING = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT})
 """Signals that end a VMM."""
@@ -45,6 +46,7 @@ def spawn_detached(
     stdin is /dev/null, or the descriptor ``stdin``. Output is appended to ``log``; stdout goes to
     the file ``stdout`` when it is given. posix_spawn is used, because a fork of a large supervisor
     costs milliseconds. No other descriptor is inherited: Python's are close-on-exec (PEP 446).
+    The environment is ``program_environment``.
 
     Raises:
         BangerError: ``missing_tool`` when the program is not there.
@@ -64,7 +66,7 @@ def spawn_detached(
         pid = os.posix_spawnp(
             argv[0],
             argv,
-            os.environ,
+            program_environment(),
             file_actions=actions,
             setsid=True,
             setsigmask=[],
