@@ -5,8 +5,10 @@ end of the VMM means is decided in vmm_end.py.
 """
 
 import asyncio
+import contextlib
 import signal
 import time
+from collections.abc import Callable
 from functools import partial
 
 from msgspec.structs import replace
@@ -217,11 +219,14 @@ class Supervision:
 
     # -- end --------------------------------------------------------------------------------
 
-    async def stop(self, seconds: float, *, stored: bool = False) -> None:
-        """Ask the guest to power off, and end the VMM when the guest has not in ``seconds``.
+    async def stop(
+        self, limit: float, *, stored: bool = False, taken_back: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Ask the guest to power off, and end the VMM when the guest has not until ``limit``
+        (CLOCK_MONOTONIC seconds). ``stored``: the row says ``stopping`` already.
 
-        A caller that is cancelled before the VMM is signalled takes the stop back. ``stored``: the
-        row says ``stopping`` already.
+        ``taken_back`` says whether a caller that is cancelled wants the VM to run on. It does,
+        unless the stop can no longer be prevented: then this returns when the VM has ended.
         """
         self._refuse_if_over()
         if (running := self.running) is None:
@@ -234,29 +239,46 @@ class Supervision:
         self._process.spawn(self._report("stopping", stored=stored))
         self._stops.append(off)
         try:
-            await off.run(time.monotonic() + seconds)
+            await off.run(limit)
             await self.over.wait()
         except asyncio.CancelledError:
-            if self._stops == [off] and not off.forced and self.running is running:
-                self._resume_after_cancelled_stop(running, off)
-            raise
+            if not taken_back() or not await self._ends_all_the_same(running, off, limit):
+                raise
         finally:
             self._stops.remove(off)
 
-    def _resume_after_cancelled_stop(self, running: RunningVm, off: PowerOff) -> None:
+    async def _ends_all_the_same(self, running: RunningVm, off: PowerOff, limit: float) -> bool:
+        """After a stop that was taken back: whether the VM ends, which has happened then.
+
+        A guest that was told to power off cannot be told not to. Its VMM is not ended at ``limit``
+        any more: the VM runs on when the guest has not powered off by then.
+        """
+        if self._stops != [off]:
+            return False  # somebody else's stop goes on
+        if not off.forced and self.running is running:
+            wait = limit - time.monotonic() if off.may_follow else 0.0
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.over.wait(), wait)
+            if not self.over.is_set() and self.running is running:
+                await self._resume_after_cancelled_stop(running, off)
+                return False
+        await self.over.wait()
+        return True
+
+    async def _resume_after_cancelled_stop(self, running: RunningVm, off: PowerOff) -> None:
         """A guest that follows all the same has powered itself off. One that was told to do it by
         a reset must not come up again."""
-        self._end_asked = off.accepted and not running.info.powers_off
-        self._process.spawn(self._report("running"))
+        self._end_asked = off.may_follow and not running.info.powers_off
         if self.agent:
             self._tasks.start_polling(self.vm, running, self.agent)
+        await self._report("running")
 
     async def abandon_start(self) -> bool:
         """End the boot that nobody wants any more. False: too late, the guest is ready."""
         if self.running and self.running.handle.ready:
             return False
         if not self.over.is_set():
-            await self.stop(0.0)
+            await self.stop(time.monotonic())
         return True
 
     async def kill(self, number: signal.Signals, *, forget: bool = False) -> None:
