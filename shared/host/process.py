@@ -16,6 +16,7 @@ from pathlib import Path
 
 from shared.errors import BangerError, Code
 from shared.host.kernel_text import process_fields
+from shared.host.programs import program_environment
 
 ENDING = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT})
 """Signals that end a VMM."""
@@ -51,7 +52,7 @@ def spawn_detached(
     stdin is /dev/null, or the descriptor ``stdin``. Output is appended to ``log``; stdout goes to
     the file ``stdout`` when it is given. posix_spawn is used, because a fork of a large supervisor
     costs milliseconds. Of all other descriptors the process has those ``inherited`` only, with
-    their numbers: Python's are close-on-exec (PEP 446).
+    their numbers: Python's are close-on-exec (PEP 446). The environment is ``program_environment``.
 
     Raises:
         BangerError: ``missing_tool`` when the program is not there.
@@ -68,7 +69,9 @@ def spawn_detached(
     ]
     try:
         pid = os.posix_spawnp(
-            *(argv[0], argv, os.environ),
+            argv[0],
+            argv,
+            program_environment(),
             file_actions=actions,
             setsid=True,
             setsigmask=[],

@@ -24,6 +24,7 @@ from services.vm_supervisor.drivers.exit import LINE_MAX, conclude, guest_failed
 from services.vm_supervisor.drivers.qemu.argv import qemu_argv
 from services.vm_supervisor.drivers.qemu.network import QemuUserNetwork
 from services.vm_supervisor.guest.channel import AgentAddress
+from services.vm_supervisor.network.backlog import ListenBacklog
 from services.vm_supervisor.network.outside_filter import filtered_pair
 from services.vm_supervisor.network.udp_relay import UdpRelay
 from shared.addresses.mac import mac_address
@@ -115,7 +116,8 @@ class QemuMachine:
         self._stopped = asyncio.Event()
         self._resuming: asyncio.Task[None] | None = None
         relay = UdpRelay(place.run, mac_address(place.vm_id))
-        self._user_network = QemuUserNetwork(self._execute, relay)
+        backlog = ListenBacklog(watch.process)
+        self._user_network = QemuUserNetwork(self._execute, relay, backlog)
 
     @property
     def process(self) -> ProcessId:
@@ -155,6 +157,7 @@ class QemuMachine:
                 await asyncio.sleep(_CONNECT_RETRY_SECONDS)
             else:
                 self._qmp = qmp
+                self._user_network.make_room()  # at the forward to ssh, or those of a predecessor
                 self._events = asyncio.create_task(self._read_events(qmp))
                 self._stopped.set()  # an event may have passed while nobody was connected
                 self._resuming = asyncio.create_task(self._resume_after_full_disk())

@@ -72,6 +72,8 @@ class ScriptedAgent:
 class Network:
     """Notes what it is asked; ``refuse`` are guest ports that cannot be forwarded."""
 
+    obstacle = ""
+
     def __init__(self, *refuse: int) -> None:
         self.done: list[tuple[str, Forward]] = []
         self._refuse = refuse
