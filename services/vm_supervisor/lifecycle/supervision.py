@@ -18,7 +18,12 @@ from services.vm_supervisor.handle_file import keep_handle, note_handle
 from services.vm_supervisor.launch.launcher import ReportProgress, VmmLauncher
 from services.vm_supervisor.launch.readiness import await_ready, release_init
 from services.vm_supervisor.lifecycle import recovery, vmm_end
-from services.vm_supervisor.lifecycle.guest_tasks import GuestTasks, limit_vmm, set_clock
+from services.vm_supervisor.lifecycle.guest_tasks import (
+    GuestTasks,
+    limit_logs,
+    limit_vmm,
+    set_clock,
+)
 from services.vm_supervisor.lifecycle.live_changes import apply_row, set_hostname
 from services.vm_supervisor.lifecycle.power_off import PowerOff
 from services.vm_supervisor.lifecycle.process import SupervisorProcess
@@ -33,10 +38,13 @@ from shared.errors import BangerError, Code
 from shared.host.process import ENDING
 from shared.host.retry import RetryWindow, retry
 from shared.logs import Log
+from shared.plain_text import printable
 
 RELAUNCH_SECONDS = 30.0
 """How long a guest that reboots itself is launched again while a service is away."""
 RELAUNCH_PAUSE = 0.5
+LONGEST_REASON = 1000
+"""Characters of a reason that is stored. It is in every listing of the VM."""
 NEEDS_VMM: frozenset[State] = LIVE - {"starting"}
 """States that a row can claim only while there is a VMM."""
 IDLE_SECONDS = 5.0
@@ -113,6 +121,7 @@ class Supervision:
         self._process.spawn(self._watch(running))
         keep = partial(keep_handle, self._run, running.handle, self._log)
         self._tasks.add("handle", keep)
+        self._tasks.add("logs", partial(limit_logs, self._disks, self._log))
 
     async def _exit_if_never_asked(self) -> None:
         """The api that was to ask for the start may have died before it could."""
@@ -333,7 +342,8 @@ class Supervision:
             await self.running.machine.close()
 
     async def _report(self, state: State, reason: str = "", *, stored: bool = False) -> None:
-        """``stored``: the row says so already."""
+        """``stored``: the row says so already. The reason may quote a guest or its VMM."""
+        reason = printable(reason, LONGEST_REASON)
         self.state, self.reason = state, reason
         if not stored and not self._forgotten:
             await self._process.store_state(state, reason)
