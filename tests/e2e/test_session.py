@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from shared.vm.known_hosts import pinned
 from tests.home import Home
 from tests.waiting import eventually
 
@@ -185,5 +186,5 @@ def test_a_rename_reaches_the_guest_and_its_pin(shared_home: Home, vm: str) -> N
         assert shared_home.banger("vm", "exec", new, "--", "hostname").stdout == f"{new}\n"
         hosts = shared_home.banger("vm", "exec", new, "--", "getent", "hosts", new).stdout
         assert f"{new}.vm" in hosts
-        assert shared_home.paths.known_hosts_of(new).read_text().startswith(f"{new}.vm ")
-        assert not shared_home.paths.known_hosts_of(old).exists()
+        assert pinned(shared_home.paths.known_hosts, f"{new}.vm")
+        assert not pinned(shared_home.paths.known_hosts, f"{old}.vm")

@@ -15,7 +15,7 @@ from cli.guest.transfer import guest_script, tar_writer
 from cli.guest.transfer.archive_entry import CHUNK, EntryKind, TreeEntry
 from cli.guest.transfer.causes import failed, guest_words, of_os_error
 from cli.guest.transfer.extraction import Extraction, fill_without_holes, write_all
-from cli.guest.transfer.guest_end import GuestEnd, printable
+from cli.guest.transfer.guest_end import GuestEnd
 from cli.guest.transfer.local_tree import LocalSource
 from cli.guest.transfer.outcome import Outcome
 from cli.guest.transfer.plan import Landing, SourceKind, Target, TargetKind, Way, land
@@ -23,6 +23,7 @@ from cli.guest.transfer.tar_reader import ForwardStream, damaged, entries
 from shared.contract import ssh_access as ssh
 from shared.contract.sizes import MIB
 from shared.errors import BangerError, Code
+from shared.plain_text import printable
 
 BIG = 64 * MIB
 """From this size on, the free space is checked first, which takes 0.2 s."""

@@ -16,6 +16,7 @@ from types import TracebackType
 
 from shared.contract import ssh_access as ssh
 from shared.errors import BangerError, Code
+from shared.plain_text import printable
 
 IDLE_SECONDS = 120.0
 """How long a guest may neither take nor give a byte."""
@@ -162,11 +163,6 @@ class GuestEnd:
                 raise _mute()
             if self._poll.poll(left * 1000):
                 self._listen()
-
-
-def printable(text: str) -> str:
-    """One line of a guest for a terminal."""
-    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def _mute() -> BangerError:
