@@ -17,6 +17,7 @@ from services.vm_supervisor.launch.launcher import VmmLauncher
 from services.vm_supervisor.lifecycle import reports
 from services.vm_supervisor.lifecycle.supervision import Supervision
 from services.vm_supervisor.nat_client import NatClient
+from services.vm_supervisor.ports import listing
 from services.vm_supervisor.running_vm import RunningVm
 from shared.bus.actor import Actor
 from shared.bus.handlers import Call, handles
@@ -149,17 +150,23 @@ class Supervisor(Actor):
     @handles(supervisor.STATS)
     async def stats(self, _request: Empty, call: Call) -> GuestStats:
         running, agent = self._running()
-        return await reports.stats(running, agent, call.deadline)
+        asked = None if self._is_paused else agent
+        return await reports.stats(self._supervision.vm, running, asked, call.deadline)
 
     @handles(supervisor.PORTS)
     async def ports(self, _request: Empty, call: Call) -> PortList:
         running, agent = self._answering()
-        return await reports.ports(self._supervision.vm, running, agent, call.deadline)
+        return await listing.ports(self._supervision.vm, running, agent, call.deadline)
 
     @handles(supervisor.HEALTH)
     async def health(self, _request: Empty, call: Call) -> Health:
         running, agent = self._running()
-        return await reports.health(self._supervision.vm, running, agent, call.deadline)
+        vm, paused = self._supervision.vm, self._is_paused
+        return await reports.health(vm, running, agent, call.deadline, paused=paused)
+
+    @property
+    def _is_paused(self) -> bool:
+        return self._supervision.state == "paused"
 
     def _running(self) -> tuple[RunningVm, Agent | None]:
         if self._supervision.running is None:

@@ -121,7 +121,7 @@ class FakeSupervisor:
     @handles(supervisor.STATS)
     async def stats(self, _request: Empty, _call: Call) -> GuestStats:
         return GuestStats(
-            cpu_seconds=1.5, resident_bytes=3, uptime=9.0, received_bytes=4, sent_bytes=5
+            at=2.0, cpu_seconds=1.5, resident_bytes=3, uptime=9.0, received_bytes=4, sent_bytes=5
         )
 
     @handles(supervisor.PORTS)

@@ -168,8 +168,8 @@ class Supervision:
         name, seconds = self.vm.name, self._config.boot_timeout
         try:
             agent = await await_ready(running, name, self._disks, seconds)
-        except BangerError as error:
-            self.reason = error.message
+        except Exception as error:  # whatever its guest has caused: no VM is starting for ever
+            self.reason = str(error)
             running.machine.kill()
             await self.over.wait()
             if self._end_asked:

@@ -226,6 +226,9 @@ class VmStats(msgspec.Struct, kw_only=True):
     disk_allocated: int
     cpu_seconds: float | None = None
     resident_bytes: int | None = None
+    """Of the whole VMM, which has memory of its own beside the guest's."""
+    guest_memory_bytes: int | None = None
+    """Of the guest's memory, what this host has given it; None where that is not known."""
     uptime: float | None = None
     received_bytes: int | None = None
     sent_bytes: int | None = None
@@ -245,6 +248,8 @@ class Port(msgspec.Struct, kw_only=True):
     host_port: int | None = None
     url: str = ""
     published: bool = False
+    reason: str = ""
+    """Why connections to it reach nothing, and what to do about it; "" when they do."""
 
 
 class PortList(msgspec.Struct, kw_only=True):
