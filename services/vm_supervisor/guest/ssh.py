@@ -70,6 +70,8 @@ def ensure_key(path: Path, comment: str = "banger") -> KeyPair:
                 raise
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+    if path.stat().st_mode & 0o077:
+        path.chmod(0o600)  # ssh refuses a key that others may read, as after a copy
     public = path.with_name(f"{path.name}.pub")
     return KeyPair(path.read_text(), public.read_text().strip())
 
