@@ -110,7 +110,7 @@ def _add_units(archive: Archive) -> None:
 
 
 def identity_part(identity: GuestIdentity) -> bytes:
-    """The archive of one VM. Values are quoted: guest/init reads them as shell variables."""
+    """The archive of one VM. Values are quoted: the scripts read them as shell variables."""
     outside = identity.network.outside
     variables = {
         "hostname": identity.hostname,

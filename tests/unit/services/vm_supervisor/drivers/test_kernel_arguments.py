@@ -19,7 +19,7 @@ a_word = st.text("abcdefghijklmnopqrstuvwxyz0123456789.=-", min_size=1, max_size
     [
         "console=ttyS0",  # the console that the supervisor keeps
         "panic=-1",  # a panic ends the VMM
-        "net.ifnames=0",  # guest/init names the devices
+        "net.ifnames=0",  # guest/rootfs/start names the devices
         "systemd.mask=ssh.socket",  # its port is banger's sshd's
     ],
 )
