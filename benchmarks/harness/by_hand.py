@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from services.vm_supervisor.disks.layout import create_overlay, create_work_disk
+from services.vm_supervisor.disks.layout import ensure_overlay, ensure_work_disk
 from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.guest.channel import AgentAddress
 from services.vm_supervisor.guest.ssh import ensure_key
@@ -45,8 +45,8 @@ def write_files(
     version = json.loads((kernel / "manifest.json").read_text())["version"]
     identity = GuestIdentity("bench", "0" * 32, key.private, key.public, version, network, agent)
     write_initrd(directory / files.INITRD, kernel / "initrd-modules.cpio", identity)
-    create_overlay(directory / files.OVERLAY, overlay_bytes)
-    create_work_disk(directory / files.WORK_DISK, work_bytes)
+    ensure_overlay(directory / files.OVERLAY, overlay_bytes)
+    ensure_work_disk(directory / files.WORK_DISK, work_bytes)
 
 
 async def answered(address: AgentAddress) -> None:

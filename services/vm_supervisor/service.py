@@ -16,6 +16,7 @@ from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.launch.launcher import VmmLauncher
 from services.vm_supervisor.lifecycle import reports
 from services.vm_supervisor.lifecycle.supervision import Supervision
+from services.vm_supervisor.lifecycle.system_state import await_system
 from services.vm_supervisor.nat_client import NatClient
 from services.vm_supervisor.ports import listing
 from services.vm_supervisor.running_vm import RunningVm
@@ -30,6 +31,7 @@ from shared.contract.messages.machine import (
     MachineState,
     MachineStop,
     SupervisorSpec,
+    SystemState,
 )
 from shared.contract.messages.vm import Empty, Health, PortList, State
 from shared.contract.verbs import api, store, supervisor
@@ -146,6 +148,11 @@ class Supervisor(Actor):
     @handles(supervisor.APPLY)
     async def apply(self, request: MachineApply, _call: Call) -> None:
         await self._supervision.apply(request.vm)
+
+    @handles(supervisor.AWAIT_SYSTEM)
+    async def await_system(self, _request: Empty, call: Call) -> SystemState:
+        _, agent = self._answering()
+        return await await_system(agent, call.deadline)
 
     @handles(supervisor.STATS)
     async def stats(self, _request: Empty, call: Call) -> GuestStats:

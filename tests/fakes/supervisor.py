@@ -19,6 +19,7 @@ from shared.contract.messages.machine import (
     MachineState,
     MachineStop,
     SupervisorSpec,
+    SystemState,
 )
 from shared.contract.messages.vm import Empty, Health, Port, PortList, State, Vm
 from shared.contract.ssh_access import Access
@@ -45,6 +46,7 @@ class FakeSupervisor:
         self.ran = False
         self.too_late = False
         self.applied: list[Vm] = []
+        self.system = SystemState(state="running")
         self.on_end: Callable[[], None] = lambda: None
         self._ask = ask
         self._run = run
@@ -113,6 +115,10 @@ class FakeSupervisor:
         if not self._up:
             raise BangerError(Code.NOT_RUNNING, f"{self.spec.vm.name} is not running")
         self.applied.append(request.vm)
+
+    @handles(supervisor.AWAIT_SYSTEM)
+    async def await_system(self, _request: Empty, _call: Call) -> SystemState:
+        return self.system
 
     @handles(supervisor.STATE)
     async def tell_state(self, _request: Empty, _call: Call) -> MachineState:

@@ -29,6 +29,8 @@ def create(no_start: bool, output: str, quiet: bool, **sizing: Any) -> int:
     """
     from cli.client.connection import connect
 
+    if no_start and sizing["wait"] != "ready":
+        raise click.UsageError("--wait and --no-start cannot be combined")
     with interrupts_raise(), connect() as client:
         creation = LongRequest(api.VM_CREATE(**sizing, start=not no_start))
         try:

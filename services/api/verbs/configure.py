@@ -78,7 +78,11 @@ def _check_at_rest(vm: Vm, given: dict[str, Any]) -> None:
     if not any(name in given for name in AT_REST):
         return
     check(vm.name, vm.state, Action.RESIZE)
-    # The disk itself grows at the next start: its supervisor knows how, and it is stopped.
-    disk = given.get("disk_bytes")
-    vcpu, memory = given.get("vcpu"), given.get("memory_mib")
-    check_sizes(capacity=host(), vcpu=vcpu, memory=memory, disk=disk)
+    # The disk itself grows at the next start, in the guest.
+    check_sizes(
+        capacity=host(),
+        vcpu=given.get("vcpu"),
+        memory=given.get("memory_mib"),
+        disk=given.get("disk_bytes"),
+        overlay=given.get("overlay_bytes"),
+    )

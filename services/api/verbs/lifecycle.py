@@ -11,7 +11,16 @@ from services.api.verbs.operations import under_way
 from shared.bus.handlers import Call, handles
 from shared.contract.lifecycle import LIVE, Action, check, states_for
 from shared.contract.messages.machine import MachineState
-from shared.contract.messages.vm import Vm, VmDelete, VmKill, VmRef, VmStop, VmView
+from shared.contract.messages.vm import (
+    Vm,
+    VmDelete,
+    VmKill,
+    VmRef,
+    VmRestart,
+    VmStart,
+    VmStop,
+    VmView,
+)
 from shared.contract.reference import by_id
 from shared.contract.verb import Request
 from shared.contract.verbs import api, store, supervisor
@@ -29,7 +38,7 @@ class LifecycleVerbs:
         self._context = context
 
     @handles(api.VM_START)
-    async def start(self, request: VmRef, call: Call) -> VmView:
+    async def start(self, request: VmStart, call: Call) -> VmView:
         vm = await self._context.find(request.ref)
         async with (
             under_way(self._context.operations, call, "vm.start", vm.name),
@@ -37,6 +46,7 @@ class LifecycleVerbs:
         ):
             if check(vm.name, vm.state, Action.START):
                 vm = await self._boot(vm, call)
+            await self._context.machines.await_stage(vm, request.wait, call)
         return self._context.view(vm)
 
     async def _boot(self, vm: Vm, call: Call) -> Vm:
@@ -71,7 +81,7 @@ class LifecycleVerbs:
         return _told(vm, ended)
 
     @handles(api.VM_RESTART)
-    async def restart(self, request: VmStop, call: Call) -> VmView:
+    async def restart(self, request: VmRestart, call: Call) -> VmView:
         vm = await self._context.find(request.ref)
         check(vm.name, vm.state, Action.RESTART)
         async with (
@@ -82,6 +92,7 @@ class LifecycleVerbs:
                 vm = _told(vm, await self._context.machines.stop(vm, request.timeout, call))
                 _refuse_to_go_on(vm)
             vm = await self._boot(vm, call)
+            await self._context.machines.await_stage(vm, request.wait, call)
         return self._context.view(vm)
 
     @handles(api.VM_KILL)

@@ -12,7 +12,7 @@ from pathlib import Path
 from shared.errors import BangerError, Code
 
 VSOCK_PORT = 1024
-"""Where the agent listens; guest/init reads it from the initrd."""
+"""Where the agent listens; guest/rootfs/start reads it from the initrd."""
 GUEST_CID = 3
 """The same in every guest, since each VMM has a socket of its own. 0 to 2 are reserved."""
 

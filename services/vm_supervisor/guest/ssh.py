@@ -8,7 +8,7 @@
     await stop_master(access)
 
 The master is in its own session and outlives the supervisor; ``master_pid`` finds it again.
-Call ``start_master`` once the agent has answered: guest/init starts sshd first, so it listens
+Call ``start_master`` once the agent has answered: guest/rootfs/start starts sshd first, so it listens
 by then and the first attempt succeeds.
 """
 
@@ -70,6 +70,8 @@ def ensure_key(path: Path, comment: str = "banger") -> KeyPair:
                 raise
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+    if path.stat().st_mode & 0o077:
+        path.chmod(0o600)  # ssh refuses a key that others may read, as after a copy
     public = path.with_name(f"{path.name}.pub")
     return KeyPair(path.read_text(), public.read_text().strip())
 

@@ -32,6 +32,14 @@ class MachineState(msgspec.Struct, kw_only=True):
     reason: str = ""
 
 
+class SystemState(msgspec.Struct, kw_only=True):
+    """``machine.await_system``: ``state`` as systemctl(1) prints it for is-system-running, "" for a
+    guest without systemd; ``failed``: units that failed."""
+
+    state: str
+    failed: list[str] = []
+
+
 class MachineStop(msgspec.Struct, kw_only=True):
     """``machine.stop``. ``stored``: the row says ``stopping`` already."""
 

@@ -20,6 +20,9 @@ VmmWanted = str
 
 Protocol = Literal["tcp", "udp"]
 
+WaitFor = Literal["ready", "system"]
+"""When a start is done: when agent and ssh answer, or when the guest's systemd has finished too."""
+
 
 class Publication(msgspec.Struct, kw_only=True, frozen=True):
     """A port of the host that leads to one of the guest's, as long as the VM runs."""
@@ -138,6 +141,7 @@ class VmChoice(msgspec.Struct, kw_only=True):
     vcpu: int | None = None
     memory_mib: int | None = None
     disk_bytes: int | None = None
+    overlay_bytes: int | None = None
     vmm: VmmWanted | None = None
     nat: bool | None = None
     allow: list[str] | None = None
@@ -150,9 +154,9 @@ class VmCreate(VmChoice, kw_only=True):
 
     name: str | None = None
     image: str | None = None
-    overlay_bytes: int | None = None
     publish: list[Publication] = msgspec.field(default_factory=list)
     start: bool = True
+    wait: WaitFor = "ready"
 
 
 class VmSet(VmChoice, kw_only=True):
@@ -168,11 +172,23 @@ class VmRename(msgspec.Struct, kw_only=True):
     name: str
 
 
+class VmStart(VmRef, kw_only=True):
+    """``vm.start``."""
+
+    wait: WaitFor = "ready"
+
+
 class VmStop(msgspec.Struct, kw_only=True):
     """``vm.stop``: ask the guest; after ``timeout`` seconds end the VMM."""
 
     ref: str
     timeout: float = 30.0
+
+
+class VmRestart(VmStop, kw_only=True):
+    """``vm.restart``."""
+
+    wait: WaitFor = "ready"
 
 
 class VmKill(msgspec.Struct, kw_only=True):

@@ -17,13 +17,15 @@ BRIDGE = Config(network="bridge")
 
 def test_sizes_of_a_stopped_vm_are_stored(paths: Paths) -> None:
     async def act() -> None:
-        async with Scene(paths, example_vm(disk_bytes=64 << 20)) as scene:
-            sizes: dict[str, Any] = {"vcpu": 1, "memory_mib": 256, "disk_bytes": 65 << 20}
+        async with Scene(paths, example_vm(disk_bytes=64 << 20, overlay_bytes=64 << 20)) as scene:
+            disks = {"disk_bytes": 65 << 20, "overlay_bytes": 66 << 20}
+            sizes: dict[str, Any] = {"vcpu": 1, "memory_mib": 256, **disks}
             shown = await scene.bus.ask(api.VM_SET(ref="be", vmm="qemu", **sizes))
             assert scene.row() == shown.vm
             assert (shown.vm.memory_mib, shown.vm.disk_bytes, shown.vm.vmm) == (
                 *(256, 65 << 20, "qemu"),
             )
+            assert shown.vm.overlay_bytes == 66 << 20
             assert scene.bus.verbs() == ["api vm.set", "store vm.get", "store vm.update"]
 
     play(act())
@@ -35,6 +37,7 @@ def test_sizes_of_a_stopped_vm_are_stored(paths: Paths) -> None:
         ({"memory_mib": 1}, Code.INVALID),
         ({"vcpu": 0}, Code.INVALID),
         ({"disk_bytes": 64 << 20}, Code.INVALID),
+        ({"overlay_bytes": 64 << 20}, Code.INVALID),
         ({"allow": ["example.org"]}, Code.INVALID),
     ],
 )
@@ -42,7 +45,7 @@ def test_what_cannot_be_is_refused_and_changes_nothing(
     paths: Paths, given: dict[str, Any], code: Code
 ) -> None:
     async def act() -> None:
-        before = example_vm(disk_bytes=128 << 20)
+        before = example_vm(disk_bytes=128 << 20, overlay_bytes=128 << 20)
         async with Scene(paths, before) as scene:
             with pytest.raises(BangerError) as refused:
                 await scene.bus.ask(api.VM_SET(ref="beta", **given))
