@@ -16,6 +16,7 @@ from shared.bus.ask import Ask
 from shared.config import Config
 from shared.contract.lifecycle import LIVE
 from shared.contract.messages.vm import Vm, VmView
+from shared.contract.reference import by_id
 from shared.contract.verbs import nat, store
 from shared.errors import BangerError
 from shared.logs import Log, now_rfc3339
@@ -65,7 +66,7 @@ class ApiContext:
         lock = self.machines.serialised(vm.id)
         waits = lock.locked()
         async with lock:
-            yield await self.find(vm.id) if waits else vm
+            yield await self.find(by_id(vm.id)) if waits else vm
 
     def live(self, vm: Vm) -> Vm:
         """The row with its live state."""
@@ -97,7 +98,7 @@ class ApiContext:
         if vm.network != "bridge" or vm.state not in LIVE:
             return
         try:
-            await self.ask(nat.APPLY())
+            await self.ask(nat.APPLY(id=vm.id))
         except BangerError as error:
             stored = "it is stored, and holds as soon as nat can do it"
             error.hint = "; ".join(filter(None, (stored, error.hint)))

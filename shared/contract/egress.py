@@ -18,6 +18,10 @@ _LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"(\*\.)?{_LABEL}(\.{_LABEL})*")
 NAME_LARGEST = 253
 """Characters of a host name without the final dot (RFC 1035 section 2.3.4)."""
+ENTRIES_MOST = 1024
+"""Entries of one VM's list: each is an element of the kernel's sets."""
+_SHOWN = 80
+"""Characters of a bad entry that an error quotes."""
 EXAMPLES = "e.g. deb.debian.org:443, *.example.org, 192.0.2.0/24, db.vm:5432"
 EVERYTHING = "*"
 _GUESTS = ".vm"
@@ -77,8 +81,8 @@ def parse_egress(text: str) -> Egress:
             return Egress(nat=True)
         case "allow", True:
             listed = [entry.strip() for entry in entries.split(",")]
-            others = check_list(entry for entry in listed if entry != EVERYTHING)
-            return Egress(nat=EVERYTHING in listed, allow=others)
+            nat, others = EVERYTHING in listed, [entry for entry in listed if entry != EVERYTHING]
+            return Egress(nat=nat, allow=check_egress(nat, others))
     raise BangerError(
         Code.INVALID,
         f"{text!r} is not a valid egress policy",
@@ -87,11 +91,46 @@ def parse_egress(text: str) -> Egress:
 
 
 def check_list(entries: Iterable[str]) -> tuple[str, ...]:
-    """The list as it is stored: in lower case, each entry once. Raises ``invalid``."""
+    """The list as it is stored: in lower case, each entry once.
+
+    Raises:
+        BangerError: ``invalid`` for a bad entry, and for more than ``ENTRIES_MOST``.
+    """
     allow = tuple(dict.fromkeys(entry.strip().lower() for entry in entries))
+    if len(allow) > ENTRIES_MOST:
+        raise BangerError(
+            Code.INVALID,
+            f"an egress list has at most {ENTRIES_MOST} entries, not {len(allow)}",
+            hint="use networks (192.0.2.0/24) and names such as *.example.org",
+        )
     for entry in allow:
         parse_allowed(entry)
     return allow
+
+
+def check_egress(nat: bool, entries: Iterable[str]) -> tuple[str, ...]:
+    """The list of a VM whose policy has ``nat``, as it is stored.
+
+    The command line, the api and nat all use this one check.
+
+    Raises:
+        BangerError: as ``check_list``, and ``invalid`` for a part of the outside beside all of it.
+    """
+    allow = check_list(entries)
+    outside = [entry for entry in allow if nat and not parse_allowed(entry).is_guest]
+    if outside:
+        raise BangerError(
+            Code.INVALID,
+            "egress is all of the outside or a list of it, not both: " + shown(", ".join(outside)),
+            hint="use --egress nat or --egress allow=...; other VMs may be beside all of the "
+            "outside: allow=*,NAME.vm",
+        )
+    return allow
+
+
+def shown(text: str) -> str:
+    """``text``, cut to what an error has room for."""
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def parse_allowed(entry: str) -> Allowed:
@@ -101,7 +140,7 @@ def parse_allowed(entry: str) -> Allowed:
     if number is None:
         raise BangerError(
             Code.INVALID,
-            f"{port!r} in {entry!r} is not a valid port: use 1 to 65535",
+            f"{shown(port)!r} in {shown(entry)!r} is not a valid port: use 1 to 65535",
             hint=EXAMPLES,
         )
     host = host.removesuffix(".")
@@ -115,7 +154,7 @@ def parse_allowed(entry: str) -> Allowed:
     if len(host) > NAME_LARGEST or numeric or not _NAME.fullmatch(host):
         raise BangerError(
             Code.INVALID,
-            f"{entry!r} is neither a host name nor an IPv4 address or network",
+            f"{shown(entry)!r} is neither a host name nor an IPv4 address or network",
             hint=EXAMPLES,
         )
     return Allowed(name=host, port=number)

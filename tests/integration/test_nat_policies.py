@@ -332,28 +332,69 @@ def test_row_that_cannot_be_keeps_no_other_vm_from_the_network(lab: Lab, stack: 
     stack.call("store", "vm.update", id=BETA, state="running")
     guest = start_vm(lab, stack, ALPHA, "alpha", nat=True)
     assert fetch(guest, OUTSIDE) == UPLINK
-    assert stack.call("nat", "nat.status")["taps"] == [f"bgr{ALPHA}"]
     assert BETA in stack.paths.log_file("nat").read_text()
+
+
+def plant(stack: Stack, vm_id: str, field: str, value: Any) -> None:
+    """Write what the api and the store refuse, as an older version or another program may."""
+    change = f"UPDATE vm SET spec=json_set(spec, '$.{field}', json(?)) WHERE id=?"
+    with contextlib.closing(sqlite3.connect(stack.paths.database)) as database, database:
+        database.execute(change, (json.dumps(value), vm_id))
+
+
+def test_bad_row_of_a_live_vm_keeps_its_tap_and_the_usable_part_and_is_told(
+    lab: Lab, stack: Stack
+) -> None:
+    guest = start_vm(lab, stack, ALPHA, "alpha", allow=[f"{OUTSIDE}:80"])
+    start_vm(lab, stack, BETA, "beta")
+    tap = lab.place.sh(f"ip -o link show bgr{ALPHA}").partition(":")[0]
+    many = [f"{OUTSIDE}:80", *(f"n{number}.example.org" for number in range(1024))]
+    ports = [{"host_port": 9000 + n, "guest_port": 80} for n in range(257)]
+    for field, value in (("allow", many), ("allow", ["x y", many[0]]), ("publish", ports)):
+        plant(stack, ALPHA, field, value)
+        with pytest.raises(BangerError, match=r"^VM alpha: .* left out: ") as caught:
+            stack.call("nat", "nat.apply", id=ALPHA)
+        assert caught.value.code is Code.CONFLICT
+        stack.call("nat", "nat.apply", id=BETA)
+        assert lab.place.sh(f"ip -o link show bgr{ALPHA}").partition(":")[0] == tap
+        assert fetch(guest, OUTSIDE) == UPLINK
+        assert "left out" in stack.call("nat", "nat.status")["problem"]
+    plant(stack, ALPHA, "allow", [])
+    plant(stack, ALPHA, "publish", [])
+    stack.call("nat", "nat.apply")
+    assert stack.call("nat", "nat.status")["problem"] == ""
+    assert is_cut_off(guest, OUTSIDE)
+
+
+def test_live_vm_whose_address_is_lost_keeps_its_tap_and_is_silent(lab: Lab, stack: Stack) -> None:
+    guest = start_vm(lab, stack, ALPHA, "alpha", nat=True)
+    tap = lab.place.sh(f"ip -o link show bgr{ALPHA}").partition(":")[0]
+    readdress(stack, "192.0.2.1")
+    with pytest.raises(BangerError, match="not in the bridge's subnet"):
+        stack.call("nat", "nat.apply", id=ALPHA)
+    assert is_cut_off(guest, OUTSIDE)
+    assert lab.place.sh(f"ip -o link show bgr{ALPHA}").partition(":")[0] == tap
+    readdress(stack, "10.77.0.2")
+    stack.call("nat", "nat.apply", id=ALPHA)
+    assert fetch(guest, OUTSIDE) == UPLINK
+
+
+def readdress(stack: Stack, address: str) -> None:
+    with contextlib.closing(sqlite3.connect(stack.paths.database)) as database, database:
+        database.execute("UPDATE vm SET address=? WHERE id=?", (address, ALPHA))
 
 
 def test_port_published_by_two_vms_is_the_firsts(lab: Lab, stack: Stack) -> None:
     port = {"host_port": 8080, "guest_port": 80, "host_address": "0.0.0.0"}
     first = start_vm(lab, stack, ALPHA, "alpha", publish=[port])
     stack.reserve(BETA, "beta", network="bridge", subnet="10.77.0.0/24")
-    publish_unseen_by_the_store(stack, BETA, {**port, "host_address": UPLINK})
+    plant(stack, BETA, "publish", [{**port, "host_address": UPLINK}])
     stack.call("store", "vm.update", id=BETA, state="running")
     stack.call("nat", "nat.attach", id=BETA)
     lab.serve(first, "10.77.0.2", 80)
     assert fetch(lab.outside, UPLINK, 8080) == OUTSIDE
     assert fetch(lab.place, "10.77.0.2") == GATEWAY
     assert "another VM publishes this port" in stack.paths.log_file("nat").read_text()
-
-
-def publish_unseen_by_the_store(stack: Stack, vm_id: str, port: dict[str, Any]) -> None:
-    """The store refuses a port that another VM has; a program that knows the database does not."""
-    change = "UPDATE vm SET spec=json_set(spec, '$.publish', json(?)) WHERE id=?"
-    with contextlib.closing(sqlite3.connect(stack.paths.database)) as database, database:
-        database.execute(change, (json.dumps([port]), vm_id))
 
 
 def log_of(stack: Stack) -> str:

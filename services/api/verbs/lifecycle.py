@@ -11,6 +11,7 @@ from shared.bus.handlers import Call, handles
 from shared.contract.lifecycle import LIVE, Action, check, states_for
 from shared.contract.messages.machine import MachineState
 from shared.contract.messages.vm import Vm, VmDelete, VmKill, VmRef, VmStop, VmView
+from shared.contract.reference import by_id
 from shared.contract.verb import Request
 from shared.contract.verbs import api, store, supervisor
 from shared.errors import BangerError, Code
@@ -137,7 +138,7 @@ class LifecycleVerbs:
             await context.machines.end(vm, forget=True)
         async with context.machines.serialised(vm.id):
             if unless_live:
-                _refuse_live(await context.find(vm.id))  # a start may have had the lock
+                _refuse_live(await context.find(by_id(vm.id)))  # a start may have had the lock
             elif context.supervisors.knows(vm.id):  # a start had the lock meanwhile
                 await context.machines.end(vm, forget=True)
             problems = await remove(vm, context.ask, context.paths)

@@ -66,18 +66,24 @@ DELETE = "".join(f"table {f} {TABLE}\ndelete table {f} {TABLE}\n" for f in FAMIL
 
 
 def render(
-    facts: BridgeFacts, members: Sequence[Member], allowed: Sequence[AllowedAddress] = ()
+    facts: BridgeFacts,
+    members: Sequence[Member],
+    allowed: Sequence[AllowedAddress] = (),
+    cut_off: Sequence[str] = (),
 ) -> Ruleset:
     """The whole ruleset for these members; the same members in any order give the same digest.
+    Every frame from the taps ``cut_off`` is dropped.
 
     ``allowed`` is not part of the digest, because these elements expire on their own. The entries
     that they belong to are.
     """
     ordered = sorted(members, key=lambda m: m.tap)
     lists = repr([(m.tap, sorted(m.tags)) for m in ordered])
-    without_allowed = _body(facts, ordered, ())
+    without_allowed = _body(facts, ordered, (), cut_off)
     digest = hashlib.sha256((without_allowed + lists).encode()).hexdigest()[:32]
-    return Ruleset(DELETE + _body(facts, ordered, allowed).replace("@digest@", digest), digest)
+    return Ruleset(
+        DELETE + _body(facts, ordered, allowed, cut_off).replace("@digest@", digest), digest
+    )
 
 
 def loaded_digest(chains: list[tuple[str, str]]) -> str | None:
@@ -91,11 +97,16 @@ def loaded_digest(chains: list[tuple[str, str]]) -> str | None:
     return digests.pop() if len(found) == len(FAMILIES) and len(digests) == 1 else None
 
 
-def _body(facts: BridgeFacts, members: Sequence[Member], allowed: Sequence[AllowedAddress]) -> str:
+def _body(
+    facts: BridgeFacts,
+    members: Sequence[Member],
+    allowed: Sequence[AllowedAddress],
+    cut_off: Sequence[str],
+) -> str:
     return (
         f"table inet {TABLE} {{\n\tchain {_MARK}@digest@ {{ }}\n{inet_sets(members, allowed)}"
         f"{_translation(facts)}{_egress(facts)}{_to_host(facts)}{_to_guest(facts)}}}\n"
-        f"table bridge {TABLE} {{\n\tchain {_MARK}@digest@ {{ }}\n{bridge_sets(members)}"
+        f"table bridge {TABLE} {{\n\tchain {_MARK}@digest@ {{ }}\n{bridge_sets(members, cut_off)}"
         f"{_SPOOFED}{_frames6(facts, members)}{_FRAMES}}}\n"
     )
 
@@ -258,6 +269,7 @@ _SPOOFED = """\tchain spoofed {
 
 _FRAMES = """\tchain prerouting {
 \t\ttype filter hook prerouting priority filter; policy accept;
+\t\tiifname @silenced drop
 \t\tiifname @taps jump from_guest
 \t}
 \tchain from_guest {

@@ -116,14 +116,16 @@ def inet_sets(members: Sequence[Member], allowed: Iterable[AllowedAddress]) -> s
     )
 
 
-def bridge_sets(members: Sequence[Member]) -> str:
-    """All sets of ``table bridge``, with their elements, and a counter for each tap."""
+def bridge_sets(members: Sequence[Member], cut_off: Iterable[str] = ()) -> str:
+    """All sets of ``table bridge``, with their elements, and a counter for each tap. The taps
+    ``cut_off`` are in no set but ``silenced``."""
     counters = "".join(f"\tcounter {m.tap} {{ }}\n" for m in members)
     spoof_counters = [f'"{m.tap}" : "{m.tap}"' for m in members]
     return counters + "".join(
         (
             _block("map", "spoof_counters", "ifname : counter", spoof_counters),
             _taps(members),
+            _block("set", "silenced", "ifname", [f'"{tap}"' for tap in sorted(cut_off)]),
             _block("set", "macs", "ifname . ether_addr", [f'"{m.tap}" . {m.mac}' for m in members]),
             _block(
                 "set",

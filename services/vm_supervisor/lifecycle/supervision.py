@@ -101,15 +101,16 @@ class Supervision:
             self.state = "paused" if self.vm.state == "paused" else "running"
             self._process.spawn(self._report(self.state))
             seconds, reached = self._config.boot_timeout, partial(self._reached, running)
-            again = recovery.reach_again(running, self._disks, seconds, self._log, reached)
-            self._tasks.add(again)
+            again = partial(recovery.reach_again, running, self._disks, seconds, self._log, reached)
+            self._tasks.add("reach again", again)
         else:
             self._booting.begin(self._become_ready(running))
 
     def _guard(self, running: RunningVm) -> None:
         """From now on the VMM's end is noticed and its handle kept whole."""
         self._process.spawn(self._watch(running))
-        self._tasks.add(keep_handle(self._run, running.handle, self._log))
+        keep = partial(keep_handle, self._run, running.handle, self._log)
+        self._tasks.add("handle", keep)
 
     async def _exit_if_never_asked(self) -> None:
         """The api that was to ask for the start may have died before it could."""
@@ -166,7 +167,7 @@ class Supervision:
         running.handle.ready = True
         vmm_end.remove_initrd(self._run)
         self._reached(running, agent)
-        self._process.spawn(release_init(agent, running.handle.accel))
+        self._tasks.run_once("release init", partial(release_init, agent, running.handle.accel))
         await self._report("running")
         self._booting.report("ready", "the guest answers")
 
@@ -189,7 +190,7 @@ class Supervision:
             await self.running.machine.resume()
             await self._report("running")
             if self.agent:
-                self._process.spawn(set_clock(self.agent, self._log))
+                self._tasks.run_once("clock", partial(set_clock, self.agent, self._log))
 
     async def apply(self, wanted: Vm) -> None:
         """Make the running VM what the row says now, as far as that can be done live.
@@ -281,7 +282,7 @@ class Supervision:
         if self.agent:
             self.agent.close()
             self.agent = None
-        await vmm_end.clean_up(running, self._run)
+        await vmm_end.clean_up(running, self._run, self._log)
         self._ports.release()
         self.running = None
         ready, asked = running.handle.ready, self._end_asked
