@@ -80,8 +80,10 @@ class Arena:
         status = json.loads(self.home.banger("daemon", "status", "-o", "json").stdout)
         pids = {each["name"]: each["pid"] for each in status["services"]}
         for vm in (EVIL, VICTIM):
-            lock = self.home.paths.vm_run(self.show(vm)["id"]) / files.LOCK
-            pids[f"supervisor of {vm}"] = holder(lock)
+            vm_id = self.show(vm)["id"]
+            places = self.home.paths.vm_state(vm_id), self.home.paths.vm_run(vm_id)
+            held = [holder(place / files.LOCK) for place in places]
+            pids[f"supervisor of {vm}"] = next(filter(None, held), None)
         return {name: Burden(pid, _peak_mib(pid)) for name, pid in pids.items() if pid}
 
     def kept_bytes(self, vm: str) -> dict[str, int]:
@@ -195,7 +197,9 @@ def _namespaces() -> Iterator[tuple[str, str]]:
 
 
 def _remove(namespace: str) -> None:
-    pids = subprocess.run(["ip", "netns", "pids", namespace], capture_output=True, check=True).stdout
+    pids = subprocess.run(
+        ["ip", "netns", "pids", namespace], capture_output=True, check=True
+    ).stdout
     _ip("netns", "delete", namespace)
     assert not pids, f"processes left in a namespace: {pids.decode().split()}"
 
