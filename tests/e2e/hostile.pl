@@ -51,8 +51,9 @@ sub names {
     done();
 }
 
-# 1000 TCP and 1000 UDP ports open to all. Nobody accepts, so whoever connects hears nothing.
+# 1000 TCP and 1000 UDP ports open to all, for SECONDS. Nobody accepts: who connects hears nothing.
 sub sockets {
+    my ($seconds) = @_;
     for my $part ( 0 .. 3 ) {
         background( sub {
             my @kept;
@@ -64,7 +65,7 @@ sub sockets {
                     push @kept, $s;
                 }
             }
-            sleep 1 while 1;
+            sleep $seconds || 86400;
         } );
     }
     sleep 1;
