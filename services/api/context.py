@@ -1,9 +1,10 @@
 """What the groups of verbs share."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from services.api.machines.control import Machines
 from services.api.machines.corrections import Corrections
@@ -21,6 +22,8 @@ from shared.contract.verbs import nat, store
 from shared.errors import BangerError
 from shared.logs import Log, now_rfc3339
 from shared.paths import Paths
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -79,6 +82,18 @@ class ApiContext:
     def view(self, vm: Vm) -> VmView:
         """What users are shown of a VM."""
         return view(vm, self.paths, supervised=self.machines.supervised(vm.id))
+
+    async def completed(self, work: Coroutine[Any, Any, T]) -> T:
+        """Await ``work``, from which there is no way back, to its end: a caller that is cancelled
+        gets its result. Only when this api stops, it is left."""
+        task = asyncio.ensure_future(work)
+        while True:
+            try:
+                return await asyncio.shield(task)
+            except asyncio.CancelledError:
+                if task.done() or self.stopping.is_set():
+                    task.cancel()
+                    raise
 
     # -- what other services are told --------------------------------------------------------
 

@@ -3,7 +3,7 @@
 import sys
 
 from services.broker.service import Broker
-from shared import open_files
+from shared.bus import open_files
 from shared.config import load_config
 from shared.errors import BangerError
 from shared.logs import Log

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from shared import open_files
+from shared.bus import open_files
 from shared.bus.actor import Actor
 from shared.bus.socket import close_context
 from shared.config import Config, load_config

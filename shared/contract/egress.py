@@ -3,7 +3,10 @@
 An entry of the list is a host name ("deb.debian.org"), every name below one ("*.debian.org"), an
 IPv4 address or a CIDR block ("192.0.2.0/24"), each with or without a port ("example.org:443").
 A name below ``vm`` ("db.vm:5432", "*.vm") is another VM, whatever its address is. "*" alone is
-everything outside; other VMs are not part of it.
+everything outside: what is globally routable. Other VMs are not part of it, and neither are the
+local networks of the host. An entry for a network of these (192.168.1.0/24) names it literally, and
+that is the only way to reach one: neither "*" nor a name nor a wider network (0.0.0.0/0) leads
+there.
 """
 
 import re
@@ -11,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
+from shared.addresses.outside import is_special
 from shared.contract.port import parse_port
 from shared.errors import BangerError, Code
 
@@ -46,6 +50,16 @@ class Allowed:
         """Whether the entry is about other VMs and not about the outside."""
         return self.name.endswith(_GUESTS)
 
+    @property
+    def is_literal(self) -> bool:
+        """Whether the entry names addresses that are not globally routable."""
+        return self.network is not None and is_special(self.network)
+
+    @property
+    def in_everything(self) -> bool:
+        """Whether everything outside has what the entry is about."""
+        return not (self.is_guest or self.is_literal)
+
     def covers_guest(self, name: str) -> bool:
         """Whether this entry allows to reach the VM ``name`` (without the zone)."""
         return self.is_guest and self.covers(name + _GUESTS)
@@ -53,8 +67,8 @@ class Allowed:
 
 @dataclass(frozen=True)
 class Egress:
-    """The policy of a VM. With ``nat``: everything outside, and the VMs on ``allow``. Without it:
-    what is on ``allow``, and nothing when that is empty."""
+    """The policy of a VM. With ``nat``: everything outside, and the VMs and local networks on
+    ``allow``. Without it: what is on ``allow``, and nothing when that is empty."""
 
     nat: bool = False
     allow: tuple[str, ...] = ()
@@ -117,13 +131,13 @@ def check_egress(nat: bool, entries: Iterable[str]) -> tuple[str, ...]:
         BangerError: as ``check_list``, and ``invalid`` for a part of the outside beside all of it.
     """
     allow = check_list(entries)
-    outside = [entry for entry in allow if nat and not parse_allowed(entry).is_guest]
+    outside = [entry for entry in allow if nat and parse_allowed(entry).in_everything]
     if outside:
         raise BangerError(
             Code.INVALID,
             "egress is all of the outside or a list of it, not both: " + shown(", ".join(outside)),
-            hint="use --egress nat or --egress allow=...; other VMs may be beside all of the "
-            "outside: allow=*,NAME.vm",
+            hint="use --egress nat or --egress allow=...; other VMs and local networks "
+            "may be beside all of the outside: allow=*,NAME.vm,192.168.1.0/24",
         )
     return allow
 

@@ -38,7 +38,7 @@ from tests.waiting import eventually
 pytestmark = NEEDED
 
 ALPHA, BETA = "aaaaaaaaaaaa", "bbbbbbbbbbbb"
-BESIDE = "198.51.100.3"
+BESIDE = "192.31.196.3"
 """A second address of the outside's."""
 
 
@@ -179,7 +179,7 @@ def test_vm_on_a_list_reaches_that_and_no_more(lab: Lab) -> None:
 
 
 def test_entries_that_overlap_are_all_in_force(lab: Lab) -> None:
-    guest = alpha(allow=f"198.51.100.0/24:80,{OUTSIDE}:80,{OUTSIDE},198.51.100.0/31,{BESIDE}:443")
+    guest = alpha(allow=f"192.31.196.0/24:80,{OUTSIDE}:80,{OUTSIDE},192.31.196.0/31,{BESIDE}:443")
     lab.reconcile(guest)
     booted = lab.boot(guest)
     assert fetch(booted, OUTSIDE, 8443) == fetch(booted, BESIDE, 80) == UPLINK
@@ -265,6 +265,57 @@ def test_addresses_that_are_forgotten_leave_the_kernel_too(lab: Lab) -> None:
     assert OUTSIDE not in listed
 
 
+SPECIAL = ("169.254.169.254", "168.63.129.16", "100.100.100.200", "192.168.5.1", "10.9.0.1")
+"""Metadata services of clouds, and a server in the host's local network of each kind."""
+
+
+def serve_special(lab: Lab) -> None:
+    for address in SPECIAL:
+        lab.outside.sh(f"ip addr add {address}/32 dev uplink")
+        lab.place.sh(f"ip route add {address}/32 via {OUTSIDE}")
+        lab.serve(lab.outside, address, 80)
+        assert fetch(lab.place, address) == UPLINK
+
+
+@pytest.mark.parametrize(
+    ("nat", "allow"),
+    [
+        (True, ""),
+        (False, "0.0.0.0/0"),
+        (False, "0.0.0.0/0:80"),
+        (True, "192.168.5.1:81,192.168.6.0/24,10.9.0.2"),
+    ],
+)
+def test_outside_has_no_metadata_service_and_no_local_network(
+    lab: Lab, nat: bool, allow: str
+) -> None:
+    guest = alpha(nat=nat, allow=allow)
+    lab.reconcile(guest)
+    serve_special(lab)
+    booted = lab.boot(guest)
+    assert fetch(booted, OUTSIDE) == UPLINK
+    assert [address for address in SPECIAL if not is_cut_off(booted, address)] == []
+
+
+@pytest.mark.parametrize("nat", [True, False])
+def test_list_that_names_a_special_address_literally_leads_there(lab: Lab, nat: bool) -> None:
+    guest = alpha(nat=nat, allow="169.254.169.254,168.63.129.16:80,192.168.0.0/16,100.64.0.0/10:80")
+    lab.reconcile(guest)
+    serve_special(lab)
+    booted = lab.boot(guest)
+    assert [address for address in SPECIAL if is_cut_off(booted, address)] == ["10.9.0.1"]
+    assert is_cut_off(booted, OUTSIDE) is not nat
+
+
+def test_name_that_an_older_nat_allowed_to_lead_inside_leads_there_no_more(lab: Lab) -> None:
+    guest = alpha(allow="example.org")
+    lab.reconcile(guest, allowed=(named(guest, "192.168.5.1", 60), named(guest, OUTSIDE, 60)))
+    serve_special(lab)
+    booted = lab.boot(guest)
+    assert fetch(booted, OUTSIDE) == UPLINK
+    assert is_cut_off(booted, "192.168.5.1")
+
+
 @pytest.fixture
 def stack(lab: Lab) -> Iterator[Stack]:
     with made_services(lab) as made:
@@ -302,6 +353,9 @@ def test_allowed_name_survives_changes_and_the_death_of_nat(lab: Lab, stack: Sta
         ("example.org", OUTSIDE, Code.DENIED),  # the list has only what is below it
         ("a.example.org", "127.0.0.1", Code.INVALID),
         ("a.example.org", "169.254.169.254", Code.INVALID),
+        ("a.example.org", "168.63.129.16", Code.INVALID),
+        ("a.example.org", "192.168.5.1", Code.INVALID),
+        ("a.example.org", "100.64.0.1", Code.INVALID),
         ("a.example.org", "224.0.0.1", Code.INVALID),
         ("a.example.org", "10.77.0.3", Code.INVALID),
         ("a.example.org", "0.0.0.0", Code.INVALID),

@@ -140,7 +140,7 @@ def _usable_entries(vm: Vm) -> tuple[tuple[Allowed, ...], Iterator[str]]:
         except BangerError as error:
             problems.add(error.message)
         else:
-            if vm.nat and not entry.is_guest:
+            if vm.nat and entry.in_everything:
                 problems.add(f"{shown(text)} is part of the whole outside")
             else:
                 entries[entry] = None

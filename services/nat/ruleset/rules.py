@@ -12,8 +12,9 @@ There are two tables, because two layers decide:
   spoofed. Probes for an address of one's own (DHCP, RFC 5227) are dropped without being counted.
   So are VLAN tags, and IPv6 where guests have none.
 - ``inet banger`` sees packets that leave the bridge. Of the host, a guest reaches DNS only. Of the
-  outside, it reaches everything when it is in the set ``nat``, else what its egress list has. Of
-  the other guests, it reaches those on its list, routed by the host. Everything else is rejected
+  outside, which is what is globally routable, it reaches everything when it is in the set ``nat``,
+  else what its egress list has. Of other networks, it reaches those that its list names literally.
+  Of the other guests, it reaches those on its list, routed by the host. Everything else is rejected
   with an ICMP error, so that a program in the guest fails at once. For the outside the rejection
   comes before routing, because no packet gets any further where ip_forward is off.
 
@@ -143,6 +144,17 @@ def _translation(facts: BridgeFacts) -> str:
 """
 
 
+_TO_SPECIAL = """\tchain to_special {
+\t\tip saddr . ip daddr @literal accept
+\t\tmeta l4proto { tcp, udp } ip saddr . ip daddr . th dport @literal_services accept
+\t\tjump refuse
+\t}
+\tchain refuse {
+\t\treject with icmpx type admin-prohibited
+\t}
+"""
+
+
 def _egress(facts: BridgeFacts) -> str:
     """What guests may send to the outside. ``raw`` runs before any address translation.
 
@@ -164,7 +176,7 @@ def _egress(facts: BridgeFacts) -> str:
 \t\ttype filter hook prerouting priority filter; policy accept;
 \t\tiifname "{bridge}" ct direction original fib daddr type local meta l4proto udp jump flood
 \t\tiifname "{bridge}" fib daddr type local ct state new jump flood
-\t\tiifname "{bridge}" ip saddr != @nat fib daddr type != local jump guest_to_outside
+\t\tiifname "{bridge}" meta nfproto ipv4 fib daddr type != local jump guest_to_outside
 \t\tiifname "{bridge}" ip6 daddr != {{ fe80::/10, ff00::/8 }} fib daddr type != local jump refuse
 \t}}
 \tchain flood {{
@@ -174,6 +186,8 @@ def _egress(facts: BridgeFacts) -> str:
 \t\tct direction reply ct state established,related accept
 \t\tip saddr . ip daddr @guests accept
 \t\tmeta l4proto {{ tcp, udp }} ip saddr . ip daddr . th dport @guest_services accept
+\t\tip daddr @special jump to_special
+\t\tip saddr @nat accept
 \t\tip saddr . ip daddr @networks accept
 \t\tmeta l4proto {{ tcp, udp }} ip saddr . ip daddr . th dport @services accept
 \t\tip saddr . ip daddr @named accept
@@ -181,10 +195,7 @@ def _egress(facts: BridgeFacts) -> str:
 \t\tct state established,related ip saddr . ip daddr @established accept
 \t\tjump refuse
 \t}}
-\tchain refuse {{
-\t\treject with icmpx type admin-prohibited
-\t}}
-"""
+{_TO_SPECIAL}"""
 
 
 def _to_host(facts: BridgeFacts) -> str:

@@ -18,11 +18,15 @@ from shared.bus.background import Run, contain, keep_running
 from shared.contract.messages.vm import Vm
 from shared.errors import BangerError
 from shared.host.cgroup import Limits, confine
+from shared.log_limit import LogLimit
 from shared.logs import Log
+from shared.vm import files
 from shared.vm.jail import is_jailed
 
 CLOCK_SECONDS = 10.0
 """What the agent may take to set the clock."""
+LOG_SECONDS = 5.0
+"""Between looks at the sizes of the logs."""
 
 
 class GuestTasks:
@@ -82,6 +86,15 @@ def forwards_of(
             note_handle(run, running.handle, log)
 
     return Forwards(network, agent, vm.address, running.handle.ports, log, changed)
+
+
+async def limit_logs(state: Path, log: Log) -> None:
+    """Keep what VMM and guest write from filling the disk, until cancelled."""
+    limit, paths = LogLimit(), [state / name for name in files.GUEST_WRITTEN]
+    while True:
+        for problem in limit.apply(paths):
+            log.warning(problem)
+        await asyncio.sleep(LOG_SECONDS)
 
 
 async def set_clock(agent: Agent, log: Log) -> None:

@@ -17,6 +17,7 @@ from shared.contract.messages.machine import GuestStats
 from shared.contract.messages.vm import Check, Health, Port, PortList, Publication, Vm
 from shared.errors import BangerError, Code
 from shared.host.kernel_text import process_fields, read_kernel_text
+from shared.plain_text import printable
 
 TICKS = os.sysconf("SC_CLK_TCK")
 AGENT_SECONDS = 3.0
@@ -24,7 +25,7 @@ AGENT_SECONDS = 3.0
 HTTP_SECONDS = 1.0
 """What a port may take to answer a request by HTTP."""
 WORD_LENGTH = 32
-"""Bytes kept of what systemctl prints."""
+"""Characters kept of what systemctl prints, and of a mount point that df prints."""
 PERCENT = re.compile("[0-9]{1,3}%")
 
 
@@ -165,7 +166,8 @@ async def _system(agent: Agent, limit: float) -> tuple[bool, str]:
     systemd."""
     script = "command -v systemctl >/dev/null && systemctl is-system-running || true"
     answer = await agent.execute(["/bin/sh", "-c", script], limit)
-    state = answer.stdout[:WORD_LENGTH].decode(errors="replace").strip() or "no systemd"
+    said = answer.stdout.decode(errors="replace").strip()
+    state = printable(said, WORD_LENGTH) or "no systemd"
     return state in ("running", "starting", "initializing", "offline", "no systemd"), state
 
 
@@ -173,5 +175,6 @@ async def _disks(agent: Agent, limit: float) -> tuple[bool, str]:
     answer = await agent.execute(["/bin/sh", "-c", "df -P / /root"], limit)
     rows = [line.split() for line in answer.stdout.decode(errors="replace").splitlines()[1:3]]
     used = {row[5]: int(row[4][:-1]) for row in rows if len(row) >= 6 and PERCENT.fullmatch(row[4])}
-    detail = ", ".join(f"{mount} {percent}% used" for mount, percent in used.items())
+    shown = [f"{printable(mount, WORD_LENGTH)} {percent}% used" for mount, percent in used.items()]
+    detail = ", ".join(shown)
     return all(percent < 95 for percent in used.values()), detail

@@ -22,9 +22,11 @@ from shared.bus import background
 from shared.contract.messages.vm import State
 from shared.errors import BangerError, Code
 from shared.host.cgroup import release, support
+from shared.host.files import sync
 from shared.host.process import start_time
 from shared.host.retry import poll_async
 from shared.logs import Log
+from shared.vm import files
 from shared.vm.handle import read_handle
 from shared.vm.jail import SPAN
 from tests.example import example_vm
@@ -319,3 +321,24 @@ def test_jailed_vmm_stays_in_the_group_that_it_is_in(tmp_path: Path) -> None:
     release(vm.id)
     assert not there
     assert (tmp_path / "log").read_text() == ""
+
+
+def test_logs_that_a_guest_makes_grow_are_bounded_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(under_test, "LOG_SECONDS", 0.01)
+    console = tmp_path / files.CONSOLE_LOG
+
+    async def scenario() -> None:
+        log = Log(tmp_path / "log", "test")
+        limiting = asyncio.create_task(under_test.limit_logs(tmp_path, log))
+        console.write_bytes(b"flood" * (4 << 20))
+        sync(console)
+        freed = await poll_async(
+            lambda: console.stat().st_blocks * 512 <= 9 << 20, time.monotonic() + SECONDS
+        )
+        limiting.cancel()
+        assert freed
+
+    asyncio.run(scenario())
+    assert console.stat().st_size == 20 << 20

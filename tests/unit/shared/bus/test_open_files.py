@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[3]
 def limit_after(soft: int, hard: int) -> tuple[int, int]:
     """Soft and hard limit of a process that began with these and raised its own."""
     program = (
-        "import resource; from shared.open_files import raise_limit; raise_limit();"
+        "import resource; from shared.bus.open_files import raise_limit; raise_limit();"
         "print(*resource.getrlimit(resource.RLIMIT_NOFILE))"
     )
     done = subprocess.run(
