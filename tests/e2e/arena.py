@@ -55,6 +55,7 @@ class Arena:
 
     home: Home
     mode: str
+    ids: dict[str, str] = field(default_factory=dict)
     before: dict[str, Burden] = field(default_factory=dict)
 
     # -- the attacker -----------------------------------------------------------------------
@@ -79,8 +80,7 @@ class Arena:
         """Every process of ours by its name; supervisors by their VM's."""
         status = json.loads(self.home.banger("daemon", "status", "-o", "json").stdout)
         pids = {each["name"]: each["pid"] for each in status["services"]}
-        for vm in (EVIL, VICTIM):
-            vm_id = self.show(vm)["id"]
+        for vm, vm_id in self.ids.items():
             places = self.home.paths.vm_state(vm_id), self.home.paths.vm_run(vm_id)
             held = [holder(place / files.LOCK) for place in places]
             pids[f"supervisor of {vm}"] = next(filter(None, held), None)
@@ -88,7 +88,7 @@ class Arena:
 
     def kept_bytes(self, vm: str) -> dict[str, int]:
         """What each file of a VM takes on the disk, the guest's own disks excepted."""
-        directory = self.home.paths.vm_state(self.show(vm)["id"])
+        directory = self.home.paths.vm_state(self.ids[vm])
         found = [path for path in directory.iterdir() if path.is_file() and path.suffix != ".ext4"]
         return {path.name: path.stat().st_blocks * 512 for path in found}
 
@@ -156,6 +156,7 @@ def made_arena(mode: str) -> Iterator[Arena]:
         arena = Arena(home, mode)
         try:
             _boot(arena)
+            arena.ids = {vm: arena.show(vm)["id"] for vm in (EVIL, VICTIM)}
             arena.before = arena.burdens()
             yield arena
         finally:

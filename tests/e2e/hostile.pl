@@ -132,7 +132,7 @@ sub reach {
         socket( my $s, AF_INET, SOCK_STREAM, 0 );
         local $SIG{ALRM} = sub { die "late\n" };
         my $answered = eval {
-            alarm 2;
+            alarm 1;
             connect( $s, pack_sockaddr_in( $port, inet_aton($host) ) ) or die "$!\n";
             send( $s, "GET / HTTP/1.0\r\n\r\n", 0 );
             sysread( $s, my $answer, 100 );
