@@ -102,7 +102,7 @@ def by_default(user: User, *words: str) -> "subprocess.CompletedProcess[bytes]":
     [
         ("mkdir", "-m", "777", str(DEFAULT)),
         ("mkdir", "-m", "700", str(DEFAULT)),
-        ("ln", "-s", "/tmp", str(DEFAULT)),
+        ("ln", "-s", "{lure}", str(DEFAULT)),
         ("touch", str(DEFAULT)),
     ],
     ids=["open", "closed", "link", "file"],
@@ -114,8 +114,9 @@ class TestPlantedRunDirectory:
         self, users: tuple[User, User], cleared: Path, plant: tuple[str, ...]
     ) -> None:
         one, two = users
-        assert two.can(*plant)
-        before = sorted(cleared.iterdir()) if cleared.is_dir() else []
+        lure = two.root / "lure"
+        assert two.can("mkdir", "-m", "777", str(lure))
+        assert two.can(*(word.format(lure=lure) for word in plant))
         for words in (
             ("vm", "list"),
             ("daemon", "start"),
@@ -124,7 +125,7 @@ class TestPlantedRunDirectory:
             refused = by_default(one, *words)
             assert refused.returncode == DENIED, refused.stderr
             assert str(DEFAULT).encode() in refused.stderr
-        assert (sorted(cleared.iterdir()) if cleared.is_dir() else []) == before
+        assert not cleared.is_dir() or list(cleared.iterdir()) == []
 
 
 @pytest.mark.usefixtures("cleared")
