@@ -222,7 +222,7 @@ def home() -> Iterator[Home]:
 
 def _lay_traps(place: Path) -> Path:
     mark = place / "mark"
-    for name in ("shared", "cli", "services", "banger"):
+    for name in ("shared", "cli", "services"):
         (place / name).mkdir(parents=True)
         (place / name / "__init__.py").write_text(TRAP.format(mark=str(mark)))
     for name in ("click", "msgspec", "zmq", "sqlalchemy"):
