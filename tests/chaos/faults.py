@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from shared.vm import files
+from tests.chaos.attacks import Attacks
 from tests.chaos.clients import Clients
 from tests.chaos.core import Process
 from tests.chaos.observe import processes
@@ -22,9 +23,10 @@ HANDLES = (files.HANDLE, files.HANDLE_COPY)
 class Faults:
     """``ids``: VM id by name, as it is when a fault is carried out."""
 
-    def __init__(self, home: Home, clients: Clients, seed: int) -> None:
+    def __init__(self, home: Home, clients: Clients, attacks: Attacks, seed: int) -> None:
         self._home = home
         self._clients = clients
+        self._attacks = attacks
         self._random = random.Random(seed)
         self.ids: dict[str, str] = {}
 
@@ -41,6 +43,9 @@ class Faults:
             "fill disk": self._fill,
             "lock store": self._lock,
             "clients": lambda f: self._clients.run(f.verbs),
+            "flood guest": self._attacks.flood,
+            "drop exec": self._attacks.kill_exec,
+            "drop run": self._attacks.kill_run,
         }
         return special[fault.kind](fault)
 

@@ -94,9 +94,8 @@ def processes(home: Home) -> tuple[Process, ...]:
 def _classify(pid: int, line: str, locks: dict[int | None, str]) -> Process:
     kind: Kind = "other"
     vm = _vm_in(line)
-    words = line.split()
-    module = words[words.index("-m") + 1] if "-m" in words[:-1] else ""
-    service = module.removeprefix("services.")
+    modules = [word for word in line.split() if word.startswith("services.")]
+    service = modules[0].removeprefix("services.") if modules else ""
     if service == "vm_supervisor":
         return Process(pid, "supervisor" if pid in locks else "spare", locks.get(pid, ""))
     if service in SERVICES:
