@@ -159,6 +159,7 @@ def logs(
     from cli.terminal.tail import lines
     from shared.errors import BangerError, Code
     from shared.paths import Paths
+    from shared.plain_text import printable
 
     paths = Paths.from_environment()
     if bool(service) == bool(request) or (request and follow):
@@ -173,4 +174,4 @@ def logs(
     elif service:
         found = lines(paths.log_file(service), follow=follow)
     for line in found:
-        click.echo(line if raw else show(line))
+        click.echo(printable(line.decode(errors="replace")) if raw else show(line))

@@ -41,7 +41,8 @@ def console(vm: str) -> int:
     run = Paths.from_environment().vm_run(shown.vm.id)
     status = attach(name, _form(shown), run, Path(shown.console_log))
     if sys.stdin.isatty():
-        note("\nDetached.")
+        note("")
+        note("Detached.")
     return status
 
 
