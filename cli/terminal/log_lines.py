@@ -50,7 +50,7 @@ def of_request(files: Iterable[Path], request: str) -> list[bytes]:
     found: list[tuple[str, bytes]] = []
     for path in files:
         for line in lines(path, follow=False):
-            if request.encode() not in line:
+            if request.encode(errors="surrogateescape") not in line:
                 continue
             entry = parse(line)
             if entry and str(entry.get("request", "")).startswith(request):

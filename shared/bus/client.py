@@ -308,6 +308,8 @@ def _packed(body: Any) -> bytes:
         packed: bytes = msgpack.packb(body, default=_fields)
     except UnicodeEncodeError as error:  # a word of the command line, as os.fsdecode gives it
         raise BangerError(Code.INVALID, f"{error.object!r} is not UTF-8") from None
+    except OverflowError:
+        raise BangerError(Code.INVALID, "a number is too large") from None
     return packed
 
 
