@@ -28,7 +28,7 @@ grace = click.option(
 @format_options
 @click.pass_obj
 def start(settings: Settings, vms: tuple[str, ...], output: str, quiet: bool) -> int:
-    """Start VMs that are not running, on the disks they had.
+    """Start stopped VMs. Their disks are as they were.
 
     \b
     Example:

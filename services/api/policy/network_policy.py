@@ -27,9 +27,8 @@ def allowed_in(mode: NetworkMode, *, nat: bool, allow: Sequence[str]) -> list[st
     if entries and mode == "user":
         raise BangerError(
             Code.INVALID,
-            "an egress list cannot be kept in user mode: the user-mode network has no filter by "
-            "address",
-            hint="use --egress nat or none, or bridge mode, which has one (docs/network.md)",
+            "user mode cannot enforce an egress list: its network does not filter by address",
+            hint="use --egress nat or none, or bridge mode (docs/network.md)",
         )
     return entries
 
@@ -49,9 +48,9 @@ def publications_in(
         if mode == "user" and publication.host_port < first_free:
             raise BangerError(
                 Code.DENIED,
-                f"port {publication.host_port} of the host is root's: ports below {first_free} are",
-                hint=f"publish one from {first_free} on, have root set sysctl "
-                f"net.ipv4.ip_unprivileged_port_start={publication.host_port}, or use bridge mode",
+                f"only root can publish port {publication.host_port} of the host",
+                hint=f"publish a port from {first_free} on, use bridge mode, or set the sysctl "
+                f"net.ipv4.ip_unprivileged_port_start={publication.host_port} as root",
             )
     return publications
 
@@ -71,7 +70,7 @@ def published_as(words: str, vm: Vm) -> list[Publication]:
         raise BangerError(
             Code.NOT_FOUND,
             f"{vm.name} does not publish {words}",
-            hint=f"banger vm show {vm.name} lists what it publishes",
+            hint=f"list its published ports: banger vm show {vm.name}",
         )
     return found
 

@@ -54,7 +54,7 @@ def _form(shown: "VmView") -> "Console":
         name = shown.vm.name
         raise BangerError(
             Code.UNAVAILABLE,
-            f"{name} has no VMM yet, so no console",
+            f"{name} has no console yet: its VMM has not started",
             hint=f"see: banger vm show {name}",
         )
     return driver_info(shown.running_vmm).console

@@ -44,7 +44,7 @@ def test_a_signal_that_is_too_late_says_that_the_vm_is_kept(cli: Cli, peer: Begi
     assert process.returncode == 128 + signal.SIGINT
     assert err.endswith(
         b"Cancelling vm create.\n"
-        b"Keeping web: it had been created. Delete it with: banger vm delete web\n"
+        b"Keeping web: it was created before the signal. Delete it with: banger vm delete web\n"
     )
 
 
