@@ -201,7 +201,7 @@ class Actor:
         """Why a verb did not come to its end. The next process of this service can be asked again,
         so a stop is no cancel, which nobody repeats."""
         if self.stopping.is_set():
-            return BangerError(Code.UNAVAILABLE, f"{self.name} was stopped while it did {name}")
+            return BangerError(Code.UNAVAILABLE, f"{self.name} was stopped while it served {name}")
         return BangerError(Code.CANCELLED, f"{name} was cancelled")
 
     async def _serve(self, header: Envelope, body: bytes) -> None:
@@ -230,7 +230,7 @@ class Actor:
                 result = await known.answer(request, Call(self.link, header))
             return encode_result(result)
         except TimeoutError:
-            raise BangerError(Code.TIMEOUT, f"{header.verb} did not end in time") from None
+            raise BangerError(Code.TIMEOUT, f"{header.verb} timed out") from None
         except asyncio.CancelledError:
             raise self._interrupted(header.verb) from None
         except BangerError:

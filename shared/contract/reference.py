@@ -77,6 +77,6 @@ def _ambiguous(reference: str, matches: dict[str, str]) -> BangerError:
     return BangerError(
         Code.AMBIGUOUS,
         f"{reference!r} is ambiguous: it matches {few(shown)}",
-        hint="give more of the name or of the id",
+        hint="use more characters of the name or of the id",
         details={"candidates": [name for name, _ in by_name[:MOST_CANDIDATES]]},
     )

@@ -68,12 +68,12 @@ class BootHolds:
             names = [name for name in holders if name]
             raise BangerError(
                 Code.CONFLICT,
-                f"{self._kind} {entry.name} is needed to create {few(names) or 'a VM'}",
-                hint="banger ops list shows what is under way",
+                f"{self._kind} {entry.name} is in use, to create {few(names) or 'a VM'}",
+                hint="see what is running: banger ops list",
                 details={"vms": names},
             )
         if entry.id in self._removals:
-            raise BangerError(Code.CONFLICT, f"{self._kind} {entry.name} is being deleted already")
+            raise BangerError(Code.CONFLICT, f"{self._kind} {entry.name} is already being deleted")
         over = self._removals[entry.id] = asyncio.Event()
         try:
             yield

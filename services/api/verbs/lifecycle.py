@@ -137,8 +137,8 @@ class LifecycleVerbs:
         if problems:
             raise BangerError(
                 Code.DENIED,
-                f"{vm.name} is deleted, but not all of its files are: {problems[0]}",
-                hint=f"remove what is left of {self._context.paths.vm_state(vm.id)}",
+                f"{vm.name} was deleted, but some of its files were not: {problems[0]}",
+                hint=f"remove the rest of {self._context.paths.vm_state(vm.id)}",
             )
         return shown
 
@@ -195,7 +195,7 @@ def _refuse_live(vm: Vm) -> None:
     if vm.state in LIVE:
         raise BangerError(
             Code.CONFLICT,
-            f"{vm.name} is {vm.state}, so it is not deleted",
+            f"{vm.name} is not deleted: it is {vm.state}",
             hint=f"stop it first: banger vm stop {vm.name}",
         )
 
@@ -209,5 +209,7 @@ def signal_number(name: str) -> signal.Signals:
         return signal.Signals[f"SIG{wanted}"]
     except (KeyError, ValueError):
         raise BangerError(
-            Code.INVALID, f"there is no signal {name!r}", hint="try KILL, TERM, INT, STOP or CONT"
+            Code.INVALID,
+            f"unknown signal {name!r}",
+            hint="use KILL, TERM, INT, STOP or CONT, for example",
         ) from None

@@ -74,7 +74,7 @@ class ReportVerbs:
             raise BangerError(
                 Code.NOT_RUNNING,
                 f"{vm.name} does not answer yet",
-                hint=f"banger vm health {vm.name} says more",
+                hint=f"for details: banger vm health {vm.name}",
             )
         self._context.spawn(self._context.touch(vm.id))
         return shown

@@ -117,7 +117,9 @@ def test_what_nat_refuses_is_stored_and_said_so(paths: Paths) -> None:
             scene.bus.troubles["nat nat.apply"].append(BangerError(Code.INTERNAL, "no", hint="hm"))
             with pytest.raises(BangerError) as refused:
                 await scene.bus.ask(api.VM_SET(ref="beta", nat=True))
-            assert refused.value.hint == "it is stored, and holds as soon as nat can do it; hm"
+            assert refused.value.hint == (
+                "the change is stored, and takes effect when the nat service can apply it; hm"
+            )
             assert scene.row().nat
 
     play(act())
