@@ -88,6 +88,11 @@ class Paths(NamedTuple):
         return self.known_hosts_dir / f"{name}.vm"
 
     @property
+    def leases(self) -> Path:
+        """One locked file per command whose end is to be the end of a VM."""
+        return self.state / "leases"
+
+    @property
     def broker_socket(self) -> Path:
         return self.run / BROKER_SOCKET
 

@@ -1,10 +1,11 @@
 """``banger vm run``: create a VM, work in it, and clean up."""
 
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli.client.lease import lease
 from cli.client.operation import LongRequest
 from cli.commands.vm.options.command_options import as_user, env, env_file, variables
 from cli.commands.vm.options.creation_options import creation_options
@@ -48,9 +49,9 @@ def run(
     """Create a VM, and open a shell or run a command in it.
 
     Without a command, opens a login shell. With one, connects standard input, output and error to
-    it, and exits with its exit status. With --rm, the VM is deleted at exit, also after Ctrl-C; a
-    VM that never became ready is kept for inspection. With --timeout, CMD gets SIGTERM when time is
-    up, and SIGKILL 5 s later.
+    it, and exits with its exit status. With --rm, the VM is deleted at exit, also after Ctrl-C and
+    when this command is killed; a VM that never became ready is kept for inspection. With
+    --timeout, CMD gets SIGTERM when time is up, and SIGKILL 5 s later.
 
     \b
     Examples:
@@ -65,8 +66,10 @@ def run(
     _refuse_options_without_command(
         ctx, argv, {"--env": env, "--env-file": env_file, "--timeout": timeout}
     )
-    creation = LongRequest(api.VM_CREATE(**sizing, start=True))
-    with interrupts_raise():
+    with interrupts_raise(), lease() if rm else nullcontext("") as held:
+        if held:
+            sizing["lease"] = held
+        creation = LongRequest(api.VM_CREATE(**sizing, start=True))
         if detach:
             return _run_detached(creation)
         return _run_attached(creation, argv, chosen, timeout, user, rm=rm)

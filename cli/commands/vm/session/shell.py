@@ -109,10 +109,11 @@ def exec_(
     argv = trailing(ctx)
     if not argv:
         raise click.UsageError("missing command: put it after --", ctx)
-    ours = {"cwd": workdir, "env": variables(env_file, env), "user": user}
-    access = reach(vm)
+    chosen, access = variables(env_file, env), reach(vm)
     with explained():
-        return run_command(access, argv, **ours, tty=tty or None, stdin=not no_stdin)
+        return run_command(
+            access, argv, cwd=workdir, env=chosen, tty=tty or None, user=user, stdin=not no_stdin
+        )
 
 
 def reach(ref: str) -> Access:
