@@ -183,7 +183,7 @@ def _refuse_foreign(desired: Desired, observed: Observed) -> None:
 
 def _whose(bridge: HostInterface) -> str:
     if bridge.kind == "bridge" and bridge.mac.startswith(MAC_MARK):
-        return "belongs to another banger on this host"
+        return "belongs to another banger"
     return "was not made by banger"
 
 

@@ -55,7 +55,20 @@ def ports(settings: Settings, vms: tuple[str, ...], output: str, quiet: bool) ->
     if quiet:
         listing = list({entry.id: entry for entry in listing}.values())
     show_many(listing, COLUMNS, output, quiet=quiet)
+    for entry in listing if output == "table" and not quiet else ():
+        if moved := _moved(entry.of.port):
+            click.echo(f"note: {entry.of.vm}: {moved}", err=True)
     return status
+
+
+def _moved(port: "Port") -> str:
+    """Why a port of the guest has another number on the VM's own address; empty if it has not."""
+    if port.published or not port.host_port or port.host_port == port.guest_port:
+        return ""
+    return (
+        f"{port.protocol} port {port.guest_port} is at {port.host_port}, because port "
+        f"{port.guest_port} of {port.host_address} is privileged or another program has it"
+    )
 
 
 def _entry(vm: "PortList", port: "Port") -> Entry[ShownPort]:
