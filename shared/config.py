@@ -1,12 +1,14 @@
 """The configuration file: TOML, every key optional, unknown keys and wrong values refused."""
 
 import ipaddress
+import os
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 
+from shared.addresses.loopback import loopback_subnet
 from shared.errors import BangerError, Code
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
@@ -83,13 +85,21 @@ class Config(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Seconds that a guest may take until its agent answers."""
     auto_stop_stale_after: IdleSeconds = 0.0
     """Seconds without use after which a running VM is stopped. 0: never."""
-    user_subnet: str = "127.77.0.0/16"
+    user_subnet: str = ""
+    """Loopback addresses of VMs in user mode. Empty: ``loopback_subnet`` of this user."""
     ipv6: bool = False
     """Bridge mode: whether guests also have an IPv6 address, and their names AAAA records."""
     defaults: DefaultsConfig = msgspec.field(default_factory=DefaultsConfig)
     nat: NatConfig = msgspec.field(default_factory=NatConfig)
     dns: DnsConfig = msgspec.field(default_factory=DnsConfig)
     firecracker: FirecrackerConfig = msgspec.field(default_factory=FirecrackerConfig)
+
+    @property
+    def user_network(self) -> ipaddress.IPv4Network:
+        """Where VMs in user mode have their addresses."""
+        if self.user_subnet:
+            return ipaddress.IPv4Network(self.user_subnet)
+        return loopback_subnet(os.geteuid())
 
     @property
     def network_mode(self) -> Literal["user", "bridge"]:
@@ -115,7 +125,7 @@ def load_config(path: Path) -> Config:
         raise BangerError(Code.INVALID, f"cannot read {path}: {error}") from error
     try:
         config = msgspec.convert(data, Config)
-        for subnet in (config.user_subnet, config.nat.subnet):
+        for subnet in (config.user_network, config.nat.subnet):
             ipaddress.IPv4Network(subnet)
     except (msgspec.ValidationError, ValueError) as error:
         raise BangerError(

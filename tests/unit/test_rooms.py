@@ -13,7 +13,7 @@ MOST_ARROWS = {
     "cli": 11,
     "services/api": 11,
     "services/broker": 5,
-    "services/dns": 12,
+    "services/dns": 14,  # server and forward share the rule of who makes room for whom
     "services/images": 6,
     "services/launcher": 2,
     "services/nat": 11,

@@ -93,7 +93,7 @@ class CreateVerbs:
             id=new_id,
             names=[request.name] if request.name else names.candidates(secrets.randbits(32)),
             network=mode,
-            subnet=config.user_subnet if mode == "user" else config.nat.subnet,
+            subnet=str(config.user_network) if mode == "user" else config.nat.subnet,
             request_id=call.request_id,
             state="starting" if request.start else "created",
             touched_at=now_rfc3339() if request.start else "",

@@ -93,9 +93,20 @@ class Jails:
         uid, root = self.uid_of(vm), self._root(vm.id)
         if self._is_occupied(vm.id, uid):
             raise BangerError(Code.CONFLICT, f"VM {vm.name} already has a jailed VMM")
+        self._refuse_shared(uid)
         self._settings.directory.mkdir(mode=0o711, parents=True, exist_ok=True)
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.chown(root, uid, uid)
+
+    def _refuse_shared(self, uid: int) -> None:
+        """Raise ``conflict`` when a jail of another user has the uid: each could harm the other."""
+        for root in self._settings.directory.glob(f"*/*/{_PREFIX}*/root"):
+            if self.base not in root.parents and _owner(root) == uid:
+                raise BangerError(
+                    Code.CONFLICT,
+                    f"uid {uid} belongs to a jail of another user's VM",
+                    hint="set another jail_uids in the configuration of one of the nats",
+                )
 
     def start(self, vm: Vm) -> ProcessId:
         """Start the VMM in the directory that ``prepare`` created; after an error remove that."""

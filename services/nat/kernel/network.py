@@ -14,6 +14,7 @@ from services.nat.plan.guests import Complaint, admit, usable_guest
 from services.nat.plan.publications import assign_ports
 from services.nat.plan.state import Desired, tap_name
 from services.nat.plan.steps import CreateBridge, Step
+from services.nat.ruleset.rules import table_of
 from shared.contract.messages.network import NatAllow
 from shared.contract.messages.vm import Vm
 from shared.errors import BangerError, Code
@@ -41,12 +42,13 @@ class BridgeNetwork:
         self._untrusted = untrusted
         self.problem = ""
         """Why guests lack something, with what to do about it; empty when they do not."""
-        self._host = HostNetwork(IpForward(note))
+        self._host = HostNetwork(IpForward(note), table_of(base.bridge))
         server = f"{base.gateway.ip}:{base.dns_port}"
         self._names = NameRouting(base.bridge, server, base.subnets)
         self._names_due = 0.0
         self._grants = Grants()
         self._restored = False
+        self._marked = False
         self._dropped: dict[str, int] = {}
         self._complaints: tuple[Complaint, ...] = ()
 
@@ -66,6 +68,7 @@ class BridgeNetwork:
                 failure = await self._thread.run(self._names.revert)
                 self._log.info("systemd-resolved reverted", failure=failure)
             done = await self._thread.run(self._host.reconcile, desired)
+            await self._remove_unmarked()
         except BangerError as error:
             self.problem = error.to_line()
             self._log.error(error.message, code=error.code.value, hint=error.hint)
@@ -110,6 +113,12 @@ class BridgeNetwork:
             found = GrantChange(tuple(await self._thread.run(self._host.allowed_addresses)))
             self._grants.add(found, time.monotonic())
             self._restored = True
+
+    async def _remove_unmarked(self) -> None:
+        if not self._marked:
+            if await self._thread.run(self._host.remove_unmarked, self.base.bridge):
+                self._log.info("tables of an earlier build removed")
+            self._marked = True
 
     async def _desired(self, vms: Sequence[Vm], jails: Mapping[str, int]) -> Desired:
         taken = None

@@ -5,6 +5,9 @@ transaction (nft(8)), so no packet ever sees half a table. Connections are not c
 conntrack is not part of a table. Everything that differs between VMs is an element of a named set
 (sets.py), so the rules themselves never change.
 
+Tables are the host's, and more than one nat may run there: one for each user. So the name of a
+bridge other than the default one is part of the tables' names (``table_of``).
+
 There are two tables, because two layers decide:
 
 - ``bridge banger`` sees each tap's frames, ARP included. A guest can send only with its own
@@ -31,7 +34,7 @@ from ipaddress import IPv4Interface, IPv6Interface
 
 from services.nat.ruleset.sets import AllowedAddress, Member, bridge_sets, inet_sets
 
-TABLE = "banger"
+DEFAULT_TABLE, DEFAULT_BRIDGE = "banger", "br-banger"
 FAMILIES = ("inet", "bridge")
 _MARK = "digest_"
 FLOOD = 400
@@ -62,8 +65,19 @@ class BridgeFacts:
     """None: guests have no IPv6, and their IPv6 packets are dropped."""
 
 
-DELETE = "".join(f"table {f} {TABLE}\ndelete table {f} {TABLE}\n" for f in FAMILIES)
-"""Removes both tables. Each is declared first, because deleting an absent table is an error."""
+def table_of(bridge: str) -> str:
+    """The name of both tables of the nat that has this bridge."""
+    return DEFAULT_TABLE if bridge == DEFAULT_BRIDGE else f"{DEFAULT_TABLE}-{bridge}"
+
+
+def is_table(name: str) -> bool:
+    """Whether a table with this name is that of a nat."""
+    return name == DEFAULT_TABLE or name.startswith(f"{DEFAULT_TABLE}-")
+
+
+def deletion(table: str) -> str:
+    """Removes both tables. Each is declared first, because deleting an absent table is an error."""
+    return "".join(f"table {f} {table}\ndelete table {f} {table}\n" for f in FAMILIES)
 
 
 def render(
@@ -82,9 +96,8 @@ def render(
     lists = repr([(m.tap, sorted(m.tags)) for m in ordered])
     without_allowed = _body(facts, ordered, (), cut_off)
     digest = hashlib.sha256((without_allowed + lists).encode()).hexdigest()[:32]
-    return Ruleset(
-        DELETE + _body(facts, ordered, allowed, cut_off).replace("@digest@", digest), digest
-    )
+    text = _body(facts, ordered, allowed, cut_off).replace("@digest@", digest)
+    return Ruleset(deletion(table_of(facts.bridge)) + text, digest)
 
 
 def loaded_digest(chains: list[tuple[str, str]]) -> str | None:
@@ -104,10 +117,11 @@ def _body(
     allowed: Sequence[AllowedAddress],
     cut_off: Sequence[str],
 ) -> str:
+    table = table_of(facts.bridge)
     return (
-        f"table inet {TABLE} {{\n\tchain {_MARK}@digest@ {{ }}\n{inet_sets(members, allowed)}"
+        f"table inet {table} {{\n\tchain {_MARK}@digest@ {{ }}\n{inet_sets(members, allowed)}"
         f"{_translation(facts)}{_egress(facts)}{_to_host(facts)}{_to_guest(facts)}}}\n"
-        f"table bridge {TABLE} {{\n\tchain {_MARK}@digest@ {{ }}\n{bridge_sets(members, cut_off)}"
+        f"table bridge {table} {{\n\tchain {_MARK}@digest@ {{ }}\n{bridge_sets(members, cut_off)}"
         f"{_SPOOFED}{_frames6(facts, members)}{_FRAMES}}}\n"
     )
 

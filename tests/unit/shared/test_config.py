@@ -1,9 +1,11 @@
 """The configuration file: defaults, and refusals that name the key."""
 
+import os
 from pathlib import Path
 
 import pytest
 
+from shared.addresses.loopback import loopback_subnet
 from shared.config import Config, load_config
 from shared.errors import BangerError, Code
 
@@ -25,7 +27,7 @@ def refusal(tmp_path: Path, text: str) -> str:
 def test_missing_file_gives_the_defaults(tmp_path: Path) -> None:
     config = load_config(tmp_path / "none.toml")
     assert config == Config()
-    assert (config.user_subnet, config.dns.port) == ("127.77.0.0/16", 42069)
+    assert (config.user_network, config.dns.port) == (loopback_subnet(os.geteuid()), 42069)
 
 
 def test_what_is_given_replaces_its_default_only(tmp_path: Path) -> None:
@@ -68,7 +70,7 @@ def test_wrong_value_is_refused_with_its_key(tmp_path: Path, text: str, key: str
     assert f"$.{key}" in refusal(tmp_path, text)
 
 
-@pytest.mark.parametrize("subnet", ["banana", "10.77.0.1/24", "10.77.0.0/33", "::/64", ""])
+@pytest.mark.parametrize("subnet", ["banana", "10.77.0.1/24", "10.77.0.0/33", "::/64", " "])
 @pytest.mark.parametrize("place", ["user_subnet = {!r}", "[nat]\nsubnet = {!r}"])
 def test_bad_subnet_is_refused_at_load(tmp_path: Path, place: str, subnet: str) -> None:
     refusal(tmp_path, place.format(subnet))

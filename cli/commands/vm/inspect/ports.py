@@ -60,6 +60,9 @@ def ports(settings: Settings, vms: tuple[str, ...], output: str, quiet: bool) ->
     if quiet:
         listing = list({entry.id: entry for entry in listing}.values())
     show_many(listing, COLUMNS, output, quiet=quiet)
+    for entry in listing if output == "table" and not quiet else ():
+        if moved := _moved(entry.of.port):
+            click.echo(f"note: {entry.of.vm}: {moved}", err=True)
     return status
 
 
@@ -74,6 +77,16 @@ def entries_of(vm: "PortList") -> Iterator[Entry[ShownPort]]:
         own = {"id": vm.id, "vm": vm.name, "name": shown.reached}
         fields = {**own, **fields_of(port), "url": shown.url}
         yield Entry(vm.id, shown.reached, fields, shown)
+
+
+def _moved(port: "Port") -> str:
+    """Why a port of the guest has another number on the VM's own address; empty if it has not."""
+    if port.published or not port.host_port or port.host_port == port.guest_port:
+        return ""
+    return (
+        f"{port.protocol} port {port.guest_port} is at {port.host_port}, because port "
+        f"{port.guest_port} of {port.host_address} is privileged or another program has it"
+    )
 
 
 def _shown(vm: str, port: "Port", host: str) -> ShownPort:

@@ -75,6 +75,15 @@ def test_ports_are_shown_with_where_they_are_reached(cli: Cli, peer: Begin) -> N
     assert (first["vm"], first["id"], first["host_port"]) == ("web", "0123456789ab", 3000)
 
 
+def test_port_with_another_number_on_the_host_is_explained(cli: Cli, peer: Begin) -> None:
+    peer({"vm.ports": lambda _: PORTS})
+    assert cli("vm", "ports", "web").err == (
+        "note: web: tcp port 80 is at 8080, because port 80 of 127.77.0.2 is privileged or "
+        "another program has it\n"
+    )
+    assert cli("vm", "ports", "web", "-o", "json").err == ""
+
+
 def test_published_ports_are_lines_of_their_own(cli: Cli, peer: Begin) -> None:
     published = {"published": True, "host_address": "127.0.0.1", "guest_address": ""}
     ports = WEB | {"ports": [port(80, 8080), port(80, 8888) | published]}
