@@ -27,9 +27,9 @@ DNS_HOST = "127.0.0.1"
 
 def ask(paths: Paths, request: "Request[Answered]") -> "Answered | None":
     """The answer, or None when the services are not running."""
-    if not running(paths.run):
+    if not running(paths.run, paths.state):
         return None
-    with connect_if_running(paths.run) as client:
+    with connect_if_running(paths) as client:
         return client.ask(request, timeout=3.0, retry=False)
 
 

@@ -47,7 +47,7 @@ class Api(Actor):
         self.serve(OperationVerbs(self._context.operations))
 
     async def on_start(self) -> None:
-        self._lock = await own(self.paths.run / "api.lock")
+        self._lock = await own(self.paths.lock("api"))
         self.background.spawn(self._recover())
         limit = self._context.config.auto_stop_stale_after
         if limit > 0:

@@ -7,7 +7,7 @@ from pathlib import Path
 from services.launcher.service import Launcher
 from shared.bus.runner import start_service
 from shared.config import Config
-from shared.paths import Paths, check_socket_length, close_to_others, make_private
+from shared.paths import Paths
 
 PROCFILES = (Path(__file__).parents[2] / "procfile", Path(__file__).parent / "procfile")
 """At the top of a checkout, or beside this module in an installed package."""
@@ -19,17 +19,11 @@ def main() -> int:
     parser.add_argument("--procfile", type=Path, default=shipped)
     procfile: Path = parser.parse_args().procfile
     paths = Paths.from_environment()
-
-    def prepare() -> None:
-        make_private(paths.run)
-        check_socket_length(paths.run)
-        close_to_others(paths.state)
-
     return start_service(
         "launcher",
         paths,
         lambda log, config: Launcher(paths, log, procfile, external(config)),
-        prepare=prepare,
+        member=True,
     )
 
 

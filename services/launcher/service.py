@@ -23,24 +23,27 @@ from shared.errors import BangerError, Code
 from shared.host import parent_pipe
 from shared.host.locks import Lock
 from shared.logs import Log
-from shared.paths import Paths
+from shared.paths import Paths, make_private
 from shared.version import __version__
 
 STOP_SECONDS = 5.0
 """Seconds between SIGTERM and SIGKILL for a service that does not end."""
+
+LOOK_SECONDS = 0.5
+"""Between two looks whether the run directory is there."""
 
 NOT_FOUND = 127
 """The exit status of a shell for a program that does not exist."""
 
 
 class Launcher(Actor):
-    """Runs the procfile. One per run directory, by lock."""
+    """Runs the procfile. One per state directory, by lock."""
 
     def __init__(
         self, paths: Paths, log: Log, procfile: Path, external: frozenset[str] = frozenset()
     ) -> None:
         """``external``: names in the procfile that this launcher does not start."""
-        lock = Lock.try_acquire(paths.run / "launcher.lock")
+        lock = Lock.try_acquire(paths.lock("launcher"))
         if lock is None:
             raise BangerError(
                 Code.CONFLICT,
@@ -60,6 +63,7 @@ class Launcher(Actor):
     async def on_start(self) -> None:
         self._table.start_all(time.monotonic())
         self.background.spawn(self._run_starts())
+        self.background.spawn(self._keep_run_directory())
 
     async def _run_starts(self) -> None:
         while True:
@@ -72,6 +76,18 @@ class Launcher(Actor):
                 await asyncio.wait_for(self._changed.wait(), wait)
             except TimeoutError:
                 continue
+
+    async def _keep_run_directory(self) -> None:
+        """Make the run directory again when it has vanished, such as at a log-out. The broker then
+        makes its sockets anew. Without a run directory no command finds the services: they stop.
+        """
+        while not self.stopping.is_set():
+            try:
+                make_private(self.paths.run)
+            except (BangerError, OSError) as error:
+                self.log.error("no run directory any more: the services stop", error=str(error))
+                self.stopping.set()
+            await asyncio.sleep(LOOK_SECONDS)
 
     async def _launch(self, service: ManagedService) -> None:
         argv = [sys.executable if word == "python" else word for word in service.argv]

@@ -18,14 +18,16 @@ SUPERVISOR_LOG = "supervisor.log"
 SSH_LOG = "ssh.log"
 METRICS = "metrics.json"
 """Counters of a VMM that writes some."""
+LOCK = "supervisor.lock"
+"""Held by the supervisor. Beside the disks: they outlive the run directory."""
 HOST_KEY = "ssh/host_key"
 """The guest's ssh host key, which has its directory to itself."""
 KNOWN_HOSTS = "known_hosts"
 
 # In the run directory: gone with the host's next boot.
 
-LOCK = "lock"
-"""Held by the supervisor."""
+OLD_LOCK = "lock"
+"""What a supervisor of version 0.1.0 holds in place of ``LOCK``."""
 HANDLE = "handle.json"
 HANDLE_COPY = "handle.copy.json"
 INITRD = "initrd"

@@ -87,7 +87,7 @@ def _children(directory: Path) -> list[Path]:
 
 def processes(home: Home) -> tuple[Process, ...]:
     """Every process of the home and what it is."""
-    locks = {holder(d / files.LOCK): d.name for d in _children(home.paths.run / "vms")}
+    locks = {holder(d / files.LOCK): d.name for d in _children(home.paths.state / "vms")}
     return tuple(_classify(pid, line, locks) for pid, line in home.processes().items())
 
 

@@ -91,7 +91,7 @@ def test_a_udp_port_is_reached_on_the_vms_address_and_goes(shared_home: Home, vm
 
 def kill_supervisor(home: Home, vm: str) -> None:
     """Returns when there is another one."""
-    lock = home.paths.vm_run(show(home, vm)["id"]) / files.LOCK
+    lock = home.paths.vm_state(show(home, vm)["id"]) / files.LOCK
     first = holder(lock)
     assert first
     os.kill(first, signal.SIGKILL)
