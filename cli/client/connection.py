@@ -7,7 +7,6 @@ directory.
 """
 
 import os
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -170,19 +169,18 @@ def _acquire(path: "Path", deadline: float) -> Lock:
 
 def _spawn_launcher(paths: Paths) -> "subprocess.Popen[bytes]":
     import subprocess
-    from pathlib import Path
+
+    from shared.host.programs import isolated_argv
 
     paths.logs.mkdir(parents=True, exist_ok=True, mode=0o700)
-    checkout = Path(__file__).parents[2]
-    path = os.pathsep.join(filter(None, [str(checkout), os.environ.get("PYTHONPATH", "")]))
     with (paths.logs / "launcher.err").open("ab") as errors:
         return subprocess.Popen(
-            [sys.executable, "-m", "services.launcher"],
+            isolated_argv("services.launcher"),
             stdin=subprocess.DEVNULL,
             stdout=errors,
             stderr=errors,
             cwd="/",
-            env=os.environ | {"PYTHONPATH": path, "BANGER_RUN_DIR": str(paths.run)},
+            env=os.environ | {"BANGER_RUN_DIR": str(paths.run)},
             start_new_session=True,
         )
 

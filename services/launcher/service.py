@@ -9,11 +9,15 @@ import asyncio
 import os
 import random
 import signal
-import sys
 import time
 from pathlib import Path
 
-from services.launcher.core import ManagedService, ServiceTable, parse_procfile
+from services.launcher.core import (
+    ManagedService,
+    ServiceTable,
+    own_interpreter,
+    parse_procfile,
+)
 from shared.bus.actor import Actor
 from shared.bus.handlers import Call, handles
 from shared.contract.messages.operation import DaemonStatus
@@ -83,14 +87,15 @@ class Launcher(Actor):
         """
         while not self.stopping.is_set():
             try:
-                make_private(self.paths.run)
+                if not self.paths.run.is_dir():
+                    make_private(self.paths.run)
             except (BangerError, OSError) as error:
                 self.log.error("no run directory any more: the services stop", error=str(error))
                 self.stopping.set()
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _launch(self, service: ManagedService) -> None:
-        argv = [sys.executable if word == "python" else word for word in service.argv]
+        argv = own_interpreter(service.argv)
         errors = self.paths.logs / f"{service.name}.err"
         try:
             process = await self._spawn(argv, errors)
