@@ -11,7 +11,7 @@ import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from shared.errors import BangerError, Code
-from shared.host.stack_lock import Membership, join, same_directory, served_elsewhere, serving
+from shared.host.locks import Membership, join, same_directory, served_elsewhere, serving
 
 if TYPE_CHECKING:
     # Otherwise imported where a Path is made: it costs a command 3 ms, and a listing makes none.

@@ -16,7 +16,7 @@ from tests.integration.upstream import Asked, Upstream, reply_to
 
 T = TypeVar("T")
 
-UPLINK, OUTSIDE = "192.0.2.1", "192.0.2.2"
+UPLINK, OUTSIDE = "192.31.196.1", "192.31.196.2"
 """Ends of the cable: documentation addresses (RFC 5737), which nobody routes."""
 
 WEB_PORT = 8080

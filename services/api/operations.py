@@ -73,7 +73,7 @@ class Operations:
     async def cancelled(self, operation: Operation, deadline: float) -> None:
         """Ask it to end and wait until it has, at most until ``deadline``.
 
-        Raises ``conflict`` when it had ended already.
+        Raises ``conflict`` when it had ended already, or could not be kept from being done.
         """
         running = self._running.get(operation.id)
         if running is None:
@@ -81,6 +81,11 @@ class Operations:
         running.cancel()
         async with asyncio.timeout_at(asyncio.get_running_loop().time() + _left(deadline)):
             await running.over.wait()
+        if operation.state == "done":
+            raise BangerError(
+                Code.CONFLICT,
+                f"it was too late to cancel {operation.verb} {operation.subject}: it is done",
+            )
 
 
 def _left(deadline: float) -> float:

@@ -15,7 +15,8 @@ from services.dns.wire.reply import Reply, ReplyRecord, address_of, alias_chain,
 from services.dns.zone.authority import answer_from, text_name
 from services.dns.zone.guests import AnyName, ListedNames, NameClient, name_clients
 from services.dns.zone.zone import Zone
-from shared.addresses.subnet import gateway_of, is_outside
+from shared.addresses.outside import is_outside
+from shared.addresses.subnet import gateway_of
 from shared.contract.messages.network import NatAllow
 from shared.contract.messages.vm import Vm
 from shared.errors import BangerError

@@ -19,6 +19,7 @@ from services.launcher.core import (
     parse_procfile,
 )
 from shared.bus.actor import Actor
+from shared.bus.background import keep_running
 from shared.bus.handlers import Call, handles
 from shared.contract.messages.operation import DaemonStatus
 from shared.contract.messages.vm import Empty
@@ -26,6 +27,7 @@ from shared.contract.verbs import daemon
 from shared.errors import BangerError, Code
 from shared.host import parent_pipe
 from shared.host.locks import Lock
+from shared.log_limit import LogLimit
 from shared.logs import Log
 from shared.paths import Paths, make_private
 from shared.version import __version__
@@ -35,6 +37,9 @@ STOP_SECONDS = 5.0
 
 LOOK_SECONDS = 0.5
 """Between two looks whether the run directory is there."""
+
+STDERR_SECONDS = 30.0
+"""Between looks at what the services wrote to stderr."""
 
 NOT_FOUND = 127
 """The exit status of a shell for a program that does not exist."""
@@ -68,6 +73,15 @@ class Launcher(Actor):
         self._table.start_all(time.monotonic())
         self.background.spawn(self._run_starts())
         self.background.spawn(self._keep_run_directory())
+        self.background.spawn(keep_running("stderr", self._limit_stderr, self.log))
+
+    async def _limit_stderr(self) -> None:
+        """Keep the services' stderr bounded on the disk."""
+        limit = LogLimit()
+        while True:
+            for problem in limit.apply(self.paths.logs.glob("*.err")):
+                self.log.warning(problem)
+            await asyncio.sleep(STDERR_SECONDS)
 
     async def _run_starts(self) -> None:
         while True:

@@ -17,7 +17,7 @@ from services.nat.jail.plan import JailUser
 from services.nat.kernel.network import BridgeNetwork
 from services.nat.kernel.thread import KernelThread
 from services.nat.plan.coverage import Coverage, network_view
-from services.nat.plan.guests import TapHolds, guest_of
+from services.nat.plan.guests import TapHolds, bare_guest, guest_of
 from services.nat.plan.state import Desired, bridge_mac
 from shared.addresses.ula import ula_prefix
 from shared.bus.actor import Actor
@@ -75,10 +75,12 @@ class Reconciler:
             address6=str(base.address6_of(guest) or ""),
         )
 
-    async def apply(self) -> None:
-        """Answer when the kernel has what the store says now."""
+    async def apply(self, vm_id: str) -> None:
+        """Answer when the kernel has what the store says now; raises ``conflict`` for what it
+        cannot have of this VM's row."""
         await self._follower.refresh()
         await self._reconcile()
+        self._network.refuse_unapplied(vm_id)
 
     async def allow(self, request: NatAllow) -> None:
         """Answer when the VM can reach these addresses. A caller may know of a change before nat
@@ -119,7 +121,7 @@ class Reconciler:
     async def unjail(self, vm_id: str, signum: signal.Signals) -> None:
         """Signal the jailed VMM of a VM."""
         vm = self._follower.replica.vms.get(vm_id) or await self._row(vm_id)
-        guest_of(vm, self._network.base.subnet)
+        bare_guest(vm, self._network.base.subnet)
         await self._thread.run(self._jails.signal, vm, signum)
 
     async def status(self) -> NatStatus:

@@ -17,6 +17,7 @@ from shared.contract.messages.network import (
     Attachment,
     Jailed,
     NatAllow,
+    NatApply,
     NatAttach,
     NatJail,
     NatStatus,
@@ -70,9 +71,9 @@ class Nat(Actor):
         await self._in_bridge_mode().allow(request)
 
     @handles(nat.APPLY)
-    async def apply(self, _request: Empty, _call: Call) -> None:
+    async def apply(self, request: NatApply, _call: Call) -> None:
         """Answer when the kernel has what the store says now."""
-        await self._in_bridge_mode().apply()
+        await self._in_bridge_mode().apply(request.id)
 
     @handles(nat.JAIL)
     async def jail(self, request: NatJail, _call: Call) -> Jailed:

@@ -25,7 +25,7 @@ from shared.contract.messages.rows import (
     VmUpdate,
 )
 from shared.contract.messages.vm import Resolved, ResolvedList, State, Vm
-from shared.contract.reference import find_id
+from shared.contract.reference import BY_ID, find_id
 from shared.errors import BangerError, Code
 
 
@@ -166,7 +166,7 @@ class Store:
 
 def _meant(session: Session, reference: str) -> VmRow:
     """The VM that a reference means; only rows that it may mean are read."""
-    exact = or_(VmRow.id == reference, VmRow.name == reference)
+    exact = or_(VmRow.id == reference.removeprefix(BY_ID), VmRow.name == reference)
     begun = or_(*(func.substr(of, 1, len(reference)) == reference for of in (VmRow.id, VmRow.name)))
     query = select(VmRow.id, VmRow.name)
     known = session.execute(query.where(exact)).all() or session.execute(query.where(begun)).all()

@@ -28,7 +28,7 @@ from shared.contract.messages.rows import (
 from shared.contract.messages.vm import Empty, ResolvedList, Vm, VmId, VmRef, VmRefs
 from shared.contract.verbs import store
 from shared.logs import Log
-from shared.paths import Paths
+from shared.paths import Paths, close_to_others
 
 T = TypeVar("T")
 
@@ -42,6 +42,7 @@ class StoreService(Actor):
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="database")
 
     async def on_start(self) -> None:
+        close_to_others(self.paths.state)
         guard = lock_file(self._url, self.paths.database)
         self._lock = await own(guard) if guard else None
         self._engine = await self._in_thread(lambda: open_database(self._url, self.paths.database))

@@ -3,7 +3,10 @@
 An entry of the list is a host name ("deb.debian.org"), every name below one ("*.debian.org"), an
 IPv4 address or a CIDR block ("192.0.2.0/24"), each with or without a port ("example.org:443").
 A name below ``vm`` ("db.vm:5432", "*.vm") is another VM, whatever its address is. "*" alone is
-everything outside; other VMs are not part of it.
+everything outside: what is globally routable. Other VMs are not part of it, and neither are the
+local networks of the host. An entry for a network of these (192.168.1.0/24) names it literally, and
+that is the only way to reach one: neither "*" nor a name nor a wider network (0.0.0.0/0) leads
+there.
 """
 
 import re
@@ -11,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
+from shared.addresses.outside import is_special
 from shared.contract.port import parse_port
 from shared.errors import BangerError, Code
 
@@ -18,6 +22,10 @@ _LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"(\*\.)?{_LABEL}(\.{_LABEL})*")
 NAME_LARGEST = 253
 """Characters of a host name without the final dot (RFC 1035 section 2.3.4)."""
+ENTRIES_MOST = 1024
+"""Entries of one VM's list: each is an element of the kernel's sets."""
+_SHOWN = 80
+"""Characters of a bad entry that an error quotes."""
 EXAMPLES = "e.g. deb.debian.org:443, *.example.org, 192.0.2.0/24, db.vm:5432"
 EVERYTHING = "*"
 _GUESTS = ".vm"
@@ -42,6 +50,16 @@ class Allowed:
         """Whether the entry is about other VMs and not about the outside."""
         return self.name.endswith(_GUESTS)
 
+    @property
+    def is_literal(self) -> bool:
+        """Whether the entry names addresses that are not globally routable."""
+        return self.network is not None and is_special(self.network)
+
+    @property
+    def in_everything(self) -> bool:
+        """Whether everything outside has what the entry is about."""
+        return not (self.is_guest or self.is_literal)
+
     def covers_guest(self, name: str) -> bool:
         """Whether this entry allows to reach the VM ``name`` (without the zone)."""
         return self.is_guest and self.covers(name + _GUESTS)
@@ -49,8 +67,8 @@ class Allowed:
 
 @dataclass(frozen=True)
 class Egress:
-    """The policy of a VM. With ``nat``: everything outside, and the VMs on ``allow``. Without it:
-    what is on ``allow``, and nothing when that is empty."""
+    """The policy of a VM. With ``nat``: everything outside, and the VMs and local networks on
+    ``allow``. Without it: what is on ``allow``, and nothing when that is empty."""
 
     nat: bool = False
     allow: tuple[str, ...] = ()
@@ -77,8 +95,8 @@ def parse_egress(text: str) -> Egress:
             return Egress(nat=True)
         case "allow", True:
             listed = [entry.strip() for entry in entries.split(",")]
-            others = check_list(entry for entry in listed if entry != EVERYTHING)
-            return Egress(nat=EVERYTHING in listed, allow=others)
+            nat, others = EVERYTHING in listed, [entry for entry in listed if entry != EVERYTHING]
+            return Egress(nat=nat, allow=check_egress(nat, others))
     raise BangerError(
         Code.INVALID,
         f"{text!r} is not a valid egress policy",
@@ -87,11 +105,46 @@ def parse_egress(text: str) -> Egress:
 
 
 def check_list(entries: Iterable[str]) -> tuple[str, ...]:
-    """The list as it is stored: in lower case, each entry once. Raises ``invalid``."""
+    """The list as it is stored: in lower case, each entry once.
+
+    Raises:
+        BangerError: ``invalid`` for a bad entry, and for more than ``ENTRIES_MOST``.
+    """
     allow = tuple(dict.fromkeys(entry.strip().lower() for entry in entries))
+    if len(allow) > ENTRIES_MOST:
+        raise BangerError(
+            Code.INVALID,
+            f"an egress list has at most {ENTRIES_MOST} entries, not {len(allow)}",
+            hint="use networks (192.0.2.0/24) and names such as *.example.org",
+        )
     for entry in allow:
         parse_allowed(entry)
     return allow
+
+
+def check_egress(nat: bool, entries: Iterable[str]) -> tuple[str, ...]:
+    """The list of a VM whose policy has ``nat``, as it is stored.
+
+    The command line, the api and nat all use this one check.
+
+    Raises:
+        BangerError: as ``check_list``, and ``invalid`` for a part of the outside beside all of it.
+    """
+    allow = check_list(entries)
+    outside = [entry for entry in allow if nat and parse_allowed(entry).in_everything]
+    if outside:
+        raise BangerError(
+            Code.INVALID,
+            "egress is all of the outside or a list of it, not both: " + shown(", ".join(outside)),
+            hint="use --egress nat or --egress allow=...; other VMs and local networks "
+            "may be beside all of the outside: allow=*,NAME.vm,192.168.1.0/24",
+        )
+    return allow
+
+
+def shown(text: str) -> str:
+    """``text``, cut to what an error has room for."""
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def parse_allowed(entry: str) -> Allowed:
@@ -101,7 +154,7 @@ def parse_allowed(entry: str) -> Allowed:
     if number is None:
         raise BangerError(
             Code.INVALID,
-            f"{port!r} in {entry!r} is not a valid port: use 1 to 65535",
+            f"{shown(port)!r} in {shown(entry)!r} is not a valid port: use 1 to 65535",
             hint=EXAMPLES,
         )
     host = host.removesuffix(".")
@@ -115,7 +168,7 @@ def parse_allowed(entry: str) -> Allowed:
     if len(host) > NAME_LARGEST or numeric or not _NAME.fullmatch(host):
         raise BangerError(
             Code.INVALID,
-            f"{entry!r} is neither a host name nor an IPv4 address or network",
+            f"{shown(entry)!r} is neither a host name nor an IPv4 address or network",
             hint=EXAMPLES,
         )
     return Allowed(name=host, port=number)

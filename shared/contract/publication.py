@@ -1,6 +1,6 @@
 """``--publish [HOSTADDR:]HOST:GUEST[/udp]``: from text to a ``Publication``. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from ipaddress import AddressValueError, IPv4Address
 from typing import TYPE_CHECKING, cast
 
@@ -9,6 +9,9 @@ from shared.errors import BangerError, Code
 
 if TYPE_CHECKING:
     from shared.contract.messages.vm import Protocol, Publication
+
+PORTS_MOST = 256
+"""Ports that one VM publishes: each is held by a socket and is an element of the kernel's sets."""
 
 
 def parse_publication(text: str) -> "Publication":
@@ -44,6 +47,40 @@ def clash(one: "Publication", other: "Publication") -> bool:
     same = (one.protocol, one.host_port) == (other.protocol, other.host_port)
     addresses = {one.host_address, other.host_address}
     return same and (len(addresses) == 1 or "0.0.0.0" in addresses)
+
+
+def check_publication(publication: "Publication") -> "Publication":
+    """The publication with its address in canonical form.
+
+    Raises:
+        BangerError: ``invalid`` for fields that are no address, port or protocol.
+    """
+    checked = parse_publication(show_publication(publication))
+    if IPv4Address(checked.host_address).is_multicast:
+        raise BangerError(
+            Code.INVALID,
+            f"{checked.host_address} is a multicast address",
+            hint="use an address of this host, or 0.0.0.0 for all of them",
+        )
+    return checked
+
+
+def check_publications(publications: "Sequence[Publication]") -> "list[Publication]":
+    """All publications of a VM, as they are stored. The api and nat both use this one check.
+
+    Raises:
+        BangerError: ``invalid`` for more than ``PORTS_MOST``, as ``check_publication``, and as
+            ``refuse_doubles``.
+    """
+    if len(publications) > PORTS_MOST:
+        raise BangerError(
+            Code.INVALID,
+            f"a VM publishes at most {PORTS_MOST} ports, not {len(publications)}",
+            hint="run a proxy in the guest, or reach the ports on the VM's own address",
+        )
+    checked = [check_publication(publication) for publication in publications]
+    refuse_doubles(checked)
+    return checked
 
 
 def refuse_doubles(publications: "Iterable[Publication]") -> None:

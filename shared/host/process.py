@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.errors import BangerError, Code
+from shared.host.kernel_text import process_fields
 
 ENDING = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT})
 """Signals that end a VMM."""
@@ -30,11 +31,9 @@ class ProcessId:
 def start_time(pid: int) -> int | None:
     """Field 22 of /proc/<pid>/stat, or None when there is no such process (or a zombie)."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_text()
+        fields = process_fields(pid)
     except (FileNotFoundError, ProcessLookupError):
         return None
-    # The command name in field 2 may hold spaces and parentheses: count from the last one.
-    fields = text.rpartition(")")[2].split()
     return None if fields[0] in "ZX" else int(fields[19])
 
 
@@ -82,8 +81,7 @@ def spawn_detached(
 
 
 def _zombie_start_time(pid: int) -> int:
-    text = Path(f"/proc/{pid}/stat").read_text()
-    return int(text.rpartition(")")[2].split()[19])
+    return int(process_fields(pid)[19])
 
 
 class Watch:

@@ -20,6 +20,8 @@ METRICS = "metrics.json"
 """Counters of a VMM that writes some."""
 LOCK = "supervisor.lock"
 """Held by the supervisor. Beside the disks: they outlive the run directory."""
+GUEST_WRITTEN = (CONSOLE_LOG, VMM_LOG, SSH_LOG, METRICS)
+"""What a guest, or a VMM that it has taken over, can make grow."""
 HOST_KEY = "ssh/host_key"
 """The guest's ssh host key, which has its directory to itself."""
 KNOWN_HOSTS = "known_hosts"

@@ -1,8 +1,7 @@
 """A nat that touches nothing."""
 
 from shared.bus.handlers import Call, handles
-from shared.contract.messages.network import NatUnjail
-from shared.contract.messages.vm import Empty
+from shared.contract.messages.network import NatApply, NatUnjail
 from shared.contract.verbs import nat
 from shared.errors import BangerError, Code
 
@@ -15,7 +14,7 @@ class FakeNat:
         self._bridge = bridge
 
     @handles(nat.APPLY)
-    async def apply(self, _request: Empty, _call: Call) -> None:
+    async def apply(self, _request: NatApply, _call: Call) -> None:
         if not self._bridge:
             raise BangerError(Code.UNAVAILABLE, "there is no bridge")
         self.applied += 1

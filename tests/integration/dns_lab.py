@@ -24,16 +24,19 @@ dns.resolv_conf = "{resolv_conf}"
 ZONE = {
     "www.example.org.": (
         "www.example.org 5 IN CNAME e.example.net",
-        "e.example.net 300 IN A 192.0.2.1",
+        "e.example.net 300 IN A 192.31.196.1",
     ),
-    "two.example.org.": ("two.example.org 5 IN A 192.0.2.2", "two.example.org 5 IN A 192.0.2.3"),
+    "two.example.org.": (
+        "two.example.org 5 IN A 192.31.196.2",
+        "two.example.org 5 IN A 192.31.196.3",
+    ),
     "mail.example.org.": ("mail.example.org 60 IN MX 10 mx.example.org",),
     "bad.example.org.": ("bad.example.org 5 IN A 127.0.0.1", "bad.example.org 5 IN A 10.77.0.3"),
     "half.example.org.": (
-        "half.example.org 5 IN A 192.0.2.9",
+        "half.example.org 5 IN A 192.31.196.9",
         "half.example.org 5 IN A 169.254.1.1",
     ),
-    "big.example.org.": tuple(f"big.example.org 5 IN A 192.0.2.{n}" for n in range(60)),
+    "big.example.org.": tuple(f"big.example.org 5 IN A 192.31.196.{n}" for n in range(60)),
 }
 
 

@@ -29,7 +29,7 @@ NEEDED = pytest.mark.skipif(
     reason="needs root and /dev/net/tun to make network namespaces and taps",
 )
 
-OUTSIDE, UPLINK = "198.51.100.2", "198.51.100.1"
+OUTSIDE, UPLINK = "192.31.196.2", "192.31.196.1"
 GATEWAY = "10.77.0.1"
 QUICK = 1.5
 """Seconds after which a packet that was dropped counts as dropped."""

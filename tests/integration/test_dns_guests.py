@@ -33,7 +33,7 @@ def lab() -> Iterator[Lab]:
     with ExitStack() as cleanup:
         made = Lab(cleanup)
         made.boot("alpha", nat=True)
-        made.boot("beta", allow=["*.example.org:443", "192.0.2.0/24"])
+        made.boot("beta", allow=["*.example.org:443", "192.31.196.0/24"])
         made.boot("gamma")
         made.plug("stranger", "10.77.0.99")
         yield made
@@ -72,7 +72,7 @@ def test_guest_with_nat_looks_up_anything(lab: Lab, transport: str) -> None:
     shown = lab.dig("alpha", transport, "WWW.example.ORG")
     assert "flags: qr rd ra;" in shown
     assert ";WWW.example.ORG." in shown  # as it was asked, whatever upstream makes of it
-    assert "192.0.2.1" in shown
+    assert "192.31.196.1" in shown
     assert (
         lab.dig("alpha", transport, "mail.example.org", "MX", short=True) == "10 mx.example.org.\n"
     )
@@ -82,14 +82,14 @@ def test_guest_with_nat_looks_up_anything(lab: Lab, transport: str) -> None:
 
 def test_answer_too_large_for_udp_comes_by_tcp(lab: Lab) -> None:
     assert "Truncated, retrying in TCP" in lab.dig("alpha", "+noedns", "big.example.org")
-    assert lab.dig("alpha", "+noedns", "big.example.org", short=True).count("192.0.2.") == 60
+    assert lab.dig("alpha", "+noedns", "big.example.org", short=True).count("192.31.196.") == 60
 
 
 def test_listed_name_is_answered_after_nat_has_opened_its_addresses(lab: Lab) -> None:
-    assert lab.dig("beta", "www.example.org", short=True) == "e.example.net.\n192.0.2.1\n"
+    assert lab.dig("beta", "www.example.org", short=True) == "e.example.net.\n192.31.196.1\n"
     (opened,) = lab.opened()
     assert (opened["id"], opened["name"]) == ("b" * 12, "www.example.org")
-    assert opened["addresses"] == ["192.0.2.1"]
+    assert opened["addresses"] == ["192.31.196.1"]
     assert ALLOWED_SECONDS < opened["seconds"] <= 300
 
 
@@ -97,7 +97,7 @@ def test_short_lived_answer_is_open_for_a_minute_and_from_memory_too(lab: Lab) -
     for _ in range(2):
         lab.dig("beta", "two.example.org")
     first, second = lab.opened()
-    assert sorted(first["addresses"]) == ["192.0.2.2", "192.0.2.3"]
+    assert sorted(first["addresses"]) == ["192.31.196.2", "192.31.196.3"]
     assert first["seconds"] == second["seconds"] == ALLOWED_SECONDS
 
 
@@ -136,14 +136,14 @@ def test_nat_that_refuses_or_is_away_closes_the_name(lab: Lab) -> None:
         assert "status: SERVFAIL" in lab.dig("beta", "+time=5", "www.example.org")
     finally:
         lab.stack.start("nat", module="tests.integration.nat_service")
-    assert lab.dig("beta", "two.example.org", short=True).count("192.0.2.") == 2
+    assert lab.dig("beta", "two.example.org", short=True).count("192.31.196.") == 2
 
 
 def test_listed_name_does_not_lead_inside(lab: Lab) -> None:
     assert "ANSWER: 0" in lab.dig("beta", "bad.example.org")
     assert lab.opened() == []
-    assert lab.dig("beta", "half.example.org", short=True) == "192.0.2.9\n"
-    assert lab.opened()[0]["addresses"] == ["192.0.2.9"]
+    assert lab.dig("beta", "half.example.org", short=True) == "192.31.196.9\n"
+    assert lab.opened()[0]["addresses"] == ["192.31.196.9"]
     assert "an address that beta must not reach was left out of an answer" in lab.log()
 
 
@@ -240,10 +240,10 @@ def test_one_guest_does_not_take_all_connections(lab: Lab) -> None:
 
 
 def test_other_name_server_is_followed(lab: Lab) -> None:
-    other = Upstream(lab.host, "127.0.0.54", says("n.example.org 5 IN A 192.0.2.54"), port=53)
+    other = Upstream(lab.host, "127.0.0.54", says("n.example.org 5 IN A 192.31.196.54"), port=53)
     try:
         lab.resolv_conf.write_text("nameserver 127.0.0.54\n")
-        eventually(lambda: "192.0.2.54" in lab.dig("alpha", "n.example.org"))
+        eventually(lambda: "192.31.196.54" in lab.dig("alpha", "n.example.org"))
     finally:
         lab.resolv_conf.write_text(f"nameserver {UPSTREAM}\n")
         eventually(lambda: "NXDOMAIN" in lab.dig("alpha", "n.example.org"))

@@ -36,7 +36,7 @@ ALPHA, BETA = spec("aaaaaaaaaaaa", "10.77.0.2"), spec("bbbbbbbbbbbb", "10.77.0.3
 LINK_LOCAL = [bytes.fromhex(f"0180c20000{last:02x}") for last in (0x00, 0x02, 0x03, 0x0E)]
 """Groups that a bridge does not pass on (IEEE 802.1Q table 8-1): spanning tree, link aggregation,
 port access and LLDP. Linux hands their frames to the port's own interface, past the bridge."""
-BESIDE = "198.51.100.3"
+BESIDE = "192.31.196.3"
 """Nobody's."""
 ETH_IP, ETH_IP6 = 0x0800, 0x86DD
 DNS_PORT = 42069

@@ -87,6 +87,21 @@ def test_host_reaches_its_guest_and_the_guest_nothing(lab: Lab) -> None:
     assert not reaches(lab.outside, ALPHA6)
 
 
+METADATA6 = ("fd00:ec2::254", "64:ff9b::a9fe:a9fe")
+"""Metadata of a cloud by IPv6, and by the prefix that stands for IPv4 addresses (RFC 6052)."""
+
+
+def test_no_guest_reaches_metadata_by_ipv6(lab: Lab) -> None:
+    reconcile(lab, ALPHA)
+    alpha = boot(lab, ALPHA, ALPHA6)
+    for address in METADATA6:
+        lab.outside.sh(f"ip addr add {address}/128 dev uplink nodad")
+        lab.place.sh(f"ip route add {address}/128 via {OUTSIDE6}")
+        listen(lab, lab.outside, address)
+        assert reaches(lab.place, address)
+        assert not reaches(alpha, address)
+
+
 def test_second_pass_finds_nothing_to_do_and_the_last_leaves_nothing(lab: Lab) -> None:
     before = lab.dump()
     assert reconcile(lab, ALPHA)

@@ -38,7 +38,7 @@ from tests.waiting import eventually
 pytestmark = NEEDED
 
 ALPHA, BETA = "aaaaaaaaaaaa", "bbbbbbbbbbbb"
-BESIDE = "198.51.100.3"
+BESIDE = "192.31.196.3"
 """A second address of the outside's."""
 
 
@@ -179,7 +179,7 @@ def test_vm_on_a_list_reaches_that_and_no_more(lab: Lab) -> None:
 
 
 def test_entries_that_overlap_are_all_in_force(lab: Lab) -> None:
-    guest = alpha(allow=f"198.51.100.0/24:80,{OUTSIDE}:80,{OUTSIDE},198.51.100.0/31,{BESIDE}:443")
+    guest = alpha(allow=f"192.31.196.0/24:80,{OUTSIDE}:80,{OUTSIDE},192.31.196.0/31,{BESIDE}:443")
     lab.reconcile(guest)
     booted = lab.boot(guest)
     assert fetch(booted, OUTSIDE, 8443) == fetch(booted, BESIDE, 80) == UPLINK
@@ -265,6 +265,57 @@ def test_addresses_that_are_forgotten_leave_the_kernel_too(lab: Lab) -> None:
     assert OUTSIDE not in listed
 
 
+SPECIAL = ("169.254.169.254", "168.63.129.16", "100.100.100.200", "192.168.5.1", "10.9.0.1")
+"""Metadata services of clouds, and a server in the host's local network of each kind."""
+
+
+def serve_special(lab: Lab) -> None:
+    for address in SPECIAL:
+        lab.outside.sh(f"ip addr add {address}/32 dev uplink")
+        lab.place.sh(f"ip route add {address}/32 via {OUTSIDE}")
+        lab.serve(lab.outside, address, 80)
+        assert fetch(lab.place, address) == UPLINK
+
+
+@pytest.mark.parametrize(
+    ("nat", "allow"),
+    [
+        (True, ""),
+        (False, "0.0.0.0/0"),
+        (False, "0.0.0.0/0:80"),
+        (True, "192.168.5.1:81,192.168.6.0/24,10.9.0.2"),
+    ],
+)
+def test_outside_has_no_metadata_service_and_no_local_network(
+    lab: Lab, nat: bool, allow: str
+) -> None:
+    guest = alpha(nat=nat, allow=allow)
+    lab.reconcile(guest)
+    serve_special(lab)
+    booted = lab.boot(guest)
+    assert fetch(booted, OUTSIDE) == UPLINK
+    assert [address for address in SPECIAL if not is_cut_off(booted, address)] == []
+
+
+@pytest.mark.parametrize("nat", [True, False])
+def test_list_that_names_a_special_address_literally_leads_there(lab: Lab, nat: bool) -> None:
+    guest = alpha(nat=nat, allow="169.254.169.254,168.63.129.16:80,192.168.0.0/16,100.64.0.0/10:80")
+    lab.reconcile(guest)
+    serve_special(lab)
+    booted = lab.boot(guest)
+    assert [address for address in SPECIAL if is_cut_off(booted, address)] == ["10.9.0.1"]
+    assert is_cut_off(booted, OUTSIDE) is not nat
+
+
+def test_name_that_an_older_nat_allowed_to_lead_inside_leads_there_no_more(lab: Lab) -> None:
+    guest = alpha(allow="example.org")
+    lab.reconcile(guest, allowed=(named(guest, "192.168.5.1", 60), named(guest, OUTSIDE, 60)))
+    serve_special(lab)
+    booted = lab.boot(guest)
+    assert fetch(booted, OUTSIDE) == UPLINK
+    assert is_cut_off(booted, "192.168.5.1")
+
+
 @pytest.fixture
 def stack(lab: Lab) -> Iterator[Stack]:
     with made_services(lab) as made:
@@ -302,6 +353,9 @@ def test_allowed_name_survives_changes_and_the_death_of_nat(lab: Lab, stack: Sta
         ("example.org", OUTSIDE, Code.DENIED),  # the list has only what is below it
         ("a.example.org", "127.0.0.1", Code.INVALID),
         ("a.example.org", "169.254.169.254", Code.INVALID),
+        ("a.example.org", "168.63.129.16", Code.INVALID),
+        ("a.example.org", "192.168.5.1", Code.INVALID),
+        ("a.example.org", "100.64.0.1", Code.INVALID),
         ("a.example.org", "224.0.0.1", Code.INVALID),
         ("a.example.org", "10.77.0.3", Code.INVALID),
         ("a.example.org", "0.0.0.0", Code.INVALID),
@@ -332,28 +386,69 @@ def test_row_that_cannot_be_keeps_no_other_vm_from_the_network(lab: Lab, stack: 
     stack.call("store", "vm.update", id=BETA, state="running")
     guest = start_vm(lab, stack, ALPHA, "alpha", nat=True)
     assert fetch(guest, OUTSIDE) == UPLINK
-    assert stack.call("nat", "nat.status")["taps"] == [f"bgr{ALPHA}"]
     assert BETA in stack.paths.log_file("nat").read_text()
+
+
+def plant(stack: Stack, vm_id: str, field: str, value: Any) -> None:
+    """Write what the api and the store refuse, as an older version or another program may."""
+    change = f"UPDATE vm SET spec=json_set(spec, '$.{field}', json(?)) WHERE id=?"
+    with contextlib.closing(sqlite3.connect(stack.paths.database)) as database, database:
+        database.execute(change, (json.dumps(value), vm_id))
+
+
+def test_bad_row_of_a_live_vm_keeps_its_tap_and_the_usable_part_and_is_told(
+    lab: Lab, stack: Stack
+) -> None:
+    guest = start_vm(lab, stack, ALPHA, "alpha", allow=[f"{OUTSIDE}:80"])
+    start_vm(lab, stack, BETA, "beta")
+    tap = lab.place.sh(f"ip -o link show bgr{ALPHA}").partition(":")[0]
+    many = [f"{OUTSIDE}:80", *(f"n{number}.example.org" for number in range(1024))]
+    ports = [{"host_port": 9000 + n, "guest_port": 80} for n in range(257)]
+    for field, value in (("allow", many), ("allow", ["x y", many[0]]), ("publish", ports)):
+        plant(stack, ALPHA, field, value)
+        with pytest.raises(BangerError, match=r"^VM alpha: .* left out: ") as caught:
+            stack.call("nat", "nat.apply", id=ALPHA)
+        assert caught.value.code is Code.CONFLICT
+        stack.call("nat", "nat.apply", id=BETA)
+        assert lab.place.sh(f"ip -o link show bgr{ALPHA}").partition(":")[0] == tap
+        assert fetch(guest, OUTSIDE) == UPLINK
+        assert "left out" in stack.call("nat", "nat.status")["problem"]
+    plant(stack, ALPHA, "allow", [])
+    plant(stack, ALPHA, "publish", [])
+    stack.call("nat", "nat.apply")
+    assert stack.call("nat", "nat.status")["problem"] == ""
+    assert is_cut_off(guest, OUTSIDE)
+
+
+def test_live_vm_whose_address_is_lost_keeps_its_tap_and_is_silent(lab: Lab, stack: Stack) -> None:
+    guest = start_vm(lab, stack, ALPHA, "alpha", nat=True)
+    tap = lab.place.sh(f"ip -o link show bgr{ALPHA}").partition(":")[0]
+    readdress(stack, "192.0.2.1")
+    with pytest.raises(BangerError, match="not in the bridge's subnet"):
+        stack.call("nat", "nat.apply", id=ALPHA)
+    assert is_cut_off(guest, OUTSIDE)
+    assert lab.place.sh(f"ip -o link show bgr{ALPHA}").partition(":")[0] == tap
+    readdress(stack, "10.77.0.2")
+    stack.call("nat", "nat.apply", id=ALPHA)
+    assert fetch(guest, OUTSIDE) == UPLINK
+
+
+def readdress(stack: Stack, address: str) -> None:
+    with contextlib.closing(sqlite3.connect(stack.paths.database)) as database, database:
+        database.execute("UPDATE vm SET address=? WHERE id=?", (address, ALPHA))
 
 
 def test_port_published_by_two_vms_is_the_firsts(lab: Lab, stack: Stack) -> None:
     port = {"host_port": 8080, "guest_port": 80, "host_address": "0.0.0.0"}
     first = start_vm(lab, stack, ALPHA, "alpha", publish=[port])
     stack.reserve(BETA, "beta", network="bridge", subnet="10.77.0.0/24")
-    publish_unseen_by_the_store(stack, BETA, {**port, "host_address": UPLINK})
+    plant(stack, BETA, "publish", [{**port, "host_address": UPLINK}])
     stack.call("store", "vm.update", id=BETA, state="running")
     stack.call("nat", "nat.attach", id=BETA)
     lab.serve(first, "10.77.0.2", 80)
     assert fetch(lab.outside, UPLINK, 8080) == OUTSIDE
     assert fetch(lab.place, "10.77.0.2") == GATEWAY
     assert "another VM publishes this port" in stack.paths.log_file("nat").read_text()
-
-
-def publish_unseen_by_the_store(stack: Stack, vm_id: str, port: dict[str, Any]) -> None:
-    """The store refuses a port that another VM has; a program that knows the database does not."""
-    change = "UPDATE vm SET spec=json_set(spec, '$.publish', json(?)) WHERE id=?"
-    with contextlib.closing(sqlite3.connect(stack.paths.database)) as database, database:
-        database.execute(change, (json.dumps([port]), vm_id))
 
 
 def log_of(stack: Stack) -> str:

@@ -7,6 +7,7 @@ from shared.contract.lifecycle import LIVE
 from shared.contract.messages.machine import SupervisorSpec
 from shared.contract.messages.rows import VmUpdate
 from shared.contract.messages.vm import Vm
+from shared.contract.reference import by_id
 from shared.contract.verbs import store, supervisor
 from shared.errors import BangerError, Code
 from shared.host.retry import RetryWindow, retry
@@ -35,10 +36,7 @@ class Corrections:
 
     async def row(self, vm_id: str) -> Vm:
         """The row, as soon as the store serves. Raises ``not_found``."""
-        vm = await retry(lambda: self._ask(store.VM_GET(ref=vm_id)), _window())
-        if vm.id != vm_id:  # a name that begins like the id of a VM that is gone
-            raise BangerError(Code.NOT_FOUND, f"there is no VM {vm_id}")
-        return vm
+        return await retry(lambda: self._ask(store.VM_GET(ref=by_id(vm_id))), _window())
 
     # -- for ``Supervisors`` ------------------------------------------------------------------
 

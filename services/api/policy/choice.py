@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from services.api.policy.network_policy import check_egress
+from services.api.policy.network_policy import allowed_in
 from shared.contract.labels import merged
 from shared.contract.messages.vm import NetworkMode, VmChoice, VmSpec
 from shared.errors import BangerError, Code
@@ -19,7 +19,7 @@ def chosen(request: VmChoice, mode: NetworkMode, before: VmSpec | None = None) -
 
     Raises:
         BangerError: ``invalid`` for a VMM that there is not, for a disk that would shrink, and as
-            ``check_egress`` and ``merged``.
+            ``allowed_in`` and ``merged``.
     """
     names = VmChoice.__struct_fields__
     given = {name: value for name in names if (value := getattr(request, name)) is not None}
@@ -34,5 +34,5 @@ def chosen(request: VmChoice, mode: NetworkMode, before: VmSpec | None = None) -
         )
     if "nat" in given or "allow" in given:
         nat = given.setdefault("nat", False)
-        given["allow"] = check_egress(mode, nat=nat, allow=given.get("allow", []))
+        given["allow"] = allowed_in(mode, nat=nat, allow=given.get("allow", []))
     return given

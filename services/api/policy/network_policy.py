@@ -6,32 +6,24 @@ Pure, but for what ``first_free_port`` reads.
 from collections.abc import Sequence
 from pathlib import Path
 
-from shared.contract.egress import check_list, parse_allowed
+from shared.contract.egress import check_egress
 from shared.contract.messages.vm import NetworkMode, Publication, Vm
-from shared.contract.publication import parse_publication, refuse_doubles, show_publication
+from shared.contract.publication import check_publications
 from shared.errors import BangerError, Code
+from shared.host.kernel_text import read_kernel_text
 
 _UNPRIVILEGED = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
 _CAP_NET_BIND_SERVICE = 10
 """capabilities(7), linux/capability.h."""
 
 
-def check_egress(mode: NetworkMode, *, nat: bool, allow: Sequence[str]) -> list[str]:
+def allowed_in(mode: NetworkMode, *, nat: bool, allow: Sequence[str]) -> list[str]:
     """The list as it is stored.
 
     Raises:
-        BangerError: ``invalid`` for a bad entry, for a part of the outside beside all of it, and
-            for any list in user mode.
+        BangerError: as ``check_egress``, and ``invalid`` for any list in user mode.
     """
-    entries = list(check_list(allow))
-    outside = [entry for entry in entries if not parse_allowed(entry).is_guest]
-    if outside and nat:
-        raise BangerError(
-            Code.INVALID,
-            f"egress is all of the outside or a list of it, not both: {', '.join(outside)}",
-            hint="use --egress nat or --egress allow=...; other VMs may be beside all of the "
-            "outside: allow=*,NAME.vm",
-        )
+    entries = list(check_egress(nat, allow))
     if entries and mode == "user":
         raise BangerError(
             Code.INVALID,
@@ -42,17 +34,17 @@ def check_egress(mode: NetworkMode, *, nat: bool, allow: Sequence[str]) -> list[
     return entries
 
 
-def check_publications(
+def publications_in(
     mode: NetworkMode, wanted: Sequence[Publication], first_free: int
 ) -> list[Publication]:
-    """``first_free``: the lowest port that this user may bind.
+    """All that a VM is to publish, as it is stored. ``first_free``: the lowest port that this user
+    may bind.
 
     Raises:
-        BangerError: ``invalid`` for what is no publication or the same port twice, ``denied`` in
-            user mode for a port that is root's.
+        BangerError: as ``check_publications``, and ``denied`` in user mode for a port that is
+            root's.
     """
-    publications = [parse_publication(show_publication(publication)) for publication in wanted]
-    refuse_doubles(publications)
+    publications = check_publications(wanted)
     for publication in publications:
         if mode == "user" and publication.host_port < first_free:
             raise BangerError(
@@ -86,8 +78,8 @@ def published_as(words: str, vm: Vm) -> list[Publication]:
 
 def first_free_port() -> int:
     """The lowest port that this process may bind (ip(7)); 1 for a privileged one."""
-    status = Path("/proc/self/status").read_text()
-    effective = next(line.split()[1] for line in status.splitlines() if line.startswith("CapEff"))
+    status = read_kernel_text("/proc/self/status")
+    effective = next(line.split()[1] for line in status.split("\n") if line.startswith("CapEff:"))
     if int(effective, 16) >> _CAP_NET_BIND_SERVICE & 1:
         return 1
-    return int(_UNPRIVILEGED.read_text())
+    return int(read_kernel_text(_UNPRIVILEGED))

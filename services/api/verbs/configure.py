@@ -7,13 +7,12 @@ from msgspec.structs import replace
 
 from services.api.context import ApiContext
 from services.api.policy.choice import AT_REST, chosen
-from services.api.policy.sizing import check_sizes
 from shared.bus.handlers import Call, handles
 from shared.contract.egress import parse_allowed
 from shared.contract.lifecycle import Action, check
 from shared.contract.messages.vm import Vm, VmRename, VmSet, VmView
 from shared.contract.names import check_name
-from shared.contract.sizes import host
+from shared.contract.sizes import check_sizes, host
 from shared.contract.verbs import api, store
 from shared.errors import BangerError, Code
 from shared.host.files import write_atomically
@@ -93,4 +92,5 @@ def _check_at_rest(vm: Vm, given: dict[str, Any]) -> None:
     check(vm.name, vm.state, Action.RESIZE)
     # The disk itself grows at the next start: its supervisor knows how, and it is stopped.
     disk = given.get("disk_bytes")
-    check_sizes(host(), vcpu=given.get("vcpu"), memory=given.get("memory_mib"), disk=disk)
+    vcpu, memory = given.get("vcpu"), given.get("memory_mib")
+    check_sizes(capacity=host(), vcpu=vcpu, memory=memory, disk=disk)

@@ -13,14 +13,14 @@ from services.api.context import ApiContext
 from services.api.machines.removal import remove
 from services.api.policy import names
 from services.api.policy.choice import chosen
-from services.api.policy.network_policy import check_publications, first_free_port
+from services.api.policy.network_policy import first_free_port, publications_in
 from services.api.policy.sizing import choose_sizes
 from services.api.verbs.operations import under_way
 from shared.bus.handlers import Call, handles
 from shared.contract.messages.image import Image, Kernel
 from shared.contract.messages.rows import VmReserve
 from shared.contract.messages.vm import Vm, VmCreate, VmmWanted, VmView
-from shared.contract.names import check_name
+from shared.contract.names import ID_LENGTHS, check_name
 from shared.contract.sizes import host
 from shared.contract.verb import Request
 from shared.contract.verbs import api, images, store
@@ -41,7 +41,7 @@ class CreateVerbs:
 
     @handles(api.VM_CREATE)
     async def create(self, request: VmCreate, call: Call) -> VmView:
-        context, new_id = self._context, secrets.token_hex(6)
+        context, new_id = self._context, secrets.token_hex(ID_LENGTHS["a VM"] // 2)
         async with under_way(
             context.operations, call, "vm.create", request.name or ""
         ) as operation:
@@ -67,7 +67,7 @@ class CreateVerbs:
             check_name(request.name, "a VM")
         sizes = choose_sizes(request, context.config.defaults, host())
         given = chosen(request, mode)
-        publish = check_publications(mode, request.publish, first_free_port())
+        publish = publications_in(mode, request.publish, first_free_port())
         if request.name is not None or publish:  # before images are built
             claim = store.VM_CHECK(
                 name=request.name or "", publish=publish, request_id=call.request_id

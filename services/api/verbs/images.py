@@ -7,6 +7,7 @@ from services.api.policy.holds import Published
 from shared.bus.handlers import Call, handles
 from shared.contract.messages.image import Deleted, Ref
 from shared.contract.messages.vm import Vm
+from shared.contract.reference import by_id
 from shared.contract.verbs import api, images, store
 from shared.errors import BangerError, Code
 
@@ -24,7 +25,7 @@ class ImageVerbs:
         image = await self._ask(images.IMAGE_SHOW(ref=request.ref))
         with self._image_holds.removing(image):
             await self._refuse_used("image", image, lambda vm: vm.image_id)
-            await self._ask(images.IMAGE_REMOVE(ref=image.id))
+            await self._ask(images.IMAGE_REMOVE(ref=by_id(image.id)))
         return Deleted(id=image.id, name=image.name)
 
     @handles(api.KERNEL_DELETE)
@@ -32,7 +33,7 @@ class ImageVerbs:
         kernel = await self._ask(images.KERNEL_SHOW(ref=request.ref))
         with self._kernel_holds.removing(kernel):
             await self._refuse_used("kernel", kernel, lambda vm: vm.kernel_id)
-            await self._ask(images.KERNEL_REMOVE(ref=kernel.id))
+            await self._ask(images.KERNEL_REMOVE(ref=by_id(kernel.id)))
         return Deleted(id=kernel.id, name=kernel.name)
 
     async def _refuse_used(self, kind: str, entry: Published, used: Callable[[Vm], str]) -> None:

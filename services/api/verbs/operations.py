@@ -24,7 +24,8 @@ async def under_way(
     )
     task = asyncio.current_task()
     assert task, "verbs run as tasks"
-    operations.begin(operation, task.cancel)
+    # A second cancel would cut short how the first is taken.
+    operations.begin(operation, lambda: task.cancelling() or task.cancel())
     call.on_progress = lambda stage, message: operations.progress(operation.id, stage, message)
     error: BangerError | None = None
     try:

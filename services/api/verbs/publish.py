@@ -3,9 +3,10 @@
 from msgspec.structs import replace
 
 from services.api.context import ApiContext
-from services.api.policy.network_policy import check_publications, first_free_port, published_as
+from services.api.policy.network_policy import first_free_port, publications_in, published_as
 from shared.bus.handlers import Call, handles
 from shared.contract.messages.vm import Publication, Vm, VmPublish, VmUnpublish, VmView
+from shared.contract.publication import check_publications
 from shared.contract.verbs import api, store
 from shared.errors import BangerError
 
@@ -20,11 +21,12 @@ class PublishVerbs:
     async def publish_ports(self, request: VmPublish, call: Call) -> VmView:
         found = await self._context.find(request.ref)
         async with self._context.exclusively(found) as vm:
-            wanted = check_publications(vm.network, request.publish, first_free_port())
+            wanted = publications_in(vm.network, request.publish, first_free_port())
             new = [publication for publication in wanted if publication not in vm.publish]
             if new:
                 # The store can name the VM that has the port, the supervisor only its process.
                 await self._context.ask(store.VM_CHECK(id=vm.id, publish=new))
+                check_publications([*vm.publish, *new])
                 vm = await self._set_publications(vm, [*vm.publish, *new], call)
         return self._context.view(vm)
 

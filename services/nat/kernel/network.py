@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from services.nat.kernel.host import HostNetwork
@@ -11,15 +10,17 @@ from services.nat.kernel.sockets import ports_of_others
 from services.nat.kernel.sysctl import IpForward
 from services.nat.kernel.thread import KernelThread
 from services.nat.plan.grants import GrantChange, Grants, usable
-from services.nat.plan.guests import guest_of, without_duplicate_addresses
+from services.nat.plan.guests import Complaint, admit, usable_guest
 from services.nat.plan.publications import assign_ports
-from services.nat.plan.state import BridgeGuest, Desired, tap_name
+from services.nat.plan.state import Desired, tap_name
 from services.nat.plan.steps import CreateBridge, Step
 from shared.contract.messages.network import NatAllow
 from shared.contract.messages.vm import Vm
-from shared.errors import BangerError
+from shared.errors import BangerError, Code
 from shared.logs import Log
 
+COMPLAINTS_SHOWN = 4
+"""Complaints that ``problem`` has room for; the log has all of them."""
 NAMES_SECONDS = 25.0
 """Between two attempts to configure systemd-resolved: at most one in each pass without a change."""
 
@@ -47,7 +48,7 @@ class BridgeNetwork:
         self._grants = Grants()
         self._restored = False
         self._dropped: dict[str, int] = {}
-        self._complaints: frozenset[tuple[str, str]] = frozenset()
+        self._complaints: tuple[Complaint, ...] = ()
 
     async def taps(self) -> list[str]:
         return await self._thread.run(self._host.taps, self.base.bridge)
@@ -70,11 +71,20 @@ class BridgeNetwork:
             self._log.error(error.message, code=error.code.value, hint=error.hint)
             raise
         routed = any(guest.routed for guest in desired.guests)
-        self.problem = "; ".join(done.observed.firewalls.obstacles) if routed else ""
+        self.problem = self._summary(done.observed.firewalls.obstacles if routed else ())
         self._report_spoofed_frames(vms, done.observed.dropped)
         await self._route_names(desired, done.steps)
         for step in done.steps:
             self._log.info("network changed", step=type(step).__name__, of=str(step))
+
+    def refuse_unapplied(self, vm_id: str) -> None:
+        """Raise ``conflict`` when the last pass left out a part of the VM's row; of any VM's, when
+        ``vm_id`` is empty."""
+        found = [message for of, message in self._complaints if vm_id in ("", of)]
+        if found:
+            raise BangerError(
+                Code.CONFLICT, _shortened(found), hint="the rest of the network is in place"
+            )
 
     async def allow(self, vm: Vm, request: NatAllow) -> None:
         """Let the VM reach the addresses that a name on its egress list resolved to.
@@ -83,7 +93,7 @@ class BridgeNetwork:
             BangerError: ``invalid`` for an address that is not outside, and as ``Grants.lacking``
                 and ``HostNetwork.allow``.
         """
-        guest = guest_of(vm, self.base.subnet)
+        guest, _ = usable_guest(vm, self.base.subnet)
         if guest.nat:
             return
         addresses = [usable(address, self.base.subnet) for address in request.addresses]
@@ -105,30 +115,21 @@ class BridgeNetwork:
         taken = None
         if self._untrusted:
             taken = await self._thread.run(ports_of_others, self.base.owner)
-        complaints: list[tuple[str, str]] = []
-        rows = (self._guest_or_none(vm, jails.get(vm.id), complaints) for vm in vms)
-        guests = without_duplicate_addresses(guest for guest in rows if guest)
-        assigned = assign_ports(guests, taken)
-        self._complain(complaints + assigned.refused)
+        admission = admit(vms, self.base.subnet, jails)
+        assigned = assign_ports(admission.guests, taken)
+        self._complain((*admission.complaints, *assigned.refused))
         allowed = self._grants.allowed(assigned.guests, time.monotonic())
-        return self.base.with_guests(assigned.guests, tuple(allowed))
+        return self.base.with_guests(assigned.guests, tuple(allowed), admission.cut_off)
 
-    def _guest_or_none(
-        self, vm: Vm, jail: int | None, complaints: list[tuple[str, str]]
-    ) -> BridgeGuest | None:
-        """None for an unusable row, which must not keep other VMs from the network."""
-        try:
-            return replace(guest_of(vm, self.base.subnet), jail=jail)
-        except BangerError as error:
-            complaints.append((vm.id, error.message))
-            return None
-
-    def _complain(self, complaints: list[tuple[str, str]]) -> None:
+    def _complain(self, complaints: tuple[Complaint, ...]) -> None:
         """Log each complaint once, for as long as it holds."""
-        for vm_id, message in complaints:
-            if (vm_id, message) not in self._complaints:
-                self._log.warning(message, vm=vm_id)
-        self._complaints = frozenset(complaints)
+        for vm_id, message in sorted(set(complaints) - set(self._complaints)):
+            self._log.warning(message, vm=vm_id)
+        self._complaints = complaints
+
+    def _summary(self, obstacles: Sequence[str]) -> str:
+        complaints = [message for _, message in self._complaints]
+        return "; ".join([*obstacles, *([_shortened(complaints)] if complaints else [])])
 
     def _report_spoofed_frames(self, vms: Iterable[Vm], dropped: Mapping[str, int]) -> None:
         """Log how many frames were dropped since the last pass. New rules reset the counters."""
@@ -148,3 +149,9 @@ class BridgeNetwork:
             self._names_due = time.monotonic() + NAMES_SECONDS
             failure = await self._thread.run(self._names.set)
             self._log.debug("systemd-resolved configured", failure=failure)
+
+
+def _shortened(complaints: Sequence[str]) -> str:
+    beyond = len(complaints) - COMPLAINTS_SHOWN
+    more = [f"{beyond} more, see: banger daemon logs nat"] if beyond > 0 else []
+    return "; ".join([*complaints[:COMPLAINTS_SHOWN], *more])

@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from services.nat.plan.state import BridgeGuest, tag_of
 from services.nat.ruleset.sets import AllowedAddress
-from shared.addresses.subnet import is_outside
+from shared.addresses.outside import is_outside
 from shared.errors import BangerError, Code
 
 GRACE_SECONDS = 30

@@ -1,51 +1,21 @@
-"""The published ports that become rules, checked as untrusted input. Pure.
+"""Which VM gets a published port that several may want. Pure.
 
 A port that cannot be published is left out and reported; its VM and all others keep their network.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from ipaddress import AddressValueError, IPv4Address
-
-import msgspec
 
 from services.nat.plan.state import BridgeGuest
 from services.nat.ruleset.sets import EVERYWHERE
-from shared.contract.messages.vm import Publication, Vm
+from shared.contract.messages.vm import Publication
 from shared.contract.publication import show_publication
-from shared.errors import BangerError, Code
 
-MOST = 256
-"""Published ports of one VM."""
 UNPRIVILEGED = 1024
 """The lowest port that an ordinary user may have."""
 
 Ports = frozenset[tuple[str, int]]
 """(protocol, port) of sockets."""
-
-
-def publications_of(vm: Vm) -> tuple[Publication, ...]:
-    """The publications of a row, each address in its canonical form.
-
-    Raises:
-        BangerError: ``invalid`` for fields that are no address, port or protocol.
-    """
-    if len(vm.publish) > MOST:
-        raise BangerError(Code.INVALID, f"VM {vm.name} publishes more than {MOST} ports")
-    return tuple(_checked(vm, publication) for publication in vm.publish)
-
-
-def _checked(vm: Vm, publication: Publication) -> Publication:
-    try:
-        address = IPv4Address(publication.host_address)
-    except AddressValueError:
-        address = None
-    ports = (publication.host_port, publication.guest_port)
-    usable = all(0 < port < 65536 for port in ports) and publication.protocol in ("tcp", "udp")
-    if address is None or address.is_multicast or not usable:
-        shown = show_publication(publication)
-        raise BangerError(Code.INVALID, f"VM {vm.name} publishes {shown}, which is not possible")
-    return msgspec.structs.replace(publication, host_address=str(address))
 
 
 @dataclass(frozen=True)

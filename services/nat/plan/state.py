@@ -11,7 +11,7 @@ crash between two steps never leaves an object whose owner is unknown:
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import (
     IPv4Address,
@@ -44,6 +44,10 @@ _VM_ID = re.compile(r"[0-9a-f]{12}")
 def tap_name(vm_id: str) -> str:
     """The name of a VM's tap: ``bgr`` and the 12-digit id, the 15 characters the kernel allows."""
     return _TAP_PREFIX + vm_id
+
+
+def is_vm_id(text: str) -> bool:
+    return _VM_ID.fullmatch(text) is not None
 
 
 def is_tap_name(name: str) -> bool:
@@ -80,7 +84,7 @@ class BridgeGuest:
 
     def __post_init__(self) -> None:
         """Refuse an id or MAC that is not exactly right: both become part of names and rules."""
-        if not _VM_ID.fullmatch(self.id) or not _MAC.fullmatch(self.mac):
+        if not is_vm_id(self.id) or not _MAC.fullmatch(self.mac):
             raise BangerError(
                 Code.INVALID, f"VM {self.id!r} has no usable id or MAC address ({self.mac!r})"
             )
@@ -139,6 +143,9 @@ class Desired:
     """The /64 of the guests' IPv6 addresses; None where they have none."""
     allowed: tuple[AllowedAddress, ...] = ()
     """Addresses that names on the guests' lists resolved to."""
+    cut_off: tuple[str, ...] = ()
+    """Ids of VMs whose rows are unusable. Their taps stay, because a VMM cannot open another one,
+    and every frame from them is dropped."""
 
     def __post_init__(self) -> None:
         if not _BRIDGE.fullmatch(self.bridge):
@@ -182,14 +189,21 @@ class Desired:
         return self.owner if guest.jail is None else guest.jail
 
     def with_guests(
-        self, guests: tuple[BridgeGuest, ...], allowed: tuple[AllowedAddress, ...] = ()
+        self,
+        guests: tuple[BridgeGuest, ...],
+        allowed: tuple[AllowedAddress, ...] = (),
+        cut_off: Iterable[str] = (),
     ) -> "Desired":
-        return replace(self, guests=guests, allowed=allowed)
+        return replace(self, guests=guests, allowed=allowed, cut_off=tuple(cut_off))
+
+    @property
+    def cut_off_taps(self) -> list[str]:
+        return [tap_name(vm_id) for vm_id in self.cut_off]
 
     @property
     def rules(self) -> Ruleset:
         facts = BridgeFacts(self.bridge, self.gateway, self.dns_port, self.gateway6)
-        return render(facts, self.members, self.allowed)
+        return render(facts, self.members, self.allowed, self.cut_off_taps)
 
     @property
     def members(self) -> list[Member]:

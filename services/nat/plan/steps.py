@@ -144,7 +144,7 @@ def plan(desired: Desired, observed: Observed) -> list[Step]:
     """
     _refuse_foreign(desired, observed)
     steps: list[Step] = [DeleteLink(tap) for tap in _leaked_taps(desired, observed)]
-    if not desired.guests:
+    if not (desired.guests or observed.links.keys() & set(desired.cut_off_taps)):
         return steps + list(_take_down(desired, observed))
     _refuse_clash(desired, observed)
     steps += _bridge_steps(desired, observed)
@@ -201,7 +201,7 @@ def _our_tap(link: HostInterface, desired: Desired) -> bool:
 
 
 def _leaked_taps(desired: Desired, observed: Observed) -> list[str]:
-    wanted = {guest.tap for guest in desired.guests}
+    wanted = {guest.tap for guest in desired.guests} | set(desired.cut_off_taps)
     ours = (link.name for link in observed.links.values() if _our_tap(link, desired))
     return sorted(name for name in ours if name not in wanted)
 

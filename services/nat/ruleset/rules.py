@@ -12,8 +12,9 @@ There are two tables, because two layers decide:
   spoofed. Probes for an address of one's own (DHCP, RFC 5227) are dropped without being counted.
   So are VLAN tags, and IPv6 where guests have none.
 - ``inet banger`` sees packets that leave the bridge. Of the host, a guest reaches DNS only. Of the
-  outside, it reaches everything when it is in the set ``nat``, else what its egress list has. Of
-  the other guests, it reaches those on its list, routed by the host. Everything else is rejected
+  outside, which is what is globally routable, it reaches everything when it is in the set ``nat``,
+  else what its egress list has. Of other networks, it reaches those that its list names literally.
+  Of the other guests, it reaches those on its list, routed by the host. Everything else is rejected
   with an ICMP error, so that a program in the guest fails at once. For the outside the rejection
   comes before routing, because no packet gets any further where ip_forward is off.
 
@@ -66,18 +67,24 @@ DELETE = "".join(f"table {f} {TABLE}\ndelete table {f} {TABLE}\n" for f in FAMIL
 
 
 def render(
-    facts: BridgeFacts, members: Sequence[Member], allowed: Sequence[AllowedAddress] = ()
+    facts: BridgeFacts,
+    members: Sequence[Member],
+    allowed: Sequence[AllowedAddress] = (),
+    cut_off: Sequence[str] = (),
 ) -> Ruleset:
     """The whole ruleset for these members; the same members in any order give the same digest.
+    Every frame from the taps ``cut_off`` is dropped.
 
     ``allowed`` is not part of the digest, because these elements expire on their own. The entries
     that they belong to are.
     """
     ordered = sorted(members, key=lambda m: m.tap)
     lists = repr([(m.tap, sorted(m.tags)) for m in ordered])
-    without_allowed = _body(facts, ordered, ())
+    without_allowed = _body(facts, ordered, (), cut_off)
     digest = hashlib.sha256((without_allowed + lists).encode()).hexdigest()[:32]
-    return Ruleset(DELETE + _body(facts, ordered, allowed).replace("@digest@", digest), digest)
+    return Ruleset(
+        DELETE + _body(facts, ordered, allowed, cut_off).replace("@digest@", digest), digest
+    )
 
 
 def loaded_digest(chains: list[tuple[str, str]]) -> str | None:
@@ -91,11 +98,16 @@ def loaded_digest(chains: list[tuple[str, str]]) -> str | None:
     return digests.pop() if len(found) == len(FAMILIES) and len(digests) == 1 else None
 
 
-def _body(facts: BridgeFacts, members: Sequence[Member], allowed: Sequence[AllowedAddress]) -> str:
+def _body(
+    facts: BridgeFacts,
+    members: Sequence[Member],
+    allowed: Sequence[AllowedAddress],
+    cut_off: Sequence[str],
+) -> str:
     return (
         f"table inet {TABLE} {{\n\tchain {_MARK}@digest@ {{ }}\n{inet_sets(members, allowed)}"
         f"{_translation(facts)}{_egress(facts)}{_to_host(facts)}{_to_guest(facts)}}}\n"
-        f"table bridge {TABLE} {{\n\tchain {_MARK}@digest@ {{ }}\n{bridge_sets(members)}"
+        f"table bridge {TABLE} {{\n\tchain {_MARK}@digest@ {{ }}\n{bridge_sets(members, cut_off)}"
         f"{_SPOOFED}{_frames6(facts, members)}{_FRAMES}}}\n"
     )
 
@@ -132,6 +144,17 @@ def _translation(facts: BridgeFacts) -> str:
 """
 
 
+_TO_SPECIAL = """\tchain to_special {
+\t\tip saddr . ip daddr @literal accept
+\t\tmeta l4proto { tcp, udp } ip saddr . ip daddr . th dport @literal_services accept
+\t\tjump refuse
+\t}
+\tchain refuse {
+\t\treject with icmpx type admin-prohibited
+\t}
+"""
+
+
 def _egress(facts: BridgeFacts) -> str:
     """What guests may send to the outside. ``raw`` runs before any address translation.
 
@@ -153,7 +176,7 @@ def _egress(facts: BridgeFacts) -> str:
 \t\ttype filter hook prerouting priority filter; policy accept;
 \t\tiifname "{bridge}" ct direction original fib daddr type local meta l4proto udp jump flood
 \t\tiifname "{bridge}" fib daddr type local ct state new jump flood
-\t\tiifname "{bridge}" ip saddr != @nat fib daddr type != local jump guest_to_outside
+\t\tiifname "{bridge}" meta nfproto ipv4 fib daddr type != local jump guest_to_outside
 \t\tiifname "{bridge}" ip6 daddr != {{ fe80::/10, ff00::/8 }} fib daddr type != local jump refuse
 \t}}
 \tchain flood {{
@@ -163,6 +186,8 @@ def _egress(facts: BridgeFacts) -> str:
 \t\tct direction reply ct state established,related accept
 \t\tip saddr . ip daddr @guests accept
 \t\tmeta l4proto {{ tcp, udp }} ip saddr . ip daddr . th dport @guest_services accept
+\t\tip daddr @special jump to_special
+\t\tip saddr @nat accept
 \t\tip saddr . ip daddr @networks accept
 \t\tmeta l4proto {{ tcp, udp }} ip saddr . ip daddr . th dport @services accept
 \t\tip saddr . ip daddr @named accept
@@ -170,10 +195,7 @@ def _egress(facts: BridgeFacts) -> str:
 \t\tct state established,related ip saddr . ip daddr @established accept
 \t\tjump refuse
 \t}}
-\tchain refuse {{
-\t\treject with icmpx type admin-prohibited
-\t}}
-"""
+{_TO_SPECIAL}"""
 
 
 def _to_host(facts: BridgeFacts) -> str:
@@ -258,6 +280,7 @@ _SPOOFED = """\tchain spoofed {
 
 _FRAMES = """\tchain prerouting {
 \t\ttype filter hook prerouting priority filter; policy accept;
+\t\tiifname @silenced drop
 \t\tiifname @taps jump from_guest
 \t}
 \tchain from_guest {

@@ -4,6 +4,9 @@ An interval set with concatenated keys refuses overlapping elements, and one ref
 the whole transaction fail (nft_set_pipapo in the kernel). So entries with a port and entries
 without are in different sets, and overlapping networks of one guest are merged.
 
+Addresses that are not globally routable are in ``special``. Of these a guest reaches what is in
+``literal`` and ``literal_services``, and nothing that another set has.
+
 Names are different: their addresses come and go with DNS answers (grants.py). While new connections
 to an address are allowed, it is in ``named`` or ``named_services``, with a timeout. While open
 connections to it may continue, it is in ``established``. The comment of such an element is the tag
@@ -15,6 +18,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, collapse_addresses
 from typing import Any
 
+from shared.addresses.outside import SPECIAL, is_special
 from shared.contract.messages.vm import Publication
 
 EVERYWHERE = "0.0.0.0"
@@ -67,6 +71,11 @@ class Member:
     """Its IPv6 addresses, including the link-local one; empty where guests have no IPv6."""
 
     @property
+    def literal(self) -> tuple[Destination, ...]:
+        """The networks on its list that are not globally routable."""
+        return tuple(each for each in self.outside if is_special(each[1]))
+
+    @property
     def listed(self) -> bool:
         return bool(self.outside or self.tags) and not self.nat
 
@@ -91,6 +100,7 @@ def inet_sets(members: Sequence[Member], allowed: Iterable[AllowedAddress]) -> s
     outside = [
         (m.address, destination) for m in members if m.listed for destination in _merged(m.outside)
     ]
+    literal = [(m.address, destination) for m in members for destination in _merged(m.literal)]
     guests = [(m.address, destination) for m in members for destination in _merged(m.guests)]
     published = [element for m in members for element in _published(m)]
     everywhere = [element for m in members for element in _published_everywhere(m)]
@@ -101,6 +111,11 @@ def inet_sets(members: Sequence[Member], allowed: Iterable[AllowedAddress]) -> s
             _taps(members),
             _ASKING,
             _CONNECTED,
+            _block("set", "special", "ipv4_addr", list(map(str, SPECIAL)), "interval"),
+            _block("set", "literal", pair, _pairs(literal), "interval"),
+            _block(
+                "set", "literal_services", f"ipv4_addr . {target}", _triples(literal), "interval"
+            ),
             _block("set", "themselves", pair, [f"{m.address} . {m.address}" for m in members]),
             _block("set", "nat", "ipv4_addr", [str(m.address) for m in members if m.nat]),
             _block("set", "listed", "ipv4_addr", [str(m.address) for m in members if m.listed]),
@@ -116,14 +131,16 @@ def inet_sets(members: Sequence[Member], allowed: Iterable[AllowedAddress]) -> s
     )
 
 
-def bridge_sets(members: Sequence[Member]) -> str:
-    """All sets of ``table bridge``, with their elements, and a counter for each tap."""
+def bridge_sets(members: Sequence[Member], cut_off: Iterable[str] = ()) -> str:
+    """All sets of ``table bridge``, with their elements, and a counter for each tap. The taps
+    ``cut_off`` are in no set but ``silenced``."""
     counters = "".join(f"\tcounter {m.tap} {{ }}\n" for m in members)
     spoof_counters = [f'"{m.tap}" : "{m.tap}"' for m in members]
     return counters + "".join(
         (
             _block("map", "spoof_counters", "ifname : counter", spoof_counters),
             _taps(members),
+            _block("set", "silenced", "ifname", [f'"{tap}"' for tap in sorted(cut_off)]),
             _block("set", "macs", "ifname . ether_addr", [f'"{m.tap}" . {m.mac}' for m in members]),
             _block(
                 "set",

@@ -11,7 +11,6 @@ this process.
 
 import asyncio
 import contextlib
-import errno
 import socket
 import struct
 from collections import OrderedDict
@@ -31,6 +30,7 @@ from services.vm_supervisor.network.udp_frames import (
     read_udp,
     udp_frame,
 )
+from shared.errors import BangerError, Code
 from shared.vm import files
 
 HERE = WireEnd(bytes.fromhex("52550a000204"), socket.inet_aton("10.0.2.4"))
@@ -91,13 +91,16 @@ class UdpRelay:
         return bool(self._sockets)
 
     def open(self) -> None:
-        """Bind this end of the wire, unless it is bound."""
-        if self._wire is None:
-            self.own_end.unlink(missing_ok=True)
-            self._wire = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-            attach_filter(self._wire, HERE.mac)
-            self._wire.bind(str(self.own_end))
-            asyncio.get_running_loop().add_reader(self._wire, self._from_guest)
+        """Bind this end of the wire, unless it is bound. Raises ``unavailable`` when it cannot be:
+        the run directory is full, or the process has no descriptor left."""
+        if self._wire is not None:
+            return
+        try:
+            self._wire = _bound_wire(self.own_end)
+        except OSError as error:
+            message = f"UDP ports cannot be forwarded: {error.strerror}"
+            raise BangerError(Code.UNAVAILABLE, message) from error
+        asyncio.get_running_loop().add_reader(self._wire, self._from_guest)
 
     def add(self, forward: Forward) -> None:
         """Raises as ``host_ports.bind``."""
@@ -139,7 +142,7 @@ class UdpRelay:
         for _ in range(_AT_ONCE):
             try:
                 frame = self._wire.recv(_FRAME)
-            except BlockingIOError:
+            except OSError:  # nothing more
                 return
             if answer := arp_answer(frame, HERE):
                 self._send(answer)
@@ -154,11 +157,20 @@ class UdpRelay:
 
     def _send(self, frame: bytes) -> None:
         assert self._wire
-        try:
+        with contextlib.suppress(OSError):  # the VMM is busy, or gone: as lost as any datagram
             self._wire.sendto(frame, str(self.vmm_end))
-        except OSError as error:
-            if error.errno not in (errno.EAGAIN, errno.ENOBUFS, errno.ECONNREFUSED, errno.ENOENT):
-                raise
+
+
+def _bound_wire(path: Path) -> socket.socket:
+    path.unlink(missing_ok=True)
+    wire = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    try:
+        attach_filter(wire, HERE.mac)
+        wire.bind(str(path))
+    except OSError:
+        wire.close()
+        raise
+    return wire
 
 
 def attach_filter(wire: socket.socket, mac: bytes) -> None:

@@ -33,7 +33,7 @@ class Kernel(msgspec.Struct, kw_only=True):
 
 
 class Ref(msgspec.Struct, kw_only=True):
-    """A user's reference: exact id or name, else a unique prefix of either."""
+    """A reference, as ``shared.contract.reference`` reads it."""
 
     ref: str
 

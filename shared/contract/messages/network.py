@@ -9,6 +9,13 @@ class NatAttach(msgspec.Struct, kw_only=True):
     id: str
 
 
+class NatApply(msgspec.Struct, kw_only=True):
+    """``nat.apply``: have the store's rows in the kernel, now. ``id``: the VM whose row changed;
+    empty for all."""
+
+    id: str = ""
+
+
 class Attachment(msgspec.Struct, kw_only=True):
     """The answer: what the VMM needs to join the bridge. ``gateway`` is the bridge's address."""
 

@@ -92,7 +92,7 @@ class VmList(msgspec.Struct, kw_only=True):
 
 
 class VmRef(msgspec.Struct, kw_only=True):
-    """A user's reference: exact id or name, else a unique prefix of either."""
+    """A reference, as ``shared.contract.reference`` reads it."""
 
     ref: str
 

@@ -15,11 +15,12 @@ SECONDS = 30.0
 APPLY = Verb(
     "nat",
     "nat.apply",
-    vm.Empty,
+    network.NatApply,
     type(None),
     seconds=SECONDS,
     notes="answered when the kernel has what the store says now; the api asks after a change of "
-    "egress or publications, since events come in their own time",
+    "egress or publications, since events come in their own time. `conflict` names what this VM "
+    "could not get",
 )
 ATTACH = Verb(
     "nat",

@@ -8,6 +8,7 @@ import click
 
 from cli.commands.vm.options.egress_option import egress_fields, egress_option
 from cli.parsing.param_types import MemoryMib, Size
+from shared.contract.sizes import VCPU_MOST
 from shared.errors import BangerError
 from shared.vmm.registry import choices, explain_auto
 
@@ -18,7 +19,10 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 FIELDS = {
     "vcpu": click.option(
-        "--vcpu", metavar="N", type=click.IntRange(min=1), help="Number of virtual CPUs."
+        "--vcpu",
+        metavar="N",
+        type=click.IntRange(min=1, max=VCPU_MOST),
+        help="Number of virtual CPUs.",
     ),
     "memory_mib": click.option(
         "--memory",

@@ -129,10 +129,10 @@ class FirecrackerMachine:
 
     async def attach(self) -> None:
         """Make the machine and start it, or find it started."""
-        described = await self._described()
+        state = await self._state_of_instance()
         if self._requests:
             await self._make()
-        elif described["state"] == "Not started":
+        elif state == "Not started":
             self.kill()  # the supervisor before this one died before it had sent the requests
             await self._watch.ended()
             raise BangerError(Code.NOT_RUNNING, "the guest of this VMM was never started")
@@ -158,14 +158,14 @@ class FirecrackerMachine:
             self._watching_console.cancel()
         self._watch.close()
 
-    async def _described(self) -> dict[str, str]:
-        """The answer to "describe", as soon as the socket serves."""
+    async def _state_of_instance(self) -> str:
+        """The state in the answer to "describe", as soon as the socket serves."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _CONNECT_SECONDS
         while self._watch.alive and loop.time() < deadline:
             try:
-                described: dict[str, str] = await call(self._run / files.API_SOCKET, _DESCRIBE)
-                return described
+                described = await call(self._run / files.API_SOCKET, _DESCRIBE)
+                return str(described.get("state", "")) if isinstance(described, dict) else ""
             except BangerError as error:
                 if error.code is not Code.UNAVAILABLE:
                     raise
@@ -200,7 +200,7 @@ class FirecrackerMachine:
         """End the VMM of a guest that has halted: it would run for ever."""
         console, seen = self._state / files.CONSOLE_LOG, -1
         while self._watch.alive:
-            size = console.stat().st_size
+            size = console.stat().st_size if console.exists() else 0
             if size != seen and last_act(tail(console, self._console_start)) is ExitReason.POWEROFF:
                 self._halted = True
                 self.kill(signal.SIGTERM)

@@ -19,7 +19,7 @@ from services.vm_supervisor.drivers.contract import (
     VmPlace,
     check_files,
 )
-from services.vm_supervisor.drivers.exit import conclude, guest_failed, tail
+from services.vm_supervisor.drivers.exit import LINE_MAX, conclude, guest_failed, tail
 from services.vm_supervisor.drivers.qemu.argv import qemu_argv
 from services.vm_supervisor.drivers.qemu.network import QemuUserNetwork
 from services.vm_supervisor.guest.channel import AgentAddress
@@ -28,6 +28,7 @@ from shared.addresses.mac import mac_address
 from shared.config import Config
 from shared.errors import BangerError, Code
 from shared.host.process import ProcessId, Watch, spawn_detached
+from shared.plain_text import printable
 from shared.vm import files
 from shared.vmm.info import DriverInfo
 from shared.vmm.qemu.binary import PROGRAM, find_program
@@ -186,7 +187,7 @@ class QemuMachine:
         async for event in qmp.events:
             data = event.get("data")
             if event["event"] == "SHUTDOWN" and isinstance(data, dict):
-                self._shutdown = _CAUSES.get(str(data["reason"]), ExitReason.UNKNOWN)
+                self._shutdown = _CAUSES.get(str(data.get("reason")), ExitReason.UNKNOWN)
                 self._shutdown_read.set()
             elif event["event"] == "STOP":
                 self._stopped.set()
@@ -219,7 +220,8 @@ class QemuMachine:
         except QMPError as error:
             if not self._watch.alive:
                 raise BangerError(Code.NOT_RUNNING, "the VMM is gone") from error
-            raise BangerError(Code.INTERNAL, f"QEMU refused {command}: {error}") from error
+            words = printable(str(error), LINE_MAX)
+            raise BangerError(Code.INTERNAL, f"QEMU refused {command}: {words}") from error
 
 
 async def _disconnect(qmp: "QMPClient") -> None:

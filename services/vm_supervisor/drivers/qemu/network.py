@@ -4,10 +4,12 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable
 
+from services.vm_supervisor.drivers.exit import LINE_MAX
 from services.vm_supervisor.drivers.qemu.hubs import CLOSED, OPEN, WIRE, WIRE_PORT
 from services.vm_supervisor.network.modes import Forward
 from services.vm_supervisor.network.udp_relay import UdpRelay
 from shared.errors import BangerError, Code
+from shared.plain_text import printable
 
 Execute = Callable[[str, dict[str, object] | None], Awaitable[object]]
 """Runs one QMP command with its arguments."""
@@ -29,7 +31,8 @@ class QemuUserNetwork:
         if answer.strip():
             raise BangerError(
                 Code.CONFLICT,
-                f"{forward.host} port {forward.port} cannot be forwarded: {answer.strip()}",
+                f"{forward.host} port {forward.port} cannot be forwarded: "
+                f"{printable(answer.strip(), LINE_MAX)}",
             )
 
     async def remove_forward(self, forward: Forward) -> None:

@@ -16,7 +16,7 @@ from cli.doctor.storage import (
     vanishes_at_logout,
 )
 from shared.config import Config
-from shared.host.stack_lock import join
+from shared.host.locks import join
 from shared.paths import Paths
 
 

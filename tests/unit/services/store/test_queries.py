@@ -12,6 +12,7 @@ from services.store.database import open_database
 from services.store.queries import Store
 from shared.contract.messages.rows import VmClaim, VmReserve, VmTouch, VmTransition, VmUpdate
 from shared.contract.messages.vm import Publication
+from shared.contract.reference import by_id
 from shared.errors import BangerError, Code
 from tests.unit.services.store.requests import reservation
 
@@ -375,3 +376,18 @@ def test_damaged_database_is_unavailable_not_a_bug_of_ours(tmp_path: Path) -> No
         Store(engine).rows()
     assert caught.value.code is Code.UNAVAILABLE
     engine.dispose()
+
+
+# -- a name that is another VM's id ---------------------------------------------------------
+
+
+def test_a_name_wins_over_an_id_and_ids_are_reached_by_themselves(store: Store) -> None:
+    """As a database of an earlier version may have it."""
+    store.reserve(reservation("web", id="ecb491a0f3d2"))
+    store.reserve(reservation("ecb491a0f3d2", id="0f3344aabbcc"))
+    assert store.get("ecb491a0f3d2").id == "0f3344aabbcc"
+    assert store.get(by_id("ecb491a0f3d2")).name == "web"
+    assert store.get("web").id == "ecb491a0f3d2"
+    refs = ["ecb491a0f3d2", by_id("0f3344aabbcc"), by_id("ecb491a0f3d2"), by_id("web")]
+    found = [(each.ref, each.id) for each in store.resolve(refs).resolved]
+    assert found == [(refs[0], "0f3344aabbcc"), (refs[2], "ecb491a0f3d2"), (refs[3], "")]

@@ -4,7 +4,14 @@ from ipaddress import IPv4Network
 
 import pytest
 
-from shared.contract.egress import Allowed, Egress, parse_allowed, parse_egress
+from shared.contract.egress import (
+    ENTRIES_MOST,
+    Allowed,
+    Egress,
+    check_egress,
+    parse_allowed,
+    parse_egress,
+)
 from shared.errors import BangerError, Code
 
 
@@ -83,3 +90,16 @@ def test_entry_below_vm_is_for_guests_and_no_other_is() -> None:
     for entry in ("db", "vm", "*.example.vm.org", "10.77.0.0/24"):
         assert not parse_allowed(entry).is_guest
         assert not parse_allowed(entry).covers_guest("db")
+
+
+def test_number_of_entries_has_an_end_and_doubles_do_not_count() -> None:
+    entries = [f"{n}.example" for n in range(ENTRIES_MOST)]
+    assert check_egress(False, [*entries, *entries]) == tuple(entries)
+    with pytest.raises(BangerError, match="at most 1024 entries, not 1025"):
+        check_egress(False, [*entries, "one.more"])
+
+
+def test_error_about_a_long_entry_is_short() -> None:
+    with pytest.raises(BangerError) as caught:
+        parse_allowed("x" * 100_000)
+    assert len(caught.value.message) < 200

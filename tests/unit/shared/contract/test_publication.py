@@ -1,9 +1,19 @@
 """Published ports as users write them."""
 
+from typing import Any
+
+import msgspec
 import pytest
 
 from shared.contract.messages.vm import Publication
-from shared.contract.publication import clash, parse_publication, refuse_doubles, show_publication
+from shared.contract.publication import (
+    PORTS_MOST,
+    check_publications,
+    clash,
+    parse_publication,
+    refuse_doubles,
+    show_publication,
+)
 from shared.errors import BangerError, Code
 
 
@@ -48,3 +58,34 @@ def test_doubles_are_refused() -> None:
     refuse_doubles([web, parse_publication("8081:80")])
     with pytest.raises(BangerError, match="the same port of the host"):
         refuse_doubles([web, other])
+
+
+GOOD = Publication(host_port=8080, guest_port=80)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"host_port": 0},
+        {"host_port": 65536},
+        {"guest_port": -1},
+        {"host_address": ""},
+        {"host_address": "::1"},
+        {"host_address": "224.0.0.1"},
+        {"host_address": "0.0.0.0 . 1 }"},
+        {"protocol": "sctp"},
+        {"host_port": 8080},
+    ],
+    ids=str,
+)
+def test_fields_that_are_no_port_and_doubles_are_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(BangerError) as caught:
+        check_publications([GOOD, msgspec.structs.replace(GOOD, **changes)])
+    assert caught.value.code is Code.INVALID
+
+
+def test_number_of_ports_has_an_end() -> None:
+    ports = [Publication(host_port=n, guest_port=80) for n in range(1, PORTS_MOST + 2)]
+    assert check_publications(ports[:-1]) == ports[:-1]
+    with pytest.raises(BangerError, match="at most 256 ports, not 257"):
+        check_publications(ports)

@@ -7,7 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.contract.sizes import default_memory_mib, default_vcpu, host, parse_bytes, show_bytes
+from shared.contract.sizes import (
+    BYTES_MOST,
+    DISK_BYTES,
+    MEMORY_MIB,
+    VCPU_MOST,
+    HostCapacity,
+    check_sizes,
+    default_memory_mib,
+    default_vcpu,
+    host,
+    parse_bytes,
+    show_bytes,
+)
 from shared.errors import BangerError, Code
 
 
@@ -29,7 +41,22 @@ def test_written_sizes_are_powers_of_1024(text: str, size: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "G", "-1G", "1.5G", "8 G", "8P", "8GiBs", "eight", "1e9", "٣G", "9" * 16]
+    "text",
+    [
+        "",
+        "G",
+        "-1G",
+        "1.5G",
+        "8 G",
+        "8P",
+        "8GiBs",
+        "eight",
+        "1e9",
+        "٣G",
+        "9" * 16,
+        "1025T",
+        "9" * 15 + "T",
+    ],
 )
 def test_what_is_no_size_is_invalid_and_quoted(text: str) -> None:
     with pytest.raises(BangerError) as caught:
@@ -46,7 +73,7 @@ def test_sizes_are_shown_in_the_largest_unit_that_loses_nothing(size: int, text:
     assert show_bytes(size) == text
 
 
-@given(st.integers(0, 10**15 - 1))
+@given(st.integers(0, 10**15 - 1) | st.just(BYTES_MOST))
 def test_shown_size_reads_back_as_itself(size: int) -> None:
     assert parse_bytes(show_bytes(size)) == size
 
@@ -75,3 +102,19 @@ def one_cpu() -> Iterator[None]:
 def test_host_has_the_processors_that_we_may_run_on() -> None:
     assert host().cpus == 1
     assert host().memory_mib > 0
+
+
+@pytest.mark.parametrize("sizes", [
+    {"vcpu": 0}, {"vcpu": -1}, {"vcpu": VCPU_MOST + 1}, {"memory": -512}, {"memory": 0},
+    {"memory": MEMORY_MIB[-1] + 1}, {"disk": -1}, {"disk": DISK_BYTES[-1] + 1}, {"overlay": 0},
+], ids=str)  # fmt: skip
+def test_size_that_no_vm_may_have_is_refused_on_every_host(sizes: dict[str, int]) -> None:
+    for capacity in (None, HostCapacity(cpus=10**6, memory_mib=10**12)):
+        with pytest.raises(BangerError) as caught:
+            check_sizes(**sizes, capacity=capacity)
+        assert caught.value.code is Code.INVALID
+
+
+def test_every_size_in_range_fits_in_a_message() -> None:
+    check_sizes(vcpu=VCPU_MOST, memory=MEMORY_MIB[-1], disk=DISK_BYTES[-1], overlay=DISK_BYTES[0])
+    assert BYTES_MOST < 2**63

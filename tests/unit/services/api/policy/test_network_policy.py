@@ -3,9 +3,9 @@
 import pytest
 
 from services.api.policy.network_policy import (
-    check_egress,
-    check_publications,
+    allowed_in,
     first_free_port,
+    publications_in,
     published_as,
 )
 from shared.contract.messages.vm import NetworkMode, Publication, Vm
@@ -26,33 +26,33 @@ def port(number: int, **more: str) -> Publication:
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("nat", [False, True])
 def test_none_and_nat_are_for_both_modes(mode: NetworkMode, nat: bool) -> None:
-    assert check_egress(mode, nat=nat, allow=[]) == []
+    assert allowed_in(mode, nat=nat, allow=[]) == []
 
 
 def test_a_list_is_stored_in_lower_case_without_doubles() -> None:
     allow = ["Example.ORG:443", "192.0.2.0/24", "example.org:443 "]
-    assert check_egress("bridge", nat=False, allow=allow) == ["example.org:443", "192.0.2.0/24"]
+    assert allowed_in("bridge", nat=False, allow=allow) == ["example.org:443", "192.0.2.0/24"]
 
 
 def test_a_list_is_refused_in_user_mode_with_the_reason_and_a_way() -> None:
     with pytest.raises(BangerError) as refused:
-        check_egress("user", nat=False, allow=["example.org"])
+        allowed_in("user", nat=False, allow=["example.org"])
     assert refused.value.code is Code.INVALID
     assert "no filter by address" in refused.value.message
     assert "bridge mode" in refused.value.hint
 
 
 def test_guests_may_be_beside_the_whole_outside() -> None:
-    assert check_egress("bridge", nat=True, allow=["db.vm:5432", "*.vm"]) == ["db.vm:5432", "*.vm"]
+    assert allowed_in("bridge", nat=True, allow=["db.vm:5432", "*.vm"]) == ["db.vm:5432", "*.vm"]
     with pytest.raises(BangerError) as refused:
-        check_egress("bridge", nat=True, allow=["db.vm", "example.org"])
+        allowed_in("bridge", nat=True, allow=["db.vm", "example.org"])
     assert refused.value.message.endswith(": example.org")
 
 
 @pytest.mark.parametrize(("nat", "allow"), [(True, ["example.org"]), (False, ["not a name"])])
 def test_what_contradicts_itself_or_is_no_entry_is_refused(nat: bool, allow: list[str]) -> None:
     with pytest.raises(BangerError) as refused:
-        check_egress("bridge", nat=nat, allow=allow)
+        allowed_in("bridge", nat=nat, allow=allow)
     assert refused.value.code is Code.INVALID
 
 
@@ -64,21 +64,21 @@ def test_what_a_message_brings_is_read_again() -> None:
         Publication(host_port=80, guest_port=-1),
     ):
         with pytest.raises(BangerError) as refused:
-            check_publications("bridge", [bad], 1)
+            publications_in("bridge", [bad], 1)
         assert refused.value.code is Code.INVALID
     with pytest.raises(BangerError, match="the same port of the host"):
-        check_publications("bridge", [port(80), port(80, host_address="0.0.0.0")], 1)
-    assert check_publications("bridge", [port(80)], 1) == [port(80)]
+        publications_in("bridge", [port(80), port(80, host_address="0.0.0.0")], 1)
+    assert publications_in("bridge", [port(80)], 1) == [port(80)]
 
 
 def test_a_port_of_roots_is_refused_in_user_mode_with_a_way() -> None:
     with pytest.raises(BangerError) as refused:
-        check_publications("user", [port(80)], 1024)
+        publications_in("user", [port(80)], 1024)
     assert refused.value.code is Code.DENIED
     assert "net.ipv4.ip_unprivileged_port_start=80" in refused.value.hint
     assert "bridge mode" in refused.value.hint
-    assert check_publications("user", [port(1024)], 1024)
-    assert check_publications("bridge", [port(80)], 1024)
+    assert publications_in("user", [port(1024)], 1024)
+    assert publications_in("bridge", [port(80)], 1024)
 
 
 TCP = port(8080)

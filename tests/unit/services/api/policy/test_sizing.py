@@ -2,14 +2,15 @@
 
 import pytest
 
-from services.api.policy.sizing import MAX_DISK_BYTES, MIN_DISK_BYTES, choose_sizes
+from services.api.policy.sizing import choose_sizes
 from shared.config import DefaultsConfig
 from shared.contract.messages.vm import VmCreate
-from shared.contract.sizes import MIB, HostCapacity
+from shared.contract.sizes import DISK_BYTES, MIB, HostCapacity
 from shared.errors import BangerError, Code
 
 HOST = HostCapacity(cpus=8, memory_mib=16384)
 GIB = 1024 * MIB
+MIN_DISK_BYTES, MAX_DISK_BYTES = DISK_BYTES[0], DISK_BYTES[-1]
 
 
 def refusal(request: VmCreate, host: HostCapacity = HOST) -> str:

@@ -9,7 +9,7 @@ from services.nat.plan.state import BridgeGuest, tag_of
 from shared.contract.egress import parse_allowed
 from shared.errors import BangerError, Code
 
-FIRST, SECOND = IPv4Address("192.0.2.1"), IPv4Address("192.0.2.2")
+FIRST, SECOND = IPv4Address("192.31.196.1"), IPv4Address("192.31.196.2")
 
 
 def guest(*allow: str, nat: bool = False) -> BridgeGuest:
@@ -19,7 +19,7 @@ def guest(*allow: str, nat: bool = False) -> BridgeGuest:
 
 
 def test_name_is_allowed_by_each_entry_that_covers_it_with_its_port() -> None:
-    asker = guest("example.org:80", "*.org:443", "example.com", "192.0.2.0/24")
+    asker = guest("example.org:80", "*.org:443", "example.com", "192.31.196.0/24")
     added = Grants().lacking(asker, "example.org", [FIRST], 10, 0.0).added
     assert [(one.destination, one.port, one.seconds) for one in added] == [
         (FIRST, 80, 10 + GRACE_SECONDS),
@@ -125,4 +125,4 @@ def test_address_that_is_not_outside_is_refused(address: str) -> None:
     with pytest.raises(BangerError) as caught:
         usable(address, IPv4Network("10.77.0.0/24"))
     assert caught.value.code is Code.INVALID
-    assert usable("192.0.2.1", IPv4Network("10.77.0.0/24")) == FIRST
+    assert usable("192.31.196.1", IPv4Network("10.77.0.0/24")) == FIRST

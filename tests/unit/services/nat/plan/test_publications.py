@@ -2,47 +2,18 @@
 
 from dataclasses import replace
 from ipaddress import IPv4Address
-from typing import Any
 
 import msgspec
 import pytest
 
-from services.nat.plan.publications import MOST, assign_ports, publications_of
+from services.nat.plan.publications import assign_ports
 from services.nat.plan.state import BridgeGuest
 from shared.contract.messages.vm import Publication
 from shared.contract.publication import parse_publication, show_publication
-from shared.errors import BangerError, Code
-from tests.example import example_vm
 
 GOOD = Publication(host_port=8080, guest_port=80)
 ALPHA = BridgeGuest("aaaaaaaaaaaa", IPv4Address("10.77.0.2"), "02:00:00:00:00:02", nat=False)
 BETA = BridgeGuest("bbbbbbbbbbbb", IPv4Address("10.77.0.3"), "02:00:00:00:00:03", nat=False)
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"host_port": 0},
-        {"host_port": 65536},
-        {"guest_port": -1},
-        {"host_address": ""},
-        {"host_address": "::1"},
-        {"host_address": "224.0.0.1"},
-        {"host_address": "0.0.0.0 . 1 }"},
-        {"protocol": "sctp"},
-    ],
-    ids=str,
-)
-def test_row_with_fields_that_are_no_port_is_refused(changes: dict[str, Any]) -> None:
-    row = example_vm(publish=[GOOD, msgspec.structs.replace(GOOD, **changes)])
-    with pytest.raises(BangerError) as caught:
-        publications_of(row)
-    assert caught.value.code is Code.INVALID
-
-
-def test_number_of_ports_has_an_end() -> None:
-    with pytest.raises(BangerError, match=f"more than {MOST}"):
-        publications_of(example_vm(publish=[GOOD] * (MOST + 1)))
 
 
 def assign(

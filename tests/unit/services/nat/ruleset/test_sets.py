@@ -19,7 +19,7 @@ from shared.contract.egress import parse_allowed
 from shared.contract.publication import parse_publication
 
 ALPHA = Member("bgraaaaaaaaaaaa", "02:00:00:00:00:02", IPv4Address("10.77.0.2"), nat=False)
-ALLOWED = AllowedAddress(ALPHA.address, IPv4Address("192.0.2.1"), 443, 60, "0123456789abcdef")
+ALLOWED = AllowedAddress(ALPHA.address, IPv4Address("192.31.196.1"), 443, 60, "0123456789abcdef")
 
 
 def listed(*entries: str) -> Member:
@@ -40,14 +40,26 @@ def test_other_guests_are_reached_whatever_is_reached_outside() -> None:
 
 
 def test_networks_of_one_port_are_joined_where_they_overlap() -> None:
-    text = inet_sets([listed("192.0.2.0/24:80", "192.0.2.7:80", "192.0.2.8", "192.0.2.9")], ())
-    assert "10.77.0.2 . 192.0.2.0/24 . 80 }" in text
-    assert "{ 10.77.0.2 . 192.0.2.8/31 }" in text
+    text = inet_sets(
+        [listed("192.31.196.0/24:80", "192.31.196.7:80", "192.31.196.8", "192.31.196.9")], ()
+    )
+    assert "10.77.0.2 . 192.31.196.0/24 . 80 }" in text
+    assert "{ 10.77.0.2 . 192.31.196.8/31 }" in text
 
 
 def test_member_with_the_whole_outside_needs_no_list() -> None:
-    text = inet_sets([replace(listed("192.0.2.0/24"), nat=True)], ())
+    text = inet_sets([replace(listed("192.31.196.0/24"), nat=True)], ())
     assert "elements" not in text[text.index("set listed") :]
+
+
+def test_network_that_is_not_global_is_literal_and_is_so_beside_the_whole_outside() -> None:
+    for nat in (False, True):
+        member = replace(listed("10.9.0.0/16", "192.168.1.5:80", "0.0.0.0/0", "8.8.8.8"), nat=nat)
+        text = inet_sets([member], ())
+        literal = text[text.index("set literal ") : text.index("set themselves")]
+        assert "elements = { 10.77.0.2 . 10.9.0.0/16 }" in literal
+        assert "elements = { 10.77.0.2 . 192.168.1.5/32 . 80 }" in literal
+        assert "0.0.0.0/0" not in literal
 
 
 def test_published_ports_are_in_the_map_of_their_address_or_in_that_of_all() -> None:
@@ -59,8 +71,8 @@ def test_published_ports_are_in_the_map_of_their_address_or_in_that_of_all() -> 
 
 def test_allowed_address_is_there_twice_for_new_connections_and_for_open_ones() -> None:
     text = inet_sets([ALPHA], [ALLOWED])
-    assert '10.77.0.2 . 192.0.2.1 . 443 timeout 60s comment "0123456789abcdef"' in text
-    assert '{ 10.77.0.2 . 192.0.2.1 comment "0123456789abcdef" }' in text
+    assert '10.77.0.2 . 192.31.196.1 . 443 timeout 60s comment "0123456789abcdef"' in text
+    assert '{ 10.77.0.2 . 192.31.196.1 comment "0123456789abcdef" }' in text
     expired = inet_sets([ALPHA], [replace(ALLOWED, seconds=0)])
     assert expired[expired.index("set listed") :].count("elements") == 1
     assert "set established" in expired[: expired.rindex("elements")]
@@ -80,7 +92,7 @@ def test_time_of_an_element_starts_anew() -> None:
 
 @pytest.mark.parametrize("established", ["established", "spoken"], ids=["now", "earlier build"])
 def test_elements_are_read_back_as_nft_shows_them(established: str) -> None:
-    pair = ["10.77.0.2", "192.0.2.1"]
+    pair = ["10.77.0.2", "192.31.196.1"]
     named = {"val": {"concat": [*pair, 443]}, "timeout": 60, "expires": 42, "comment": "t"}
     lasting = {"val": {"concat": pair}, "comment": "t"}
     shown: list[dict[str, Any]] = [

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from shared.errors import BangerError, Code
-from shared.host.stack_lock import STACK_LOCK, Membership, join, same_directory, serving
+from shared.host.locks import STACK_LOCK, Membership, join, same_directory, serving
 
 JOIN_AND_HOLD = """
 import sys
 from pathlib import Path
 from shared.errors import BangerError
-from shared.host.stack_lock import join
+from shared.host.locks import join
 state, run = map(Path, sys.argv[1:])
 sys.stdin.readline()
 try:
