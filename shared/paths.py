@@ -25,9 +25,13 @@ SUN_PATH_MAX = 107
 LINGER = "log in again, or keep it when you log out: loginctl enable-linger"
 """What brings /run/user/UID back, which is removed when its user logs out (pam_systemd(8))."""
 
-DEEPEST_SOCKET = 32
-"""Bytes that the longest path of a socket has below the run directory: ``vms/``, an id, and the
-agent's socket in a jail (shared/vm/files.py). It bounds the length of the run directory."""
+SSH_TEMPORARY = 17
+"""Bytes that ssh adds to the path of its control socket while it makes it: a dot and 16 random
+characters (OpenSSH, mux.c)."""
+
+DEEPEST_SOCKET = len("vms/0123456789ab/ssh.sock") + SSH_TEMPORARY
+"""Bytes that the longest path of a socket has below the run directory; shared/vm/files.py has the
+names. It bounds the length of the run directory."""
 
 
 def _xdg(variable: str, default: str) -> str:
@@ -252,11 +256,12 @@ def check_private(path: str | Path, *, owner: int | None = None) -> None:
 
 def check_socket_length(run: Path) -> None:
     """Raise ``invalid`` when sockets under ``run`` would not fit in sun_path (107 bytes)."""
+    most = SUN_PATH_MAX - len("/") - DEEPEST_SOCKET
     longest = len(os.fsencode(run)) + len("/") + DEEPEST_SOCKET
     if longest > SUN_PATH_MAX:
         raise BangerError(
             Code.INVALID,
             f"the path of the run directory {run} is too long: sockets in it would have paths of "
             f"{longest} bytes, the kernel allows {SUN_PATH_MAX}",
-            hint="set BANGER_RUN_DIR to a shorter path",
+            hint=f"set BANGER_RUN_DIR to a path of at most {most} bytes",
         )

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from shared.errors import BangerError, Code
+from shared.host.locks import join
 from shared.paths import (
+    DEEPEST_SOCKET,
+    SSH_TEMPORARY,
     Paths,
-    become_member,
     check_private,
     check_served_from,
     check_socket_length,
@@ -74,7 +76,9 @@ def test_without_a_session_the_run_directory_is_the_one_that_serves_the_state(
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     state, run = tmp_path / "banger", tmp_path / "run"
-    membership = become_member(Paths(tmp_path, tmp_path, state, run))
+    for directory in (state, run):
+        directory.mkdir()
+    membership = join(state, run)
     assert Paths.from_environment().run == run
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/1000")
     assert Paths.from_environment().run == run
@@ -160,9 +164,16 @@ def test_directory_of_another_user_is_refused(
     assert f"belongs to uid {os.getuid()}" in error.message
 
 
+def test_the_deepest_socket_is_the_longest_that_anybody_makes() -> None:
+    sockets = [value for name, value in vars(files).items() if name.endswith("_SOCKET")]
+    jailed = [f"{files.JAIL}/{name}" for name in sockets]
+    made_by_ssh = f"{files.SSH_SOCKET}{'x' * SSH_TEMPORARY}"
+    longest = max(len(f"vms/0123456789ab/{name}") for name in (*sockets, *jailed, made_by_ssh))
+    assert longest == DEEPEST_SOCKET
+
+
 def test_run_directory_may_be_as_long_as_its_sockets_fit() -> None:
-    deepest = f"/vms/0123456789ab/{files.JAIL}/{files.AGENT_SOCKET}"
-    room = 107 - len(deepest)
+    room = 107 - 1 - DEEPEST_SOCKET
     check_socket_length(Path("/" + "r" * (room - 1)))
     with pytest.raises(BangerError) as caught:
         check_socket_length(Path("/" + "r" * room))
