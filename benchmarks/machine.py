@@ -139,7 +139,7 @@ def _answered(moments: Iterable[float]) -> None:
 
 def _memory(home: Home) -> Figure:
     with idle_interpreter() as idle:
-        supervisor = holder(home.paths.vm_run(_show(home)["id"]) / files.LOCK)
+        supervisor = holder(home.paths.vm_state(_show(home)["id"]) / files.LOCK)
         assert supervisor
         measured, floor = map(proportional_set_size, (supervisor, idle))
     name, against = "supervisor of one VM, PSS", "an idle asyncio"

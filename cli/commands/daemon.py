@@ -118,9 +118,9 @@ def _services() -> "list[ServiceStatus]":
     from shared.paths import Paths
 
     paths = Paths.from_environment()
-    if not running(paths.run):
+    if not running(paths.run, paths.state):
         return []
-    with connect_if_running(paths.run) as client:
+    with connect_if_running(paths) as client:
         if launcher_pid(paths) is None:
             broker = _running("broker", int(client.ping("broker")["pid"]))
             registered = client.ask(SERVICES()).services

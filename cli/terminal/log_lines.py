@@ -1,6 +1,7 @@
 """The JSON log lines of the services: as people read them, and by request."""
 
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ def of_request(files: Iterable[Path], request: str) -> list[bytes]:
     found: list[tuple[str, bytes]] = []
     for path in files:
         for line in lines(path, follow=False):
-            if request.encode(errors="surrogateescape") not in line:
+            if os.fsencode(request) not in line:
                 continue
             entry = parse(line)
             if entry and str(entry.get("request", "")).startswith(request):

@@ -37,7 +37,7 @@ from shared.contract.messages.vm import Empty, Health, PortList, State
 from shared.contract.verbs import api, store, supervisor
 from shared.errors import BangerError, Code
 from shared.logs import Log
-from shared.paths import Paths, make_private
+from shared.paths import Paths, make_vm_run
 from shared.vm import files
 
 RETRY_SECONDS = 0.2
@@ -50,13 +50,12 @@ class Supervisor(Actor):
     def __init__(self, paths: Paths, log: Log, config: Config, spec: SupervisorSpec) -> None:
         super().__init__(f"vm:{spec.vm.id}", paths, log)
         self._vm_id = spec.vm.id
-        self._vm_run = paths.vm_run(spec.vm.id)
         launcher = VmmLauncher(paths, config, NatClient(self))
         self._supervision = Supervision(spec, config, launcher, log, self)
 
     async def on_start(self) -> None:
-        make_private(self._vm_run)
-        self._lock = await own(self._vm_run / files.LOCK)
+        make_vm_run(self.paths, self._vm_id)
+        self._lock = await own(self.paths.vm_state(self._vm_id) / files.LOCK)
         await self._supervision.take_over()
 
     async def on_registered(self) -> None:

@@ -159,7 +159,7 @@ def test_a_console_that_floods_keeps_its_end_alone(shared_home: Home, vm: str) -
 
 def kill_supervisor(home: Home, vm: str) -> None:
     """Returns when there is another one."""
-    lock = home.paths.vm_run(show(home, vm)["id"]) / files.LOCK
+    lock = home.paths.vm_state(show(home, vm)["id"]) / files.LOCK
     first = holder(lock)
     assert first
     os.kill(first, signal.SIGKILL)

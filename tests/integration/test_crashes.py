@@ -245,7 +245,7 @@ def test_run_directory_too_long_for_sockets_is_refused(home: Home, service: str)
     refused = home.run(service, BANGER_RUN_DIR=str(long))
     assert refused.returncode == 2
     assert "is too long" in refused.stderr
-    assert refused.stderr.endswith("hint: set BANGER_RUN_DIR to a shorter path\n")
+    assert refused.stderr.endswith("hint: set BANGER_RUN_DIR to a path of at most 64 bytes\n")
 
 
 def test_procfile_that_is_wrong_is_refused_with_its_line(home: Home) -> None:
