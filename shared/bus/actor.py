@@ -201,7 +201,11 @@ class Actor:
         """Why a verb did not come to its end. The next process of this service can be asked again,
         so a stop is no cancel, which nobody repeats."""
         if self.stopping.is_set():
-            return BangerError(Code.UNAVAILABLE, f"{self.name} was stopped while it did {name}")
+            return BangerError(
+                Code.UNAVAILABLE,
+                f"{self.name} was stopped while it did {name}",
+                hint="it may have been carried out; look with: banger vm list",
+            )
         return BangerError(Code.CANCELLED, f"{name} was cancelled")
 
     async def _serve(self, header: Envelope, body: bytes) -> None:

@@ -111,14 +111,20 @@ class Client:
     def _persist(
         self, request: Envelope, body: bytes, heard: Partial | None = None, *, retry: bool = True
     ) -> dict[str, Any]:
-        """Ask, and with ``retry`` ask an unavailable service again for a moment."""
+        """Ask, and with ``retry`` ask an unavailable service again for a moment.
+
+        When that is in vain, the first failure is raised: it says what became of the request. The
+        later ones only say which service is not back yet.
+        """
         retries = _Retries(request.deadline)
+        first: BangerError | None = None
         while True:
             try:
                 return envelope.read_final(self._exchange(request, body, heard), Record)
             except BangerError as error:
+                first = first or error
                 if not retry or not self._sent or not retries.may(error):
-                    raise
+                    raise (first if error.code is Code.UNAVAILABLE else error) from None
                 self._pause(PAUSE)
 
     def cancel(self, request: "Request[Result]", *, timeout: float = CANCEL_SECONDS) -> Result:
