@@ -1,4 +1,5 @@
-"""Where programs of the system are, and how our own start one another.
+"""Programs: where those of the system are, how our own start one another, and what of the
+environment is passed on.
 
 Many of the system are in sbin, which is not on an ordinary user's PATH. Ours are modules, in an
 interpreter that imports nothing but the installation: neither PYTHONPATH nor a current directory
@@ -8,9 +9,32 @@ with a folder ``shared`` decides whose code runs.
 import os
 import shutil
 import sys
+from collections.abc import Mapping
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """The directories of the system's own programs. A service with privilege searches no others."""
+
+
+PASSED_ON = frozenset("PATH HOME USER LOGNAME SHELL LANG LANGUAGE TZ TMPDIR".split())
+PREFIXES = ("BANGER_", "LC_", "PYTHON", "XDG_")
+PROXIES = frozenset(f"{kind}_proxy" for kind in ("http", "https", "ftp", "all", "no"))
+"""For downloads. Their values may hold a password."""
+
+
+def chosen_environment(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """What a service is started with: the services outlive the command that happened to be the
+    first, whose environment may hold the tokens of its terminal or CI job."""
+    proxies = {name: value for name, value in environment.items() if name.lower() in PROXIES}
+    return program_environment(environment) | proxies
+
+
+def program_environment(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """What a VMM and ssh are started with: as a service, without the proxies."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if name in PASSED_ON or name.startswith(PREFIXES)
+    }
 
 
 def search_path() -> str:

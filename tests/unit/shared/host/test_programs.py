@@ -11,9 +11,11 @@ from shared.host import programs
 from shared.host.programs import (
     SYSTEM_PATH,
     child_argv,
+    chosen_environment,
     find_program,
     isolated_argv,
     isolation,
+    program_environment,
     search_path,
 )
 
@@ -82,3 +84,25 @@ def test_no_directory_of_ours_decides_what_an_isolated_module_imports(tmp_path: 
         timeout=20,
     )
     assert done.stdout.startswith("usage: banger-launcher")
+
+
+OF_A_TERMINAL = {
+    "PATH": "/bin",
+    "LC_ALL": "C",
+    "XDG_STATE_HOME": "/s",
+    "BANGER_RUN_DIR": "/r",
+    "https_proxy": "http://me:secret@proxy",
+    "GITHUB_TOKEN": "secret",
+    "SSH_AUTH_SOCK": "/tmp/agent",
+    "LD_PRELOAD": "/x.so",
+    "HOMEPAGE": "secret",
+}
+
+
+def test_service_gets_no_token_of_the_command_that_starts_it() -> None:
+    chosen = chosen_environment(OF_A_TERMINAL)
+    assert set(chosen) == {"PATH", "LC_ALL", "XDG_STATE_HOME", "BANGER_RUN_DIR", "https_proxy"}
+
+
+def test_vmm_gets_no_proxy_either() -> None:
+    assert "secret" not in str(program_environment(OF_A_TERMINAL))
