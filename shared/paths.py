@@ -11,7 +11,14 @@ import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from shared.errors import BangerError, Code
-from shared.host.locks import Membership, join, same_directory, served_elsewhere, serving
+from shared.host.locks import (
+    Membership,
+    join,
+    last_served,
+    same_directory,
+    served_elsewhere,
+    serving,
+)
 
 if TYPE_CHECKING:
     # Otherwise imported where a Path is made: it costs a command 3 ms, and a listing makes none.
@@ -28,10 +35,6 @@ LINGER = "log in again, or keep it when you log out: loginctl enable-linger"
 SSH_TEMPORARY = 17
 """Bytes that ssh adds to the path of its control socket while it makes it: a dot and 16 random
 characters (OpenSSH, mux.c)."""
-
-DEEPEST_SOCKET = len("vms/0123456789ab/ssh.sock") + SSH_TEMPORARY
-"""Bytes that the longest path of a socket has below the run directory; shared/vm/files.py has the
-names. It bounds the length of the run directory."""
 
 
 def _xdg(variable: str, default: str) -> str:
@@ -127,8 +130,9 @@ def state_directory() -> str:
 def run_directory() -> str:
     """``Paths.run`` of the environment, for a command that needs nothing else and makes no Path.
 
-    BANGER_RUN_DIR, else the run directory from which the state directory is served, else the
-    session's. A command of cron or su has no session, and yet finds the services of its user.
+    BANGER_RUN_DIR, else the run directory from which the state directory is served, or was while
+    it holds VMMs, else the session's. A command of cron or su has no session, and yet finds the
+    services of its user.
 
     Raises:
         BangerError: ``invalid`` when BANGER_RUN_DIR is not UTF-8.
@@ -137,7 +141,20 @@ def run_directory() -> str:
     if explicit.startswith("/"):
         _check_utf8(explicit)
         return explicit
-    return serving(state_directory()) or _session_directory()
+    last, is_served = last_served(state_directory())
+    return last if last and (is_served or _holds_vmms(last)) else _session_directory()
+
+
+def _holds_vmms(run: str) -> bool:
+    """Whether VMMs were left in a run directory that nobody serves from: their sockets are there,
+    and another one would lose them."""
+    from shared.vm.files import HANDLE
+
+    try:
+        vms = os.listdir(f"{run}/vms")  # noqa: PTH208
+    except OSError:
+        return False
+    return any(os.path.exists(f"{run}/vms/{vm}/{HANDLE}") for vm in vms)  # noqa: PTH110
 
 
 def _session_directory() -> str:
@@ -255,10 +272,18 @@ def check_private(path: str | Path, *, owner: int | None = None) -> None:
         )
 
 
+def deepest_socket() -> int:
+    """Bytes that the longest path of a socket has below the run directory."""
+    from shared.vm.files import SSH_SOCKET
+
+    return len(f"vms/0123456789ab/{SSH_SOCKET}") + SSH_TEMPORARY
+
+
 def check_socket_length(run: Path) -> None:
     """Raise ``invalid`` when sockets under ``run`` would not fit in sun_path (107 bytes)."""
-    most = SUN_PATH_MAX - len("/") - DEEPEST_SOCKET
-    longest = len(os.fsencode(run)) + len("/") + DEEPEST_SOCKET
+    deepest = deepest_socket()
+    most = SUN_PATH_MAX - len("/") - deepest
+    longest = len(os.fsencode(run)) + len("/") + deepest
     if longest > SUN_PATH_MAX:
         raise BangerError(
             Code.INVALID,

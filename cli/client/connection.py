@@ -40,6 +40,8 @@ START_SECONDS = 60.0
 """How long services may take to start, unless BANGER_START_SECONDS is set. An emulated machine
 takes 10 s to import an SQL library."""
 
+ERROR_BYTES = 16384
+"""Of the end of what a service wrote to stderr."""
 REQUIRED = ("store", "images", "api")
 """No command works without these. nat and dns may be restarting."""
 ALL = ("launcher", *REQUIRED, "nat", "dns")
@@ -66,14 +68,27 @@ def connect() -> Iterator[Client]:
             have another version; ``denied``: others can access the run directory; ``conflict``:
             they serve from another run directory than BANGER_RUN_DIR.
     """
-    run = run_directory()
-    wanted: tuple[str, ...] = REQUIRED
-    if not running(run):
-        paths = start()
-        run, wanted = str(paths.run), expected_services(paths)
-    with _client(run) as client:
-        wait_for(client, wanted, time.monotonic() + start_seconds())
+    with _reach(time.monotonic() + start_seconds()) as client:
         yield client
+
+
+def _reach(deadline: float) -> Client:
+    """Connect to services that are up. They may be stopped just now by another command: then they
+    are started again, as by a command that comes a moment later."""
+    while True:
+        run = run_directory()
+        wanted: tuple[str, ...] = REQUIRED
+        if not running(run):
+            paths = start()
+            run, wanted = str(paths.run), expected_services(paths)
+        client = _client(run)
+        try:
+            if wait_for(client, wanted, run, deadline):
+                return client
+        except BaseException:
+            client.close()
+            raise
+        client.close()
 
 
 def start_seconds() -> float:
@@ -185,8 +200,9 @@ def _spawn_launcher(paths: Paths) -> "subprocess.Popen[bytes]":
         )
 
 
-def wait_for(client: Client, wanted: tuple[str, ...], deadline: float) -> None:
-    """Return when all of ``wanted`` have registered with the broker, and have this version.
+def wait_for(client: Client, wanted: tuple[str, ...], run: str, deadline: float) -> bool:
+    """Return when all of ``wanted`` have registered with the broker, and have this version; False
+    when the services were stopped meanwhile.
 
     The broker answers this itself in a fraction of a millisecond, so every command asks it.
     """
@@ -200,11 +216,13 @@ def wait_for(client: Client, wanted: tuple[str, ...], deadline: float) -> None:
     if not is_complete():
         from shared.host.retry import poll
 
-        poll(is_complete, deadline)
+        if poll(lambda: is_complete() or not running(run), deadline) and not running(run):
+            return False
     for name in wanted:
         if name not in known:
             _fail(name)
     _check_builds({name: known[name] for name in wanted})
+    return True
 
 
 def _registered(client: Client, deadline: float) -> dict[str, str]:
@@ -242,8 +260,10 @@ def _fail(service: str) -> NoReturn:
 
 def last_error_line(path: "Path") -> str:
     """The last line that is neither empty nor a hint, or "" when there is none or no file."""
+    from shared.host.files import read_tail
+
     try:
-        lines = path.read_text(errors="replace").split("\n")[-20:]
+        lines = read_tail(path, ERROR_BYTES).split("\n")[-20:]
     except OSError:
         return ""
     said = (line.strip().removeprefix("error: ") for line in reversed(lines))

@@ -144,12 +144,18 @@ def join(state: "Path", run: "Path") -> Membership:
 
 def serving(state: str) -> str | None:
     """The run directory from which the state directory is served, None when nobody serves it."""
+    run, is_served = last_served(state)
+    return run if is_served else None
+
+
+def last_served(state: str) -> tuple[str | None, bool]:
+    """The run directory from which the state directory was served last, and whether it still is."""
     try:
         fd = os.open(f"{state}/{STACK_LOCK}", os.O_RDONLY | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
-        return None
+        return None, False
     try:
-        return os.fsdecode(_written(fd)) or None if _is_locked(fd, _MEMBERS, 1) else None
+        return os.fsdecode(_written(fd)) or None, _is_locked(fd, _MEMBERS, 1)
     finally:
         os.close(fd)
 

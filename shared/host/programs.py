@@ -1,5 +1,5 @@
-"""Programs: where those of the system are, what of the environment is passed on to ours, and how
-ours start one another.
+"""Programs: where those of the system are, how our own start one another, and what of the
+environment is passed on.
 
 Many of the system are in sbin, which is not on an ordinary user's PATH. Ours are modules, in an
 interpreter that imports nothing but the installation: neither PYTHONPATH nor a current directory

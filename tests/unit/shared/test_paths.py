@@ -9,13 +9,13 @@ import pytest
 from shared.errors import BangerError, Code
 from shared.host.locks import join
 from shared.paths import (
-    DEEPEST_SOCKET,
     SSH_TEMPORARY,
     Paths,
     check_private,
     check_served_from,
     check_socket_length,
     close_to_others,
+    deepest_socket,
     make_private,
     make_vm_run,
 )
@@ -91,6 +91,21 @@ def test_without_a_session_the_run_directory_is_the_one_that_serves_the_state(
         f"set BANGER_RUN_DIR={run}",
     )
     membership.release()
+
+
+def test_vmms_that_were_left_keep_their_run_directory_in_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/1000")
+    state, run = tmp_path / "banger", tmp_path / "run"
+    handle = run / "vms" / "0123456789ab" / files.HANDLE
+    for directory in (state, handle.parent):
+        directory.mkdir(parents=True)
+    join(state, run).release()
+    assert Paths.from_environment().run == Path("/run/user/1000/banger")
+    handle.touch()
+    assert Paths.from_environment().run == run
 
 
 def test_a_run_directory_that_is_not_utf8_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,11 +184,11 @@ def test_the_deepest_socket_is_the_longest_that_anybody_makes() -> None:
     jailed = [f"{files.JAIL}/{name}" for name in sockets]
     made_by_ssh = f"{files.SSH_SOCKET}{'x' * SSH_TEMPORARY}"
     longest = max(len(f"vms/0123456789ab/{name}") for name in (*sockets, *jailed, made_by_ssh))
-    assert longest == DEEPEST_SOCKET
+    assert longest == deepest_socket()
 
 
 def test_run_directory_may_be_as_long_as_its_sockets_fit() -> None:
-    room = 107 - 1 - DEEPEST_SOCKET
+    room = 107 - 1 - deepest_socket()
     check_socket_length(Path("/" + "r" * (room - 1)))
     with pytest.raises(BangerError) as caught:
         check_socket_length(Path("/" + "r" * room))

@@ -47,28 +47,6 @@ def test_what_is_nowhere_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert find_program("no-such-program-anywhere") is None
 
 
-OF_A_TERMINAL = {
-    "PATH": "/bin",
-    "LC_ALL": "C",
-    "XDG_STATE_HOME": "/s",
-    "BANGER_RUN_DIR": "/r",
-    "https_proxy": "http://me:secret@proxy",
-    "GITHUB_TOKEN": "secret",
-    "SSH_AUTH_SOCK": "/tmp/agent",
-    "LD_PRELOAD": "/x.so",
-    "HOMEPAGE": "secret",
-}
-
-
-def test_service_gets_no_token_of_the_command_that_starts_it() -> None:
-    chosen = chosen_environment(OF_A_TERMINAL)
-    assert set(chosen) == {"PATH", "LC_ALL", "XDG_STATE_HOME", "BANGER_RUN_DIR", "https_proxy"}
-
-
-def test_vmm_gets_no_proxy_either() -> None:
-    assert "secret" not in str(program_environment(OF_A_TERMINAL))
-
-
 def test_a_module_is_run_by_this_interpreter_and_isolated() -> None:
     own = [sys.executable, "-I", "-m", "banger", "services.store", "--word"]
     assert isolated_argv("services.store", "--word") == own
@@ -106,3 +84,25 @@ def test_no_directory_of_ours_decides_what_an_isolated_module_imports(tmp_path: 
         timeout=20,
     )
     assert done.stdout.startswith("usage: banger-launcher")
+
+
+OF_A_TERMINAL = {
+    "PATH": "/bin",
+    "LC_ALL": "C",
+    "XDG_STATE_HOME": "/s",
+    "BANGER_RUN_DIR": "/r",
+    "https_proxy": "http://me:secret@proxy",
+    "GITHUB_TOKEN": "secret",
+    "SSH_AUTH_SOCK": "/tmp/agent",
+    "LD_PRELOAD": "/x.so",
+    "HOMEPAGE": "secret",
+}
+
+
+def test_service_gets_no_token_of_the_command_that_starts_it() -> None:
+    chosen = chosen_environment(OF_A_TERMINAL)
+    assert set(chosen) == {"PATH", "LC_ALL", "XDG_STATE_HOME", "BANGER_RUN_DIR", "https_proxy"}
+
+
+def test_vmm_gets_no_proxy_either() -> None:
+    assert "secret" not in str(program_environment(OF_A_TERMINAL))
