@@ -66,8 +66,9 @@ when signal N ended it; 255 also when ssh itself failed). Otherwise the status i
 | 7 | timed out; also a command that `vm run --timeout` terminated |
 | 130, 143, 129 | interrupted by Ctrl-C, SIGTERM, SIGHUP |
 
-**References.** A VM, image, kernel or operation is named by its exact id or name, or by a unique
-prefix of either. An exact id wins over a name, and both over a prefix.
+**References.** A VM, image, kernel or operation is named by its exact name or id, or by a unique
+prefix of either. An exact name wins over an id, and both over a prefix. A name must not have the
+form of an id. `id=ID` means an exact id and nothing else.
 
 **Sizes** are written `512M`, `2G` or `8GiB`, in powers of 1024. A bare number is accepted for
 memory and means MiB.

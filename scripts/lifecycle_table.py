@@ -20,10 +20,36 @@ published ports and its name can be changed. `session` is `vm ssh`, `vm exec`, `
 needs the guest. It is let in beyond the table while a guest that has answered once still has its
 VMM: during a stop, and in a `failed` VM whose supervisor was lost.
 
-A `start` that is cancelled ends the boot, unless the guest is ready by then. A `stop` that is
-cancelled leaves the VM `running`; a guest that follows it all the same is `stopped`. A guest that
-reboots itself is launched again, and has `failed` with the reason when that cannot be.
+A guest that reboots itself is launched again, and has `failed` with the reason when that cannot be.
 
+"""
+
+
+CANCEL = """
+## What a cancel does
+
+`banger ops cancel`, or Ctrl-C in the command that waits, returns when the operation has ended. The
+state of the operation says what became of the VM: one that can no longer be prevented is `done`,
+and `ops cancel` answers `conflict`.
+
+| operation | when it is cancelled | the VM | the operation |
+| --- | --- | --- | --- |
+| `vm.create` | while image or kernel are built, or the row is made | is not there | `cancelled` |
+| | during the boot | is removed | `cancelled` |
+| | when the guest has answered | `running` | `done` |
+| `vm.start` | while another verb has the VM | as it was | `cancelled` |
+| | during the boot | `stopped` (`created` if it never had a VMM) | `cancelled` |
+| | when the guest has answered | `running` | `done` |
+| `vm.stop` | before the guest was told to power off | `running` | `cancelled` |
+| | when it was told: it is not ended by force any more | `stopping`, `stopped` | `done` |
+| | the same, and the guest is still up at the stop's timeout | `running` | `cancelled` |
+| | when the VMM is being ended by force | `stopped` | `done` |
+| `vm.restart` | during the stop | as for `vm.stop`, and it is not started again | `cancelled` |
+| | during the boot | as for `vm.start` | |
+
+`kill`, `pause`, `resume` and `delete` are no operations. Ctrl-C does not take them back: the
+command waits until they are done. After Ctrl-C in `set`, `rename` and `publish`, what was stored
+stays.
 """
 
 
@@ -33,7 +59,7 @@ def document() -> str:
         mark = " •" if state in LIVE else ""
         rows.append([f"`{state}`{mark}", *(meanings[action].value for action in Action)])
     lines = [f"| {' | '.join(row)} |" for row in rows]
-    return HEAD + "\n".join(lines) + "\n\n• A VMM process is there, or about to be.\n"
+    return HEAD + "\n".join(lines) + "\n\n• A VMM process is there, or about to be.\n" + CANCEL
 
 
 if __name__ == "__main__":

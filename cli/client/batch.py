@@ -11,6 +11,7 @@ import click
 from cli.terminal.interrupted import Interrupted
 from cli.terminal.output import Settings, note, print_json, report
 from cli.terminal.signals import interrupts_raise, interrupts_wait
+from shared.contract.reference import by_id
 from shared.contract.verbs import api
 from shared.errors import BangerError
 
@@ -49,8 +50,9 @@ def ask_each(
             return _ask(client, {refs[0]: request_for(refs[0])})
         requests: dict[str, Request[Result] | BangerError] = {}
         for found in client.ask(api.VM_RESOLVE(refs=list(refs))).resolved:
-            wrong = found.error
-            requests[found.ref] = BangerError.from_wire(wrong) if wrong else request_for(found.id)
+            requests[found.ref] = (
+                BangerError.from_wire(found.error) if found.error else request_for(by_id(found.id))
+            )
         return _ask(client, requests)
 
 

@@ -30,6 +30,8 @@ START_SECONDS = 60.0
 """How long services may take to start, unless BANGER_START_SECONDS is set. An emulated machine
 takes 10 s to import an SQL library."""
 
+ERROR_BYTES = 16384
+"""Of the end of what a service wrote to stderr."""
 REQUIRED = ("store", "images", "api")
 """No command works without these. nat and dns may be restarting."""
 ALL = ("launcher", *REQUIRED, "nat", "dns")
@@ -214,8 +216,10 @@ def _fail(service: str) -> NoReturn:
 
 def last_error_line(path: "Path") -> str:
     """The last line that is neither empty nor a hint, or "" when there is none or no file."""
+    from shared.host.files import read_tail
+
     try:
-        lines = path.read_text(errors="replace").split("\n")[-20:]
+        lines = read_tail(path, ERROR_BYTES).split("\n")[-20:]
     except OSError:
         return ""
     said = (line.strip().removeprefix("error: ") for line in reversed(lines))

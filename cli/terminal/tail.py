@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from shared.errors import BangerError, Code
+from shared.log_limit import seek_data
 
 CHUNK = 64 * 1024
 INTERVAL = 0.2
@@ -18,14 +19,16 @@ GONE_SECONDS = 2.0
 def read(path: Path, *, follow: bool) -> Iterator[bytes]:
     """The file's content; with ``follow`` also what is appended, until interrupted.
 
-    After a rotation, the old file is read to its end and then the new one. A file that was
-    truncated is read from its start. Following ends when the file is deleted.
+    The beginning of a long log may have been freed (shared/log_limit.py): it is skipped, and so is
+    what is freed while the file is followed. After a rotation, the old file is read to its end and
+    then the new one. A file that was truncated is read from its start. Following ends when the file
+    is deleted.
 
     Raises:
         BangerError: ``not_found`` when the file does not exist.
     """
     try:
-        file: BinaryIO = path.open("rb")
+        file: BinaryIO = path.open("rb", buffering=0)
     except FileNotFoundError:
         raise BangerError(
             Code.NOT_FOUND, f"{path} does not exist", hint="nothing has been logged yet"
@@ -49,7 +52,10 @@ def read(path: Path, *, follow: bool) -> Iterator[bytes]:
 
 
 def _rest(file: BinaryIO) -> Iterator[bytes]:
-    while chunk := file.read(CHUNK):
+    while True:
+        file.seek(seek_data(file.fileno(), file.tell()))
+        if not (chunk := file.read(CHUNK)):
+            return
         yield chunk
 
 
@@ -62,7 +68,7 @@ def _is_gone(path: Path, seen_at: float) -> bool:
 def _opened_anew(path: Path, file: BinaryIO) -> BinaryIO | None:
     """The file that has the name now, if that is another one or was truncated; else None."""
     try:
-        named = path.open("rb")
+        named: BinaryIO = path.open("rb", buffering=0)
     except FileNotFoundError:
         return None
     old, new = os.fstat(file.fileno()), os.fstat(named.fileno())

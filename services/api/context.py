@@ -1,12 +1,13 @@
 """What the groups of verbs share."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from services.api.machines.control import Machines
-from services.api.machines.corrections import Corrections
+from services.api.machines.corrections import Corrections, all_rows
 from services.api.machines.spare_supervisor import Spare, Spawn
 from services.api.machines.supervisors import Supervisors
 from services.api.machines.vm_view import view, vmm_of, with_live_state
@@ -16,10 +17,13 @@ from shared.bus.ask import Ask
 from shared.config import Config
 from shared.contract.lifecycle import LIVE
 from shared.contract.messages.vm import Vm, VmView
+from shared.contract.reference import by_id
 from shared.contract.verbs import nat, store
 from shared.errors import BangerError
 from shared.logs import Log, now_rfc3339
 from shared.paths import Paths
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -56,7 +60,7 @@ class ApiContext:
 
     async def rows(self) -> list[Vm]:
         """All VMs with their live states."""
-        return [self.live(vm) for vm in (await self.ask(store.VM_LIST())).vms]
+        return [self.live(vm) for vm in await all_rows(self.ask)]
 
     @asynccontextmanager
     async def exclusively(self, vm: Vm) -> AsyncIterator[Vm]:
@@ -65,7 +69,7 @@ class ApiContext:
         lock = self.machines.serialised(vm.id)
         waits = lock.locked()
         async with lock:
-            yield await self.find(vm.id) if waits else vm
+            yield await self.find(by_id(vm.id)) if waits else vm
 
     def live(self, vm: Vm) -> Vm:
         """The row with its live state."""
@@ -78,6 +82,18 @@ class ApiContext:
     def view(self, vm: Vm) -> VmView:
         """What users are shown of a VM."""
         return view(vm, self.paths, supervised=self.machines.supervised(vm.id))
+
+    async def completed(self, work: Coroutine[Any, Any, T]) -> T:
+        """Await ``work``, from which there is no way back, to its end: a caller that is cancelled
+        gets its result. Only when this api stops, it is left."""
+        task = asyncio.ensure_future(work)
+        while True:
+            try:
+                return await asyncio.shield(task)
+            except asyncio.CancelledError:
+                if task.cancelled() or self.stopping.is_set():
+                    task.cancel()
+                    raise
 
     # -- what other services are told --------------------------------------------------------
 

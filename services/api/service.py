@@ -15,11 +15,13 @@ from services.api.verbs.operations import OperationVerbs
 from services.api.verbs.publish import PublishVerbs
 from services.api.verbs.reports import ReportVerbs
 from shared.bus.actor import Actor
+from shared.bus.background import keep_running
 from shared.bus.handlers import Call, handles
 from shared.bus.runner import own
 from shared.config import Config
 from shared.contract.lifecycle import LIVE
 from shared.contract.messages.machine import SupervisorReady
+from shared.contract.reference import by_id
 from shared.contract.verbs import api
 from shared.logs import Log
 from shared.paths import Paths
@@ -51,7 +53,9 @@ class Api(Actor):
         self.background.spawn(self._recover())
         limit = self._context.config.auto_stop_stale_after
         if limit > 0:
-            self.background.spawn(IdleStop(self._context, limit).run())
+            # It reads the names of others' sockets and what guests have caused.
+            idle_stop = IdleStop(self._context, limit)
+            self.background.spawn(keep_running("idle stop", idle_stop.run, self.log))
         self._context.supervisors.prepare_spare()
 
     async def on_stop(self) -> None:
@@ -66,7 +70,7 @@ class Api(Actor):
                 await self._correct(vm.id, "its VMM was gone when the services started")
         for vm in vms:
             if vm.state == "stopping":
-                await context.corrections.stop_not_heard(vm.id)
+                await context.corrections.stop_not_heard(by_id(vm.id))
 
     async def _correct(self, vm_id: str, reason: str) -> None:
         knows = self._context.supervisors.knows

@@ -3,6 +3,7 @@
 import sys
 
 from services.broker.service import Broker
+from shared.bus import open_files
 from shared.config import load_config
 from shared.errors import BangerError
 from shared.logs import Log
@@ -11,6 +12,7 @@ from shared.paths import Paths
 
 def main() -> int:
     paths = Paths.from_environment()
+    open_files.raise_limit()
     try:
         log = Log(
             paths.log_file("broker"), "broker", level=load_config(paths.config_file).log_level

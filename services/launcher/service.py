@@ -15,6 +15,7 @@ from pathlib import Path
 
 from services.launcher.core import ManagedService, ServiceTable, parse_procfile
 from shared.bus.actor import Actor
+from shared.bus.background import keep_running
 from shared.bus.handlers import Call, handles
 from shared.contract.messages.operation import DaemonStatus
 from shared.contract.messages.vm import Empty
@@ -22,12 +23,17 @@ from shared.contract.verbs import daemon
 from shared.errors import BangerError, Code
 from shared.host import parent_pipe
 from shared.host.locks import Lock
+from shared.host.programs import chosen_environment
+from shared.log_limit import LogLimit
 from shared.logs import Log
 from shared.paths import Paths
 from shared.version import __version__
 
 STOP_SECONDS = 5.0
 """Seconds between SIGTERM and SIGKILL for a service that does not end."""
+
+STDERR_SECONDS = 30.0
+"""Between looks at what the services wrote to stderr."""
 
 NOT_FOUND = 127
 """The exit status of a shell for a program that does not exist."""
@@ -60,6 +66,15 @@ class Launcher(Actor):
     async def on_start(self) -> None:
         self._table.start_all(time.monotonic())
         self.background.spawn(self._run_starts())
+        self.background.spawn(keep_running("stderr", self._limit_stderr, self.log))
+
+    async def _limit_stderr(self) -> None:
+        """Keep the services' stderr bounded on the disk."""
+        limit = LogLimit()
+        while True:
+            for problem in limit.apply(self.paths.logs.glob("*.err")):
+                self.log.warning(problem)
+            await asyncio.sleep(STDERR_SECONDS)
 
     async def _run_starts(self) -> None:
         while True:
@@ -95,7 +110,7 @@ class Launcher(Actor):
                 stdout=stderr,
                 stderr=stderr,
                 pass_fds=(self._read_end,),
-                env=os.environ | {parent_pipe.VARIABLE: str(self._read_end)},
+                env=chosen_environment() | {parent_pipe.VARIABLE: str(self._read_end)},
             )
 
     async def _wait_for(self, name: str, process: asyncio.subprocess.Process) -> None:

@@ -15,6 +15,8 @@ class RunningVm:
     machine: Machine
     handle: Handle
     info: DriverInfo
+    unforwarded: int = 0
+    """User mode: how many ports the guest listens on beyond the limit of forwards."""
 
     @property
     def access(self) -> Access:

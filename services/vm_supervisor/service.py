@@ -9,6 +9,7 @@ import os
 import signal
 import time
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any
 
 from services.vm_supervisor.guest.agent import Agent
@@ -102,17 +103,21 @@ class Supervisor(Actor):
         try:
             await self._supervision.start(call.progress)
         except asyncio.CancelledError:
-            # A deadline that has passed, or the end of this process, takes no boot back.
-            cancelled = time.monotonic() < call.deadline and not self.stopping.is_set()
-            if not cancelled or await self._supervision.abandon_start():
+            if not self._is_taken_back(call) or await self._supervision.abandon_start():
                 raise
         return self._state()
+
+    def _is_taken_back(self, call: Call) -> bool:
+        """Whether a cancelled call was cancelled by its caller. A deadline that has passed, or the
+        end of this process, takes nothing back."""
+        return time.monotonic() < call.deadline and not self.stopping.is_set()
 
     @handles(supervisor.STOP)
     async def stop(self, request: MachineStop, call: Call) -> MachineState:
         call.progress("stop", "asking the guest to power off")
-        seconds = min(request.timeout, call.deadline - time.monotonic() - 1.0)
-        await self._supervision.stop(seconds, stored=request.stored)
+        limit = min(time.monotonic() + request.timeout, call.deadline - 1.0)
+        taken_back = partial(self._is_taken_back, call)
+        await self._supervision.stop(limit, stored=request.stored, taken_back=taken_back)
         return self._state()
 
     @handles(supervisor.KILL)

@@ -82,10 +82,13 @@ class Actor:
         *,
         deadline: float | None = None,
         on_partial: Progress | None = None,
+        settle: bool = False,
     ) -> Result:
         """Ask another service; the result is validated against the catalogue.
 
         ``deadline`` is CLOCK_MONOTONIC seconds; without one, the verb's time limit holds.
+        ``settle``: a caller that is cancelled waits for the answer, and gets the result when the
+        cancel came too late.
 
         Raises:
             BangerError: what the service answered, or ``unavailable``, ``timeout``, ``too_large``.
@@ -97,6 +100,7 @@ class Actor:
             request.body,
             deadline=time.monotonic() + request.seconds if deadline is None else deadline,
             on_partial=on_partial,
+            settle=settle,
         )
         answer = envelope.read_final(raw)
         if verb.result is type(None):
@@ -171,7 +175,8 @@ class Actor:
         if (answered := self._answered.get(header.request_id)) is not None:
             self._send_final(header, answered)  # it was done before the cancel came
         elif (task := self._tasks.get(header.request_id)) is not None:
-            task.cancel()  # which answers
+            if not task.cancelling():  # a second cancel would cut short how the first is taken
+                task.cancel()  # which answers
         else:
             error = BangerError(Code.CANCELLED, f"{header.verb} was not running any more")
             self._send_final(header, envelope.final_error(error))

@@ -15,4 +15,5 @@ class Ask(Protocol):
         *,
         deadline: float | None = None,
         on_partial: Progress | None = None,
+        settle: bool = False,
     ) -> Result: ...

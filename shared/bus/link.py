@@ -68,43 +68,69 @@ class Link:
         *,
         deadline: float,
         on_partial: Progress | None = None,
+        settle: bool = False,
     ) -> bytes:
         """Send a request and wait for its final's body, undecoded.
 
-        Cancelling the caller sends ``cancel`` to the service, see ``forwards_cancels``.
+        Cancelling the caller sends ``cancel`` to the service, see ``forwards_cancels``. With
+        ``settle``, the caller then waits for what the service makes of it, and is not cancelled
+        when the service answers with anything but ``cancelled`` or ``unavailable``.
 
         Raises:
             BangerError: ``unavailable`` (also when the link drops), ``timeout``, ``too_large``.
         """
         cause = current_cause.get()
         request = Envelope(Kind.REQUEST, envelope.new_request_id(), service, verb, deadline, cause)
-        return await self._exchange(request, msgspec.msgpack.encode(body), on_partial)
+        outgoing = _Outgoing(on_partial)
+        return await self._exchange(request, msgspec.msgpack.encode(body), outgoing, settle=settle)
 
-    async def _exchange(self, request: Envelope, body: bytes, heard: Progress | None) -> bytes:
-        outgoing = _Outgoing(heard)
+    async def _exchange(
+        self, request: Envelope, body: bytes, outgoing: _Outgoing, *, settle: bool
+    ) -> bytes:
         self._calls[request.request_id] = outgoing
         try:
             self.send(request, body)
             async with asyncio.timeout(request.deadline - time.monotonic()):
-                return await outgoing.future
+                return await (asyncio.shield(outgoing.future) if settle else outgoing.future)
         except TimeoutError:
             raise BangerError(
                 Code.TIMEOUT, f"{request.service} did not answer {request.verb} in time"
             ) from None
         except asyncio.CancelledError:
-            self._send_cancel(request)
-            raise
+            if not self._send_cancel(request) or not settle:
+                raise
+            final = await self._settled(outgoing, request.deadline)
+            if final is None:
+                raise
+            return final
         finally:
             del self._calls[request.request_id]
 
-    def _send_cancel(self, request: Envelope) -> None:
+    def _send_cancel(self, request: Envelope) -> bool:
+        """Whether the cancel is on its way."""
         if not self.forwards_cancels:
-            return
+            return False
         cancel = Envelope(Kind.CANCEL, request.request_id, request.service, request.verb)
         try:
             self.send(cancel, msgspec.msgpack.encode({}))
         except BangerError:
-            return  # no broker: there is nobody to cancel at
+            return False  # no broker: there is nobody to cancel at
+        return True
+
+    @staticmethod
+    async def _settled(outgoing: _Outgoing, deadline: float) -> bytes | None:
+        """The final of a request that was asked to end, or None when it did, or when no word of it
+        came."""
+        try:
+            async with asyncio.timeout(deadline - time.monotonic()):
+                body = await outgoing.future
+        except (TimeoutError, BangerError):
+            return None
+        try:
+            envelope.read_final(body)
+        except BangerError as error:
+            return None if error.code in (Code.CANCELLED, Code.UNAVAILABLE) else body
+        return body
 
     def _drain(self) -> None:
         for up in self._dealer.link_changes():

@@ -6,9 +6,13 @@ A service's ``__main__`` is a call of ``start_service``; its ``on_start`` takes 
 import asyncio
 import sys
 import time
+import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+from shared.bus import open_files
 from shared.bus.actor import Actor
 from shared.bus.socket import close_context
 from shared.config import Config, load_config
@@ -39,10 +43,12 @@ def start_service(
             prepare()
         config = load_config(config_file or paths.config_file)
         log = Log(log_file or paths.log_file(name), name, level=config.log_level)
+        asyncio.get_running_loop().set_exception_handler(partial(_log_unhandled, log))
         actor = make(log, config)
         await actor.run()
         return int(actor.background.failed)
 
+    open_files.raise_limit()
     try:
         status = asyncio.run(main())
     except BangerError as error:
@@ -50,6 +56,14 @@ def start_service(
         return error.exit_status
     close_context()
     return status
+
+
+def _log_unhandled(log: Log, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """An error in a callback or a forgotten task: into the log, which has a limit. asyncio's own
+    handler writes to stderr."""
+    error = context.get("exception")
+    trace = "".join(traceback.format_exception(error)) if error else ""
+    log.error("unhandled in the event loop", what=context.get("message", ""), traceback=trace)
 
 
 async def own(path: Path, *, patience: float = 5.0) -> Lock:

@@ -1,8 +1,14 @@
-"""What a user's reference means: an exact id or name, else a unique prefix of either. Pure."""
+"""What a user's reference means: an exact name or id, else a unique prefix of either. Pure.
+
+Names and ids share one space. ``check_name`` refuses new names of the form of an id, but a database
+of an earlier version may hold one that equals the id of another VM: the name wins then. Programs
+that have an id write it as ``by_id`` does, which no name can equal.
+"""
 
 from collections.abc import Iterable
 from typing import Protocol
 
+from shared.contract.names import few
 from shared.errors import BangerError, Code
 
 
@@ -20,11 +26,23 @@ _LISTED_BY = {"VM": "vm", "image": "image", "kernel": "kernel", "operation": "op
 """What is referred to -> the group of commands that has its ``list``."""
 
 
+MOST_CANDIDATES = 100
+"""Names that an error carries for programs."""
+BY_ID = "id="
+"""Begins a reference that means an id and nothing else. No name has a "="."""
+
+
+def by_id(id_: str) -> str:
+    """The reference that means only what has this id."""
+    return BY_ID + id_
+
+
 def find_id(noun: str, reference: str, names: Iterable[tuple[str, str]]) -> str:
     """The id that ``reference`` means among ``names``: pairs of an id and a name.
 
-    An exact id comes first, then an exact name, then what begins so. An id may have several names,
-    or "" for none. ``noun`` is what errors call it: "VM", "image", "kernel" or "operation".
+    An exact name comes first, then an exact id, then what begins so. ``id=ID`` means an exact id
+    only. An id may have several names, or "" for none. ``noun`` is what errors call it: "VM",
+    "image", "kernel" or "operation".
 
     Raises:
         BangerError: ``invalid`` when the reference is empty; ``not_found``; ``ambiguous``, with the
@@ -33,8 +51,8 @@ def find_id(noun: str, reference: str, names: Iterable[tuple[str, str]]) -> str:
     if not reference:
         raise BangerError(Code.INVALID, f"the reference to the {noun} is empty", hint=_hint(noun))
     pairs = list(names)
-    exact = [known for known, _ in pairs if known == reference]
-    exact += [known for known, name in pairs if name == reference]
+    exact = [known for known, name in pairs if name == reference]
+    exact += [known for known, _ in pairs if reference in (known, by_id(known))]
     if exact:
         return exact[0]
     matches: dict[str, str] = {}
@@ -55,10 +73,10 @@ def _hint(noun: str) -> str:
 def _ambiguous(reference: str, matches: dict[str, str]) -> BangerError:
     """``matches``: name by id. The id is shown where it, and not the name, is what matches."""
     by_name = sorted((name, known) for known, name in matches.items())
-    shown = (name if name.startswith(reference) else f"{name} ({known})" for name, known in by_name)
+    shown = [name if name.startswith(reference) else f"{name} ({known})" for name, known in by_name]
     return BangerError(
         Code.AMBIGUOUS,
-        f"{reference!r} is ambiguous: it matches {', '.join(shown)}",
+        f"{reference!r} is ambiguous: it matches {few(shown)}",
         hint="give more of the name or of the id",
-        details={"candidates": [name for name, _ in by_name]},
+        details={"candidates": [name for name, _ in by_name[:MOST_CANDIDATES]]},
     )

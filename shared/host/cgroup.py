@@ -14,6 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from shared.host.kernel_text import read_kernel_text
+
 MIB = 1024 * 1024
 CPU_PERIOD = 100_000
 """Microseconds, the kernel's default for cpu.max."""
@@ -56,28 +58,30 @@ class Support:
 
 def support(mounts: str | None = None, own: str | None = None) -> Support:
     """Read /proc/self/mounts and /proc/self/cgroup, or the given texts. Changes nothing."""
-    mounts = Path("/proc/self/mounts").read_text() if mounts is None else mounts
-    own = Path("/proc/self/cgroup").read_text() if own is None else own
+    mounts = read_kernel_text("/proc/self/mounts") if mounts is None else mounts
+    own = read_kernel_text("/proc/self/cgroup") if own is None else own
     root = _mount_point(mounts)
     if root is None:
         return Support(None, CONTROLLERS, "the host has no cgroup v2")
     base = _highest_writable(root, _own_group(own))
     if base is None:
         return Support(None, CONTROLLERS, "this user may write to no cgroup")
-    there = (base / "cgroup.controllers").read_text().split()
+    there = read_kernel_text(base / "cgroup.controllers").split()
     missing = tuple(name for name in CONTROLLERS if name not in there)
     reason = f"without {', '.join(missing)}" if missing else "all limits apply"
     return Support(base, missing, reason)
 
 
 def _mount_point(mounts: str) -> Path | None:
-    rows = (line.split() for line in mounts.splitlines())
-    return next((Path(row[1]) for row in rows if row[2] == "cgroup2"), None)
+    """Where cgroup v2 is mounted. Lines are split at line breaks alone, which the kernel escapes in
+    names; str.splitlines would split at other characters, too."""
+    rows = (line.split(" ") for line in mounts.split("\n"))
+    return next((Path(row[1]) for row in rows if len(row) == 6 and row[2] == "cgroup2"), None)
 
 
 def _own_group(own: str) -> str:
     """The path in the line "0::/path" (cgroups(7)). The v1 hierarchies have other numbers."""
-    return next((line[3:] for line in own.splitlines() if line.startswith("0::")), "/")
+    return next((line[3:] for line in own.split("\n") if line.startswith("0::")), "/")
 
 
 def _highest_writable(root: Path, own: str) -> Path | None:

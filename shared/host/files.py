@@ -43,6 +43,20 @@ def move_into_place(draft: Path, path: Path) -> None:
     sync(path.parent)
 
 
+def read_tail(path: Path, limit: int, start: int = 0) -> str:
+    """The end of a log: at most ``limit`` bytes, nothing before offset ``start``; "" without one.
+
+    What is no UTF-8 becomes U+FFFD.
+    """
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(start, size - limit))
+            return file.read(limit).decode(errors="replace")
+    except FileNotFoundError:
+        return ""
+
+
 def sync(path: Path) -> None:
     """fsync a file, or a directory: the names in it. Raises OSError as fsync(2)."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

@@ -60,6 +60,6 @@ def holder(path: "str | Path") -> int | None:
         if _FLOCK.unpack(answer)[0] == fcntl.F_UNLCK:
             return None
         text = os.pread(fd, 32, 0).decode(errors="replace").strip()
-        return int(text) if text.isdigit() else None
+        return int(text) if text.isascii() and text.isdigit() else None
     finally:
         os.close(fd)

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.errors import BangerError, Code
+from shared.host.kernel_text import process_fields
+from shared.host.programs import program_environment
 
 ENDING = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT})
 """Signals that end a VMM."""
@@ -31,11 +33,9 @@ class ProcessId:
 def start_time(pid: int) -> int | None:
     """Field 22 of /proc/<pid>/stat, or None when there is no such process (or a zombie)."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_text()
+        fields = process_fields(pid)
     except (FileNotFoundError, ProcessLookupError):
         return None
-    # The command name in field 2 may hold spaces and parentheses: count from the last one.
-    fields = text.rpartition(")")[2].split()
     return None if fields[0] in "ZX" else int(fields[19])
 
 
@@ -51,8 +51,8 @@ def spawn_detached(
 
     stdin is /dev/null, or the descriptor ``stdin``. Output is appended to ``log``; stdout goes to
     the file ``stdout`` when it is given. posix_spawn is used, because a fork of a large supervisor
-    costs milliseconds. Of all other descriptors the process has those ``inherited`` only, with
-    their numbers: Python's are close-on-exec (PEP 446).
+    costs milliseconds. Of other descriptors the process has only ``inherited``, with their numbers.
+    The environment is ``program_environment``.
 
     Raises:
         BangerError: ``missing_tool`` when the program is not there.
@@ -64,12 +64,14 @@ def spawn_detached(
         else (os.POSIX_SPAWN_DUP2, stdin, 0),
         (os.POSIX_SPAWN_OPEN, 1, os.fspath(stdout or log), flags, 0o600),
         (os.POSIX_SPAWN_OPEN, 2, os.fspath(log), flags, 0o600),
-        # To its own number: that clears close-on-exec (posix_spawn_file_actions_adddup2(3)).
+        # To its own number: clears close-on-exec (posix_spawn_file_actions_adddup2(3)).
         *((os.POSIX_SPAWN_DUP2, fd, fd) for fd in inherited),
     ]
     try:
         pid = os.posix_spawnp(
-            *(argv[0], argv, os.environ),
+            argv[0],
+            argv,
+            program_environment(),
             file_actions=actions,
             setsid=True,
             setsigmask=[],
@@ -78,16 +80,14 @@ def spawn_detached(
     except FileNotFoundError as error:
         if shutil.which(argv[0]):
             raise  # the program is there: the directory of ``log`` is missing
-        raise BangerError(
-            Code.MISSING_TOOL, f"{argv[0]} is not installed", hint="run `banger doctor`"
-        ) from error
+        message = f"{argv[0]} is not installed"
+        raise BangerError(Code.MISSING_TOOL, message, hint="run `banger doctor`") from error
     # A child that has ended keeps its pid until it is reaped, so ``Watch`` finds it.
     return ProcessId(pid, _zombie_start_time(pid))
 
 
 def _zombie_start_time(pid: int) -> int:
-    text = Path(f"/proc/{pid}/stat").read_text()
-    return int(text.rpartition(")")[2].split()[19])
+    return int(process_fields(pid)[19])
 
 
 class Watch:

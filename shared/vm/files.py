@@ -18,6 +18,8 @@ SUPERVISOR_LOG = "supervisor.log"
 SSH_LOG = "ssh.log"
 METRICS = "metrics.json"
 """Counters of a VMM that writes some."""
+GUEST_WRITTEN = (CONSOLE_LOG, VMM_LOG, SSH_LOG, METRICS)
+"""What a guest, or a VMM that it has taken over, can make grow."""
 HOST_KEY = "ssh/host_key"
 """The guest's ssh host key, which has its directory to itself."""
 KNOWN_HOSTS = "known_hosts"

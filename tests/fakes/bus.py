@@ -40,8 +40,9 @@ class FakeBus:
         *,
         deadline: float | None = None,
         on_partial: Progress | None = None,
+        settle: bool = False,
     ) -> Result:
-        """As ``Actor.ask``."""
+        """As ``Actor.ask``. A cancel reaches the handler itself, so it always settles."""
         verb = request.verb
         name = f"{request.service.partition(':')[0]} {verb.name}"
         body = decode_request(msgspec.msgpack.encode(request.body), verb.request)

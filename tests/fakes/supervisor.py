@@ -33,7 +33,8 @@ from tests.fakes.bus import FakeBus
 
 class FakeSupervisor:
     """``held`` stops boots and stops until it is set; ``failure`` is what a boot ends with, of a
-    VMM that ``ran`` or did not."""
+    VMM that ``ran`` or did not. ``too_late``: a boot or a stop that is cancelled is done already.
+    """
 
     def __init__(self, spec: SupervisorSpec, process: ProcessId, ask: Ask, run: Path) -> None:
         self.spec = spec
@@ -42,6 +43,7 @@ class FakeSupervisor:
         self.held: asyncio.Event | None = None
         self.failure: BangerError | None = None
         self.ran = False
+        self.too_late = False
         self.applied: list[Vm] = []
         self.on_end: Callable[[], None] = lambda: None
         self._ask = ask
@@ -61,13 +63,19 @@ class FakeSupervisor:
                 if self.failure:
                     raise self.failure
             except (BangerError, asyncio.CancelledError) as error:
+                if self.too_late:
+                    return await self._come_up()
                 failed = isinstance(error, BangerError) and self.ran
                 await self._report("failed" if failed else before, str(error) if failed else "")
                 self.on_end()
                 raise
-            self._write_handle()
-            self._up = True
-            await self._report("running")
+            return await self._come_up()
+        return self._told()
+
+    async def _come_up(self) -> MachineState:
+        self._write_handle()
+        self._up = True
+        await self._report("running")
         return self._told()
 
     @handles(supervisor.STOP)
@@ -76,8 +84,9 @@ class FakeSupervisor:
         try:
             await self._wait()
         except asyncio.CancelledError:
-            await self._report("running")
-            raise
+            if not self.too_late:
+                await self._report("running")
+                raise
         return await self._end()
 
     @handles(supervisor.KILL)

@@ -218,5 +218,13 @@ def stage_reached(peer: Peer, request: bytes, words: str) -> None:
                 return
 
 
+def opened(fifo: Path) -> int:
+    """A descriptor to write with, once somebody reads; 0 as long as nobody does."""
+    try:
+        return os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+    except OSError:
+        return 0
+
+
 def kill(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)

@@ -205,3 +205,18 @@ def test_a_command_out_of_time_gives_7_and_its_vm_goes(stack: Guests) -> None:
         status, _, err = stack.banger(*argv)
         assert status == 7, err
         assert "sleep was still running after 0.3 s" in err
+
+
+def test_no_vm_is_taken_for_another_whose_id_is_its_name(web: Guests) -> None:
+    web_id = web.row("web")["id"]
+    for argv in (["create", "--no-start", "--name", web_id, *SIZES], ["rename", "web", web_id]):
+        status, _, err = web.banger("vm", *argv)
+        assert (status, "the form of an id" in err) == (2, True)
+    # A database of an earlier version may have such a name.
+    assert web.banger("vm", "create", "--no-start", "--name", "old", *SIZES)[0] == 0
+    web.stack.call("store", "vm.update", id=web.row("old")["id"], name=web_id)
+    assert web.banger("vm", "show", f"id={web_id}", "-o", "name")[:2] == (0, "web\n")
+    assert web.banger("vm", "show", web_id, "-o", "name")[:2] == (0, f"{web_id}\n")
+    assert web.banger("vm", "pause", "web", "nobody")[:2] == (3, "web\n")
+    assert web.banger("vm", "delete", web_id)[:2] == (0, f"{web_id}\n")
+    assert web.banger("vm", "list", "-o", "name")[:2] == (0, "web\n")

@@ -24,6 +24,7 @@ from tests.integration.guests import (
     finals,
     kill,
     new_guests,
+    opened,
     stage_reached,
 )
 from tests.integration.peer import Peer, error_of
@@ -408,20 +409,54 @@ def test_cancelled_start_ends_the_boot(guests: Guests, words: str, before: str) 
     guests.call("vm.delete", ref="unwanted")
 
 
-def test_cancelled_stop_leaves_the_guest_as_it_was(guests: Guests) -> None:
+def test_cancelled_stop_leaves_a_guest_that_does_not_follow_as_it_was(guests: Guests) -> None:
     guests.script("kept", "stubborn")
     guests.create("kept")
     with guests.peer() as peer:
-        asked = peer.ask("api", "vm.stop", {"ref": "kept", "timeout": 20})
-        eventually(lambda: guests.state("kept") == "stopping")
+        asked = peer.ask("api", "vm.stop", {"ref": "kept", "timeout": 3})
+        stage_reached(peer, asked, "asking the guest")
         assert cancelled(peer, "vm.stop", asked)
-    eventually(lambda: guests.state("kept") == "running")
+    assert guests.state("kept") == "running"
     guests.type("kept", "listen 3000")
     eventually(lambda: "tcp/3000" in guests.show("kept")["ports"])
     first = guests.show("kept")["boot_id"]
     guests.type("kept", "reboot")
     eventually(lambda: guests.show("kept")["boot_id"] not in ("", first))
     guests.call("vm.delete", ref="kept")
+
+
+def operation(guests: Guests, verb: str) -> View:
+    """The last operation of this verb."""
+    known = [each for each in guests.call("ops.list")["operations"] if each["verb"] == verb]
+    last: View = known[-1]
+    return last
+
+
+@pytest.mark.parametrize(
+    ("verb", "answers"), [("vm.stop", ("conflict", "ok")), ("vm.restart", ("ok", "cancelled"))]
+)
+def test_a_guest_on_its_way_down_is_stopped_whoever_cancels(
+    guests: Guests, verb: str, answers: tuple[str, str]
+) -> None:
+    """It cannot be told not to: nothing says ``running``, and a restart does not start it."""
+    fifo = guests.home.root / "down.fifo"
+    os.mkfifo(fifo)
+    guests.script("leaving", f"linger {fifo}")
+    guests.create("leaving")
+    with guests.peer() as peer, guests.peer() as other:
+        asked = peer.ask("api", verb, {"ref": "leaving", "timeout": 15.0})
+        writer = eventually(lambda: opened(fifo))
+        cancel = peer.ask("api", "ops.cancel", {"ref": operation(guests, verb)["id"]})
+        eventually(lambda: ping(other, "api")["tasks"] == 2)
+        assert guests.state("leaving") == "stopping"
+        os.write(writer, b"off\n")
+        os.close(writer)
+        told = finals(peer, [cancel, asked])
+    assert (outcome(told[cancel]), outcome(told[asked])) == answers
+    assert (stored(guests, "leaving"), guests.vmms()) == (("stopped", ""), [])
+    assert operation(guests, verb)["state"] == ("done" if verb == "vm.stop" else "cancelled")
+    fifo.unlink()
+    guests.call("vm.delete", ref="leaving")
 
 
 def ping(peer: Peer, service: str) -> View:

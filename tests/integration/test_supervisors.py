@@ -27,6 +27,7 @@ from tests.integration.guests import (
     finals,
     kill,
     new_guests,
+    opened,
     stage_reached,
 )
 from tests.integration.peer import error_of
@@ -218,14 +219,6 @@ def test_guest_whose_sshd_is_broken_is_still_asked_to_power_off_after_a_takeover
     console = guests.home.paths.vm_state(guests.row("mute")["id"]) / files.CONSOLE_LOG
     assert "reboot: Power down" in console.read_text()
     guests.call("vm.delete", ref="mute")
-
-
-def opened(fifo: Path) -> int:
-    """A descriptor to write with, once somebody reads; 0 as long as nobody does."""
-    try:
-        return os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
-    except OSError:
-        return 0
 
 
 def supervised_state(guests: Guests, name: str) -> str:

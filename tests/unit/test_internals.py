@@ -36,7 +36,10 @@ def test_every_key_of_the_configuration_is_there(section: str, key: str) -> None
 
 
 @pytest.mark.parametrize(
-    "name", sorted(value for name, value in vars(files).items() if name.isupper())
+    "name",
+    sorted(
+        value for name, value in vars(files).items() if name.isupper() and isinstance(value, str)
+    ),
 )
 def test_every_file_of_a_vm_is_there(name: str) -> None:
     assert {

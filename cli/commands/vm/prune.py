@@ -8,6 +8,7 @@ import click
 from cli.client.batch import as_far_as_done, ask_exactly, print_outcomes, vms_of
 from cli.commands.vm.inspect.show import COLUMNS
 from cli.terminal.output import Settings, format_options, note, print_table
+from shared.contract.reference import by_id
 from shared.contract.verbs import api
 from shared.errors import BangerError, Code
 
@@ -53,7 +54,7 @@ def prune(settings: Settings, force: bool, output: str, quiet: bool) -> int:
 
 
 def _deletion(vm_id: str) -> "Request[VmView]":
-    return api.VM_DELETE(ref=vm_id, unless_live=True)
+    return api.VM_DELETE(ref=by_id(vm_id), unless_live=True)
 
 
 def _was_started(outcome: object) -> bool:

@@ -12,6 +12,7 @@ from cli.parsing.param_types import Seconds, Variable
 from cli.terminal.interrupted import Interrupted
 from cli.terminal.output import Settings, note, report
 from cli.terminal.signals import interrupts_raise, interrupts_wait
+from shared.contract.reference import by_id
 from shared.contract.verbs import api
 from shared.errors import BangerError
 
@@ -136,7 +137,7 @@ def _delete(vm: "Vm") -> None:
 
     with interrupts_wait():
         try:
-            ask_again(api.VM_DELETE(ref=vm.id))
+            ask_again(api.VM_DELETE(ref=by_id(vm.id)))
         except BangerError as error:
             note(f"{vm.name} was not deleted. Delete it with: banger vm delete {vm.name}")
             report(error, Settings())
@@ -146,6 +147,6 @@ def _say_what_is_left(vm: "Vm") -> None:
     from cli.client.connection import ask_again
 
     with suppress(BangerError, Interrupted):
-        now = ask_again(api.VM_SHOW(ref=vm.id)).vm
+        now = ask_again(api.VM_SHOW(ref=by_id(vm.id))).vm
         if now.state == "running":
             note(f"{now.name} is still running. Stop it with: banger vm stop {now.name}")

@@ -66,6 +66,9 @@ class Machines:
     async def boot(self, vm: Vm, call: Call, *, is_new: bool = False) -> MachineState:
         """Return when the guest answers. Raises what the supervisor says.
 
+        A caller that is cancelled waits until the boot is undone. When the guest was ready by then,
+        nothing is undone and the caller is not cancelled.
+
         ``is_new``: the VM was made a moment ago, so no VMM of its own is looked for.
         """
         window = _window()
@@ -73,7 +76,7 @@ class Machines:
             spec = self._corrections.supervisor_spec(vm, is_new=is_new)
             await self._supervisors.ensure(spec)
             try:
-                return await self._request(vm, supervisor.START(), call)
+                return await self._request(vm, supervisor.START(), call, settle=True)
             except BangerError as error:
                 # The supervisor was about to exit, or was killed: ask its successor. Or the broker
                 # was killed: ask again, which joins the boot under way.
@@ -84,12 +87,16 @@ class Machines:
         self, vm: Vm, seconds: float, call: Call, *, stored: bool = False
     ) -> MachineState:
         """Power off, and after ``seconds`` end the VMM; returns when its supervisor is gone.
-        ``stored``: the row says ``stopping`` already."""
+        ``stored``: the row says ``stopping`` already.
+
+        A caller that is cancelled waits until the VM runs on. When it could not be kept from
+        ending, the caller gets its end and is not cancelled.
+        """
         window = _window()
         while await self._has_supervisor(vm) or await self._taken_over(vm):
             request = supervisor.STOP(timeout=seconds, stored=stored)
             try:
-                ended = await self._request(vm, request, call)
+                ended = await self._request(vm, request, call, settle=True)
                 return await self._gone(vm, ended)
             except BangerError as error:
                 await window.wait_or_raise(error)  # the VM ended by itself, or as in ``boot``
@@ -166,10 +173,12 @@ class Machines:
         return await self._end_orphan(vm, number, forget=forget)
 
     async def _gone(self, vm: Vm, told: MachineState) -> MachineState:
-        """Wait until the supervisor, which has answered ``told``, has exited."""
+        """Wait until the supervisor, which has answered ``told``, has exited. A cancel cannot take
+        back what it answered."""
         if told.state not in LIVE:
             self._supervisors.conclude(vm.id)
-        await self._supervisors.ended(vm.id)
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._supervisors.ended(vm.id)
         return told
 
     async def _end_orphan(
@@ -217,8 +226,12 @@ class Machines:
         """Drop the lock of a VM that is deleted."""
         self._locks.pop(vm_id, None)
 
-    async def _request(self, vm: Vm, request: Request[Result], call: Call) -> Result:
-        return await self._ask(request.at(vm.id), deadline=call.deadline, on_partial=call.progress)
+    async def _request(
+        self, vm: Vm, request: Request[Result], call: Call, *, settle: bool = False
+    ) -> Result:
+        return await self._ask(
+            request.at(vm.id), deadline=call.deadline, on_partial=call.progress, settle=settle
+        )
 
 
 def _window() -> RetryWindow:

@@ -10,6 +10,7 @@ from shared.contract.egress import check_egress, parse_allowed
 from shared.contract.messages.vm import NetworkMode, Publication, Vm
 from shared.contract.publication import check_publications
 from shared.errors import BangerError, Code
+from shared.host.kernel_text import read_kernel_text
 
 LITERAL_MOST = 128
 """A filter program of the kernel has room for 4096 steps (BPF_MAXINSNS)."""
@@ -89,8 +90,8 @@ def published_as(words: str, vm: Vm) -> list[Publication]:
 
 def first_free_port() -> int:
     """The lowest port that this process may bind (ip(7)); 1 for a privileged one."""
-    status = Path("/proc/self/status").read_text()
-    effective = next(line.split()[1] for line in status.splitlines() if line.startswith("CapEff"))
+    status = read_kernel_text("/proc/self/status")
+    effective = next(line.split()[1] for line in status.split("\n") if line.startswith("CapEff:"))
     if int(effective, 16) >> _CAP_NET_BIND_SERVICE & 1:
         return 1
-    return int(_UNPRIVILEGED.read_text())
+    return int(read_kernel_text(_UNPRIVILEGED))

@@ -20,7 +20,7 @@ from shared.bus.handlers import Call, handles
 from shared.contract.messages.image import Image, Kernel
 from shared.contract.messages.rows import VmReserve
 from shared.contract.messages.vm import Vm, VmCreate, VmmWanted, VmView
-from shared.contract.names import check_name
+from shared.contract.names import ID_LENGTHS, check_name
 from shared.contract.sizes import host
 from shared.contract.verb import Request
 from shared.contract.verbs import api, images, store
@@ -41,7 +41,7 @@ class CreateVerbs:
 
     @handles(api.VM_CREATE)
     async def create(self, request: VmCreate, call: Call) -> VmView:
-        context, new_id = self._context, secrets.token_hex(6)
+        context, new_id = self._context, secrets.token_hex(ID_LENGTHS["a VM"] // 2)
         async with under_way(
             context.operations, call, "vm.create", request.name or ""
         ) as operation:

@@ -3,11 +3,14 @@
 from collections.abc import Callable
 
 from services.api.context import ApiContext
+from services.api.machines.corrections import all_rows
 from services.api.policy.holds import Published
 from shared.bus.handlers import Call, handles
 from shared.contract.messages.image import Deleted, Ref
 from shared.contract.messages.vm import Vm
-from shared.contract.verbs import api, images, store
+from shared.contract.names import NAMES_SHOWN, few
+from shared.contract.reference import by_id
+from shared.contract.verbs import api, images
 from shared.errors import BangerError, Code
 
 
@@ -24,7 +27,7 @@ class ImageVerbs:
         image = await self._ask(images.IMAGE_SHOW(ref=request.ref))
         with self._image_holds.removing(image):
             await self._refuse_used("image", image, lambda vm: vm.image_id)
-            await self._ask(images.IMAGE_REMOVE(ref=image.id))
+            await self._ask(images.IMAGE_REMOVE(ref=by_id(image.id)))
         return Deleted(id=image.id, name=image.name)
 
     @handles(api.KERNEL_DELETE)
@@ -32,15 +35,14 @@ class ImageVerbs:
         kernel = await self._ask(images.KERNEL_SHOW(ref=request.ref))
         with self._kernel_holds.removing(kernel):
             await self._refuse_used("kernel", kernel, lambda vm: vm.kernel_id)
-            await self._ask(images.KERNEL_REMOVE(ref=kernel.id))
+            await self._ask(images.KERNEL_REMOVE(ref=by_id(kernel.id)))
         return Deleted(id=kernel.id, name=kernel.name)
 
     async def _refuse_used(self, kind: str, entry: Published, used: Callable[[Vm], str]) -> None:
-        rows = (await self._ask(store.VM_LIST())).vms
-        if users := [vm.name for vm in rows if used(vm) == entry.id]:
+        if users := [vm.name for vm in await all_rows(self._ask) if used(vm) == entry.id]:
             raise BangerError(
                 Code.CONFLICT,
-                f"{kind} {entry.name} is used by {', '.join(users)}",
-                hint=f"delete what uses it: banger vm delete {' '.join(users)}",
+                f"{kind} {entry.name} is used by {few(users)}",
+                hint=f"delete what uses it: banger vm delete {' '.join(users[:NAMES_SHOWN])}",
                 details={"vms": users},
             )

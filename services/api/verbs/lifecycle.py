@@ -1,5 +1,6 @@
 """Verbs that change whether a VM runs: start, stop, restart, kill, pause, resume, delete."""
 
+import asyncio
 import signal
 
 from msgspec.structs import replace
@@ -11,6 +12,7 @@ from shared.bus.handlers import Call, handles
 from shared.contract.lifecycle import LIVE, Action, check, states_for
 from shared.contract.messages.machine import MachineState
 from shared.contract.messages.vm import Vm, VmDelete, VmKill, VmRef, VmStop, VmView
+from shared.contract.reference import by_id
 from shared.contract.verb import Request
 from shared.contract.verbs import api, store, supervisor
 from shared.errors import BangerError, Code
@@ -78,16 +80,17 @@ class LifecycleVerbs:
         ):
             if check(vm.name, vm.state, Action.STOP):
                 vm = _told(vm, await self._context.machines.stop(vm, request.timeout, call))
+                _refuse_to_go_on(vm)
             vm = await self._boot(vm, call)
         return self._context.view(vm)
 
     @handles(api.VM_KILL)
     async def kill(self, request: VmKill, _call: Call) -> VmView:
-        number = signal_number(request.signal)
-        vm = await self._context.find(request.ref)
+        number, context = signal_number(request.signal), self._context
+        vm = await context.find(request.ref)
         if check(vm.name, vm.state, Action.KILL):
-            vm = _told(vm, await self._context.machines.end(vm, number))
-        return self._context.view(vm)
+            vm = _told(vm, await context.completed(context.machines.end(vm, number)))
+        return context.view(vm)
 
     @handles(api.VM_PAUSE)
     async def pause(self, request: VmRef, call: Call) -> VmView:
@@ -106,7 +109,8 @@ class LifecycleVerbs:
         self, vm: Vm, what: Action, request: Request[MachineState], call: Call
     ) -> VmView:
         if check(vm.name, vm.state, what):
-            vm = _told(vm, await self._context.machines.ask(vm, request, call))
+            asked = self._context.machines.ask(vm, request, call)
+            vm = _told(vm, await self._context.completed(asked))
         return self._context.view(vm)
 
     @handles(api.VM_DELETE)
@@ -131,16 +135,23 @@ class LifecycleVerbs:
         """Returns what went wrong with the files. After any error that is raised the row is there
         still, so that the VM can be deleted again."""
         context = self._context
-        if unless_live:
-            _refuse_live(vm)
-        else:
-            await context.machines.end(vm, forget=True)
+        if not unless_live:
+            return await context.completed(self._kill_and_remove(vm))
+        _refuse_live(vm)
         async with context.machines.serialised(vm.id):
-            if unless_live:
-                _refuse_live(await context.find(vm.id))  # a start may have had the lock
-            elif context.supervisors.knows(vm.id):  # a start had the lock meanwhile
+            _refuse_live(await context.find(by_id(vm.id)))  # a start may have had the lock
+            return await context.completed(self._remove(vm))
+
+    async def _kill_and_remove(self, vm: Vm) -> list[BangerError | OSError]:
+        context = self._context
+        await context.machines.end(vm, forget=True)
+        async with context.machines.serialised(vm.id):
+            if context.supervisors.knows(vm.id):  # a start had the lock meanwhile
                 await context.machines.end(vm, forget=True)
-            problems = await remove(vm, context.ask, context.paths)
+            return await self._remove(vm)
+
+    async def _remove(self, vm: Vm) -> list[BangerError | OSError]:
+        problems = await remove(vm, self._context.ask, self._context.paths)
         for problem in problems:
             if isinstance(problem, BangerError):
                 raise problem
@@ -151,6 +162,18 @@ class LifecycleVerbs:
         context = self._context
         await context.supervisors.ended(vm.id)
         await context.corrections.vm_ended(vm.id, "", lambda: not context.runs(vm.id))
+
+
+def _refuse_to_go_on(vm: Vm) -> None:
+    """Raises ``cancelled`` when the restart was cancelled too late for the VM not to stop."""
+    task = asyncio.current_task()
+    if task and task.cancelling():
+        raise BangerError(
+            Code.CANCELLED,
+            f"the restart of {vm.name} was cancelled after its guest had been told to power off: "
+            f"{vm.name} is {vm.state}",
+            hint=f"start it: banger vm start {vm.name}",
+        )
 
 
 def _told(vm: Vm, told: MachineState) -> Vm:

@@ -11,10 +11,11 @@ from typing import Literal, TypeVar
 
 import msgspec
 
+from shared.contract.names import ID_LENGTHS
 from shared.errors import BangerError, Code
 
 FILE_NAME = "manifest.json"
-ID_LENGTH = 16
+ID_LENGTH = ID_LENGTHS["an image"]
 _BLOCK = 1 << 20
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.host.cgroup import TOP
+from shared.host.kernel_text import read_kernel_text
 from shared.host.process import ProcessId, start_time
 from shared.vmm.info import process_name
 
@@ -98,7 +99,7 @@ def _is_in_group(pid: int, owner: str, vm_id: str) -> bool:
     """Whether the process is in the control group of the VM, or in no VM's: a host may have none,
     and nat moves the helper there a moment after its start."""
     try:
-        groups = Path(f"/proc/{pid}/cgroup").read_text()
+        groups = read_kernel_text(f"/proc/{pid}/cgroup")
     except OSError:
         return False
     return f"/{TOP}/" not in groups or f"/{TOP}/{owner}/{vm_id}\n" in groups

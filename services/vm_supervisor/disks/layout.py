@@ -14,6 +14,11 @@ from pathlib import Path
 from shared.errors import BangerError, Code
 from shared.host.files import is_full, move_into_place
 from shared.host.programs import search_path
+from shared.plain_text import printable
+from shared.vm import files
+
+WORDS_MAX = 200
+"""Characters of what a program says of a filesystem."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,26 @@ class Usage:
 
     apparent: int
     allocated: int
+
+
+def refuse_lost(state: Path) -> None:
+    """Check that a VM that has run still has its disks. ``state``: its directory.
+
+    A VMM writes its console's log once it has the disks, so they were there if the log is. An empty
+    disk in place of a lost one would look like a new machine.
+
+    Raises:
+        BangerError: ``not_found``, naming the disk that is missing.
+    """
+    if not (state / files.CONSOLE_LOG).exists():
+        return
+    for name, title in ((files.OVERLAY, "system overlay"), (files.WORK_DISK, "work disk")):
+        if not (state / name).exists():
+            raise BangerError(
+                Code.NOT_FOUND,
+                f"the {title} of this VM is missing: {state / name}",
+                hint="put the file back from a backup, or delete the VM",
+            )
 
 
 def create_overlay(path: Path, size: int) -> None:
@@ -41,11 +66,20 @@ def create_work_disk(path: Path, size: int) -> None:
     _create(path, size, "banger-work")
 
 
-def ensure_work_disk(path: Path, size: int) -> None:
-    """Make the work disk, or grow it to ``size``. Raises as ``create_work_disk`` and ``grow``."""
+def ensure_work_disk(path: Path, size: int) -> str:
+    """Make the work disk, or grow it to ``size``.
+
+    Returns why it could not be grown, or "": the guest can boot and be repaired all the same.
+    Raises as ``create_work_disk``.
+    """
     create_work_disk(path, size)
-    if usage(path).apparent <= size:
+    if usage(path).apparent > size:
+        return ""
+    try:
         grow(path, size)
+    except BangerError as error:
+        return error.message
+    return ""
 
 
 def grow(path: Path, size: int) -> None:
@@ -53,7 +87,8 @@ def grow(path: Path, size: int) -> None:
     interrupted is completed.
 
     Raises:
-        BangerError: ``invalid`` when the disk would shrink, ``not_found``, ``no_space``.
+        BangerError: ``invalid`` when the disk would shrink, ``not_found``, ``no_space``,
+            ``guest_failed`` for a filesystem that cannot be grown: the guest has written it.
     """
     present = usage(path).apparent
     if size < present:
@@ -137,7 +172,8 @@ def _run(argv: list[str], disk: Path, good: tuple[int, ...] = (0,)) -> None:
     words = (done.stderr or done.stdout).strip()
     if os.strerror(errno.ENOSPC) in words:
         raise _no_space(disk)
-    raise BangerError(Code.INTERNAL, f"{argv[0]} failed for {disk}: {words.splitlines()[-1:]}")
+    last = printable(next(reversed(words.splitlines()), ""), WORDS_MAX)
+    raise BangerError(Code.GUEST_FAILED, f"{argv[0]} failed for {disk}: {last}")
 
 
 def _no_space(path: Path) -> BangerError:

@@ -68,6 +68,8 @@ class MachineSpec:
     initrd: Path
     drives: Drives
     network: GuestNetwork
+    hardening: tuple[str, ...] = ()
+    """What ``DriverInfo.hardening`` answered."""
 
     @property
     def run(self) -> Path:
@@ -103,6 +105,10 @@ class PortTaken(BangerError):
 
 class UserNetwork(Protocol):
     """A VMM's own user-mode network. Raises as ``Machine`` does."""
+
+    @property
+    def obstacle(self) -> str:
+        """What its forwards do less well than they should here, in a sentence; "" for nothing."""
 
     async def add_forward(self, forward: Forward) -> None:
         """Make a guest port appear on the host. Raises ``conflict`` if the port is taken."""

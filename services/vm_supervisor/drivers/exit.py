@@ -1,15 +1,20 @@
 """Why a VMM ended, told from what was seen of its guest, its exit, and the last lines of its logs.
 
-Pure but for reading the logs.
+Pure but for reading the logs. Their lines are a guest's, or a VMM's that a guest may have taken
+over: what is told of them is short and printable.
 """
 
 from pathlib import Path
 
 from services.vm_supervisor.drivers.contract import ExitReason, VmmExit
 from shared.errors import BangerError, Code
+from shared.host.files import read_tail
+from shared.plain_text import printable
 from shared.vm import files
 
 _TAIL_BYTES = 16384
+LINE_MAX = 200
+"""Characters that are told of a line of a log."""
 _SEEN = {
     ExitReason.POWEROFF: "the guest powered off",
     ExitReason.REBOOT: "the guest rebooted",
@@ -38,8 +43,8 @@ def conclude(seen: ExitReason | None, exit_code: int | None, console: str, vmm_l
         return VmmExit(ExitReason.UNKNOWN, detail)
     if exit_code < 0:
         return VmmExit(ExitReason.KILLED, f"the VMM was killed by signal {-exit_code}")
-    last = vmm_log.strip().splitlines()
-    return VmmExit(ExitReason.CRASHED, last[-1] if last else f"the VMM exited with {exit_code}")
+    last = last_line_with(vmm_log, "")
+    return VmmExit(ExitReason.CRASHED, last or f"the VMM exited with {exit_code}")
 
 
 def guest_failed(end: VmmExit, state: Path, kind: type[BangerError] = BangerError) -> BangerError:
@@ -55,15 +60,10 @@ def guest_failed(end: VmmExit, state: Path, kind: type[BangerError] = BangerErro
 
 def tail(path: Path, start: int = 0) -> str:
     """The end of a log, at most 16 KiB, nothing before offset ``start``; "" without one."""
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, 2)
-            file.seek(max(start, size - _TAIL_BYTES))
-            return file.read().decode(errors="replace")
-    except FileNotFoundError:
-        return ""
+    return read_tail(path, _TAIL_BYTES, start)
 
 
 def last_line_with(text: str, sign: str) -> str:
-    """The last line that holds ``sign``, or ""."""
-    return next((line.strip() for line in reversed(text.splitlines()) if sign in line), "")
+    """The last line that holds ``sign`` and is not blank, fit to be printed and cut; or ""."""
+    lines = (line.strip() for line in reversed(text.splitlines()) if sign in line)
+    return printable(next(filter(None, lines), ""), LINE_MAX)

@@ -37,10 +37,14 @@ from services.vm_supervisor.guest.channel import AgentAddress, open_channel
 from shared.errors import BangerError, Code
 
 T = TypeVar("T")
-_LINE_MAX = 4 << 20
-"""A piece in base64, with room. No command that is used here answers with more."""
-_PIECE = 1 << 20
-_FILE_MAX = 16 << 20
+_LINE_MAX = 1 << 20
+"""Bytes of an answer. A piece in base64 has a third of it, and what a command here prints less."""
+_PIECE = 256 << 10
+FILE_MAX = 256 << 10
+"""Bytes of a file that is read."""
+_SKIPPED_MAX = 64
+"""Answers to earlier calls that are skipped. All that arrived at once are skipped without a pause,
+so a guest that sends nothing else must not have the event loop for itself."""
 _POLL_SECONDS = (0.005, 0.2)
 """First and longest pause between two looks at a command that runs in the guest."""
 
@@ -141,41 +145,45 @@ class Agent:
 
     async def traffic(self, deadline: float) -> tuple[int, int]:
         """Bytes (received, sent) since the boot, by all devices but the loopback."""
-        kind = list[GuestInterface]
-        interfaces = await self._call("guest-network-get-interfaces", {}, deadline, kind)
+        command = "guest-network-get-interfaces"
+        interfaces = await self._call(command, {}, deadline, list[GuestInterface])
         counted = [each.statistics for each in interfaces if each.name != "lo" and each.statistics]
         return sum(each.rx_bytes for each in counted), sum(each.tx_bytes for each in counted)
 
     async def read_file(self, path: str, deadline: float) -> bytes:
-        """The whole file (meant for small ones). Raises ``not_found`` if it cannot be opened."""
+        """The whole file. Raises ``not_found`` if it cannot be opened, ``guest_failed`` if it has
+        more than ``FILE_MAX`` bytes."""
         handle = await self.open_file(path, deadline)
         try:
-            return await self._read_on(handle, deadline)
+            content = await self._read_on(handle, deadline)
         finally:
             await self._call("guest-file-close", {"handle": handle}, deadline)
+        if len(content) > FILE_MAX:
+            raise BangerError(Code.GUEST_FAILED, f"{path} of the guest is too long to be read")
+        return content
 
     async def open_file(self, path: str, deadline: float) -> int:
         """A handle for ``read_again``, good for the agent's life. Raises ``not_found``."""
         return await self._call("guest-file-open", {"path": path, "mode": "r"}, deadline, int)
 
     async def read_again(self, handle: int, deadline: float) -> bytes:
-        """The whole file from its start. Raises ``guest_failed`` for a handle of another agent."""
+        """The file from its start, cut after ``FILE_MAX`` bytes. Raises ``guest_failed`` for a
+        handle of another agent."""
         start = {"handle": handle, "offset": 0, "whence": "set"}
         await self._call("guest-file-seek", start, deadline)
-        return await self._read_on(handle, deadline)
+        return (await self._read_on(handle, deadline))[:FILE_MAX]
 
     async def _read_on(self, handle: int, deadline: float) -> bytes:
-        """Read to the end, in pieces so large that the agent's C library buffers nothing: what it
-        has buffered it would return again after a seek, however the file has changed."""
+        """Read until the end or more than ``FILE_MAX`` bytes are reached, in pieces so large that
+        the agent's C library buffers nothing: what it has buffered it would return again after a
+        seek, however the file has changed."""
         content = b""
         while True:
             read = {"handle": handle, "count": _PIECE}
             piece = await self._call("guest-file-read", read, deadline, Piece)
             content += piece.content
-            if piece.eof:
+            if piece.eof or len(content) > FILE_MAX:
                 return content
-            if len(content) > _FILE_MAX:
-                raise BangerError(Code.GUEST_FAILED, "the guest agent reads a file without an end")
 
     async def write_file(self, path: str, content: bytes, deadline: float) -> None:
         """Replace the file (or write into the pipe). Raises ``not_found``."""
@@ -213,8 +221,10 @@ class Agent:
         # 0xFF makes the agent's parser drop half a request that a client left when it died.
         self._writer.write(b"\xff")
         self._send({"execute": "guest-sync-delimited", "arguments": {"id": self._sync_id}})
-        while not is_sync_reply(await self._line(), self._sync_id):
-            pass
+        for _ in range(_SKIPPED_MAX):
+            if is_sync_reply(await self._line(), self._sync_id):
+                return
+        raise BangerError(Code.GUEST_FAILED, "the guest agent answers what it was not asked")
 
     def _send(self, request: dict[str, Any]) -> None:
         self._writer.write(json.dumps(request).encode() + b"\n")

@@ -10,13 +10,16 @@ from typing import Annotated, TypeVar
 import msgspec
 
 from shared.errors import BangerError, Code
+from shared.plain_text import printable
 
 T = TypeVar("T")
-_WORDS_MAX = 200
-"""Characters kept of the agent's explanation of a refusal."""
+WORDS_MAX = 200
+"""Characters kept of what a guest says in one place: a refusal, a line of its console."""
 
 _Number = Annotated[int, msgspec.Meta(ge=0, lt=1 << 47)]
 """Bounded, so that sums stay within 64 bits."""
+_ExitStatus = Annotated[int, msgspec.Meta(ge=-(1 << 31), lt=1 << 32)]
+_Signal = Annotated[int, msgspec.Meta(ge=0, le=64)]
 
 
 class _Error(msgspec.Struct):
@@ -40,8 +43,8 @@ class ExecStatus(msgspec.Struct, rename="kebab"):
     """``guest-exec-status``."""
 
     exited: bool
-    exitcode: int | None = None
-    signal: int | None = None
+    exitcode: _ExitStatus | None = None
+    signal: _Signal | None = None
     out_data: bytes = b""
     err_data: bytes = b""
 
@@ -86,16 +89,10 @@ def decode_answer(command: str, line: bytes, kind: type[T]) -> T:
             return msgspec.json.decode(answer.result, type=kind)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise BangerError(
-            Code.GUEST_FAILED, f"the guest agent answered {command} with nonsense: {error}"
+            Code.GUEST_FAILED,
+            f"the guest agent answered {command} with nonsense: {printable(str(error), WORDS_MAX)}",
         ) from error
-    raise _refused(command, _printable(answer.error.desc[:_WORDS_MAX]))
-
-
-def _printable(words: str) -> str:
-    """``words`` without what a terminal would obey."""
-    return "".join(
-        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in words
-    )
+    raise _refused(command, printable(answer.error.desc, WORDS_MAX))
 
 
 def _refused(command: str, words: str) -> BangerError:

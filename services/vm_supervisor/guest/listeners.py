@@ -5,6 +5,8 @@ the agent writes three lines into the guest's journal: four files a second took 
 emulated processor.
 """
 
+from collections.abc import Iterator
+
 from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.guest.sockets import ListeningPort, parse_sockets
 from shared.contract.messages.vm import Protocol
@@ -18,6 +20,10 @@ _TABLES: tuple[tuple[Protocol, str], ...] = (
 )
 
 
+MOST_PORTS = 512
+"""Ports of a protocol that are read; the kernel lists listening TCP sockets before connections."""
+
+
 class Listeners:
     """The tables of ``protocols`` in one guest."""
 
@@ -28,10 +34,11 @@ class Listeners:
 
     async def ports(self, deadline: float) -> list[ListeningPort]:
         """Listening TCP and bound UDP sockets, sorted, without repeats. Raises as ``Agent``."""
-        found: set[ListeningPort] = set()
+        found: dict[Protocol, set[ListeningPort]] = {"tcp": set(), "udp": set()}
         for protocol, path in self._tables:
-            found.update(parse_sockets(protocol, await self._read(path, deadline)))
-        return sorted(found)
+            table = await self._read(path, deadline)
+            _fill(found[protocol], parse_sockets(protocol, table))
+        return sorted(found["tcp"] | found["udp"])
 
     async def _read(self, path: str, deadline: float) -> bytes:
         """A table; empty where the guest has none, as one without IPv6 has no tcp6."""
@@ -53,3 +60,9 @@ class Listeners:
                     raise
         self._handles[path] = await self._agent.open_file(path, deadline)
         return await self._agent.read_again(self._handles[path], deadline)
+
+
+def _fill(found: set[ListeningPort], ports: Iterator[ListeningPort]) -> None:
+    """Add ``ports`` up to the limit; no row after that is parsed."""
+    while len(found) < MOST_PORTS and (port := next(ports, None)):
+        found.add(port)

@@ -23,14 +23,18 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from services.vm_supervisor.guest.agent_answers import WORDS_MAX
 from shared.contract.ssh_access import Access, control_argv, master_argv
 from shared.errors import BangerError, Code
-from shared.host.files import write_atomically
+from shared.host.files import read_tail, sync, write_atomically
 from shared.host.process import Watch, spawn_detached
+from shared.plain_text import printable
 
 CONTROL_SECONDS = 5.0
 """What a master may take to answer. It serves sessions by itself, and may be stopped or stuck."""
 _RETRY_SECONDS = 0.05
+_LOG_BYTES = 16384
+"""Of the end of ssh's log. A guest's banner may come before what ssh says itself."""
 _HOPELESS = ("Permission denied", "Host key verification failed", "REMOTE HOST IDENTIFICATION")
 
 
@@ -57,7 +61,10 @@ def ensure_key(path: Path, comment: str = "banger") -> KeyPair:
         temporary = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
         try:
             _generate(temporary / path.name, comment)
+            for file in (*temporary.iterdir(), temporary):
+                sync(file)
             temporary.rename(directory)  # an empty directory may be there; a full one has won
+            sync(directory.parent)
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
@@ -111,11 +118,11 @@ async def start_master(access: Access, log: Path, deadline: float) -> None:
         log.unlink(missing_ok=True)
         if await _attempt(master_argv(access, str(log)), log, deadline):
             return
-        words = log.read_text(errors="replace") if log.exists() else ""
+        words = read_tail(log, _LOG_BYTES)
         if any(sign in words for sign in _HOPELESS):
             raise BangerError(
                 Code.DENIED,
-                f"the guest refuses ssh: {words.strip().splitlines()[-1]}",
+                f"the guest refuses ssh: {printable(words.strip().splitlines()[-1], WORDS_MAX)}",
                 hint=f"see {log}",
             )
         await asyncio.sleep(_RETRY_SECONDS)

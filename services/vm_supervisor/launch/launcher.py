@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from services.vm_supervisor.disks.layout import create_overlay, ensure_work_disk
+from services.vm_supervisor.disks.layout import create_overlay, ensure_work_disk, refuse_lost
 from services.vm_supervisor.drivers.contract import (
     Driver,
     Drives,
@@ -92,13 +92,16 @@ class VmmLauncher:
         make_private(place.state)
         driver = self._driver(await self._choose(spec, report))
         report("disks", "preparing disks and keys")
-        network, host_key, user_key, *_ = await asyncio.gather(
+        refuse_lost(place.state)
+        network, host_key, user_key, _, not_grown = await asyncio.gather(
             self._network(spec),
             asyncio.to_thread(ensure_key, place.state / files.HOST_KEY, f"banger {vm.name}"),
             asyncio.to_thread(ensure_key, self.paths.ssh_key),
             asyncio.to_thread(create_overlay, place.state / files.OVERLAY, vm.overlay_bytes),
             asyncio.to_thread(ensure_work_disk, place.state / files.WORK_DISK, vm.disk_bytes),
         )
+        if not_grown:
+            report("disks", f"the work disk keeps its size: {not_grown}")
         access = access_to(self.paths, vm.id, network.access_host, network.access_port)
         write_known_hosts(access, host_key.public, self.paths.known_hosts_of(vm.name))
         identity = GuestIdentity(
@@ -114,7 +117,8 @@ class VmmLauncher:
         write_initrd(place.run / files.INITRD, modules, identity)
         context = self._context(spec, report, "accelerator")
         accelerator = await asyncio.to_thread(driver.info.accelerator, context)
-        machine_spec = self._machine_spec(spec, network, accelerator)
+        hardening = await asyncio.to_thread(driver.info.hardening, context)
+        machine_spec = self._machine_spec(spec, network, accelerator, hardening)
         try:
             return await self._start_vmm(driver, machine_spec, access, ports)
         except PortTaken:
@@ -179,7 +183,11 @@ class VmmLauncher:
         return bridge_network(vm.id, tap.tap, address, tap.gateway, (tap.gateway,), tap.address6)
 
     def _machine_spec(
-        self, spec: SupervisorSpec, network: GuestNetwork, accelerator: Accelerator
+        self,
+        spec: SupervisorSpec,
+        network: GuestNetwork,
+        accelerator: Accelerator,
+        hardening: tuple[str, ...],
     ) -> MachineSpec:
         vm, image, place = spec.vm, Path(spec.image), self._place(spec.vm.id)
         return MachineSpec(
@@ -196,6 +204,7 @@ class VmmLauncher:
                 modules=Path(spec.kernel) / "modules.squashfs",
             ),
             network=network,
+            hardening=hardening,
         )
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from services.vm_supervisor.drivers.contract import Machine, VmmExit
-from services.vm_supervisor.drivers.exit import tail
+from services.vm_supervisor.drivers.exit import last_line_with, tail
 from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.guest.ssh import start_master
 from services.vm_supervisor.running_vm import RunningVm
 from shared.errors import BangerError, Code
+from shared.plain_text import printable
 from shared.vm import files
 from shared.vmm.accelerator import Accel
 
@@ -87,7 +88,7 @@ async def open_session(running: RunningVm, state: Path, deadline: float) -> None
 
 async def _read_boot_id(running: RunningVm, agent: Agent, deadline: float) -> None:
     boot = await agent.read_file("/proc/sys/kernel/random/boot_id", deadline)
-    running.handle.guest_boot = boot[:BOOT_ID_LENGTH].decode(errors="replace").strip()
+    running.handle.guest_boot = printable(boot.decode(errors="replace").strip(), BOOT_ID_LENGTH)
 
 
 async def release_init(agent: Agent, accel: str) -> None:
@@ -128,9 +129,8 @@ async def _unless_ended(machine: Machine, work: Awaitable[T]) -> T:
 
 def likely_cause(console: str) -> str:
     """Why a guest never answered, in a few words, from the console output of its boot."""
-    lines = console.splitlines()
-    for line in reversed(lines):
-        if "banger-init: error" in line or "Kernel panic" in line or "Out of memory" in line:
-            return line.strip()
-    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    for sign in ("banger-init: error", "Kernel panic", "Out of memory"):
+        if line := last_line_with(console, sign):
+            return line
+    last = last_line_with(console, "")
     return f"its console ends with {last!r}" if last else "it wrote nothing to its console"

@@ -1,4 +1,8 @@
-"""The tasks that run beside one guest and end with its VMM, and what they do."""
+"""The tasks that run beside one guest and end with its VMM, and what they do.
+
+A guest drives them, so none of them ends the supervisor: what one raises is logged, and one that
+is to go on is run again.
+"""
 
 import asyncio
 import time
@@ -7,17 +11,22 @@ from pathlib import Path
 from services.vm_supervisor.drivers.contract import UserNetwork
 from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.handle_file import note_handle
-from services.vm_supervisor.lifecycle.process import SupervisorProcess, Task
+from services.vm_supervisor.lifecycle.process import SupervisorProcess
 from services.vm_supervisor.ports.forwards import Forwards
 from services.vm_supervisor.running_vm import RunningVm
+from shared.bus.background import Run, contain, keep_running
 from shared.contract.messages.vm import Vm
 from shared.errors import BangerError
 from shared.host.cgroup import Limits, confine
+from shared.log_limit import LogLimit
 from shared.logs import Log
+from shared.vm import files
 from shared.vm.jail import is_jailed
 
 CLOCK_SECONDS = 10.0
 """What the agent may take to set the clock."""
+LOG_SECONDS = 5.0
+"""Between looks at the sizes of the logs."""
 
 
 class GuestTasks:
@@ -30,16 +39,26 @@ class GuestTasks:
         self._tasks: list[asyncio.Task[None]] = []
         self._polling: asyncio.Task[None] | None = None
 
-    def add(self, task: Task) -> None:
-        """Run ``task`` until it ends or the VMM does."""
-        self._tasks.append(self._process.spawn(task))
+    def add(self, name: str, run: Run) -> None:
+        """Run a task until it ends or the VMM does; again after an error."""
+        self._tasks.append(self._process.spawn(keep_running(name, run, self._log)))
+
+    def run_once(self, name: str, run: Run) -> None:
+        """Run a task; an error in it is logged."""
+
+        async def contained() -> None:
+            await contain(name, run, self._log)
+
+        self._tasks = [each for each in self._tasks if not each.done()]
+        self._tasks.append(self._process.spawn(contained()))
 
     def start_polling(self, vm: Vm, running: RunningVm, agent: Agent) -> None:
         """User mode: forward the ports that the guest listens on, as they come and go."""
         self.stop_polling()
         network = running.machine.user_network
         if network and vm.network == "user":
-            polling = poll_ports(vm, network, running, agent, self._run, self._log)
+            forwards = forwards_of(vm, network, running, agent, self._run, self._log)
+            polling = keep_running("forwards", forwards.follow, self._log)
             self._polling = self._process.spawn(polling)
 
     def stop_polling(self) -> None:
@@ -55,17 +74,27 @@ class GuestTasks:
         self._tasks.clear()
 
 
-async def poll_ports(
+def forwards_of(
     vm: Vm, network: UserNetwork, running: RunningVm, agent: Agent, run: Path, log: Log
-) -> None:
-    """Forward the ports that the guest listens on, and note them in the handle."""
+) -> Forwards:
+    """Forwards for the ports that the guest listens on, which are noted in the handle."""
 
-    def changed(ports: dict[str, int]) -> None:
-        running.handle.ports = ports
-        note_handle(run, running.handle, log)
+    def changed(ports: dict[str, int], unforwarded: int) -> None:
+        running.unforwarded = unforwarded
+        if running.handle.ports != ports:
+            running.handle.ports = ports
+            note_handle(run, running.handle, log)
 
-    known = running.handle.ports
-    await Forwards(network, agent, vm.address, known, log, changed).follow()
+    return Forwards(network, agent, vm.address, running.handle.ports, log, changed)
+
+
+async def limit_logs(state: Path, log: Log) -> None:
+    """Keep what VMM and guest write from filling the disk, until cancelled."""
+    limit, paths = LogLimit(), [state / name for name in files.GUEST_WRITTEN]
+    while True:
+        for problem in limit.apply(paths):
+            log.warning(problem)
+        await asyncio.sleep(LOG_SECONDS)
 
 
 async def set_clock(agent: Agent, log: Log) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from services.vm_supervisor.drivers.contract import Machine
 from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.running_vm import RunningVm
-from shared.errors import BangerError
+from shared.errors import BangerError, Code
 from shared.logs import Log
 
 ASKED_SECONDS = 3.0
@@ -34,7 +34,10 @@ class PowerOff:
         paused: bool = False,
     ) -> None:
         self.accepted = False
-        """Whether the guest was told to power off, and may do so at any time from now on."""
+        """Whether the guest's agent took the request."""
+        self.may_follow = False
+        """Whether the guest may power off at any time from now on: a request has reached it, or may
+        have."""
         self._running = running
         self._agent = agent
         self._log = log
@@ -70,12 +73,14 @@ class PowerOff:
             if agent is None:
                 await asyncio.sleep(REACHED_SECONDS)
                 continue
+            self.may_follow = True
             try:
                 await agent.power_off(time.monotonic() + ASKED_SECONDS, by_reset=by_reset)
                 self.accepted = True
             except BangerError as error:
                 if self.accepted:
                     return  # the agent has been stopped: the guest is on its way down
+                self.may_follow = error.code is Code.TIMEOUT
                 self._log.warning("the agent did not take the power-off", error=error.message)
             await asyncio.sleep(AGAIN_SECONDS)
         await self._end()

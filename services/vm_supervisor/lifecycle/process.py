@@ -19,4 +19,5 @@ class SupervisorProcess(Protocol):
         """End the process once its last verb is answered: nothing is left to supervise."""
 
     def spawn(self, task: Task) -> asyncio.Task[None]:
-        """Run ``task`` beside the rest. An error in it ends the process."""
+        """Run ``task`` beside the rest. An error in it ends the process, so what a guest drives is
+        run by ``GuestTasks``."""

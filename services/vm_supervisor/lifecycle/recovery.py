@@ -90,6 +90,6 @@ async def reach_again(
                 reached(agent)
             await open_session(running, disks, deadline)
             return
-        except BangerError as error:
-            log.warning("the guest does not answer yet", error=error.message)
+        except (BangerError, OSError) as error:
+            log.warning("the guest does not answer yet", error=str(error))
             await asyncio.sleep(RETRY_SECONDS)

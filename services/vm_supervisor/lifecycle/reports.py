@@ -5,18 +5,19 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Awaitable
-from pathlib import Path
+from collections.abc import Awaitable, Iterator
 
 from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.guest.listeners import Listeners
 from services.vm_supervisor.guest.sockets import ListeningPort
 from services.vm_supervisor.guest.ssh import master_pid
-from services.vm_supervisor.ports.forwards import OUTSIDE
+from services.vm_supervisor.ports.forwards import MOST_FORWARDS, OUTSIDE
 from services.vm_supervisor.running_vm import RunningVm
 from shared.contract.messages.machine import GuestStats
 from shared.contract.messages.vm import Check, Health, Port, PortList, Publication, Vm
 from shared.errors import BangerError, Code
+from shared.host.kernel_text import process_fields, read_kernel_text
+from shared.plain_text import printable
 
 TICKS = os.sysconf("SC_CLK_TCK")
 AGENT_SECONDS = 3.0
@@ -24,7 +25,7 @@ AGENT_SECONDS = 3.0
 HTTP_SECONDS = 1.0
 """What a port may take to answer a request by HTTP."""
 WORD_LENGTH = 32
-"""Bytes kept of what systemctl prints."""
+"""Characters kept of what systemctl prints, and of a mount point that df prints."""
 PERCENT = re.compile("[0-9]{1,3}%")
 
 
@@ -36,11 +37,11 @@ async def stats(running: RunningVm, agent: Agent | None, deadline: float) -> Gue
     """
     pid = running.handle.pid
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        fields = process_fields(pid)
+        pages = int(read_kernel_text(f"/proc/{pid}/statm").split()[1])
     except (FileNotFoundError, ProcessLookupError):
         raise BangerError(Code.NOT_RUNNING, f"process {pid} is gone") from None
-    booted = float(Path("/proc/uptime").read_text().split()[0])
+    booted = float(read_kernel_text("/proc/uptime").split()[0])
     received, sent = await _traffic(agent, deadline)
     return GuestStats(
         cpu_seconds=(int(fields[11]) + int(fields[12])) / TICKS,
@@ -130,8 +131,19 @@ async def health(vm: Vm, running: RunningVm, agent: Agent | None, deadline: floa
         if checks[-1].ok:
             checks.append(await _timed("system", _system(agent, limit)))
             checks.append(await _timed("disks", _disks(agent, limit)))
+    checks.extend(_forwards(running))
     healthy = all(check.ok for check in checks)
     return Health(id=vm.id, name=vm.name, healthy=healthy, checks=checks)
+
+
+def _forwards(running: RunningVm) -> Iterator[Check]:
+    """A line when there is something to say of them."""
+    network, beyond = running.machine.user_network, running.unforwarded
+    if beyond:
+        detail = f"{beyond} ports beyond the {MOST_FORWARDS} per protocol that are forwarded"
+        yield Check(name="forwards", ok=False, detail=detail)
+    elif network and network.obstacle:
+        yield Check(name="forwards", ok=True, detail=network.obstacle)
 
 
 async def _timed(name: str, question: Awaitable[tuple[bool, str]]) -> Check:
@@ -159,7 +171,8 @@ async def _system(agent: Agent, limit: float) -> tuple[bool, str]:
     systemd."""
     script = "command -v systemctl >/dev/null && systemctl is-system-running || true"
     answer = await agent.execute(["/bin/sh", "-c", script], limit)
-    state = answer.stdout[:WORD_LENGTH].decode(errors="replace").strip() or "no systemd"
+    said = answer.stdout.decode(errors="replace").strip()
+    state = printable(said, WORD_LENGTH) or "no systemd"
     return state in ("running", "starting", "initializing", "offline", "no systemd"), state
 
 
@@ -167,5 +180,6 @@ async def _disks(agent: Agent, limit: float) -> tuple[bool, str]:
     answer = await agent.execute(["/bin/sh", "-c", "df -P / /root"], limit)
     rows = [line.split() for line in answer.stdout.decode(errors="replace").splitlines()[1:3]]
     used = {row[5]: int(row[4][:-1]) for row in rows if len(row) >= 6 and PERCENT.fullmatch(row[4])}
-    detail = ", ".join(f"{mount} {percent}% used" for mount, percent in used.items())
+    shown = [f"{printable(mount, WORD_LENGTH)} {percent}% used" for mount, percent in used.items()]
+    detail = ", ".join(shown)
     return all(percent < 95 for percent in used.values()), detail

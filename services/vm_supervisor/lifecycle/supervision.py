@@ -5,8 +5,10 @@ end of the VMM means is decided in vmm_end.py.
 """
 
 import asyncio
+import contextlib
 import signal
 import time
+from collections.abc import Callable
 from functools import partial
 
 from msgspec.structs import replace
@@ -16,7 +18,12 @@ from services.vm_supervisor.handle_file import keep_handle, note_handle
 from services.vm_supervisor.launch.launcher import ReportProgress, VmmLauncher
 from services.vm_supervisor.launch.readiness import await_ready, release_init
 from services.vm_supervisor.lifecycle import recovery, vmm_end
-from services.vm_supervisor.lifecycle.guest_tasks import GuestTasks, limit_vmm, set_clock
+from services.vm_supervisor.lifecycle.guest_tasks import (
+    GuestTasks,
+    limit_logs,
+    limit_vmm,
+    set_clock,
+)
 from services.vm_supervisor.lifecycle.live_changes import apply_row, set_hostname
 from services.vm_supervisor.lifecycle.power_off import PowerOff
 from services.vm_supervisor.lifecycle.process import SupervisorProcess
@@ -31,10 +38,13 @@ from shared.errors import BangerError, Code
 from shared.host.process import ENDING
 from shared.host.retry import RetryWindow, retry
 from shared.logs import Log
+from shared.plain_text import printable
 
 RELAUNCH_SECONDS = 30.0
 """How long a guest that reboots itself is launched again while a service is away."""
 RELAUNCH_PAUSE = 0.5
+LONGEST_REASON = 1000
+"""Characters of a reason that is stored. It is in every listing of the VM."""
 NEEDS_VMM: frozenset[State] = LIVE - {"starting"}
 """States that a row can claim only while there is a VMM."""
 IDLE_SECONDS = 5.0
@@ -101,15 +111,17 @@ class Supervision:
             self.state = "paused" if self.vm.state == "paused" else "running"
             self._process.spawn(self._report(self.state))
             seconds, reached = self._config.boot_timeout, partial(self._reached, running)
-            again = recovery.reach_again(running, self._disks, seconds, self._log, reached)
-            self._tasks.add(again)
+            again = partial(recovery.reach_again, running, self._disks, seconds, self._log, reached)
+            self._tasks.add("reach again", again)
         else:
             self._booting.begin(self._become_ready(running))
 
     def _guard(self, running: RunningVm) -> None:
         """From now on the VMM's end is noticed and its handle kept whole."""
         self._process.spawn(self._watch(running))
-        self._tasks.add(keep_handle(self._run, running.handle, self._log))
+        keep = partial(keep_handle, self._run, running.handle, self._log)
+        self._tasks.add("handle", keep)
+        self._tasks.add("logs", partial(limit_logs, self._disks, self._log))
 
     async def _exit_if_never_asked(self) -> None:
         """The api that was to ask for the start may have died before it could."""
@@ -166,7 +178,7 @@ class Supervision:
         running.handle.ready = True
         vmm_end.remove_initrd(self._run)
         self._reached(running, agent)
-        self._process.spawn(release_init(agent, running.handle.accel))
+        self._tasks.run_once("release init", partial(release_init, agent, running.handle.accel))
         await self._report("running")
         self._booting.report("ready", "the guest answers")
 
@@ -189,7 +201,7 @@ class Supervision:
             await self.running.machine.resume()
             await self._report("running")
             if self.agent:
-                self._process.spawn(set_clock(self.agent, self._log))
+                self._tasks.run_once("clock", partial(set_clock, self.agent, self._log))
 
     async def apply(self, wanted: Vm) -> None:
         """Make the running VM what the row says now, as far as that can be done live.
@@ -207,11 +219,14 @@ class Supervision:
 
     # -- end --------------------------------------------------------------------------------
 
-    async def stop(self, seconds: float, *, stored: bool = False) -> None:
-        """Ask the guest to power off, and end the VMM when the guest has not in ``seconds``.
+    async def stop(
+        self, limit: float, *, stored: bool = False, taken_back: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Ask the guest to power off, and end the VMM when the guest has not until ``limit``
+        (CLOCK_MONOTONIC seconds). ``stored``: the row says ``stopping`` already.
 
-        A caller that is cancelled before the VMM is signalled takes the stop back. ``stored``: the
-        row says ``stopping`` already.
+        ``taken_back`` says whether a caller that is cancelled wants the VM to run on. It does,
+        unless the stop can no longer be prevented: then this returns when the VM has ended.
         """
         self._refuse_if_over()
         if (running := self.running) is None:
@@ -224,29 +239,46 @@ class Supervision:
         self._process.spawn(self._report("stopping", stored=stored))
         self._stops.append(off)
         try:
-            await off.run(time.monotonic() + seconds)
+            await off.run(limit)
             await self.over.wait()
         except asyncio.CancelledError:
-            if self._stops == [off] and not off.forced and self.running is running:
-                self._resume_after_cancelled_stop(running, off)
-            raise
+            if not taken_back() or not await self._ends_all_the_same(running, off, limit):
+                raise
         finally:
             self._stops.remove(off)
 
-    def _resume_after_cancelled_stop(self, running: RunningVm, off: PowerOff) -> None:
+    async def _ends_all_the_same(self, running: RunningVm, off: PowerOff, limit: float) -> bool:
+        """After a stop that was taken back: whether the VM ends, which has happened then.
+
+        A guest that was told to power off cannot be told not to. Its VMM is not ended at ``limit``
+        any more: the VM runs on when the guest has not powered off by then.
+        """
+        if self._stops != [off]:
+            return False  # somebody else's stop goes on
+        if not off.forced and self.running is running:
+            wait = limit - time.monotonic() if off.may_follow else 0.0
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.over.wait(), wait)
+            if not self.over.is_set() and self.running is running:
+                await self._resume_after_cancelled_stop(running, off)
+                return False
+        await self.over.wait()
+        return True
+
+    async def _resume_after_cancelled_stop(self, running: RunningVm, off: PowerOff) -> None:
         """A guest that follows all the same has powered itself off. One that was told to do it by
         a reset must not come up again."""
-        self._end_asked = off.accepted and not running.info.powers_off
-        self._process.spawn(self._report("running"))
+        self._end_asked = off.may_follow and not running.info.powers_off
         if self.agent:
             self._tasks.start_polling(self.vm, running, self.agent)
+        await self._report("running")
 
     async def abandon_start(self) -> bool:
         """End the boot that nobody wants any more. False: too late, the guest is ready."""
         if self.running and self.running.handle.ready:
             return False
         if not self.over.is_set():
-            await self.stop(0.0)
+            await self.stop(time.monotonic())
         return True
 
     async def kill(self, number: signal.Signals, *, forget: bool = False) -> None:
@@ -281,7 +313,7 @@ class Supervision:
         if self.agent:
             self.agent.close()
             self.agent = None
-        await vmm_end.clean_up(running, self._run)
+        await vmm_end.clean_up(running, self._run, self._log)
         self._ports.release()
         self.running = None
         ready, asked = running.handle.ready, self._end_asked
@@ -310,7 +342,8 @@ class Supervision:
             await self.running.machine.close()
 
     async def _report(self, state: State, reason: str = "", *, stored: bool = False) -> None:
-        """``stored``: the row says so already."""
+        """``stored``: the row says so already. The reason may quote a guest or its VMM."""
+        reason = printable(reason, LONGEST_REASON)
         self.state, self.reason = state, reason
         if not stored and not self._forgotten:
             await self._process.store_state(state, reason)

@@ -1,13 +1,16 @@
 """The end of a VMM: what it means for the VM, and what is removed after it."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 from services.vm_supervisor.drivers.contract import ExitReason, VmmExit
 from services.vm_supervisor.guest.ssh import stop_master
 from services.vm_supervisor.running_vm import RunningVm
+from shared.bus.background import contain
 from shared.contract.messages.vm import State
 from shared.host.cgroup import release
+from shared.logs import Log
 from shared.vm import files
 from shared.vm.handle import remove_handle
 
@@ -30,13 +33,21 @@ def final_state(end: VmmExit, *, ready: bool, asked: bool, trouble: str) -> tupl
     return "failed", trouble or end.detail
 
 
-async def clean_up(running: RunningVm, run: Path) -> None:
-    """End the ssh master and remove what only a running VMM has: handle, initrd, control group."""
-    await stop_master(running.access)
-    await running.machine.close()
-    remove_initrd(run)
-    remove_handle(run)
-    await asyncio.to_thread(release, running.handle.vm_id)
+async def clean_up(running: RunningVm, run: Path, log: Log) -> None:
+    """End the ssh master and remove what only a running VMM has: handle, initrd, control group.
+    A step that fails is logged, and the others are taken."""
+
+    async def remove_files() -> None:
+        remove_initrd(run)
+        remove_handle(run)
+
+    async def leave_group() -> None:
+        await asyncio.to_thread(release, running.handle.vm_id)
+
+    await contain("end ssh", partial(stop_master, running.access), log)
+    await contain("close the VMM", running.machine.close, log)
+    await contain("remove the handle", remove_files, log)
+    await contain("remove the control group", leave_group, log)
 
 
 def remove_initrd(run: Path) -> None:

@@ -4,6 +4,7 @@ A socket that is bound keeps others from taking its port. It does not listen: in
 kernel leads what arrives to the guest before it would reach the socket.
 """
 
+import contextlib
 import errno
 import socket
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 from services.vm_supervisor.network.modes import SOCKET_KINDS
 from shared.contract.messages.vm import Protocol, Publication
 from shared.errors import BangerError, Code
+from shared.host.kernel_text import read_process_name
 from shared.host.socket_table import TCP_LISTEN, inet_sockets, read_table
 
 _EVERY = ("0.0.0.0", "::")
@@ -38,9 +40,13 @@ def bind(protocol: Protocol, host: str, port: int) -> socket.socket:
 
     Raises:
         BangerError: ``conflict`` naming port and holder, ``denied`` for a privileged port,
-            ``invalid`` for an address that this host does not have.
+            ``invalid`` for an address that this host does not have, ``unavailable`` when the
+            kernel has no socket left.
     """
-    bound = socket.socket(socket.AF_INET, SOCKET_KINDS[protocol])
+    try:
+        bound = socket.socket(socket.AF_INET, SOCKET_KINDS[protocol])
+    except OSError as error:
+        raise _refusal(error, protocol, host, port) from error
     try:
         if protocol == "tcp":
             _bind_tcp(bound, host, port)
@@ -79,7 +85,8 @@ def _refusal(error: OSError, protocol: Protocol, host: str, port: int) -> Banger
                 f"{host} is no address of this host",
                 hint="publish on 127.0.0.1, on one of its addresses, or on 0.0.0.0 for all",
             )
-    return BangerError(Code.INTERNAL, f"{protocol} port {port} of {host}: {error}")
+    message = f"{protocol} port {port} of {host} cannot be bound: {error.strerror}"
+    return BangerError(Code.UNAVAILABLE, message)
 
 
 def _taken(protocol: Protocol, host: str, port: int, holder: str | None) -> BangerError:
@@ -98,7 +105,8 @@ def holder_of(protocol: Protocol, address: str, port: int) -> str | None:
     """
     inodes: set[int] = set()
     for table in (Path(f"/proc/net/{protocol}"), Path(f"/proc/net/{protocol}6")):
-        inodes.update(socket_inodes(protocol, read_table(table), address, port))
+        with contextlib.suppress(OSError):
+            inodes.update(socket_inodes(protocol, read_table(table), address, port))
     if not inodes:
         return None
     return _process_with({f"socket:[{inode}]" for inode in inodes}) or "another user's program"
@@ -122,7 +130,7 @@ def _process_with(links: set[str]) -> str | None:
         try:
             for descriptor in (process / "fd").iterdir():
                 if str(descriptor.readlink()) in links:
-                    return f"{(process / 'comm').read_text().strip()} (pid {process.name})"
+                    return f"{read_process_name(int(process.name))} (pid {process.name})"
         except OSError:
             continue  # it ended this moment, or is another user's
     return None

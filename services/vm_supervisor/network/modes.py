@@ -119,13 +119,13 @@ def choose_port(host: str, preferred: tuple[int, ...], protocol: Protocol = "tcp
 
 
 def _bindable(host: str, port: int, protocol: Protocol) -> int | None:
-    with socket.socket(socket.AF_INET, SOCKET_KINDS[protocol]) as probe:
-        # With this option two UDP sockets may have the same port (socket(7)).
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, protocol == "tcp")
-        try:
+    try:
+        with socket.socket(socket.AF_INET, SOCKET_KINDS[protocol]) as probe:
+            # With this option two UDP sockets may have the same port (socket(7)).
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, protocol == "tcp")
             probe.bind((host, port))
-        except OSError as error:
-            if error.errno in (errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL):
-                return None
-            raise
-        return int(probe.getsockname()[1])
+            return int(probe.getsockname()[1])
+    except OSError as error:
+        if error.errno in (errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL):
+            return None
+        raise BangerError(Code.UNAVAILABLE, f"no port of {host} can be bound: {error}") from error

@@ -6,12 +6,11 @@ to a Unix socket, and this relay is one more host on that wire: 10.0.2.4. The gu
 peers that have sent to it, and to no others.
 
 The frames of other hosts pass on the same wire. A filter in the kernel drops them before they wake
-this process.
+this process, and a budget bounds what is left.
 """
 
 import asyncio
 import contextlib
-import errno
 import socket
 import struct
 from collections import OrderedDict
@@ -21,6 +20,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import NamedTuple
 
+from services.vm_supervisor.network.frame_budget import FrameBudget
 from services.vm_supervisor.network.host_ports import bind
 from services.vm_supervisor.network.modes import Forward
 from services.vm_supervisor.network.socket_filter import (
@@ -40,6 +40,7 @@ from services.vm_supervisor.network.udp_frames import (
     read_udp,
     udp_frame,
 )
+from shared.errors import BangerError, Code
 from shared.vm import files
 
 HERE = WireEnd(bytes.fromhex("52550a000204"), socket.inet_aton("10.0.2.4"))
@@ -92,19 +93,24 @@ class UdpRelay:
         self._wire: socket.socket | None = None
         self._sockets: dict[Forward, socket.socket] = {}
         self._peers = Peers()
+        self._budget = FrameBudget()
+        self._resting: asyncio.TimerHandle | None = None
 
     @property
     def used(self) -> bool:
         return bool(self._sockets)
 
     def open(self) -> None:
-        """Bind this end of the wire, unless it is bound."""
-        if self._wire is None:
-            self.own_end.unlink(missing_ok=True)
-            self._wire = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-            attach(self._wire, filter_program(HERE.mac))
-            self._wire.bind(str(self.own_end))
-            asyncio.get_running_loop().add_reader(self._wire, self._from_guest)
+        """Bind this end of the wire, unless it is bound. Raises ``unavailable`` when it cannot be:
+        the run directory is full, or the process has no descriptor left."""
+        if self._wire is not None:
+            return
+        try:
+            self._wire = _bound_wire(self.own_end)
+        except OSError as error:
+            message = f"UDP ports cannot be forwarded: {error.strerror}"
+            raise BangerError(Code.UNAVAILABLE, message) from error
+        asyncio.get_running_loop().add_reader(self._wire, self._from_guest)
 
     def add(self, forward: Forward) -> None:
         """Raises as ``host_ports.bind``."""
@@ -124,6 +130,9 @@ class UdpRelay:
         """Close this end and all sockets; the VMM keeps its end."""
         for forward in list(self._sockets):
             self.remove(forward)
+        if self._resting:
+            self._resting.cancel()
+            self._resting = None
         if self._wire:
             asyncio.get_running_loop().remove_reader(self._wire)
             self._wire.close()
@@ -144,14 +153,29 @@ class UdpRelay:
     def _from_guest(self) -> None:
         assert self._wire
         for _ in range(_AT_ONCE):
+            if not self._budget.take():
+                self._rest()
+                return
             try:
                 frame = self._wire.recv(_FRAME)
-            except BlockingIOError:
+            except OSError:  # nothing more
                 return
             if answer := arp_answer(frame, HERE):
                 self._send(answer)
             elif datagram := read_udp(frame, HERE):
                 self._answer(datagram)
+
+    def _rest(self) -> None:
+        """Read nothing of the wire until the next share of the budget is there."""
+        assert self._wire
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._wire)
+        self._resting = loop.call_later(self._budget.wait(), self._read_on)
+
+    def _read_on(self) -> None:
+        assert self._wire
+        self._resting = None
+        asyncio.get_running_loop().add_reader(self._wire, self._from_guest)
 
     def _answer(self, datagram: Datagram) -> None:
         peer = self._peers.by_port.get(datagram.target_port)
@@ -161,19 +185,32 @@ class UdpRelay:
 
     def _send(self, frame: bytes) -> None:
         assert self._wire
-        try:
+        with contextlib.suppress(OSError):  # the VMM is busy, or gone: as lost as any datagram
             self._wire.sendto(frame, str(self.vmm_end))
-        except OSError as error:
-            if error.errno not in (errno.EAGAIN, errno.ENOBUFS, errno.ECONNREFUSED, errno.ENOENT):
-                raise
 
 
-def filter_program(mac: bytes) -> tuple[Step, ...]:
-    """Accept only frames to ``mac``, and ARP."""
-    high, low = struct.unpack("!IH", mac)
+def _bound_wire(path: Path) -> socket.socket:
+    path.unlink(missing_ok=True)
+    wire = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    try:
+        attach(wire, filter_program(HERE))
+        wire.bind(str(path))
+    except OSError:
+        wire.close()
+        raise
+    return wire
+
+
+def filter_program(here: WireEnd) -> tuple[Step, ...]:
+    """Accept only IPv4 frames to ``here``, and ARP about its address."""
+    high, low = struct.unpack("!IH", here.mac)
+    (address,) = struct.unpack("!I", here.address)
     return (
-        (LOAD_HALF, 0, 0, 12),
-        (EQUAL, 4, 0, 0x0806),
+        (LOAD_HALF, 0, 0, 12),  # the kind of the frame
+        (EQUAL, 0, 2, 0x0806),  # ARP: go on, else to the MAC address
+        (LOAD_WORD, 0, 0, 38),  # its target's address
+        (EQUAL, 5, 6, address),
+        (EQUAL, 0, 5, 0x0800),  # IPv4, else refuse
         (LOAD_WORD, 0, 0, 0),
         (EQUAL, 0, 3, high),
         (LOAD_HALF, 0, 0, 4),

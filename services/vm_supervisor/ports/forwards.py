@@ -13,7 +13,7 @@ from services.vm_supervisor.drivers.contract import UserNetwork
 from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.guest.listeners import Listeners
 from services.vm_supervisor.guest.sockets import ListeningPort
-from services.vm_supervisor.network.modes import Forward, choose_port
+from services.vm_supervisor.network.modes import SOCKET_KINDS, Forward, choose_port
 from shared.contract.messages.vm import Protocol
 from shared.errors import BangerError, Code
 from shared.logs import Log
@@ -30,6 +30,9 @@ CLIENTS = range(32768, 61000)
 """UDP ports that Linux chooses for sockets without one (ip_local_port_range): a resolver that waits
 for its answer looks like a server. They are not forwarded; such a port can be published."""
 DHCP_CLIENTS = (68, 546)
+MOST_FORWARDS = 256
+"""TCP ports, and as many UDP ports, that are forwarded for one VM. Each takes a descriptor of the
+host, and a guest opens sockets as it likes. Any other port can be published."""
 
 
 def wanted(listening: list[ListeningPort]) -> dict[str, int]:
@@ -47,6 +50,16 @@ def _serves(port: ListeningPort) -> bool:
     return port.port not in CLIENTS and port.port not in DHCP_CLIENTS
 
 
+def within_limit(want: dict[str, int], present: dict[str, int]) -> dict[str, int]:
+    """Of ``want``, the first ``MOST_FORWARDS`` of each protocol; forwards that are there stay."""
+    kept: dict[str, int] = {}
+    for protocol in SOCKET_KINDS:
+        keys = [key for key in want if key.startswith(f"{protocol}/")]
+        keys.sort(key=lambda key: key not in present)  # stable: the order is kept otherwise
+        kept |= {key: want[key] for key in keys[:MOST_FORWARDS]}
+    return kept
+
+
 class Forwards:
     """Forwards the guest's listening ports until cancelled. ``ports`` are the forwards that an
     earlier supervisor made."""
@@ -58,8 +71,10 @@ class Forwards:
         address: str,
         ports: dict[str, int],
         log: Log,
-        on_change: Callable[[dict[str, int]], None],
+        on_change: Callable[[dict[str, int], int], None],
     ) -> None:
+        """``on_change`` is called with all forwards, and with the number of ports beyond the
+        limit."""
         self._network = network
         self._listeners = Listeners(agent, "tcp", "udp")
         self._address = address
@@ -67,6 +82,7 @@ class Forwards:
         # The earlier supervisor's relay is gone with it; the VMM's forwards are not.
         self._lost = {key: port for key, port in ports.items() if key not in self._ports}
         self._refused: set[str] = set()
+        self._beyond = 0
         self._log = log
         self._on_change = on_change
 
@@ -82,17 +98,28 @@ class Forwards:
                 self._log.debug("listening ports not known", error=error.message)
             await asyncio.sleep(max(PAUSE, next_look - time.monotonic()))
 
-    async def _reconcile(self, want: dict[str, int]) -> None:
-        before = dict(self._ports)
-        for key in [key for key in self._ports if key not in want]:
-            await self._network.remove_forward(self._forward(key, self._ports.pop(key)))
-        for key in [key for key in want if key not in self._ports]:
-            await self._add(key, want[key])
-        self._refused &= want.keys()
-        if self._lost or before != self._ports:
-            self._lost.clear()
-            self._log.info("forwards changed", ports=self._ports)
-            self._on_change(dict(self._ports))
+    async def _reconcile(self, listening: dict[str, int]) -> None:
+        before = dict(self._ports), self._beyond
+        want = within_limit(listening, self._ports)
+        self._note_limit(len(listening) - len(want))
+        found = self._lost
+        try:
+            for key in [key for key in self._ports if key not in want]:
+                await self._network.remove_forward(self._forward(key, self._ports.pop(key)))
+            for key in [key for key in want if key not in self._ports]:
+                await self._add(key, want[key])
+            found, self._lost = self._lost, {}
+        finally:
+            self._refused &= want.keys()
+            if found or before != (self._ports, self._beyond):
+                self._log.info("forwards changed", ports=self._ports)
+                self._on_change(dict(self._ports), self._beyond)
+
+    def _note_limit(self, beyond: int) -> None:
+        """Logged when the limit is reached, not at each change beyond it."""
+        if beyond and not self._beyond:
+            self._log.warning("the guest listens on more ports than are forwarded", beyond=beyond)
+        self._beyond = beyond
 
     async def _add(self, key: str, guest_port: int) -> None:
         """Forward a port. One that cannot be forwarded is logged once and tried at each look."""

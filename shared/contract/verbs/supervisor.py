@@ -31,6 +31,7 @@ STOP = Verb(
     machine.MachineState,
     partials=True,
     seconds=SECONDS,
+    notes="a cancel leaves the VM running, or gets its end when that cannot be prevented any more",
 )
 KILL = Verb("vm", "machine.kill", machine.MachineKill, machine.MachineState, seconds=SECONDS)
 PAUSE = Verb("vm", "machine.pause", vm.Empty, machine.MachineState, seconds=SECONDS)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from shared.contract.reference import BY_ID
 from shared.errors import BangerError, Code
 from shared.paths import Paths
 from tests.home import REPOSITORY, end_processes_of
@@ -132,7 +133,7 @@ def peer(cli: Cli) -> Iterator[Callable[..., Peer]]:
 def by_ref(*views: dict[str, Any]) -> Answer:
     """An answer about the VM, one of ``views``, that a request's ``ref`` names."""
     known = {view["vm"][field]: view for view in views for field in ("id", "name")}
-    return lambda body: known[body["ref"]]
+    return lambda body: known[body["ref"].removeprefix(BY_ID)]
 
 
 def resolving(*views: dict[str, Any]) -> Answer:

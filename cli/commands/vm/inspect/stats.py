@@ -22,6 +22,7 @@ from cli.terminal.output import (
     table_lines,
 )
 from shared.bus.record import fields_of
+from shared.contract.reference import by_id
 from shared.contract.verbs import api
 
 if TYPE_CHECKING:
@@ -85,20 +86,20 @@ def _sample(refs: Sequence[str], settings: Settings) -> tuple[Sample, int]:
     What fails is reported.
     """
     outcomes = ask_each(refs, _request) if refs else ask_exactly(_running(), _request)
-    return _by_id(outcomes, settings)
+    return _samples(outcomes, settings)
 
 
 def _sample_again(before: Sample, settings: Settings) -> tuple[Sample, int]:
     """One sample of each VM that is in ``before``."""
-    outcomes = ask_exactly(before, _request)
-    return _by_id(outcomes, settings)
+    outcomes = ask_exactly(map(by_id, before), _request)
+    return _samples(outcomes, settings)
 
 
 def _request(ref: str) -> "Request[VmStats]":
     return api.VM_STATS(ref=ref)
 
 
-def _by_id(
+def _samples(
     outcomes: "Mapping[str, VmStats | BangerError]", settings: Settings
 ) -> tuple[Sample, int]:
     found, status = report_failures(outcomes, settings)
@@ -109,7 +110,7 @@ def _running() -> list[str]:
     from cli.client.connection import ask
 
     vms = [view.vm for view in ask(api.VM_LIST()).vms]
-    return [vm.id for vm in vms if vm.state == "running"]
+    return [by_id(vm.id) for vm in vms if vm.state == "running"]
 
 
 def _watch(refs: Sequence[str], settings: Settings, *, in_place: bool) -> int:

@@ -9,6 +9,7 @@ import click
 
 from cli.commands.vm.options.arguments import one_running_vm
 from cli.terminal.output import note
+from shared.contract.reference import by_id
 from shared.contract.verbs import api
 from shared.errors import BangerError, Code
 
@@ -72,5 +73,5 @@ def _live(ref: str) -> "VmView":
         if shown.vm.state not in LIVE:
             check(shown.vm.name, shown.vm.state, Action.SESSION)
         with suppress(BangerError):  # counts as use of the VM, if it is granted
-            client.ask(api.VM_ACCESS(ref=shown.vm.id))
+            client.ask(api.VM_ACCESS(ref=by_id(shown.vm.id)))
     return shown

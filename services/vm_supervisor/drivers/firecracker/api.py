@@ -11,12 +11,16 @@ from typing import Any
 
 import h11
 
+from services.vm_supervisor.drivers.exit import LINE_MAX
 from services.vm_supervisor.drivers.firecracker.requests import ApiRequest
 from shared.errors import BangerError, Code
+from shared.plain_text import printable
 
 _ANSWER_SECONDS = 10.0
 """A pause of a guest with many processors takes longest; all other requests take milliseconds."""
 _CHUNK = 65536
+_BODY_MAX = 65536
+"""Bytes of an answer. A guest may have taken its Firecracker over."""
 
 
 class ApiRefusal(BangerError):
@@ -41,7 +45,11 @@ async def call(socket: Path, request: ApiRequest) -> Any:
         raise BangerError(Code.TIMEOUT, f"Firecracker did not answer {request.path}") from None
     except (OSError, h11.RemoteProtocolError) as error:
         raise BangerError(Code.UNAVAILABLE, f"no Firecracker at {socket}: {error}") from error
-    answer = json.loads(body) if body else None
+    try:
+        answer = json.loads(body) if body else None
+    except (ValueError, RecursionError) as error:
+        message = f"Firecracker answered {request.path} with nonsense"
+        raise BangerError(Code.GUEST_FAILED, message) from error
     if status >= 400:
         raise _refused(request, status, answer)
     return answer
@@ -61,6 +69,9 @@ async def _exchange(
             status = event.status_code
         elif isinstance(event, h11.Data):
             body += event.data
+            if len(body) > _BODY_MAX:
+                message = f"Firecracker answered {request.path} without an end"
+                raise BangerError(Code.GUEST_FAILED, message)
         elif isinstance(event, h11.EndOfMessage | h11.ConnectionClosed):
             return status, body
 
@@ -79,7 +90,8 @@ def _encode(connection: h11.Connection, request: ApiRequest) -> bytes:
 
 
 def _refused(request: ApiRequest, status: int, answer: Any) -> ApiRefusal:
-    fault = answer.get("fault_message", "") if isinstance(answer, dict) else ""
+    said = answer.get("fault_message", "") if isinstance(answer, dict) else ""
+    fault = printable(str(said), LINE_MAX)
     return ApiRefusal(
         Code.GUEST_FAILED,
         f"Firecracker refused {request.method} {request.path}: {fault or f'status {status}'}",

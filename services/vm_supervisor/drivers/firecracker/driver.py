@@ -12,6 +12,7 @@ import asyncio
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 from services.vm_supervisor.drivers.contract import (
     ExitReason,
@@ -132,7 +133,7 @@ class FirecrackerMachine:
         described = await self._described()
         if self._requests:
             await self._make()
-        elif described["state"] == "Not started":
+        elif described.get("state") == "Not started":
             self.kill()  # the supervisor before this one died before it had sent the requests
             await self._watch.ended()
             raise BangerError(Code.NOT_RUNNING, "the guest of this VMM was never started")
@@ -158,14 +159,14 @@ class FirecrackerMachine:
             self._watching_console.cancel()
         self._watch.close()
 
-    async def _described(self) -> dict[str, str]:
-        """The answer to "describe", as soon as the socket serves."""
+    async def _described(self) -> dict[str, Any]:
+        """The answer to "describe", as soon as the socket serves; empty for any other answer."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _CONNECT_SECONDS
         while self._watch.alive and loop.time() < deadline:
             try:
-                described: dict[str, str] = await call(self._run / files.API_SOCKET, _DESCRIBE)
-                return described
+                described = await call(self._run / files.API_SOCKET, _DESCRIBE)
+                return described if isinstance(described, dict) else {}
             except BangerError as error:
                 if error.code is not Code.UNAVAILABLE:
                     raise
@@ -200,7 +201,7 @@ class FirecrackerMachine:
         """End the VMM of a guest that has halted: it would run for ever."""
         console, seen = self._state / files.CONSOLE_LOG, -1
         while self._watch.alive:
-            size = console.stat().st_size
+            size = console.stat().st_size if console.exists() else 0
             if size != seen and last_act(tail(console, self._console_start)) is ExitReason.POWEROFF:
                 self._halted = True
                 self.kill(signal.SIGTERM)

@@ -21,7 +21,7 @@ from services.vm_supervisor.drivers.contract import (
     VmmExit,
     VmPlace,
 )
-from services.vm_supervisor.drivers.exit import guest_failed, tail
+from services.vm_supervisor.drivers.exit import guest_failed, last_line_with, tail
 from services.vm_supervisor.drivers.firecracker.driver import FirecrackerDriver, FirecrackerMachine
 from services.vm_supervisor.drivers.firecracker.requests import ApiRequest, boot_requests
 from shared.config import Config, FirecrackerConfig
@@ -138,5 +138,5 @@ def _watch(process: ProcessId, state: Path) -> Watch:
 
 
 def _crash(state: Path) -> VmmExit:
-    said = tail(state / files.VMM_LOG).strip().splitlines()
-    return VmmExit(ExitReason.CRASHED, said[-1] if said else "the jailer ended as it began")
+    said = last_line_with(tail(state / files.VMM_LOG), "")
+    return VmmExit(ExitReason.CRASHED, said or "the jailer ended as it began")

@@ -25,7 +25,7 @@ def qemu_argv(
     return [
         program,
         *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
-        *("-name", process_name(spec.place.vm_id)),
+        *("-name", process_name(spec.place.vm_id), *spec.hardening),
         *("-M", "microvm", *_accelerator(spec, cpu)),
         *("-smp", str(spec.vcpus), "-m", f"{spec.memory_mib}M"),
         *("-kernel", str(spec.kernel / "vmlinux"), "-initrd", str(spec.initrd)),

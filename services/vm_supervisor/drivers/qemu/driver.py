@@ -20,16 +20,18 @@ from services.vm_supervisor.drivers.contract import (
     VmPlace,
     check_files,
 )
-from services.vm_supervisor.drivers.exit import conclude, guest_failed, tail
+from services.vm_supervisor.drivers.exit import LINE_MAX, conclude, guest_failed, tail
 from services.vm_supervisor.drivers.qemu.argv import qemu_argv
 from services.vm_supervisor.drivers.qemu.network import QemuUserNetwork
 from services.vm_supervisor.guest.channel import AgentAddress
+from services.vm_supervisor.network.backlog import ListenBacklog
 from services.vm_supervisor.network.outside_filter import filtered_pair
 from services.vm_supervisor.network.udp_relay import UdpRelay
 from shared.addresses.mac import mac_address
 from shared.config import Config
 from shared.errors import BangerError, Code
 from shared.host.process import ProcessId, Watch, spawn_detached
+from shared.plain_text import printable
 from shared.vm import files
 from shared.vmm.info import DriverInfo
 from shared.vmm.qemu.binary import PROGRAM, find_program
@@ -114,7 +116,8 @@ class QemuMachine:
         self._stopped = asyncio.Event()
         self._resuming: asyncio.Task[None] | None = None
         relay = UdpRelay(place.run, mac_address(place.vm_id))
-        self._user_network = QemuUserNetwork(self._execute, relay)
+        backlog = ListenBacklog(watch.process)
+        self._user_network = QemuUserNetwork(self._execute, relay, backlog)
 
     @property
     def process(self) -> ProcessId:
@@ -154,6 +157,7 @@ class QemuMachine:
                 await asyncio.sleep(_CONNECT_RETRY_SECONDS)
             else:
                 self._qmp = qmp
+                self._user_network.make_room()  # at the forward to ssh, or those of a predecessor
                 self._events = asyncio.create_task(self._read_events(qmp))
                 self._stopped.set()  # an event may have passed while nobody was connected
                 self._resuming = asyncio.create_task(self._resume_after_full_disk())
@@ -198,7 +202,7 @@ class QemuMachine:
         async for event in qmp.events:
             data = event.get("data")
             if event["event"] == "SHUTDOWN" and isinstance(data, dict):
-                self._shutdown = _CAUSES.get(str(data["reason"]), ExitReason.UNKNOWN)
+                self._shutdown = _CAUSES.get(str(data.get("reason")), ExitReason.UNKNOWN)
                 self._shutdown_read.set()
             elif event["event"] == "STOP":
                 self._stopped.set()
@@ -231,7 +235,8 @@ class QemuMachine:
         except QMPError as error:
             if not self._watch.alive:
                 raise BangerError(Code.NOT_RUNNING, "the VMM is gone") from error
-            raise BangerError(Code.INTERNAL, f"QEMU refused {command}: {error}") from error
+            words = printable(str(error), LINE_MAX)
+            raise BangerError(Code.INTERNAL, f"QEMU refused {command}: {words}") from error
 
 
 async def _disconnect(qmp: "QMPClient") -> None:

@@ -4,11 +4,14 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Sequence
 
+from services.vm_supervisor.drivers.exit import LINE_MAX
 from services.vm_supervisor.drivers.qemu.hubs import CLOSED, OPEN, WIRE, WIRE_PORT
+from services.vm_supervisor.network.backlog import ListenBacklog
 from services.vm_supervisor.network.modes import Forward
 from services.vm_supervisor.network.outside_filter import filter_id
 from services.vm_supervisor.network.udp_relay import UdpRelay
 from shared.errors import BangerError, Code
+from shared.plain_text import printable
 
 Execute = Callable[[str, dict[str, object] | None], Awaitable[object]]
 """Runs one QMP command with its arguments."""
@@ -17,10 +20,19 @@ Execute = Callable[[str, dict[str, object] | None], Awaitable[object]]
 class QemuUserNetwork:
     """See ``contract.UserNetwork``."""
 
-    def __init__(self, execute: Execute, relay: UdpRelay) -> None:
+    def __init__(self, execute: Execute, relay: UdpRelay, backlog: ListenBacklog) -> None:
         self._execute = execute
         self._relay = relay
+        self._backlog = backlog
         self._wiring = asyncio.Lock()
+
+    @property
+    def obstacle(self) -> str:
+        return self._backlog.obstacle
+
+    def make_room(self) -> None:
+        """Let connections wait at all forwards that there are."""
+        self._backlog.deepen()
 
     async def add_forward(self, forward: Forward) -> None:
         if forward.protocol == "udp":
@@ -30,8 +42,10 @@ class QemuUserNetwork:
         if answer.strip():
             raise BangerError(
                 Code.CONFLICT,
-                f"{forward.host} port {forward.port} cannot be forwarded: {answer.strip()}",
+                f"{forward.host} port {forward.port} cannot be forwarded: "
+                f"{printable(answer.strip(), LINE_MAX)}",
             )
+        self.make_room()
 
     async def remove_forward(self, forward: Forward) -> None:
         if forward.protocol == "udp":

@@ -1,12 +1,15 @@
 """Files that are still being written to."""
 
 import shutil
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
 
 from cli.terminal.tail import GONE_SECONDS, lines, read
 from shared.errors import BangerError, Code
+from shared.host.files import sync
+from shared.log_limit import free_beginning
 
 
 def test_without_follow_it_ends_with_the_file(tmp_path: Path) -> None:
@@ -86,3 +89,26 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(BangerError, match="no-such-log") as caught:
         next(read(tmp_path / "no-such-log", follow=False))
     assert caught.value.code is Code.NOT_FOUND
+
+
+def test_freed_beginning_is_skipped_without_being_read(tmp_path: Path) -> None:
+    file = tmp_path / "log"
+    with file.open("wb") as written:
+        written.truncate(1 << 40)  # a terabyte of zeros would take minutes
+        written.seek(1 << 40)
+        written.write(b"one\ntwo\n")
+    assert list(lines(file, follow=False)) == [b"one", b"two"]
+
+
+def test_what_is_freed_while_it_is_followed_is_skipped_too(tmp_path: Path) -> None:
+    file = tmp_path / "log"
+    file.write_bytes(b"old\n")
+    following = lines(file, follow=True)
+    assert next(following) == b"old"
+    with file.open("ab") as written:
+        written.write(b"flood\n" * (1 << 19) + b"new\n")
+    sync(file)
+    assert free_beginning(file, 4096)
+    read_on = list(takewhile(lambda line: line != b"new", following))
+    assert len(read_on) < 2000
+    assert set(read_on[1:]) == {b"flood"}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.contract.reference import find_id
+from shared.contract.reference import by_id, find_id
 from shared.errors import BangerError, Code
 
 WEB, WEB_TWO, DB = ("ecb491", "web"), ("ecb492", "web-2"), ("0f3344", "db")
@@ -23,8 +23,20 @@ def test_exact_comes_first_then_a_unique_prefix(reference: str, row: tuple[str, 
     assert find_id("VM", reference, ROWS) == row[0]
 
 
-def test_an_exact_id_comes_before_a_name_that_is_the_same() -> None:
-    assert find_id("VM", "0f3344", [("aaaaaa", "0f3344"), DB]) == DB[0]
+@pytest.mark.parametrize("rows", [[("aaaaaa", "0f3344"), DB], [DB, ("aaaaaa", "0f3344")]])
+def test_a_name_comes_before_an_id_that_is_the_same(rows: list[tuple[str, str]]) -> None:
+    assert find_id("VM", "0f3344", rows) == "aaaaaa"
+    assert find_id("VM", "db", rows) == DB[0]
+    assert find_id("VM", "aaaaaa", rows) == "aaaaaa"
+
+
+def test_a_reference_by_id_means_no_name_and_no_prefix() -> None:
+    rows = [("aaaaaa", "0f3344"), DB]
+    assert find_id("VM", by_id("0f3344"), rows) == DB[0]
+    for absent in ("0f33", "db", ""):
+        with pytest.raises(BangerError) as raised:
+            find_id("VM", by_id(absent), rows)
+        assert raised.value.code is Code.NOT_FOUND
 
 
 @pytest.mark.parametrize("reference", ["mail", "eb", "web-22"])

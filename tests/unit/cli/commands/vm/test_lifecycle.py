@@ -22,7 +22,7 @@ def test_each_vm_is_asked_for_once_and_named_in_first_seen_order(cli: Cli, peer:
     ran = cli("vm", "delete", "db", "web", "ba9876543210")
     assert (ran.status, ran.out) == (0, "db\nweb\n")
     asked = [body["ref"] for verb, body in services.calls if verb == "vm.delete"]
-    assert asked == ["ba9876543210", "0123456789ab"]
+    assert asked == ["id=ba9876543210", "id=0123456789ab"]
 
 
 def test_one_vm_is_asked_for_as_it_was_typed(cli: Cli, peer: Begin) -> None:
@@ -39,12 +39,12 @@ def test_a_bad_reference_does_not_keep_the_good_from_being_done(cli: Cli, peer: 
     assert (ran.status, ran.out) == (3, "web\n")
     assert ran.err.startswith("error: there is no VM 'nope'\n")
     assert services.verbs() == ["vm.resolve", "vm.stop"]
-    assert services.calls[-1][1] == {"ref": "0123456789ab", "timeout": 30.0}
+    assert services.calls[-1][1] == {"ref": "id=0123456789ab", "timeout": 30.0}
 
 
 def test_one_that_fails_is_told_and_the_others_are_done(cli: Cli, peer: Begin) -> None:
     def start(body: dict[str, Any]) -> dict[str, Any]:
-        if body["ref"] == "0123456789ab":
+        if body["ref"] == "id=0123456789ab":
             raise BangerError(Code.GUEST_FAILED, "web: the guest panicked")
         return DB
 
@@ -58,7 +58,7 @@ def test_one_that_fails_is_told_and_the_others_are_done(cli: Cli, peer: Begin) -
 
 def test_what_is_unavailable_for_a_moment_is_asked_for_again(cli: Cli, peer: Begin) -> None:
     def stop(body: dict[str, Any]) -> dict[str, Any]:
-        if body["ref"] == "0123456789ab" and services.verbs().count("vm.stop") < 3:
+        if body["ref"] == "id=0123456789ab" and services.verbs().count("vm.stop") < 3:
             raise BangerError(Code.UNAVAILABLE, "vm:0123456789ab is not running")
         return by_ref(WEB, DB)(body)
 
@@ -66,7 +66,7 @@ def test_what_is_unavailable_for_a_moment_is_asked_for_again(cli: Cli, peer: Beg
     ran = cli("vm", "stop", "web", "db")
     assert (ran.status, ran.out, ran.err) == (0, "web\ndb\n", "")
     asked = [body["ref"] for verb, body in services.calls if verb == "vm.stop"]
-    assert asked == ["0123456789ab", "ba9876543210", "0123456789ab"]
+    assert asked == ["id=0123456789ab", "id=ba9876543210", "id=0123456789ab"]
 
 
 @pytest.mark.parametrize("seconds", ["nan", "-1", "inf", "3601"])
@@ -108,7 +108,7 @@ def test_each_verb_is_asked_of_every_vm(cli: Cli, peer: Begin, verb: str) -> Non
 
 def test_ctrl_c_cancels_what_is_in_flight_and_tells_what_was_done(cli: Cli, peer: Begin) -> None:
     def stop(body: dict[str, Any]) -> dict[str, Any]:
-        return DB if body["ref"] == "ba9876543210" else hold(body)
+        return DB if body["ref"] == "id=ba9876543210" else hold(body)
 
     services = peer(RESOLVE | {"vm.stop": stop})
     process = cli.popen("vm", "stop", "db", "web", "-o", "json", stdout=-1, stderr=-1)

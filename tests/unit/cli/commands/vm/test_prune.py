@@ -24,8 +24,8 @@ def test_all_that_do_not_run_are_shown_and_deleted(cli: Cli, peer: Begin) -> Non
     assert (ran.status, ran.out) == (0, "created\nfailed\n")
     assert [line.split()[1] for line in ran.err.splitlines()] == ["NAME", "created", "failed"]
     assert services.calls[1:] == [
-        ("vm.delete", {"ref": "0" * 12, "unless_live": True}),
-        ("vm.delete", {"ref": "1" * 12, "unless_live": True}),
+        ("vm.delete", {"ref": "id=" + "0" * 12, "unless_live": True}),
+        ("vm.delete", {"ref": "id=" + "1" * 12, "unless_live": True}),
     ]
 
 
@@ -49,7 +49,7 @@ def test_a_person_is_asked_and_no_is_the_default(
 
 def test_what_was_started_meanwhile_is_kept_and_that_is_no_failure(cli: Cli, peer: Begin) -> None:
     def delete(body: dict[str, Any]) -> dict[str, Any]:
-        if body["ref"] == "0" * 12:
+        if body["ref"] == "id=" + "0" * 12:
             raise BangerError(Code.CONFLICT, "created is running")
         return by_ref(*VMS)(body)
 

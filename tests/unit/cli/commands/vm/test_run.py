@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from shared.contract.reference import by_id
 from shared.errors import BangerError, Code
 from tests.unit.cli.conftest import Cli, view
 from tests.unit.cli.peer import Answer, Peer, hold, refuse
@@ -46,7 +47,7 @@ def test_rm_deletes_the_vm_by_its_id_whatever_the_status(cli: Cli, peer: Begin) 
     services = peer(CREATE)
     assert cli("vm", "run", "--rm", "--", "false").status == 1
     assert services.verbs() == ["vm.create", "vm.delete"]
-    assert services.calls[-1][1] == {"ref": WEB["vm"]["id"]}
+    assert services.calls[-1][1] == {"ref": by_id(WEB["vm"]["id"])}
 
 
 def test_a_run_is_three_requests(cli: Cli, peer: Begin) -> None:

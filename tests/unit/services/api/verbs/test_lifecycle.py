@@ -14,6 +14,7 @@ from shared.paths import Paths
 from shared.vm.handle import read_handle
 from tests.example import example_vm
 from tests.fakes.scene import Scene, play, settled
+from tests.fakes.supervisor import FakeSupervisor
 
 LOST = BangerError(Code.UNAVAILABLE, "the connection to the broker was lost")
 
@@ -114,6 +115,105 @@ def test_a_cancelled_stop_leaves_the_vm_running(paths: Paths) -> None:
             assert scene.context.operations.list()[-1].state == "cancelled"
 
     play(act())
+
+
+# -- cancelled by ``ops cancel`` -------------------------------------------------------------
+
+
+async def cancel_running(scene: Scene) -> str:
+    """Cancel what runs: the operation's state then, or the code of the refusal."""
+    listed = scene.context.operations.list()[-1]
+    assert listed.state == "running"
+    try:
+        return (await scene.bus.ask(api.OPS_CANCEL(ref=listed.id))).state
+    except BangerError as error:
+        return error.code.value
+
+
+@pytest.mark.parametrize(
+    ("too_late", "cancel", "after"),
+    [(False, "cancelled", "running"), (True, "conflict", "stopped")],
+)
+def test_a_stop_is_cancelled_or_it_is_too_late_and_done(
+    paths: Paths, too_late: bool, cancel: str, after: str
+) -> None:
+    async def act() -> None:
+        async with Scene(paths) as scene:
+            await scene.running()
+            scene.supervisor().held, scene.supervisor().too_late = asyncio.Event(), too_late
+            stopping = asyncio.ensure_future(scene.bus.ask(api.VM_STOP(ref="beta")))
+            await settled(lambda: scene.supervisor().state == "stopping")
+            assert await cancel_running(scene) == cancel
+            assert scene.row().state == after
+            if too_late:
+                assert (await stopping).vm.state == after
+            else:
+                with pytest.raises(asyncio.CancelledError):
+                    await stopping
+
+    play(act())
+
+
+@pytest.mark.parametrize(("too_late", "after"), [(False, "running"), (True, "stopped")])
+def test_a_restart_that_is_cancelled_while_it_stops_does_not_start(
+    paths: Paths, too_late: bool, after: str
+) -> None:
+    async def act() -> None:
+        async with Scene(paths) as scene:
+            await scene.running()
+            scene.supervisor().held, scene.supervisor().too_late = asyncio.Event(), too_late
+            restarting = asyncio.ensure_future(scene.bus.ask(api.VM_RESTART(ref="beta")))
+            await settled(lambda: scene.supervisor().state == "stopping")
+            assert await cancel_running(scene) == "cancelled"
+            assert (scene.row().state, len(scene.spare.given)) == (after, 1)
+            with pytest.raises((asyncio.CancelledError, BangerError)) as ended:
+                await restarting
+            if too_late:
+                assert "beta is stopped" in str(ended.value)
+
+    play(act())
+
+
+@pytest.mark.parametrize("verb", [api.VM_START, api.VM_RESTART])
+@pytest.mark.parametrize(
+    ("too_late", "cancel", "after"),
+    [(False, "cancelled", "stopped"), (True, "conflict", "running")],
+)
+def test_a_boot_is_cancelled_or_it_is_too_late_and_done(
+    paths: Paths, verb: Any, too_late: bool, cancel: str, after: str
+) -> None:
+    async def act() -> None:
+        async with Scene(paths, example_vm(state="stopped")) as scene:
+            scene.spare.setup = lambda given: hold(given, too_late)
+            booting = asyncio.ensure_future(scene.bus.ask(verb(ref="beta")))
+            await settled(lambda: scene.row().state == "starting")
+            assert await cancel_running(scene) == cancel
+            assert scene.row().state == after
+            await asyncio.wait([booting])
+
+    play(act())
+
+
+def hold(given: FakeSupervisor, too_late: bool) -> None:
+    given.held, given.too_late = asyncio.Event(), too_late
+
+
+@pytest.mark.parametrize(("verb", "left"), [(api.VM_KILL, ["beta"]), (api.VM_DELETE, [])])
+def test_what_cannot_be_taken_back_is_completed(paths: Paths, verb: Any, left: list[str]) -> None:
+    async def act() -> None:
+        async with Scene(paths) as scene:
+            await scene.running()
+            asked = asyncio.ensure_future(scene.bus.ask(verb(ref="beta")))
+            await settled(lambda: "vm machine.kill" in scene.bus.verbs())
+            asked.cancel()
+            assert (await asked).vm.name == "beta"
+            assert [vm.name for vm in scene.store.vms.values()] == left
+            assert all(vm.state == "stopped" for vm in scene.store.vms.values())
+
+    play(act())
+
+
+# -- restart, kill, pause -------------------------------------------------------------------
 
 
 def test_a_stop_goes_on_at_the_next_broker(paths: Paths) -> None:

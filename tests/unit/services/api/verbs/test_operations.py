@@ -61,6 +61,34 @@ def test_progress_of_the_call_is_that_of_the_operation() -> None:
     play(act())
 
 
+def test_a_cancel_that_is_repeated_does_not_cut_the_first_short() -> None:
+    async def act() -> None:
+        operations, call, undone = Operations(), FakeCall(), asyncio.Event()
+
+        async def slow() -> None:
+            async with under_way(operations, call, "vm.start", "beta"):
+                try:
+                    await asyncio.Event().wait()
+                except asyncio.CancelledError:
+                    await undone.wait()
+                    raise
+
+        running = asyncio.create_task(slow())
+        await settled(operations.list)
+        (operation,) = operations.list()
+        cancels = [
+            asyncio.create_task(operations.cancelled(operation, call.deadline)) for _ in range(2)
+        ]
+        await asyncio.wait([running], timeout=0.05)
+        assert not operation.ended_at
+        undone.set()
+        await asyncio.gather(*cancels)
+        assert operation.state == "cancelled"
+        await asyncio.wait([running])
+
+    play(act())
+
+
 def test_an_operation_is_listed_shown_and_cancelled(paths: Paths) -> None:
     async def act() -> None:
         async with Scene(paths, example_vm()) as scene:

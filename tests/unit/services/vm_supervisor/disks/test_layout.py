@@ -12,9 +12,11 @@ from services.vm_supervisor.disks.layout import (
     ensure_work_disk,
     grow,
     growing,
+    refuse_lost,
     usage,
 )
 from shared.errors import BangerError, Code
+from shared.vm import files
 
 GIB = 1 << 30
 
@@ -64,11 +66,35 @@ def test_a_disk_whose_growth_was_interrupted_grows_at_the_next_attempt(
     (tools / killed_at).chmod(0o755)
     with monkeypatch.context() as context:
         context.setenv("PATH", f"{tools}:{os.environ['PATH']}")
-        with pytest.raises(BangerError):
-            ensure_work_disk(disk, 2 * GIB)
-    ensure_work_disk(disk, 2 * GIB)
+        assert killed_at in ensure_work_disk(disk, 2 * GIB)
+    assert ensure_work_disk(disk, 2 * GIB) == ""
     assert f"Block count:              {2 * GIB // 4096}\n" in superblock(disk)
     assert not growing(disk).exists()
+
+
+def test_a_filesystem_that_cannot_be_grown_is_no_obstacle_to_a_boot(tmp_path: Path) -> None:
+    disk = tmp_path / "work"
+    disk.write_bytes(b"\x1b[2J" * (4 << 20))
+    for _ in range(2):
+        words = ensure_work_disk(disk, GIB)
+        assert words.startswith("e2fsck failed")
+        assert words.isprintable()
+
+
+def test_a_vm_that_has_never_run_may_be_without_disks(tmp_path: Path) -> None:
+    refuse_lost(tmp_path)
+
+
+@pytest.mark.parametrize("lost", [files.OVERLAY, files.WORK_DISK])
+def test_a_disk_of_a_vm_that_has_run_is_not_made_anew(tmp_path: Path, lost: str) -> None:
+    for name in {files.OVERLAY, files.WORK_DISK, files.CONSOLE_LOG} - {lost}:
+        (tmp_path / name).touch()
+    with pytest.raises(BangerError) as caught:
+        refuse_lost(tmp_path)
+    assert caught.value.code is Code.NOT_FOUND
+    assert str(tmp_path / lost) in caught.value.message
+    (tmp_path / lost).touch()
+    refuse_lost(tmp_path)
 
 
 def test_a_disk_does_not_shrink(tmp_path: Path) -> None:

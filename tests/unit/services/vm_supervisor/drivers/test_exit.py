@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from services.vm_supervisor.drivers.contract import ExitReason, VmmExit
-from services.vm_supervisor.drivers.exit import conclude, guest_failed, tail
+from services.vm_supervisor.drivers.exit import LINE_MAX, conclude, guest_failed, tail
 from shared.vm import files
 
 FAILED_STEP = "[1.0] x\nbanger-init: error: cannot mount the image (/dev/vda)\n[2.0] Power down\n"
@@ -56,3 +56,18 @@ def test_the_tail_does_not_reach_back_into_the_boot_before(tmp_path: Path) -> No
     log.write_text("Kernel panic of last time\nnow\n")
     assert tail(log, start=26) == "now\n"
     assert tail(tmp_path / "absent") == ""
+
+
+@pytest.mark.parametrize("sign", ["Kernel panic", "banger-init: error:"])
+def test_what_a_guest_writes_to_its_console_is_told_cut_and_printable(sign: str) -> None:
+    console = f"{sign} \x1b]52;c;cm0=\x07" + "A" * 16_000
+    detail = conclude(ExitReason.POWEROFF, 0, console, "").detail
+    assert len(detail) == LINE_MAX
+    assert detail.isprintable()
+
+
+def test_so_is_what_a_vmm_says_at_last() -> None:
+    detail = conclude(None, 1, "", "qemu: \x9b31m" + "A" * 16_000 + "\n \n").detail
+    assert detail.startswith("qemu: ")
+    assert len(detail) == LINE_MAX
+    assert detail.isprintable()

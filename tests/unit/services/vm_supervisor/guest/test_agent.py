@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
-from services.vm_supervisor.guest.agent import Agent
+from services.vm_supervisor.guest.agent import FILE_MAX, Agent
 from services.vm_supervisor.guest.agent_answers import is_sync_reply
+from services.vm_supervisor.guest.channel import AgentAddress
 from shared.errors import BangerError, Code
 from tests.unit.services.vm_supervisor.guest.scripted_agent import answering, soon, with_agent
+from tests.unit.services.vm_supervisor.serving import serving
 
 
 def obedient(request: dict[str, Any]) -> dict[str, Any]:
@@ -121,20 +123,44 @@ def test_a_line_without_an_end_is_a_failed_guest(tmp_path: Path) -> None:
     assert caught.value.code is Code.GUEST_FAILED
 
 
+def endless_file(request: dict[str, Any]) -> dict[str, Any]:
+    """The answers of an agent that never comes to the end of a file."""
+    match request["execute"]:
+        case "guest-file-open":
+            return {"return": 5}
+        case "guest-file-read":
+            count = request["arguments"]["count"]
+            piece = base64.b64encode(b"x" * count).decode()
+            return {"return": {"count": count, "eof": False, "buf-b64": piece}}
+        case _:
+            return {"return": {}}
+
+
 def test_a_file_without_an_end_is_a_failed_guest(tmp_path: Path) -> None:
-    piece = base64.b64encode(b"x" * (1 << 20)).decode()
+    with pytest.raises(BangerError, match="too long") as caught:
+        with_agent(tmp_path / "a", answering(endless_file), USES["read"])
+    assert caught.value.code is Code.GUEST_FAILED
 
-    def commands(request: dict[str, Any]) -> dict[str, Any]:
-        match request["execute"]:
-            case "guest-file-open":
-                return {"return": 5}
-            case "guest-file-read":
-                return {"return": {"count": 1 << 20, "eof": False, "buf-b64": piece}}
-            case _:
-                return {"return": {}}
 
-    with pytest.raises(BangerError, match="without an end"):
-        with_agent(tmp_path / "a", answering(commands), USES["read"])
+def test_a_file_that_is_read_again_is_cut(tmp_path: Path) -> None:
+    async def use(agent: Agent) -> bytes:
+        return await agent.read_again(await agent.open_file("/proc/net/tcp", soon()), soon())
+
+    assert with_agent(tmp_path / "a", answering(endless_file), use) == b"x" * FILE_MAX
+
+
+def test_an_agent_that_sends_lines_without_end_is_given_up_at_once(tmp_path: Path) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(1 << 16):
+            writer.write(b"\n" * (1 << 20))
+
+    async def scenario() -> None:
+        async with serving(tmp_path / "a", serve):
+            with pytest.raises(BangerError, match="was not asked") as caught:
+                await Agent.connect(AgentAddress(tmp_path / "a"), soon())
+            assert caught.value.code is Code.GUEST_FAILED
+
+    asyncio.run(scenario())
 
 
 def test_a_refusal_carries_the_agents_words(tmp_path: Path) -> None:

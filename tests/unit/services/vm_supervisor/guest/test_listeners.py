@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.vm_supervisor.guest.agent import Agent
-from services.vm_supervisor.guest.listeners import Listeners
+from services.vm_supervisor.guest.listeners import MOST_PORTS, Listeners
 from services.vm_supervisor.guest.sockets import ListeningPort
 from shared.contract.messages.vm import Protocol
 from shared.errors import BangerError, Code
@@ -261,12 +261,12 @@ def test_row_that_the_kernel_would_not_write_is_skipped(tmp_path: Path, table: b
 
 
 def test_long_line_does_not_hide_the_rows_after_it(tmp_path: Path) -> None:
-    guest = Guest(tables(tcp=b"0" * 2_000_000 + b"\n" + row(80)))
+    guest = Guest(tables(tcp=b"0" * 200_000 + b"\n" + row(80)))
     assert ports(tmp_path / "a", guest, "tcp") == [ListeningPort("tcp", 80, "0.0.0.0")]
 
 
 def test_guest_that_repeats_a_port_without_end_has_it_once(tmp_path: Path) -> None:
-    guest = Guest(tables(tcp=row(80) * 10_000))
+    guest = Guest(tables(tcp=row(80) * 1_500))
     assert ports(tmp_path / "a", guest, "tcp") == [ListeningPort("tcp", 80, "0.0.0.0")]
 
 
@@ -280,3 +280,17 @@ def test_whatever_the_tables_hold_their_listening_ports_are_found(
         found = ports(Path(directory) / "a", Guest(tables(tcp=table)), "tcp")
     assert found == sorted(set(found))
     assert set(wanted) <= {port.port for port in found}
+
+
+def test_no_more_ports_are_read_than_there_may_be(tmp_path: Path) -> None:
+    many = b"".join(row(port) for port in range(1000, 1000 + MOST_PORTS + 100))
+    more = b"".join(row(port, "0" * 32) for port in range(5000, 5100))
+    datagrams = b"".join(row(port, state=CLOSE) for port in range(1, MOST_PORTS + 100))
+    guest = Guest(
+        {"/proc/net/tcp": many, "/proc/net/tcp6": more, "/proc/net/udp": row(53, state=CLOSE)}
+    )
+    found = ports(tmp_path / "a", guest, "tcp", "udp")
+    assert len(found) == MOST_PORTS + 1
+    assert found[-1] == ListeningPort("udp", 53, "0.0.0.0")
+    guest.files["/proc/net/udp"] = datagrams
+    assert len(ports(tmp_path / "b", guest, "udp")) == MOST_PORTS

@@ -346,6 +346,20 @@ def test_tool_that_is_missing_leaves_nothing_running(played: Played) -> None:
     played(scene)
 
 
+def test_vm_that_has_run_gets_no_empty_disk_for_one_that_is_lost(played: Played) -> None:
+    async def scene(bench: Bench) -> None:
+        state = bench.state
+        state.mkdir(parents=True, mode=0o700)
+        (state / files.CONSOLE_LOG).touch()
+        error = await bench.fails()
+        assert error.code is Code.NOT_FOUND
+        assert str(state / files.OVERLAY) in error.message
+        assert not (state / files.WORK_DISK).exists()
+        await bench.assert_nothing_runs()
+
+    played(scene)
+
+
 def test_launch_that_failed_can_be_made_again(played: Played) -> None:
     async def scene(bench: Bench) -> None:
         bench.driver.missing = BangerError(Code.MISSING_TOOL, "paper-vmm is not installed")

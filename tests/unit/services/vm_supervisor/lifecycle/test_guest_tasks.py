@@ -1,6 +1,7 @@
 """What runs beside a guest: it ends with the VMM, and one task alone polls the guest's ports."""
 
 import asyncio
+import errno
 import os
 import subprocess
 import time
@@ -17,11 +18,15 @@ from services.vm_supervisor.lifecycle.guest_tasks import GuestTasks, limit_vmm, 
 from services.vm_supervisor.network.modes import Forward
 from services.vm_supervisor.ports import forwards
 from services.vm_supervisor.running_vm import RunningVm
+from shared.bus import background
 from shared.contract.messages.vm import State
 from shared.errors import BangerError, Code
 from shared.host.cgroup import release, support
+from shared.host.files import sync
 from shared.host.process import start_time
+from shared.host.retry import poll_async
 from shared.logs import Log
+from shared.vm import files
 from shared.vm.handle import read_handle
 from shared.vm.jail import SPAN
 from tests.example import example_vm
@@ -64,7 +69,7 @@ class ScriptedNetwork:
 
     def __init__(self) -> None:
         self.changes: asyncio.Queue[str] = asyncio.Queue()
-        self.trouble: BangerError | None = None
+        self.trouble: Exception | None = None
 
     async def add_forward(self, forward: Forward) -> None:
         if self.trouble:
@@ -180,6 +185,35 @@ def test_polling_ends_by_itself_when_the_vmm_is_gone(tmp_path: Path) -> None:
     played(tmp_path, play)
 
 
+def test_whatever_polling_raises_is_logged_and_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(background, "FIRST_PAUSE", 0.0)
+
+    async def play(bench: Bench) -> None:
+        bench.network.trouble = OSError(errno.EMFILE, "Too many open files")
+        bench.start_polling()
+        log = tmp_path / "log"
+        await poll_async(lambda: "Too many open files" in log.read_text(), time.monotonic() + 5)
+        bench.network.trouble = None
+        assert await bench.network.changes.get() == f"+{PORT}"
+        assert not bench.process.tasks[0].done()
+
+    played(tmp_path, play)
+
+
+def test_task_that_is_run_once_ends_nothing_by_its_failure(tmp_path: Path) -> None:
+    async def play(bench: Bench) -> None:
+        async def fail() -> None:
+            raise UnicodeError("a guest's words")
+
+        bench.tasks.run_once("failing", fail)
+        assert await bench.ended(bench.process.tasks[0]) == "None"
+        assert "a guest's words" in (tmp_path / "log").read_text()
+
+    played(tmp_path, play)
+
+
 def test_guest_in_bridge_mode_is_not_polled(tmp_path: Path) -> None:
     async def play(bench: Bench) -> None:
         bench.start_polling(network="bridge")
@@ -193,7 +227,7 @@ def test_all_tasks_end_with_the_vmm(tmp_path: Path) -> None:
         async def wait_for_ever() -> None:
             await asyncio.Event().wait()
 
-        bench.tasks.add(wait_for_ever())
+        bench.tasks.add("waiting", wait_for_ever)
         bench.start_polling()
         await bench.network.changes.get()
         bench.tasks.end()
@@ -287,3 +321,24 @@ def test_jailed_vmm_stays_in_the_group_that_it_is_in(tmp_path: Path) -> None:
     release(vm.id)
     assert not there
     assert (tmp_path / "log").read_text() == ""
+
+
+def test_logs_that_a_guest_makes_grow_are_bounded_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(under_test, "LOG_SECONDS", 0.01)
+    console = tmp_path / files.CONSOLE_LOG
+
+    async def scenario() -> None:
+        log = Log(tmp_path / "log", "test")
+        limiting = asyncio.create_task(under_test.limit_logs(tmp_path, log))
+        console.write_bytes(b"flood" * (4 << 20))
+        sync(console)
+        freed = await poll_async(
+            lambda: console.stat().st_blocks * 512 <= 9 << 20, time.monotonic() + SECONDS
+        )
+        limiting.cancel()
+        assert freed
+
+    asyncio.run(scenario())
+    assert console.stat().st_size == 20 << 20

@@ -309,3 +309,16 @@ def test_vmm_that_is_gone_and_ssh_that_is_not_connected_are_not_well(tmp_path: P
     checks = lines(asyncio.run(health(example_vm(), running, None, soon())))
     assert checks["vmm"] == (False, f"pid {os.getpid()}")
     assert checks["ssh"] == (False, "no shared connection")
+
+
+@pytest.mark.usefixtures("master")
+def test_ports_beyond_the_limit_of_forwards_are_not_well(tmp_path: Path) -> None:
+    running = running_vm(tmp_path)
+    running.unforwarded = 3
+
+    async def use(agent: Agent) -> Health:
+        return await health(example_vm(), running, agent, soon())
+
+    report = with_agent(tmp_path, answering(printing()), use)
+    assert not report.healthy
+    assert lines(report)["forwards"][1].startswith("3 ports beyond the 256")

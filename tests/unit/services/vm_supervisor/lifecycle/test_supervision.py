@@ -13,7 +13,7 @@ from services.vm_supervisor.drivers.contract import ExitReason, Machine, VmmExit
 from services.vm_supervisor.guest.channel import AgentAddress
 from services.vm_supervisor.launch.launcher import VmmLauncher
 from services.vm_supervisor.lifecycle import supervision as under_test
-from services.vm_supervisor.lifecycle.supervision import Supervision
+from services.vm_supervisor.lifecycle.supervision import LONGEST_REASON, Supervision
 from services.vm_supervisor.network.modes import Forward
 from services.vm_supervisor.running_vm import RunningVm
 from shared.config import Config
@@ -63,8 +63,8 @@ class ScriptedMachine:
     def kill(self, signum: signal.Signals = signal.SIGKILL) -> None:
         self.signals.append(signum)
 
-    def end(self, reason: ExitReason) -> None:
-        self._end.set_result(VmmExit(reason, "it ended"))
+    def end(self, reason: ExitReason, detail: str = "it ended") -> None:
+        self._end.set_result(VmmExit(reason, detail))
 
     async def ended(self) -> VmmExit:
         return await asyncio.shield(self._end)
@@ -180,6 +180,18 @@ def test_reboot_of_a_guest_waits_for_a_service_that_is_away(
         bench.machine.end(ExitReason.REBOOT)
         await bench.left.wait()
         assert bench.told[-1] == ("failed", "no kernel")
+
+    scenario(tmp_path, play)
+
+
+def test_reason_that_quotes_a_guest_is_cut_and_printable(tmp_path: Path) -> None:
+    async def play(bench: Bench) -> None:
+        bench.machine.end(ExitReason.PANIC, "Kernel panic \x1b[2J" + "A" * 48_000)
+        await bench.left.wait()
+        state, reason = bench.told[-1]
+        assert state == "failed"
+        assert len(reason) == LONGEST_REASON
+        assert reason.isprintable()
 
     scenario(tmp_path, play)
 

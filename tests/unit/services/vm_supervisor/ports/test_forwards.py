@@ -1,6 +1,7 @@
 """Which listening ports of a guest are to appear on the host, and under which numbers."""
 
 import asyncio
+import resource
 import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.guest.sockets import ListeningPort
 from services.vm_supervisor.network.modes import Forward
 from services.vm_supervisor.ports import forwards
-from services.vm_supervisor.ports.forwards import MAPPED_UP, Forwards, wanted
+from services.vm_supervisor.ports.forwards import MAPPED_UP, MOST_FORWARDS, Forwards, wanted
 from shared.errors import BangerError, Code
 from shared.logs import Log
 from tests.loopback import OWN_ADDRESS
@@ -71,6 +72,8 @@ class ScriptedAgent:
 class Network:
     """Notes what it is asked; ``refuse`` are guest ports that cannot be forwarded."""
 
+    obstacle = ""
+
     def __init__(self, *refuse: int) -> None:
         self.done: list[tuple[str, Forward]] = []
         self._refuse = refuse
@@ -103,8 +106,19 @@ def follow(
     network: Network, agent: ScriptedAgent, log: Log, known: dict[str, int] | None = None
 ) -> list[dict[str, int]]:
     """What was told of the ports, until the guest was gone."""
-    told: list[dict[str, int]] = []
-    following = Forwards(network, cast(Agent, agent), HOST, known or {}, log, told.append)
+    return [ports for ports, _ in told_of(network, agent, log, known)]
+
+
+def told_of(
+    network: Network, agent: ScriptedAgent, log: Log, known: dict[str, int] | None = None
+) -> list[tuple[dict[str, int], int]]:
+    """With the number of ports beyond the limit."""
+    told: list[tuple[dict[str, int], int]] = []
+
+    def changed(ports: dict[str, int], beyond: int) -> None:
+        told.append((ports, beyond))
+
+    following = Forwards(network, cast(Agent, agent), HOST, known or {}, log, changed)
     asyncio.run(asyncio.wait_for(following.follow(), 20))
     return told
 
@@ -145,3 +159,41 @@ def test_a_successor_makes_again_what_qemu_does_not_hold(log: Log) -> None:
     told = follow(network, ScriptedAgent({("tcp", 23001), ("udp", 23002)}), log, known)
     assert network.done == [("add", Forward("udp", HOST, 31002, 23002))]
     assert told == [known]
+
+
+def test_ports_beyond_the_limit_are_counted_and_told_once(log: Log, tmp_path: Path) -> None:
+    many = {("udp", 20000 + number) for number in range(MOST_FORWARDS + 2)}
+    more = many | {("udp", 21000), ("tcp", 23001)}
+    network = Network()
+    (first, beyond), (second, later) = told_of(network, ScriptedAgent(many, more), log)
+    assert (len(first), beyond) == (MOST_FORWARDS, 2)
+    assert second == first | {"tcp/23001": 23001}
+    assert later == 3
+    assert (tmp_path / "log").read_text().count("more ports than are forwarded") == 1
+
+
+def test_forwards_that_are_there_stay_when_the_guest_opens_lower_ports(log: Log) -> None:
+    high = {("udp", 21000 + number) for number in range(MOST_FORWARDS)}
+    low = {("udp", 20000 + number) for number in range(MOST_FORWARDS)}
+    network = Network()
+    follow(network, ScriptedAgent(high, high | low), log)
+    assert [what for what, _ in network.done] == ["add"] * MOST_FORWARDS
+
+
+def test_supervisor_without_a_free_descriptor_forwards_nothing_and_goes_on(
+    log: Log, tmp_path: Path
+) -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = len(list(Path("/proc/self/fd").iterdir()))
+
+    class Exhausted(ScriptedAgent):
+        async def open_file(self, path: str, deadline: float) -> int:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (used - 1, hard))
+            return await super().open_file(path, deadline)
+
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        assert follow(Network(), Exhausted({("tcp", 23001)}), log) == []
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert "Too many open files" in (tmp_path / "log").read_text()

@@ -65,8 +65,8 @@ def test_a_table_takes_two_samples_of_all_that_run(cli: Cli, peer: Begin) -> Non
     ran = cli("vm", "stats")
     assert ran.out.splitlines()[1].split() == ("web running 50% 300M / 2G 3M / 16G 2K - 1m".split())
     assert [body for verb, body in services.calls if verb == "vm.stats"] == [
-        {"ref": "0123456789ab"},
-        {"ref": "0123456789ab"},
+        {"ref": "id=0123456789ab"},
+        {"ref": "id=0123456789ab"},
     ]
 
 
@@ -86,7 +86,12 @@ def test_watched_without_a_terminal_each_sample_is_a_line_of_json(cli: Cli, peer
 
 def test_watched_on_a_terminal_it_is_drawn_over_and_cut_to_its_size(cli: Cli, peer: Begin) -> None:
     many = {"vms": [view(f"web-{number}", f"{number:012}") for number in range(9)]}
-    peer({"vm.list": lambda _: many, "vm.stats": lambda body: stats(id=body["ref"])})
+    peer(
+        {
+            "vm.list": lambda _: many,
+            "vm.stats": lambda body: stats(id=body["ref"].removeprefix("id=")),
+        }
+    )
     cli.env["NO_COLOR"] = "1"
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (5, 30))

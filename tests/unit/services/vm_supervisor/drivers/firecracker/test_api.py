@@ -81,3 +81,22 @@ def test_silence_is_a_timeout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(BangerError) as caught:
         ask(tmp_path / "s", GET, silent)
     assert caught.value.code is Code.TIMEOUT
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"A" * 200_000, b"[" * 60_000, b'{"state": ', b"\xff"],
+    ids=["long", "deep", "torn", "not UTF-8"],
+)
+def test_an_answer_of_a_vmm_in_hostile_hands_is_a_failed_guest(tmp_path: Path, body: bytes) -> None:
+    with pytest.raises(BangerError) as caught:
+        ask(tmp_path / "s", GET, answering("200 OK", body))
+    assert caught.value.code is Code.GUEST_FAILED
+
+
+def test_a_fault_message_is_cut_and_printable(tmp_path: Path) -> None:
+    said = b'{"fault_message": "\\u001b[2J' + b"A" * 10_000 + b'"}'
+    with pytest.raises(ApiRefusal) as caught:
+        ask(tmp_path / "s", PUT, answering("400 Bad Request", said))
+    assert len(caught.value.message) < 300
+    assert caught.value.message.isprintable()

@@ -13,12 +13,14 @@ import pytest
 
 from services.vm_supervisor.drivers.qemu.hubs import CLOSED, FILTER_PORT, OPEN, WIRE, WIRE_PORT
 from services.vm_supervisor.drivers.qemu.network import QemuUserNetwork, forward_rule, network_ids
+from services.vm_supervisor.network.backlog import ListenBacklog
 from services.vm_supervisor.network.modes import Forward
 from services.vm_supervisor.network.outside_filter import filter_id
 from services.vm_supervisor.network.udp_relay import UdpRelay
 from shared.errors import BangerError, Code
 from tests.loopback import OWN_ADDRESS
 from tests.scripted.monitor import Monitor
+from tests.unit.shared.vm.test_handle import own_handle
 
 WEB = Forward("tcp", OWN_ADDRESS, 8080, 80)
 CLOSED_IDS, OPEN_IDS = {CLOSED.network, CLOSED.port}, {OPEN.network, OPEN.port}
@@ -45,7 +47,8 @@ class Vmm:
     def __post_init__(self) -> None:
         self._monitor = Monitor(self)
         self.relay = UdpRelay(self.run, "02:03:04:05:06:07")
-        self.network = QemuUserNetwork(self.execute, self.relay)
+        backlog = ListenBacklog(own_handle().process)
+        self.network = QemuUserNetwork(self.execute, self.relay, backlog)
 
     async def execute(self, command: str, arguments: dict[str, object] | None = None) -> object:
         request = json.dumps({"execute": command, "arguments": arguments or {}}).encode()
