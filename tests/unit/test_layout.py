@@ -64,7 +64,6 @@ WITHOUT_MIRROR = {
     "services/nat/reconciler.py": "real store and kernel: tests/integration/test_nat_passes.py",
     "services/nat/kernel/network.py": "real kernel: tests/integration/test_nat_policies.py",
     "services/nat/kernel/links.py": "real kernel: tests/integration/test_nat.py",
-    "services/nat/jail/jails.py": "real Firecracker: scripts/smoke_kvm",
     "services/dns/server.py": "real sockets: tests/integration/test_dns.py",
     "services/dns/forward/exchange.py": "sockets: tests/integration/test_dns_forwarder.py",
     "services/dns/forward/forwarder.py": "sockets: tests/integration/test_dns_forwarder.py",

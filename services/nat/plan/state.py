@@ -146,6 +146,8 @@ class Desired:
     """The /64 of the guests' IPv6 addresses; None where they have none."""
     allowed: tuple[AllowedAddress, ...] = ()
     """Addresses that names on the guests' lists resolved to."""
+    dns_holder: int | None = None
+    """The uid of another user who has the port of dns on the bridge's address."""
     cut_off: tuple[str, ...] = ()
     """Ids of VMs whose rows are unusable. Their taps stay, because a VMM cannot open another one,
     and every frame from them is dropped."""
@@ -205,7 +207,14 @@ class Desired:
 
     @property
     def rules(self) -> Ruleset:
-        facts = BridgeFacts(self.bridge, self.gateway, self.dns_port, self.gateway6)
+        facts = BridgeFacts(
+            self.bridge,
+            self.gateway,
+            self.dns_port,
+            self.gateway6,
+            dns_owner=self.owner,
+            dns_taken=self.dns_holder is not None,
+        )
         return render(facts, self.members, self.allowed, self.cut_off_taps)
 
     @property

@@ -63,6 +63,10 @@ class BridgeFacts:
     dns_port: int
     gateway6: IPv6Interface | None = None
     """None: guests have no IPv6, and their IPv6 packets are dropped."""
+    dns_owner: int = 0
+    """The uid of dns: nobody else's socket answers at its port."""
+    dns_taken: bool = False
+    """Whether another user has the port: guests are not led there then."""
 
 
 def table_of(bridge: str) -> str:
@@ -136,9 +140,7 @@ def _translation(facts: BridgeFacts) -> str:
     bridge, gateway = facts.bridge, facts.gateway.ip
     return f"""\tchain redirection {{
 \t\ttype nat hook prerouting priority dstnat; policy accept;
-\t\tiifname "{bridge}" ip daddr {gateway} udp dport 53 redirect to :{facts.dns_port}
-\t\tiifname "{bridge}" ip daddr {gateway} tcp dport 53 redirect to :{facts.dns_port}
-\t\tiifname != "{bridge}" ip daddr != 127.0.0.0/8 jump publication
+{_to_dns(facts)}\t\tiifname != "{bridge}" ip daddr != 127.0.0.0/8 jump publication
 \t}}
 \tchain host_output {{
 \t\ttype nat hook output priority -100; policy accept;
@@ -167,6 +169,14 @@ _TO_SPECIAL = """\tchain to_special {
 \t\treject with icmpx type admin-prohibited
 \t}
 """
+
+
+def _to_dns(facts: BridgeFacts) -> str:
+    if facts.dns_taken:
+        return ""
+    guest = f'\t\tiifname "{facts.bridge}" ip daddr {facts.gateway.ip}'
+    target = f"dport 53 redirect to :{facts.dns_port}"
+    return "".join(f"{guest} {protocol} {target}\n" for protocol in ("udp", "tcp"))
 
 
 def _egress(facts: BridgeFacts) -> str:
@@ -217,12 +227,20 @@ def _to_host(facts: BridgeFacts) -> str:
 
     An ICMP error from a guest is accepted only for connections with that guest: one about another
     connection of the host could end it.
+
+    Whoever binds the dns port first would answer the guests and the host's resolver. So answers
+    from it leave only when the socket is of the user who runs dns, whenever it was bound.
     """
     bridge, gateway, port = facts.bridge, facts.gateway.ip, facts.dns_port
     return f"""\tchain input {{
 \t\ttype filter hook input priority filter; policy accept;
 \t\tiifname "{bridge}" jump guest_to_host
 \t\tiifname != "lo" ip daddr {gateway} meta l4proto {{ tcp, udp }} th dport {port} drop
+\t}}
+\tchain dns_answers {{
+\t\ttype filter hook output priority filter; policy accept;
+\t\tip saddr {gateway} udp sport {port} meta skuid != {facts.dns_owner} drop
+\t\tip saddr {gateway} tcp sport {port} meta skuid != {facts.dns_owner} drop
 \t}}
 \tchain guest_to_host {{
 \t\tct state established accept

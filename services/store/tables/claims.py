@@ -11,7 +11,7 @@ from services.store.tables.mapping import published
 from services.store.tables.models import VmRow
 from shared.addresses.subnet import guest_addresses
 from shared.contract.messages.vm import Publication
-from shared.contract.publication import clash, show_publication
+from shared.contract.publication import PORTS_MOST_OF_USER, clash, show_publication
 from shared.errors import BangerError, Code
 
 
@@ -43,16 +43,25 @@ def check_ports(session: Session, wanted: Sequence[Publication], own: VmRow | No
     """``wanted`` is all that the VM ``own``, or one that is not there yet, is to publish.
 
     Raises:
-        BangerError: ``conflict`` naming the VM, running or not, that publishes one of the ports.
+        BangerError: ``conflict`` naming the VM, running or not, that publishes one of the ports,
+            and when all VMs together would publish more than ``PORTS_MOST_OF_USER``.
     """
     if not wanted:
         return
     for one, other in combinations(wanted, 2):
         if clash(one, other):
             raise _port_taken(other, own.name if own else "it", one)
+    number = len(wanted)
     for row in session.scalars(select(VmRow).order_by(VmRow.created_at)):
         if row is not own:
             _refuse_clashes(wanted, row)
+            number += len(published(row))
+    if number > PORTS_MOST_OF_USER:
+        raise BangerError(
+            Code.CONFLICT,
+            f"all VMs together publish at most {PORTS_MOST_OF_USER} ports, not {number}",
+            hint="banger vm unpublish VM --all, for a VM whose ports are not needed",
+        )
 
 
 def _refuse_clashes(wanted: Sequence[Publication], row: VmRow) -> None:

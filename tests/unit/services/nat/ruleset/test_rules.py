@@ -103,3 +103,9 @@ def test_tables_of_another_bridge_have_its_name() -> None:
     text = render(replace(GROUND, bridge="br-two"), (ALPHA,)).text
     assert text.startswith(deletion("banger-br-two"))
     assert "table inet banger {" not in text
+
+
+def test_guests_are_led_to_dns_unless_another_user_has_its_port() -> None:
+    assert render(GROUND, (ALPHA,)).text.count("redirect to :42069") == 2
+    assert "redirect to" not in render(replace(GROUND, dns_taken=True), (ALPHA,)).text
+    assert render(replace(GROUND, dns_owner=1000), ()).text.count("meta skuid != 1000 drop") == 2
