@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
@@ -75,6 +75,46 @@ def free_port(kind: int) -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[list[int]]:
+    """Ports of two servers on this host's loopback."""
+    with ExitStack() as stack:
+        listeners = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in "ab"]
+        for listener in listeners:
+            listener.settimeout(60)
+        yield [listener.getsockname()[1] for listener in listeners]
+
+
+@pytest.fixture(scope="module")
+def vm(shared_home: Home, servers: list[int]) -> Iterator[str]:
+    """A running VM whose list names one port of this host's loopback literally."""
+    policy = f"allow=*,10.0.3.2:{servers[0]}"
+    shared_home.banger("vm", "run", "-d", "--name", "shared", "--egress", policy)
+    yield "shared"
+    shared_home.banger("vm", "delete", "shared")
+
+
+def connects(home: Home, vm: str, address: str, port: int) -> bool:
+    """Whether a TCP connection of the guest is accepted within some seconds."""
+    attempt = f"exec 3<>/dev/tcp/{address}/{port}"
+    done = home.banger(
+        *("vm", "exec", vm, "--", "timeout", "5", "bash", "-c", attempt), check=False
+    )
+    return bool(done.returncode == 0)
+
+
+def test_the_outside_of_user_mode_is_filtered_and_changes_of_the_list_wait_for_a_start(
+    shared_home: Home, vm: str, servers: list[int]
+) -> None:
+    named, other = servers
+    assert connects(shared_home, vm, "10.0.3.2", named)
+    assert not connects(shared_home, vm, "10.0.3.2", other)
+    refused = shared_home.banger("vm", "set", vm, "--nat", check=False)
+    assert refused.returncode == 4
+    shared_home.banger("vm", "set", vm, "--no-nat")
+    assert not connects(shared_home, vm, "10.0.3.2", named)
 
 
 def test_a_udp_port_is_reached_on_the_vms_address_and_goes(shared_home: Home, vm: str) -> None:

@@ -14,6 +14,7 @@ supervisor leaves the VMM running; ``adopt`` takes it over again by its process 
 A scripted VMM passes the same contract test as the real ones.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -114,8 +115,12 @@ class UserNetwork(Protocol):
 
     async def remove_forward(self, forward: Forward) -> None: ...
 
-    async def set_uplink(self, *, on: bool) -> None:
-        """Open or close the guest's way out while it runs; idempotent."""
+    async def set_uplink(self, *, on: bool, literal: Sequence[str] = ()) -> None:
+        """Open or close the guest's way out while it runs; idempotent.
+
+        ``literal``: the networks on its egress list, as when the VMM was launched. Raises
+        ``conflict`` when they are others.
+        """
 
 
 class Machine(Protocol):

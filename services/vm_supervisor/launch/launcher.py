@@ -177,7 +177,7 @@ class VmmLauncher:
         vm = spec.vm
         if vm.network == "user":
             port = choose_port(vm.address, SSH_PORTS)
-            return user_network(vm.id, vm.address, port, nat=vm.nat)
+            return user_network(vm.id, vm.address, port, nat=vm.nat, literal=vm.allow)
         tap = await self.nat.attach(vm.id)
         address = f"{tap.address}/{tap.prefix}"
         return bridge_network(vm.id, tap.tap, address, tap.gateway, (tap.gateway,), tap.address6)

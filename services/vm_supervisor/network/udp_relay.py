@@ -23,6 +23,15 @@ from typing import NamedTuple
 from services.vm_supervisor.network.frame_budget import FrameBudget
 from services.vm_supervisor.network.host_ports import bind
 from services.vm_supervisor.network.modes import Forward
+from services.vm_supervisor.network.socket_filter import (
+    EQUAL,
+    GIVE,
+    LOAD_HALF,
+    LOAD_WORD,
+    WHOLE,
+    Step,
+    attach,
+)
 from services.vm_supervisor.network.udp_frames import (
     LARGEST,
     Datagram,
@@ -42,8 +51,6 @@ PORTS = range(1024, 65536)
 _FRAME = 65536
 _AT_ONCE = 64
 """Datagrams that are read from one socket before others get their turn."""
-_SO_ATTACH_FILTER = 26
-"""From socket(7). Python has no name for it."""
 
 
 class Peer(NamedTuple):
@@ -186,7 +193,7 @@ def _bound_wire(path: Path) -> socket.socket:
     path.unlink(missing_ok=True)
     wire = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     try:
-        attach_filter(wire, HERE)
+        attach(wire, filter_program(HERE))
         wire.bind(str(path))
     except OSError:
         wire.close()
@@ -194,30 +201,20 @@ def _bound_wire(path: Path) -> socket.socket:
     return wire
 
 
-def attach_filter(wire: socket.socket, here: WireEnd) -> None:
-    """Accept only IPv4 frames to ``here``, and ARP about its address
-    (Documentation/networking/filter.rst of Linux)."""
-    import ctypes
-
+def filter_program(here: WireEnd) -> tuple[Step, ...]:
+    """Accept only IPv4 frames to ``here``, and ARP about its address."""
     high, low = struct.unpack("!IH", here.mac)
     (address,) = struct.unpack("!I", here.address)
-    load_word, load_half, equal, give = 0x20, 0x28, 0x15, 0x06
-    program = (
-        (load_half, 0, 0, 12),  # the kind of the frame
-        (equal, 0, 2, 0x0806),  # ARP: go on, else to the MAC address
-        (load_word, 0, 0, 38),  # its target's address
-        (equal, 5, 6, address),
-        (equal, 0, 5, 0x0800),  # IPv4, else refuse
-        (load_word, 0, 0, 0),
-        (equal, 0, 3, high),
-        (load_half, 0, 0, 4),
-        (equal, 0, 1, low),
-        (give, 0, 0, _FRAME),
-        (give, 0, 0, 0),
-    )
-    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in program))
-    wire.setsockopt(
-        socket.SOL_SOCKET,
-        _SO_ATTACH_FILTER,
-        struct.pack("HL", len(program), ctypes.addressof(code)),
+    return (
+        (LOAD_HALF, 0, 0, 12),  # the kind of the frame
+        (EQUAL, 0, 2, 0x0806),  # ARP: go on, else to the MAC address
+        (LOAD_WORD, 0, 0, 38),  # its target's address
+        (EQUAL, 5, 6, address),
+        (EQUAL, 0, 5, 0x0800),  # IPv4, else refuse
+        (LOAD_WORD, 0, 0, 0),
+        (EQUAL, 0, 3, high),
+        (LOAD_HALF, 0, 0, 4),
+        (EQUAL, 0, 1, low),
+        (GIVE, 0, 0, WHOLE),
+        (GIVE, 0, 0, 0),
     )

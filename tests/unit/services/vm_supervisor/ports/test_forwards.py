@@ -3,7 +3,7 @@
 import asyncio
 import resource
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -86,7 +86,7 @@ class Network:
     async def remove_forward(self, forward: Forward) -> None:
         self.done.append(("remove", forward))
 
-    async def set_uplink(self, *, on: bool) -> None:
+    async def set_uplink(self, *, on: bool, literal: Sequence[str] = ()) -> None:
         raise AssertionError
 
 
