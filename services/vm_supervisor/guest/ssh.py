@@ -8,8 +8,8 @@
     await stop_master(access)
 
 The master is in its own session and outlives the supervisor; ``master_pid`` finds it again.
-Call ``start_master`` once the agent has answered: guest/rootfs/start starts sshd first, so it listens
-by then and the first attempt succeeds.
+Call ``start_master`` once the agent has answered: guest/rootfs/start starts sshd first, so it
+listens by then and the first attempt succeeds.
 """
 
 import asyncio
