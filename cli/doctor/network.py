@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 
 RESOLV_CONF = Path("/etc/resolv.conf")
 BRIDGE_WOULD_ADD = (
-    "bridge mode would add egress lists, connections and names between guests, "
-    "and a --nat that cannot reach this host's loopback"
+    "bridge mode would add egress lists with names, and connections and names between guests"
 )
 
 
