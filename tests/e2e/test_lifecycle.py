@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 MACHINE = """
 df -BG --output=size / /root | tail -n 2 | tr -d ' '
 grep -c own /etc/hosts
-systemctl start dbus 2>/dev/null && echo started early
+systemctl start dbus 2>/dev/null && ! [ -S /run/systemd/private ] && echo started nothing
 until [ -S /run/systemd/private ]; do sleep 0.1; done
 systemctl is-system-running --wait
 ls /tmp/early

@@ -21,7 +21,7 @@ from shared.vmm.info import Channel
 _GUEST = Path(__file__).parents[1] / "guest" / "rootfs"
 
 APPLETS = (
-    "chroot cp grep head insmod ip ln mkdir mkfifo mount poweroff reboot rm sh sleep sync timeout"
+    "chroot cp grep head insmod ip mkdir mkfifo mount poweroff reboot rm sh sleep sync timeout"
     " tr umount"
 ).split()
 """What the scripts of guest/rootfs call, each a link to busybox."""
@@ -91,6 +91,7 @@ def base_part(busybox: Path) -> bytes:
         archive.symlink(f"bin/{applet}", "busybox")
     archive.symlink("bin/banger-sshd", "/usr/sbin/sshd")
     archive.file("banger/exec", (_GUEST / "exec").read_bytes(), 0o755)
+    archive.symlink("banger/busybox", "/run/initramfs/bin/busybox")
     for name in ("sshd_config", "pam", "pam_env.conf"):
         archive.file(f"banger/{name}", (_GUEST / name).read_bytes())
     _add_units(archive)

@@ -22,6 +22,14 @@ def test_the_vm_is_booted_unless_that_is_left(cli: Cli, peer: Begin) -> None:
     assert [body["start"] for _, body in services.calls] == [True, False]
 
 
+def test_a_vm_that_is_not_started_cannot_be_waited_for(cli: Cli, peer: Begin) -> None:
+    services = peer({"vm.create": lambda _: WEB})
+    assert cli("vm", "create", "--wait", "system", "-q").status == 0
+    assert services.calls[-1][1]["wait"] == "system"
+    assert cli("vm", "create", "--no-start", "--wait", "system").status == 2
+    assert len(services.calls) == 1
+
+
 def test_the_vm_is_shown_as_show_has_it(cli: Cli, peer: Begin) -> None:
     peer({"vm.create": lambda _: WEB})
     created = json.loads(cli("vm", "create", "-o", "json").out)
