@@ -205,7 +205,7 @@ class Receiver:
         if self._way and self._way != "unpack":
             self._guest.write(tar_writer.END)
         self._guest.close_input()
-        _end(self._guest, to)
+        _end(self._guest, to, lambda line: line.replace(f"./{self._token}", self.target.path))
 
 
 def arriving(source: GuestPaths, to: Outcome) -> Iterator[Arriving]:
@@ -334,10 +334,12 @@ def _write(path: str, source: Arriving, to: Outcome) -> None:
         raise of_os_error(error, path) from None
 
 
-def _end(guest: GuestEnd, to: Outcome) -> None:
+def _end(guest: GuestEnd, to: Outcome, naming: Callable[[str], str] = lambda line: line) -> None:
+    """Wait for the guest; ``naming`` gives its complaints the names that the user knows."""
     status = guest.finish()
-    said = guest.complaints()
+    said = list(dict.fromkeys(map(naming, guest.complaints())))
     if status != 0 and (said or not to.number_failed):
+        to.cut_off = True
         to.failed(guest_words(said))
 
 

@@ -61,7 +61,7 @@ def cp(
     if not sources:
         raise click.UsageError("missing argument: SRC... DST", ctx)
     with interrupts_raise(), Progress() as progress:
-        outcome = Outcome(progress)
+        outcome = Outcome(progress if sys.stderr.isatty() else lambda _: None)
         _copy(ctx, sources, target, outcome, follow=follow_link, glob=glob)
     outcome.finish()
     if output == "json":

@@ -384,3 +384,12 @@ def test_ctrl_c_leaves_no_half_file_and_no_process(cli: Cli, guest: Path) -> Non
     assert process.wait(20) == 130
     assert not list(cli.root.glob(".banger-*"))
     assert (cli.root / "old").read_text() == "old"
+
+
+def test_a_full_disk_is_told_by_the_name_that_the_user_knows(cli: Cli, guest: Path) -> None:
+    (cli.root / "f").write_text("x" * 100)
+    ran = cli("vm", "cp", "f", "web:/dev/full", "-o", "json")
+    error = json.loads(ran.err)["error"]
+    assert (error["code"], error["details"]["errno"]) == ("no_space", "ENOSPC")
+    assert "/dev/full" in error["message"]
+    assert "everything else" not in error["hint"]
