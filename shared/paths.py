@@ -84,6 +84,11 @@ class Paths(NamedTuple):
         return self.state / "ssh_known_hosts"
 
     @property
+    def leases(self) -> Path:
+        """One locked file per command whose end is to be the end of a VM."""
+        return self.state / "leases"
+
+    @property
     def broker_socket(self) -> Path:
         return self.run / BROKER_SOCKET
 

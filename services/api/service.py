@@ -10,6 +10,7 @@ from services.api.verbs.configure import ConfigureVerbs
 from services.api.verbs.create import CreateVerbs
 from services.api.verbs.idle_stop import IdleStop
 from services.api.verbs.images import ImageVerbs
+from services.api.verbs.lease_end import LeaseEnd
 from services.api.verbs.lifecycle import LifecycleVerbs
 from services.api.verbs.operations import OperationVerbs
 from services.api.verbs.publish import PublishVerbs
@@ -51,6 +52,7 @@ class Api(Actor):
     async def on_start(self) -> None:
         self._lock = await own(self.paths.run / "api.lock")
         self.background.spawn(self._recover())
+        self.background.spawn(keep_running("leases", LeaseEnd(self._context).run, self.log))
         limit = self._context.config.auto_stop_stale_after
         if limit > 0:
             # It reads the names of others' sockets and what guests have caused.

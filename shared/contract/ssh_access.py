@@ -70,6 +70,8 @@ def master_argv(access: Access, log: str) -> list[str]:
         "-o", "ControlMaster=yes",
         "-o", f"ControlPath={_literal(access.control)}",
         "-o", "ServerAliveInterval=15",
+        # What a session passes on is its own choice (shared/contract/guest_command.py).
+        "-o", "SendEnv=*",
         "-fN",
         _destination(access),
     ]  # fmt: skip

@@ -49,6 +49,19 @@ class Lock:
         os.close(self._fd)
 
 
+def is_held(path: "str | Path") -> bool:
+    """Whether a process holds the lock at ``path``."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        answer = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _lock_of_whole_file(fcntl.F_WRLCK))
+        return bool(_FLOCK.unpack(answer)[0] != fcntl.F_UNLCK)
+    finally:
+        os.close(fd)
+
+
 def holder(path: "str | Path") -> int | None:
     """The pid of the process that holds the lock at ``path``, or None when no process does."""
     try:

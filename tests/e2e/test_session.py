@@ -112,6 +112,45 @@ def test_a_tree_goes_in_and_comes_out_with_all_that_it_has(
     assert json.loads(full.stderr)["error"]["code"] == "no_space"
 
 
+def test_start_up_files_of_the_login_shell_do_not_matter(shared_home: Home, vm: str) -> None:
+    """Debian's bash reads ~/.bashrc when sshd has started it."""
+    spoil = "cp .bashrc kept; sed -i '1i echo hello; exit 3' .bashrc"
+    shared_home.banger("vm", "exec", vm, "--", "sh", "-c", spoil)
+    done = shared_home.banger("vm", "exec", vm, "--", "sh", "-c", "echo here; exit 42", check=False)
+    assert (done.returncode, done.stdout) == (42, "here\n")
+    shared_home.banger("vm", "exec", vm, "--", "mv", "kept", ".bashrc")
+
+
+def test_a_command_as_another_user_has_its_login_environment(shared_home: Home, vm: str) -> None:
+    add = ("useradd", "-m", "-s", "/bin/bash", "-G", "video", "bob")
+    shared_home.banger("vm", "exec", vm, "--", *add)
+    script = 'id -un; id -Gn; echo "$HOME $USER $LOGNAME $SHELL $A"; pwd; kill -TERM $$'
+    done = shared_home.banger(
+        "vm", "exec", "-u", "bob", "-e", "A=1", vm, "--", "sh", "-c", script, check=False
+    )
+    assert done.stdout == "bob\nbob video\n/home/bob bob bob /bin/bash 1\n/home/bob\n"
+    assert done.returncode == 128 + signal.SIGTERM
+    unknown = shared_home.banger("vm", "exec", "-u", "eve", vm, "--", "true", check=False)
+    assert (unknown.returncode, unknown.stderr) == (3, "error: the guest has no user 'eve'\n")
+
+
+def test_a_command_ends_with_its_client_but_a_daemon_goes_on(shared_home: Home, vm: str) -> None:
+    daemon = "setsid sleep 9991 >/dev/null 2>&1 </dev/null &"
+    script = f"{daemon} echo ready; sleep 9992"
+    with shared_home.start("vm", "exec", vm, "--", "sh", "-c", script) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"ready\n"
+        process.kill()
+        process.wait(timeout=30)
+
+    def sleeping() -> str:
+        find = ("sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -ao 'sleep 999[12]'")
+        return shared_home.banger("vm", "exec", vm, "--", *find, check=False).stdout
+
+    eventually(lambda: sleeping() == "sleep 9991\n", patience=60)
+    shared_home.banger("vm", "exec", vm, "--", "pkill", "-f", "^sleep 9991")
+
+
 def test_ctrl_c_reaches_the_guests_command(shared_home: Home, vm: str) -> None:
     script = 'trap "echo caught; exit 9" INT; echo ready; while :; do sleep 0.1; done'
     with shared_home.start("vm", "exec", vm, "--", "sh", "-c", script) as process:

@@ -69,13 +69,14 @@ def write_initrd(target: Path, kernel_modules: Path, identity: GuestIdentity) ->
 
 
 def base_part(busybox: Path) -> bytes:
-    """The archive that is the same for every VM: busybox and guest/init."""
+    """The archive that is the same for every VM: busybox, guest/init, sshd_config and exec."""
     archive = Archive()
     archive.file("init", (_GUEST / "init").read_bytes(), 0o755)
     archive.file("bin/busybox", busybox.read_bytes(), 0o755)
     for applet in APPLETS:
         archive.symlink(f"bin/{applet}", "busybox")
     archive.file("banger/sshd_config", (_GUEST / "sshd_config").read_bytes(), 0o600)
+    archive.file("banger/exec", (_GUEST / "exec").read_bytes(), 0o755)
     for mount_point in ("proc", "sys", "dev"):
         archive.directory(mount_point)
     return archive.to_bytes()

@@ -3,7 +3,7 @@
 Sizes are in MiB for memory and in bytes for disks. Unknown fields are ignored by the decoder.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -30,6 +30,10 @@ class Publication(msgspec.Struct, kw_only=True, frozen=True):
     protocol: Protocol = "tcp"
 
 
+Lease = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{16})?$")]
+"""The name of a file in ``Paths.leases``, which its holder keeps locked."""
+
+
 class VmSpec(msgspec.Struct, kw_only=True):
     """What is wanted of a VM: what it boots from, what it has, and what it may reach.
 
@@ -49,6 +53,8 @@ class VmSpec(msgspec.Struct, kw_only=True):
     """What it reaches outside although ``nat`` is False, as ``shared.contract.egress`` reads it."""
     publish: list[Publication] = msgspec.field(default_factory=list)
     labels: dict[str, str] = msgspec.field(default_factory=dict)
+    lease: Lease = ""
+    """Of the command that the VM is to live as long as; empty: until it is deleted."""
 
 
 class Vm(VmSpec, kw_only=True):
@@ -153,6 +159,7 @@ class VmCreate(VmChoice, kw_only=True):
     overlay_bytes: int | None = None
     publish: list[Publication] = msgspec.field(default_factory=list)
     start: bool = True
+    lease: Lease = ""
 
 
 class VmSet(VmChoice, kw_only=True):

@@ -6,7 +6,7 @@ import sys
 import threading
 from pathlib import Path
 
-from shared.host.locks import Lock, holder
+from shared.host.locks import Lock, holder, is_held
 
 HOLD = """
 import sys
@@ -90,3 +90,14 @@ def test_asking_who_holds_a_free_lock_never_turns_its_taker_away(tmp_path: Path)
     finally:
         done.set()
         asker.join()
+
+
+def test_a_lock_is_held_whoever_has_it_and_whatever_the_file_says(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    assert not is_held(path)
+    lock = Lock.try_acquire(path)
+    assert lock
+    path.write_text("")  # the moment before the holder has written who it is
+    assert is_held(path)
+    lock.release()
+    assert not is_held(path)
