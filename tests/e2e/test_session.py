@@ -110,6 +110,12 @@ def test_a_tree_goes_in_and_comes_out_with_all_that_it_has(
         "vm", "cp", str(tree / "below/script"), f"{vm}:/dev/full", "-o", "json", check=False
     )
     assert json.loads(full.stderr)["error"]["code"] == "no_space"
+    as_nobody = ("vm", "cp", "-u", "nobody", str(tree / "below/script"), "-o", "json")
+    denied = shared_home.banger(*as_nobody, f"{vm}:/root/x", check=False)
+    assert json.loads(denied.stderr)["error"]["code"] == "denied"
+    shared_home.banger(*as_nobody, f"{vm}:/tmp/by-nobody")
+    owner = shared_home.banger("vm", "exec", vm, "--", "stat", "-c", "%U", "/tmp/by-nobody").stdout
+    assert owner == "nobody\n"
 
 
 def test_start_up_files_of_the_login_shell_do_not_matter(shared_home: Home, vm: str) -> None:

@@ -16,7 +16,7 @@ Show = Callable[[dict[str, Any]], None]
 """Takes progress: {stage, message, fraction?}."""
 
 
-class Outcome:
+class CopyOutcome:
     """Counts what is copied, shows it while that takes long, and keeps what failed."""
 
     def __init__(self, show: Show) -> None:
