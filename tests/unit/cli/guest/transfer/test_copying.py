@@ -435,3 +435,16 @@ def test_a_full_disk_is_told_by_the_name_that_the_user_knows(cli: Cli, guest: Pa
     assert (error["code"], error["details"]["errno"]) == ("no_space", "ENOSPC")
     assert "/dev/full" in error["message"]
     assert "everything else" not in error["hint"]
+
+
+def test_a_stream_that_nobody_reads_ends_quietly(cli: Cli, guest: Path) -> None:
+    (guest / "big").write_bytes(bytes(3_000_000))
+    with cli.popen(
+        "vm", "cp", f"web:{guest}/big", "-", stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.read(10)
+        process.stdout.close()
+        assert process.wait(20) in (0, 128 + signal.SIGPIPE, 1)
+        assert process.stderr.read() == b""
