@@ -83,7 +83,7 @@ def _lines(paths: Paths) -> str:
 
 def _command(paths: Paths) -> str:
     """The command line that finds the same services and state without an environment: by
-    `env -i ssh`, from cron, from an editor that was started elsewhere."""
+    "env -i ssh", from cron, from an editor that was started elsewhere."""
     banger = shutil.which(sys.argv[0]) or shutil.which("banger") or sys.argv[0]
     environment = {
         "XDG_CONFIG_HOME": paths.config.parent,
@@ -98,7 +98,7 @@ def _command(paths: Paths) -> str:
 def _install(paths: Paths) -> None:
     lines = _lines(paths)
     changed = _rewrite(
-        lambda text: with_block(text, lines), "add to it what this prints: banger ssh-config"
+        lambda text: with_block(text, lines), "add to it what `banger ssh-config` prints"
     )
     note("Installed. Connect to a VM with: ssh NAME.vm" if changed else "Already installed.")
     read = Path(pwd.getpwuid(os.getuid()).pw_dir)
@@ -112,7 +112,7 @@ def _install(paths: Paths) -> None:
 def _uninstall(paths: Paths) -> None:
     included = paths.state / "ssh_config"
     text = _text(_user_file())
-    removed = _rewrite(without_block, "remove the block of banger from it")
+    removed = _rewrite(without_block, "remove our block from it by hand")
     if f'Include "{included}"' in text:  # of a version that wrote a file of its own
         included.unlink(missing_ok=True)
     note("Uninstalled." if removed else "Not installed.")
