@@ -14,12 +14,7 @@ from shared.contract.verbs import api
 if TYPE_CHECKING:
     from shared.contract.ssh_access import Access
 
-force_tty = click.option(
-    "-t",
-    "--tty",
-    is_flag=True,
-    help="Allocate a terminal even if standard input or output is not one.",
-)
+force_tty = click.option("-t", "--tty", is_flag=True, help="Allocate a terminal in any case.")
 
 
 @click.command(context_settings={"allow_interspersed_args": False})
