@@ -87,6 +87,8 @@ def rename_pin(paths: Paths, vm: Vm, name: str) -> None:
 
 def _check_at_rest(vm: Vm, given: dict[str, Any]) -> None:
     """Raises ``conflict`` for what a VM that runs cannot be given, ``invalid`` for bad sizes."""
+    if vm.network == "user" and given.get("nat") and given["allow"] != vm.allow:
+        check(vm.name, vm.state, Action.RESIZE)  # the filter is as the VMM was launched with
     if not any(name in given for name in AT_REST):
         return
     check(vm.name, vm.state, Action.RESIZE)

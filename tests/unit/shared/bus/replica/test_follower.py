@@ -114,9 +114,9 @@ def test_a_snapshot_of_several_pages_is_as_of_the_first() -> None:
     async def scenario(store: Store) -> None:
         changed = asyncio.Event()
         follower = Follower(cast("Actor", store), lambda vm: vm.name, changed.set)
+        await store.until_asked(1)
         with store.publisher() as publisher:
             await connected(publisher)
-            await store.until_asked(1)
             store.asked[0].set_result(VmRows(seq=1, vms=[]))
             await store.until_asked(2)  # the snapshot that the connection asks for
             store.asked[1].set_result(VmRows(seq=1, vms=[rows["a"]], next="a"))
