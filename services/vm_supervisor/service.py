@@ -189,6 +189,7 @@ class Supervisor(Actor):
         running, agent = self._running()
         if agent is None:
             raise BangerError(
-                Code.NOT_RUNNING, f"the agent of {self._supervision.vm.name} does not answer yet"
+                Code.NOT_RUNNING,
+                f"the guest agent of {self._supervision.vm.name} does not answer yet",
             )
         return running, agent

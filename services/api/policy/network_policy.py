@@ -30,7 +30,7 @@ def allowed_in(mode: NetworkMode, *, nat: bool, allow: Sequence[str]) -> list[st
     if mode == "user" and entries and not (nat and all(map(_is_literal, entries))):
         raise BangerError(
             Code.INVALID,
-            "user mode cannot enforce an egress list of names: its network does not filter by name",
+            "user mode cannot enforce this egress list: its network does not filter by name",
             hint="use --egress nat or none, allow=*,192.168.1.0/24 for a local network beside all "
             "of the outside, or bridge mode (docs/network.md)",
         )

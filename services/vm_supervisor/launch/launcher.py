@@ -250,6 +250,6 @@ def _manifest(directory: Path) -> dict[str, Any]:
         raise BangerError(
             Code.NOT_FOUND,
             f"{directory} is not usable: {error}",
-            hint="banger image list and banger kernel list show what is there",
+            hint="list what is there: banger image list, banger kernel list",
         ) from error
     return manifest
