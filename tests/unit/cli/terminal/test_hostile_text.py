@@ -38,6 +38,7 @@ PORTS = {
             "host_port": None,
             "url": HOSTILE,
             "published": False,
+            "reason": HOSTILE,
         }
     ],
 }
