@@ -296,9 +296,11 @@ class Client:
 
 
 def _what_became(first: BangerError, last: BangerError) -> BangerError:
-    """Of the failures of one request the one to report: if the last says that a service is not
-    back yet, the first, which says what became of the request."""
-    return first if last.code is Code.UNAVAILABLE else last
+    """Of the failures of one request the one to report: the first, which says what became of the
+    request, if the last only says that a service is not back yet, or that what a stopped service
+    had begun is in the way of doing it again."""
+    again = (Code.UNAVAILABLE, Code.CONFLICT) if STOPPED in first.details else (Code.UNAVAILABLE,)
+    return first if last.code in again else last
 
 
 class _Retries:

@@ -130,7 +130,7 @@ def test_a_udp_port_is_reached_on_the_vms_address_and_goes(shared_home: Home, vm
 
 
 def test_a_guest_with_very_many_sockets_hurts_nobody(shared_home: Home, vm: str) -> None:
-    lock = shared_home.paths.vm_run(show(shared_home, vm)["id"]) / files.LOCK
+    lock = shared_home.paths.vm_state(show(shared_home, vm)["id"]) / files.LOCK
     supervisor = holder(lock)
     with serving(shared_home, vm, MANY):
         eventually(lambda: len(show(shared_home, vm)["ports"]) == 256, patience=60)
