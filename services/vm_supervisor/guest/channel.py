@@ -9,6 +9,8 @@ import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
+from shared.host.unix_socket import connect
+
 VSOCK_PORT = 1024
 """Where the agent listens; guest/init reads it from the initrd."""
 GUEST_CID = 3
@@ -34,7 +36,7 @@ async def open_channel(
     line in bytes."""
     while True:
         try:
-            reader, writer = await asyncio.open_unix_connection(address.socket, limit=limit)
+            reader, writer = await connect(address.socket, limit=limit)
         except (FileNotFoundError, ConnectionRefusedError):
             pass  # the VMM makes the socket some milliseconds after it starts
         else:
