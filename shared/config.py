@@ -29,6 +29,8 @@ class NatConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     does not start one, and ``network = auto`` means bridge."""
     bridge: str = "br-banger"
     subnet: str = "10.77.0.0/24"
+    private: bool = False
+    """Whether only programs of the user and of root reach guests from this host."""
 
 
 class DnsConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

@@ -222,3 +222,27 @@ def test_nat_says_whose_the_port_of_dns_is_and_leads_guests_there_again_afterwar
         stack.call("nat", "nat.apply")
         assert stack.call("nat", "nat.status")["problem"] == ""
         assert redirects()
+
+
+def test_private_guests_are_reached_by_their_owner_and_by_no_other_user(lab: Lab) -> None:
+    desired = replace(NOBODY.with_guests((ALPHA,)), private=True)
+    lab.place.run(lambda: lab.host.reconcile(desired))
+    guest = lab.boot(ALPHA)
+    lab.serve(guest, str(ALPHA.address), 80)
+
+    def connects(uid: int) -> bool:
+        libc = ctypes.CDLL(None)
+        libc.setfsuid(uid)
+        try:
+            asker = socket.socket()
+        finally:
+            libc.setfsuid(os.geteuid())
+        with asker:
+            asker.settimeout(QUICK)
+            return asker.connect_ex((str(ALPHA.address), 80)) == 0
+
+    assert lab.place.run(lambda: connects(os.geteuid()))
+    assert not lab.place.run(lambda: connects(STRANGER))
+    assert fetch(guest, OUTSIDE) == UPLINK
+    lab.reconcile(ALPHA)
+    assert lab.place.run(lambda: connects(STRANGER))

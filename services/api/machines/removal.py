@@ -20,6 +20,10 @@ LAST_WORDS_SECONDS = 2.0
 """How long files that appear in a directory that is being removed are removed, too."""
 
 
+_TRY_AGAIN = (errno.ENOTEMPTY, errno.EACCES, errno.EPERM)
+_PAUSE_SECONDS = 0.02
+
+
 async def remove(vm: Vm, ask: Ask, paths: Paths) -> list[BangerError | OSError]:
     """Remove files and row, the one whatever became of the other; returns what went wrong."""
     steps: list[Callable[[], Awaitable[object]]] = [
@@ -44,15 +48,17 @@ async def _remove_files(vm: Vm, paths: Paths) -> None:
 
 
 def _remove_tree(directory: Path) -> None:
-    """A process of the VM that was killed may write its last line meanwhile: then once more."""
+    """Once more, when a process of the VM that was killed has written its last line meanwhile, or
+    when nat has not removed yet what a jailed VMM left, which belongs to another uid."""
     limit = time.monotonic() + LAST_WORDS_SECONDS
     while True:
         try:
             shutil.rmtree(directory, onerror=_unless_gone)
             return
         except OSError as error:
-            if error.errno != errno.ENOTEMPTY or time.monotonic() > limit:
+            if error.errno not in _TRY_AGAIN or time.monotonic() > limit:
                 raise
+        time.sleep(_PAUSE_SECONDS)
 
 
 def _unless_gone(_function: Any, _path: str, error: Any) -> None:

@@ -24,6 +24,7 @@ from services.nat.jail.plan import (
     Programs,
     check_id,
     chroot_of,
+    cleaning_spec,
     jail_spec,
     jail_uid,
     jail_uids,
@@ -166,9 +167,26 @@ class Jails:
             self._child(vm_id)
         if not (self._processes(vm_id, uid).end() and release(vm_id, self.user.uid)):
             return False
+        self._empty_sockets(vm_id)
         for root in self.base.glob(f"*/{process_name(vm_id)}"):
             shutil.rmtree(root, ignore_errors=True)
         return True
+
+    def _empty_sockets(self, vm_id: str) -> None:
+        """Remove what the VMM left in the directory that it shared with the user, who could not.
+        When that fails, the next start does it."""
+        spec = json.dumps(cleaning_spec(vm_id, self.user))
+        command = [sys.executable, "-I", "-S", str(ENTER)]
+        with suppress(OSError, subprocess.SubprocessError):
+            subprocess.run(
+                command,
+                input=spec,
+                capture_output=True,
+                text=True,
+                cwd="/",
+                env={},
+                timeout=_ENTER_SECONDS,
+            )
 
     def _is_occupied(self, vm_id: str, uid: int) -> bool:
         return self._child(vm_id) is not None or any(self._processes(vm_id, uid))

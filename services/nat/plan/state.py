@@ -146,6 +146,8 @@ class Desired:
     """The /64 of the guests' IPv6 addresses; None where they have none."""
     allowed: tuple[AllowedAddress, ...] = ()
     """Addresses that names on the guests' lists resolved to."""
+    private: bool = False
+    """Whether of the host's programs only those of ``owner`` and root reach guests."""
     dns_holder: int | None = None
     """The uid of another user who has the port of dns on the bridge's address."""
     cut_off: tuple[str, ...] = ()
@@ -214,6 +216,7 @@ class Desired:
             self.gateway6,
             dns_owner=self.owner,
             dns_taken=self.dns_holder is not None,
+            private=self.private,
         )
         return render(facts, self.members, self.allowed, self.cut_off_taps)
 

@@ -67,6 +67,8 @@ class BridgeFacts:
     """The uid of dns: nobody else's socket answers at its port."""
     dns_taken: bool = False
     """Whether another user has the port: guests are not led there then."""
+    private: bool = False
+    """Whether programs of other users than ``dns_owner`` and root are kept from guests."""
 
 
 def table_of(bridge: str) -> str:
@@ -237,11 +239,11 @@ def _to_host(facts: BridgeFacts) -> str:
 \t\tiifname "{bridge}" jump guest_to_host
 \t\tiifname != "lo" ip daddr {gateway} meta l4proto {{ tcp, udp }} th dport {port} drop
 \t}}
-\tchain dns_answers {{
+\tchain own_sockets {{
 \t\ttype filter hook output priority filter; policy accept;
 \t\tip saddr {gateway} udp sport {port} meta skuid != {facts.dns_owner} drop
 \t\tip saddr {gateway} tcp sport {port} meta skuid != {facts.dns_owner} drop
-\t}}
+{_private(facts)}\t}}
 \tchain guest_to_host {{
 \t\tct state established accept
 \t\tct state related ip saddr . ct reply ip saddr @themselves accept
@@ -251,6 +253,13 @@ def _to_host(facts: BridgeFacts) -> str:
 \t\tjump refuse
 \t}}
 """
+
+
+def _private(facts: BridgeFacts) -> str:
+    owner = facts.dns_owner
+    allowed = f"{{ 0, {owner} }}" if owner else "0"
+    rule = f'\t\toifname "{facts.bridge}" meta skuid != {allowed} jump refuse\n'
+    return rule if facts.private else ""
 
 
 def _to_guest(facts: BridgeFacts) -> str:

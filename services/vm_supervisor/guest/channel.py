@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.errors import BangerError, Code
+from shared.host.unix_socket import connect
 
 VSOCK_PORT = 1024
 """Where the agent listens; guest/rootfs/start reads it from the initrd."""
@@ -40,7 +41,7 @@ async def open_channel(
     """
     while True:
         try:
-            reader, writer = await asyncio.open_unix_connection(address.socket, limit=limit)
+            reader, writer = await connect(address.socket, limit=limit)
         except (FileNotFoundError, ConnectionRefusedError):
             pass  # the VMM makes the socket some milliseconds after it starts
         except OSError as error:
