@@ -44,7 +44,7 @@ def guest_names(resolv_conf: str) -> Iterator[Finding]:
         yield warn(
             "guest names",
             f"{RESOLV_CONF} names IPv6 resolvers only ({', '.join(servers[:3])}), and in user mode "
-            "QEMU asks IPv4 ones: guests with --nat resolve no names",
+            "only IPv4 ones are asked: guests with --nat resolve no names",
             f"run a resolver on 127.0.0.1, such as systemd-resolved, and name it in {RESOLV_CONF}",
         )
 

@@ -23,7 +23,7 @@ def test_anything_else_is_not(console: str) -> None:
 
 
 def test_the_line_of_an_earlier_boot_does_not_count(tmp_path: Path) -> None:
-    console = tmp_path / "console.log"
+    console = tmp_path / "log"
     console.write_text(f"{LINE}\n")
 
     async def act() -> None:
