@@ -70,8 +70,8 @@ def guest_names(resolv_conf: str) -> Iterator[Finding]:
     if servers and all(":" in server for server in servers):
         yield warn(
             "guest names",
-            f"{RESOLV_CONF} names IPv6 resolvers only ({', '.join(servers[:3])}), and the network of "
-            "user mode asks IPv4 ones: guests with --nat resolve no names",
+            f"{RESOLV_CONF} names IPv6 resolvers only ({', '.join(servers[:3])}), and in user mode "
+            "only IPv4 ones are asked: guests with --nat resolve no names",
             f"run a resolver on 127.0.0.1, such as systemd-resolved, and name it in {RESOLV_CONF}",
         )
 

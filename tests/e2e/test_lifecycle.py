@@ -18,25 +18,15 @@ MACHINE = """
 df -BG --output=size / /root | tail -n 2 | tr -d ' '
 grep -c own /etc/hosts
 systemctl start dbus 2>/dev/null && ! [ -S /run/systemd/private ] && echo started nothing
-until [ -S /run/systemd/private ]; do sleep 0.1; done
-systemctl is-system-running --wait
+until systemctl is-active systemd-tmpfiles-setup 2>/dev/null; do sleep 0.1; done | tail -n 1
 ls /tmp/early
-mv /usr/share/debianutils /usr/share/renamed && ls -d /usr/share/renamed
-cd /var/lib/containers && mkdir lower upper work merged
-mount -t overlay -o lowerdir=lower,upperdir=upper,workdir=work overlay merged && echo mounted
-ulimit -Hn
-echo "$LANG"
 """
-"""What a guest is asked as a machine one works in. Its answers: FINE."""
+"""What a guest is asked that was stopped, given larger disks, and started. Its answers: FINE."""
 FINE = """9G
 10G
 1
-running
+active
 /tmp/early
-/usr/share/renamed
-mounted
-524288
-C.UTF-8
 """
 BOOT_ID = ("cat", "/proc/sys/kernel/random/boot_id")
 
@@ -82,14 +72,6 @@ def test_what_was_synced_is_there_after_stop_and_start(home: Home) -> None:
     kept = home.banger("vm", "exec", "keep", "--", "cat", "/etc/kept", "/root/kept").stdout
     assert kept == "system\nwork\n"
     assert home.banger("vm", "exec", "keep", "--", "sh", "-c", MACHINE).stdout == FINE
-    home.banger("vm", "exec", "keep", "--", "pkill", "sshd", check=False)  # the session's own, too
-    active = ("systemctl", "is-active", "ssh", "qemu-guest-agent")
-
-    def came_back() -> bool:
-        done = home.banger("vm", "exec", "keep", "--", *active, check=False)
-        return done.stdout == "active\nactive\n"
-
-    eventually(came_back, patience=60)
     home.banger("vm", "delete", "keep")
     assert home.banger("vm", "show", "keep", check=False).returncode == 3
 

@@ -233,3 +233,39 @@ def test_a_rename_reaches_the_guest_and_its_pin(shared_home: Home, vm: str) -> N
         assert f"{new}.vm" in hosts
         assert pinned(shared_home.paths.known_hosts, f"{new}.vm")
         assert not pinned(shared_home.paths.known_hosts, f"{old}.vm")
+
+
+MACHINE = """
+until [ -S /run/systemd/private ]; do sleep 0.1; done
+systemctl is-system-running --wait
+mv /usr/share/debianutils /usr/share/renamed && ls -d /usr/share/renamed
+cd /var/lib/containers && mkdir lower upper work merged
+mount -t overlay -o lowerdir=lower,upperdir=upper,workdir=work overlay merged && echo mounted
+ulimit -Hn
+echo "$LANG"
+"""
+"""What a guest is asked as a machine one works in. Its answers: FINE."""
+FINE = """running
+/usr/share/renamed
+mounted
+524288
+C.UTF-8
+"""
+
+
+def test_the_guest_is_a_machine_one_works_in(shared_home: Home, vm: str) -> None:
+    assert shared_home.banger("vm", "exec", vm, "--", "sh", "-c", MACHINE).stdout == FINE
+
+
+def test_sshd_and_agent_that_were_killed_come_back_as_their_units(
+    shared_home: Home, vm: str
+) -> None:
+    shared_home.banger("vm", "exec", vm, "--", "pkill", "qemu-ga")
+    shared_home.banger("vm", "exec", vm, "--", "pkill", "sshd", check=False)  # the session's too
+    active = ("systemctl", "is-active", "ssh", "qemu-guest-agent")
+
+    def came_back() -> bool:
+        done = shared_home.banger("vm", "exec", vm, "--", *active, check=False)
+        return done.stdout == "active\nactive\n"
+
+    eventually(came_back, patience=60)
