@@ -28,7 +28,7 @@ DRAIN_SECONDS = 2.0
 """For the rest of the output of a session that has ended."""
 
 
-class Outcome(Enum):
+class SessionEnd(Enum):
     """How a session came to its end."""
 
     EXITED = auto()
@@ -76,31 +76,31 @@ class RunningCommand:
         self._next_step = None if seconds is None else now + seconds
         self._steps = [signal.SIGTERM, signal.SIGKILL]
 
-    def until_ended(self) -> Outcome:
+    def until_ended(self) -> SessionEnd:
         try:
             while not self._session.ended:
                 self._wait()
                 if self._is_given_up():
-                    return Outcome.GIVEN_UP
+                    return SessionEnd.GIVEN_UP
                 if not self._session.opened and time.monotonic() >= self._open_limit:
-                    return Outcome.NOT_STARTED
+                    return SessionEnd.NOT_STARTED
             self._drain()
         finally:
             for each in (self._session, *self._carriers):
                 each.close()
         return self._outcome()
 
-    def _outcome(self) -> Outcome:
+    def _outcome(self) -> SessionEnd:
         if self._announcement is None:
             started = self._session.opened
         else:
             started = bool(self._announcement.word)
         if not started:
-            return Outcome.NOT_STARTED
+            return SessionEnd.NOT_STARTED
         if self._session.status is None:
-            return Outcome.LOST
+            return SessionEnd.LOST
         self.status = self._session.status
-        return Outcome.EXITED
+        return SessionEnd.EXITED
 
     # -- waiting ----------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from cli.guest.master import connected
-from cli.guest.running_command import Outcome, RunningCommand
+from cli.guest.running_command import RunningCommand, SessionEnd
 from cli.guest.streams import Streams
 from cli.terminal.signals import interrupts_readable
 from shared.contract.guest_command import (
@@ -27,6 +27,7 @@ from shared.contract.guest_command import (
 )
 from shared.contract.ssh_access import Access
 from shared.errors import BangerError, Code
+from shared.plain_text import printable
 
 SAID_MOST = 200
 """Characters of what a login shell says instead of running a command."""
@@ -124,24 +125,23 @@ def _run(
                 outcome = running.until_ended()
     finally:
         streams.close()
-    if outcome is Outcome.LOST and _is_unread(1):
+    if outcome is SessionEnd.LOST and _is_unread(1):
         # Without a reader, and with its input at an end, ssh ends the session by itself.
         running.status = 128 + signal.SIGPIPE
-    elif outcome is Outcome.LOST:
+    elif outcome is SessionEnd.LOST:
         raise BangerError(
             Code.LOST,
             "the connection to the guest was lost while the command ran",
             details={"vm": access.alias},
         )
-    if outcome is Outcome.NOT_STARTED:
+    if outcome is SessionEnd.NOT_STARTED:
         raise _no_start(access, session.refusal, announcement)
     return running
 
 
 def _no_start(access: Access, refusal: str, announcement: Announcement | None) -> BangerError:
     said = announcement.before.decode(errors="replace") if announcement else ""
-    words = " ".join((refusal or said)[:SAID_MOST].split())
-    reason = "".join(letter if letter.isprintable() else "?" for letter in words)
+    reason = printable(" ".join((refusal or said).split()), SAID_MOST)
     return BangerError(
         Code.UNAVAILABLE,
         "ssh starts no command in the guest" + (f": {reason}" if reason else ""),

@@ -8,6 +8,7 @@ from services.api.context import ApiContext
 from services.api.machines.spare_supervisor import Spare
 from services.api.verbs.configure import ConfigureVerbs
 from services.api.verbs.create import CreateVerbs
+from services.api.verbs.guest_exec import GuestExecVerbs
 from services.api.verbs.idle_stop import IdleStop
 from services.api.verbs.images import ImageVerbs
 from services.api.verbs.lease_end import LeaseEnd
@@ -34,6 +35,7 @@ GROUPS = (
     PublishVerbs,
     ReportVerbs,
     ImageVerbs,
+    GuestExecVerbs,
 )
 """What answers the verbs, each made of the context. ``OperationVerbs`` needs less."""
 

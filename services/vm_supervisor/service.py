@@ -12,6 +12,7 @@ from collections.abc import Coroutine
 from functools import partial
 from typing import Any
 
+from services.vm_supervisor.guest import commands
 from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.launch.launcher import VmmLauncher
 from services.vm_supervisor.lifecycle import reports
@@ -30,7 +31,7 @@ from shared.contract.messages.machine import (
     MachineStop,
     SupervisorSpec,
 )
-from shared.contract.messages.vm import Empty, Health, PortList, State
+from shared.contract.messages.vm import Empty, GuestExec, GuestOutput, Health, PortList, State
 from shared.contract.verbs import api, store, supervisor
 from shared.errors import BangerError, Code
 from shared.logs import Log
@@ -155,6 +156,11 @@ class Supervisor(Actor):
     async def ports(self, _request: Empty, call: Call) -> PortList:
         running, agent = self._answering()
         return await reports.ports(self._supervision.vm, running, agent, call.deadline)
+
+    @handles(supervisor.EXEC)
+    async def execute(self, request: GuestExec, call: Call) -> GuestOutput:
+        _, agent = self._answering()
+        return await commands.execute(agent, request, call.deadline)
 
     @handles(supervisor.HEALTH)
     async def health(self, _request: Empty, call: Call) -> Health:

@@ -20,7 +20,16 @@ from shared.contract.messages.machine import (
     MachineStop,
     SupervisorSpec,
 )
-from shared.contract.messages.vm import Empty, Health, Port, PortList, State, Vm
+from shared.contract.messages.vm import (
+    Empty,
+    GuestExec,
+    GuestOutput,
+    Health,
+    Port,
+    PortList,
+    State,
+    Vm,
+)
 from shared.contract.ssh_access import Access
 from shared.contract.verbs import api, store, supervisor
 from shared.errors import BangerError, Code
@@ -128,6 +137,11 @@ class FakeSupervisor:
     async def ports(self, _request: Empty, _call: Call) -> PortList:
         vm, port = self.spec.vm, Port(protocol="tcp", guest_address="0.0.0.0", guest_port=80)
         return PortList(id=vm.id, name=vm.name, ports=[port])
+
+    @handles(supervisor.EXEC)
+    async def execute(self, request: GuestExec, _call: Call) -> GuestOutput:
+        stdout = f"{request.text} ".encode() + request.stdin
+        return GuestOutput(status=42, stdout=stdout, stderr=b"")
 
     @handles(supervisor.HEALTH)
     async def health(self, _request: Empty, _call: Call) -> Health:

@@ -115,13 +115,14 @@ def _run_attached(
     rm: bool,
 ) -> int:
     from cli.client.lost_session import explained
-    from cli.guest.session import access_of, run_command, run_shell
+    from cli.commands.vm.session.second_way import run_in_guest
+    from cli.guest.session import access_of, run_shell
 
     try:
         access = access_of(_create(creation, rm=rm))
+        if argv:
+            return run_in_guest(access, argv, env=env, seconds=seconds, user=user)
         with explained():
-            if argv:
-                return run_command(access, argv, env=env, seconds=seconds, user=user)
             return run_shell(access, user=user)
     finally:
         if creation.result:  # whatever was raised

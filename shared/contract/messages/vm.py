@@ -30,6 +30,12 @@ class Publication(msgspec.Struct, kw_only=True, frozen=True):
     protocol: Protocol = "tcp"
 
 
+LONGEST_COMMAND = 1 << 17
+LONGEST_INPUT = 1 << 18
+"""Bytes of standard input that a guest's agent is given."""
+LONGEST_EXEC = 600
+"""Seconds that a command run by a guest's agent may take."""
+
 Lease = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{16})?$")]
 """The name of a file in ``Paths.leases``, which its holder keeps locked."""
 
@@ -166,6 +172,31 @@ class VmSet(VmChoice, kw_only=True):
     """``vm.set``: what is None stays. Sizes and VMM change on a stopped VM only."""
 
     ref: str
+
+
+class GuestExec(msgspec.Struct, kw_only=True):
+    """A command for a guest whose ssh is broken, run by its agent.
+
+    ``text`` is the command as ``guest_command.text_of`` packs it. ``seconds``: what it may take.
+    """
+
+    text: Annotated[str, msgspec.Meta(max_length=LONGEST_COMMAND)]
+    stdin: Annotated[bytes, msgspec.Meta(max_length=LONGEST_INPUT)] = b""
+    seconds: Annotated[int, msgspec.Meta(ge=1, le=LONGEST_EXEC)] = LONGEST_EXEC
+
+
+class VmExec(GuestExec, kw_only=True):
+    """``vm.exec``."""
+
+    ref: str
+
+
+class GuestOutput(msgspec.Struct, kw_only=True):
+    """How a command ended, as a shell has it, and the first 512 KiB of each of its outputs."""
+
+    status: int
+    stdout: bytes
+    stderr: bytes
 
 
 class VmRename(msgspec.Struct, kw_only=True):

@@ -33,7 +33,8 @@ env = click.option(
     "--env",
     type=EnvironmentVariable(),
     multiple=True,
-    help="Set a variable: NAME=VALUE, or NAME for the value it has here. Repeatable.",
+    help="Set a variable: NAME=VALUE, or NAME for the value it has here, which keeps that out of "
+    "the output of ps(1). Repeatable.",
 )
 env_file = click.option(
     "--env-file",

@@ -42,7 +42,8 @@ def ssh(ctx: click.Context, vm: str, command: tuple[str, ...], tty: bool, user: 
       banger vm ssh web sh -c 'ls | wc -l'
     """
     from cli.client.lost_session import explained
-    from cli.guest.session import run_command, run_shell
+    from cli.commands.vm.session.second_way import run_in_guest
+    from cli.guest.session import run_shell
 
     if command and command[0].startswith("-") and command[0] != "--":
         raise click.UsageError(
@@ -52,9 +53,9 @@ def ssh(ctx: click.Context, vm: str, command: tuple[str, ...], tty: bool, user: 
         )
     argv = command[1:] if command[:1] == ("--",) else command
     access = reach(vm)
+    if argv:
+        return run_in_guest(access, argv, env={}, tty=tty or None, user=user)
     with explained():
-        if argv:
-            return run_command(access, argv, tty=tty or None, user=user)
         return run_shell(access, tty=tty or None, user=user)
 
 
@@ -88,7 +89,9 @@ def exec_(
     terminals, or with -t. A process that it leaves in the background keeps exec waiting as long as
     it holds the output open; give it another one, as in: sh -c 'server >log 2>&1 </dev/null &'
 
-    The command ends with exec, also when exec is killed; what setsid(1) started goes on.
+    The command ends with exec, also when exec is killed; what setsid(1) started goes on. If the
+    guest's ssh is broken, its agent runs the command, for 10 minutes at most and with 512 KiB of
+    each output; stderr says so.
 
     \b
     Exit status, besides the command's own:
@@ -103,17 +106,15 @@ def exec_(
       banger vm exec web -w /srv -e STAGE=test -- sh -c 'make check | tail'
       tar c . | banger vm exec web -- tar x -C /root
     """
-    from cli.client.lost_session import explained
-    from cli.guest.session import run_command
+    from cli.commands.vm.session.second_way import run_in_guest
 
     argv = trailing(ctx)
     if not argv:
         raise click.UsageError("missing command: put it after --", ctx)
     chosen, access = variables(env_file, env), reach(vm)
-    with explained():
-        return run_command(
-            access, argv, cwd=workdir, env=chosen, tty=tty or None, user=user, stdin=not no_stdin
-        )
+    return run_in_guest(
+        access, argv, cwd=workdir, env=chosen, tty=tty or None, user=user, stdin=not no_stdin
+    )
 
 
 def reach(ref: str) -> Access:

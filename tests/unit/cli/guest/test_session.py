@@ -170,18 +170,6 @@ def test_the_login_shells_start_up_files_and_syntax_do_not_matter(
     assert (ran.status, ran.out) == (42, "here\n")
 
 
-def test_a_login_shell_that_runs_nothing_is_said_and_is_no_status_of_the_command(
-    cli: Cli, web: Peer, guest: Guest
-) -> None:
-    shell = cli.root / "nologin"
-    shell.write_text("#!/bin/sh\necho not available >&2\nexit 1\n")
-    shell.chmod(0o755)
-    guest.shell = str(shell)
-    ran = cli("vm", "exec", "web", "--", "true")
-    assert (ran.status, ran.out) == (6, "")
-    assert "error: ssh starts no command in web: not available" in ran.err
-
-
 def test_variables_are_in_no_argv(cli: Cli, web: Peer) -> None:
     cli.env["SECRET"] = "hush-hush"
     process = cli.popen(
