@@ -12,9 +12,10 @@ import pytest
 from sqlalchemy import create_engine, update
 from sqlalchemy.orm import Session
 
-from services.store.tables.mapping import LONGEST_REASON, spec_column
+from services.store.tables.mapping import spec_column
 from services.store.tables.models import VmRow
 from shared.bus.envelope import MAX_MESSAGE
+from shared.contract.messages.vm import LONGEST_REASON
 from shared.errors import BangerError
 from tests.home import Home
 from tests.integration.guests import Guests, clean, new_guests

@@ -51,6 +51,10 @@ class VmSpec(msgspec.Struct, kw_only=True):
     labels: dict[str, str] = msgspec.field(default_factory=dict)
 
 
+LONGEST_REASON = 500
+"""Characters of ``Vm.reason``, which may be what a guest says."""
+
+
 class Vm(VmSpec, kw_only=True):
     """A row of the store: what is wanted of a VM and what was last known of it."""
 
