@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Protocol, TypeVar
 
-from shared.contract.names import few
+from shared.contract.names import NAMES_CARRIED, few
 from shared.errors import BangerError, Code
 
 
@@ -70,7 +70,7 @@ class BootHolds:
                 Code.CONFLICT,
                 f"{self._kind} {entry.name} is in use, to create {few(names) or 'a VM'}",
                 hint="see what is running: banger ops list",
-                details={"vms": names},
+                details={"vms": names[:NAMES_CARRIED]},
             )
         if entry.id in self._removals:
             raise BangerError(Code.CONFLICT, f"{self._kind} {entry.name} is already being deleted")

@@ -10,7 +10,7 @@ from shared.bus.handlers import Call, handles
 from shared.contract.egress import parse_allowed
 from shared.contract.lifecycle import Action, check
 from shared.contract.messages.vm import Vm, VmRename, VmSet, VmView
-from shared.contract.names import check_name, few
+from shared.contract.names import NAMES_CARRIED, check_name, few
 from shared.contract.sizes import check_sizes, host
 from shared.contract.verbs import api, store
 from shared.errors import BangerError, Code
@@ -67,7 +67,7 @@ def _refuse_if_allowed(name: str, rows: list[Vm]) -> None:
             Code.CONFLICT,
             f"the egress list of {few(users)} names {name}.vm",
             hint=f"change the list first: banger vm set {users[0]} --egress …",
-            details={"vms": users},
+            details={"vms": users[:NAMES_CARRIED]},
         )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import time
 
 from msgspec.structs import replace
 
@@ -90,10 +91,24 @@ class LifecycleVerbs:
         ):
             if check(vm.name, vm.state, Action.STOP):
                 vm = _told(vm, await self._context.machines.stop(vm, request.timeout, call))
-                _refuse_to_go_on(vm)
+                self._refuse_to_go_on(vm, call)
             vm = await self._boot(vm, call)
             await self._context.machines.await_stage(vm, request.wait, call)
         return self._context.view(vm)
+
+    def _refuse_to_go_on(self, vm: Vm, call: Call) -> None:
+        """Raises ``cancelled`` when the restart was cancelled too late for the VM not to stop."""
+        task = asyncio.current_task()
+        if not task or not task.cancelling():
+            return
+        if self._context.stopping.is_set() or time.monotonic() >= call.deadline:
+            raise asyncio.CancelledError  # not by its caller
+        raise BangerError(
+            Code.CANCELLED,
+            f"the restart of {vm.name} was cancelled after its guest had been told to power off: "
+            f"{vm.name} is {vm.state}",
+            hint=f"start it: banger vm start {vm.name}",
+        )
 
     @handles(api.VM_KILL)
     async def kill(self, request: VmKill, _call: Call) -> VmView:
@@ -173,18 +188,6 @@ class LifecycleVerbs:
         context = self._context
         await context.supervisors.ended(vm.id)
         await context.corrections.vm_ended(vm.id, "", lambda: not context.runs(vm.id))
-
-
-def _refuse_to_go_on(vm: Vm) -> None:
-    """Raises ``cancelled`` when the restart was cancelled too late for the VM not to stop."""
-    task = asyncio.current_task()
-    if task and task.cancelling():
-        raise BangerError(
-            Code.CANCELLED,
-            f"the restart of {vm.name} was cancelled after its guest had been told to power off: "
-            f"{vm.name} is {vm.state}",
-            hint=f"start it: banger vm start {vm.name}",
-        )
 
 
 def _told(vm: Vm, told: MachineState) -> Vm:

@@ -66,6 +66,10 @@ class VmSpec(msgspec.Struct, kw_only=True):
     """Of the command that the VM is to live as long as; empty: until it is deleted."""
 
 
+LONGEST_REASON = 500
+"""Characters of ``Vm.reason``, which may be what a guest says."""
+
+
 class Vm(VmSpec, kw_only=True):
     """A row of the store: what is wanted of a VM and what was last known of it."""
 

@@ -11,11 +11,11 @@ from sqlalchemy import Engine, create_engine, insert, update
 
 from services.store.database import open_database
 from services.store.queries import Store
-from services.store.tables.mapping import LONGEST_REASON, LONGEST_TEXT, spec_column
+from services.store.tables.mapping import LONGEST_TEXT, spec_column
 from services.store.tables.models import VmRow
 from shared.bus.envelope import MAX_MESSAGE
 from shared.contract.messages.rows import VmClaim, VmReserve, VmTouch, VmTransition, VmUpdate
-from shared.contract.messages.vm import Publication
+from shared.contract.messages.vm import LONGEST_REASON, Publication
 from shared.contract.reference import by_id
 from shared.errors import BangerError, Code
 from tests.unit.services.store.requests import reservation
