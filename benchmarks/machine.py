@@ -6,9 +6,10 @@ its clock covers QEMU and the guest alone.
 
 import contextlib
 import json
+import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from benchmarks.harness.by_hand import QemuByHand
@@ -17,6 +18,7 @@ from benchmarks.harness.memory import idle_interpreter, proportional_set_size
 from benchmarks.harness.product import installed, settle
 from shared.host.locks import holder
 from shared.vm import files
+from tests.burst import BURST, SERVER, burst
 from tests.home import Home
 from tests.waiting import eventually
 
@@ -46,6 +48,7 @@ def figures(*, smoke: bool) -> list[Figure]:
 
         return [
             *_warm_exec(home, runs, rest),
+            _burst(home, runs, rest),
             _memory(home),
             _cold_run(home, by_hand, runs),
             _stop(home, by_hand, stops, rest),
@@ -107,6 +110,31 @@ def _start_stock_sshd(home: Home) -> int:
     )
     home.banger("vm", "exec", VM, "--", "sh", "-c", script)
     return int(eventually(lambda: _show(home)["ports"].get(f"tcp/{STOCK_SSHD}"), patience=60))
+
+
+def _burst(home: Home, runs: int, rest: Rest) -> Figure:
+    """All at once against one after another, through a forward to a server in the guest."""
+    with home.start("vm", "exec", VM, "--", "perl", "-e", SERVER) as server:
+        assert server.stdout
+        server.stdout.readline()
+        port = int(eventually(lambda: _show(home)["ports"].get("tcp/3000"), patience=60))
+        address = _show(home)["address"]
+        rest()
+        at_once, in_turn = paired(
+            lambda: _answered(burst(address, port)),
+            lambda: _answered(moment for _ in range(BURST) for moment in burst(address, port, 1)),
+            runs=runs,
+            warm_up=1,
+        )
+        server.send_signal(signal.SIGINT)
+        server.wait(timeout=30)
+    name, against = f"{BURST} connections at once", "the same one after another"
+    return Figure(name, "s", at_once, in_turn, against, runs, limit=1.0)
+
+
+def _answered(moments: Iterable[float]) -> None:
+    number = sum(1 for _ in moments)
+    assert number == BURST, f"{number} of {BURST} connections were answered"
 
 
 def _memory(home: Home) -> Figure:

@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from shared.contract.messages.network import NatStatus
 
 BRIDGE_WOULD_ADD = (
-    "bridge mode would add egress lists, connections and names between guests, "
-    "and a --nat that cannot reach this host's loopback"
+    "bridge mode would add egress lists with names, and connections and names between guests"
 )
 
 

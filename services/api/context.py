@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from services.api.machines.control import Machines
-from services.api.machines.corrections import Corrections
+from services.api.machines.corrections import Corrections, all_rows
 from services.api.machines.spare_supervisor import Spare, Spawn
 from services.api.machines.supervisors import Supervisors
 from services.api.machines.vm_view import view, vmm_of, with_live_state
@@ -60,7 +60,7 @@ class ApiContext:
 
     async def rows(self) -> list[Vm]:
         """All VMs with their live states."""
-        return [self.live(vm) for vm in (await self.ask(store.VM_LIST())).vms]
+        return [self.live(vm) for vm in await all_rows(self.ask)]
 
     @asynccontextmanager
     async def exclusively(self, vm: Vm) -> AsyncIterator[Vm]:
@@ -91,7 +91,7 @@ class ApiContext:
             try:
                 return await asyncio.shield(task)
             except asyncio.CancelledError:
-                if task.done() or self.stopping.is_set():
+                if task.cancelled() or self.stopping.is_set():
                     task.cancel()
                     raise
 

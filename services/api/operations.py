@@ -12,9 +12,12 @@ from dataclasses import dataclass, field
 from shared.contract.messages.operation import Operation
 from shared.contract.reference import find_id
 from shared.errors import BangerError, Code
+from shared.plain_text import printable
 
 KEPT = 200
 KEPT_SECONDS = 3600.0
+LONGEST_STAGE, LONGEST_MESSAGE = 64, 1000
+"""Characters; a message may be what a guest says."""
 
 
 @dataclass
@@ -41,7 +44,8 @@ class Operations:
     def progress(self, id_: str, stage: str, message: str) -> None:
         operation = self._known.get(id_)
         if operation and operation.state == "running":
-            operation.stage, operation.message = stage, message
+            operation.stage = printable(stage, LONGEST_STAGE)
+            operation.message = printable(message, LONGEST_MESSAGE)
 
     def end(self, id_: str, error: BangerError | None, at: str, now: float) -> None:
         """It is over: done, failed or cancelled. ``at`` is RFC 3339, ``now`` monotonic."""
@@ -53,7 +57,8 @@ class Operations:
             operation.state = "done"
             return
         operation.state = "cancelled" if error.code is Code.CANCELLED else "failed"
-        operation.message, operation.code = error.message, error.code.value
+        operation.code = error.code.value
+        operation.message = printable(error.message, LONGEST_MESSAGE)
 
     def prune(self, now: float) -> None:
         """Forget finished operations that are old or too many."""

@@ -10,7 +10,13 @@ from services.images.library.library import Library
 from services.images.library.manifest import ImageManifest, KernelManifest, M
 from services.images.library.on_demand import BuildOnDemand
 from services.images.library.scratch import build_area, sweep
-from services.images.library.views import broken_view, image_view, kernel_view
+from services.images.library.views import (
+    broken_view,
+    image_list,
+    image_view,
+    kernel_list,
+    kernel_view,
+)
 from services.images.sources.contract import Recipe
 from services.images.sources.registry import image_sources, kernel_sources
 from shared.bus.actor import Actor
@@ -27,7 +33,7 @@ from shared.contract.messages.image import (
     Ref,
     Resolve,
 )
-from shared.contract.messages.vm import Empty
+from shared.contract.messages.page import After
 from shared.contract.verbs import images
 from shared.errors import BangerError
 from shared.logs import Log
@@ -52,14 +58,12 @@ class ImagesService(Actor):
         return {"building": self._images.busy, "pulling": self._kernels.busy}
 
     @handles(images.IMAGE_LIST)
-    async def image_list(self, _request: Empty, _call: Call) -> ImageList:
+    async def image_list(self, request: After, _call: Call) -> ImageList:
         library = self._images.library
         entries, damaged = await asyncio.to_thread(library.entries)
-        return ImageList(
-            images=[image_view(entry, library.path_of(entry)) for entry in entries],
-            available=self._image_catalogue.available(),
-            broken=broken_view(damaged),
-        )
+        views = [image_view(entry, library.path_of(entry)) for entry in entries]
+        offers, broken = self._image_catalogue.available(), broken_view(damaged)
+        return image_list(views, offers, broken, request.after)
 
     @handles(images.IMAGE_SHOW)
     async def image_show(self, request: Ref, _call: Call) -> Image:
@@ -85,14 +89,12 @@ class ImagesService(Actor):
         await asyncio.to_thread(self._images.library.remove, request.ref)
 
     @handles(images.KERNEL_LIST)
-    async def kernel_list(self, _request: Empty, _call: Call) -> KernelList:
+    async def kernel_list(self, request: After, _call: Call) -> KernelList:
         library = self._kernels.library
         entries, damaged = await asyncio.to_thread(library.entries)
-        return KernelList(
-            kernels=[kernel_view(entry, library.path_of(entry)) for entry in entries],
-            available=self._kernel_catalogue.available(),
-            broken=broken_view(damaged),
-        )
+        views = [kernel_view(entry, library.path_of(entry)) for entry in entries]
+        offers, broken = self._kernel_catalogue.available(), broken_view(damaged)
+        return kernel_list(views, offers, broken, request.after)
 
     @handles(images.KERNEL_SHOW)
     async def kernel_show(self, request: Ref, _call: Call) -> Kernel:

@@ -23,6 +23,7 @@ from shared.contract.verbs import daemon
 from shared.errors import BangerError, Code
 from shared.host import parent_pipe
 from shared.host.locks import Lock
+from shared.host.programs import chosen_environment
 from shared.log_limit import LogLimit
 from shared.logs import Log
 from shared.paths import Paths
@@ -109,7 +110,7 @@ class Launcher(Actor):
                 stdout=stderr,
                 stderr=stderr,
                 pass_fds=(self._read_end,),
-                env=os.environ | {parent_pipe.VARIABLE: str(self._read_end)},
+                env=chosen_environment() | {parent_pipe.VARIABLE: str(self._read_end)},
             )
 
     async def _wait_for(self, name: str, process: asyncio.subprocess.Process) -> None:

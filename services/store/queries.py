@@ -7,14 +7,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Engine, func, or_, select, update
+from sqlalchemy import Engine, and_, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from services.store.database import complaints
 from services.store.tables.claims import check_name, check_ports, free_address, free_name
-from services.store.tables.mapping import published, spec_column, vm_of
+from services.store.tables.mapping import LONGEST_REASON, published, spec_column, vm_of
 from services.store.tables.models import MutationRow, SequenceRow, VmRow
+from shared.bus.paging import Page
 from shared.contract.messages.rows import (
     Transition,
     VmClaim,
@@ -23,10 +24,17 @@ from shared.contract.messages.rows import (
     VmTouch,
     VmTransition,
     VmUpdate,
+    row_cursor,
 )
 from shared.contract.messages.vm import Resolved, ResolvedList, State, Vm
 from shared.contract.reference import BY_ID, find_id
 from shared.errors import BangerError, Code
+from shared.plain_text import printable
+
+MOST_ROWS = 1000
+"""Rows of a page."""
+AT_ONCE = 32
+"""Rows that are read at once for a page."""
 
 
 class Store:
@@ -50,11 +58,23 @@ class Store:
 
     # -- questions --------------------------------------------------------------------------
 
-    def rows(self) -> VmRows:
-        """All VMs, oldest first, and the number of the last change, from one snapshot."""
+    def rows(self, after: str = "") -> VmRows:
+        """A page of the VMs, oldest first, and the number of the last change, from one snapshot."""
+        page: Page[Vm] = Page()
         with self._session() as session:
-            found = session.scalars(select(VmRow).order_by(VmRow.created_at, VmRow.id))
-            return VmRows(vms=[vm_of(row) for row in found], seq=_sequence(session).seq)
+            seq, cursor = _sequence(session).seq, after
+            for row in _rows_after(session, after):
+                if not page.takes(vm_of(row)):
+                    return VmRows(vms=page.items, seq=seq, next=cursor)
+                cursor = row_cursor(row.created_at, row.id)
+            return VmRows(
+                vms=page.items, seq=seq, next=cursor if len(page.items) == MOST_ROWS else ""
+            )
+
+    def sequence(self) -> int:
+        """The number of the last change."""
+        with self._session() as session:
+            return _sequence(session).seq
 
     def get(self, reference: str) -> Vm:
         """The VM that a user's reference means. Raises as ``find_id``."""
@@ -164,6 +184,20 @@ class Store:
             return _next_sequence(session)
 
 
+def _rows_after(session: Session, after: str) -> Iterator[VmRow]:
+    """The rows after a cursor, a few at a time: what sorts them is small, and they may be large."""
+    created_at, _, vm_id = after.partition(" ")
+    later = or_(
+        VmRow.created_at > created_at, and_(VmRow.created_at == created_at, VmRow.id > vm_id)
+    )
+    in_order = select(VmRow.id).where(later).order_by(VmRow.created_at, VmRow.id)
+    ids = session.scalars(in_order.limit(MOST_ROWS)).all()
+    for begin in range(0, len(ids), AT_ONCE):
+        some = ids[begin : begin + AT_ONCE]
+        rows = {row.id: row for row in session.scalars(select(VmRow).where(VmRow.id.in_(some)))}
+        yield from (rows[vm_id] for vm_id in some)
+
+
 def _meant(session: Session, reference: str) -> VmRow:
     """The VM that a reference means; only rows that it may mean are read."""
     exact = or_(VmRow.id == reference.removeprefix(BY_ID), VmRow.name == reference)
@@ -184,7 +218,7 @@ def _set_state(row: VmRow, state: State | None, reason: str | None) -> None:
     if state is not None:
         row.state = state
     if reason is not None:
-        row.reason = reason
+        row.reason = printable(reason, LONGEST_REASON)
 
 
 def _sequence(session: Session) -> SequenceRow:

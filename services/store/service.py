@@ -14,6 +14,7 @@ from shared.bus.actor import Actor
 from shared.bus.handlers import Call, handles
 from shared.bus.runner import own
 from shared.config import Config
+from shared.contract.messages.page import After
 from shared.contract.messages.rows import (
     Transition,
     VmChanged,
@@ -25,7 +26,7 @@ from shared.contract.messages.rows import (
     VmTransition,
     VmUpdate,
 )
-from shared.contract.messages.vm import Empty, ResolvedList, Vm, VmId, VmRef, VmRefs
+from shared.contract.messages.vm import ResolvedList, Vm, VmId, VmRef, VmRefs
 from shared.contract.verbs import store
 from shared.logs import Log
 from shared.paths import Paths
@@ -48,8 +49,7 @@ class StoreService(Actor):
 
     async def on_registered(self) -> None:
         """Changes committed just before a crash may not have been published: say where we are."""
-        rows = await self._in_thread(self._store.rows)
-        self.publish("store.started", {"seq": rows.seq})
+        self.publish("store.started", {"seq": await self._in_thread(self._store.sequence)})
 
     async def on_stop(self) -> None:
         await self._in_thread(self._engine.dispose)
@@ -59,12 +59,12 @@ class StoreService(Actor):
         return await asyncio.get_running_loop().run_in_executor(self._thread, question)
 
     @handles(store.VM_LIST)
-    async def list_vms(self, _request: Empty, _call: Call) -> VmRows:
-        return await self._in_thread(self._store.rows)
+    async def list_vms(self, request: After, _call: Call) -> VmRows:
+        return await self._in_thread(lambda: self._store.rows(request.after))
 
     @handles(store.VM_SNAPSHOT)
-    async def snapshot(self, _request: Empty, _call: Call) -> VmRows:
-        return await self._in_thread(self._store.rows)
+    async def snapshot(self, request: After, _call: Call) -> VmRows:
+        return await self._in_thread(lambda: self._store.rows(request.after))
 
     @handles(store.VM_GET)
     async def get(self, request: VmRef, _call: Call) -> Vm:

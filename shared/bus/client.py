@@ -66,17 +66,21 @@ class Client:
         retry: bool = True,
         on_partial: Partial | None = None,
     ) -> Result:
-        """Ask a service and return the result.
+        """Ask a service and return the result; of a list, all of its pages as one.
 
-        ``timeout`` is in seconds; without one, the verb's time limit holds. With ``retry``, an
-        unavailable service is asked again for a moment.
+        ``timeout`` is in seconds, for each page; without one, the verb's time limit holds. With
+        ``retry``, an unavailable service is asked again for a moment.
 
         Raises:
             BangerError: what the service answered, or ``unavailable`` or ``timeout``.
         """
         (asked,) = self._remember([request], timeout)
-        packed = _packed(request.body)
-        return cast(Result, self._persist(asked, packed, on_partial, retry=retry))
+        result = self._persist(asked, _packed(request.body), on_partial, retry=retry)
+        while cursor := result.get("next"):
+            (asked,) = self._remember([request], timeout)
+            body = _packed(request.after(cursor).body)
+            _add_page(result, self._persist(asked, body, retry=retry))
+        return cast(Result, result)
 
     def ask_all(
         self, requests: "Sequence[Request[Result]]", *, timeout: float | None = None
@@ -285,6 +289,14 @@ class _Retries:
 
         self._window = self._window or RetryWindow(CONNECT_SECONDS)
         return self._window.is_open(error) and time.monotonic() < self._deadline
+
+
+def _add_page(listing: dict[str, Any], page: dict[str, Any]) -> None:
+    """Append the lists of the next page to those of the pages before."""
+    if page.get("next") == listing["next"]:
+        raise BangerError(Code.BAD_MESSAGE, "a page of a list leads to itself")
+    for field, value in page.items():
+        listing[field] = listing[field] + value if isinstance(value, list) else value
 
 
 def _cancelling(asked: Envelope, deadline: float) -> Envelope:

@@ -1,12 +1,23 @@
 """Names of VMs, images and kernels: DNS labels in lower case, used exactly as they are given."""
 
 import re
+from collections.abc import Sequence
 from typing import Literal
 
 from shared.errors import BangerError, Code
 
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 """1 to 63 of a-z, 0-9 and -, no - at either end: a DNS label (RFC 1123 section 2.1)."""
+
+NAMES_SHOWN = 10
+
+
+def few(names: Sequence[str]) -> str:
+    """The first of ``names`` and how many more there are, for an error: "a, b and 3 more"."""
+    shown = ", ".join(names[:NAMES_SHOWN])
+    more = len(names) - NAMES_SHOWN
+    return f"{shown} and {more} more" if more > 0 else shown
+
 
 What = Literal["a VM", "an image", "a kernel"]
 ID_LENGTHS: dict[What, int] = {"a VM": 12, "an image": 16, "a kernel": 16}

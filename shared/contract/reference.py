@@ -8,6 +8,7 @@ that have an id write it as ``by_id`` does, which no name can equal.
 from collections.abc import Iterable
 from typing import Protocol
 
+from shared.contract.names import few
 from shared.errors import BangerError, Code
 
 
@@ -25,6 +26,8 @@ _LISTED_BY = {"VM": "vm", "image": "image", "kernel": "kernel", "operation": "op
 """What is referred to -> the group of commands that has its ``list``."""
 
 
+MOST_CANDIDATES = 100
+"""Names that an error carries for programs."""
 BY_ID = "id="
 """Begins a reference that means an id and nothing else. No name has a "="."""
 
@@ -70,10 +73,10 @@ def _hint(noun: str) -> str:
 def _ambiguous(reference: str, matches: dict[str, str]) -> BangerError:
     """``matches``: name by id. The id is shown where it, and not the name, is what matches."""
     by_name = sorted((name, known) for known, name in matches.items())
-    shown = (name if name.startswith(reference) else f"{name} ({known})" for name, known in by_name)
+    shown = [name if name.startswith(reference) else f"{name} ({known})" for name, known in by_name]
     return BangerError(
         Code.AMBIGUOUS,
-        f"{reference!r} is ambiguous: it matches {', '.join(shown)}",
+        f"{reference!r} is ambiguous: it matches {few(shown)}",
         hint="give more of the name or of the id",
-        details={"candidates": [name for name, _ in by_name]},
+        details={"candidates": [name for name, _ in by_name[:MOST_CANDIDATES]]},
     )

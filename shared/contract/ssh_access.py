@@ -90,22 +90,6 @@ def session_argv(access: Access, command: str = "", *, tty: bool = False) -> lis
     ]
 
 
-def scp_argv(access: Access, *places: str) -> list[str]:
-    """``scp`` over the shared connection: all ``places`` but the last are copied to the last.
-
-    Directories are copied whole, times and modes are kept. ``remote_place`` names one in the guest.
-    """
-    port = ["-F", "/dev/null", "-P", str(access.port)]
-    shared = _over_shared_connection(access)
-    return ["scp", "-r", "-p", *port, *options(access), *shared, *places]
-
-
-def remote_place(access: Access, path: str) -> str:
-    """``path`` in the guest as scp(1) takes it: it would expand glob(7) patterns."""
-    quoted = "".join(f"\\{letter}" if letter in "*?[]\\" else letter for letter in path)
-    return f"{_destination(access)}:{quoted}"
-
-
 def control_argv(access: Access, command: str) -> list[str]:
     """``ssh -O command``: "check" (exit 0 when the master answers) or "exit"."""
     control = f"ControlPath={_literal(access.control)}"

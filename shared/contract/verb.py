@@ -92,6 +92,10 @@ class Request(Generic[Result]):
         """The same request for the supervisor of this VM."""
         return Request(self.verb, self.body, f"vm:{vm_id}")
 
+    def after(self, cursor: str) -> "Request[Result]":
+        """The same request for the next page of a list."""
+        return Request(self.verb, {**self.body, "after": cursor}, self.service)
+
     @property
     def seconds(self) -> float:
         """The time limit, see ``Verb``."""

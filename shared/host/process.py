@@ -10,11 +10,13 @@ import contextlib
 import os
 import shutil
 import signal
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from shared.errors import BangerError, Code
 from shared.host.kernel_text import process_fields
+from shared.host.programs import program_environment
 
 ENDING = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT})
 """Signals that end a VMM."""
@@ -38,33 +40,38 @@ def start_time(pid: int) -> int | None:
 
 
 def spawn_detached(
-    argv: list[str], log: Path, *, stdin: int | None = None, stdout: Path | None = None
+    argv: list[str],
+    log: Path,
+    *,
+    stdin: int | None = None,
+    stdout: Path | None = None,
+    inherited: Iterable[int] = (),
 ) -> ProcessId:
     """Run ``argv`` in a session of its own.
 
     stdin is /dev/null, or the descriptor ``stdin``. Output is appended to ``log``; stdout goes to
     the file ``stdout`` when it is given. posix_spawn is used, because a fork of a large supervisor
-    costs milliseconds. No other descriptor is inherited: Python's are close-on-exec (PEP 446).
+    costs milliseconds. Of other descriptors the process has only ``inherited``, with their numbers.
+    The environment is ``program_environment``.
 
     Raises:
         BangerError: ``missing_tool`` when the program is not there.
     """
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-    source = (
+    actions = [
         (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0)
         if stdin is None
-        else (os.POSIX_SPAWN_DUP2, stdin, 0)
-    )
-    actions = [
-        source,
+        else (os.POSIX_SPAWN_DUP2, stdin, 0),
         (os.POSIX_SPAWN_OPEN, 1, os.fspath(stdout or log), flags, 0o600),
         (os.POSIX_SPAWN_OPEN, 2, os.fspath(log), flags, 0o600),
+        # To its own number: clears close-on-exec (posix_spawn_file_actions_adddup2(3)).
+        *((os.POSIX_SPAWN_DUP2, fd, fd) for fd in inherited),
     ]
     try:
         pid = os.posix_spawnp(
             argv[0],
             argv,
-            os.environ,
+            program_environment(),
             file_actions=actions,
             setsid=True,
             setsigmask=[],
@@ -73,9 +80,8 @@ def spawn_detached(
     except FileNotFoundError as error:
         if shutil.which(argv[0]):
             raise  # the program is there: the directory of ``log`` is missing
-        raise BangerError(
-            Code.MISSING_TOOL, f"{argv[0]} is not installed", hint="run `banger doctor`"
-        ) from error
+        message = f"{argv[0]} is not installed"
+        raise BangerError(Code.MISSING_TOOL, message, hint="run `banger doctor`") from error
     # A child that has ended keeps its pid until it is reaped, so ``Watch`` finds it.
     return ProcessId(pid, _zombie_start_time(pid))
 

@@ -111,6 +111,10 @@ class DriverInfo(Protocol):
     def accelerator(self, context: LaunchContext, /) -> "Accelerator":
         """With what it runs a guest here. May boot a probe guest, as ``check``."""
 
+    def hardening(self, context: LaunchContext, /) -> tuple[str, ...]:
+        """Options of its program that confine the VMM itself, as far as it has them here. May run
+        the program, once per boot of the host."""
+
     def recognises(self, argv: Sequence[str], vm_id: str) -> bool:
         """Whether a process with this command line is the VMM of this VM."""
 

@@ -35,10 +35,10 @@ from services.vm_supervisor.launch.launcher import _manifest
 from services.vm_supervisor.network.modes import Forward, user_network
 from shared.errors import BangerError, Code
 from shared.host.process import start_time
-from shared.host.tsc import host_tsc_khz
 from shared.paths import Paths
 from shared.vm import files
 from shared.vmm.accelerator import Accel, Accelerator
+from shared.vmm.qemu.tsc import host_tsc_khz
 from tests import loopback
 from tests.scripted import shelf
 

@@ -196,10 +196,10 @@ async def test_vsock_is_refused_for_a_socket_in_its_way_and_not_for_a_reserved_i
     """The socket outlives its Firecracker: the same request may be granted once per machine."""
     request = ApiRequest("PUT", "/vsock", {"guest_cid": 2, "uds_path": f"{bench.spec.run}/v.sock"})
     async with bench.launched() as machine:
-        await machine._state_of_instance()
+        await machine._described()
         await bench.ask(request)
     async with bench.launched() as machine:
-        await machine._state_of_instance()
+        await machine._described()
         error = await _refusal(bench.ask(request))
     assert "Address in use" in error.details["fault_message"]
 
@@ -289,7 +289,7 @@ def test_no_bad_request_can_leave_anything_on_this_machine() -> None:
 def test_each_bad_request_comes_back_as_our_error_and_harms_nothing(bench: Bench) -> None:
     async def scenario() -> None:
         async with bench.launched() as machine:
-            await machine._state_of_instance()
+            await machine._described()
             for request in REFUSED:
                 error = await _refusal(bench.ask(request))
                 assert isinstance(error, ApiRefusal), request

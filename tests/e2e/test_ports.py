@@ -4,15 +4,17 @@ import json
 import os
 import signal
 import socket
+import statistics
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
 
 from shared.host.locks import holder
 from shared.vm import files
+from tests.burst import BURST, SERVER, burst
 from tests.home import Home
 from tests.waiting import eventually
 
@@ -24,11 +26,10 @@ $s = IO::Socket::INET->new(LocalPort => 5300, Proto => "udp") or die;
 $| = 1; print "ready\n";
 while (defined $s->recv($m, 2000)) { $s->send("echo $m"); }
 """
-SERVER = r"""
+MANY = r"""
 use IO::Socket::INET;
-$s = IO::Socket::INET->new(LocalPort => 3000, Listen => 5, ReuseAddr => 1) or die;
-$| = 1; print "ready\n";
-while ($c = $s->accept) { print $c "from the guest"; close $c; }
+@s = map { IO::Socket::INET->new(LocalPort => 20000 + $_, Proto => "udp") or die } 1..600;
+$| = 1; print "ready\n"; sleep 300;
 """
 
 
@@ -77,6 +78,46 @@ def free_port(kind: int) -> int:
         return port
 
 
+@pytest.fixture(scope="module")
+def servers() -> Iterator[list[int]]:
+    """Ports of two servers on this host's loopback."""
+    with ExitStack() as stack:
+        listeners = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in "ab"]
+        for listener in listeners:
+            listener.settimeout(60)
+        yield [listener.getsockname()[1] for listener in listeners]
+
+
+@pytest.fixture(scope="module")
+def vm(shared_home: Home, servers: list[int]) -> Iterator[str]:
+    """A running VM whose list names one port of this host's loopback literally."""
+    policy = f"allow=*,10.0.3.2:{servers[0]}"
+    shared_home.banger("vm", "run", "-d", "--name", "shared", "--egress", policy)
+    yield "shared"
+    shared_home.banger("vm", "delete", "shared")
+
+
+def connects(home: Home, vm: str, address: str, port: int) -> bool:
+    """Whether a TCP connection of the guest is accepted within some seconds."""
+    attempt = f"exec 3<>/dev/tcp/{address}/{port}"
+    done = home.banger(
+        *("vm", "exec", vm, "--", "timeout", "5", "bash", "-c", attempt), check=False
+    )
+    return bool(done.returncode == 0)
+
+
+def test_the_outside_of_user_mode_is_filtered_and_changes_of_the_list_wait_for_a_start(
+    shared_home: Home, vm: str, servers: list[int]
+) -> None:
+    named, other = servers
+    assert connects(shared_home, vm, "10.0.3.2", named)
+    assert not connects(shared_home, vm, "10.0.3.2", other)
+    refused = shared_home.banger("vm", "set", vm, "--nat", check=False)
+    assert refused.returncode == 4
+    shared_home.banger("vm", "set", vm, "--no-nat")
+    assert not connects(shared_home, vm, "10.0.3.2", named)
+
+
 def test_a_udp_port_is_reached_on_the_vms_address_and_goes(shared_home: Home, vm: str) -> None:
     address = show(shared_home, vm)["address"]
     with serving(shared_home, vm, ECHO):
@@ -87,6 +128,33 @@ def test_a_udp_port_is_reached_on_the_vms_address_and_goes(shared_home: Home, vm
         assert ask(address, 5300, b"again") == b"echo again"
     eventually(lambda: "udp/5300" not in show(shared_home, vm)["ports"], patience=60)
     assert ask(address, 5300, b"hello") == b""
+
+
+def test_a_guest_with_very_many_sockets_hurts_nobody(shared_home: Home, vm: str) -> None:
+    lock = shared_home.paths.vm_run(show(shared_home, vm)["id"]) / files.LOCK
+    supervisor = holder(lock)
+    with serving(shared_home, vm, MANY):
+        eventually(lambda: len(show(shared_home, vm)["ports"]) == 256, patience=60)
+        checks = json.loads(
+            shared_home.banger("vm", "health", vm, "-o", "json", check=False).stdout
+        )
+        assert "beyond the 256" in str(checks)
+    eventually(lambda: not show(shared_home, vm)["ports"], patience=60)
+    assert holder(lock) == supervisor
+
+
+def test_a_console_that_floods_keeps_its_end_alone(shared_home: Home, vm: str) -> None:
+    console = shared_home.paths.vm_state(show(shared_home, vm)["id"]) / files.CONSOLE_LOG
+    with console.open("ab") as flood:  # a guest under emulation takes minutes for as much
+        flood.write(b"flood\n" * (3 << 20))
+        os.fsync(flood.fileno())
+    eventually(lambda: console.stat().st_blocks * 512 <= 9 << 20, patience=60)
+    shared_home.banger("vm", "exec", vm, "--", "sh", "-c", "echo after the flood >/dev/console")
+    eventually(lambda: b"after the flood" in console.read_bytes()[-4096:], patience=60)
+    shown = shared_home.banger("vm", "logs", vm).stdout
+    assert len(shown) < 10 << 20
+    assert "\0" not in shown
+    assert "after the flood" in shown
 
 
 def kill_supervisor(home: Home, vm: str) -> None:
@@ -106,6 +174,9 @@ def test_ports_are_published_and_taken_away_while_the_guest_runs(
         shared_home.banger("vm", "publish", vm, f"{tcp}:3000", f"{udp}:5300/udp")
         assert read("127.0.0.1", tcp) == b"from the guest"
         assert ask("127.0.0.1", udp, b"hello") == b"echo hello"
+        answered = burst("127.0.0.1", tcp)  # the queue of a forward has one place by itself
+        assert len(answered) == BURST
+        assert statistics.median(answered) < 1.0  # a second later, TCP tries again
         kill_supervisor(shared_home, vm)
         assert read("127.0.0.1", tcp) == b"from the guest"
         assert ask("127.0.0.1", udp, b"hello") == b"echo hello"

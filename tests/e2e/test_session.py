@@ -11,6 +11,7 @@ import subprocess
 import termios
 import threading
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -79,6 +80,35 @@ def test_a_hundred_megabytes_arrive_intact_both_ways(shared_home: Home, vm: str)
     process.stderr.close()
     assert total == HUNDRED_MEGABYTES
     assert received.digest() == sent.digest()
+
+
+def test_a_tree_goes_in_and_comes_out_with_all_that_it_has(
+    shared_home: Home, vm: str, tmp_path: Path
+) -> None:
+    tree = tmp_path / "tree"
+    (tree / "below").mkdir(parents=True)
+    (tree / "below/script").write_bytes(os.urandom(100_000))
+    (tree / "below/script").chmod(0o751)
+    os.utime(tree / "below/script", ns=(1, 1_600_000_000_123_456_789))
+    (tree / "link").symlink_to("/no/where")
+    with (tree / "holes").open("wb") as holes:
+        holes.truncate(64 << 20)
+    shared_home.banger("vm", "cp", str(tree), f"{vm}:")
+    look = "cd tree; stat -c '%A %U %.9Y' below/script; readlink link; stat -c %b holes"
+    looked = shared_home.banger("vm", "exec", vm, "-w", "/root", "--", "sh", "-c", look).stdout
+    assert looked.splitlines() == ["-rwxr-x--x root 1600000000.123456789", "/no/where", "0"]
+    shared_home.banger("vm", "cp", f"{vm}:tree/.", str(tmp_path / "back"))
+    back = tmp_path / "back"
+    assert (back / "below/script").read_bytes() == (tree / "below/script").read_bytes()
+    assert (back / "below/script").stat().st_mtime_ns == 1_600_000_000_123_456_789
+    assert (back / "link").is_symlink()
+    assert (back / "holes").stat().st_blocks == 0
+    refused = shared_home.banger("vm", "cp", str(tree), f"{vm}:/proc/x", "-o", "json", check=False)
+    assert json.loads(refused.stderr)["error"]["code"] == "not_found"
+    full = shared_home.banger(
+        "vm", "cp", str(tree / "below/script"), f"{vm}:/dev/full", "-o", "json", check=False
+    )
+    assert json.loads(full.stderr)["error"]["code"] == "no_space"
 
 
 def test_ctrl_c_reaches_the_guests_command(shared_home: Home, vm: str) -> None:

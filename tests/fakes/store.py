@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from shared.addresses.subnet import guest_addresses
 from shared.bus.handlers import Call, handles
+from shared.contract.messages.page import After
 from shared.contract.messages.rows import (
     Transition,
     VmClaim,
@@ -18,7 +19,6 @@ from shared.contract.messages.rows import (
     VmUpdate,
 )
 from shared.contract.messages.vm import (
-    Empty,
     Publication,
     Resolved,
     ResolvedList,
@@ -60,11 +60,11 @@ class FakeStore:
         return ResolvedList(resolved=list(found.values()))
 
     @handles(store.VM_LIST)
-    async def list_vms(self, _request: Empty, _call: Call) -> VmRows:
+    async def list_vms(self, _request: After, _call: Call) -> VmRows:
         return VmRows(vms=list(self.vms.values()), seq=self.seq)
 
     @handles(store.VM_SNAPSHOT)
-    async def snapshot(self, request: Empty, call: Call) -> VmRows:
+    async def snapshot(self, request: After, call: Call) -> VmRows:
         return await self.list_vms(request, call)
 
     @handles(store.VM_CHECK)

@@ -143,7 +143,7 @@ def test_service_passes_on_progress_and_failure_of_another(stack: Stack, peer: P
     error = error_of(lambda: peer.call("echo", "echo.relay", service="nobody", verb="x"))
     assert error.code is Code.UNAVAILABLE
     rows = peer.call("echo", "echo.relay", service="store", verb="vm.list")
-    assert rows == {"vms": [], "seq": 0}
+    assert rows == {"next": "", "vms": [], "seq": 0}
 
 
 # -- the same request again -----------------------------------------------------------------

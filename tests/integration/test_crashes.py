@@ -50,7 +50,7 @@ def test_killed_service_answers_again(stack: Stack, service: str) -> None:
     old = kill(stack, service)
     eventually(lambda: answers(stack, service, old))
     wait_for_all(stack)  # a new broker learns of the others a moment after it answers itself
-    assert stack.call("store", "vm.list") == {"vms": [], "seq": 0}
+    assert stack.call("store", "vm.list") == {"next": "", "vms": [], "seq": 0}
     status = stack.call("launcher", "daemon.status")["services"]
     assert {each["name"]: each["restarts"] for each in status}[service] == 1
 
@@ -285,5 +285,5 @@ def test_sleeping_service_is_slow_and_not_dead(stack: Stack) -> None:
             )
         finally:
             os.kill(pid, signal.SIGCONT)
-        assert peer.final(late) == {"vms": [], "seq": 0}
+        assert peer.final(late) == {"next": "", "vms": [], "seq": 0}
     assert stack.pid("store") == pid

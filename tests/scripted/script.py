@@ -1,13 +1,13 @@
 """What a scripted guest is to do: a file of one line a wish, none for a guest that behaves.
 
 It is looked for as ``script`` in the VM's state directory, then under the guest's hostname in the
-directory that ``SCRIPTED_GUESTS`` names, which can be filled before the VM exists.
+directory that ``BANGER_TEST_GUESTS`` names, which can be filled before the VM exists.
 """
 
 import os
 from pathlib import Path
 
-VARIABLE = "SCRIPTED_GUESTS"
+VARIABLE = "BANGER_TEST_GUESTS"
 
 WISHES = {
     "die": "the VMM ends before it has a socket, with the rest of the line on stderr",

@@ -78,7 +78,7 @@ def environment(directory: Path) -> dict[str, str]:
     return {
         "PATH": f"{directory}:{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT),
-        "SCRIPTED_PYTHON": sys.executable,
+        "BANGER_TEST_PYTHON": sys.executable,
     }
 
 

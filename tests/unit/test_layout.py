@@ -48,6 +48,7 @@ WITHOUT_MIRROR = {
     "shared/contract/messages/machine.py": "declarations only",
     "shared/contract/messages/network.py": "declarations only",
     "shared/contract/messages/operation.py": "declarations only",
+    "shared/contract/messages/page.py": "declarations only",
     "shared/contract/messages/rows.py": "declarations only",
     "shared/contract/messages/vm.py": "declarations only",
     "shared/bus/ask.py": "a declaration only",

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from shared.bus.ask import Ask
+from shared.bus.paging import pages
 from shared.contract.lifecycle import LIVE
 from shared.contract.messages.machine import SupervisorSpec
 from shared.contract.messages.rows import VmUpdate
@@ -32,7 +33,7 @@ class Corrections:
 
     async def rows(self) -> list[Vm]:
         """All rows, as soon as the store serves: all services start at the same time."""
-        return (await retry(lambda: self._ask(store.VM_LIST()), _window())).vms
+        return await retry(lambda: all_rows(self._ask), _window())
 
     async def row(self, vm_id: str) -> Vm:
         """The row, as soon as the store serves. Raises ``not_found``."""
@@ -93,6 +94,12 @@ class Corrections:
                     await window.wait_or_raise(error)
                 except BangerError:
                     return
+
+
+async def all_rows(ask: Ask) -> list[Vm]:
+    """All rows, oldest first."""
+    read = pages(lambda after: ask(store.VM_LIST(after=after)))
+    return [vm async for page in read for vm in page.vms]
 
 
 def _window() -> RetryWindow:

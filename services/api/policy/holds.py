@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Protocol, TypeVar
 
+from shared.contract.names import few
 from shared.errors import BangerError, Code
 
 
@@ -67,7 +68,7 @@ class BootHolds:
             names = [name for name in holders if name]
             raise BangerError(
                 Code.CONFLICT,
-                f"{self._kind} {entry.name} is needed to create {', '.join(names) or 'a VM'}",
+                f"{self._kind} {entry.name} is needed to create {few(names) or 'a VM'}",
                 hint="banger ops list shows what is under way",
                 details={"vms": names},
             )

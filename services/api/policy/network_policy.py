@@ -6,12 +6,14 @@ Pure, but for what ``first_free_port`` reads.
 from collections.abc import Sequence
 from pathlib import Path
 
-from shared.contract.egress import check_egress
+from shared.contract.egress import check_egress, parse_allowed
 from shared.contract.messages.vm import NetworkMode, Publication, Vm
 from shared.contract.publication import check_publications
 from shared.errors import BangerError, Code
 from shared.host.kernel_text import read_kernel_text
 
+LITERAL_MOST = 128
+"""A filter program of the kernel has room for 4096 steps (BPF_MAXINSNS)."""
 _UNPRIVILEGED = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
 _CAP_NET_BIND_SERVICE = 10
 """capabilities(7), linux/capability.h."""
@@ -21,17 +23,27 @@ def allowed_in(mode: NetworkMode, *, nat: bool, allow: Sequence[str]) -> list[st
     """The list as it is stored.
 
     Raises:
-        BangerError: as ``check_egress``, and ``invalid`` for any list in user mode.
+        BangerError: as ``check_egress``, and ``invalid`` in user mode for a list of more than all
+            of the outside and ``LITERAL_MOST`` local networks.
     """
     entries = list(check_egress(nat, allow))
-    if entries and mode == "user":
+    if mode == "user" and entries and not (nat and all(map(_is_literal, entries))):
         raise BangerError(
             Code.INVALID,
             "an egress list cannot be kept in user mode: the user-mode network has no filter by "
-            "address",
-            hint="use --egress nat or none, or bridge mode, which has one (docs/network.md)",
+            "name",
+            hint="use --egress nat or none, allow=*,192.168.1.0/24 for a local network beside all "
+            "of the outside, or bridge mode (docs/network.md)",
+        )
+    if mode == "user" and len(entries) > LITERAL_MOST:
+        raise BangerError(
+            Code.INVALID, f"an egress list in user mode has at most {LITERAL_MOST} local networks"
         )
     return entries
+
+
+def _is_literal(entry: str) -> bool:
+    return parse_allowed(entry).is_literal
 
 
 def publications_in(

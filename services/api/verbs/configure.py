@@ -11,7 +11,7 @@ from shared.bus.handlers import Call, handles
 from shared.contract.egress import parse_allowed
 from shared.contract.lifecycle import Action, check
 from shared.contract.messages.vm import Vm, VmRename, VmSet, VmView
-from shared.contract.names import check_name
+from shared.contract.names import check_name, few
 from shared.contract.sizes import check_sizes, host
 from shared.contract.verbs import api, store
 from shared.errors import BangerError, Code
@@ -68,7 +68,7 @@ def _refuse_if_allowed(name: str, rows: list[Vm]) -> None:
     if users:
         raise BangerError(
             Code.CONFLICT,
-            f"the egress list of {', '.join(users)} names {name}.vm",
+            f"the egress list of {few(users)} names {name}.vm",
             hint=f"change the list first: banger vm set {users[0]} --egress …",
             details={"vms": users},
         )
@@ -87,6 +87,8 @@ def rename_pin(paths: Paths, vm: Vm, name: str) -> None:
 
 def _check_at_rest(vm: Vm, given: dict[str, Any]) -> None:
     """Raises ``conflict`` for what a VM that runs cannot be given, ``invalid`` for bad sizes."""
+    if vm.network == "user" and given.get("nat") and given["allow"] != vm.allow:
+        check(vm.name, vm.state, Action.RESIZE)  # the filter is as the VMM was launched with
     if not any(name in given for name in AT_REST):
         return
     check(vm.name, vm.state, Action.RESIZE)

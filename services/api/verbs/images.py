@@ -3,12 +3,14 @@
 from collections.abc import Callable
 
 from services.api.context import ApiContext
+from services.api.machines.corrections import all_rows
 from services.api.policy.holds import Published
 from shared.bus.handlers import Call, handles
 from shared.contract.messages.image import Deleted, Ref
 from shared.contract.messages.vm import Vm
+from shared.contract.names import NAMES_SHOWN, few
 from shared.contract.reference import by_id
-from shared.contract.verbs import api, images, store
+from shared.contract.verbs import api, images
 from shared.errors import BangerError, Code
 
 
@@ -37,11 +39,10 @@ class ImageVerbs:
         return Deleted(id=kernel.id, name=kernel.name)
 
     async def _refuse_used(self, kind: str, entry: Published, used: Callable[[Vm], str]) -> None:
-        rows = (await self._ask(store.VM_LIST())).vms
-        if users := [vm.name for vm in rows if used(vm) == entry.id]:
+        if users := [vm.name for vm in await all_rows(self._ask) if used(vm) == entry.id]:
             raise BangerError(
                 Code.CONFLICT,
-                f"{kind} {entry.name} is used by {', '.join(users)}",
-                hint=f"delete what uses it: banger vm delete {' '.join(users)}",
+                f"{kind} {entry.name} is used by {few(users)}",
+                hint=f"delete what uses it: banger vm delete {' '.join(users[:NAMES_SHOWN])}",
                 details={"vms": users},
             )

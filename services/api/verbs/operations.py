@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 
 from services.api.operations import Operations
 from shared.bus.handlers import Call, handles
+from shared.bus.paging import cut
 from shared.contract.messages.operation import Operation, OperationList, OperationRef
-from shared.contract.messages.vm import Empty
+from shared.contract.messages.page import After
 from shared.contract.verbs import api
 from shared.errors import BangerError, Code
 from shared.logs import now_rfc3339
@@ -53,9 +54,11 @@ class OperationVerbs:
         self._operations = operations
 
     @handles(api.OPS_LIST)
-    async def list_operations(self, _request: Empty, _call: Call) -> OperationList:
+    async def list_operations(self, request: After, _call: Call) -> OperationList:
         self._operations.prune(time.monotonic())
-        return OperationList(operations=self._operations.list())
+        known = ((f"{each.started_at} {each.id}", each) for each in self._operations.list())
+        operations, cursor = cut(known, request.after)
+        return OperationList(operations=operations, next=cursor)
 
     @handles(api.OPS_SHOW)
     async def show_operation(self, request: OperationRef, _call: Call) -> Operation:

@@ -1,14 +1,17 @@
 """Verbs that only look: list, resolve, show, access, stats, ports, health."""
 
 import time
+from collections.abc import Callable
 
 from services.api.context import ApiContext
 from services.api.policy.filters import matcher
 from shared.bus.handlers import Call, handles
+from shared.bus.paging import Page
 from shared.contract.lifecycle import LIVE, Action, check
+from shared.contract.messages.page import After
+from shared.contract.messages.rows import row_cursor
 from shared.contract.messages.vm import (
     Check,
-    Empty,
     Health,
     PortList,
     ResolvedList,
@@ -35,15 +38,23 @@ class ReportVerbs:
 
     @handles(api.VM_LIST)
     async def list_vms(self, request: VmFilter, _call: Call) -> VmList:
-        passes = matcher(request.filters)
-        rows = (await self._context.ask(store.VM_LIST())).vms
-        return VmList(vms=[view for vm in rows if passes((view := self._context.view(vm)).vm)])
+        return await self._page(request.after, matcher(request.filters))
 
     @handles(api.VM_PRUNABLE)
-    async def prunable(self, _request: Empty, call: Call) -> VmList:
+    async def prunable(self, request: After, _call: Call) -> VmList:
         """A VM that is stopping is none of them: it may be one that is being restarted."""
-        listed = await self.list_vms(VmFilter(), call)
-        return VmList(vms=[view for view in listed.vms if view.vm.state not in LIVE])
+        return await self._page(request.after, lambda vm: vm.state not in LIVE)
+
+    async def _page(self, after: str, passes: Callable[[Vm], bool]) -> VmList:
+        """The VMs that pass on one page of the store; fewer when their views are too large."""
+        rows = await self._context.ask(store.VM_LIST(after=after))
+        page: Page[VmView] = Page()
+        for vm in rows.vms:
+            view = self._context.view(vm)
+            if passes(view.vm) and not page.takes(view):
+                last = page.items[-1].vm
+                return VmList(vms=page.items, next=row_cursor(last.created_at, last.id))
+        return VmList(vms=page.items, next=rows.next)
 
     @handles(api.VM_RESOLVE)
     async def resolve(self, request: VmRefs, _call: Call) -> ResolvedList:

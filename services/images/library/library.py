@@ -13,6 +13,7 @@ from services.images.library import manifest as manifests
 from services.images.library.manifest import FILE_NAME, ID_LENGTH, M
 from services.images.library.publish import BY_NAME, refused
 from services.images.library.scratch import PREFIX, remove_tree
+from shared.contract.names import few
 from shared.contract.reference import find_id
 from shared.errors import BangerError, Code
 from shared.host.files import sync
@@ -109,7 +110,7 @@ class Library(Generic[M]):
         if directory.is_symlink() or strays:
             raise BangerError(
                 Code.CONFLICT,
-                f"{directory} holds files that are not banger's: {', '.join(strays)}",
+                f"{directory} holds files that are not banger's: {few(strays)}",
                 hint="move them away, then delete again",
             )
 

@@ -14,6 +14,7 @@ supervisor leaves the VMM running; ``adopt`` takes it over again by its process 
 A scripted VMM passes the same contract test as the real ones.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -67,6 +68,8 @@ class MachineSpec:
     initrd: Path
     drives: Drives
     network: GuestNetwork
+    hardening: tuple[str, ...] = ()
+    """What ``DriverInfo.hardening`` answered."""
 
     @property
     def run(self) -> Path:
@@ -103,13 +106,21 @@ class PortTaken(BangerError):
 class UserNetwork(Protocol):
     """A VMM's own user-mode network. Raises as ``Machine`` does."""
 
+    @property
+    def obstacle(self) -> str:
+        """What its forwards do less well than they should here, in a sentence; "" for nothing."""
+
     async def add_forward(self, forward: Forward) -> None:
         """Make a guest port appear on the host. Raises ``conflict`` if the port is taken."""
 
     async def remove_forward(self, forward: Forward) -> None: ...
 
-    async def set_uplink(self, *, on: bool) -> None:
-        """Open or close the guest's way out while it runs; idempotent."""
+    async def set_uplink(self, *, on: bool, literal: Sequence[str] = ()) -> None:
+        """Open or close the guest's way out while it runs; idempotent.
+
+        ``literal``: the networks on its egress list, as when the VMM was launched. Raises
+        ``conflict`` when they are others.
+        """
 
 
 class Machine(Protocol):

@@ -34,6 +34,6 @@ def kernel_arguments(accelerator: Accelerator, machine: tuple[str, ...] = ()) ->
     words = [*_KERNEL_ARGUMENTS, *machine]
     if accelerator.tsc_khz is not None:
         # Without it, the guest's own calibration fails on a busy host, and the guest hangs
-        # (shared/host/tsc.py).
+        # (shared/vmm/qemu/tsc.py).
         words += ["tsc=reliable", f"tsc_early_khz={accelerator.tsc_khz}"]
     return " ".join(words)

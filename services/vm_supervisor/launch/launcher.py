@@ -117,7 +117,8 @@ class VmmLauncher:
         write_initrd(place.run / files.INITRD, modules, identity)
         context = self._context(spec, report, "accelerator")
         accelerator = await asyncio.to_thread(driver.info.accelerator, context)
-        machine_spec = self._machine_spec(spec, network, accelerator)
+        hardening = await asyncio.to_thread(driver.info.hardening, context)
+        machine_spec = self._machine_spec(spec, network, accelerator, hardening)
         try:
             return await self._start_vmm(driver, machine_spec, access, ports)
         except PortTaken:
@@ -176,13 +177,17 @@ class VmmLauncher:
         vm = spec.vm
         if vm.network == "user":
             port = choose_port(vm.address, SSH_PORTS)
-            return user_network(vm.id, vm.address, port, nat=vm.nat)
+            return user_network(vm.id, vm.address, port, nat=vm.nat, literal=vm.allow)
         tap = await self.nat.attach(vm.id)
         address = f"{tap.address}/{tap.prefix}"
         return bridge_network(vm.id, tap.tap, address, tap.gateway, (tap.gateway,), tap.address6)
 
     def _machine_spec(
-        self, spec: SupervisorSpec, network: GuestNetwork, accelerator: Accelerator
+        self,
+        spec: SupervisorSpec,
+        network: GuestNetwork,
+        accelerator: Accelerator,
+        hardening: tuple[str, ...],
     ) -> MachineSpec:
         vm, image, place = spec.vm, Path(spec.image), self._place(spec.vm.id)
         return MachineSpec(
@@ -199,6 +204,7 @@ class VmmLauncher:
                 modules=Path(spec.kernel) / "modules.squashfs",
             ),
             network=network,
+            hardening=hardening,
         )
 
 

@@ -47,4 +47,4 @@ async def set_uplink(running: RunningVm, vm: Vm) -> None:
     """Open or close the guest's way out as the row says; in bridge mode nat does that."""
     network = running.machine.user_network
     if network and vm.network == "user":
-        await network.set_uplink(on=vm.nat)
+        await network.set_uplink(on=vm.nat, literal=vm.allow)

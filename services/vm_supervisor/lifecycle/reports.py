@@ -5,7 +5,7 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
 
 from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.guest.listeners import Listeners
@@ -131,14 +131,19 @@ async def health(vm: Vm, running: RunningVm, agent: Agent | None, deadline: floa
         if checks[-1].ok:
             checks.append(await _timed("system", _system(agent, limit)))
             checks.append(await _timed("disks", _disks(agent, limit)))
-    if running.unforwarded:
-        checks.append(Check(name="forwards", ok=False, detail=_beyond_limit(running.unforwarded)))
+    checks.extend(_forwards(running))
     healthy = all(check.ok for check in checks)
     return Health(id=vm.id, name=vm.name, healthy=healthy, checks=checks)
 
 
-def _beyond_limit(number: int) -> str:
-    return f"{number} ports beyond the {MOST_FORWARDS} per protocol that are forwarded"
+def _forwards(running: RunningVm) -> Iterator[Check]:
+    """A line when there is something to say of them."""
+    network, beyond = running.machine.user_network, running.unforwarded
+    if beyond:
+        detail = f"{beyond} ports beyond the {MOST_FORWARDS} per protocol that are forwarded"
+        yield Check(name="forwards", ok=False, detail=detail)
+    elif network and network.obstacle:
+        yield Check(name="forwards", ok=True, detail=network.obstacle)
 
 
 async def _timed(name: str, question: Awaitable[tuple[bool, str]]) -> Check:

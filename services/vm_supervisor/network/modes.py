@@ -7,6 +7,7 @@ the VM's row.
 
 import errno
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shared.addresses.mac import mac_address
@@ -36,6 +37,8 @@ class Outside:
 
     mac: str
     connected: bool
+    literal: tuple[str, ...] = ()
+    """Entries of the egress list, all of networks that are not globally routable."""
     address: str = "10.0.3.15/24"
     gateway: str = "10.0.3.2"
 
@@ -62,8 +65,11 @@ class GuestNetwork:
     """With its prefix length, where the guest has one. There is no way outside by IPv6."""
 
 
-def user_network(vm_id: str, loopback: str, ssh_port: int, *, nat: bool) -> GuestNetwork:
-    """The VMM's own network, closed but for ssh; ``nat`` opens the second device."""
+def user_network(
+    vm_id: str, loopback: str, ssh_port: int, *, nat: bool, literal: Sequence[str] = ()
+) -> GuestNetwork:
+    """The VMM's own network, closed but for ssh; ``nat`` opens the second device, to what is
+    outside and to the networks ``literal``."""
     return GuestNetwork(
         mac=mac_address(vm_id),
         address="10.0.2.15/24",
@@ -71,7 +77,7 @@ def user_network(vm_id: str, loopback: str, ssh_port: int, *, nat: bool) -> Gues
         resolvers=("10.0.3.3",),
         access_host=loopback,
         access_port=ssh_port,
-        outside=Outside(mac=mac_address(f"{vm_id}-outside"), connected=nat),
+        outside=Outside(mac_address(f"{vm_id}-outside"), nat, tuple(literal)),
     )
 
 

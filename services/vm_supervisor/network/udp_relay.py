@@ -6,7 +6,7 @@ to a Unix socket, and this relay is one more host on that wire: 10.0.2.4. The gu
 peers that have sent to it, and to no others.
 
 The frames of other hosts pass on the same wire. A filter in the kernel drops them before they wake
-this process.
+this process, and a budget bounds what is left.
 """
 
 import asyncio
@@ -20,8 +20,18 @@ from itertools import cycle
 from pathlib import Path
 from typing import NamedTuple
 
+from services.vm_supervisor.network.frame_budget import FrameBudget
 from services.vm_supervisor.network.host_ports import bind
 from services.vm_supervisor.network.modes import Forward
+from services.vm_supervisor.network.socket_filter import (
+    EQUAL,
+    GIVE,
+    LOAD_HALF,
+    LOAD_WORD,
+    WHOLE,
+    Step,
+    attach,
+)
 from services.vm_supervisor.network.udp_frames import (
     LARGEST,
     Datagram,
@@ -41,8 +51,6 @@ PORTS = range(1024, 65536)
 _FRAME = 65536
 _AT_ONCE = 64
 """Datagrams that are read from one socket before others get their turn."""
-_SO_ATTACH_FILTER = 26
-"""From socket(7). Python has no name for it."""
 
 
 class Peer(NamedTuple):
@@ -85,6 +93,8 @@ class UdpRelay:
         self._wire: socket.socket | None = None
         self._sockets: dict[Forward, socket.socket] = {}
         self._peers = Peers()
+        self._budget = FrameBudget()
+        self._resting: asyncio.TimerHandle | None = None
 
     @property
     def used(self) -> bool:
@@ -120,6 +130,9 @@ class UdpRelay:
         """Close this end and all sockets; the VMM keeps its end."""
         for forward in list(self._sockets):
             self.remove(forward)
+        if self._resting:
+            self._resting.cancel()
+            self._resting = None
         if self._wire:
             asyncio.get_running_loop().remove_reader(self._wire)
             self._wire.close()
@@ -140,6 +153,9 @@ class UdpRelay:
     def _from_guest(self) -> None:
         assert self._wire
         for _ in range(_AT_ONCE):
+            if not self._budget.take():
+                self._rest()
+                return
             try:
                 frame = self._wire.recv(_FRAME)
             except OSError:  # nothing more
@@ -148,6 +164,18 @@ class UdpRelay:
                 self._send(answer)
             elif datagram := read_udp(frame, HERE):
                 self._answer(datagram)
+
+    def _rest(self) -> None:
+        """Read nothing of the wire until the next share of the budget is there."""
+        assert self._wire
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._wire)
+        self._resting = loop.call_later(self._budget.wait(), self._read_on)
+
+    def _read_on(self) -> None:
+        assert self._wire
+        self._resting = None
+        asyncio.get_running_loop().add_reader(self._wire, self._from_guest)
 
     def _answer(self, datagram: Datagram) -> None:
         peer = self._peers.by_port.get(datagram.target_port)
@@ -165,7 +193,7 @@ def _bound_wire(path: Path) -> socket.socket:
     path.unlink(missing_ok=True)
     wire = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     try:
-        attach_filter(wire, HERE.mac)
+        attach(wire, filter_program(HERE))
         wire.bind(str(path))
     except OSError:
         wire.close()
@@ -173,25 +201,20 @@ def _bound_wire(path: Path) -> socket.socket:
     return wire
 
 
-def attach_filter(wire: socket.socket, mac: bytes) -> None:
-    """Accept only frames to ``mac``, and ARP (Documentation/networking/filter.rst of Linux)."""
-    import ctypes  # a megabyte that only VMs with UDP ports pay
-
-    high, low = struct.unpack("!IH", mac)
-    load_word, load_half, equal, give = 0x20, 0x28, 0x15, 0x06
-    program = (
-        (load_half, 0, 0, 12),
-        (equal, 4, 0, 0x0806),
-        (load_word, 0, 0, 0),
-        (equal, 0, 3, high),
-        (load_half, 0, 0, 4),
-        (equal, 0, 1, low),
-        (give, 0, 0, _FRAME),
-        (give, 0, 0, 0),
-    )
-    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in program))
-    wire.setsockopt(
-        socket.SOL_SOCKET,
-        _SO_ATTACH_FILTER,
-        struct.pack("HL", len(program), ctypes.addressof(code)),
+def filter_program(here: WireEnd) -> tuple[Step, ...]:
+    """Accept only IPv4 frames to ``here``, and ARP about its address."""
+    high, low = struct.unpack("!IH", here.mac)
+    (address,) = struct.unpack("!I", here.address)
+    return (
+        (LOAD_HALF, 0, 0, 12),  # the kind of the frame
+        (EQUAL, 0, 2, 0x0806),  # ARP: go on, else to the MAC address
+        (LOAD_WORD, 0, 0, 38),  # its target's address
+        (EQUAL, 5, 6, address),
+        (EQUAL, 0, 5, 0x0800),  # IPv4, else refuse
+        (LOAD_WORD, 0, 0, 0),
+        (EQUAL, 0, 3, high),
+        (LOAD_HALF, 0, 0, 4),
+        (EQUAL, 0, 1, low),
+        (GIVE, 0, 0, WHOLE),
+        (GIVE, 0, 0, 0),
     )

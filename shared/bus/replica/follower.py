@@ -14,9 +14,10 @@ from typing import Generic
 import msgspec
 
 from shared.bus.actor import Actor
+from shared.bus.paging import pages
 from shared.bus.replica.replica import Event, Replica, Verdict, View, Views
 from shared.bus.socket import Subscriber
-from shared.contract.messages.rows import VmChanged, VmDeleted
+from shared.contract.messages.rows import VmChanged, VmDeleted, VmRows
 from shared.contract.messages.vm import Vm
 from shared.contract.verbs import store
 from shared.errors import BangerError
@@ -70,14 +71,25 @@ class Follower(Generic[View]):
             self._needed.clear()  # a request from now on needs another snapshot than this one
             deadline = time.monotonic() + SNAPSHOT_SECONDS
             try:
-                rows = await self._actor.ask(store.VM_SNAPSHOT(), deadline=deadline)
-                complete = self.replica.snapshot(rows) is not Verdict.GAP
+                complete = self.replica.snapshot(await self._rows(deadline)) is not Verdict.GAP
             except BaseException:
                 self._needed.set()
                 raise
             if not complete:
                 self._needed.set()
         self._report()
+
+    async def _rows(self, deadline: float) -> VmRows:
+        """A snapshot from all pages, with the number of the first: what changed while they were
+        read is in the events that are held."""
+        whole = VmRows(vms=[])
+        first = True
+        async for page in pages(
+            lambda after: self._actor.ask(store.VM_SNAPSHOT(after=after), deadline=deadline)
+        ):
+            whole.vms += page.vms
+            whole.seq, first = (page.seq if first else min(whole.seq, page.seq)), False
+        return whole
 
     async def close(self) -> None:
         self._keeper.cancel()

@@ -4,6 +4,8 @@ from typing import Literal
 
 import msgspec
 
+from shared.contract.messages.page import Paged
+
 
 class Image(msgspec.Struct, kw_only=True):
     """A published image. ``path`` is its directory, ``size`` its root filesystem's in bytes."""
@@ -79,13 +81,13 @@ class Broken(msgspec.Struct, kw_only=True):
     problem: str
 
 
-class ImageList(msgspec.Struct, kw_only=True):
+class ImageList(Paged, kw_only=True):
     images: list[Image]
     available: list[Available]
     broken: list[Broken]
 
 
-class KernelList(msgspec.Struct, kw_only=True):
+class KernelList(Paged, kw_only=True):
     kernels: list[Kernel]
     available: list[Available]
     broken: list[Broken]

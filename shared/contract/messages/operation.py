@@ -4,6 +4,8 @@ from typing import Literal
 
 import msgspec
 
+from shared.contract.messages.page import Paged
+
 ServiceState = Literal["starting", "running", "backoff", "failed", "stopped"]
 
 
@@ -42,7 +44,7 @@ class Operation(msgspec.Struct, kw_only=True):
     ended_at: str = ""
 
 
-class OperationList(msgspec.Struct, kw_only=True):
+class OperationList(Paged, kw_only=True):
     operations: list[Operation]
 
 

@@ -2,14 +2,20 @@
 
 import msgspec
 
+from shared.contract.messages.page import Paged
 from shared.contract.messages.vm import NetworkMode, Publication, State, Vm, VmSpec
 
 
-class VmRows(msgspec.Struct, kw_only=True):
-    """Rows of VMs; ``seq`` is the last event's."""
+class VmRows(Paged, kw_only=True):
+    """Rows of VMs, oldest first; ``seq`` is the number of the last event before this page."""
 
     vms: list[Vm]
     seq: int = 0
+
+
+def row_cursor(created_at: str, vm_id: str) -> str:
+    """The cursor of the store's lists that stands after this VM."""
+    return f"{created_at} {vm_id}"
 
 
 class VmReserve(VmSpec, kw_only=True):

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from shared.contract.messages.page import After, Paged
 from shared.contract.ssh_access import Access
 
 State = Literal["created", "starting", "running", "paused", "stopping", "stopped", "failed"]
@@ -79,14 +80,14 @@ class VmView(msgspec.Struct, kw_only=True):
     console_log: str = ""
 
 
-class VmFilter(msgspec.Struct, kw_only=True):
+class VmFilter(After, kw_only=True):
     """``vm.list``: show the VMs that pass all ``filters``, written as users write them."""
 
-    filters: list[str] = []
+    filters: list[str] = msgspec.field(default_factory=list)
 
 
-class VmList(msgspec.Struct, kw_only=True):
-    """Answer of ``vm.list``."""
+class VmList(Paged, kw_only=True):
+    """Answer of ``vm.list`` and ``vm.prunable``."""
 
     vms: list[VmView]
 

@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING
 from shared.contract.verb import Structs, Verb
 
 if TYPE_CHECKING:
-    from shared.contract.messages import image, machine, operation, vm
+    from shared.contract.messages import image, machine, operation, page, vm
 else:
     image = Structs("shared.contract.messages.image")
     machine = Structs("shared.contract.messages.machine")
     operation = Structs("shared.contract.messages.operation")
+    page = Structs("shared.contract.messages.page")
     vm = Structs("shared.contract.messages.vm")
 
 BOOT_SECONDS = 900.0
@@ -31,7 +32,7 @@ VM_RESOLVE = Verb(
     vm.ResolvedList,
     notes="a reference that means no VM carries its error; a VM that is named twice appears once",
 )
-VM_PRUNABLE = Verb("api", "vm.prunable", vm.Empty, vm.VmList, notes="the VMs that have no VMM")
+VM_PRUNABLE = Verb("api", "vm.prunable", page.After, vm.VmList, notes="the VMs that have no VMM")
 VM_SHOW = Verb("api", "vm.show", vm.VmRef, vm.VmView)
 VM_ACCESS = Verb(
     "api",
@@ -131,7 +132,7 @@ KERNEL_DELETE = Verb(
     notes="as `image.delete`",
 )
 
-OPS_LIST = Verb("api", "ops.list", vm.Empty, operation.OperationList)
+OPS_LIST = Verb("api", "ops.list", page.After, operation.OperationList)
 OPS_SHOW = Verb("api", "ops.show", operation.OperationRef, operation.Operation)
 OPS_CANCEL = Verb(
     "api", "ops.cancel", operation.OperationRef, operation.Operation, seconds=END_SECONDS

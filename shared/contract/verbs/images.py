@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING
 from shared.contract.verb import Structs, Verb
 
 if TYPE_CHECKING:
-    from shared.contract.messages import image, vm
+    from shared.contract.messages import image, page
 else:
     image = Structs("shared.contract.messages.image")
-    vm = Structs("shared.contract.messages.vm")
+    page = Structs("shared.contract.messages.page")
 
 BUILD_SECONDS = 3600.0
 """Packages have to be downloaded and unpacked, on a slow machine and line."""
 
-IMAGE_LIST = Verb("images", "image.list", vm.Empty, image.ImageList)
+IMAGE_LIST = Verb("images", "image.list", page.After, image.ImageList)
 IMAGE_SHOW = Verb("images", "image.show", image.Ref, image.Image)
 IMAGE_RESOLVE = Verb(
     "images",
@@ -43,7 +43,7 @@ IMAGE_REMOVE = Verb(
     notes="asked by the api, which knows whether a VM uses it",
 )
 
-KERNEL_LIST = Verb("images", "kernel.list", vm.Empty, image.KernelList)
+KERNEL_LIST = Verb("images", "kernel.list", page.After, image.KernelList)
 KERNEL_SHOW = Verb("images", "kernel.show", image.Ref, image.Kernel)
 KERNEL_RESOLVE = Verb(
     "images",

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 from shared.contract.verb import Structs, Verb
 
 if TYPE_CHECKING:
-    from shared.contract.messages import rows, vm
+    from shared.contract.messages import page, rows, vm
 else:
+    page = Structs("shared.contract.messages.page")
     rows = Structs("shared.contract.messages.rows")
     vm = Structs("shared.contract.messages.vm")
 
@@ -15,8 +16,8 @@ SECONDS = 30.0
 
 VM_GET = Verb("store", "vm.get", vm.VmRef, vm.Vm, seconds=SECONDS)
 VM_RESOLVE = Verb("store", "vm.resolve", vm.VmRefs, vm.ResolvedList, seconds=SECONDS)
-VM_LIST = Verb("store", "vm.list", vm.Empty, rows.VmRows, seconds=SECONDS)
-VM_SNAPSHOT = Verb("store", "vm.snapshot", vm.Empty, rows.VmRows, seconds=SECONDS)
+VM_LIST = Verb("store", "vm.list", page.After, rows.VmRows, seconds=SECONDS)
+VM_SNAPSHOT = Verb("store", "vm.snapshot", page.After, rows.VmRows, seconds=SECONDS)
 VM_CHECK = Verb(
     "store",
     "vm.check",

@@ -68,6 +68,10 @@ class Firecracker:
 
         return Accelerator(Accel.KVM, "Firecracker knows no other")
 
+    def hardening(self, _context: LaunchContext) -> tuple[str, ...]:
+        """Its own seccomp filters are on without an option (docs/seccomp.md of Firecracker)."""
+        return ()
+
     def recognises(self, argv: Sequence[str], vm_id: str) -> bool:
         """The jailer hands Firecracker the second form."""
         name = process_name(vm_id)

@@ -65,6 +65,11 @@ class Qemu:
         config = context.config
         return detect(context) if config.accel == "auto" else configured(Accel(config.accel))
 
+    def hardening(self, context: LaunchContext) -> tuple[str, ...]:
+        from shared.vmm.qemu.sandbox import sandbox_options
+
+        return sandbox_options(context)
+
     def recognises(self, argv: Sequence[str], vm_id: str) -> bool:
         return has_option(argv, "-name", process_name(vm_id))
 

@@ -9,11 +9,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from shared.host.tsc import host_tsc_khz
 from shared.vm import files
 from shared.vmm.accelerator import Accel, Accelerator, kvm_obstacle
 from shared.vmm.info import LaunchContext
 from shared.vmm.probe import PROBE_SECONDS, BootScopedCache, failure_of, probe_initrd
+from shared.vmm.qemu.tsc import host_tsc_khz
 
 
 def detect(context: LaunchContext) -> Accelerator:

@@ -15,7 +15,9 @@ egress_option = click.option(
     type=EgressPolicy(),
     help="What the VM may connect to: none, nat (everything outside), or allow=ENTRY[,ENTRY...]. "
     "An entry is HOST[:PORT], CIDR[:PORT] or VM.vm[:PORT]; *.example.org stands for every name "
-    "below example.org, *.vm for every VM, * for everything outside. Lists need bridge mode.",
+    "below example.org, *.vm for every VM, * for everything outside, which is what is globally "
+    "routable. Local networks and metadata services have to be named: allow=*,192.168.1.0/24. "
+    "Lists with names need bridge mode.",
 )
 
 

@@ -12,6 +12,7 @@ import asyncio
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 from services.vm_supervisor.drivers.contract import (
     ExitReason,
@@ -129,10 +130,10 @@ class FirecrackerMachine:
 
     async def attach(self) -> None:
         """Make the machine and start it, or find it started."""
-        state = await self._state_of_instance()
+        described = await self._described()
         if self._requests:
             await self._make()
-        elif state == "Not started":
+        elif described.get("state") == "Not started":
             self.kill()  # the supervisor before this one died before it had sent the requests
             await self._watch.ended()
             raise BangerError(Code.NOT_RUNNING, "the guest of this VMM was never started")
@@ -158,14 +159,14 @@ class FirecrackerMachine:
             self._watching_console.cancel()
         self._watch.close()
 
-    async def _state_of_instance(self) -> str:
-        """The state in the answer to "describe", as soon as the socket serves."""
+    async def _described(self) -> dict[str, Any]:
+        """The answer to "describe", as soon as the socket serves; empty for any other answer."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _CONNECT_SECONDS
         while self._watch.alive and loop.time() < deadline:
             try:
                 described = await call(self._run / files.API_SOCKET, _DESCRIBE)
-                return str(described.get("state", "")) if isinstance(described, dict) else ""
+                return described if isinstance(described, dict) else {}
             except BangerError as error:
                 if error.code is not Code.UNAVAILABLE:
                     raise

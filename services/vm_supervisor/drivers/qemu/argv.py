@@ -8,20 +8,24 @@ from pathlib import Path
 
 from services.vm_supervisor.drivers.contract import MachineSpec
 from services.vm_supervisor.drivers.kernel_arguments import kernel_arguments
-from services.vm_supervisor.drivers.qemu.hubs import CLOSED, FIRST_HUB, OPEN
+from services.vm_supervisor.drivers.qemu.hubs import CLOSED, FIRST_HUB, OPEN, filtered
 from services.vm_supervisor.network.modes import GuestNetwork, Outside
+from services.vm_supervisor.network.outside_filter import filter_id
 from shared.vm import files
 from shared.vmm.accelerator import Accel
 from shared.vmm.info import process_name
 from shared.vmm.qemu.binary import PROGRAM
 
 
-def qemu_argv(spec: MachineSpec, program: str = PROGRAM, cpu: str = "") -> list[str]:
-    """The whole command line. ``cpu``: the model to emulate without KVM; empty: QEMU's own."""
+def qemu_argv(
+    spec: MachineSpec, program: str = PROGRAM, cpu: str = "", ends: tuple[int, int] = (-1, -1)
+) -> list[str]:
+    """The whole command line. ``cpu``: the model to emulate without KVM; empty: QEMU's own.
+    ``ends``: the descriptors of ``filtered_pair``, which QEMU inherits, in user mode."""
     return [
         program,
         *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
-        *("-name", process_name(spec.place.vm_id)),
+        *("-name", process_name(spec.place.vm_id), *spec.hardening),
         *("-M", "microvm", *_accelerator(spec, cpu)),
         *("-smp", str(spec.vcpus), "-m", f"{spec.memory_mib}M"),
         *("-kernel", str(spec.kernel / "vmlinux"), "-initrd", str(spec.initrd)),
@@ -29,7 +33,7 @@ def qemu_argv(spec: MachineSpec, program: str = PROGRAM, cpu: str = "") -> list[
         *_channels(spec),
         *_drives(spec),
         *_first_device(spec.network),
-        *_outside(spec.network.outside),
+        *_outside(spec.network.outside, ends),
     ]
 
 
@@ -46,15 +50,15 @@ def _first_device(network: GuestNetwork) -> list[str]:
     return ["-netdev", closed, *hub, "-device", f"{device}nic0"]
 
 
-def _outside(outside: Outside | None) -> list[str]:
-    """The second network device on its hub (id 0), and what the hub leads to."""
+def _outside(outside: Outside | None, ends: tuple[int, int]) -> list[str]:
+    """The second network device, through the filter on its hub (id 0), and what that leads to."""
     if outside is None:
         return []
     user, port = (OPEN if outside.connected else CLOSED).netdevs
+    netdevs = (*filtered(*ends, filter_id(outside.literal)), user, port)
     return [
-        *("-netdev", "hubport,id=net1,hubid=0"),
+        *(word for netdev in netdevs for word in ("-netdev", netdev)),
         *("-device", f"virtio-net-device,netdev=net1,mac={outside.mac}"),
-        *("-netdev", user, "-netdev", port),
     ]
 
 

@@ -7,6 +7,7 @@ its QMP socket again. QEMU reports the guest's end as a SHUTDOWN event just befo
 import asyncio
 import contextlib
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from services.vm_supervisor.drivers.contract import (
@@ -23,6 +24,8 @@ from services.vm_supervisor.drivers.exit import LINE_MAX, conclude, guest_failed
 from services.vm_supervisor.drivers.qemu.argv import qemu_argv
 from services.vm_supervisor.drivers.qemu.network import QemuUserNetwork
 from services.vm_supervisor.guest.channel import AgentAddress
+from services.vm_supervisor.network.backlog import ListenBacklog
+from services.vm_supervisor.network.outside_filter import filtered_pair
 from services.vm_supervisor.network.udp_relay import UdpRelay
 from shared.addresses.mac import mac_address
 from shared.config import Config
@@ -76,8 +79,18 @@ class QemuDriver:
         vmm_log.unlink(missing_ok=True)
         console = spec.state / files.CONSOLE_LOG
         console_start = console.stat().st_size if console.exists() else 0
-        watch = Watch(spawn_detached(qemu_argv(spec, self._program, self._cpu), vmm_log))
-        return QemuMachine(spec.place, watch, console_start)
+        return QemuMachine(spec.place, Watch(self._spawn(spec, vmm_log)), console_start)
+
+    def _spawn(self, spec: MachineSpec, log: Path) -> ProcessId:
+        outside = spec.network.outside
+        if outside is None:
+            return spawn_detached(qemu_argv(spec, self._program, self._cpu), log)
+        guest_end, outside_end = filtered_pair(outside.literal)
+        with guest_end, outside_end:
+            ends = guest_end.fileno(), outside_end.fileno()
+            return spawn_detached(
+                qemu_argv(spec, self._program, self._cpu, ends), log, inherited=ends
+            )
 
     def adopt(self, place: VmPlace, process: ProcessId, console_start: int) -> "QemuMachine":
         return QemuMachine(place, Watch(process), console_start)
@@ -103,7 +116,8 @@ class QemuMachine:
         self._stopped = asyncio.Event()
         self._resuming: asyncio.Task[None] | None = None
         relay = UdpRelay(place.run, mac_address(place.vm_id))
-        self._user_network = QemuUserNetwork(self._execute, relay)
+        backlog = ListenBacklog(watch.process)
+        self._user_network = QemuUserNetwork(self._execute, relay, backlog)
 
     @property
     def process(self) -> ProcessId:
@@ -143,6 +157,7 @@ class QemuMachine:
                 await asyncio.sleep(_CONNECT_RETRY_SECONDS)
             else:
                 self._qmp = qmp
+                self._user_network.make_room()  # at the forward to ssh, or those of a predecessor
                 self._events = asyncio.create_task(self._read_events(qmp))
                 self._stopped.set()  # an event may have passed while nobody was connected
                 self._resuming = asyncio.create_task(self._resume_after_full_disk())

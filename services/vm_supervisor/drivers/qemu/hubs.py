@@ -1,6 +1,7 @@
 """The hubs inside QEMU that a user-mode guest's two network devices are on.
 
-The second device is on hub 0, which leads outside only while the guest may go there. The first one
+The second device leads to hub 0 through a filter in the kernel (network/outside_filter.py), and hub
+0 leads outside only while the guest may go there. The first one
 is on hub 1, so that a wire for UDP ports (network/udp_relay.py) can be added while the guest runs.
 Ids are QEMU's; values are those of its -netdev option.
 """
@@ -29,6 +30,18 @@ CLOSED = HubEnd("sink", "drain", ",restrict=on")
 """Refuses all that a guest sends. A hub that led nowhere would keep it, and QEMU does not look
 again when an uplink comes: the device would be dead for good."""
 
+
+def filtered(guest_fd: int, outside_fd: int, name: str) -> tuple[str, str, str]:
+    """Values of -netdev: the second device's network (``net1``), and its other side, called
+    ``name``, on hub 0. The descriptors are inherited: frames to ``outside_fd`` are filtered."""
+    return (
+        f"dgram,id=net1,local.type=fd,local.str={guest_fd}",
+        f"dgram,id={name},local.type=fd,local.str={outside_fd}",
+        f"hubport,id={FILTER_PORT},hubid=0,netdev={name}",
+    )
+
+
+FILTER_PORT = "filter"
 FIRST_HUB = ("hubport,id=nic0,hubid=1", "hubport,id=port0,hubid=1,netdev=net0")
 """The first device's hub, with the closed network (``net0``) on it."""
 WIRE, WIRE_PORT = "datagrams", "wire"

@@ -2,11 +2,13 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from services.vm_supervisor.drivers.exit import LINE_MAX
 from services.vm_supervisor.drivers.qemu.hubs import CLOSED, OPEN, WIRE, WIRE_PORT
+from services.vm_supervisor.network.backlog import ListenBacklog
 from services.vm_supervisor.network.modes import Forward
+from services.vm_supervisor.network.outside_filter import filter_id
 from services.vm_supervisor.network.udp_relay import UdpRelay
 from shared.errors import BangerError, Code
 from shared.plain_text import printable
@@ -18,10 +20,19 @@ Execute = Callable[[str, dict[str, object] | None], Awaitable[object]]
 class QemuUserNetwork:
     """See ``contract.UserNetwork``."""
 
-    def __init__(self, execute: Execute, relay: UdpRelay) -> None:
+    def __init__(self, execute: Execute, relay: UdpRelay, backlog: ListenBacklog) -> None:
         self._execute = execute
         self._relay = relay
+        self._backlog = backlog
         self._wiring = asyncio.Lock()
+
+    @property
+    def obstacle(self) -> str:
+        return self._backlog.obstacle
+
+    def make_room(self) -> None:
+        """Let connections wait at all forwards that there are."""
+        self._backlog.deepen()
 
     async def add_forward(self, forward: Forward) -> None:
         if forward.protocol == "udp":
@@ -34,6 +45,7 @@ class QemuUserNetwork:
                 f"{forward.host} port {forward.port} cannot be forwarded: "
                 f"{printable(answer.strip(), LINE_MAX)}",
             )
+        self.make_room()
 
     async def remove_forward(self, forward: Forward) -> None:
         if forward.protocol == "udp":
@@ -42,7 +54,7 @@ class QemuUserNetwork:
         source = f"{forward.protocol}:{forward.host}:{forward.port}"
         await self._monitor(f"hostfwd_remove net0 {source}")
 
-    async def set_uplink(self, *, on: bool) -> None:
+    async def set_uplink(self, *, on: bool, literal: Sequence[str] = ()) -> None:
         """Connect the hub of the guest's second network device to the outside, or to a closed
         network; idempotent.
 
@@ -51,6 +63,13 @@ class QemuUserNetwork:
         """
         new, old = (OPEN, CLOSED) if on else (CLOSED, OPEN)
         present = await self._networks()
+        if on and filter_id(literal) not in present:
+            raise BangerError(
+                Code.CONFLICT,
+                "its VMM was started with other local networks on its egress list, or before the "
+                "outside had a filter",
+                hint="restart the VM",
+            )
         for netdev in map(_netdev, new.netdevs):
             if netdev["id"] not in present:
                 await self._execute("netdev_add", netdev)

@@ -4,12 +4,16 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from msgspec.structs import replace
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine, create_engine, insert, update
 
 from services.store.database import open_database
 from services.store.queries import Store
+from services.store.tables.mapping import LONGEST_REASON, LONGEST_TEXT, spec_column
+from services.store.tables.models import VmRow
+from shared.bus.envelope import MAX_MESSAGE
 from shared.contract.messages.rows import VmClaim, VmReserve, VmTouch, VmTransition, VmUpdate
 from shared.contract.messages.vm import Publication
 from shared.contract.reference import by_id
@@ -342,7 +346,7 @@ def test_full_disk_is_no_space_and_nothing_is_changed(store: Store, engine: Engi
     with engine.connect() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
         connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
-    error = reserve_fails(store, reservation("b", image_name="x" * 100_000))
+    error = reserve_fails(store, reservation("b", labels={"k": "x" * 100_000}))
     assert error.code is Code.NO_SPACE
     assert names(store) == ["a"]
     assert store.rows().seq == 1
@@ -391,3 +395,58 @@ def test_a_name_wins_over_an_id_and_ids_are_reached_by_themselves(store: Store) 
     refs = ["ecb491a0f3d2", by_id("0f3344aabbcc"), by_id("ecb491a0f3d2"), by_id("web")]
     found = [(each.ref, each.id) for each in store.resolve(refs).resolved]
     assert found == [(refs[0], "0f3344aabbcc"), (refs[2], "ecb491a0f3d2"), (refs[3], "")]
+
+
+# -- large rows, and many -------------------------------------------------------------------
+
+
+def test_what_is_stored_is_cut_and_what_cannot_be_is_refused(store: Store) -> None:
+    vm, _ = store.reserve(reservation("beta", image_name="\x1b]52;c;x\a" + "i" * 1000))
+    assert (len(vm.image_name), vm.image_name.isprintable()) == (LONGEST_TEXT, True)
+    vm, _ = store.update(VmUpdate(id=vm.id, state="failed", reason="panic\n\x1b[2J" * 5000))
+    assert (len(vm.reason), vm.reason.isprintable()) == (LONGEST_REASON, True)
+    error = reserve_fails(store, reservation("huge", allow=["x" * 250] * 1000))
+    assert error.code is Code.TOO_LARGE
+    assert names(store) == ["beta"]
+
+
+def test_a_reason_that_an_earlier_version_stored_is_cut_when_it_is_read(
+    store: Store, engine: Engine
+) -> None:
+    store.reserve(reservation("beta"))
+    with engine.begin() as connection:
+        connection.execute(update(VmRow).values(reason="\x1b" * 48_000))
+    assert len(store.get("beta").reason) == LONGEST_REASON
+
+
+def test_ten_thousand_of_the_largest_rows_fit_into_messages(store: Store, engine: Engine) -> None:
+    """Each has the largest reason, every five-hundredth the largest specification."""
+    largest = spec_column(reservation("x", allow=[f"{n:0250}" for n in range(500)]))
+    small = spec_column(reservation("x"))
+    with engine.begin() as connection:
+        connection.execute(
+            insert(VmRow),
+            [
+                {
+                    "id": f"{number:012x}",
+                    "name": f"vm-{number}",
+                    "state": "failed",
+                    "reason": "\N{SNOWMAN}" * LONGEST_REASON,
+                    "network": "user",
+                    "address": f"a-{number}",
+                    "created_at": f"2026-11-28T00:{number // 3000:02}:00Z",
+                    "touched_at": "",
+                    "spec": small if number % 500 else largest,
+                }
+                for number in reversed(range(10_000))
+            ],
+        )
+    found: list[str] = []
+    after = ""
+    while True:
+        page = store.rows(after)
+        assert len(msgspec.msgpack.encode(page)) < MAX_MESSAGE / 8
+        found += [vm.id for vm in page.vms]
+        if not (after := page.next):
+            break
+    assert found == [f"{number:012x}" for number in range(10_000)]

@@ -76,7 +76,9 @@ def running_vm(root: Path, **changes: Any) -> RunningVm:
     machine."""
     handle = own_handle()
     handle.access = Access("127.77.0.2", 22, "id", "pins", "vm", str(root / "master"))
-    machine = SimpleNamespace(**{"agent": AgentAddress(root / "agent"), **changes})
+    machine = SimpleNamespace(
+        **{"agent": AgentAddress(root / "agent"), "user_network": None, **changes}
+    )
     return RunningVm(cast(Machine, machine), handle, Qemu())
 
 

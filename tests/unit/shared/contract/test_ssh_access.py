@@ -10,8 +10,6 @@ from shared.contract.ssh_access import (
     master_argv,
     options,
     remote_command,
-    remote_place,
-    scp_argv,
     session_argv,
 )
 
@@ -54,24 +52,13 @@ def test_a_command_is_one_argument_after_the_destination() -> None:
     assert session_argv(ACCESS, "exec true")[-2:] == ["root@127.77.0.2", "exec true"]
 
 
-def test_copies_and_sessions_use_the_connection_that_the_master_holds() -> None:
+def test_sessions_use_the_connection_that_the_master_holds() -> None:
     control = "ControlPath=/r/ssh.sock"
-    for argv in (session_argv(ACCESS), scp_argv(ACCESS, "a", "b")):
-        assert argv[argv.index(control) - 2] == "ControlMaster=no"
+    argv = session_argv(ACCESS)
+    assert argv[argv.index(control) - 2] == "ControlMaster=no"
     master = master_argv(ACCESS, "/log")
     assert master[master.index(control) - 2] == "ControlMaster=yes"
     assert master[master.index("-E") + 1] == "/log"
-
-
-def test_a_copy_goes_from_all_places_to_the_last() -> None:
-    argv = scp_argv(ACCESS, "here", "there", remote_place(ACCESS, "/root/x"))
-    assert argv[0] == "scp"
-    assert argv[-3:] == ["here", "there", "root@127.77.0.2:/root/x"]
-    assert argv[argv.index("-P") + 1] == str(ACCESS.port)
-
-
-def test_a_place_in_a_guest_is_no_pattern() -> None:
-    assert remote_place(ACCESS, "a[b]*?\\") == "root@127.77.0.2:a\\[b\\]\\*\\?\\\\"
 
 
 def test_openssh_reads_back_paths_with_spaces_and_percent() -> None:

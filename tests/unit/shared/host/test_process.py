@@ -91,3 +91,14 @@ def test_missing_program_is_a_missing_tool_by_name(tmp_path: Path) -> None:
 
 def test_nobody_has_no_start_time() -> None:
     assert start_time(2**22 + 1) is None
+
+
+def test_environment_of_this_process_is_not_passed_on_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI_TOKEN", "secret")
+    monkeypatch.setenv("BANGER_RUN_DIR", "/r")
+    assert wait_for_end(spawn_detached(["env"], tmp_path / "log")) == 0
+    passed = (tmp_path / "log").read_text()
+    assert "secret" not in passed
+    assert "BANGER_RUN_DIR=/r" in passed

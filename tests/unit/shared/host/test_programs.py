@@ -5,7 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from shared.host.programs import SYSTEM_PATH, find_program, search_path
+from shared.host.programs import (
+    SYSTEM_PATH,
+    chosen_environment,
+    find_program,
+    program_environment,
+    search_path,
+)
 
 
 @pytest.fixture
@@ -33,3 +39,25 @@ def test_the_systems_directories_are_searched_without_a_path(
 def test_what_is_nowhere_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert find_program("no-such-program-anywhere") is None
+
+
+OF_A_TERMINAL = {
+    "PATH": "/bin",
+    "LC_ALL": "C",
+    "XDG_STATE_HOME": "/s",
+    "BANGER_RUN_DIR": "/r",
+    "https_proxy": "http://me:secret@proxy",
+    "GITHUB_TOKEN": "secret",
+    "SSH_AUTH_SOCK": "/tmp/agent",
+    "LD_PRELOAD": "/x.so",
+    "HOMEPAGE": "secret",
+}
+
+
+def test_service_gets_no_token_of_the_command_that_starts_it() -> None:
+    chosen = chosen_environment(OF_A_TERMINAL)
+    assert set(chosen) == {"PATH", "LC_ALL", "XDG_STATE_HOME", "BANGER_RUN_DIR", "https_proxy"}
+
+
+def test_vmm_gets_no_proxy_either() -> None:
+    assert "secret" not in str(program_environment(OF_A_TERMINAL))

@@ -52,6 +52,9 @@ class Paper:
     def accelerator(self, _context: LaunchContext) -> Accelerator:
         return Accelerator(Accel.TCG, "paper is slow")
 
+    def hardening(self, _context: LaunchContext) -> tuple[str, ...]:
+        return ()
+
     def recognises(self, argv: Sequence[str], vm_id: str) -> bool:
         return f"vm={process_name(vm_id)}" in argv
 

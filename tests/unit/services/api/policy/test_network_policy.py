@@ -3,6 +3,7 @@
 import pytest
 
 from services.api.policy.network_policy import (
+    LITERAL_MOST,
     allowed_in,
     first_free_port,
     publications_in,
@@ -38,8 +39,18 @@ def test_a_list_is_refused_in_user_mode_with_the_reason_and_a_way() -> None:
     with pytest.raises(BangerError) as refused:
         allowed_in("user", nat=False, allow=["example.org"])
     assert refused.value.code is Code.INVALID
-    assert "no filter by address" in refused.value.message
+    assert "no filter by name" in refused.value.message
     assert "bridge mode" in refused.value.hint
+
+
+def test_local_networks_beside_all_of_the_outside_are_for_both_modes() -> None:
+    for mode in MODES:
+        assert allowed_in(mode, nat=True, allow=["192.168.1.0/24"]) == ["192.168.1.0/24"]
+    many = [f"10.0.{n}.1" for n in range(LITERAL_MOST + 1)]
+    assert allowed_in("user", nat=True, allow=many[1:]) == many[1:]
+    for nat, allow in ((True, many), (False, ["192.168.1.0/24"]), (True, ["db.vm"])):
+        with pytest.raises(BangerError):
+            allowed_in("user", nat=nat, allow=allow)
 
 
 def test_guests_may_be_beside_the_whole_outside() -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from shared.bus import paging
 from shared.contract.verbs import api
 from shared.errors import BangerError, Code
 from shared.paths import Paths
@@ -43,6 +44,25 @@ def test_what_prune_would_take_has_no_vmm(paths: Paths) -> None:
             await scene.running()
             listed = (await scene.bus.ask(api.VM_PRUNABLE())).vms
             assert [each.vm.name for each in listed] == [*states, "lost"]
+
+    play(act())
+
+
+def test_a_listing_has_several_pages_when_the_views_are_large(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paging, "PAGE_BYTES", 1)
+
+    async def act() -> None:
+        vms = [
+            example_vm(id=name, name=name, state=state)
+            for name, state in (("a", "stopped"), ("b", "failed"), ("c", "stopped"))
+        ]
+        async with Scene(paths, *vms) as scene:
+            page = await scene.bus.ask(api.VM_LIST(filters=["state=stopped"]))
+            assert ([each.vm.name for each in page.vms], page.next) == (
+                *(["a"], f"{vms[0].created_at} a"),
+            )
 
     play(act())
 

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -192,7 +192,7 @@ class ScriptedNetwork:
     def __init__(self, trouble: BangerError | None) -> None:
         self._trouble = trouble
 
-    async def set_uplink(self, *, on: bool) -> None:
+    async def set_uplink(self, *, on: bool, literal: Sequence[str] = ()) -> None:
         if self._trouble:
             raise self._trouble
         await asyncio.Event().wait()

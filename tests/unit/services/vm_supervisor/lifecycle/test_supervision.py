@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import socket
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -39,7 +39,7 @@ class ScriptedNetwork:
         self.forwards: list[int] = []
         self.trouble = trouble
 
-    async def set_uplink(self, *, on: bool) -> None:
+    async def set_uplink(self, *, on: bool, literal: Sequence[str] = ()) -> None:
         self.uplink.append(on)
         if self.trouble:
             raise self.trouble

@@ -1,6 +1,7 @@
 """The relay between real sockets of the host and a wire whose other end is the test: the guest."""
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Callable, Coroutine, Iterator
 from functools import wraps
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from services.vm_supervisor.network.frame_budget import FRAMES_PER_SECOND, SHARE_SECONDS
 from services.vm_supervisor.network.modes import Forward
 from services.vm_supervisor.network.udp_frames import Datagram, WireEnd, read_udp, udp_frame
 from services.vm_supervisor.network.udp_relay import (
@@ -132,11 +134,7 @@ async def test_what_others_say_on_the_wire_does_not_wake_us(run: Path) -> None:
     with wire.socket:
         for _ in range(1000):  # more than the socket holds: they would block if they were kept
             wire.send(noise)
-        who_has = (
-            b"\xff" * 6 + GUEST.mac + bytes.fromhex("0806 0001 0800 0604 0001")
-            + GUEST.mac + GUEST_ADDRESS + bytes(6) + HERE.address
-        )  # fmt: skip
-        wire.send(who_has)
+        wire.send(who_has(HERE.address))
         assert (await wire.receive())[6:12] == HERE.mac
         relay.close()
 
@@ -199,3 +197,65 @@ def test_who_was_silent_for_longest_is_forgotten_first() -> None:
         assert peers.by_port[newest].address == ("127.0.0.2", 1)
         peers.forget(bound)
         assert not peers.by_port
+
+
+def who_has(address: bytes) -> bytes:
+    return (
+        b"\xff" * 6 + GUEST.mac + bytes.fromhex("0806 0001 0800 0604 0001")
+        + GUEST.mac + GUEST_ADDRESS + bytes(6) + address
+    )  # fmt: skip
+
+
+@played
+async def test_arp_about_others_and_other_kinds_of_frames_do_not_wake_us(run: Path) -> None:
+    relay, wire = UdpRelay(run, MAC), Wire(run)
+    relay.open()
+    other = HERE.mac + GUEST.mac + bytes.fromhex("86dd") + bytes(1400)
+    with wire.socket:
+        for _ in range(1000):  # more than the socket holds: they would block if they were kept
+            wire.send(who_has(socket.inet_aton("10.0.2.2")))
+            wire.send(other)
+        wire.send(who_has(HERE.address))
+        assert (await wire.receive())[6:12] == HERE.mac
+        relay.close()
+
+
+@played
+async def test_flood_is_read_by_a_budget_and_what_comes_later_is_answered(run: Path) -> None:
+    relay, wire = UdpRelay(run, MAC), Wire(run)
+    relay.open()
+    loop = asyncio.get_running_loop()
+    answers, until = 0, loop.time() + 0.5
+    with wire.socket:
+        while loop.time() < until:
+            with contextlib.suppress(BlockingIOError):
+                wire.send(who_has(HERE.address))
+            with contextlib.suppress(BlockingIOError):
+                answers += bool(wire.socket.recv(100))
+            await asyncio.sleep(0)
+        assert answers <= 0.6 * FRAMES_PER_SECOND
+        with contextlib.suppress(BlockingIOError):
+            while wire.socket.recv(100):
+                pass
+        while True:
+            try:
+                wire.send(who_has(HERE.address))
+                break
+            except BlockingIOError:
+                await asyncio.sleep(0.01)
+        assert (await wire.receive())[6:12] == HERE.mac
+        relay.close()
+
+
+@played
+async def test_relay_that_rests_is_closed_like_any_other(run: Path) -> None:
+    relay, wire = UdpRelay(run, MAC), Wire(run)
+    relay.open()
+    with wire.socket:
+        for _ in range(FRAMES_PER_SECOND):
+            with contextlib.suppress(BlockingIOError):
+                wire.send(who_has(HERE.address))
+            await asyncio.sleep(0)
+        relay.close()
+        await asyncio.sleep(2 * SHARE_SECONDS)
+    assert not (run / files.UDP_SOCKET).exists()

@@ -3,7 +3,7 @@
 import asyncio
 import resource
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -72,6 +72,8 @@ class ScriptedAgent:
 class Network:
     """Notes what it is asked; ``refuse`` are guest ports that cannot be forwarded."""
 
+    obstacle = ""
+
     def __init__(self, *refuse: int) -> None:
         self.done: list[tuple[str, Forward]] = []
         self._refuse = refuse
@@ -84,7 +86,7 @@ class Network:
     async def remove_forward(self, forward: Forward) -> None:
         self.done.append(("remove", forward))
 
-    async def set_uplink(self, *, on: bool) -> None:
+    async def set_uplink(self, *, on: bool, literal: Sequence[str] = ()) -> None:
         raise AssertionError
 
 

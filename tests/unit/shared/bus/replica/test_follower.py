@@ -106,6 +106,36 @@ def test_events_and_snapshots_are_reported_only_when_they_change_a_view() -> Non
     run(scenario)
 
 
+def test_a_snapshot_of_several_pages_is_as_of_the_first() -> None:
+    """A change in between may be on a later page or not; its event is applied in any case."""
+    ids = ["a", "b", "c"]
+    rows = {each: msgspec.structs.replace(BETA, id=each, name=each) for each in ids}
+
+    async def scenario(store: Store) -> None:
+        changed = asyncio.Event()
+        follower = Follower(cast("Actor", store), lambda vm: vm.name, changed.set)
+        await store.until_asked(1)
+        with store.publisher() as publisher:
+            await connected(publisher)
+            store.asked[0].set_result(VmRows(seq=1, vms=[]))
+            await store.until_asked(2)  # the snapshot that the connection asks for
+            store.asked[1].set_result(VmRows(seq=1, vms=[rows["a"]], next="a"))
+            await store.until_asked(3)
+            send(publisher, 2, msgspec.structs.replace(rows["a"], name="z"))
+            send(publisher, 3, rows["c"])
+            store.asked[2].set_result(VmRows(seq=3, vms=[rows["b"], rows["c"]]))
+            async with asyncio.timeout(5):
+                while follower.replica.seq != 3:
+                    changed.clear()
+                    await changed.wait()
+            assert {vm.id: vm.name for vm in follower.replica.vms.values()} == {
+                "a": "z", "b": "b", "c": "c"
+            }  # fmt: skip
+            await follower.close()
+
+    run(scenario)
+
+
 def send(publisher: "zmq.Socket[bytes]", seq: int, vm: Vm) -> None:
     body = msgspec.msgpack.encode(VmChanged(seq=seq, vm=vm))
     publisher.send_multipart([b"vm.changed", b"", body])

@@ -122,3 +122,20 @@ def test_filters_are_the_services_to_judge(cli: Cli, peer: Begin) -> None:
 def test_labels_are_shown(cli: Cli, peer: Begin) -> None:
     peer({"vm.show": lambda _: view("web", labels={"team": "web", "tier": ""})})
     assert "labels     team=web, tier=\n" in cli("vm", "show", "web").out
+
+
+def test_a_list_of_several_pages_is_shown_whole(cli: Cli, peer: Begin) -> None:
+    pages = {
+        "": {"vms": [view("web")], "next": "1"},
+        "1": {"vms": [view("db", "1" * 12)], "next": "2"},
+        "2": {"vms": [], "next": ""},
+    }
+    services = peer({"vm.list": lambda body: pages[body.get("after", "")]})
+    assert cli("vm", "list", "--filter", "name=*", "-o", "name").out == "web\ndb\n"
+    assert services.calls[-1] == ("vm.list", {"filters": ["name=*"], "after": "2"})
+
+
+def test_a_page_that_leads_to_itself_ends_the_command(cli: Cli, peer: Begin) -> None:
+    peer({"vm.list": lambda _: {"vms": [], "next": "1"}})
+    ran = cli("vm", "list")
+    assert (ran.status, "leads to itself" in ran.err) == (1, True)

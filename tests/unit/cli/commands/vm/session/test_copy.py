@@ -25,8 +25,20 @@ def test_what_has_a_colon_before_any_slash_is_in_a_vm(
 
 
 @pytest.mark.parametrize(
-    "words", [["a", "b"], ["web:a", "web:b"], ["a"], ["", "web:"], ["web:a", ""]]
+    "words",
+    [
+        ["a", "b"],
+        ["a"],
+        ["", "web:"],
+        ["web:a", ""],
+        ["web:", "."],
+        ["web:a", "b", "c"],
+        ["-", "a", "web:"],
+        ["--glob", "a", "web:"],
+    ],
 )
-def test_one_side_is_a_vm_and_the_other_a_path(cli: Cli, words: list[str]) -> None:
+def test_words_that_mean_no_copy_are_refused_before_a_service_is_asked(
+    cli: Cli, words: list[str]
+) -> None:
     assert cli("vm", "cp", *words).status == 2
     assert not cli.run_dir.exists()

@@ -10,6 +10,7 @@ from services.vm_supervisor.drivers.contract import Drives, MachineSpec, VmPlace
 from services.vm_supervisor.drivers.kernel_arguments import kernel_arguments
 from services.vm_supervisor.drivers.qemu.argv import qemu_argv
 from services.vm_supervisor.network.modes import bridge_network, user_network
+from services.vm_supervisor.network.outside_filter import filter_id
 from shared.vmm.accelerator import Accel, Accelerator
 
 VM = Path("/state/vms/0123456789ab")
@@ -80,10 +81,12 @@ def test_a_guest_reset_ends_the_vmm_so_that_it_is_seen() -> None:
 @pytest.mark.parametrize(("nat", "end"), [(True, "outside"), (False, "sink")])
 def test_the_hubs_always_lead_somewhere_and_outside_only_with_nat(nat: bool, end: str) -> None:
     network = user_network("0123456789ab", "127.77.0.2", 2222, nat=nat)
-    netdevs = option_values(qemu_argv(replace(SPEC, network=network)), "-netdev")
+    netdevs = option_values(qemu_argv(replace(SPEC, network=network), ends=(7, 9)), "-netdev")
     ports = [part.split(",netdev=") for part in netdevs if part.startswith("hubport,")]
-    # Of each hub the guest's device, and what it leads to.
-    assert [to for _, *to in ports] == [[], ["net0"], [], [end]]
+    # Of each hub the guest's device, or the filter behind it, and what it leads to.
+    assert [to for _, *to in ports] == [[], ["net0"], [filter_id(())], [end]]
+    assert "dgram,id=net1,local.type=fd,local.str=7" in netdevs
+    assert f"dgram,id={filter_id(())},local.type=fd,local.str=9" in netdevs
     (user,) = [part for part in netdevs if f"id={end}" in part]
     assert ("restrict=on" in user) is not nat
 

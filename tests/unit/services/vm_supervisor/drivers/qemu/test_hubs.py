@@ -4,11 +4,13 @@ import pytest
 
 from services.vm_supervisor.drivers.qemu.hubs import (
     CLOSED,
+    FILTER_PORT,
     FIRST_HUB,
     OPEN,
     WIRE,
     WIRE_PORT,
     HubEnd,
+    filtered,
 )
 
 
@@ -42,8 +44,16 @@ def test_first_hub_has_a_port_for_the_device_and_one_for_the_closed_network() ->
     assert network == {"type": "hubport", "id": "port0", "hubid": "1", "netdev": "net0"}
 
 
+def test_second_device_leads_to_hub_0_through_both_ends_of_the_filter() -> None:
+    device, far, port = (options(value) for value in filtered(7, 9, "f"))
+    assert (device["type"], device["id"], device["local.str"]) == ("dgram", "net1", "7")
+    assert (far["type"], far["id"], far["local.str"]) == ("dgram", "f", "9")
+    assert port == {"type": "hubport", "id": FILTER_PORT, "hubid": "0", "netdev": "f"}
+
+
 def test_no_id_is_used_twice_or_found_in_another() -> None:
     """Whether a port is there is looked up by its id in the text of QEMU's monitor."""
     first = [options(value)["id"] for value in FIRST_HUB]
+    first += [FILTER_PORT, "net1"]
     ids = [OPEN.network, OPEN.port, CLOSED.network, CLOSED.port, WIRE, WIRE_PORT, *first]
     assert [(one, other) for one in ids for other in ids if one in other] == [(i, i) for i in ids]

@@ -11,17 +11,21 @@ from typing import Any
 
 import pytest
 
-from services.vm_supervisor.drivers.qemu.hubs import CLOSED, OPEN, WIRE, WIRE_PORT
+from services.vm_supervisor.drivers.qemu.hubs import CLOSED, FILTER_PORT, OPEN, WIRE, WIRE_PORT
 from services.vm_supervisor.drivers.qemu.network import QemuUserNetwork, forward_rule, network_ids
+from services.vm_supervisor.network.backlog import ListenBacklog
 from services.vm_supervisor.network.modes import Forward
+from services.vm_supervisor.network.outside_filter import filter_id
 from services.vm_supervisor.network.udp_relay import UdpRelay
 from shared.errors import BangerError, Code
 from tests.loopback import OWN_ADDRESS
 from tests.scripted.monitor import Monitor
+from tests.unit.shared.vm.test_handle import own_handle
 
 WEB = Forward("tcp", OWN_ADDRESS, 8080, 80)
 CLOSED_IDS, OPEN_IDS = {CLOSED.network, CLOSED.port}, {OPEN.network, OPEN.port}
-FIRST_IDS = {"net0", "nic0", "port0"}
+FILTER = filter_id(())
+FIRST_IDS = {"net0", "nic0", "port0", FILTER, FILTER_PORT}
 WIRE_IDS = {WIRE, WIRE_PORT}
 
 
@@ -43,7 +47,8 @@ class Vmm:
     def __post_init__(self) -> None:
         self._monitor = Monitor(self)
         self.relay = UdpRelay(self.run, "02:03:04:05:06:07")
-        self.network = QemuUserNetwork(self.execute, self.relay)
+        backlog = ListenBacklog(own_handle().process)
+        self.network = QemuUserNetwork(self.execute, self.relay, backlog)
 
     async def execute(self, command: str, arguments: dict[str, object] | None = None) -> object:
         request = json.dumps({"execute": command, "arguments": arguments or {}}).encode()
@@ -185,6 +190,15 @@ async def test_rest_of_an_end_that_a_killed_supervisor_left_is_used_again(vmm: V
     assert vmm.networks.keys() == FIRST_IDS | CLOSED_IDS
     await vmm.network.set_uplink(on=True)
     assert vmm.networks.keys() == FIRST_IDS | OPEN_IDS
+
+
+@with_vmm
+async def test_way_out_of_a_vmm_with_another_filter_stays_closed(vmm: Vmm) -> None:
+    with pytest.raises(BangerError, match="other local networks") as caught:
+        await vmm.network.set_uplink(on=True, literal=["192.168.1.0/24"])
+    assert caught.value.code is Code.CONFLICT
+    assert vmm.networks.keys() == FIRST_IDS | CLOSED_IDS
+    await vmm.network.set_uplink(on=False, literal=["192.168.1.0/24"])
 
 
 def test_ids_are_those_of_qemu_and_no_words_of_a_path() -> None:

@@ -4,7 +4,7 @@ import platform
 
 import pytest
 
-from shared.host.tsc import host_tsc_khz
+from shared.vmm.qemu.tsc import host_tsc_khz
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="needs the x86-64 counter")
