@@ -34,7 +34,7 @@ def check_name(session: Session, name: str, own: str = "") -> None:
 def name_taken(name: str) -> BangerError:
     return BangerError(
         Code.CONFLICT,
-        f"a VM named {name!r} exists already",
+        f"a VM named {name!r} already exists",
         hint=f"choose another name, or delete it: banger vm delete {name}",
     )
 
@@ -76,7 +76,7 @@ def _port_taken(publication: Publication, name: str, other: Publication) -> Bang
     return BangerError(
         Code.CONFLICT,
         f"{publication.protocol} port {publication.host_port} of "
-        f"{publication.host_address} is published by {name} already ({taken})",
+        f"{publication.host_address} is already published by {name} ({taken})",
         hint=f"choose another port, or: banger vm unpublish {name} {taken}",
         details={"vm": name},
     )

@@ -54,6 +54,16 @@ def test_unknown_key_is_named(tmp_path: Path, text: str, key: str) -> None:
         ("network = 1", "network"),
         ('[dns]\nport = "53"', "dns.port"),
         ("[defaults]\nvcpu = 1.5", "defaults.vcpu"),
+        ("[dns]\nport = 99999", "dns.port"),
+        ("[dns]\nport = -1", "dns.port"),
+        (f"[dns]\nport = {10**30}", "dns.port"),
+        ("boot_timeout = nan", "boot_timeout"),
+        ("boot_timeout = inf", "boot_timeout"),
+        ("boot_timeout = 0.0", "boot_timeout"),
+        ("auto_stop_stale_after = nan", "auto_stop_stale_after"),
+        ("auto_stop_stale_after = -1.0", "auto_stop_stale_after"),
+        ("[firecracker]\njail_uids = 4294967295", "firecracker.jail_uids"),
+        ("[firecracker]\ndisk_mib_per_second = -1", "firecracker.disk_mib_per_second"),
     ],
 )
 def test_wrong_value_is_refused_with_its_key(tmp_path: Path, text: str, key: str) -> None:
@@ -64,6 +74,11 @@ def test_wrong_value_is_refused_with_its_key(tmp_path: Path, text: str, key: str
 @pytest.mark.parametrize("place", ["user_subnet = {!r}", "[nat]\nsubnet = {!r}"])
 def test_bad_subnet_is_refused_at_load(tmp_path: Path, place: str, subnet: str) -> None:
     refusal(tmp_path, place.format(subnet))
+
+
+@pytest.mark.parametrize("text", [f"a = {'[' * 5000}", f"a = {'{b=' * 5000}", f"a = {'9' * 5000}"])
+def test_what_the_parser_cannot_hold_is_refused(tmp_path: Path, text: str) -> None:
+    refusal(tmp_path, text)
 
 
 def test_file_that_is_not_toml_is_refused(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ async def call(socket: Path, request: ApiRequest) -> Any:
     try:
         answer = json.loads(body) if body else None
     except (ValueError, RecursionError) as error:
-        message = f"Firecracker answered {request.path} with nonsense"
+        message = f"Firecracker sent an invalid answer to {request.path}"
         raise BangerError(Code.GUEST_FAILED, message) from error
     if status >= 400:
         raise _refused(request, status, answer)

@@ -15,8 +15,27 @@ from shared.paths import Paths
 HERE = Paths(*[Path("/nowhere")] * 4)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "nameserver 2001:db8::1\nnameserver 192.0.2.1\n",
+        "nameserver 127.0.0.53\noptions edns0\n",
+        "# nameserver 2001:db8::1\nnameserver\n",
+        "",
+    ],
+)
+def test_a_host_with_an_ipv4_resolver_has_names_for_guests(text: str) -> None:
+    assert list(network.guest_names(text)) == []
+
+
+def test_a_host_with_ipv6_resolvers_alone_has_no_names_for_guests() -> None:
+    (result,) = network.guest_names("search x\nnameserver 2001:db8::1\nnameserver fe80::1%eth0\n")
+    assert result.status == "WARN"
+    assert "2001:db8::1" in result.found
+
+
 def test_user_mode_is_told_what_bridge_mode_would_add() -> None:
-    (result,) = network.network(HERE, Config(network="user"))
+    result, *_ = network.network(HERE, Config(network="user"))
     assert result.status == "PASS"
     for gain in ("egress lists with names", "names between guests"):
         assert gain in result.found
