@@ -9,6 +9,7 @@ import os
 import select
 import signal
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum, auto
 
@@ -76,10 +77,15 @@ class RunningCommand:
         self._next_step = None if seconds is None else now + seconds
         self._steps = [signal.SIGTERM, signal.SIGKILL]
 
-    def until_ended(self) -> SessionEnd:
+    def until_ended(self, on_open: Callable[[], None]) -> SessionEnd:
+        """``on_open`` is called when the guest has accepted the session."""
+        is_open = False
         try:
             while not self._session.ended:
                 self._wait()
+                if self._session.opened and not is_open:
+                    is_open = True
+                    on_open()
                 if self._is_given_up():
                     return SessionEnd.GIVEN_UP
                 if not self._session.opened and time.monotonic() >= self._open_limit:
