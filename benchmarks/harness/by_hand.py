@@ -7,6 +7,7 @@ it when the guest has answered.
 import asyncio
 import contextlib
 import json
+import re
 import shutil
 import subprocess
 import tempfile
@@ -19,6 +20,7 @@ from services.vm_supervisor.guest.channel import AgentAddress
 from services.vm_supervisor.guest.ssh import ensure_key
 from services.vm_supervisor.launch.initrd import GuestIdentity, write_initrd
 from services.vm_supervisor.network.modes import GuestNetwork, user_network
+from services.vm_supervisor.network.outside_filter import filtered_pair
 from shared.errors import BangerError
 from shared.vm import files
 from shared.vmm.info import Channel
@@ -52,6 +54,10 @@ def write_files(
 async def answered(address: AgentAddress) -> None:
     """Return when the guest's agent has answered once."""
     (await Agent.connect(address, time.monotonic() + ANSWER_SECONDS)).close()
+
+
+_INHERITED = re.compile(r"local\.str=\d+")
+"""An end of the filtered pair of sockets before the outside, by its descriptor."""
 
 
 class QemuByHand:
@@ -93,7 +99,14 @@ class QemuByHand:
     def boot(self) -> None:
         """Start QEMU; return when the guest's agent has answered."""
         quiet = subprocess.DEVNULL
-        self._process = subprocess.Popen(self._argv, stdin=quiet, stdout=quiet)
+        pair = filtered_pair(())
+        with pair[0], pair[1]:
+            ends = iter(end.fileno() for end in pair)
+            argv = [
+                _INHERITED.sub(lambda _: f"local.str={next(ends)}", word) for word in self._argv
+            ]
+            fds = [end.fileno() for end in pair]
+            self._process = subprocess.Popen(argv, stdin=quiet, stdout=quiet, pass_fds=fds)
         asyncio.run(answered(self._agent))
 
     def power_off(self) -> None:

@@ -21,7 +21,16 @@ from shared.contract.messages.machine import (
     SupervisorSpec,
     SystemState,
 )
-from shared.contract.messages.vm import Empty, Health, Port, PortList, State, Vm
+from shared.contract.messages.vm import (
+    Empty,
+    GuestExec,
+    GuestOutput,
+    Health,
+    Port,
+    PortList,
+    State,
+    Vm,
+)
 from shared.contract.ssh_access import Access
 from shared.contract.verbs import api, store, supervisor
 from shared.errors import BangerError, Code
@@ -127,13 +136,18 @@ class FakeSupervisor:
     @handles(supervisor.STATS)
     async def stats(self, _request: Empty, _call: Call) -> GuestStats:
         return GuestStats(
-            cpu_seconds=1.5, resident_bytes=3, uptime=9.0, received_bytes=4, sent_bytes=5
+            at=2.0, cpu_seconds=1.5, resident_bytes=3, uptime=9.0, received_bytes=4, sent_bytes=5
         )
 
     @handles(supervisor.PORTS)
     async def ports(self, _request: Empty, _call: Call) -> PortList:
         vm, port = self.spec.vm, Port(protocol="tcp", guest_address="0.0.0.0", guest_port=80)
         return PortList(id=vm.id, name=vm.name, ports=[port])
+
+    @handles(supervisor.EXEC)
+    async def execute(self, request: GuestExec, _call: Call) -> GuestOutput:
+        stdout = f"{request.text} ".encode() + request.stdin
+        return GuestOutput(status=42, stdout=stdout, stderr=b"")
 
     @handles(supervisor.HEALTH)
     async def health(self, _request: Empty, _call: Call) -> Health:

@@ -39,7 +39,8 @@ def create(no_start: bool, output: str, quiet: bool, **sizing: Any) -> int:
             if creation.result:
                 name = creation.result.vm.name
                 note(
-                    f"Keeping {name}: it had been created. Delete it with: banger vm delete {name}"
+                    f"Keeping {name}: it was created before the signal. "
+                    f"Delete it with: banger vm delete {name}"
                 )
             raise
     show_one(entry(view), DETAILS, output, quiet=quiet)

@@ -32,7 +32,7 @@ grace = click.option(
 def start(
     settings: Settings, vms: tuple[str, ...], wait: "WaitFor", output: str, quiet: bool
 ) -> int:
-    """Start VMs that are not running, on the disks they had.
+    """Start stopped VMs. Their disks are as they were.
 
     \b
     Example:

@@ -47,6 +47,7 @@ class CreateVerbs:
         ) as operation:
             with context.machines.expected(new_id):
                 vm = await self._reserve_by_plan(new_id, request, call)
+                context.leased.add(vm)
                 is_new = vm.id == new_id
                 if not is_new:  # made by the same request before a crash; it may run by now
                     vm = context.live(vm)
@@ -78,7 +79,8 @@ class CreateVerbs:
             given["vmm"] = request.vmm or context.config.vmm
             choice = await self._choose(given["vmm"], Path(kernel.path), call)
             call.progress("spec", f"{sizes} | {choice.vmm} ({choice.reason})")
-            spec = given | sizes.fields() | {"publish": publish} | _boot_files(image, kernel)
+            own = {"publish": publish, "lease": request.lease}
+            spec = given | sizes.fields() | own | _boot_files(image, kernel)
             return await self._reserve(self._reservation(new_id, request, call, spec))
 
     def _reservation(
@@ -91,7 +93,7 @@ class CreateVerbs:
             id=new_id,
             names=[request.name] if request.name else names.candidates(secrets.randbits(32)),
             network=mode,
-            subnet=config.user_subnet if mode == "user" else config.nat.subnet,
+            subnet=str(config.user_network) if mode == "user" else config.nat.subnet,
             request_id=call.request_id,
             state="starting" if request.start else "created",
             touched_at=now_rfc3339() if request.start else "",
@@ -165,12 +167,19 @@ class CreateVerbs:
             return  # deleted meanwhile
         if isinstance(error, BangerError) and row.state in ("failed", "running"):
             error.details["kept"] = vm.name
+            await self._end_lease(row)
             error.hint = f"{error.hint}; delete it with: banger vm delete {vm.name}".lstrip("; ")
             return
         problems = await self._undo(vm)
         if problems and isinstance(error, BangerError):
             error.details["undo_errors"] = problems
             error.message += f" (and undoing it failed: {'; '.join(problems)})"
+
+    async def _end_lease(self, vm: Vm) -> None:
+        """What is kept for a post-mortem outlives the command that made it."""
+        if vm.lease:
+            self._context.leased.discard(vm.id)
+            await self._context.ask(store.VM_UPDATE(id=vm.id, spec=replace(vm, lease="")))
 
     async def _undo(self, vm: Vm) -> list[str]:
         """Remove a VM; returns what went wrong. One that could not be ended keeps files and row."""

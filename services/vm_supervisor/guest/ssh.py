@@ -2,7 +2,7 @@
 
     user_key = ensure_key(paths.ssh_key)                # the user's, once
     host_key = ensure_key(state / files.HOST_KEY)       # the guest's, before its first boot
-    write_known_hosts(access, host_key.public, paths.known_hosts_of(vm.name))
+    write_known_hosts(access, host_key.public)
     await start_master(access, log, deadline)           # returns when sessions can use it
     ...
     await stop_master(access)
@@ -95,12 +95,9 @@ def known_hosts_line(alias: str, public: str) -> str:
     return f"{alias} {kind} {key}\n"
 
 
-def write_known_hosts(access: Access, public: str, by_name: Path) -> None:
-    """Pin ``public`` as the only host key of ``access.alias``, and of the host whose name the file
-    ``by_name`` has."""
+def write_known_hosts(access: Access, public: str) -> None:
+    """Pin ``public`` as the only host key of ``access.alias``."""
     write_atomically(Path(access.known_hosts), known_hosts_line(access.alias, public).encode())
-    by_name.parent.mkdir(mode=0o700, exist_ok=True)
-    write_atomically(by_name, known_hosts_line(by_name.name, public).encode())
 
 
 async def start_master(access: Access, log: Path, deadline: float) -> None:

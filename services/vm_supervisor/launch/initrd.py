@@ -90,6 +90,7 @@ def base_part(busybox: Path) -> bytes:
     for applet in APPLETS:
         archive.symlink(f"bin/{applet}", "busybox")
     archive.symlink("bin/banger-sshd", "/usr/sbin/sshd")
+    archive.file("banger/exec", (_GUEST / "exec").read_bytes(), 0o755)
     archive.symlink("banger/busybox", "/run/initramfs/bin/busybox")
     for name in ("sshd_config", "pam", "pam_env.conf"):
         archive.file(f"banger/{name}", (_GUEST / name).read_bytes())

@@ -40,7 +40,7 @@ from shared.contract.ssh_access import Access
 from shared.errors import BangerError, Code
 from shared.host.boot_id import host_boot_id
 from shared.paths import Paths, make_private
-from shared.vm import files
+from shared.vm import files, known_hosts
 from shared.vm.handle import Handle, remove_handle, write_handle
 from shared.vmm.accelerator import Accelerator
 from shared.vmm.choice import choose
@@ -101,7 +101,9 @@ class VmmLauncher:
             asyncio.to_thread(ensure_work_disk, place.state / files.WORK_DISK, vm.disk_bytes),
         )
         access = access_to(self.paths, vm.id, network.access_host, network.access_port)
-        write_known_hosts(access, host_key.public, self.paths.known_hosts_of(vm.name))
+        write_known_hosts(access, host_key.public)
+        names = known_hosts.names_of(vm.id, vm.name, access.host, access.port)
+        known_hosts.pin(self.paths.known_hosts, names, " ".join(host_key.public.split()[:2]))
         identity = GuestIdentity(
             hostname=vm.name,
             machine_id=hashlib.sha256(vm.id.encode()).hexdigest()[:32],
@@ -248,6 +250,6 @@ def _manifest(directory: Path) -> dict[str, Any]:
         raise BangerError(
             Code.NOT_FOUND,
             f"{directory} is not usable: {error}",
-            hint="banger image list and banger kernel list show what is there",
+            hint="list what is there: banger image list, banger kernel list",
         ) from error
     return manifest

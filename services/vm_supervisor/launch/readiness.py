@@ -39,7 +39,7 @@ async def await_ready(running: RunningVm, name: str, state: Path, seconds: float
     except _Ended as ended:
         raise BangerError(
             Code.GUEST_FAILED,
-            f"{name} did not come up: {ended.end.detail}",
+            f"{name} did not boot: {ended.end.detail}",
             hint=f"its console: {console}",
         ) from None
     except BangerError as error:

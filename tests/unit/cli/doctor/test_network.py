@@ -1,5 +1,8 @@
 """What doctor says of the network."""
 
+import os
+import socket
+from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
@@ -36,6 +39,21 @@ def test_user_mode_is_told_what_bridge_mode_would_add() -> None:
     assert result.status == "PASS"
     for gain in ("egress lists with names", "names between guests"):
         assert gain in result.found
+
+
+def test_programs_of_other_users_at_addresses_of_vms_are_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    subnet = IPv4Network("127.77.255.0/24")
+    with socket.create_server(("127.77.255.9", 0)):
+        assert network.foreign_addresses(subnet) == []
+        monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+        assert network.foreign_addresses(subnet) == ["127.77.255.9"]
+        config = Config(network="user", user_subnet=str(subnet))
+        (result,) = network.network(HERE, config)
+    assert result.status == "WARN"
+    assert "127.77.255.9" in result.found
+    assert "user_subnet" in result.hint
 
 
 def test_bridge_mode_is_told_where_it_is() -> None:

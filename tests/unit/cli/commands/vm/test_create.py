@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from tests.unit.cli.conftest import Cli, view
 from tests.unit.cli.peer import Body, Late, Peer
 
@@ -50,5 +52,12 @@ def test_a_signal_that_is_too_late_says_that_the_vm_is_kept(cli: Cli, peer: Begi
     assert process.returncode == 128 + signal.SIGINT
     assert err.endswith(
         b"Cancelling vm create.\n"
-        b"Keeping web: it had been created. Delete it with: banger vm delete web\n"
+        b"Keeping web: it was created before the signal. Delete it with: banger vm delete web\n"
     )
+
+
+@pytest.mark.parametrize("option", ["--vcpu", "--memory", "--disk-size", "--overlay-size"])
+@pytest.mark.parametrize("value", ["9" * 30, "9" * 15 + "T"])
+def test_a_number_that_no_message_holds_is_a_usage_error(cli: Cli, option: str, value: str) -> None:
+    ran = cli("vm", "create", option, value)
+    assert (ran.status, option in ran.err) == (2, True)

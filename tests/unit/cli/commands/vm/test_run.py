@@ -15,6 +15,7 @@ from tests.unit.cli.peer import Answer, Peer, hold, refuse
 from tests.waiting import eventually
 
 Begin = Callable[..., Peer]
+pytestmark = pytest.mark.usefixtures("guest")
 WEB = view("web")
 CREATE: dict[str, Answer] = {
     "vm.create": lambda _: WEB,

@@ -148,7 +148,7 @@ def test_an_image_is_held_until_the_row_names_it(paths: Paths) -> None:
             await settled(lambda: "images kernel.resolve" in scene.bus.verbs())
             with pytest.raises(BangerError) as refused:
                 await scene.bus.ask(api.IMAGE_DELETE(ref="deb"))
-            assert refused.value.message == "image debian-bookworm is needed to create web"
+            assert refused.value.message == "image debian-bookworm is in use, to create web"
             scene.images.pulling.set()
             await making
             with pytest.raises(BangerError):

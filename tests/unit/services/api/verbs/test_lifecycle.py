@@ -353,7 +353,7 @@ def test_a_vm_that_was_started_meanwhile_is_spared_when_asked_for(paths: Paths, 
             with pytest.raises(BangerError) as refused:
                 await scene.bus.ask(api.VM_DELETE(ref="beta", unless_live=True))
             assert refused.value.code is Code.CONFLICT
-            assert f"beta is {state}" in refused.value.message
+            assert f"it is {state}" in refused.value.message
             assert "vm machine.kill" not in scene.bus.verbs()
             assert scene.row()
 

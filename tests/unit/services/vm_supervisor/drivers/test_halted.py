@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from services.vm_supervisor.drivers.halted import is_halted, wait_until_halted
+from shared.vm import files
 
 LINE = "[   17.245303] reboot: System halted"
 
@@ -23,7 +24,7 @@ def test_anything_else_is_not(console: str) -> None:
 
 
 def test_the_line_of_an_earlier_boot_does_not_count(tmp_path: Path) -> None:
-    console = tmp_path / "log"
+    console = tmp_path / files.CONSOLE_LOG
     console.write_text(f"{LINE}\n")
 
     async def act() -> None:
