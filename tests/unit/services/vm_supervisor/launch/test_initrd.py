@@ -166,7 +166,7 @@ def test_what_the_last_boot_left_in_tmp_goes_before_anybody_is_in(tmp_path: Path
     (tmp_path / "tmp" / f"x\n{tmp_path}").mkdir(parents=True)
     for applet in ("grep", "rm"):
         (tmp_path / "bin" / applet).symlink_to(find_busybox())
-    remove = f"\nPATH={tmp_path}/bin STATE={tmp_path}/bin first_boot=; remove_temporary_files\n"
+    remove = f"\nPATH={tmp_path}/bin RECORDS={tmp_path}/bin first_boot=; remove_temporary_files\n"
     run_function(remove, etc=f"{tmp_path}/none", usr_lib=f"{tmp_path}/conf")
     left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.name != "bin"}
     assert left >= {"tmp", "var/other", "keep/x"}
