@@ -18,6 +18,9 @@ ENDS = 3
 QUIET_VERBS = ("list", "show", "exec", "stats", "nat", "no-nat", "health", "create+delete")
 LOUD_VERBS = ("stop", "start", "restart", "kill", "pause+resume")
 """Those after which a VM is not the one it was (but for pause and resume)."""
+ALONE = frozenset({"vanish run", "second stack"})
+"""The run directory takes the sockets of the VMMs with it, so a supervisor that is killed at the
+same moment cannot be replaced: these come alone, or together."""
 ENDING_VERBS = frozenset({"stop", "restart", "kill"})
 
 
@@ -58,6 +61,8 @@ WEIGHTS = {
     "flood guest": 4,
     "drop exec": 4,
     "drop run": 2,
+    "vanish run": 2,
+    "second stack": 3,
 }
 
 
@@ -83,6 +88,8 @@ class Plan:
             if fault.kind.startswith("kill "):
                 ended.append(fault.target)
             faults.append(fault)
+        if any(fault.kind == "vanish run" for fault in faults):
+            faults = [fault for fault in faults if fault.kind in ALONE]
         return faults or [Fault("lock store", seconds=0.5)]
 
     def _may_end(self, target: str) -> bool:

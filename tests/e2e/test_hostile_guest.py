@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.vm import files
 from tests.e2e.arena import EVIL, METADATA, PUBLIC, VICTIM, Arena, made_arena, obeyed
 from tests.waiting import eventually
 
@@ -67,11 +68,11 @@ def test_what_a_guest_calls_itself_is_plain_text_on_a_terminal(arena: Arena) -> 
 
 def test_a_console_without_end_takes_a_bounded_place(arena: Arena) -> None:
     """What took a guest a minute to write is put there; it goes on from that."""
-    log = arena.home.paths.vm_state(arena.ids[EVIL]) / "console.log"
+    log = arena.home.paths.vm_state(arena.ids[EVIL]) / files.CONSOLE_LOG
     with log.open("ab") as file:
         file.write(b"\x1b]52;c;ZXZpbA==\x07\xff" * (1 << 20))
     assert arena.act("console", "512") == "done"
-    eventually(lambda: arena.kept_bytes(EVIL)["console.log"] <= LOG_BYTES, patience=20)
+    eventually(lambda: arena.kept_bytes(EVIL)[files.CONSOLE_LOG] <= LOG_BYTES, patience=20)
     assert obeyed(arena.on_a_terminal("vm", "logs", EVIL)) == set()
 
 

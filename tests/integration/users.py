@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from services.nat.deployment.trust import FLAG
 from shared.paths import Paths
 from tests.home import REPOSITORY, Home
 from tests.integration.namespaces import Place
@@ -123,7 +124,7 @@ class User:
 
     def start_nat(self, root: Path, *options: str) -> None:
         """Run nat for this user, as root; it may not be registered yet."""
-        own = [sys.executable, "-m", "services.nat", "--user", f"user{self.uid}"]
+        own = [sys.executable, "-m", "services.nat", "--user", f"user{self.uid}", FLAG]
         users = ["--run", str(self.paths.run), "--state-dir", str(root / "keep")]
         logs = ["--logs", str(root / "logs"), "--config", str(root / "config.toml")]
         self.stack.processes["nat"] = self._spawn([*own, *users, *logs, *options])

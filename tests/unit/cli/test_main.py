@@ -36,13 +36,18 @@ CLICK_FOR_SHORT_OPTIONS = {"difflib", "heapq"}
 
 def modules_of(cli: Cli, *args: str) -> set[str]:
     """What a command has imported when it has done its work."""
-    return modules_after(f"from cli.__main__ import run; assert run({list(args)}) == 0", cli.env)
+    return modules_after(
+        f"from cli.__main__ import run; assert run({list(args)}) == 0", cli.env, cli.root
+    )
 
 
-def modules_after(code: str, environment: Mapping[str, str] | None = None) -> set[str]:
+def modules_after(
+    code: str, environment: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> set[str]:
     done = subprocess.run(
         [sys.executable, "-c", f"{code}; import sys; print(*sys.modules, file=sys.stderr)"],
         env=environment,
+        cwd=cwd,
         capture_output=True,
         check=True,
         timeout=30,
@@ -71,6 +76,7 @@ EVERYDAY: dict[str, dict[str, Any]] = {
 """Command line → what the services answer."""
 
 
+@pytest.mark.usefixtures("guest")
 @pytest.mark.parametrize("line", EVERYDAY)
 def test_an_everyday_command_imports_nothing_heavy(cli: Cli, peer: Begin, line: str) -> None:
     peer({verb: partial(lambda answer, _: answer, given) for verb, given in EVERYDAY[line].items()})
@@ -92,6 +98,7 @@ def test_a_listing_imports_click_and_little_else(
     assert public - modules_after("import click") - LIGHT - more == {"cli", "shared"}
 
 
+@pytest.mark.usefixtures("guest")
 def test_a_command_in_a_guest_imports_nothing_heavy(cli: Cli, peer: Begin) -> None:
     peer({"vm.access": lambda _: view("web")})
     imported = modules_of(cli, "vm", "exec", "web", "--", "true")
@@ -143,12 +150,12 @@ def test_a_bug_is_one_line_and_its_traceback_in_the_log(cli: Cli, peer: Begin) -
 
 @pytest.mark.parametrize("fd", [0, 1, 2])
 @pytest.mark.parametrize(("args", "status"), [(["--help"], 0), (["nope"], 2)])
-def test_a_stream_that_is_closed_changes_no_exit_status(
+def test_a_stream_that_is_closed_and_not_needed_changes_no_exit_status(
     cli: Cli, fd: int, args: list[str], status: int
 ) -> None:
     process = cli.popen(*args, closed=[fd], stdin=-1, stdout=-1, stderr=-1)
     out, err = process.communicate(timeout=50)
-    assert process.returncode == status
+    assert process.returncode == (1 if fd == 1 and args == ["--help"] else status)
     assert b"report it" not in out + err
 
 
@@ -180,3 +187,10 @@ def _imported(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             names.add(node.module.split(".")[0])
     return names
+
+
+def test_output_that_a_closed_stdout_cannot_take_is_an_error(cli: Cli, peer: Begin) -> None:
+    peer({"vm.list": lambda _: {"vms": [WEB]}})
+    listing = cli.popen("vm", "list", closed=[1], stderr=subprocess.PIPE)
+    _, said = listing.communicate(timeout=30)
+    assert (listing.returncode, said) == (1, b"error: cannot write the output: stdout is closed\n")
