@@ -53,17 +53,20 @@ per line on stderr, `{"error": {"code", "message", "hint", "details"}}`; the cod
 written to `cli.log` in the state directory.
 
 **Exit status.** `vm run`, `vm exec` and `vm ssh` exit with the status of the guest's command (128+N
-when signal N ended it; 255 also when ssh itself failed). Otherwise the status is 0, or
+when signal N ended it, 126 or 127 when it could not be executed or found, as in a shell). They exit
+with 125, and an error that names the VM and what happened, when the VM or the connection to it
+ended under the command. Otherwise the status is 0, or
 
 | status | meaning |
 | --- | --- |
 | 1 | any other failure; `doctor` with a FAIL; `vm health` with a failed check |
 | 2 | usage: an argument or a value is not accepted |
 | 3 | not found, or an ambiguous prefix |
-| 4 | conflict: exists already, or is in the wrong state |
+| 4 | conflict: it already exists, or is in the wrong state |
 | 5 | the VM is not running |
 | 6 | unavailable: a service is down or busy |
 | 7 | timed out; also a command that `vm run --timeout` terminated |
+| 125 | the VM or the connection ended under a command in the guest (code `lost`) |
 | 130, 143, 129 | interrupted by Ctrl-C, SIGTERM, SIGHUP |
 
 **References.** A VM, image, kernel or operation is named by its exact name or id, or by a unique
@@ -79,7 +82,8 @@ memory and means MiB.
 **Ctrl-C** cancels the creation of a VM, the build of an image, or an action on several VMs; of
 several VMs, those that are done already are printed. While a command runs in a guest without a
 terminal, Ctrl-C is passed on to that command and banger waits for its end; the third Ctrl-C stops
-waiting. With a terminal, Ctrl-C reaches the guest as a key.
+waiting. A guest that does not answer is not waited for: the command ends within two seconds of a
+SIGTERM, SIGHUP or Ctrl-C. With a terminal, Ctrl-C reaches the guest as a key.
 """
 
 

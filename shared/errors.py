@@ -27,6 +27,7 @@ class Code(StrEnum):
     NO_SPACE = "no_space"
     MISSING_TOOL = "missing_tool"
     INCOMPATIBLE = "incompatible"  # two parts have versions that do not work together
+    LOST = "lost"  # the VM or the connection ended under a command in the guest
     GUEST_FAILED = "guest_failed"  # the guest panicked, or its agent never came
     INTERNAL = "internal"  # a bug in banger; the log has the traceback
 
@@ -41,6 +42,7 @@ EXIT_STATUS: dict[Code, int] = {
     Code.UNAVAILABLE: 6,
     Code.BUSY: 6,
     Code.TIMEOUT: 7,
+    Code.LOST: 125,
 }
 """Exit status of the CLI by code. Codes that are not listed exit with 1."""
 

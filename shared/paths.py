@@ -89,13 +89,14 @@ class Paths(NamedTuple):
         return self.state / "ssh" / "id_ed25519"
 
     @property
-    def known_hosts_dir(self) -> Path:
-        """One known_hosts file per VM, called NAME.vm."""
-        return self.state / "known_hosts.d"
+    def known_hosts(self) -> Path:
+        """The host keys of all VMs, for plain ssh (shared/vm/known_hosts.py)."""
+        return self.state / "ssh_known_hosts"
 
-    def known_hosts_of(self, name: str) -> Path:
-        """The file with the host key of the VM ``name``, for plain ssh to NAME.vm."""
-        return self.known_hosts_dir / f"{name}.vm"
+    @property
+    def leases(self) -> Path:
+        """One locked file per command whose end is to be the end of a VM."""
+        return self.state / "leases"
 
     @property
     def broker_socket(self) -> Path:

@@ -73,7 +73,7 @@ def _refuse_foreground(paths: Paths) -> None:
         raise BangerError(
             Code.CONFLICT,
             "the services run in the foreground, without a launcher",
-            hint="stop the program that has started them, e.g. honcho",
+            hint="stop the program that started them, for example honcho",
         )
 
 

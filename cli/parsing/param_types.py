@@ -108,20 +108,20 @@ class Words(click.ParamType[str]):
         return str(value)
 
 
-class Variable(click.ParamType[tuple[str, str]]):
-    """K=V for the guest's environment."""
+class EnvironmentVariable(click.ParamType[tuple[str, "str | None"]]):
+    """NAME=VALUE for the guest's environment, or NAME alone."""
 
-    name = "k=v"
+    name = "name[=value]"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, str]:
+    ) -> tuple[str, str | None]:
         if isinstance(value, tuple):
             return value
         name, separator, content = str(value).partition("=")
-        if not separator or not VARIABLE.fullmatch(name):
-            self.fail(f"{value!r} is not NAME=VALUE", param, ctx)
-        return name, content
+        if not VARIABLE.fullmatch(name):
+            self.fail(f"{value!r} is not NAME=VALUE or NAME", param, ctx)
+        return name, content if separator else None
 
 
 class SignalName(click.ParamType[str]):

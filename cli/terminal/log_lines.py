@@ -8,22 +8,25 @@ from typing import Any
 
 from cli.terminal.tail import lines
 from shared.paths import Paths
+from shared.plain_text import printable
 from shared.vm import files
 
 SHOWN = ("time", "level", "service", "pid", "message", "request", "traceback")
 
 
 def show(line: bytes) -> str:
-    """ "09:30:00.123 info api started name=web"; a line that is not JSON is unchanged."""
+    """ "09:30:00.123 info api started name=web"; a line that is not JSON stays as it is. A terminal
+    only prints the text."""
     entry = parse(line)
     if entry is None:
-        return line.decode(errors="replace")
+        return printable(line.decode(errors="replace"))
     rest = " ".join(f"{key}={value}" for key, value in entry.items() if key not in SHOWN)
     clock = str(entry.get("time", ""))[11:23]
     request = f"[{str(entry['request'])[:8]}] " if entry.get("request") else ""
     words = (clock, entry.get("level"), entry.get("service"), f"{request}{entry.get('message')}")
-    trace = f"\n{entry['traceback']}".rstrip() if entry.get("traceback") else ""
-    return " ".join(str(word) for word in (*words, rest) if word) + trace
+    trace = str(entry.get("traceback") or "").rstrip().splitlines()
+    shown = (" ".join(str(word) for word in (*words, rest) if word), *trace)
+    return "\n".join(map(printable, shown))
 
 
 def parse(line: bytes) -> dict[str, Any] | None:

@@ -14,8 +14,9 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
-def _handlers(handler: Any) -> Iterator[None]:
+def _handlers(handler: Any, *more: int) -> Iterator[None]:
     heeded = [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN]
+    heeded += [signal.Signals(number) for number in more]
     before = {number: signal.signal(number, handler) for number in heeded}
     try:
         yield
@@ -44,10 +45,10 @@ def interrupts_wait() -> Iterator[None]:
 
 
 @contextmanager
-def interrupts_readable() -> Iterator[int]:
-    """Inside, each of ``ENDING`` is one byte (its number) on the descriptor given."""
+def interrupts_readable(*more: int) -> Iterator[int]:
+    """Inside, each of ``ENDING`` and ``more`` is one byte, its number, on the descriptor given."""
     read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    with _handlers(lambda *_: None):
+    with _handlers(lambda *_: None, *more):
         before = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
         try:
             yield read

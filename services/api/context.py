@@ -13,6 +13,7 @@ from services.api.machines.supervisors import Supervisors
 from services.api.machines.vm_view import view, vmm_of, with_live_state
 from services.api.operations import Operations
 from services.api.policy.holds import BootHolds
+from services.api.policy.leased import LeasedVms
 from shared.bus.ask import Ask
 from shared.config import Config
 from shared.contract.lifecycle import LIVE
@@ -43,6 +44,7 @@ class ApiContext:
     machines: Machines = field(init=False)
     operations: Operations = field(default_factory=Operations)
     image_holds: BootHolds = field(default_factory=lambda: BootHolds("image"))
+    leased: LeasedVms = field(default_factory=LeasedVms)
     kernel_holds: BootHolds = field(default_factory=lambda: BootHolds("kernel"))
 
     def __post_init__(self) -> None:
@@ -115,6 +117,6 @@ class ApiContext:
         try:
             await self.ask(nat.APPLY(id=vm.id))
         except BangerError as error:
-            stored = "it is stored, and holds as soon as nat can do it"
+            stored = "the change is stored, and takes effect when the nat service can apply it"
             error.hint = "; ".join(filter(None, (stored, error.hint)))
             raise

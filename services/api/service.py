@@ -8,8 +8,10 @@ from services.api.context import ApiContext
 from services.api.machines.spare_supervisor import Spare
 from services.api.verbs.configure import ConfigureVerbs
 from services.api.verbs.create import CreateVerbs
+from services.api.verbs.guest_exec import GuestExecVerbs
 from services.api.verbs.idle_stop import IdleStop
 from services.api.verbs.images import ImageVerbs
+from services.api.verbs.lease_end import LeaseEnd
 from services.api.verbs.lifecycle import LifecycleVerbs
 from services.api.verbs.operations import OperationVerbs
 from services.api.verbs.publish import PublishVerbs
@@ -33,6 +35,7 @@ GROUPS = (
     PublishVerbs,
     ReportVerbs,
     ImageVerbs,
+    GuestExecVerbs,
 )
 """What answers the verbs, each made of the context. ``OperationVerbs`` needs less."""
 
@@ -51,6 +54,7 @@ class Api(Actor):
     async def on_start(self) -> None:
         self._lock = await own(self.paths.lock("api"))
         self.background.spawn(self._recover())
+        self.background.spawn(keep_running("leases", LeaseEnd(self._context).run, self.log))
         limit = self._context.config.auto_stop_stale_after
         if limit > 0:
             # It reads the names of others' sockets and what guests have caused.

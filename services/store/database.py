@@ -140,7 +140,7 @@ def migrate(engine: Engine, revision: str | None) -> None:
         raise BangerError(
             Code.INCOMPATIBLE,
             f"the database has schema {revision}, newer than this program's {HEAD}",
-            hint="use the newer banger, or move the database away to begin anew",
+            hint="use the newer banger, or move the database away to start with an empty one",
         )
     with _one_transaction(engine) as connection:
         config.attributes["connection"] = connection

@@ -203,8 +203,8 @@ class Actor:
         if self.stopping.is_set():
             return BangerError(
                 Code.UNAVAILABLE,
-                f"{self.name} was stopped while it did {name}",
-                hint="it may have been carried out; look with: banger vm list",
+                f"{self.name} was stopped while it served {name}",
+                hint="the request may have been carried out; look with: banger vm list",
                 details={STOPPED: self.name},
             )
         return BangerError(Code.CANCELLED, f"{name} was cancelled")
@@ -235,7 +235,7 @@ class Actor:
                 result = await known.answer(request, Call(self.link, header))
             return encode_result(result)
         except TimeoutError:
-            raise BangerError(Code.TIMEOUT, f"{header.verb} did not end in time") from None
+            raise BangerError(Code.TIMEOUT, f"{header.verb} timed out") from None
         except asyncio.CancelledError:
             raise self._interrupted(header.verb) from None
         except BangerError:

@@ -275,7 +275,7 @@ class Client:
             raise BangerError(
                 Code.TIMEOUT,
                 f"{request.service} did not answer {request.verb} in time",
-                hint="banger daemon status shows whether the services are well",
+                hint="check the services: banger daemon status",
                 details={"request_id": request.request_id.hex()},
             )
         message, changed = self._dealer.wait(left)
@@ -283,7 +283,7 @@ class Client:
             raise BangerError(
                 Code.UNAVAILABLE,
                 "the connection to the broker was lost",
-                hint="the request may have been carried out; look with banger vm list",
+                hint="the request may have been carried out, check with: banger vm list",
                 details={"request_id": request.request_id.hex()},
             )
 
@@ -337,6 +337,8 @@ def _packed(body: Any) -> bytes:
         packed: bytes = msgpack.packb(body, default=_fields)
     except UnicodeEncodeError as error:  # a word of the command line, as os.fsdecode gives it
         raise BangerError(Code.INVALID, f"{error.object!r} is not UTF-8") from None
+    except OverflowError:
+        raise BangerError(Code.INVALID, "a number is too large") from None
     return packed
 
 

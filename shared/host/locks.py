@@ -89,6 +89,18 @@ class Lock:
         os.close(self._fd)
 
 
+def is_held(path: "str | Path") -> bool:
+    """Whether a process holds the lock at ``path``."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        return _is_locked(fd)
+    finally:
+        os.close(fd)
+
+
 def holder(path: "str | Path") -> int | None:
     """The pid of the process that holds the lock at ``path``, or None when no process does."""
     try:

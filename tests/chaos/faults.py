@@ -14,6 +14,7 @@ from pathlib import Path
 
 from shared.errors import EXIT_STATUS, Code
 from shared.vm import files
+from tests.chaos.attacks import Attacks
 from tests.chaos.clients import Clients
 from tests.chaos.core import Process
 from tests.chaos.observe import processes
@@ -27,9 +28,10 @@ HANDLES = (files.HANDLE, files.HANDLE_COPY)
 class Faults:
     """``ids``: VM id by name, as it is when a fault is carried out."""
 
-    def __init__(self, home: Home, clients: Clients, seed: int) -> None:
+    def __init__(self, home: Home, clients: Clients, attacks: Attacks, seed: int) -> None:
         self._home = home
         self._clients = clients
+        self._attacks = attacks
         self._random = random.Random(seed)
         self.ids: dict[str, str] = {}
         self._out_of_reach: set[int] = set()
@@ -50,6 +52,9 @@ class Faults:
             "vanish run": self._vanish,
             "second stack": self._start_second,
             "clients": lambda f: self._clients.run(f.verbs),
+            "flood guest": self._attacks.flood,
+            "drop exec": self._attacks.kill_exec,
+            "drop run": self._attacks.kill_run,
         }
         return special[fault.kind](fault)
 

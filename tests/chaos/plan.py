@@ -26,7 +26,9 @@ ENDING_VERBS = frozenset({"stop", "restart", "kill"})
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing done. ``target`` is a service or a VM's name; ``seconds`` how long it lasts."""
+    """One thing done. ``target`` is a service or a VM's name; ``seconds`` how long it lasts.
+
+    ``drop exec`` and ``drop run`` kill a client while its command runs in a guest."""
 
     kind: str
     target: str = ""
@@ -56,6 +58,9 @@ WEIGHTS = {
     "fill disk": 3,
     "lock store": 5,
     "clients": 12,
+    "flood guest": 4,
+    "drop exec": 4,
+    "drop run": 2,
     "vanish run": 2,
     "second stack": 3,
 }
@@ -100,7 +105,7 @@ class Plan:
         what = kind.split()[-1]
         if what == "service":
             return self._random.choice(SERVICES)
-        if what in ("supervisor", "master", "vmm", "handle", "handles"):
+        if what in ("supervisor", "master", "vmm", "handle", "handles", "guest", "exec"):
             return self._random.choice(self._vms)
         return what if what in ("launcher", "spare") else ""
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from shared.vm.known_hosts import pinned
 from tests.home import Home
 from tests.waiting import eventually
 
@@ -109,6 +110,51 @@ def test_a_tree_goes_in_and_comes_out_with_all_that_it_has(
         "vm", "cp", str(tree / "below/script"), f"{vm}:/dev/full", "-o", "json", check=False
     )
     assert json.loads(full.stderr)["error"]["code"] == "no_space"
+    as_nobody = ("vm", "cp", "-u", "nobody", str(tree / "below/script"), "-o", "json")
+    denied = shared_home.banger(*as_nobody, f"{vm}:/root/x", check=False)
+    assert json.loads(denied.stderr)["error"]["code"] == "denied"
+    shared_home.banger(*as_nobody, f"{vm}:/tmp/by-nobody")
+    owner = shared_home.banger("vm", "exec", vm, "--", "stat", "-c", "%U", "/tmp/by-nobody").stdout
+    assert owner == "nobody\n"
+
+
+def test_start_up_files_of_the_login_shell_do_not_matter(shared_home: Home, vm: str) -> None:
+    """Debian's bash reads ~/.bashrc when sshd has started it."""
+    spoil = "cp .bashrc kept; sed -i '1i echo hello; exit 3' .bashrc"
+    shared_home.banger("vm", "exec", vm, "--", "sh", "-c", spoil)
+    done = shared_home.banger("vm", "exec", vm, "--", "sh", "-c", "echo here; exit 42", check=False)
+    assert (done.returncode, done.stdout) == (42, "here\n")
+    shared_home.banger("vm", "exec", vm, "--", "mv", "kept", ".bashrc")
+
+
+def test_a_command_as_another_user_has_its_login_environment(shared_home: Home, vm: str) -> None:
+    add = ("useradd", "-m", "-s", "/bin/bash", "-G", "video", "bob")
+    shared_home.banger("vm", "exec", vm, "--", *add)
+    script = 'id -un; id -Gn; echo "$HOME $USER $LOGNAME $SHELL $A"; pwd; kill -TERM $$'
+    done = shared_home.banger(
+        "vm", "exec", "-u", "bob", "-e", "A=1", vm, "--", "sh", "-c", script, check=False
+    )
+    assert done.stdout == "bob\nbob video\n/home/bob bob bob /bin/bash 1\n/home/bob\n"
+    assert done.returncode == 128 + signal.SIGTERM
+    unknown = shared_home.banger("vm", "exec", "-u", "eve", vm, "--", "true", check=False)
+    assert (unknown.returncode, unknown.stderr) == (3, "error: the guest has no user 'eve'\n")
+
+
+def test_a_command_ends_with_its_client_but_a_daemon_goes_on(shared_home: Home, vm: str) -> None:
+    daemon = "setsid sleep 9991 >/dev/null 2>&1 </dev/null &"
+    script = f"{daemon} echo ready; sleep 9992"
+    with shared_home.start("vm", "exec", vm, "--", "sh", "-c", script) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"ready\n"
+        process.kill()
+        process.wait(timeout=30)
+
+    def sleeping() -> str:
+        find = ("sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -ao 'sleep 999[12]'")
+        return shared_home.banger("vm", "exec", vm, "--", *find, check=False).stdout
+
+    eventually(lambda: sleeping() == "sleep 9991\n", patience=60)
+    shared_home.banger("vm", "exec", vm, "--", "pkill", "-f", "^sleep 9991")
 
 
 def test_ctrl_c_reaches_the_guests_command(shared_home: Home, vm: str) -> None:
@@ -185,5 +231,41 @@ def test_a_rename_reaches_the_guest_and_its_pin(shared_home: Home, vm: str) -> N
         assert shared_home.banger("vm", "exec", new, "--", "hostname").stdout == f"{new}\n"
         hosts = shared_home.banger("vm", "exec", new, "--", "getent", "hosts", new).stdout
         assert f"{new}.vm" in hosts
-        assert shared_home.paths.known_hosts_of(new).read_text().startswith(f"{new}.vm ")
-        assert not shared_home.paths.known_hosts_of(old).exists()
+        assert pinned(shared_home.paths.known_hosts, f"{new}.vm")
+        assert not pinned(shared_home.paths.known_hosts, f"{old}.vm")
+
+
+MACHINE = """
+until [ -S /run/systemd/private ]; do sleep 0.1; done
+systemctl is-system-running --wait
+mv /usr/share/debianutils /usr/share/renamed && ls -d /usr/share/renamed
+cd /var/lib/containers && mkdir lower upper work merged
+mount -t overlay -o lowerdir=lower,upperdir=upper,workdir=work overlay merged && echo mounted
+ulimit -Hn
+echo "$LANG"
+"""
+"""What a guest is asked as a machine one works in. Its answers: FINE."""
+FINE = """running
+/usr/share/renamed
+mounted
+524288
+C.UTF-8
+"""
+
+
+def test_the_guest_is_a_machine_one_works_in(shared_home: Home, vm: str) -> None:
+    assert shared_home.banger("vm", "exec", vm, "--", "sh", "-c", MACHINE).stdout == FINE
+
+
+def test_sshd_and_agent_that_were_killed_come_back_as_their_units(
+    shared_home: Home, vm: str
+) -> None:
+    shared_home.banger("vm", "exec", vm, "--", "pkill", "qemu-ga")
+    shared_home.banger("vm", "exec", vm, "--", "pkill", "sshd", check=False)  # the session's too
+    active = ("systemctl", "is-active", "ssh", "qemu-guest-agent")
+
+    def came_back() -> bool:
+        done = shared_home.banger("vm", "exec", vm, "--", *active, check=False)
+        return done.stdout == "active\nactive\n"
+
+    eventually(came_back, patience=60)

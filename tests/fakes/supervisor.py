@@ -19,8 +19,18 @@ from shared.contract.messages.machine import (
     MachineState,
     MachineStop,
     SupervisorSpec,
+    SystemState,
 )
-from shared.contract.messages.vm import Empty, Health, Port, PortList, State, Vm
+from shared.contract.messages.vm import (
+    Empty,
+    GuestExec,
+    GuestOutput,
+    Health,
+    Port,
+    PortList,
+    State,
+    Vm,
+)
 from shared.contract.ssh_access import Access
 from shared.contract.verbs import api, store, supervisor
 from shared.errors import BangerError, Code
@@ -45,6 +55,7 @@ class FakeSupervisor:
         self.ran = False
         self.too_late = False
         self.applied: list[Vm] = []
+        self.system = SystemState(state="running")
         self.on_end: Callable[[], None] = lambda: None
         self._ask = ask
         self._run = run
@@ -114,6 +125,10 @@ class FakeSupervisor:
             raise BangerError(Code.NOT_RUNNING, f"{self.spec.vm.name} is not running")
         self.applied.append(request.vm)
 
+    @handles(supervisor.AWAIT_SYSTEM)
+    async def await_system(self, _request: Empty, _call: Call) -> SystemState:
+        return self.system
+
     @handles(supervisor.STATE)
     async def tell_state(self, _request: Empty, _call: Call) -> MachineState:
         return self._told()
@@ -121,13 +136,18 @@ class FakeSupervisor:
     @handles(supervisor.STATS)
     async def stats(self, _request: Empty, _call: Call) -> GuestStats:
         return GuestStats(
-            cpu_seconds=1.5, resident_bytes=3, uptime=9.0, received_bytes=4, sent_bytes=5
+            at=2.0, cpu_seconds=1.5, resident_bytes=3, uptime=9.0, received_bytes=4, sent_bytes=5
         )
 
     @handles(supervisor.PORTS)
     async def ports(self, _request: Empty, _call: Call) -> PortList:
         vm, port = self.spec.vm, Port(protocol="tcp", guest_address="0.0.0.0", guest_port=80)
         return PortList(id=vm.id, name=vm.name, ports=[port])
+
+    @handles(supervisor.EXEC)
+    async def execute(self, request: GuestExec, _call: Call) -> GuestOutput:
+        stdout = f"{request.text} ".encode() + request.stdin
+        return GuestOutput(status=42, stdout=stdout, stderr=b"")
 
     @handles(supervisor.HEALTH)
     async def health(self, _request: Empty, _call: Call) -> Health:

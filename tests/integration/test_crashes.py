@@ -67,7 +67,7 @@ def test_request_at_a_service_that_dies_is_unavailable_at_once(stack: Stack) -> 
         kill(stack, "echo")
         error = error_of(lambda: peer.final(waiting))
     assert error.code is Code.UNAVAILABLE
-    assert "echo ended while it worked on echo.wait" in error.message
+    assert "echo ended while it served echo.wait" in error.message
 
 
 def test_request_at_a_service_that_is_stopped_may_be_asked_again(stack: Stack) -> None:

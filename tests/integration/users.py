@@ -91,11 +91,13 @@ class User:
         """Whether a command of this user succeeds."""
         return self.run(*argv).returncode == 0
 
-    def run(self, *argv: str) -> "subprocess.CompletedProcess[bytes]":
+    def run(self, *argv: str, unset: str = "") -> "subprocess.CompletedProcess[bytes]":
+        """``unset``: a variable that this user's environment does not have."""
         command = [*self._on_our_host, *identity(self.uid), *argv]
+        environment = {name: value for name, value in self.environment.items() if name != unset}
         return self.place.run(
             lambda: subprocess.run(
-                command, cwd="/", env=self.environment, capture_output=True, timeout=20
+                command, cwd="/", env=environment, capture_output=True, timeout=20
             )
         )
 

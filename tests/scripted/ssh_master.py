@@ -9,8 +9,11 @@ import select
 import signal
 import socket
 import sys
+import threading
 from itertools import pairwise
 from pathlib import Path
+
+from tests.scripted.ssh_sessions import Guest, serve
 
 LIFETIME = 600
 """Seconds after which SIGALRM ends one that a broken test left behind."""
@@ -43,11 +46,22 @@ def main(argv: list[str]) -> int:
 
 
 def _serve(connection: socket.socket, listener: socket.socket) -> None:
+    guest = Guest()
+    try:
+        _serve_guest(connection, listener, guest)
+    finally:
+        guest.close()
+
+
+def _serve_guest(connection: socket.socket, listener: socket.socket, guest: Guest) -> None:
     while True:
         ready, _, _ = select.select([connection, listener], [], [])
         if connection in ready:
             return  # the guest is gone
         client, _ = listener.accept()
+        if client.recv(1, socket.MSG_PEEK) == b"\0":  # the length of a hello
+            threading.Thread(target=serve, args=(client, guest), daemon=True).start()
+            continue
         with client:
             asked = client.recv(64)
             client.sendall(str(os.getpid()).encode())

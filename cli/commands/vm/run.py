@@ -1,16 +1,18 @@
 """``banger vm run``: create a VM, work in it, and clean up."""
 
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli.client.lease import lease
 from cli.client.operation import LongRequest
+from cli.commands.vm.options.command_options import as_user, env, env_file, variables
 from cli.commands.vm.options.creation_options import creation_options
 from cli.parsing.guest_argv import TrailingCommand, trailing
-from cli.parsing.param_types import Seconds, Variable
+from cli.parsing.param_types import Seconds
 from cli.terminal.interrupted import Interrupted
-from cli.terminal.output import Settings, note, report
+from cli.terminal.output import Settings, echo, note, report
 from cli.terminal.signals import interrupts_raise, interrupts_wait
 from shared.contract.reference import by_id
 from shared.contract.verbs import api
@@ -24,13 +26,9 @@ if TYPE_CHECKING:
 @creation_options
 @click.option("--rm", is_flag=True, help="Delete the VM at exit.")
 @click.option("-d", "--detach", is_flag=True, help="Leave the VM running and print its name.")
-@click.option(
-    "-e",
-    "--env",
-    type=Variable(),
-    multiple=True,
-    help="Set an environment variable of CMD. Repeatable.",
-)
+@env
+@env_file
+@as_user
 @click.option(
     "--timeout",
     type=Seconds(min_open=True),
@@ -42,16 +40,18 @@ def run(
     /,
     rm: bool,
     detach: bool,
-    env: tuple[tuple[str, str], ...],
+    env: tuple[tuple[str, str | None], ...],
+    env_file: tuple[str, ...],
+    user: str,
     timeout: float | None,
     **sizing: Any,
 ) -> int:
     """Create a VM, and open a shell or run a command in it.
 
     Without a command, opens a login shell. With one, connects standard input, output and error to
-    it, and exits with its exit status. With --rm, the VM is deleted at exit, also after Ctrl-C; a
-    VM that never became ready is kept for inspection. With --timeout, CMD gets SIGTERM when time is
-    up, and SIGKILL 5 s later.
+    it, and exits with its exit status. With --rm, the VM is deleted at exit, also after Ctrl-C and
+    when this command is killed; a VM that never became ready is kept for inspection. With
+    --timeout, CMD gets SIGTERM when time is up, and SIGKILL 5 s later.
 
     \b
     Examples:
@@ -62,14 +62,17 @@ def run(
     """
     argv = trailing(ctx)
     _refuse_contradictions(ctx, argv, rm=rm, detach=detach)
-    if not argv and (env or timeout):
-        option = "--env" if env else "--timeout"
-        raise click.UsageError(f"{option} needs a command after --", ctx)
-    creation = LongRequest(api.VM_CREATE(**sizing, start=True))
-    with interrupts_raise():
+    chosen = variables(env_file, env)
+    _refuse_options_without_command(
+        ctx, argv, {"--env": env, "--env-file": env_file, "--timeout": timeout}
+    )
+    with interrupts_raise(), lease() if rm else nullcontext("") as held:
+        if held:
+            sizing["lease"] = held
+        creation = LongRequest(api.VM_CREATE(**sizing, start=True))
         if detach:
             return _run_detached(creation)
-        return _run_attached(creation, argv, dict(env), timeout, rm=rm)
+        return _run_attached(creation, argv, chosen, timeout, user, rm=rm)
 
 
 def _refuse_contradictions(
@@ -84,9 +87,17 @@ def _refuse_contradictions(
         )
 
 
+def _refuse_options_without_command(
+    ctx: click.Context, argv: tuple[str, ...], given: dict[str, object]
+) -> None:
+    for option, value in given.items():
+        if value and not argv:
+            raise click.UsageError(f"{option} needs a command after --", ctx)
+
+
 def _run_detached(creation: "LongRequest[VmView]") -> int:
     try:
-        click.echo(_create(creation, rm=False).vm.name)
+        echo(_create(creation, rm=False).vm.name)
     except Interrupted:
         if creation.result:
             _say_what_is_left(creation.result.vm)
@@ -99,16 +110,20 @@ def _run_attached(
     argv: tuple[str, ...],
     env: dict[str, str],
     seconds: float | None,
+    user: str,
     *,
     rm: bool,
 ) -> int:
-    from cli.guest.session import access_of, run_command, run_shell
+    from cli.client.lost_session import explained
+    from cli.commands.vm.session.second_way import run_in_guest
+    from cli.guest.session import access_of, run_shell
 
     try:
         access = access_of(_create(creation, rm=rm))
         if argv:
-            return run_command(access, argv, env=env, seconds=seconds)
-        return run_shell(access)
+            return run_in_guest(access, argv, env=env, seconds=seconds, user=user)
+        with explained():
+            return run_shell(access, user=user)
     finally:
         if creation.result:  # whatever was raised
             clean_up = _delete if rm else _say_what_is_left

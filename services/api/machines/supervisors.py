@@ -91,7 +91,7 @@ class Supervisors:
         log = self._paths.vm_state(spec.vm.id) / files.SUPERVISOR_LOG
         raise BangerError(
             Code.UNAVAILABLE,
-            f"the supervisor of {spec.vm.name} did not come up",
+            f"the supervisor of {spec.vm.name} did not start",
             hint=f"see {log} and {self._spare.errors}",
         )
 
@@ -110,7 +110,9 @@ class Supervisors:
         watch = self._spare.assign(msgspec.msgpack.encode(spec))
         if watch is None:
             hint = f"see {self._spare.errors}"
-            raise BangerError(Code.UNAVAILABLE, "a supervisor ended as it began", hint=hint)
+            raise BangerError(
+                Code.UNAVAILABLE, "a supervisor ended while it was starting", hint=hint
+            )
         supervised = _Supervised(watch)
         self._known[vm_id] = supervised
         self._spawn(self._follow(vm_id, supervised))

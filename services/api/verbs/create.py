@@ -19,7 +19,7 @@ from services.api.verbs.operations import under_way
 from shared.bus.handlers import Call, handles
 from shared.contract.messages.image import Image, Kernel
 from shared.contract.messages.rows import VmReserve
-from shared.contract.messages.vm import Vm, VmCreate, VmmWanted, VmView
+from shared.contract.messages.vm import Vm, VmCreate, VmmWanted, VmView, WaitFor
 from shared.contract.names import ID_LENGTHS, check_name
 from shared.contract.sizes import host
 from shared.contract.verb import Request
@@ -47,13 +47,14 @@ class CreateVerbs:
         ) as operation:
             with context.machines.expected(new_id):
                 vm = await self._reserve_by_plan(new_id, request, call)
+                context.leased.add(vm)
                 is_new = vm.id == new_id
                 if not is_new:  # made by the same request before a crash; it may run by now
                     vm = context.live(vm)
                 operation.subject = vm.name
                 with log_context(vm=vm.id):
                     if request.start:
-                        vm = await self._boot_or_undo(vm, call, is_new=is_new)
+                        vm = await self._boot_or_undo(vm, request.wait, call, is_new=is_new)
         return context.view(vm)
 
     # -- the plan ---------------------------------------------------------------------------
@@ -78,7 +79,8 @@ class CreateVerbs:
             given["vmm"] = request.vmm or context.config.vmm
             choice = await self._choose(given["vmm"], Path(kernel.path), call)
             call.progress("spec", f"{sizes} | {choice.vmm} ({choice.reason})")
-            spec = given | sizes.fields() | {"publish": publish} | _boot_files(image, kernel)
+            own = {"publish": publish, "lease": request.lease}
+            spec = given | sizes.fields() | own | _boot_files(image, kernel)
             return await self._reserve(self._reservation(new_id, request, call, spec))
 
     def _reservation(
@@ -91,7 +93,7 @@ class CreateVerbs:
             id=new_id,
             names=[request.name] if request.name else names.candidates(secrets.randbits(32)),
             network=mode,
-            subnet=config.user_subnet if mode == "user" else config.nat.subnet,
+            subnet=str(config.user_network) if mode == "user" else config.nat.subnet,
             request_id=call.request_id,
             state="starting" if request.start else "created",
             touched_at=now_rfc3339() if request.start else "",
@@ -144,11 +146,12 @@ class CreateVerbs:
 
     # -- the boot ---------------------------------------------------------------------------
 
-    async def _boot_or_undo(self, vm: Vm, call: Call, *, is_new: bool) -> Vm:
+    async def _boot_or_undo(self, vm: Vm, stage: WaitFor, call: Call, *, is_new: bool) -> Vm:
         context = self._context
         try:
             async with context.machines.serialised(vm.id):
                 told = await context.machines.boot(vm, call, is_new=is_new)
+            await context.machines.await_stage(vm, stage, call)
         except (BangerError, asyncio.CancelledError) as error:
             if not context.stopping.is_set():
                 await self._undo_creation(vm, error)
@@ -156,19 +159,27 @@ class CreateVerbs:
         return replace(vm, state=told.state, reason=told.reason)
 
     async def _undo_creation(self, vm: Vm, error: BaseException) -> None:
-        """Remove a VM whose VMM never ran; keep one that failed, for a post-mortem."""
+        """Remove a VM whose VMM never ran; keep one that failed, or whose systemd did, for a
+        post-mortem."""
         try:
             row = await self._context.corrections.row(vm.id)
         except BangerError:
             return  # deleted meanwhile
-        if isinstance(error, BangerError) and row.state == "failed":
+        if isinstance(error, BangerError) and row.state in ("failed", "running"):
             error.details["kept"] = vm.name
+            await self._end_lease(row)
             error.hint = f"{error.hint}; delete it with: banger vm delete {vm.name}".lstrip("; ")
             return
         problems = await self._undo(vm)
         if problems and isinstance(error, BangerError):
             error.details["undo_errors"] = problems
             error.message += f" (and undoing it failed: {'; '.join(problems)})"
+
+    async def _end_lease(self, vm: Vm) -> None:
+        """What is kept for a post-mortem outlives the command that made it."""
+        if vm.lease:
+            self._context.leased.discard(vm.id)
+            await self._context.ask(store.VM_UPDATE(id=vm.id, spec=replace(vm, lease="")))
 
     async def _undo(self, vm: Vm) -> list[str]:
         """Remove a VM; returns what went wrong. One that could not be ended keeps files and row."""

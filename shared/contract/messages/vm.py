@@ -3,7 +3,7 @@
 Sizes are in MiB for memory and in bytes for disks. Unknown fields are ignored by the decoder.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -20,6 +20,9 @@ VmmWanted = str
 
 Protocol = Literal["tcp", "udp"]
 
+WaitFor = Literal["ready", "system"]
+"""When a start is done: when agent and ssh answer, or when the guest's systemd has finished too."""
+
 
 class Publication(msgspec.Struct, kw_only=True, frozen=True):
     """A port of the host that leads to one of the guest's, as long as the VM runs."""
@@ -28,6 +31,16 @@ class Publication(msgspec.Struct, kw_only=True, frozen=True):
     guest_port: int
     host_address: str = "127.0.0.1"
     protocol: Protocol = "tcp"
+
+
+LONGEST_COMMAND = 1 << 17
+LONGEST_INPUT = 1 << 18
+"""Bytes of standard input that a guest's agent is given."""
+LONGEST_EXEC = 600
+"""Seconds that a command run by a guest's agent may take."""
+
+Lease = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{16})?$")]
+"""The name of a file in ``Paths.leases``, which its holder keeps locked."""
 
 
 class VmSpec(msgspec.Struct, kw_only=True):
@@ -49,6 +62,12 @@ class VmSpec(msgspec.Struct, kw_only=True):
     """What it reaches outside although ``nat`` is False, as ``shared.contract.egress`` reads it."""
     publish: list[Publication] = msgspec.field(default_factory=list)
     labels: dict[str, str] = msgspec.field(default_factory=dict)
+    lease: Lease = ""
+    """Of the command that the VM is to live as long as; empty: until it is deleted."""
+
+
+LONGEST_REASON = 500
+"""Characters of ``Vm.reason``, which may be what a guest says."""
 
 
 class Vm(VmSpec, kw_only=True):
@@ -138,6 +157,7 @@ class VmChoice(msgspec.Struct, kw_only=True):
     vcpu: int | None = None
     memory_mib: int | None = None
     disk_bytes: int | None = None
+    overlay_bytes: int | None = None
     vmm: VmmWanted | None = None
     nat: bool | None = None
     allow: list[str] | None = None
@@ -150,15 +170,41 @@ class VmCreate(VmChoice, kw_only=True):
 
     name: str | None = None
     image: str | None = None
-    overlay_bytes: int | None = None
     publish: list[Publication] = msgspec.field(default_factory=list)
     start: bool = True
+    wait: WaitFor = "ready"
+    lease: Lease = ""
 
 
 class VmSet(VmChoice, kw_only=True):
     """``vm.set``: what is None stays. Sizes and VMM change on a stopped VM only."""
 
     ref: str
+
+
+class GuestExec(msgspec.Struct, kw_only=True):
+    """A command for a guest whose ssh is broken, run by its agent.
+
+    ``text`` is the command as ``guest_command.text_of`` packs it. ``seconds``: what it may take.
+    """
+
+    text: Annotated[str, msgspec.Meta(max_length=LONGEST_COMMAND)]
+    stdin: Annotated[bytes, msgspec.Meta(max_length=LONGEST_INPUT)] = b""
+    seconds: Annotated[int, msgspec.Meta(ge=1, le=LONGEST_EXEC)] = LONGEST_EXEC
+
+
+class VmExec(GuestExec, kw_only=True):
+    """``vm.exec``."""
+
+    ref: str
+
+
+class GuestOutput(msgspec.Struct, kw_only=True):
+    """How a command ended, as a shell has it, and the first 512 KiB of each of its outputs."""
+
+    status: int
+    stdout: bytes
+    stderr: bytes
 
 
 class VmRename(msgspec.Struct, kw_only=True):
@@ -168,11 +214,23 @@ class VmRename(msgspec.Struct, kw_only=True):
     name: str
 
 
+class VmStart(VmRef, kw_only=True):
+    """``vm.start``."""
+
+    wait: WaitFor = "ready"
+
+
 class VmStop(msgspec.Struct, kw_only=True):
     """``vm.stop``: ask the guest; after ``timeout`` seconds end the VMM."""
 
     ref: str
     timeout: float = 30.0
+
+
+class VmRestart(VmStop, kw_only=True):
+    """``vm.restart``."""
+
+    wait: WaitFor = "ready"
 
 
 class VmKill(msgspec.Struct, kw_only=True):
@@ -226,6 +284,9 @@ class VmStats(msgspec.Struct, kw_only=True):
     disk_allocated: int
     cpu_seconds: float | None = None
     resident_bytes: int | None = None
+    """Of the whole VMM, which has memory of its own beside the guest's."""
+    guest_memory_bytes: int | None = None
+    """Of the guest's memory, what this host has given it; None where that is not known."""
     uptime: float | None = None
     received_bytes: int | None = None
     sent_bytes: int | None = None
@@ -245,6 +306,8 @@ class Port(msgspec.Struct, kw_only=True):
     host_port: int | None = None
     url: str = ""
     published: bool = False
+    reason: str = ""
+    """Why connections to it reach nothing, and what to do about it; "" when they do."""
 
 
 class PortList(msgspec.Struct, kw_only=True):

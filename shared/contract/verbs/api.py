@@ -54,7 +54,7 @@ VM_CREATE = Verb(
 VM_START = Verb(
     "api",
     "vm.start",
-    vm.VmRef,
+    vm.VmStart,
     vm.VmView,
     idempotent=False,
     operation=True,
@@ -64,7 +64,7 @@ VM_START = Verb(
 VM_RESTART = Verb(
     "api",
     "vm.restart",
-    vm.VmStop,
+    vm.VmRestart,
     vm.VmView,
     idempotent=False,
     operation=True,
@@ -113,6 +113,15 @@ VM_UNPUBLISH = Verb(
 VM_DELETE = Verb("api", "vm.delete", vm.VmDelete, vm.VmView, seconds=END_SECONDS)
 VM_STATS = Verb("api", "vm.stats", vm.VmRef, vm.VmStats, seconds=LOOK_SECONDS)
 VM_PORTS = Verb("api", "vm.ports", vm.VmRef, vm.PortList, seconds=LOOK_SECONDS)
+VM_EXEC = Verb(
+    "api",
+    "vm.exec",
+    vm.VmExec,
+    vm.GuestOutput,
+    idempotent=False,
+    seconds=630.0,
+    notes="by the guest's agent, for a guest whose ssh is broken; sessions go over ssh",
+)
 VM_HEALTH = Verb("api", "vm.health", vm.VmRef, vm.Health, seconds=ANSWER_SECONDS)
 
 IMAGE_DELETE = Verb(

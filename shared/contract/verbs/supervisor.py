@@ -12,6 +12,7 @@ else:
 
 SECONDS = 30.0
 BOOT_SECONDS = 900.0
+EXEC_SECONDS = 630.0
 
 START = Verb(
     "vm",
@@ -23,6 +24,14 @@ START = Verb(
     partials=True,
     seconds=BOOT_SECONDS,
     notes="boots, or joins the boot under way",
+)
+AWAIT_SYSTEM = Verb(
+    "vm",
+    "machine.await_system",
+    vm.Empty,
+    machine.SystemState,
+    seconds=BOOT_SECONDS,
+    notes="waits until the guest's systemd has finished its boot; at once without systemd",
 )
 STOP = Verb(
     "vm",
@@ -48,4 +57,13 @@ APPLY = Verb(
 STATE = Verb("vm", "machine.state", vm.Empty, machine.MachineState)
 STATS = Verb("vm", "machine.stats", vm.Empty, machine.GuestStats, seconds=SECONDS)
 PORTS = Verb("vm", "machine.ports", vm.Empty, vm.PortList, seconds=SECONDS)
+EXEC = Verb(
+    "vm",
+    "machine.exec",
+    vm.GuestExec,
+    vm.GuestOutput,
+    idempotent=False,
+    seconds=EXEC_SECONDS,
+    notes="by the guest's agent",
+)
 HEALTH = Verb("vm", "machine.health", vm.Empty, vm.Health, seconds=SECONDS)

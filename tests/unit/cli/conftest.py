@@ -16,10 +16,15 @@ from shared.contract.reference import BY_ID
 from shared.errors import BangerError, Code
 from shared.paths import Paths
 from tests.home import REPOSITORY, end_processes_of
+from tests.scripted.ssh_sessions import Guest
+from tests.scripted.ssh_sessions import Server as SessionServer
 from tests.unit.cli.forking import Ran, Server
 from tests.unit.cli.peer import Answer, Peer
 
 SCRIPTED_SSH = REPOSITORY / "tests/scripted/ssh"
+
+CONTROL = "control"
+"""The socket of the guest's shared connection, in the directory where the command runs."""
 
 
 class Cli:
@@ -130,6 +135,16 @@ def peer(cli: Cli) -> Iterator[Callable[..., Peer]]:
         each.__exit__()
 
 
+@pytest.fixture
+def guest(cli: Cli) -> Iterator[Guest]:
+    """A guest that is this machine, with its shared connection."""
+    made = Guest(environment=cli.env)
+    server = SessionServer(str(cli.root / CONTROL), made)
+    yield made
+    server.close()
+    made.close()
+
+
 def by_ref(*views: dict[str, Any]) -> Answer:
     """An answer about the VM, one of ``views``, that a request's ``ref`` names."""
     known = {view["vm"][field]: view for view in views for field in ("id", "name")}
@@ -182,7 +197,7 @@ def view(name: str = "web", vm_id: str = "0123456789ab", **fields: Any) -> dict[
         "key": "/k",
         "known_hosts": "/h",
         "alias": vm_id,
-        "control": "/c",
+        "control": CONTROL,
         "user": "root",
     }
     state = {

@@ -36,13 +36,18 @@ CLICK_FOR_SHORT_OPTIONS = {"difflib", "heapq"}
 
 def modules_of(cli: Cli, *args: str) -> set[str]:
     """What a command has imported when it has done its work."""
-    return modules_after(f"from cli.__main__ import run; assert run({list(args)}) == 0", cli.env)
+    return modules_after(
+        f"from cli.__main__ import run; assert run({list(args)}) == 0", cli.env, cli.root
+    )
 
 
-def modules_after(code: str, environment: Mapping[str, str] | None = None) -> set[str]:
+def modules_after(
+    code: str, environment: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> set[str]:
     done = subprocess.run(
         [sys.executable, "-c", f"{code}; import sys; print(*sys.modules, file=sys.stderr)"],
         env=environment,
+        cwd=cwd,
         capture_output=True,
         check=True,
         timeout=30,
@@ -71,6 +76,7 @@ EVERYDAY: dict[str, dict[str, Any]] = {
 """Command line → what the services answer."""
 
 
+@pytest.mark.usefixtures("guest")
 @pytest.mark.parametrize("line", EVERYDAY)
 def test_an_everyday_command_imports_nothing_heavy(cli: Cli, peer: Begin, line: str) -> None:
     peer({verb: partial(lambda answer, _: answer, given) for verb, given in EVERYDAY[line].items()})
@@ -92,6 +98,7 @@ def test_a_listing_imports_click_and_little_else(
     assert public - modules_after("import click") - LIGHT - more == {"cli", "shared"}
 
 
+@pytest.mark.usefixtures("guest")
 def test_a_command_in_a_guest_imports_nothing_heavy(cli: Cli, peer: Begin) -> None:
     peer({"vm.access": lambda _: view("web")})
     imported = modules_of(cli, "vm", "exec", "web", "--", "true")

@@ -13,7 +13,7 @@ DOCUMENT = Path(__file__).parents[3] / "docs" / "protocol.md"
 def documented_statuses() -> dict[str, int]:
     """Code -> exit status from the table of docs/protocol.md section 6."""
     section = DOCUMENT.read_text().split("## 6. Errors")[1].split("## 7.")[0]
-    rows = re.findall(r"^\| (`.+`) \| (\d) \|", section, re.MULTILINE)
+    rows = re.findall(r"^\| (`.+`) \| (\d+) \|", section, re.MULTILINE)
     return {code: int(status) for codes, status in rows for code in re.findall(r"`(\w+)`", codes)}
 
 

@@ -7,22 +7,29 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.client.completers import vm_names
+from cli.commands.vm.options.command_options import (
+    as_user,
+    env,
+    env_file,
+    force_tty,
+    interactive,
+    no_stdin,
+    variables,
+)
 from cli.parsing.guest_argv import TrailingCommand, trailing
-from cli.parsing.param_types import Variable
 from shared.contract.verbs import api
 
 if TYPE_CHECKING:
     from shared.contract.ssh_access import Access
-
-force_tty = click.option("-t", "--tty", is_flag=True, help="Allocate a terminal in any case.")
 
 
 @click.command(context_settings={"allow_interspersed_args": False})
 @click.argument("vm", shell_complete=vm_names)
 @click.argument("command", metavar="[CMD...]", nargs=-1, type=click.UNPROCESSED)
 @force_tty
+@as_user
 @click.pass_context
-def ssh(ctx: click.Context, vm: str, command: tuple[str, ...], tty: bool) -> int:
+def ssh(ctx: click.Context, vm: str, command: tuple[str, ...], tty: bool, user: str) -> int:
     """Open a shell in a VM, or run a command there.
 
     Unlike with ssh(1), the words of the command reach the guest unchanged, without a shell in
@@ -34,7 +41,9 @@ def ssh(ctx: click.Context, vm: str, command: tuple[str, ...], tty: bool) -> int
       banger vm ssh web journalctl -f
       banger vm ssh web sh -c 'ls | wc -l'
     """
-    from cli.guest.session import run_command, run_shell
+    from cli.client.lost_session import explained
+    from cli.commands.vm.session.second_way import run_in_guest
+    from cli.guest.session import run_shell
 
     if command and command[0].startswith("-") and command[0] != "--":
         raise click.UsageError(
@@ -45,8 +54,9 @@ def ssh(ctx: click.Context, vm: str, command: tuple[str, ...], tty: bool) -> int
     argv = command[1:] if command[:1] == ("--",) else command
     access = reach(vm)
     if argv:
-        return run_command(access, argv, tty=tty or None)
-    return run_shell(access, tty=tty or None)
+        return run_in_guest(access, argv, env={}, tty=tty or None, user=user)
+    with explained():
+        return run_shell(access, tty=tty or None, user=user)
 
 
 @click.command("exec", cls=TrailingCommand)
@@ -54,23 +64,41 @@ def ssh(ctx: click.Context, vm: str, command: tuple[str, ...], tty: bool) -> int
 @click.option(
     "-w", "--workdir", metavar="DIR", default="", help="Working directory of the command."
 )
-@click.option(
-    "-e",
-    "--env",
-    type=Variable(),
-    multiple=True,
-    help="Set an environment variable of the command. Repeatable.",
-)
+@env
+@env_file
+@as_user
+@no_stdin
 @force_tty
+@interactive
 @click.pass_context
 def exec_(
-    ctx: click.Context, vm: str, workdir: str, env: tuple[tuple[str, str], ...], tty: bool
+    ctx: click.Context,
+    /,
+    vm: str,
+    workdir: str,
+    env: tuple[tuple[str, str | None], ...],
+    env_file: tuple[str, ...],
+    user: str,
+    no_stdin: bool,
+    tty: bool,
 ) -> int:
     """Run a command in a VM, and exit with its exit status.
 
     The words after -- reach the guest unchanged, without a shell in between; use sh -c '...' for
     pipes and variables. The command gets a terminal if standard input and standard output are
-    terminals, or with -t.
+    terminals, or with -t. A process that it leaves in the background keeps exec waiting as long as
+    it holds the output open; give it another one, as in: sh -c 'server >log 2>&1 </dev/null &'
+
+    The command ends with exec, also when exec is killed; what setsid(1) started goes on. If the
+    guest's ssh is broken, its agent runs the command, for 10 minutes at most and with 512 KiB of
+    each output; stderr says so.
+
+    \b
+    Exit status, besides the command's own:
+      125  the VM or the connection to it ended under the command
+      126  the working directory cannot be entered, or the program cannot be executed
+      127  there is no such program
+      128+N  signal N ended the command
 
     \b
     Examples:
@@ -78,12 +106,15 @@ def exec_(
       banger vm exec web -w /srv -e STAGE=test -- sh -c 'make check | tail'
       tar c . | banger vm exec web -- tar x -C /root
     """
-    from cli.guest.session import run_command
+    from cli.commands.vm.session.second_way import run_in_guest
 
     argv = trailing(ctx)
     if not argv:
         raise click.UsageError("missing command: put it after --", ctx)
-    return run_command(reach(vm), argv, cwd=workdir, env=dict(env), tty=tty or None)
+    chosen, access = variables(env_file, env), reach(vm)
+    return run_in_guest(
+        access, argv, cwd=workdir, env=chosen, tty=tty or None, user=user, stdin=not no_stdin
+    )
 
 
 def reach(ref: str) -> Access:

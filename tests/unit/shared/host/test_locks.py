@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.host.locks import Lock, holder
+from shared.host.locks import Lock, holder, is_held
 
 HOLD = """
 import sys
@@ -111,3 +111,14 @@ def test_asking_who_holds_a_free_lock_never_turns_its_taker_away(tmp_path: Path)
     finally:
         done.set()
         asker.join()
+
+
+def test_a_lock_is_held_whoever_has_it_and_whatever_the_file_says(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    assert not is_held(path)
+    lock = Lock.try_acquire(path)
+    assert lock
+    path.write_text("")  # the moment before the holder has written who it is
+    assert is_held(path)
+    lock.release()
+    assert not is_held(path)

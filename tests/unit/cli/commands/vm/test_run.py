@@ -15,6 +15,7 @@ from tests.unit.cli.peer import Answer, Peer, hold, refuse
 from tests.waiting import eventually
 
 Begin = Callable[..., Peer]
+pytestmark = pytest.mark.usefixtures("guest")
 WEB = view("web")
 CREATE: dict[str, Answer] = {
     "vm.create": lambda _: WEB,
@@ -40,6 +41,7 @@ def test_only_what_was_given_is_sent(cli: Cli, peer: Begin) -> None:
         "disk_bytes": 1 << 30,
         "nat": True,
         "start": True,
+        "wait": "ready",
     }
 
 

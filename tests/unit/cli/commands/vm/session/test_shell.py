@@ -9,6 +9,7 @@ from tests.unit.cli.conftest import Cli, view
 from tests.unit.cli.peer import Peer, refuse
 
 Begin = Callable[..., Peer]
+pytestmark = pytest.mark.usefixtures("guest")
 
 
 @pytest.fixture
