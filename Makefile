@@ -3,6 +3,7 @@ SHELL := /bin/bash
 CMD ?= uname -a; cat /etc/os-release
 SEED ?= 1
 MINUTES ?= 2
+HOSTILE ?= user,bridge
 SMOKE ?=
 BENCH ?=
 SMOKE_KVM ?=
@@ -13,7 +14,7 @@ SIDE_BY_SIDE := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # Without bytecode on disk every process that is started compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup setup-tests run test unit integration e2e chaos chaos-store coverage smoke smoke-kvm smoke-coverage-html \
+.PHONY: setup setup-tests run test unit integration e2e hostile chaos chaos-store coverage smoke smoke-kvm smoke-coverage-html \
   smoke-clean check bench docs clean
 
 setup:  ## Debian packages, virtualenv with pinned dependencies
@@ -37,6 +38,11 @@ chaos: setup-tests  ## Seeded faults on four VMs at work (SEED, MINUTES): docs/r
 	$(BIN)/banger image build debian-bookworm
 	$(BIN)/banger kernel pull debian-bookworm
 	$(BIN)/python -m tests.chaos --seed $(SEED) --minutes $(MINUTES)
+
+hostile: setup-tests  ## A guest whose root attacks its host, in both network modes (HOSTILE=bridge)
+	@$(BIN)/banger image build debian-bookworm
+	@$(BIN)/banger kernel pull debian-bookworm
+	BANGER_HOSTILE_MODES=$(HOSTILE) $(BIN)/pytest tests/e2e/test_hostile_guest.py
 
 chaos-store: setup-tests  ## 500 changes of the database, the store killed in one of eight
 	BANGER_STORE_MUTATIONS=500 $(BIN)/pytest --timeout 600 tests/integration/test_store.py

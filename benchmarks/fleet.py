@@ -55,7 +55,7 @@ def figures(*, smoke: bool) -> list[Figure]:
 def _supervisor(home: Home, name: str) -> tuple[str, int]:
     """The id of the VM and the pid of its supervisor."""
     vm_id = json.loads(home.banger("vm", "show", name, "-o", "json").stdout)["id"]
-    pid = holder(home.paths.vm_run(vm_id) / files.LOCK)
+    pid = holder(home.paths.vm_state(vm_id) / files.LOCK)
     assert pid, f"{name} has no supervisor"
     return vm_id, pid
 

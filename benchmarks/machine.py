@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from benchmarks.harness.by_hand import QemuByHand
+from benchmarks.harness.copies import copies
 from benchmarks.harness.measure import Figure, medians, paired, seconds
 from benchmarks.harness.memory import idle_interpreter, proportional_set_size
 from benchmarks.harness.product import installed, settle
@@ -49,6 +50,7 @@ def figures(*, smoke: bool) -> list[Figure]:
         return [
             *_warm_exec(home, runs, rest),
             _burst(home, runs, rest),
+            *copies(home, VM, smoke=smoke),
             _memory(home),
             _cold_run(home, by_hand, runs),
             _stop(home, by_hand, stops, rest),
@@ -139,7 +141,7 @@ def _answered(moments: Iterable[float]) -> None:
 
 def _memory(home: Home) -> Figure:
     with idle_interpreter() as idle:
-        supervisor = holder(home.paths.vm_run(_show(home)["id"]) / files.LOCK)
+        supervisor = holder(home.paths.vm_state(_show(home)["id"]) / files.LOCK)
         assert supervisor
         measured, floor = map(proportional_set_size, (supervisor, idle))
     name, against = "supervisor of one VM, PSS", "an idle asyncio"

@@ -78,6 +78,8 @@ def _reader_gone() -> int:
 def _unexpected(error: Exception) -> BangerError:
     if isinstance(error, OSError) and error.errno in FULL and not error.filename:
         return BangerError(Code.NO_SPACE, f"cannot write the output: {error.strerror}")
+    if isinstance(error, OSError) and error.errno == errno.EBADF and not error.filename:
+        return BangerError(Code.DENIED, "cannot write the output: stdout is closed")
     from cli.terminal.crash_report import record
 
     path = record(error)

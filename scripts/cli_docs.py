@@ -62,7 +62,7 @@ ended under the command. Otherwise the status is 0, or
 | 1 | any other failure; `doctor` with a FAIL; `vm health` with a failed check |
 | 2 | usage: an argument or a value is not accepted |
 | 3 | not found, or an ambiguous prefix |
-| 4 | conflict: exists already, or is in the wrong state |
+| 4 | conflict: it already exists, or is in the wrong state |
 | 5 | the VM is not running |
 | 6 | unavailable: a service is down or busy |
 | 7 | timed out; also a command that `vm run --timeout` terminated |

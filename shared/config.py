@@ -1,13 +1,24 @@
 """The configuration file: TOML, every key optional, unknown keys and wrong values refused."""
 
 import ipaddress
+import os
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
+from shared.addresses.loopback import loopback_subnet
 from shared.errors import BangerError, Code
+
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+"""0: the kernel chooses."""
+Rate = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+Uid = Annotated[int, msgspec.Meta(ge=1, le=2**32 - 2**24)]
+"""So that 2**24 uids of jails follow it (uid_t has 32 bits)."""
+# Neither NaN nor infinity passes these bounds.
+BootSeconds = Annotated[float, msgspec.Meta(gt=0, le=86400)]
+IdleSeconds = Annotated[float, msgspec.Meta(ge=0, le=366 * 86400)]
 
 
 class NatConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -18,10 +29,12 @@ class NatConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     does not start one, and ``network = auto`` means bridge."""
     bridge: str = "br-banger"
     subnet: str = "10.77.0.0/24"
+    private: bool = False
+    """Whether only programs of the user and of root reach guests from this host."""
 
 
 class DnsConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    port: int = 42069
+    port: Port = 42069
     resolv_conf: str = "/etc/resolv.conf"
     """The file that names the resolvers for all other questions of guests. It is read again when it
     changes."""
@@ -36,13 +49,13 @@ class FirecrackerConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True
     jailer_bin: str = "jailer"
     jail_directory: str = "/srv/banger-jail"
     """Where nat makes the jails. The directory belongs to root and is closed to all others."""
-    jail_uids: int = 2_000_000_000
+    jail_uids: Uid = 2_000_000_000
     """The first uid and gid that nat uses for jails; a VM's number in the subnet is added."""
     metrics: bool = False
     """Whether Firecracker writes metrics.json beside a VM's logs: about 10 KB a minute."""
-    disk_mib_per_second: int = 0
-    disk_operations_per_second: int = 0
-    network_mib_per_second: int = 0
+    disk_mib_per_second: Rate = 0
+    disk_operations_per_second: Rate = 0
+    network_mib_per_second: Rate = 0
 
 
 class DefaultsConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -70,17 +83,25 @@ class Config(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     firecracker_bin: str = "firecracker"
     qemu_cpu: str = ""
     """QEMU's -cpu for emulated guests. Empty: its default. ``EPYC,+svm`` gives guests KVM."""
-    boot_timeout: float = 120.0
+    boot_timeout: BootSeconds = 120.0
     """Seconds that a guest may take until its agent answers."""
-    auto_stop_stale_after: float = 0.0
+    auto_stop_stale_after: IdleSeconds = 0.0
     """Seconds without use after which a running VM is stopped. 0: never."""
-    user_subnet: str = "127.77.0.0/16"
+    user_subnet: str = ""
+    """Loopback addresses of VMs in user mode. Empty: ``loopback_subnet`` of this user."""
     ipv6: bool = False
     """Bridge mode: whether guests also have an IPv6 address, and their names AAAA records."""
     defaults: DefaultsConfig = msgspec.field(default_factory=DefaultsConfig)
     nat: NatConfig = msgspec.field(default_factory=NatConfig)
     dns: DnsConfig = msgspec.field(default_factory=DnsConfig)
     firecracker: FirecrackerConfig = msgspec.field(default_factory=FirecrackerConfig)
+
+    @property
+    def user_network(self) -> ipaddress.IPv4Network:
+        """Where VMs in user mode have their addresses."""
+        if self.user_subnet:
+            return ipaddress.IPv4Network(self.user_subnet)
+        return loopback_subnet(os.geteuid())
 
     @property
     def network_mode(self) -> Literal["user", "bridge"]:
@@ -100,11 +121,13 @@ def load_config(path: Path) -> Config:
         data = tomllib.loads(path.read_text())
     except FileNotFoundError:
         return Config()
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+    except RecursionError:
+        raise BangerError(Code.INVALID, f"cannot read {path}: it is nested too deeply") from None
+    except (tomllib.TOMLDecodeError, ValueError, OSError) as error:  # also UTF-8, huge numbers
         raise BangerError(Code.INVALID, f"cannot read {path}: {error}") from error
     try:
         config = msgspec.convert(data, Config)
-        for subnet in (config.user_subnet, config.nat.subnet):
+        for subnet in (config.user_network, config.nat.subnet):
             ipaddress.IPv4Network(subnet)
     except (msgspec.ValidationError, ValueError) as error:
         raise BangerError(

@@ -47,6 +47,11 @@ EXIT_STATUS: dict[Code, int] = {
 """Exit status of the CLI by code. Codes that are not listed exit with 1."""
 
 
+STOPPED = "stopped"
+"""In the details of ``unavailable``: the service that was stopped while it was at work on the
+request. It may be about to come back, and what it did may go on without it."""
+
+
 class BangerError(Exception):
     """A failure with a stable code, which is shown to a person as one line.
 

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 SERVER = r"""
 use IO::Socket::INET;
 $s = IO::Socket::INET->new(LocalPort => 3000, Listen => 200, ReuseAddr => 1) or die;
-$| = 1; print "ready\n";
+$| = 1; $SIG{PIPE} = "IGNORE"; print "ready\n";
 while ($c = $s->accept) { print $c "from the guest"; close $c; }
 """
 """A Perl program that answers every connection to TCP port 3000 of its guest."""
@@ -43,3 +43,22 @@ def _answer(fd: int) -> bytes:
         return os.read(fd, 100)
     except OSError:
         return b""
+
+
+def made_at_once(host: str, port: int) -> int:
+    """How many of ``BURST`` connections are made before any of them is accepted: the loopback
+    answers before connect(2) returns, and drops what finds no room in the queue."""
+    with ExitStack() as clients:
+        tried = [clients.enter_context(socket.socket()) for _ in range(BURST)]
+        for client in tried:
+            client.setblocking(False)
+            client.connect_ex((host, port))
+        return sum(map(_is_connected, tried))
+
+
+def _is_connected(client: socket.socket) -> bool:
+    try:
+        client.getpeername()
+    except OSError:
+        return False
+    return True

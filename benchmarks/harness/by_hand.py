@@ -7,18 +7,20 @@ it when the guest has answered.
 import asyncio
 import contextlib
 import json
+import re
 import shutil
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 
-from services.vm_supervisor.disks.layout import create_overlay, create_work_disk
+from services.vm_supervisor.disks.layout import ensure_overlay, ensure_work_disk
 from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.guest.channel import AgentAddress
 from services.vm_supervisor.guest.ssh import ensure_key
 from services.vm_supervisor.launch.initrd import GuestIdentity, write_initrd
 from services.vm_supervisor.network.modes import GuestNetwork, user_network
+from services.vm_supervisor.network.outside_filter import filtered_pair
 from shared.errors import BangerError
 from shared.vm import files
 from shared.vmm.info import Channel
@@ -45,13 +47,17 @@ def write_files(
     version = json.loads((kernel / "manifest.json").read_text())["version"]
     identity = GuestIdentity("bench", "0" * 32, key.private, key.public, version, network, agent)
     write_initrd(directory / files.INITRD, kernel / "initrd-modules.cpio", identity)
-    create_overlay(directory / files.OVERLAY, overlay_bytes)
-    create_work_disk(directory / files.WORK_DISK, work_bytes)
+    ensure_overlay(directory / files.OVERLAY, overlay_bytes)
+    ensure_work_disk(directory / files.WORK_DISK, work_bytes)
 
 
 async def answered(address: AgentAddress) -> None:
     """Return when the guest's agent has answered once."""
     (await Agent.connect(address, time.monotonic() + ANSWER_SECONDS)).close()
+
+
+_INHERITED = re.compile(r"local\.str=\d+")
+"""An end of the filtered pair of sockets before the outside, by its descriptor."""
 
 
 class QemuByHand:
@@ -93,7 +99,14 @@ class QemuByHand:
     def boot(self) -> None:
         """Start QEMU; return when the guest's agent has answered."""
         quiet = subprocess.DEVNULL
-        self._process = subprocess.Popen(self._argv, stdin=quiet, stdout=quiet)
+        pair = filtered_pair(())
+        with pair[0], pair[1]:
+            ends = iter(end.fileno() for end in pair)
+            argv = [
+                _INHERITED.sub(lambda _: f"local.str={next(ends)}", word) for word in self._argv
+            ]
+            fds = [end.fileno() for end in pair]
+            self._process = subprocess.Popen(argv, stdin=quiet, stdout=quiet, pass_fds=fds)
         asyncio.run(answered(self._agent))
 
     def power_off(self) -> None:

@@ -6,10 +6,8 @@ Ctrl-C cancels the requests on the services, not only the wait for them.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import click
-
 from cli.terminal.interrupted import Interrupted
-from cli.terminal.output import Settings, note, print_json, report
+from cli.terminal.output import Settings, echo, note, print_json, report
 from cli.terminal.signals import interrupts_raise, interrupts_wait
 from shared.contract.reference import by_id
 from shared.contract.verbs import api
@@ -144,7 +142,7 @@ def print_outcomes(
         print_json([_entry(ref, each) for ref, each in outcomes.items()])
     else:
         for each in done:
-            click.echo(each.id if quiet else each.name)
+            echo(each.id if quiet else each.name)
     return status
 
 

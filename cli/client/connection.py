@@ -1,11 +1,12 @@
 """Find the services, start them when they are not running, and connect.
 
 The launcher holds ``launcher.lock`` while it runs, so a lock says whether there are services, where
-a file could be stale. ``start.lock`` keeps two commands from starting the services at once.
+a file could be stale. ``start.lock`` keeps two commands from starting the services at once. Both
+are in the state directory, as what the services own is; ``stack.lock`` there names the run
+directory.
 """
 
 import os
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,16 @@ from shared.bus.client import Client
 from shared.contract.verbs import daemon
 from shared.errors import BangerError, Code
 from shared.host.locks import Lock, holder
-from shared.paths import BROKER_SOCKET, Paths, check_private, check_socket_length, run_directory
+from shared.paths import (
+    BROKER_SOCKET,
+    Paths,
+    check_private,
+    check_served_from,
+    check_socket_length,
+    close_to_others,
+    run_directory,
+    state_directory,
+)
 from shared.version import __version__
 
 if TYPE_CHECKING:
@@ -55,17 +65,30 @@ def connect() -> Iterator[Client]:
 
     Raises:
         BangerError: ``unavailable`` names the service that did not start; ``incompatible``: they
-            have another version; ``denied``: others can access the run directory.
+            have another version; ``denied``: others can access the run directory; ``conflict``:
+            they serve from another run directory than BANGER_RUN_DIR.
     """
-    run = run_directory()
-    wanted: tuple[str, ...] = REQUIRED
-    if not running(run):
-        paths = Paths.from_environment()
-        wanted = expected_services(paths)
-        start(paths)
-    with _client(run) as client:
-        wait_for(client, wanted, time.monotonic() + start_seconds())
+    with _reach(time.monotonic() + start_seconds()) as client:
         yield client
+
+
+def _reach(deadline: float) -> Client:
+    """Connect to services that are up. They may be stopped just now by another command: then they
+    are started again, as by a command that comes a moment later."""
+    while True:
+        run = run_directory()
+        wanted: tuple[str, ...] = REQUIRED
+        if not running(run):
+            paths = start()
+            run, wanted = str(paths.run), expected_services(paths)
+        client = _client(run)
+        try:
+            if wait_for(client, wanted, run, deadline):
+                return client
+        except BaseException:
+            client.close()
+            raise
+        client.close()
 
 
 def start_seconds() -> float:
@@ -82,24 +105,38 @@ def start_seconds() -> float:
     return seconds
 
 
-def running(run: "str | Path") -> bool:
-    """Whether a launcher (or, in development, a broker without one) serves this run directory."""
+def running(run: "str | Path", state: "str | Path | None" = None) -> bool:
+    """Whether a launcher (or, in development, a broker without one) serves the state directory by
+    way of this run directory.
+
+    Raises:
+        BangerError: ``conflict`` when the state directory is served from another run directory;
+            ``denied`` when others can access this one.
+    """
+    state = str(state or state_directory())
+    check_served_from(state, str(run))
     try:
         check_private(run)
     except FileNotFoundError:
         return False
-    return any(holder(f"{run}/{lock}") for lock in ("launcher.lock", "broker.lock"))
+    return any(map(holder, (f"{state}/launcher.lock", *_older_locks(run))))
+
+
+def _older_locks(run: "str | Path") -> tuple[str, str]:
+    """The broker's lock, and that of a launcher of version 0.1.0, which was in the run
+    directory."""
+    return f"{run}/broker.lock", f"{run}/launcher.lock"
 
 
 @contextmanager
-def connect_if_running(run: "str | Path | None" = None) -> Iterator[Client]:
+def connect_if_running(paths: Paths | None = None) -> Iterator[Client]:
     """A connection to the services, which are neither started nor waited for.
 
     Raises:
-        BangerError: ``unavailable`` when they are not running.
+        BangerError: ``unavailable`` when they are not running; else as ``running``.
     """
-    run = run or run_directory()
-    if not running(run):
+    run = paths.run if paths else run_directory()
+    if not running(run, paths and paths.state):
         raise BangerError(
             Code.UNAVAILABLE, "the services are not running", hint="start them: banger daemon start"
         )
@@ -111,24 +148,29 @@ def _client(run: "str | Path") -> Client:
     return Client(f"{run}/{BROKER_SOCKET}")
 
 
-def start(paths: Paths) -> None:
-    """Start the launcher, detached, unless another command does so at the moment."""
+def start() -> Paths:
+    """Start the launcher, detached, unless another command does so at the moment. Returns the
+    directories of the services, which may be served from another run directory by then."""
     from shared.host.retry import poll
     from shared.paths import make_private
 
-    make_private(paths.run)
-    check_socket_length(paths.run)
+    state = Paths.from_environment().state
+    close_to_others(state)
     deadline = time.monotonic() + start_seconds()
-    lock = _acquire(paths.run / "start.lock", deadline)
+    lock = _acquire(state / "start.lock", deadline)
     try:
+        paths = Paths.from_environment()
+        check_socket_length(paths.run)
+        make_private(paths.run)
         if running(paths.run):
-            return
+            return paths
         launcher = _spawn_launcher(paths)
         poll(lambda: running(paths.run) or launcher.poll() is not None, deadline)
         if not running(paths.run):
             _fail("launcher")
     finally:
         lock.release()
+    return paths
 
 
 def _acquire(path: "Path", deadline: float) -> Lock:
@@ -142,25 +184,25 @@ def _acquire(path: "Path", deadline: float) -> Lock:
 
 def _spawn_launcher(paths: Paths) -> "subprocess.Popen[bytes]":
     import subprocess
-    from pathlib import Path
+
+    from shared.host.programs import isolated_argv
 
     paths.logs.mkdir(parents=True, exist_ok=True, mode=0o700)
-    checkout = Path(__file__).parents[2]
-    path = os.pathsep.join(filter(None, [str(checkout), os.environ.get("PYTHONPATH", "")]))
     with (paths.logs / "launcher.err").open("ab") as errors:
         return subprocess.Popen(
-            [sys.executable, "-m", "services.launcher"],
+            isolated_argv("services.launcher"),
             stdin=subprocess.DEVNULL,
             stdout=errors,
             stderr=errors,
             cwd="/",
-            env=os.environ | {"PYTHONPATH": path},
+            env=os.environ | {"BANGER_RUN_DIR": str(paths.run)},
             start_new_session=True,
         )
 
 
-def wait_for(client: Client, wanted: tuple[str, ...], deadline: float) -> None:
-    """Return when all of ``wanted`` have registered with the broker, and have this version.
+def wait_for(client: Client, wanted: tuple[str, ...], run: str, deadline: float) -> bool:
+    """Return when all of ``wanted`` have registered with the broker, and have this version; False
+    when the services were stopped meanwhile.
 
     The broker answers this itself in a fraction of a millisecond, so every command asks it.
     """
@@ -174,11 +216,13 @@ def wait_for(client: Client, wanted: tuple[str, ...], deadline: float) -> None:
     if not is_complete():
         from shared.host.retry import poll
 
-        poll(is_complete, deadline)
+        if poll(lambda: is_complete() or not running(run), deadline) and not running(run):
+            return False
     for name in wanted:
         if name not in known:
             _fail(name)
     _check_builds({name: known[name] for name in wanted})
+    return True
 
 
 def _registered(client: Client, deadline: float) -> dict[str, str]:

@@ -12,7 +12,7 @@ import time
 from shared.errors import BangerError, Code
 from shared.host.locks import holder
 from shared.host.retry import poll
-from shared.paths import Paths, check_private
+from shared.paths import Paths, check_private, check_served_from
 
 STOP_SECONDS = 20.0
 """The launcher gives its services 5 seconds twice, the broker last."""
@@ -21,7 +21,18 @@ ORPHAN_SECONDS = 2.0
 
 
 def launcher_pid(paths: Paths) -> int | None:
-    """The pid of the launcher that serves this run directory, or None."""
+    """The pid of the launcher that serves this state directory, or None. It is found though its
+    run directory has vanished.
+
+    Raises:
+        BangerError: ``conflict`` when the state directory is served from another run directory.
+    """
+    check_served_from(str(paths.state), str(paths.run))
+    return holder(paths.lock("launcher")) or _older_launcher(paths)
+
+
+def _older_launcher(paths: Paths) -> int | None:
+    """One of version 0.1.0 has its lock in the run directory."""
     try:
         check_private(paths.run)
     except FileNotFoundError:
@@ -62,7 +73,7 @@ def _refuse_foreground(paths: Paths) -> None:
         raise BangerError(
             Code.CONFLICT,
             "the services run in the foreground, without a launcher",
-            hint="stop the program that has started them, e.g. honcho",
+            hint="stop the program that started them, for example honcho",
         )
 
 

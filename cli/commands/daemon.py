@@ -40,7 +40,7 @@ def daemon() -> None:
 
 @daemon.command()
 def start() -> None:
-    """Start the services, also those that were given up after repeated failures.
+    """Start the services. A service that has failed too often is started again, too.
 
     \b
     Example:
@@ -70,7 +70,7 @@ def stop() -> None:
 
 @daemon.command()
 def restart() -> None:
-    """Stop the services, and start those of this version. VMs keep running.
+    """Restart the services with the installed version. VMs keep running.
 
     \b
     Example:
@@ -118,9 +118,9 @@ def _services() -> "list[ServiceStatus]":
     from shared.paths import Paths
 
     paths = Paths.from_environment()
-    if not running(paths.run):
+    if not running(paths.run, paths.state):
         return []
-    with connect_if_running(paths.run) as client:
+    with connect_if_running(paths) as client:
         if launcher_pid(paths) is None:
             broker = _running("broker", int(client.ping("broker")["pid"]))
             registered = client.ask(SERVICES()).services
@@ -159,6 +159,7 @@ def logs(
     from cli.terminal.tail import lines
     from shared.errors import BangerError, Code
     from shared.paths import Paths
+    from shared.plain_text import printable
 
     paths = Paths.from_environment()
     if bool(service) == bool(request) or (request and follow):
@@ -169,8 +170,8 @@ def logs(
     if request:
         found = of_request(log_files(paths), request)
         if not found:
-            raise BangerError(Code.NOT_FOUND, f"no log has lines about a request {request!r}")
+            raise BangerError(Code.NOT_FOUND, f"no log mentions the request {request!r}")
     elif service:
         found = lines(paths.log_file(service), follow=follow)
     for line in found:
-        click.echo(line if raw else show(line))
+        click.echo(printable(line.decode(errors="replace")) if raw else show(line))

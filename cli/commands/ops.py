@@ -84,7 +84,9 @@ def show(operation: str, output: str, quiet: bool) -> None:
 @one_operation
 @format_options
 def cancel(operation: str, output: str, quiet: bool) -> None:
-    """Cancel a running operation, and undo what it has done so far.
+    """Cancel a running operation, and undo what it has done.
+
+    Waits until the operation has ended. Fails if it was too late to cancel it.
 
     \b
     Example:

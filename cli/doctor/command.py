@@ -6,6 +6,7 @@ from dataclasses import asdict
 import click
 
 from cli.terminal.output import colour, print_json, print_table
+from shared.plain_text import printable
 
 COLOURS = {"PASS": "green", "WARN": "yellow", "FAIL": "red"}
 
@@ -41,7 +42,8 @@ def doctor(output: str) -> int:
         )
         for result in results:
             if result.hint:
-                click.echo(f"{_coloured(result.status)} {result.name}: {result.hint}", err=True)
+                hint = printable(result.hint)
+                click.echo(f"{_coloured(result.status)} {result.name}: {hint}", err=True)
     return 1 if any(result.status == "FAIL" for result in results) else 0
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from cli.doctor.finding import fail, ok, warn
 from shared.config import Config
 from shared.contract.verbs import daemon, dns
 from shared.errors import BangerError
+from shared.host.programs import isolated_argv
 from shared.paths import Paths
 from shared.version import __version__
 from shared.vmm.info import Finding
@@ -27,9 +29,9 @@ DNS_HOST = "127.0.0.1"
 
 def ask(paths: Paths, request: "Request[Answered]") -> "Answered | None":
     """The answer, or None when the services are not running."""
-    if not running(paths.run):
+    if not running(paths.run, paths.state):
         return None
-    with connect_if_running(paths.run) as client:
+    with connect_if_running(paths) as client:
         return client.ask(request, timeout=3.0, retry=False)
 
 
@@ -57,8 +59,8 @@ def registered(paths: Paths, config: Config) -> Iterator[Finding]:
 def external_nat(build: str | None, run: Path) -> Finding:
     """``build`` is that of the registered nat, None without one."""
     uid = os.geteuid()
-    apart = "" if run == Path(f"/run/user/{uid}/banger") else f" --run {run}"
-    command = f"python -m services.nat --user {uid}{apart}"
+    apart = () if run == Path(f"/run/user/{uid}/banger") else ("--run", str(run))
+    command = shlex.join(isolated_argv("services.nat", "--user", str(uid), *apart))
     if build is None:
         found = "nat.external is set, but no nat is registered: no VM can join the bridge"
         return fail("nat", found, f"as root, run: {command}")

@@ -1,6 +1,7 @@
 """Directories and the database. Nothing is created."""
 
 import os
+import pwd
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,17 +9,22 @@ from pathlib import Path
 from cli.doctor.finding import fail, ok, warn
 from shared.config import Config
 from shared.errors import BangerError
-from shared.paths import Paths, check_private, check_socket_length
+from shared.paths import Paths, check_private, check_served_from, check_socket_length
 from shared.vmm.info import Finding
 
 SQLITE = b"SQLite format 3\x00"
 GIB = 1024**3
 WARN_BELOW, FAIL_BELOW = 5 * GIB, GIB // 2
+RUNTIME = Path("/run/user")
+LINGER = Path("/var/lib/systemd/linger")
+"""systemd-logind's: a file with the name of each user who lingers."""
+KEEP = "the services stop then, VMs run on; keep it: loginctl enable-linger"
 
 
 def run_directory(paths: Paths, _config: Config) -> Iterator[Finding]:
     name = "run directory"
     try:
+        check_served_from(str(paths.state), str(paths.run))
         check_socket_length(paths.run)
         check_private(paths.run)
     except FileNotFoundError:
@@ -27,6 +33,20 @@ def run_directory(paths: Paths, _config: Config) -> Iterator[Finding]:
         yield fail(name, error.message, error.hint)
     else:
         yield ok(name, f"{paths.run}, private")
+    if vanishes_at_logout(paths.run):
+        yield warn("log-out", f"{paths.run} is removed when you log out", KEEP)
+
+
+def vanishes_at_logout(run: Path, users: Path = RUNTIME, linger: Path = LINGER) -> bool:
+    """Whether the run directory goes with its user's last session: systemd-logind removes what is
+    below /run/user unless the user lingers (pam_systemd(8), loginctl(1))."""
+    if not run.is_relative_to(users):
+        return False
+    try:
+        name = pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return True
+    return not (linger / name).exists()
 
 
 def store(paths: Paths, config: Config) -> Iterator[Finding]:

@@ -69,7 +69,7 @@ def _without_kvm(config: Config, found: str, hint: str) -> Finding:
 
 def _probe(info: "DriverInfo", paths: Paths, config: Config) -> Finding:
     if newest_kernel(paths) is None:
-        return warn("kvm", "not tested: that needs a kernel", PULL)
+        return warn("kvm", "not tested: no kernel is installed", PULL)
     from shared.vmm.accelerator import Accel
 
     try:

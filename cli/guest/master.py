@@ -10,7 +10,6 @@ from pathlib import Path
 
 from cli.guest.shared_connection import SharedSession
 from cli.guest.ssh_process import SshProcess
-from cli.guest.streams import Streams
 from shared.contract.ssh_access import Access, master_argv
 from shared.errors import BangerError, Code
 from shared.host.locks import Lock
@@ -22,14 +21,21 @@ _RETRY_SECONDS = 0.05
 
 
 def connected(
-    access: Access, command: str, variables: list[bytes], streams: Streams, *, terminal: bool
+    access: Access,
+    command: str,
+    variables: list[bytes],
+    streams: tuple[int, int, int],
+    *,
+    terminal: bool = False,
 ) -> SharedSession:
-    """A session for ``command``. Raises ``unavailable`` when the guest's sshd does not answer."""
+    """A session for ``command`` with three descriptors, which stay the caller's.
+
+    Raises:
+        BangerError: ``unavailable`` when the guest's sshd does not answer.
+    """
     for attempt in range(2):
         try:
-            return SharedSession(
-                access.control, command, variables, streams.of_session, terminal=terminal
-            )
+            return SharedSession(access.control, command, variables, streams, terminal=terminal)
         except OSError:
             if attempt == 0:
                 _open(access)

@@ -115,7 +115,8 @@ def _run(
     streams = Streams(stdin=stdin, stderr=announcement.take if announcement else None)
     try:
         with interrupts_readable(*((signal.SIGWINCH,) if terminal else ())) as interrupts:
-            session = connected(access, command, variables, streams, terminal=terminal)
+            ends = streams.of_session
+            session = connected(access, command, variables, ends, terminal=terminal)
             streams.release()
             running = RunningCommand(
                 access.control, session, streams, interrupts, token, announcement, seconds=seconds

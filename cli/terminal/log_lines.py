@@ -1,28 +1,32 @@
 """The JSON log lines of the services: as people read them, and by request."""
 
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from cli.terminal.tail import lines
 from shared.paths import Paths
+from shared.plain_text import printable
 from shared.vm import files
 
 SHOWN = ("time", "level", "service", "pid", "message", "request", "traceback")
 
 
 def show(line: bytes) -> str:
-    """ "09:30:00.123 info api started name=web"; a line that is not JSON is unchanged."""
+    """ "09:30:00.123 info api started name=web"; a line that is not JSON stays as it is. A terminal
+    only prints the text."""
     entry = parse(line)
     if entry is None:
-        return line.decode(errors="replace")
+        return printable(line.decode(errors="replace"))
     rest = " ".join(f"{key}={value}" for key, value in entry.items() if key not in SHOWN)
     clock = str(entry.get("time", ""))[11:23]
     request = f"[{str(entry['request'])[:8]}] " if entry.get("request") else ""
     words = (clock, entry.get("level"), entry.get("service"), f"{request}{entry.get('message')}")
-    trace = f"\n{entry['traceback']}".rstrip() if entry.get("traceback") else ""
-    return " ".join(str(word) for word in (*words, rest) if word) + trace
+    trace = str(entry.get("traceback") or "").rstrip().splitlines()
+    shown = (" ".join(str(word) for word in (*words, rest) if word), *trace)
+    return "\n".join(map(printable, shown))
 
 
 def parse(line: bytes) -> dict[str, Any] | None:
@@ -47,7 +51,7 @@ def of_request(files: Iterable[Path], request: str) -> list[bytes]:
     found: list[tuple[str, bytes]] = []
     for path in files:
         for line in lines(path, follow=False):
-            if request.encode() not in line:
+            if os.fsencode(request) not in line:
                 continue
             entry = parse(line)
             if entry and str(entry.get("request", "")).startswith(request):

@@ -1,4 +1,9 @@
-"""What goes to stdout (data) and to stderr (everything else), and in which form."""
+"""What goes to stdout (data) and to stderr (everything else), and in which form.
+
+Texts may come from a guest or from another process. Whatever is written here is one line per cell,
+note or error, and a terminal only prints it (``printable``); JSON has every other character
+escaped.
+"""
 
 import os
 import sys
@@ -11,6 +16,7 @@ import click
 
 from shared.bus.record import fields_of
 from shared.errors import BangerError, Code
+from shared.plain_text import printable
 
 if TYPE_CHECKING:
     from shared.contract.reference import Named
@@ -74,7 +80,7 @@ def show_many(
     """Print a listing: ids, names, a JSON array, or a table."""
     if quiet or output == "name":
         for each in listing:
-            click.echo(each.id if quiet else each.name)
+            echo(each.id if quiet else each.name)
     elif output == "json":
         print_json([each.json for each in listing])
     else:
@@ -85,13 +91,18 @@ def show_many(
 def show_one(shown: Entry[T], fields: Columns[T], output: str, *, quiet: bool) -> None:
     """Print one thing: id, name, a JSON object, or one line per field."""
     if quiet or output == "name":
-        click.echo(shown.id if quiet else shown.name)
+        echo(shown.id if quiet else shown.name)
     elif output == "json":
         print_json(shown.json)
     else:
         width = max(map(len, fields))
         for label, field in fields.items():
-            click.echo(f"{label.lower():<{width}}  {field(shown.of)}".rstrip())
+            echo(f"{label.lower():<{width}}  {field(shown.of)}".rstrip())
+
+
+def echo(line: str) -> None:
+    """Print one line of data."""
+    click.echo(printable(line))
 
 
 def print_json(value: Any) -> None:
@@ -115,7 +126,7 @@ def print_lines(lines: Sequence[str], *, err: bool = False) -> None:
 
 def table_lines(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """Columns two spaces apart, the header first."""
-    table = [list(header), *map(list, rows)]
+    table = [list(header), *([printable(cell) for cell in row] for row in rows)]
     widths = [max(len(row[index]) for row in table) for index in range(len(header))]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -134,7 +145,7 @@ def note(line: str) -> None:
     A stderr that is closed or full does not end the command.
     """
     with suppress(OSError):
-        click.echo(line, err=True)
+        click.echo(printable(line), err=True)
 
 
 def report(error: BangerError, settings: Settings) -> int:
@@ -145,7 +156,8 @@ def report(error: BangerError, settings: Settings) -> int:
         note(json.dumps({"error": error.to_wire()}, default=str))
         return error.exit_status
     label = click.style("error:", fg="red", bold=True) if colour(sys.stderr) else "error:"
-    note(f"{label} {' '.join(error.message.split())}")
+    with suppress(OSError):
+        click.echo(f"{label} {printable(' '.join(error.message.split()))}", err=True)
     if error.hint:
         note(f"hint: {' '.join(error.hint.split())}")
     request = error.details.get("request_id")

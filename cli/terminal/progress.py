@@ -4,6 +4,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from cli.terminal.output import colour, note
+from shared.plain_text import printable
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -52,4 +53,4 @@ def describe(partial: dict[str, Any]) -> str:
     fraction = partial.get("fraction")
     share = f" ({fraction * 100:.0f} %)" if isinstance(fraction, int | float) else ""
     stage, message = partial.get("stage", ""), partial.get("message", "")
-    return f"{stage}: {message}{share}" if message else f"{stage}{share}"
+    return printable(f"{stage}: {message}{share}" if message else f"{stage}{share}")

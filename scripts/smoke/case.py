@@ -131,7 +131,7 @@ class Case:
 
     def supervisor(self, ref: str) -> int | None:
         """The pid of the process that supervises a VM, read from the lock it holds."""
-        lock: Path = self.stack.home.paths.vm_run(self.show(ref)["id"]) / files.LOCK
+        lock: Path = self.stack.home.paths.vm_state(self.show(ref)["id"]) / files.LOCK
         return self.stack.holder(lock)
 
     def eventually_state(self, ref: str, state: str, seconds: float = 30.0) -> None:

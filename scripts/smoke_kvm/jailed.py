@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.smoke_kvm.inside import USER, home
-from scripts.smoke_kvm.parcel import CHECKOUT, DATA, VENV
+from scripts.smoke_kvm.parcel import DATA, VENV
 from shared.vm.jail import SPAN
 
 ROOTS_CONFIG = Path("/etc/banger/config.toml")
@@ -132,8 +132,9 @@ def _write(path: Path, text: str) -> None:
 @contextmanager
 def _nat() -> Iterator[None]:
     """Root's part: one process, ended by its pid."""
-    argv = [f"/{VENV}/bin/python3", "-m", "services.nat", "--user", USER, "--data", f"/{DATA}"]
-    with subprocess.Popen(argv, cwd=f"/{CHECKOUT}") as nat:
+    isolated = [f"/{VENV}/bin/python3", "-I", "-m", "banger"]
+    argv = [*isolated, "services.nat", "--user", USER, "--data", f"/{DATA}"]
+    with subprocess.Popen(argv, cwd="/") as nat:
         try:
             yield
         finally:

@@ -22,9 +22,8 @@ BIN = Path("usr/local/bin")
 
 _COMMAND = f"""\
 #!/{VENV}/bin/python3
-import sys
-from cli.__main__ import main
-sys.exit(main())
+from banger import main
+main()
 """
 
 

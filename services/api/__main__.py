@@ -9,7 +9,7 @@ from shared.paths import Paths
 
 def main() -> int:
     paths = Paths.from_environment()
-    return start_service("api", paths, lambda log, config: Api(paths, log, config))
+    return start_service("api", paths, lambda log, config: Api(paths, log, config), member=True)
 
 
 if __name__ == "__main__":

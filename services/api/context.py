@@ -117,6 +117,6 @@ class ApiContext:
         try:
             await self.ask(nat.APPLY(id=vm.id))
         except BangerError as error:
-            stored = "it is stored, and holds as soon as nat can do it"
+            stored = "the change is stored, and takes effect when the nat service can apply it"
             error.hint = "; ".join(filter(None, (stored, error.hint)))
             raise

@@ -89,7 +89,7 @@ class Operations:
         if operation.state == "done":
             raise BangerError(
                 Code.CONFLICT,
-                f"it was too late to cancel {operation.verb} {operation.subject}: it is done",
+                f"{operation.verb} {operation.subject} can no longer be cancelled: it is done",
             )
 
 

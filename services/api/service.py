@@ -52,7 +52,7 @@ class Api(Actor):
         self.serve(OperationVerbs(self._context.operations))
 
     async def on_start(self) -> None:
-        self._lock = await own(self.paths.run / "api.lock")
+        self._lock = await own(self.paths.lock("api"))
         self.background.spawn(self._recover())
         self.background.spawn(keep_running("leases", LeaseEnd(self._context).run, self.log))
         limit = self._context.config.auto_stop_stale_after

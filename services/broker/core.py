@@ -147,7 +147,7 @@ class RoutingTable:
             problem = error or BangerError(
                 Code.UNAVAILABLE,
                 f"{header.service} is not running",
-                hint="banger daemon status shows the services",
+                hint="check the services: banger daemon status",
             )
             return [_final(peer, header.request_id, header.service, header.verb, problem)]
         self.pending[header.request_id] = Pending(
@@ -238,7 +238,7 @@ class RoutingTable:
             raise BangerError(Code.BAD_MESSAGE, f"no service may be called {name!r}")
         other = [entry.name for entry in self.services.values() if entry.peer == peer]
         if other and other != [name]:
-            raise BangerError(Code.CONFLICT, f"{name} is registered already as {other[0]}")
+            raise BangerError(Code.CONFLICT, f"{name} is already registered as {other[0]}")
 
     def _fail_pending(self, name: str, epoch: int) -> list[Command]:
         lost = [
@@ -249,7 +249,7 @@ class RoutingTable:
         commands: list[Command] = []
         for request_id, entry in lost:
             del self.pending[request_id]
-            error = BangerError(Code.UNAVAILABLE, f"{name} ended while it worked on {entry.verb}")
+            error = BangerError(Code.UNAVAILABLE, f"{name} ended while it served {entry.verb}")
             commands.append(_final(entry.caller, request_id, name, entry.verb, error))
         return commands
 

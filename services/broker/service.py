@@ -16,7 +16,7 @@ from shared.errors import BangerError, Code
 from shared.host import parent_pipe
 from shared.host.locks import Lock
 from shared.logs import Log
-from shared.paths import Paths, check_socket_length, make_private
+from shared.paths import Paths, become_member
 from shared.version import __version__
 
 TICK_SECONDS = 0.5
@@ -29,8 +29,7 @@ class Broker:
     """Owns both sockets. ``serve`` returns after SIGTERM or SIGINT."""
 
     def __init__(self, paths: Paths, log: Log) -> None:
-        make_private(paths.run)
-        check_socket_length(paths.run)
+        self._membership = become_member(paths)
         # ZeroMQ's bind() takes over the socket of a living broker without an error.
         lock = Lock.try_acquire(paths.run / "broker.lock")
         if lock is None:
@@ -70,9 +69,17 @@ class Broker:
             for message, code in self._outbox.flush() if self._outbox else []:
                 self._failed(message, code)
             if time.monotonic() >= next_tick:
+                self._end_without_sockets()
                 next_tick = time.monotonic() + TICK_SECONDS
                 self._carry_out(self._table.on_tick(time.monotonic()))
         self._close()
+
+    def _end_without_sockets(self) -> None:
+        """Stop when the run directory has vanished: nobody can reach these sockets any more, and
+        the next broker makes new ones."""
+        if self._lock.is_lost():
+            self._log.warning("the sockets have vanished", lock=str(self._lock.path))
+            self._stopping = True
 
     def _take_messages(self) -> None:
         for _ in range(BURST):
@@ -147,3 +154,4 @@ class Broker:
         self._log.info("stopped")
         with suppress(OSError):
             self._lock.release()
+            self._membership.release()

@@ -116,7 +116,7 @@ class GuestResponder:
 
     async def _from_outside(self, client: NameClient, query: Query, tcp: bool) -> bytes:
         try:
-            found = await self._forwarder.resolve(query.key)
+            found = await self._forwarder.resolve(query.key, client.id)
             if found is None:
                 return write_failure(query, tcp=tcp)
             reply, age = found

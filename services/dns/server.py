@@ -12,13 +12,14 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from services.dns.answers import Response
+from services.dns.shares import item_to_evict
 from services.dns.wire.format import TCP_LARGEST, TCP_LENGTH
 
 IDLE = 10.0
 """Seconds that a TCP client may take for its next query, or to read its answer."""
 
 CONNECTIONS = 64
-"""TCP connections that are open at once. Further ones are closed, and the client tries again."""
+"""TCP connections that are open at once."""
 
 BATCH = 32
 """Datagrams that are read before the event loop does anything else."""
@@ -41,7 +42,8 @@ class Responder(Protocol):
 
 
 class DnsServer:
-    """``most`` bounds the TCP connections that one source has at once, ``CONNECTIONS`` all."""
+    """``most`` bounds the TCP connections that one source has at once, ``CONNECTIONS`` all. When
+    there are so many, the source that has most loses its oldest one to a source that has less."""
 
     def __init__(
         self, respond: Responder, spawn: Spawn, *, idle: float = IDLE, most: int = CONNECTIONS
@@ -84,13 +86,24 @@ class DnsServer:
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         source = str(writer.get_extra_info("peername")[0])
-        open_now = Counter(self._connections.values())
-        if open_now.total() >= CONNECTIONS or open_now[source] >= self._most:
+        if not self._has_room(source):
             writer.close()
             return
         task = asyncio.create_task(self._serve(reader, writer, source))
         self._connections[task] = source
         task.add_done_callback(lambda ended: self._connections.pop(ended, None))
+
+    def _has_room(self, source: str) -> bool:
+        if Counter(self._connections.values())[source] >= self._most:
+            return False
+        if len(self._connections) < CONNECTIONS:
+            return True
+        oldest = item_to_evict(self._connections, source)
+        if oldest is None:
+            return False
+        del self._connections[oldest]
+        oldest.cancel()
+        return True
 
     async def _serve(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, source: str

@@ -54,7 +54,7 @@ class Dns(Actor):
         self._bridged = config.network_mode == "bridge"
         self._subnet = IPv4Network(config.nat.subnet)
         prefix = ula_prefix(str(paths.state)) if self._bridged and config.ipv6 else None
-        self._networks = VmNetworks(IPv4Network(config.user_subnet), self._subnet, prefix)
+        self._networks = VmNetworks(config.user_network, self._subnet, prefix)
         self._serial, self._rebuilds = 0, 0
         nothing = zone_of((), self._networks, self._serial)
         self._zone = ZoneResponder(nothing)

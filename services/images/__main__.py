@@ -9,7 +9,9 @@ from shared.paths import Paths
 
 def main() -> int:
     paths = Paths.from_environment()
-    return start_service("images", paths, lambda log, config: ImagesService(paths, log, config))
+    return start_service(
+        "images", paths, lambda log, config: ImagesService(paths, log, config), member=True
+    )
 
 
 if __name__ == "__main__":

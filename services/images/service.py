@@ -49,7 +49,7 @@ class ImagesService(Actor):
         self._kernel_catalogue = kernel_sources(config)
 
     async def on_start(self) -> None:
-        self._lock = await own(self.paths.run / "images.lock")
+        self._lock = await own(self.paths.lock("images"))
         for area in (self._images.library.root, self._kernels.library.root, build_area()):
             for path in await asyncio.to_thread(sweep, area):
                 self.log.warning("removed the remains of a crashed build", path=str(path))

@@ -7,29 +7,21 @@ from pathlib import Path
 from services.launcher.service import Launcher
 from shared.bus.runner import start_service
 from shared.config import Config
-from shared.paths import Paths, check_socket_length, close_to_others, make_private
+from shared.paths import Paths
 
-PROCFILES = (Path(__file__).parents[2] / "procfile", Path(__file__).parent / "procfile")
-"""At the top of a checkout, or beside this module in an installed package."""
+PROCFILE = Path(__file__).with_name("procfile")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="banger-launcher", allow_abbrev=False)
-    shipped = next(path for path in PROCFILES if path.exists())
-    parser.add_argument("--procfile", type=Path, default=shipped)
+    parser.add_argument("--procfile", type=Path, default=PROCFILE)
     procfile: Path = parser.parse_args().procfile
     paths = Paths.from_environment()
-
-    def prepare() -> None:
-        make_private(paths.run)
-        check_socket_length(paths.run)
-        close_to_others(paths.state)
-
     return start_service(
         "launcher",
         paths,
         lambda log, config: Launcher(paths, log, procfile, external(config)),
-        prepare=prepare,
+        member=True,
     )
 
 

@@ -1,9 +1,11 @@
 """What the launcher decides, pure: processes end, time passes, and services are due to start."""
 
+import sys
 from dataclasses import dataclass, field
 
 from shared.contract.messages.operation import ServiceState, ServiceStatus
 from shared.errors import BangerError, Code
+from shared.host.programs import isolation
 from shared.host.restart import RestartPolicy
 
 
@@ -20,6 +22,14 @@ def parse_procfile(text: str) -> dict[str, list[str]]:
             )
         services[name] = command.split()
     return services
+
+
+def own_interpreter(argv: list[str]) -> list[str]:
+    """``argv`` with this process's interpreter in place of ``python``, as isolated as ``python -I``
+    if it is to be."""
+    if argv[:2] == ["python", "-I"]:
+        return [sys.executable, *isolation(), *argv[2:]]
+    return [sys.executable if word == "python" else word for word in argv]
 
 
 @dataclass

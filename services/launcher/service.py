@@ -9,11 +9,15 @@ import asyncio
 import os
 import random
 import signal
-import sys
 import time
 from pathlib import Path
 
-from services.launcher.core import ManagedService, ServiceTable, parse_procfile
+from services.launcher.core import (
+    ManagedService,
+    ServiceTable,
+    own_interpreter,
+    parse_procfile,
+)
 from shared.bus.actor import Actor
 from shared.bus.background import keep_running
 from shared.bus.handlers import Call, handles
@@ -26,11 +30,14 @@ from shared.host.locks import Lock
 from shared.host.programs import chosen_environment
 from shared.log_limit import LogLimit
 from shared.logs import Log
-from shared.paths import Paths
+from shared.paths import Paths, make_private
 from shared.version import __version__
 
 STOP_SECONDS = 5.0
 """Seconds between SIGTERM and SIGKILL for a service that does not end."""
+
+LOOK_SECONDS = 0.5
+"""Between two looks whether the run directory is there."""
 
 STDERR_SECONDS = 30.0
 """Between looks at what the services wrote to stderr."""
@@ -40,13 +47,13 @@ NOT_FOUND = 127
 
 
 class Launcher(Actor):
-    """Runs the procfile. One per run directory, by lock."""
+    """Runs the procfile. One per state directory, by lock."""
 
     def __init__(
         self, paths: Paths, log: Log, procfile: Path, external: frozenset[str] = frozenset()
     ) -> None:
         """``external``: names in the procfile that this launcher does not start."""
-        lock = Lock.try_acquire(paths.run / "launcher.lock")
+        lock = Lock.try_acquire(paths.lock("launcher"))
         if lock is None:
             raise BangerError(
                 Code.CONFLICT,
@@ -66,6 +73,7 @@ class Launcher(Actor):
     async def on_start(self) -> None:
         self._table.start_all(time.monotonic())
         self.background.spawn(self._run_starts())
+        self.background.spawn(self._keep_run_directory())
         self.background.spawn(keep_running("stderr", self._limit_stderr, self.log))
 
     async def _limit_stderr(self) -> None:
@@ -88,8 +96,21 @@ class Launcher(Actor):
             except TimeoutError:
                 continue
 
+    async def _keep_run_directory(self) -> None:
+        """Make the run directory again when it has vanished, such as at a log-out. The broker then
+        makes its sockets anew. Without a run directory no command finds the services: they stop.
+        """
+        while not self.stopping.is_set():
+            try:
+                if not self.paths.run.is_dir():
+                    make_private(self.paths.run)
+            except (BangerError, OSError) as error:
+                self.log.error("no run directory any more: the services stop", error=str(error))
+                self.stopping.set()
+            await asyncio.sleep(LOOK_SECONDS)
+
     async def _launch(self, service: ManagedService) -> None:
-        argv = [sys.executable if word == "python" else word for word in service.argv]
+        argv = own_interpreter(service.argv)
         errors = self.paths.logs / f"{service.name}.err"
         try:
             process = await self._spawn(argv, errors)

@@ -1,4 +1,4 @@
-"""``python -m services.nat``: serve until stopped. With ``--user NAME``: see external.py."""
+"""``python -I -m banger services.nat``: serve until stopped. With ``--user NAME``: external.py."""
 
 import sys
 

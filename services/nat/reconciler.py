@@ -218,4 +218,5 @@ def _without_guests(paths: Paths, config: Config, owner: int, jails: range) -> D
         jails=jails,
         dns_port=config.dns.port,
         prefix=ula_prefix(str(paths.state)) if config.ipv6 else None,
+        private=config.nat.private,
     )

@@ -9,7 +9,9 @@ from shared.paths import Paths
 
 def main() -> int:
     paths = Paths.from_environment()
-    return start_service("store", paths, lambda log, config: StoreService(paths, log, config))
+    return start_service(
+        "store", paths, lambda log, config: StoreService(paths, log, config), member=True
+    )
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from sqlalchemy import (
     event,
     insert,
     inspect,
+    make_url,
     select,
     text,
 )
@@ -50,6 +51,22 @@ def open_database(url: str, default: Path) -> Engine:
         elif revision != HEAD:
             migrate(engine, revision)
     return engine
+
+
+def lock_file(url: str, default: Path) -> Path | None:
+    """The lock that a store holds while it has the database open, beside the database itself:
+    whatever starts a second store, and wherever its sockets are, it does not get this database.
+
+    None for a database that is no file.
+    """
+    file = str(default)
+    if url:
+        parsed = make_url(url)
+        if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
+            return None
+        file = str(parsed.database)
+    real = Path(file).resolve()
+    return real.with_name(f"{real.name}.lock")
 
 
 @contextmanager
@@ -123,7 +140,7 @@ def migrate(engine: Engine, revision: str | None) -> None:
         raise BangerError(
             Code.INCOMPATIBLE,
             f"the database has schema {revision}, newer than this program's {HEAD}",
-            hint="use the newer banger, or move the database away to begin anew",
+            hint="use the newer banger, or move the database away to start with an empty one",
         )
     with _one_transaction(engine) as connection:
         config.attributes["connection"] = connection

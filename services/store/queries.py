@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from services.store.database import complaints
 from services.store.tables.claims import check_name, check_ports, free_address, free_name
-from services.store.tables.mapping import LONGEST_REASON, published, spec_column, vm_of
+from services.store.tables.mapping import published, spec_column, vm_of
 from services.store.tables.models import MutationRow, SequenceRow, VmRow
 from shared.bus.paging import Page
 from shared.contract.messages.rows import (
@@ -26,7 +26,7 @@ from shared.contract.messages.rows import (
     VmUpdate,
     row_cursor,
 )
-from shared.contract.messages.vm import Resolved, ResolvedList, State, Vm
+from shared.contract.messages.vm import LONGEST_REASON, Resolved, ResolvedList, State, Vm
 from shared.contract.reference import BY_ID, find_id
 from shared.errors import BangerError, Code
 from shared.plain_text import printable

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from services.store.database import open_database
+from services.store.database import lock_file, open_database
 from services.store.queries import Store
 from shared.bus.actor import Actor
 from shared.bus.handlers import Call, handles
@@ -29,7 +29,7 @@ from shared.contract.messages.rows import (
 from shared.contract.messages.vm import ResolvedList, Vm, VmId, VmRef, VmRefs
 from shared.contract.verbs import store
 from shared.logs import Log
-from shared.paths import Paths
+from shared.paths import Paths, close_to_others
 
 T = TypeVar("T")
 
@@ -43,7 +43,9 @@ class StoreService(Actor):
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="database")
 
     async def on_start(self) -> None:
-        self._lock = await own(self.paths.run / "store.lock")
+        close_to_others(self.paths.state)
+        guard = lock_file(self._url, self.paths.database)
+        self._lock = await own(guard) if guard else None
         self._engine = await self._in_thread(lambda: open_database(self._url, self.paths.database))
         self._store = Store(self._engine)
 

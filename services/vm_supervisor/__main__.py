@@ -27,6 +27,7 @@ def main() -> int:
         f"vm:{spec.vm.id}",
         paths,
         lambda log, config: Supervisor(paths, log, config, spec),
+        member=True,
         log_file=paths.vm_state(spec.vm.id) / files.SUPERVISOR_LOG,
     )
 

@@ -1,7 +1,7 @@
 """Keeps the handle file of a running VM as it should be.
 
-A full run directory and a damaged file are logged and mended as soon as that can be done. Neither
-is a reason to end.
+A full run directory, one that has vanished and a damaged file are logged and mended as soon as that
+can be done. None is a reason to end.
 """
 
 import asyncio
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from shared.errors import BangerError
 from shared.logs import Log
+from shared.paths import make_private
 from shared.vm.handle import Handle, mend_handle, write_handle
 
 LOOK_SECONDS = 1.0
@@ -28,6 +29,9 @@ async def keep_handle(run: Path, handle: Handle, log: Log) -> None:
     logged = False
     while True:
         try:
+            if not run.exists():
+                make_private(run.parents[1])  # the run directory of all
+                make_private(run)
             if mend_handle(run, handle):
                 log.info("the handle file was damaged or old, it is written again")
             logged = False

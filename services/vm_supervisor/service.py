@@ -17,7 +17,9 @@ from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.launch.launcher import VmmLauncher
 from services.vm_supervisor.lifecycle import reports
 from services.vm_supervisor.lifecycle.supervision import Supervision
+from services.vm_supervisor.lifecycle.system_state import await_system
 from services.vm_supervisor.nat_client import NatClient
+from services.vm_supervisor.ports import listing
 from services.vm_supervisor.running_vm import RunningVm
 from shared.bus.actor import Actor
 from shared.bus.handlers import Call, handles
@@ -30,12 +32,13 @@ from shared.contract.messages.machine import (
     MachineState,
     MachineStop,
     SupervisorSpec,
+    SystemState,
 )
 from shared.contract.messages.vm import Empty, GuestExec, GuestOutput, Health, PortList, State
 from shared.contract.verbs import api, store, supervisor
 from shared.errors import BangerError, Code
 from shared.logs import Log
-from shared.paths import Paths, make_private
+from shared.paths import Paths, make_vm_run
 from shared.vm import files
 
 RETRY_SECONDS = 0.2
@@ -48,13 +51,12 @@ class Supervisor(Actor):
     def __init__(self, paths: Paths, log: Log, config: Config, spec: SupervisorSpec) -> None:
         super().__init__(f"vm:{spec.vm.id}", paths, log)
         self._vm_id = spec.vm.id
-        self._vm_run = paths.vm_run(spec.vm.id)
         launcher = VmmLauncher(paths, config, NatClient(self))
         self._supervision = Supervision(spec, config, launcher, log, self)
 
     async def on_start(self) -> None:
-        make_private(self._vm_run)
-        self._lock = await own(self._vm_run / files.LOCK)
+        make_vm_run(self.paths, self._vm_id)
+        self._lock = await own(self.paths.vm_state(self._vm_id) / files.LOCK)
         await self._supervision.take_over()
 
     async def on_registered(self) -> None:
@@ -147,15 +149,21 @@ class Supervisor(Actor):
     async def apply(self, request: MachineApply, _call: Call) -> None:
         await self._supervision.apply(request.vm)
 
+    @handles(supervisor.AWAIT_SYSTEM)
+    async def await_system(self, _request: Empty, call: Call) -> SystemState:
+        _, agent = self._answering()
+        return await await_system(agent, call.deadline)
+
     @handles(supervisor.STATS)
     async def stats(self, _request: Empty, call: Call) -> GuestStats:
         running, agent = self._running()
-        return await reports.stats(running, agent, call.deadline)
+        asked = None if self._is_paused else agent
+        return await reports.stats(self._supervision.vm, running, asked, call.deadline)
 
     @handles(supervisor.PORTS)
     async def ports(self, _request: Empty, call: Call) -> PortList:
         running, agent = self._answering()
-        return await reports.ports(self._supervision.vm, running, agent, call.deadline)
+        return await listing.ports(self._supervision.vm, running, agent, call.deadline)
 
     @handles(supervisor.EXEC)
     async def execute(self, request: GuestExec, call: Call) -> GuestOutput:
@@ -165,7 +173,12 @@ class Supervisor(Actor):
     @handles(supervisor.HEALTH)
     async def health(self, _request: Empty, call: Call) -> Health:
         running, agent = self._running()
-        return await reports.health(self._supervision.vm, running, agent, call.deadline)
+        vm, paused = self._supervision.vm, self._is_paused
+        return await reports.health(vm, running, agent, call.deadline, paused=paused)
+
+    @property
+    def _is_paused(self) -> bool:
+        return self._supervision.state == "paused"
 
     def _running(self) -> tuple[RunningVm, Agent | None]:
         if self._supervision.running is None:
@@ -176,6 +189,7 @@ class Supervisor(Actor):
         running, agent = self._running()
         if agent is None:
             raise BangerError(
-                Code.NOT_RUNNING, f"the agent of {self._supervision.vm.name} does not answer yet"
+                Code.NOT_RUNNING,
+                f"the guest agent of {self._supervision.vm.name} does not answer yet",
             )
         return running, agent

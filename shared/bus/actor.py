@@ -24,7 +24,7 @@ from shared.bus.envelope import PROTOCOL, Envelope, Kind, current_cause
 from shared.bus.handlers import Call, Handler, collect_handlers, decode_request, encode_result
 from shared.bus.link import Link, Progress
 from shared.contract.verb import Request, Result
-from shared.errors import BangerError, Code
+from shared.errors import STOPPED, BangerError, Code
 from shared.host import parent_pipe
 from shared.logs import Log, log_context
 from shared.paths import Paths
@@ -201,7 +201,12 @@ class Actor:
         """Why a verb did not come to its end. The next process of this service can be asked again,
         so a stop is no cancel, which nobody repeats."""
         if self.stopping.is_set():
-            return BangerError(Code.UNAVAILABLE, f"{self.name} was stopped while it did {name}")
+            return BangerError(
+                Code.UNAVAILABLE,
+                f"{self.name} was stopped while it served {name}",
+                hint="the request may have been carried out; look with: banger vm list",
+                details={STOPPED: self.name},
+            )
         return BangerError(Code.CANCELLED, f"{name} was cancelled")
 
     async def _serve(self, header: Envelope, body: bytes) -> None:
@@ -230,7 +235,7 @@ class Actor:
                 result = await known.answer(request, Call(self.link, header))
             return encode_result(result)
         except TimeoutError:
-            raise BangerError(Code.TIMEOUT, f"{header.verb} did not end in time") from None
+            raise BangerError(Code.TIMEOUT, f"{header.verb} timed out") from None
         except asyncio.CancelledError:
             raise self._interrupted(header.verb) from None
         except BangerError:

@@ -14,7 +14,7 @@ from shared.bus import envelope
 from shared.bus.envelope import Envelope, Kind
 from shared.bus.record import Record
 from shared.bus.unix_dealer import UnixDealer
-from shared.errors import BangerError, Code
+from shared.errors import STOPPED, BangerError, Code
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +26,9 @@ Result = TypeVar("Result")
 
 CONNECT_SECONDS = 4.0
 """How long to wait for a broker whose socket exists, and for a crashed service to come back."""
+
+RESTART_SECONDS = 15.0
+"""How long to wait for services that were stopped under a request: `banger daemon restart`."""
 
 PAUSE = 0.05
 """Seconds before an unavailable service is asked again."""
@@ -49,6 +52,8 @@ class Client:
         """Whether the last request has left: if not, the broker has been waited for already."""
         self._asked: dict[Request[Any], Envelope] = {}
         """The requests of the last ``ask`` or ``ask_all``, for a ``cancel``."""
+        self._restarting = False
+        """Whether a service was stopped while it was at work on the last request."""
         self._finals: dict[bytes, bytes] = {}
         """Answers to the last ``ask_all``, by request id."""
 
@@ -100,6 +105,7 @@ class Client:
         self, requests: "Sequence[Request[Any]]", timeout: float | None
     ) -> list[Envelope]:
         now = time.monotonic()
+        self._restarting = False
         self._asked = {
             request: Envelope(
                 Kind.REQUEST,
@@ -115,14 +121,21 @@ class Client:
     def _persist(
         self, request: Envelope, body: bytes, heard: Partial | None = None, *, retry: bool = True
     ) -> dict[str, Any]:
-        """Ask, and with ``retry`` ask an unavailable service again for a moment."""
+        """Ask, and with ``retry`` ask an unavailable service again for a moment.
+
+        When that is in vain, the first failure is raised: it says what became of the request. The
+        later ones only say which service is not back yet.
+        """
         retries = _Retries(request.deadline)
+        first: BangerError | None = None
         while True:
             try:
                 return envelope.read_final(self._exchange(request, body, heard), Record)
             except BangerError as error:
+                first = first or error
+                self._restarting = self._restarting or STOPPED in error.details
                 if not retry or not self._sent or not retries.may(error):
-                    raise
+                    raise _what_became(first, error) from None
                 self._pause(PAUSE)
 
     def cancel(self, request: "Request[Result]", *, timeout: float = CANCEL_SECONDS) -> Result:
@@ -163,15 +176,19 @@ class Client:
         """``_persist`` for several; the outcomes are in the order of ``requests``."""
         retries = _Retries(max((request.deadline for request in requests), default=0.0))
         outcomes: dict[Envelope, Outcome] = {}
+        firsts: dict[Envelope, BangerError] = {}
         todo = list(requests)
         while todo:
             outcomes |= self._exchange_all({request: requests[request] for request in todo})
-            failed = [
-                (request, outcome)
+            failed = {
+                request: outcome
                 for request in todo
                 if isinstance(outcome := outcomes[request], BangerError)
-            ]
-            todo = [request for request, error in failed if self._sent and retries.may(error)]
+            }
+            for request, error in failed.items():
+                self._restarting = self._restarting or STOPPED in error.details
+                outcomes[request] = _what_became(firsts.setdefault(request, error), error)
+            todo = [r for r, error in failed.items() if self._sent and retries.may(error)]
             if todo:
                 self._pause(PAUSE)
         return outcomes
@@ -240,7 +257,8 @@ class Client:
                 yield header, frames[1]
 
     def _send_when_connected(self, request: Envelope, body: bytes) -> None:
-        limit = min(request.deadline, time.monotonic() + CONNECT_SECONDS)
+        patience = RESTART_SECONDS if self._restarting else CONNECT_SECONDS
+        limit = min(request.deadline, time.monotonic() + patience)
         while True:
             try:
                 self._dealer.send(request, body)
@@ -257,7 +275,7 @@ class Client:
             raise BangerError(
                 Code.TIMEOUT,
                 f"{request.service} did not answer {request.verb} in time",
-                hint="banger daemon status shows whether the services are well",
+                hint="check the services: banger daemon status",
                 details={"request_id": request.request_id.hex()},
             )
         message, changed = self._dealer.wait(left)
@@ -265,7 +283,7 @@ class Client:
             raise BangerError(
                 Code.UNAVAILABLE,
                 "the connection to the broker was lost",
-                hint="the request may have been carried out; look with banger vm list",
+                hint="the request may have been carried out, check with: banger vm list",
                 details={"request_id": request.request_id.hex()},
             )
 
@@ -277,8 +295,17 @@ class Client:
         self._dealer.close()
 
 
+def _what_became(first: BangerError, last: BangerError) -> BangerError:
+    """Of the failures of one request the one to report: the first, which says what became of the
+    request, if the last only says that a service is not back yet, or that what a stopped service
+    had begun is in the way of doing it again."""
+    again = (Code.UNAVAILABLE, Code.CONFLICT) if STOPPED in first.details else (Code.UNAVAILABLE,)
+    return first if last.code in again else last
+
+
 class _Retries:
-    """Whether an unavailable service is asked again: for ``CONNECT_SECONDS``, until a deadline."""
+    """Whether an unavailable service is asked again: for ``CONNECT_SECONDS``, or for
+    ``RESTART_SECONDS`` after it was stopped, until a deadline."""
 
     def __init__(self, deadline: float) -> None:
         self._deadline = deadline
@@ -287,6 +314,8 @@ class _Retries:
     def may(self, error: BangerError) -> bool:
         from shared.host.retry import RetryWindow
 
+        if STOPPED in error.details:
+            self._window = RetryWindow(RESTART_SECONDS)
         self._window = self._window or RetryWindow(CONNECT_SECONDS)
         return self._window.is_open(error) and time.monotonic() < self._deadline
 
@@ -308,6 +337,8 @@ def _packed(body: Any) -> bytes:
         packed: bytes = msgpack.packb(body, default=_fields)
     except UnicodeEncodeError as error:  # a word of the command line, as os.fsdecode gives it
         raise BangerError(Code.INVALID, f"{error.object!r} is not UTF-8") from None
+    except OverflowError:
+        raise BangerError(Code.INVALID, "a number is too large") from None
     return packed
 
 

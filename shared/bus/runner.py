@@ -1,6 +1,7 @@
 """The start of a service's process: configuration, log, loop, and the lock there is one of.
 
 A service's ``__main__`` is a call of ``start_service``; its ``on_start`` takes the lock by ``own``.
+A service that owns something in the state directory is a member of the one stack that serves it.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ from shared.errors import BangerError, Code
 from shared.host.locks import Lock
 from shared.host.retry import poll_async
 from shared.logs import Log
-from shared.paths import Paths
+from shared.paths import Paths, become_member
 
 
 def start_service(
@@ -28,24 +29,25 @@ def start_service(
     paths: Paths,
     make: Callable[[Log, Config], Actor],
     *,
-    prepare: Callable[[], None] | None = None,
+    member: bool = False,
     log_file: Path | None = None,
     config_file: Path | None = None,
 ) -> int:
     """The body of a service's ``__main__``: serve until told to stop; returns the exit status.
 
-    ``make`` is called with the loop running, since sockets register with it. A BangerError at the
-    start is one line on stderr, like the CLI's.
+    ``make`` is called with the loop running, since sockets register with it. ``member``: as
+    ``become_member``. A BangerError at the start is one line on stderr, like the CLI's.
     """
 
     async def main() -> int:
-        if prepare:
-            prepare()
+        membership = become_member(paths) if member else None
         config = load_config(config_file or paths.config_file)
         log = Log(log_file or paths.log_file(name), name, level=config.log_level)
         asyncio.get_running_loop().set_exception_handler(partial(_log_unhandled, log))
         actor = make(log, config)
         await actor.run()
+        if membership:
+            membership.release()
         return int(actor.background.failed)
 
     open_files.raise_limit()

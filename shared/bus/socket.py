@@ -71,8 +71,8 @@ class Dealer:
         except zmq.Again:
             raise BangerError(
                 Code.UNAVAILABLE,
-                "the broker is not there",
-                hint="banger daemon status shows the services",
+                "the broker is not running",
+                hint="check the services: banger daemon status",
             ) from None
 
     def _send(self, header: bytes, body: bytes) -> None:

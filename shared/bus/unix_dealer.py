@@ -47,8 +47,8 @@ class UnixDealer:
         if not isinstance(self._state, _Stream):
             raise BangerError(
                 Code.UNAVAILABLE,
-                "the broker is not there",
-                hint="banger daemon status shows the services",
+                "the broker is not running",
+                hint="check the services: banger daemon status",
             )
 
     def receive(self) -> list[bytes] | None:

@@ -142,6 +142,6 @@ def _frame_header(data: bytes, start: int) -> tuple[int, int, int] | None:
 def _not_a_broker(why: str) -> BangerError:
     return BangerError(
         Code.BAD_MESSAGE,
-        f"what answers on the broker's socket is no broker: {why}",
+        f"the process on the broker's socket is not a broker: {why}",
         hint="banger daemon restart",
     )

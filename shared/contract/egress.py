@@ -135,7 +135,8 @@ def check_egress(nat: bool, entries: Iterable[str]) -> tuple[str, ...]:
     if outside:
         raise BangerError(
             Code.INVALID,
-            "egress is all of the outside or a list of it, not both: " + shown(", ".join(outside)),
+            "an egress policy is everything outside or a list, not both: "
+            + shown(", ".join(outside)),
             hint="use --egress nat or --egress allow=...; other VMs and local networks "
             "may be beside all of the outside: allow=*,NAME.vm,192.168.1.0/24",
         )

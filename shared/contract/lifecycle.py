@@ -59,7 +59,10 @@ LIVE: "frozenset[State]" = frozenset({"starting", "running", "paused", "stopping
 
 _WAIT = "wait until it is done, or: banger vm kill {name}"
 _HINTS: "dict[tuple[State, Action], str]" = {
-    ("starting", Action.SESSION): "wait until it is up; read along: banger vm logs -f {name}",
+    (
+        "starting",
+        Action.SESSION,
+    ): "wait until it runs, or follow its console: banger vm logs -f {name}",
     ("stopping", Action.SESSION): "wait until it has stopped, then: banger vm start {name}",
     ("paused", Action.START): "resume it: banger vm resume {name}",
     ("paused", Action.SESSION): "resume it: banger vm resume {name}",

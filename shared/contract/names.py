@@ -10,6 +10,9 @@ NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 """1 to 63 of a-z, 0-9 and -, no - at either end: a DNS label (RFC 1123 section 2.1)."""
 
 NAMES_SHOWN = 10
+"""Names that the text of an error lists."""
+NAMES_CARRIED = 100
+"""Names that its details list, for programs."""
 
 
 def few(names: Sequence[str]) -> str:

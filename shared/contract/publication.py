@@ -14,6 +14,10 @@ PORTS_MOST = 256
 """Ports that one VM publishes: each is held by a socket and is an element of the kernel's sets."""
 
 
+PORTS_MOST_OF_USER = 1024
+"""Ports that all VMs of one user publish: no user takes all of a host."""
+
+
 def parse_publication(text: str) -> "Publication":
     """``8080:80``, ``0.0.0.0:8080:80``, ``5353:53/udp``. Raises ``invalid``."""
     from shared.contract.messages.vm import Publication  # msgspec is not for every command

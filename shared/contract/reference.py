@@ -8,7 +8,7 @@ that have an id write it as ``by_id`` does, which no name can equal.
 from collections.abc import Iterable
 from typing import Protocol
 
-from shared.contract.names import few
+from shared.contract.names import NAMES_CARRIED, few
 from shared.errors import BangerError, Code
 
 
@@ -26,8 +26,6 @@ _LISTED_BY = {"VM": "vm", "image": "image", "kernel": "kernel", "operation": "op
 """What is referred to -> the group of commands that has its ``list``."""
 
 
-MOST_CANDIDATES = 100
-"""Names that an error carries for programs."""
 BY_ID = "id="
 """Begins a reference that means an id and nothing else. No name has a "="."""
 
@@ -77,6 +75,6 @@ def _ambiguous(reference: str, matches: dict[str, str]) -> BangerError:
     return BangerError(
         Code.AMBIGUOUS,
         f"{reference!r} is ambiguous: it matches {few(shown)}",
-        hint="give more of the name or of the id",
-        details={"candidates": [name for name, _ in by_name[:MOST_CANDIDATES]]},
+        hint="use more characters of the name or of the id",
+        details={"candidates": [name for name, _ in by_name[:NAMES_CARRIED]]},
     )

@@ -2,7 +2,8 @@
 
 The base is the highest group, from this process's own upwards, that this process may write to: the
 root for root, the user's manager (user@UID.service, delegated by systemd) for other users. The
-group ``banger/<vm id>`` is made below it, with limits for the controllers that the base has. The
+group ``banger/<uid>/<vm id>`` is made below it, with limits for the controllers that the base has.
+uid is that of the VM's owner: a nat of root's has VMs of several users below one base. The
 kernel's documentation is Documentation/admin-guide/cgroup-v2.rst. ``doctor`` says what is missing.
 """
 
@@ -26,6 +27,7 @@ MOST_TASKS = 512
 LEAVING_SECONDS = 1.0
 """How long a killed VMM may take to give back its memory; a small one takes milliseconds."""
 CONTROLLERS = ("cpu", "memory", "pids")
+TOP = "banger"
 
 
 @dataclass(frozen=True)
@@ -92,27 +94,35 @@ def _highest_writable(root: Path, own: str) -> Path | None:
     return found
 
 
-def confine(vm_id: str, pid: int, limits: Limits) -> str:
+def confine(vm_id: str, pid: int, limits: Limits, owner: int | None = None) -> str:
     """Move the process into a group of its own. Returns what could not be limited, or "".
+    ``owner``: the uid of the VM's owner; None for this process's.
 
-    Nothing is raised: a VM runs without limits where the host does not allow them.
+    Nothing is raised: a VM runs without limits where the host does not allow them. A group that has
+    other processes is left alone.
     """
     allowed = support()
     if allowed.base is None:
         return allowed.reason
-    top = allowed.base / "banger"
+    group = _group(allowed.base, vm_id, owner)
     try:
-        for group in (top, top / vm_id):
-            group.mkdir(exist_ok=True)
-            _enable(group.parent)
-        group = top / vm_id
+        for each in (group.parent.parent, group.parent, group):
+            each.mkdir(exist_ok=True)
+            _enable(each.parent)
+        others = {*(group / "cgroup.procs").read_text().split()} - {str(pid)}
+        if others:
+            return f"{group} has other processes: {', '.join(sorted(others))}"
         missing = [
             name for name, value in limits.settings().items() if not _set(group, name, value)
         ]
         (group / "cgroup.procs").write_text(str(pid))
     except OSError as error:
-        return f"{top / vm_id}: {error.strerror}"
+        return f"{group}: {error.strerror}"
     return f"cannot set {', '.join(missing)}" if missing else ""
+
+
+def _group(base: Path, vm_id: str, owner: int | None) -> Path:
+    return base / TOP / str(os.geteuid() if owner is None else owner) / vm_id
 
 
 def _enable(group: Path) -> None:
@@ -130,8 +140,9 @@ def _set(group: Path, name: str, value: str) -> bool:
     return True
 
 
-def release(vm_id: str) -> bool:
+def release(vm_id: str, owner: int | None = None) -> bool:
     """Remove the group of a VMM that has ended. False when there is still a process in it.
+    ``owner``: as for ``confine``.
 
     A process that ends loses its command line before it leaves its group, so a search by command
     line misses it. This waits until the group is empty, at most ``LEAVING_SECONDS``.
@@ -139,14 +150,14 @@ def release(vm_id: str) -> bool:
     allowed = support()
     if allowed.base is None:
         return True
-    top = allowed.base / "banger"
+    group = _group(allowed.base, vm_id, owner)
     with suppress(FileNotFoundError):
-        _await_empty(top / vm_id)
-        with suppress(OSError):
-            (top / vm_id).rmdir()
-    with suppress(OSError):  # not empty: other VMs have groups in it
-        top.rmdir()
-    return not (top / vm_id).exists()
+        _await_empty(group)
+    unmarked = allowed.base / TOP / vm_id  # that of an earlier build, which did not name the owner
+    for each in (group, unmarked, group.parent, group.parent.parent):
+        with suppress(OSError):  # not empty: other VMs have groups in it
+            each.rmdir()
+    return not group.exists()
 
 
 def _await_empty(group: Path) -> None:

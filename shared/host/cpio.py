@@ -30,7 +30,7 @@ class Archive:
     _seen: set[str] = field(default_factory=set)
 
     def directory(self, path: str, mode: int = 0o755) -> None:
-        """Add a directory. Raises ValueError on a bad or repeated path."""
+        """Add a directory, "." for the root itself. Raises ValueError on a bad or repeated path."""
         self._add(path, stat.S_IFDIR | mode, b"")
 
     def file(self, path: str, content: bytes, mode: int = 0o644) -> None:
@@ -46,7 +46,8 @@ class Archive:
         return b"".join([*self._parts, _entry(0, _TRAILER, 0, b"")])
 
     def _add(self, path: str, mode: int, content: bytes) -> None:
-        _check_path(path)
+        if not (path == "." and stat.S_ISDIR(mode)):
+            _check_path(path)
         if path in self._seen:
             raise ValueError(f"cpio: {path!r} is in the archive already")
         if len(content) > _SIZE_MAX:

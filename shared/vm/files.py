@@ -18,6 +18,8 @@ SUPERVISOR_LOG = "supervisor.log"
 SSH_LOG = "ssh.log"
 METRICS = "metrics.json"
 """Counters of a VMM that writes some."""
+LOCK = "supervisor.lock"
+"""Held by the supervisor. Beside the disks: they outlive the run directory."""
 GUEST_WRITTEN = (CONSOLE_LOG, VMM_LOG, SSH_LOG, METRICS)
 """What a guest, or a VMM that it has taken over, can make grow."""
 HOST_KEY = "ssh/host_key"
@@ -26,8 +28,8 @@ KNOWN_HOSTS = "known_hosts"
 
 # In the run directory: gone with the host's next boot.
 
-LOCK = "lock"
-"""Held by the supervisor."""
+OLD_LOCK = "lock"
+"""What a supervisor of version 0.1.0 holds in place of ``LOCK``."""
 HANDLE = "handle.json"
 HANDLE_COPY = "handle.copy.json"
 INITRD = "initrd"

@@ -3,30 +3,39 @@ filled or locked is free again."""
 
 import os
 import random
+import shutil
 import signal
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from shared.errors import EXIT_STATUS, Code
 from shared.vm import files
+from tests.chaos.attacks import Attacks
 from tests.chaos.clients import Clients
 from tests.chaos.core import Process
 from tests.chaos.observe import processes
 from tests.chaos.plan import Fault
 from tests.home import Home
 
+REFUSAL_SECONDS = 20.0
 HANDLES = (files.HANDLE, files.HANDLE_COPY)
 
 
 class Faults:
     """``ids``: VM id by name, as it is when a fault is carried out."""
 
-    def __init__(self, home: Home, clients: Clients, seed: int) -> None:
+    def __init__(self, home: Home, clients: Clients, attacks: Attacks, seed: int) -> None:
         self._home = home
         self._clients = clients
+        self._attacks = attacks
         self._random = random.Random(seed)
         self.ids: dict[str, str] = {}
+        self._out_of_reach: set[int] = set()
+        """VMMs whose sockets have vanished: no other supervisor can take them over."""
 
     def carry_out(self, fault: Fault) -> str:
         """Do it; returns a word on what came of it, e.g. that there was nothing to kill."""
@@ -40,7 +49,12 @@ class Faults:
             "truncate both handles": lambda f: self._truncate(f.target, *HANDLES),
             "fill disk": self._fill,
             "lock store": self._lock,
+            "vanish run": self._vanish,
+            "second stack": self._start_second,
             "clients": lambda f: self._clients.run(f.verbs),
+            "flood guest": self._attacks.flood,
+            "drop exec": self._attacks.kill_exec,
+            "drop run": self._attacks.kill_run,
         }
         return special[fault.kind](fault)
 
@@ -56,6 +70,10 @@ class Faults:
 
     def _signal(self, what: str, target: str, number: signal.Signals) -> str:
         found = self._find(what, target)
+        if what == "supervisor" and self._out_of_reach & {
+            vmm.pid for vmm in self._find("vmm", target)
+        }:
+            return "left alone: nobody could take its VMM over"
         for process in found:
             _send(process.pid, number)
         return "" if found else "nothing to kill"
@@ -77,6 +95,26 @@ class Faults:
         for path in found:
             os.truncate(path, self._random.choice((0, 1, 20)))
         return "" if found else "no handle"
+
+    def _vanish(self, _fault: Fault) -> str:
+        """The run directory is gone, as at a log-out or by a cleaner of /tmp."""
+        self._out_of_reach = {each.pid for each in processes(self._home) if each.kind == "vmm"}
+        shutil.rmtree(self._home.paths.run, ignore_errors=True)
+        return f"{len(self._out_of_reach)} VMMs"
+
+    def _start_second(self, _fault: Fault) -> str:
+        """A launcher with another run directory, as by hand; it has to be refused."""
+        other = self._home.environment | {"BANGER_RUN_DIR": str(self._home.root / "second")}
+        argv = [sys.executable, "-I", "-m", "banger", "services.launcher"]
+        with subprocess.Popen(argv, env=other, cwd="/", stderr=subprocess.DEVNULL) as second:
+            try:
+                status = second.wait(REFUSAL_SECONDS)
+            except subprocess.TimeoutExpired:
+                second.terminate()
+                status = None
+        if status != EXIT_STATUS[Code.CONFLICT]:
+            self._clients.violations.append(f"a second stack was not refused: status {status}")
+        return "refused"
 
     def _fill(self, fault: Fault) -> str:
         """Leave not a byte on the state's file system, for a while."""

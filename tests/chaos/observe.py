@@ -87,7 +87,7 @@ def _children(directory: Path) -> list[Path]:
 
 def processes(home: Home) -> tuple[Process, ...]:
     """Every process of the home and what it is."""
-    locks = {holder(d / files.LOCK): d.name for d in _children(home.paths.run / "vms")}
+    locks = {holder(d / files.LOCK): d.name for d in _children(home.paths.state / "vms")}
     return tuple(_classify(pid, line, locks) for pid, line in home.processes().items())
 
 
@@ -95,7 +95,7 @@ def _classify(pid: int, line: str, locks: dict[int | None, str]) -> Process:
     kind: Kind = "other"
     vm = _vm_in(line)
     words = line.split()
-    module = words[words.index("-m") + 1] if "-m" in words[:-1] else ""
+    module = next((word for word in words if word.startswith("services.")), "")
     service = module.removeprefix("services.")
     if service == "vm_supervisor":
         return Process(pid, "supervisor" if pid in locks else "spare", locks.get(pid, ""))

@@ -18,12 +18,17 @@ ENDS = 3
 QUIET_VERBS = ("list", "show", "exec", "stats", "nat", "no-nat", "health", "create+delete")
 LOUD_VERBS = ("stop", "start", "restart", "kill", "pause+resume")
 """Those after which a VM is not the one it was (but for pause and resume)."""
+ALONE = frozenset({"vanish run", "second stack"})
+"""The run directory takes the sockets of the VMMs with it, so a supervisor that is killed at the
+same moment cannot be replaced: these come alone, or together."""
 ENDING_VERBS = frozenset({"stop", "restart", "kill"})
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing done. ``target`` is a service or a VM's name; ``seconds`` how long it lasts."""
+    """One thing done. ``target`` is a service or a VM's name; ``seconds`` how long it lasts.
+
+    ``drop exec`` and ``drop run`` kill a client while its command runs in a guest."""
 
     kind: str
     target: str = ""
@@ -53,6 +58,11 @@ WEIGHTS = {
     "fill disk": 3,
     "lock store": 5,
     "clients": 12,
+    "flood guest": 4,
+    "drop exec": 4,
+    "drop run": 2,
+    "vanish run": 2,
+    "second stack": 3,
 }
 
 
@@ -78,6 +88,8 @@ class Plan:
             if fault.kind.startswith("kill "):
                 ended.append(fault.target)
             faults.append(fault)
+        if any(fault.kind == "vanish run" for fault in faults):
+            faults = [fault for fault in faults if fault.kind in ALONE]
         return faults or [Fault("lock store", seconds=0.5)]
 
     def _may_end(self, target: str) -> bool:
@@ -93,7 +105,7 @@ class Plan:
         what = kind.split()[-1]
         if what == "service":
             return self._random.choice(SERVICES)
-        if what in ("supervisor", "master", "vmm", "handle", "handles"):
+        if what in ("supervisor", "master", "vmm", "handle", "handles", "guest", "exec"):
             return self._random.choice(self._vms)
         return what if what in ("launcher", "spare") else ""
 

@@ -5,14 +5,15 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from tests.chaos.attacks import Attacks
 from tests.chaos.clients import Clients
 from tests.chaos.core import Observed
 from tests.chaos.faults import Faults
-from tests.chaos.guests import Guests
+from tests.chaos.guests import Guests, IdleGuests
 from tests.chaos.observe import directories, observe, processes
 from tests.chaos.plan import Fault, Plan, disturbed
 from tests.chaos.report import Report
-from tests.chaos.settle import settle
+from tests.chaos.settle import SETTLE_SECONDS, settle
 from tests.home import Home
 from tests.waiting import last_answer
 
@@ -47,7 +48,8 @@ class Run:
         self._names = tuple(f"work-{number}" for number in range(vms))
         self._clients = Clients(home)
         self._guests = guests.of(home, self._names)
-        self._faults = Faults(home, self._clients, seed)
+        self._attacks = Attacks(home, seed, real=not issubclass(guests, IdleGuests))
+        self._faults = Faults(home, self._clients, self._attacks, seed)
         self._plan = Plan(seed, self._names)
         self._started = time.monotonic()
 
@@ -81,6 +83,7 @@ class Run:
         """Let it settle, hold everything against everything, and mend what a fault had ended."""
         seen, found, seconds = settle(self._look)
         self._violate(found)
+        self._violate(self._left_of_attacks(faults))
         self._note_adoption(faults, seconds)
         self.report.settle_seconds.append(seconds)
         paused = [r.name for r in seen.rows if r.state == "paused" and r.name in self._names]
@@ -95,6 +98,20 @@ class Run:
         self._violate(self._clients.violations)
         self._clients.violations.clear()
         self._say(f"     settled after {seconds:.1f} s")
+
+    def _left_of_attacks(self, faults: list[Fault]) -> list[str]:
+        """What attacks have left, once there was time to remove it."""
+
+        def clean() -> bool:
+            names = {row.name for row in self._look().rows} if self._attacks.doomed else set()
+            left[:] = self._attacks.left(names, faults)
+            return not left
+
+        left: list[str] = []
+        last_answer(clean, patience=SETTLE_SECONDS, every=0.5)
+        self._clients.created |= self._attacks.doomed
+        self._attacks.forget()
+        return left
 
     def _to_ask(self, faults: list[Fault]) -> set[str]:
         """The VMs that a fault was aimed at and one in turn; after a full disk all of them."""
@@ -120,7 +137,7 @@ class Run:
                     self._violate([f"{row.name} cannot be deleted: {answer.words}"])
 
     def _start_again(self, seen: Observed) -> None:
-        self._faults.ids = {row.name: row.id for row in seen.rows}
+        self._faults.ids = self._attacks.ids = {row.name: row.id for row in seen.rows}
         down = [r.name for r in seen.rows if r.state != "running" and r.name in self._names]
         for name in down:
             answer = self._clients.ask("start", name)

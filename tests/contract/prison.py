@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from services.vm_supervisor.disks.layout import create_overlay
+from services.vm_supervisor.disks.layout import ensure_overlay
 from services.vm_supervisor.drivers.contract import Drives, MachineSpec, VmPlace
 from services.vm_supervisor.drivers.firecracker.api import call
 from services.vm_supervisor.drivers.firecracker.driver import FirecrackerMachine
@@ -239,7 +239,7 @@ def make_vm(prison: Prison) -> None:
     for directory in (prison.state, prison.run):
         directory.mkdir(parents=True, mode=0o700)
     for name in ("overlay", "work"):
-        create_overlay(prison.state / f"{name}.ext4", 64 << 20)
+        ensure_overlay(prison.state / f"{name}.ext4", 64 << 20)
     (prison.run / files.INITRD).write_bytes(b"secret")
     (prison.run / files.INITRD).chmod(0o600)
     prison.give_to_the_user()

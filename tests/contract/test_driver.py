@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from services.vm_supervisor.disks.layout import create_overlay, create_work_disk
+from services.vm_supervisor.disks.layout import ensure_overlay, ensure_work_disk
 from services.vm_supervisor.drivers.contract import (
     Drives,
     ExitReason,
@@ -90,8 +90,8 @@ def _spec(root: Path, paths: Paths) -> MachineSpec:
         "contract", "0" * 32, host_key.private, host_key.public, version, network, "virtio-serial"
     )
     write_initrd(root / files.INITRD, kernel / "initrd-modules.cpio", identity)
-    create_overlay(root / files.OVERLAY, 64 << 20)
-    create_work_disk(root / files.WORK_DISK, 64 << 20)
+    ensure_overlay(root / files.OVERLAY, 64 << 20)
+    ensure_work_disk(root / files.WORK_DISK, 64 << 20)
     return MachineSpec(
         place=VmPlace(VM, root, root),
         vcpus=1,

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from services.vm_supervisor.disks.layout import create_overlay
+from services.vm_supervisor.disks.layout import ensure_overlay
 from services.vm_supervisor.drivers.contract import Drives, ExitReason, MachineSpec, VmPlace
 from services.vm_supervisor.drivers.firecracker.api import ApiRefusal, call
 from services.vm_supervisor.drivers.firecracker.driver import FirecrackerDriver, FirecrackerMachine
@@ -86,7 +86,7 @@ def bench(tools: Path) -> Iterator[Bench]:
 def _spec(root: Path) -> MachineSpec:
     kernel = Paths.from_environment().kernels / "by-name" / "debian-bookworm"
     for name in ("overlay", "work"):
-        create_overlay(root / f"{name}.ext4", 64 << 20)
+        ensure_overlay(root / f"{name}.ext4", 64 << 20)
     (root / files.INITRD).write_bytes(b"")
     return MachineSpec(
         place=VmPlace(VM_ID, root, root),

@@ -20,7 +20,7 @@ from services.vm_supervisor.drivers.contract import ExitReason
 from services.vm_supervisor.drivers.firecracker.requests import ApiRequest
 from shared.errors import BangerError, Code
 from shared.host.process import ProcessId, start_time
-from shared.paths import DEEPEST_SOCKET
+from shared.paths import deepest_socket
 from shared.vm import files
 from shared.vmm.search import command_line, find_vmm
 from tests.contract.prison import DOWN, IMAGE, NEEDED, UIDS, VM, Prison
@@ -107,7 +107,7 @@ async def test_the_user_reaches_it_and_the_other_user_does_not(prison: Prison) -
         relative = len(
             os.fsencode((prison.sockets / files.AGENT_SOCKET).relative_to(prison.run.parents[1]))
         )
-        assert relative <= DEEPEST_SOCKET
+        assert relative <= deepest_socket()
 
 
 @contract

@@ -97,7 +97,7 @@ def test_what_a_vm_publishes_is_held_while_it_runs(bridged: Home) -> None:
     shown = json.loads(home.banger("vm", "show", "front", "-o", "json").stdout)
     assert [port["host_port"] for port in shown["publish"]] == [8081, 8082]
     assert [_takes(home, port) for port in (8081, 8082, 8083)] == [False, False, True]
-    lock = home.paths.vm_run(shown["id"]) / files.LOCK
+    lock = home.paths.vm_state(shown["id"]) / files.LOCK
     first = holder(lock)
     assert first
     os.kill(first, signal.SIGKILL)

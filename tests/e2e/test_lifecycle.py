@@ -14,12 +14,32 @@ from tests.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
+MACHINE = """
+df -BG --output=size / /root | tail -n 2 | tr -d ' '
+grep -c own /etc/hosts
+systemctl start dbus 2>/dev/null && ! [ -S /run/systemd/private ] && echo started nothing
+until systemctl is-active systemd-tmpfiles-setup 2>/dev/null; do sleep 0.1; done | tail -n 1
+ls /tmp/early
+"""
+"""What a guest is asked that was stopped, given larger disks, and started. Its answers: FINE."""
+FINE = """9G
+10G
+1
+active
+/tmp/early
+"""
 BOOT_ID = ("cat", "/proc/sys/kernel/random/boot_id")
 
 
 def show(home: Home, name: str) -> dict[str, Any]:
     shown: dict[str, Any] = json.loads(home.banger("vm", "show", name, "-o", "json").stdout)
     return shown
+
+
+def superblock(disk: Path) -> str:
+    argv = ["dumpe2fs", "-h", str(disk)]
+    environment = {**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin"}
+    return subprocess.run(argv, capture_output=True, text=True, check=True, env=environment).stdout
 
 
 def test_run_gives_the_status_and_leaves_nothing(home: Home) -> None:
@@ -36,16 +56,22 @@ def test_what_was_synced_is_there_after_stop_and_start(home: Home) -> None:
     assert show(home, "keep")["state"] == "created"
     home.banger("vm", "start", "keep")
     first = home.banger("vm", "exec", "keep", "--", *BOOT_ID).stdout
-    write = "echo system >/etc/kept; echo work >/root/kept; sync"
+    write = "echo system >/etc/kept; echo work >/root/kept; echo 192.0.2.1 own >>/etc/hosts; sync"
     home.banger("vm", "exec", "keep", "--", "sh", "-c", write)
+    home.banger("vm", "exec", "keep", "--", "sh", "-c", "touch /tmp/left; passwd -l root; sync")
     home.banger("vm", "stop", "keep")
+    for disk in sorted((home.paths.state / "vms").glob("*/*.ext4")):
+        assert "needs_recovery" not in superblock(disk)
+    home.banger("vm", "set", "keep", "--overlay-size", "9G", "--disk-size", "10G")
     stopped = show(home, "keep")
     assert (stopped["state"], stopped["pid"]) == ("stopped", None)
     assert not home.vm_processes()
     home.banger("vm", "start", "keep")
+    home.banger("vm", "exec", "keep", "--", "sh", "-c", "test ! -e /tmp/left && touch /tmp/early")
     assert home.banger("vm", "exec", "keep", "--", *BOOT_ID).stdout != first
     kept = home.banger("vm", "exec", "keep", "--", "cat", "/etc/kept", "/root/kept").stdout
     assert kept == "system\nwork\n"
+    assert home.banger("vm", "exec", "keep", "--", "sh", "-c", MACHINE).stdout == FINE
     home.banger("vm", "delete", "keep")
     assert home.banger("vm", "show", "keep", check=False).returncode == 3
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from shared.vm.known_hosts import pinned
 from tests.home import Home
 from tests.waiting import eventually
 
@@ -82,6 +83,41 @@ def test_a_hundred_megabytes_arrive_intact_both_ways(shared_home: Home, vm: str)
     assert received.digest() == sent.digest()
 
 
+def test_a_tree_goes_in_and_comes_out_with_all_that_it_has(
+    shared_home: Home, vm: str, tmp_path: Path
+) -> None:
+    tree = tmp_path / "tree"
+    (tree / "below").mkdir(parents=True)
+    (tree / "below/script").write_bytes(os.urandom(100_000))
+    (tree / "below/script").chmod(0o751)
+    os.utime(tree / "below/script", ns=(1, 1_600_000_000_123_456_789))
+    (tree / "link").symlink_to("/no/where")
+    with (tree / "holes").open("wb") as holes:
+        holes.truncate(64 << 20)
+    shared_home.banger("vm", "cp", str(tree), f"{vm}:")
+    look = "cd tree; stat -c '%A %U %.9Y' below/script; readlink link; stat -c %b holes"
+    looked = shared_home.banger("vm", "exec", vm, "-w", "/root", "--", "sh", "-c", look).stdout
+    assert looked.splitlines() == ["-rwxr-x--x root 1600000000.123456789", "/no/where", "0"]
+    shared_home.banger("vm", "cp", f"{vm}:tree/.", str(tmp_path / "back"))
+    back = tmp_path / "back"
+    assert (back / "below/script").read_bytes() == (tree / "below/script").read_bytes()
+    assert (back / "below/script").stat().st_mtime_ns == 1_600_000_000_123_456_789
+    assert (back / "link").is_symlink()
+    assert (back / "holes").stat().st_blocks == 0
+    refused = shared_home.banger("vm", "cp", str(tree), f"{vm}:/proc/x", "-o", "json", check=False)
+    assert json.loads(refused.stderr)["error"]["code"] == "not_found"
+    full = shared_home.banger(
+        "vm", "cp", str(tree / "below/script"), f"{vm}:/dev/full", "-o", "json", check=False
+    )
+    assert json.loads(full.stderr)["error"]["code"] == "no_space"
+    as_nobody = ("vm", "cp", "-u", "nobody", str(tree / "below/script"), "-o", "json")
+    denied = shared_home.banger(*as_nobody, f"{vm}:/root/x", check=False)
+    assert json.loads(denied.stderr)["error"]["code"] == "denied"
+    shared_home.banger(*as_nobody, f"{vm}:/tmp/by-nobody")
+    owner = shared_home.banger("vm", "exec", vm, "--", "stat", "-c", "%U", "/tmp/by-nobody").stdout
+    assert owner == "nobody\n"
+
+
 def test_start_up_files_of_the_login_shell_do_not_matter(shared_home: Home, vm: str) -> None:
     """Debian's bash reads ~/.bashrc when sshd has started it."""
     spoil = "cp .bashrc kept; sed -i '1i echo hello; exit 3' .bashrc"
@@ -119,35 +155,6 @@ def test_a_command_ends_with_its_client_but_a_daemon_goes_on(shared_home: Home, 
 
     eventually(lambda: sleeping() == "sleep 9991\n", patience=60)
     shared_home.banger("vm", "exec", vm, "--", "pkill", "-f", "^sleep 9991")
-
-
-def test_a_tree_goes_in_and_comes_out_with_all_that_it_has(
-    shared_home: Home, vm: str, tmp_path: Path
-) -> None:
-    tree = tmp_path / "tree"
-    (tree / "below").mkdir(parents=True)
-    (tree / "below/script").write_bytes(os.urandom(100_000))
-    (tree / "below/script").chmod(0o751)
-    os.utime(tree / "below/script", ns=(1, 1_600_000_000_123_456_789))
-    (tree / "link").symlink_to("/no/where")
-    with (tree / "holes").open("wb") as holes:
-        holes.truncate(64 << 20)
-    shared_home.banger("vm", "cp", str(tree), f"{vm}:")
-    look = "cd tree; stat -c '%A %U %.9Y' below/script; readlink link; stat -c %b holes"
-    looked = shared_home.banger("vm", "exec", vm, "-w", "/root", "--", "sh", "-c", look).stdout
-    assert looked.splitlines() == ["-rwxr-x--x root 1600000000.123456789", "/no/where", "0"]
-    shared_home.banger("vm", "cp", f"{vm}:tree/.", str(tmp_path / "back"))
-    back = tmp_path / "back"
-    assert (back / "below/script").read_bytes() == (tree / "below/script").read_bytes()
-    assert (back / "below/script").stat().st_mtime_ns == 1_600_000_000_123_456_789
-    assert (back / "link").is_symlink()
-    assert (back / "holes").stat().st_blocks == 0
-    refused = shared_home.banger("vm", "cp", str(tree), f"{vm}:/proc/x", "-o", "json", check=False)
-    assert json.loads(refused.stderr)["error"]["code"] == "not_found"
-    full = shared_home.banger(
-        "vm", "cp", str(tree / "below/script"), f"{vm}:/dev/full", "-o", "json", check=False
-    )
-    assert json.loads(full.stderr)["error"]["code"] == "no_space"
 
 
 def test_ctrl_c_reaches_the_guests_command(shared_home: Home, vm: str) -> None:
@@ -224,5 +231,41 @@ def test_a_rename_reaches_the_guest_and_its_pin(shared_home: Home, vm: str) -> N
         assert shared_home.banger("vm", "exec", new, "--", "hostname").stdout == f"{new}\n"
         hosts = shared_home.banger("vm", "exec", new, "--", "getent", "hosts", new).stdout
         assert f"{new}.vm" in hosts
-        assert shared_home.paths.known_hosts_of(new).read_text().startswith(f"{new}.vm ")
-        assert not shared_home.paths.known_hosts_of(old).exists()
+        assert pinned(shared_home.paths.known_hosts, f"{new}.vm")
+        assert not pinned(shared_home.paths.known_hosts, f"{old}.vm")
+
+
+MACHINE = """
+until [ -S /run/systemd/private ]; do sleep 0.1; done
+systemctl is-system-running --wait
+mv /usr/share/debianutils /usr/share/renamed && ls -d /usr/share/renamed
+cd /var/lib/containers && mkdir lower upper work merged
+mount -t overlay -o lowerdir=lower,upperdir=upper,workdir=work overlay merged && echo mounted
+ulimit -Hn
+echo "$LANG"
+"""
+"""What a guest is asked as a machine one works in. Its answers: FINE."""
+FINE = """running
+/usr/share/renamed
+mounted
+524288
+C.UTF-8
+"""
+
+
+def test_the_guest_is_a_machine_one_works_in(shared_home: Home, vm: str) -> None:
+    assert shared_home.banger("vm", "exec", vm, "--", "sh", "-c", MACHINE).stdout == FINE
+
+
+def test_sshd_and_agent_that_were_killed_come_back_as_their_units(
+    shared_home: Home, vm: str
+) -> None:
+    shared_home.banger("vm", "exec", vm, "--", "pkill", "qemu-ga")
+    shared_home.banger("vm", "exec", vm, "--", "pkill", "sshd", check=False)  # the session's too
+    active = ("systemctl", "is-active", "ssh", "qemu-guest-agent")
+
+    def came_back() -> bool:
+        done = shared_home.banger("vm", "exec", vm, "--", *active, check=False)
+        return done.stdout == "active\nactive\n"
+
+    eventually(came_back, patience=60)

@@ -136,7 +136,7 @@ class FakeStore:
 
     def _refuse_name(self, name: str, own: str) -> None:
         if any(vm.name == name and vm.id != own for vm in self.vms.values()):
-            raise BangerError(Code.CONFLICT, f"a VM named {name!r} exists already")
+            raise BangerError(Code.CONFLICT, f"a VM named {name!r} already exists")
 
     def _refuse_ports(self, wanted: list[Publication], own: str) -> None:
         if any(clash(one, other) for one, other in combinations(wanted, 2)):

@@ -19,6 +19,7 @@ from shared.contract.messages.machine import (
     MachineState,
     MachineStop,
     SupervisorSpec,
+    SystemState,
 )
 from shared.contract.messages.vm import (
     Empty,
@@ -54,6 +55,7 @@ class FakeSupervisor:
         self.ran = False
         self.too_late = False
         self.applied: list[Vm] = []
+        self.system = SystemState(state="running")
         self.on_end: Callable[[], None] = lambda: None
         self._ask = ask
         self._run = run
@@ -123,6 +125,10 @@ class FakeSupervisor:
             raise BangerError(Code.NOT_RUNNING, f"{self.spec.vm.name} is not running")
         self.applied.append(request.vm)
 
+    @handles(supervisor.AWAIT_SYSTEM)
+    async def await_system(self, _request: Empty, _call: Call) -> SystemState:
+        return self.system
+
     @handles(supervisor.STATE)
     async def tell_state(self, _request: Empty, _call: Call) -> MachineState:
         return self._told()
@@ -130,7 +136,7 @@ class FakeSupervisor:
     @handles(supervisor.STATS)
     async def stats(self, _request: Empty, _call: Call) -> GuestStats:
         return GuestStats(
-            cpu_seconds=1.5, resident_bytes=3, uptime=9.0, received_bytes=4, sent_bytes=5
+            at=2.0, cpu_seconds=1.5, resident_bytes=3, uptime=9.0, received_bytes=4, sent_bytes=5
         )
 
     @handles(supervisor.PORTS)

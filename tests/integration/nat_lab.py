@@ -17,6 +17,7 @@ from services.nat.kernel.sysctl import IpForward
 from services.nat.plan.state import BridgeGuest as GuestSpec
 from services.nat.plan.state import Desired, bridge_mac
 from services.nat.plan.steps import Step
+from services.nat.ruleset.rules import table_of
 from services.nat.ruleset.sets import AllowedAddress
 from shared.addresses.mac import mac_address
 from shared.contract.egress import parse_allowed
@@ -65,6 +66,11 @@ class Lab:
         desired = NOBODY.with_guests(guests, allowed)
         return self.place.run(lambda: self.host.reconcile(desired).steps)
 
+    def other_nat(self, bridge: str, subnet: str, note: Path) -> "OtherNat":
+        """The nat of another user of the host."""
+        base = Desired(bridge, bridge_mac(bridge), IPv4Network(subnet), owner=os.geteuid())
+        return OtherNat(self, HostNetwork(IpForward(note), table_of(bridge)), base)
+
     def boot(self, guest: GuestSpec, *, mac: str = "", address: str = "") -> Guest:
         """Put a guest behind its tap; ``mac`` and ``address`` make it a liar."""
         booted = Guest(
@@ -83,6 +89,23 @@ class Lab:
         text = "\n".join(self.place.sh(command) for command in (*commands, forwarding))
         # The kernel notices carriers, and probes addresses, in its own time.
         return re.sub(r",LOWER_UP|NO-CARRIER,| state [A-Z]+| tentative", "", text)
+
+
+@dataclass
+class OtherNat:
+    lab: Lab
+    host: HostNetwork
+    base: Desired
+
+    def reconcile(self, *guests: GuestSpec) -> list[Step]:
+        desired = self.base.with_guests(guests)
+        return self.lab.place.run(lambda: self.host.reconcile(desired).steps)
+
+    def boot(self, guest: GuestSpec) -> Guest:
+        gateway = str(self.base.gateway.ip)
+        booted = Guest(self.lab.place, guest.tap, guest.mac, f"{guest.address}/24", gateway)
+        self.lab.cleanup.callback(booted.close)
+        return booted
 
 
 @contextmanager

@@ -2,15 +2,25 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine, update
+from sqlalchemy.orm import Session
 
+from services.store.tables.mapping import spec_column
+from services.store.tables.models import VmRow
+from shared.bus.envelope import MAX_MESSAGE
+from shared.contract.messages.vm import LONGEST_REASON
+from shared.errors import BangerError
 from tests.home import Home
 from tests.integration.guests import Guests, clean, new_guests
+from tests.integration.peer import Peer
+from tests.unit.services.store.requests import reservation
 from tests.waiting import eventually
 
 PATIENCE = 50
@@ -122,6 +132,46 @@ def test_doctor_on_a_fresh_machine_starts_and_creates_nothing(machine: Machine) 
     assert found["run directory"]["status"] == "PASS"
     assert found["image"]["status"] == "WARN"
     assert sorted(machine.home.root.rglob("*")) == before
+
+
+def test_lists_of_more_than_a_message_reach_people_and_replicas(machine: Machine) -> None:
+    machine.banger("daemon", "start")
+    count, reason = 2500, "\N{SNOWMAN}" * LONGEST_REASON
+    spec = spec_column(reservation("x"))
+    rows = [
+        VmRow(
+            id=f"{number:012x}",
+            name=f"vm-{number}",
+            state="running",
+            reason=reason,
+            network="user",
+            address=f"127.77.{number // 250}.{number % 250 + 2}",
+            created_at="2026-11-28T00:00:00Z",
+            spec=spec,
+        )
+        for number in range(count)
+    ]
+    database = create_engine(f"sqlite:///{machine.home.paths.database}")
+    with Session(database) as session, session.begin():
+        session.add_all(rows)
+    os.kill(int(str(machine.services()["dns"]["pid"])), signal.SIGKILL)  # the next one has no rows
+    with Peer(machine.home.paths.broker_socket, patience=PATIENCE) as peer:
+        eventually(lambda: names_in_dns(peer) == count)
+    with Session(database) as session, session.begin():
+        session.execute(update(VmRow).values(state="stopped"))
+    status, out, err = machine.banger("vm", "list", "-o", "json")
+    assert (status, err) == (0, "")
+    assert len(out.encode()) > MAX_MESSAGE
+    assert [each["id"] for each in json.loads(out)] == [f"{n:012x}" for n in range(count)]
+    database.dispose()
+
+
+def names_in_dns(peer: Peer) -> int:
+    """How many names dns serves; 0 while it is being started again."""
+    try:
+        return int(peer.call("dns", "dns.status")["names"])
+    except BangerError:
+        return 0
 
 
 # -- with scripted guests -------------------------------------------------------------------

@@ -67,7 +67,7 @@ def test_request_at_a_service_that_dies_is_unavailable_at_once(stack: Stack) -> 
         kill(stack, "echo")
         error = error_of(lambda: peer.final(waiting))
     assert error.code is Code.UNAVAILABLE
-    assert "echo ended while it worked on echo.wait" in error.message
+    assert "echo ended while it served echo.wait" in error.message
 
 
 def test_request_at_a_service_that_is_stopped_may_be_asked_again(stack: Stack) -> None:
@@ -245,7 +245,7 @@ def test_run_directory_too_long_for_sockets_is_refused(home: Home, service: str)
     refused = home.run(service, BANGER_RUN_DIR=str(long))
     assert refused.returncode == 2
     assert "is too long" in refused.stderr
-    assert refused.stderr.endswith("hint: set BANGER_RUN_DIR to a shorter path\n")
+    assert refused.stderr.endswith("hint: set BANGER_RUN_DIR to a path of at most 64 bytes\n")
 
 
 def test_procfile_that_is_wrong_is_refused_with_its_line(home: Home) -> None:

@@ -182,6 +182,23 @@ def test_connections_beyond_the_limit_are_closed_and_udp_goes_on(server: Running
             connection.close()
 
 
+def test_sources_that_take_all_connections_make_room_for_another(server: Running) -> None:
+    with contextlib.ExitStack() as held:
+
+        def connect(source: str) -> socket.socket:
+            made = socket.create_connection(server.address, ANSWER_SECONDS, (source, 0))
+            return held.enter_context(made)
+
+        floods = [connect(f"127.0.0.{20 + n % 8}") for n in range(CONNECTIONS)]
+        honest = [connect("127.0.0.30") for _ in range(3)]
+        for connection in honest:
+            connection.sendall(framed(query().pack()))
+            assert read_framed(connection).header.rcode == Rcode.NOERROR
+        assert floods[0].recv(1) == b""  # the oldest of a source that had most
+        floods[-1].sendall(framed(query().pack()))
+        assert read_framed(floods[-1]).header.rcode == Rcode.NOERROR
+
+
 def test_five_thousand_mangled_packets_leave_it_answering(server: Running) -> None:
     chance = random.Random(20261122)
     good = query().pack()

@@ -258,6 +258,25 @@ def test_questions_out_at_once_are_bounded_and_the_rest_fail_at_once(lab: Lab) -
     assert lab.run(ask) < QUICK
 
 
+def test_clients_whose_questions_nobody_answers_leave_room_for_another(lab: Lab) -> None:
+    def only_www(asked: Asked) -> list[bytes]:
+        return [reply_to(asked, A)] if asked.name == "www.example.org." else silent(asked)
+
+    lab.one.script = lab.two.script = only_www
+
+    async def ask(forwarder: Forwarder) -> AgedReply | None:
+        out = [
+            asyncio.ensure_future(forwarder.resolve(key(n), f"flood {n % 4}"))
+            for n in range(IN_FLIGHT)
+        ]
+        await asyncio.sleep(0)
+        found = await forwarder.resolve(WWW, "honest")
+        assert await asyncio.gather(*out) == [None] * IN_FLIGHT
+        return found
+
+    assert addresses(lab.run(ask)) == ["192.0.2.1"]
+
+
 def test_who_gives_up_does_not_take_the_answer_from_the_others(lab: Lab) -> None:
     async def ask(forwarder: Forwarder) -> AgedReply | None:
         impatient = asyncio.ensure_future(forwarder.resolve(WWW))

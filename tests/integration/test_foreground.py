@@ -28,9 +28,10 @@ def test_services_run_in_the_foreground_until_ctrl_c(home: Home) -> None:
     shown = {service["name"]: service["state"] for service in json.loads(status.stdout)["services"]}
     assert shown == dict.fromkeys(["broker", *SERVICES], "running")
     assert status.returncode == 0
-    stopped = home.run("cli", "daemon", "stop")
-    assert stopped.returncode == EXIT_STATUS[Code.CONFLICT]
-    assert "in the foreground" in stopped.stderr
+    for verb in ("stop", "restart"):
+        refused = home.run("cli", "daemon", verb)
+        assert refused.returncode == EXIT_STATUS[Code.CONFLICT]
+        assert "in the foreground" in refused.stderr
     honcho.send_signal(signal.SIGINT)
     assert honcho.wait(20) == 128 + signal.SIGINT
     eventually(lambda: not home.processes())

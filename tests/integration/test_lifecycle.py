@@ -133,7 +133,7 @@ def test_agent_that_never_comes_is_given_up() -> None:
 
 def test_panic_is_told_with_its_line(guests: Guests) -> None:
     said = failed_run(guests, "panic", "panic")
-    assert "panic did not come up: Kernel panic - not syncing: scripted" in said
+    assert "panic did not boot: Kernel panic - not syncing: scripted" in said
 
 
 def test_panic_of_an_earlier_boot_is_not_told_again() -> None:

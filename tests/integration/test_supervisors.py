@@ -80,7 +80,7 @@ def check_running_once(guests: Guests, name: str) -> None:
     assert shown["vm"]["state"] == "running"
     assert guests.vmms() == [shown["pid"]]
     eventually(lambda: len(guests.masters()) == 1)
-    lock = guests.home.paths.vm_run(shown["vm"]["id"]) / files.LOCK
+    lock = guests.home.paths.vm_state(shown["vm"]["id"]) / files.LOCK
     assert holder(lock) == eventually(lambda: guests.supervisor(name))
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from services.nat.deployment.trust import FLAG
 from shared.paths import Paths
 from tests.home import REPOSITORY, Home
 from tests.integration.namespaces import Place
@@ -90,11 +91,13 @@ class User:
         """Whether a command of this user succeeds."""
         return self.run(*argv).returncode == 0
 
-    def run(self, *argv: str) -> "subprocess.CompletedProcess[bytes]":
+    def run(self, *argv: str, unset: str = "") -> "subprocess.CompletedProcess[bytes]":
+        """``unset``: a variable that this user's environment does not have."""
         command = [*self._on_our_host, *identity(self.uid), *argv]
+        environment = {name: value for name, value in self.environment.items() if name != unset}
         return self.place.run(
             lambda: subprocess.run(
-                command, cwd="/", env=self.environment, capture_output=True, timeout=20
+                command, cwd="/", env=environment, capture_output=True, timeout=20
             )
         )
 
@@ -121,7 +124,7 @@ class User:
 
     def start_nat(self, root: Path, *options: str) -> None:
         """Run nat for this user, as root; it may not be registered yet."""
-        own = [sys.executable, "-m", "services.nat", "--user", f"user{self.uid}"]
+        own = [sys.executable, "-m", "services.nat", "--user", f"user{self.uid}", FLAG]
         users = ["--run", str(self.paths.run), "--state-dir", str(root / "keep")]
         logs = ["--logs", str(root / "logs"), "--config", str(root / "config.toml")]
         self.stack.processes["nat"] = self._spawn([*own, *users, *logs, *options])

@@ -28,7 +28,7 @@ PROSE = frozenset("decides did does has in is knows message needs reaches runs u
 ARGUMENT = "ARGUMENT"
 """Stands for a value that only a running program knows."""
 
-_NAMED = re.compile(r"(?<![\w/.-])banger((?: +[^\s`,;()]+)+)")
+_NAMED = re.compile(r"(?<!-m )(?<![\w/.-])banger((?: +[^\s`,;()]+)+)")
 _WORD = re.compile(r"-{1,2}[A-Za-z][\w-]*|[a-z][a-z0-9-]*")
 _ENDS = frozenset({"--", "|", "&&", "||", ">", "#"})
 """Words after which another program's begin."""

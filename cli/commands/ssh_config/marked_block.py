@@ -6,14 +6,14 @@ BEGIN = "# >>> banger: made by `banger ssh-config --install`, taken out by --uni
 END = "# <<< banger"
 
 
-def with_block(text: str, line: str) -> str:
-    """``text`` with a block that holds ``line``, in place of an older block.
+def with_block(text: str, lines: str) -> str:
+    """``text`` with a block that holds ``lines``, whole ones, in place of an older block.
 
-    The block is at the top, since an Include for all hosts must precede every Host section
-    (ssh_config(5)).
+    A new block is at the top: ssh takes the first value that it finds, and a section for VMs must
+    come before one for all hosts (ssh_config(5)). What the user has put above it later stays there.
     """
-    rest = without_block(text)
-    return f"{BEGIN}\n{line}\n{END}\n{rest}"
+    before, _, after = _split(text)
+    return f"{before}{BEGIN}\n{lines}{END}\n{after}"
 
 
 def without_block(text: str) -> str:
@@ -22,14 +22,20 @@ def without_block(text: str) -> str:
     Raises:
         BangerError: ``conflict`` when the block has no end.
     """
+    before, _, after = _split(text)
+    return before + after
+
+
+def _split(text: str) -> tuple[str, str, str]:
+    """What precedes the block, the block, and what follows it."""
     before, begin, rest = text.partition(f"{BEGIN}\n")
     if not begin:
-        return text
-    _, end, after = rest.partition(f"{END}\n")
+        return "", "", text
+    inside, end, after = rest.partition(f"{END}\n")
     if not end:
         raise BangerError(
             Code.CONFLICT,
             "the block of banger in your ssh configuration has no end",
             hint=f"add this line at its end: {END}",
         )
-    return before + after
+    return before, inside, after

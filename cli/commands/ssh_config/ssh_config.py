@@ -1,5 +1,8 @@
 """``banger ssh-config``: plain ``ssh NAME.vm`` for every VM."""
 
+import os
+import pwd
+import shlex
 import shutil
 import sys
 from collections.abc import Callable
@@ -14,33 +17,37 @@ from shared.host.files import write_atomically
 from shared.paths import Paths
 
 TEMPLATE = """\
-# Written by `banger ssh-config --install`. Connect to a VM with: ssh NAME.vm
+# Connect to a VM with: ssh NAME.vm
 Host *.vm
     User root
     IdentityFile "{key}"
     IdentitiesOnly yes
-    UserKnownHostsFile "{known_hosts}/%n"
+    UserKnownHostsFile "{known_hosts}"
     GlobalKnownHostsFile /dev/null
     StrictHostKeyChecking yes
     UpdateHostKeys no
     CheckHostIP no
-    ProxyCommand "{banger}" ssh-proxy %n
+    ForwardAgent no
+    ForwardX11 no
+    ProxyCommand {command} ssh-proxy '%h'
     ProxyUseFdpass yes
+Host *
 """
-"""%n is the name as it was typed. Each VM's host key is made on this host, so ssh does not have to
-trust an unknown key at the first connection. The proxy passes a connected socket to ssh and exits
-(ssh_config(5))."""
+"""For OpenSSH and for the libraries that read its configuration. Those know neither ProxyUseFdpass
+nor, in paramiko, Include and the token %n, so the lines are in the user's file itself and the proxy
+also pipes. Each VM's host key is made on this host, so ssh does not have to trust an unknown
+key at the first connection. The last line ends the section for what follows in the user's file."""
 
 
 @click.command("ssh-config")
-@click.option("--install", is_flag=True, help="Add an Include line to ~/.ssh/config.")
-@click.option("--uninstall", is_flag=True, help="Remove that line.")
+@click.option("--install", is_flag=True, help="Add a block to ~/.ssh/config.")
+@click.option("--uninstall", is_flag=True, help="Remove that block.")
 @click.pass_context
 def ssh_config(ctx: click.Context, install: bool, uninstall: bool) -> None:
     """Set up ssh, scp, rsync and editors to reach VMs as NAME.vm.
 
     Without options, prints the configuration. No name server is needed, and your known_hosts file
-    is not changed.
+    is not changed. Forwarding of the ssh agent and of X11 is off unless asked for (ssh -A, ssh -X).
 
     \b
     Examples:
@@ -60,34 +67,54 @@ def ssh_config(ctx: click.Context, install: bool, uninstall: bool) -> None:
 
 
 def _lines(paths: Paths) -> str:
-    banger = shutil.which(sys.argv[0]) or shutil.which("banger") or sys.argv[0]
-    values: dict[str, Path] = {
-        "key": paths.ssh_key,
-        "known_hosts": paths.known_hosts_dir,
-        "banger": Path(banger).absolute(),
-    }
-    for path in values.values():
+    for path in (paths.ssh_key, paths.known_hosts):
         if '"' in str(path):
             raise BangerError(
                 Code.INVALID, f"ssh_config(5) cannot name {path}: it has a quotation mark"
             )
-    # ssh expands % in values; the template's own tokens stay.
-    return TEMPLATE.format(**{name: str(path).replace("%", "%%") for name, path in values.items()})
+    # ssh expands % in values; the template's own token stays.
+    values = {
+        "key": str(paths.ssh_key),
+        "known_hosts": str(paths.known_hosts),
+        "command": _command(paths),
+    }
+    return TEMPLATE.format(**{name: value.replace("%", "%%") for name, value in values.items()})
+
+
+def _command(paths: Paths) -> str:
+    """The command line that finds the same services and state without an environment: by
+    "env -i ssh", from cron, from an editor that was started elsewhere."""
+    banger = shutil.which(sys.argv[0]) or shutil.which("banger") or sys.argv[0]
+    environment = {
+        "XDG_CONFIG_HOME": paths.config.parent,
+        "XDG_DATA_HOME": paths.data.parent,
+        "XDG_STATE_HOME": paths.state.parent,
+        "BANGER_RUN_DIR": paths.run,
+    }
+    words = [f"{name}={value}" for name, value in environment.items()]
+    return shlex.join(["/usr/bin/env", *words, str(Path(banger).absolute())])
 
 
 def _install(paths: Paths) -> None:
-    included = paths.state / "ssh_config"
-    paths.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    write_atomically(included, _lines(paths).encode())
-    if _rewrite(lambda text: with_block(text, f'Include "{included}"')):
-        note("Installed. Connect to a VM with: ssh NAME.vm")
-    else:
-        note("Already installed.")
+    lines = _lines(paths)
+    changed = _rewrite(
+        lambda text: with_block(text, lines), "add to it what `banger ssh-config` prints"
+    )
+    note("Installed. Connect to a VM with: ssh NAME.vm" if changed else "Already installed.")
+    read = Path(pwd.getpwuid(os.getuid()).pw_dir)
+    if read.resolve() != Path.home().resolve():
+        note(
+            f"OpenSSH reads {read}/.ssh/config whatever HOME is: "
+            f"use ssh -F {_user_file()}, or install with HOME={read}"
+        )
 
 
 def _uninstall(paths: Paths) -> None:
-    removed = _rewrite(without_block)
-    (paths.state / "ssh_config").unlink(missing_ok=True)
+    included = paths.state / "ssh_config"
+    text = _text(_user_file())
+    removed = _rewrite(without_block, "remove our block from it by hand")
+    if f'Include "{included}"' in text:  # of a version that wrote a file of its own
+        included.unlink(missing_ok=True)
     note("Uninstalled." if removed else "Not installed.")
 
 
@@ -95,16 +122,37 @@ def _user_file() -> Path:
     return Path.home() / ".ssh" / "config"
 
 
-def _rewrite(change: Callable[[str], str]) -> bool:
-    """Change the user's file; returns whether it changed. Its mode and a symbolic link are kept."""
+def _text(path: Path) -> str:
+    """Its encoding and line ends are kept, whatever they are."""
+    try:
+        return path.read_bytes().decode(errors="surrogateescape")
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise BangerError(Code.DENIED, f"cannot read {path}: {error.strerror}") from None
+
+
+def _rewrite(change: Callable[[str], str], otherwise: str) -> bool:
+    """Change the user's file; returns whether it changed. Its mode and a symbolic link are kept.
+
+    Raises:
+        BangerError: ``denied`` when it cannot be written; the hint is to do ``otherwise``.
+    """
     path = _user_file()
-    # Its encoding and line ends are kept, whatever they are.
-    text = path.read_bytes().decode(errors="surrogateescape") if path.exists() else ""
+    text = _text(path)
     changed = change(text)
     if changed == text:
         return False
-    path.parent.mkdir(mode=0o700, exist_ok=True)
-    target = path.resolve()
-    mode = target.stat().st_mode & 0o777 if target.exists() else 0o600
-    write_atomically(target, changed.encode(errors="surrogateescape"), mode=mode)
+    try:
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        target = path.resolve()
+        there = target.exists()
+        if there and not os.access(target, os.W_OK):
+            raise PermissionError(13, "it is read-only")
+        mode = target.stat().st_mode & 0o777 if there else 0o600
+        write_atomically(target, changed.encode(errors="surrogateescape"), mode=mode)
+    except OSError as error:
+        raise BangerError(
+            Code.DENIED, f"cannot write {path}: {error.strerror or error}", hint=otherwise
+        ) from None
     return True

@@ -28,7 +28,8 @@ def set_(
 ) -> int:
     """Change the configuration of VMs.
 
-    The egress policy can be changed at any time, sizes and the VMM while the VM is stopped.
+    Labels and the egress policy can be changed at any time. Sizes and the VMM can be changed while
+    the VM is stopped.
 
     \b
     Examples:

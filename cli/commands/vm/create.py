@@ -29,6 +29,8 @@ def create(no_start: bool, output: str, quiet: bool, **sizing: Any) -> int:
     """
     from cli.client.connection import connect
 
+    if no_start and sizing["wait"] != "ready":
+        raise click.UsageError("--wait and --no-start cannot be combined")
     with interrupts_raise(), connect() as client:
         creation = LongRequest(api.VM_CREATE(**sizing, start=not no_start))
         try:
@@ -37,7 +39,8 @@ def create(no_start: bool, output: str, quiet: bool, **sizing: Any) -> int:
             if creation.result:
                 name = creation.result.vm.name
                 note(
-                    f"Keeping {name}: it had been created. Delete it with: banger vm delete {name}"
+                    f"Keeping {name}: it was created before the signal. "
+                    f"Delete it with: banger vm delete {name}"
                 )
             raise
     show_one(entry(view), DETAILS, output, quiet=quiet)

@@ -6,12 +6,13 @@ import click
 
 from cli.client.batch import act_on
 from cli.commands.vm.options.arguments import some_vms
+from cli.commands.vm.options.wait_option import wait_option
 from cli.parsing.param_types import Seconds, SignalName
 from cli.terminal.output import Settings, format_options
 from shared.contract.verbs import api
 
 if TYPE_CHECKING:
-    from shared.contract.messages.vm import VmView
+    from shared.contract.messages.vm import VmView, WaitFor
     from shared.contract.verb import Request
 
 grace = click.option(
@@ -25,16 +26,23 @@ grace = click.option(
 
 @click.command()
 @some_vms
+@wait_option
 @format_options
 @click.pass_obj
-def start(settings: Settings, vms: tuple[str, ...], output: str, quiet: bool) -> int:
-    """Start VMs that are not running, on the disks they had.
+def start(
+    settings: Settings, vms: tuple[str, ...], wait: "WaitFor", output: str, quiet: bool
+) -> int:
+    """Start stopped VMs. Their disks are as they were.
 
     \b
     Example:
       banger vm start web db
     """
-    return act_on(vms, lambda ref: api.VM_START(ref=ref), settings, output, quiet=quiet)
+
+    def request(ref: str) -> "Request[VmView]":
+        return api.VM_START(ref=ref, wait=wait)
+
+    return act_on(vms, request, settings, output, quiet=quiet)
 
 
 @click.command()
@@ -60,10 +68,16 @@ def stop(settings: Settings, vms: tuple[str, ...], timeout: float, output: str, 
 @click.command()
 @some_vms
 @grace
+@wait_option
 @format_options
 @click.pass_obj
 def restart(
-    settings: Settings, vms: tuple[str, ...], timeout: float, output: str, quiet: bool
+    settings: Settings,
+    vms: tuple[str, ...],
+    timeout: float,
+    wait: "WaitFor",
+    output: str,
+    quiet: bool,
 ) -> int:
     """Stop VMs and start them again, on the same disks.
 
@@ -73,7 +87,7 @@ def restart(
     """
 
     def request(ref: str) -> "Request[VmView]":
-        return api.VM_RESTART(ref=ref, timeout=timeout)
+        return api.VM_RESTART(ref=ref, timeout=timeout, wait=wait)
 
     return act_on(vms, request, settings, output, quiet=quiet)
 

@@ -7,12 +7,18 @@ import click
 from cli.client.completers import published_ports
 from cli.commands.vm.options.arguments import one_vm
 from cli.parsing.param_types import PublishedPort
-from cli.terminal.output import Columns, Entry, format_options, show_many
+from cli.terminal.output import Columns, Entry, format_options, note, show_many
 from shared.bus.record import fields_of
 from shared.contract.verbs import api
+from shared.errors import BangerError
 
 if TYPE_CHECKING:
+    from shared.bus.client import Client
     from shared.contract.messages.vm import Publication, Vm
+
+
+LOOK_SECONDS = 5.0
+"""What the guest may take to tell what it listens on."""
 
 
 class PublishedBy(NamedTuple):
@@ -40,17 +46,21 @@ def publish(vm: str, specs: "tuple[Publication, ...]", output: str, quiet: bool)
 
     Takes effect at once on a running VM, and at every start until the port is unpublished. The host
     address defaults to 127.0.0.1, which only programs on this host can reach; 0.0.0.0 stands for
-    all addresses of the host. Prints all published ports of the VM.
+    all addresses of the host. Prints all published ports of the VM, and a note if a new one reaches
+    nothing in the guest.
 
     \b
     Examples:
       banger vm publish web 8080:80
       banger vm publish web 0.0.0.0:8443:443 5353:53/udp
     """
-    from cli.client.connection import ask
+    from cli.client.connection import connect
 
-    request = api.VM_PUBLISH(ref=vm, publish=list(specs))
-    _show(ask(request).vm, output, quiet=quiet)
+    with connect() as client:
+        published = client.ask(api.VM_PUBLISH(ref=vm, publish=list(specs))).vm
+        _show(published, output, quiet=quiet)
+        if published.state == "running" and output == "table" and not quiet:
+            _warn(client, published, specs)
 
 
 @click.command()
@@ -79,6 +89,20 @@ def unpublish(
 
     request = api.VM_UNPUBLISH(ref=vm, ports=list(specs), every=every)
     _show(ask(request).vm, output, quiet=quiet)
+
+
+def _warn(client: "Client", vm: "Vm", specs: "tuple[Publication, ...]") -> None:
+    """Say on stderr which of the new ports lead to a listener that they cannot reach."""
+    from shared.contract.reference import by_id
+
+    try:
+        ports = client.ask(api.VM_PORTS(ref=by_id(vm.id)), timeout=LOOK_SECONDS).ports
+    except BangerError:
+        return  # a guest that does not answer now: the ports are published all the same
+    new = {(each.protocol, each.host_address, each.host_port) for each in specs}
+    for port in ports:
+        if port.reason and (port.protocol, port.host_address, port.host_port) in new:
+            note(f"note: {port.protocol}/{port.guest_port} of {vm.name}: {port.reason}")
 
 
 def _show(vm: "Vm", output: str, *, quiet: bool) -> None:

@@ -12,7 +12,7 @@ from cli.commands.vm.options.creation_options import creation_options
 from cli.parsing.guest_argv import TrailingCommand, trailing
 from cli.parsing.param_types import Seconds
 from cli.terminal.interrupted import Interrupted
-from cli.terminal.output import Settings, note, report
+from cli.terminal.output import Settings, echo, note, report
 from cli.terminal.signals import interrupts_raise, interrupts_wait
 from shared.contract.reference import by_id
 from shared.contract.verbs import api
@@ -97,7 +97,7 @@ def _refuse_options_without_command(
 
 def _run_detached(creation: "LongRequest[VmView]") -> int:
     try:
-        click.echo(_create(creation, rm=False).vm.name)
+        echo(_create(creation, rm=False).vm.name)
     except Interrupted:
         if creation.result:
             _say_what_is_left(creation.result.vm)

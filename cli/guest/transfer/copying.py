@@ -15,14 +15,15 @@ from cli.guest.transfer import guest_script, tar_writer
 from cli.guest.transfer.archive_entry import CHUNK, EntryKind, TreeEntry
 from cli.guest.transfer.causes import failed, guest_words, of_os_error
 from cli.guest.transfer.extraction import Extraction, fill_without_holes, write_all
-from cli.guest.transfer.guest_end import GuestEnd, printable
+from cli.guest.transfer.guest_end import GuestEnd
 from cli.guest.transfer.local_tree import LocalSource
-from cli.guest.transfer.outcome import Outcome
+from cli.guest.transfer.outcome import CopyOutcome
 from cli.guest.transfer.plan import Landing, SourceKind, Target, TargetKind, Way, land
 from cli.guest.transfer.tar_reader import ForwardStream, damaged, entries
-from shared.contract import ssh_access as ssh
 from shared.contract.sizes import MIB
+from shared.contract.ssh_access import Access
 from shared.errors import BangerError, Code
+from shared.plain_text import printable
 
 BIG = 64 * MIB
 """From this size on, the free space is checked first, which takes 0.2 s."""
@@ -35,10 +36,28 @@ FOLLOWED = "followed"
 class GuestPaths:
     """Sources in one guest. ``glob``: patterns, which its shell expands."""
 
-    access: ssh.Access
+    access: Access
     paths: Sequence[str]
     follow: bool = False
     glob: bool = False
+    user: str = ""
+    """Whose files they are read as; empty for root."""
+
+    def open(self, *, raw: bool) -> GuestEnd:
+        """The guest's command that sends them, with nothing to read."""
+        argv = guest_script.send_argv(self.paths, follow=self.follow, raw=raw, glob=self.glob)
+        guest = GuestEnd(self.access, argv, user=self.user)
+        guest.close_input()
+        return guest
+
+
+@dataclass(frozen=True)
+class GuestPlace:
+    """A destination in a guest, and the user who writes there; empty for root."""
+
+    access: Access
+    path: str
+    user: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,7 +69,7 @@ class Arriving:
     entries: Callable[[], Iterator[TreeEntry]]
 
 
-def upload(sources: Sequence[LocalSource], access: ssh.Access, target: str, to: Outcome) -> None:
+def upload(sources: Sequence[LocalSource], target: GuestPlace, to: CopyOutcome) -> None:
     """Copy files of this host into a guest.
 
     Raises:
@@ -59,7 +78,7 @@ def upload(sources: Sequence[LocalSource], access: ssh.Access, target: str, to: 
     """
     to.total = sum(source.size() for source in sources)
     names = [source.name for source in sources]
-    with Receiver(access, target, names, size=to.total) as guest:
+    with Receiver(target, names, size=to.total) as guest:
         landings = [
             land(each.kind, each.name, guest.target, several=len(sources) > 1) for each in sources
         ]
@@ -69,12 +88,12 @@ def upload(sources: Sequence[LocalSource], access: ssh.Access, target: str, to: 
         guest.finish(to)
 
 
-def relay(source: GuestPaths, access: ssh.Access, target: str, to: Outcome) -> None:
+def relay(source: GuestPaths, target: GuestPlace, to: CopyOutcome) -> None:
     """Copy out of one guest into another."""
     several = source.glob or len(source.paths) > 1
     # Known before the first byte; a pattern's are not, and the receiving tar is strict itself.
     names = [] if source.glob else [_last(path) for path in source.paths]
-    with Receiver(access, target, names) as guest:
+    with Receiver(target, names) as guest:
         for each in arriving(source, to):
             landing = land(each.kind, each.name, guest.target, several=several)
             guest.begin(landing, each.kind)
@@ -82,7 +101,7 @@ def relay(source: GuestPaths, access: ssh.Access, target: str, to: Outcome) -> N
         guest.finish(to)
 
 
-def download(source: GuestPaths, target: str, to: Outcome) -> None:
+def download(source: GuestPaths, target: str, to: CopyOutcome) -> None:
     """Copy out of a guest to this host. Raises what ``upload`` does."""
     several = source.glob or len(source.paths) > 1
     for each in arriving(source, to):
@@ -102,24 +121,22 @@ def download(source: GuestPaths, target: str, to: Outcome) -> None:
                 to.files += entry.kind is not EntryKind.DIRECTORY
 
 
-def pour_out(source: GuestPaths, descriptor: int, to: Outcome) -> None:
+def pour_out(source: GuestPaths, descriptor: int, to: CopyOutcome) -> None:
     """Write a guest's files as a tar stream to a descriptor of this process."""
-    argv = guest_script.send_argv(source.paths, follow=source.follow, raw=True, glob=source.glob)
-    with GuestEnd(source.access, argv) as guest:
-        guest.close_input()
+    with source.open(raw=True) as guest:
         while chunk := guest.read(CHUNK):
             write_all(descriptor, chunk)
             to.moved(len(chunk))
         _end(guest, to)
 
 
-def pour_in(descriptor: int, access: ssh.Access, target: str, to: Outcome) -> None:
+def pour_in(descriptor: int, target: GuestPlace, to: CopyOutcome) -> None:
     """Extract a tar stream from a descriptor of this process in a directory of a guest, with the
     owners that it names."""
-    with Receiver(access, target, []) as guest:
+    with Receiver(target, []) as guest:
         if guest.target.kind is not TargetKind.DIRECTORY:
             known = guest.target.kind is not TargetKind.ABSENT
-            raise failed("ENOTDIR" if known else "ENOENT", target)
+            raise failed("ENOTDIR" if known else "ENOENT", target.path)
         guest.unpack(iter(lambda: os.read(descriptor, CHUNK), b""), to)
         guest.finish(to)
 
@@ -127,12 +144,11 @@ def pour_in(descriptor: int, access: ssh.Access, target: str, to: Outcome) -> No
 class Receiver:
     """A guest that takes files. A context manager."""
 
-    def __init__(
-        self, access: ssh.Access, path: str, names: Sequence[str], *, size: int = 0
-    ) -> None:
+    def __init__(self, place: GuestPlace, names: Sequence[str], *, size: int = 0) -> None:
         """Raises ``no_space`` when ``size`` bytes do not fit."""
+        path = place.path
         argv = guest_script.receive_argv(path, names, space=size >= BIG)
-        self._guest = GuestEnd(access, argv)
+        self._guest = GuestEnd(place.access, argv, user=place.user)
         self._token = f".banger-{os.urandom(8).hex()}"
         self._way = ""
         try:
@@ -162,7 +178,7 @@ class Receiver:
             self._way = "beside" if whole else f"beside {self._token}"
         self._guest.write(f"{self._way}\n".encode())
 
-    def take(self, entries: Iterable[TreeEntry], landing: Landing, to: Outcome) -> None:
+    def take(self, entries: Iterable[TreeEntry], landing: Landing, to: CopyOutcome) -> None:
         """Send a source; what the guest refuses is in ``to`` at the end."""
         root = (landing.name,) if landing.name else ()
         if landing.way is Way.WRITE:
@@ -179,7 +195,7 @@ class Receiver:
                 return  # the end says why
             to.files += entry.kind is not EntryKind.DIRECTORY
 
-    def _send(self, entry: TreeEntry, root: tuple[str, ...], to: Outcome) -> bool:
+    def _send(self, entry: TreeEntry, root: tuple[str, ...], to: CopyOutcome) -> bool:
         if not self._guest.write(tar_writer.header(entry, root)):
             return False
         if entry.kind is not EntryKind.FILE:
@@ -190,7 +206,7 @@ class Receiver:
             to.moved(len(chunk))
         return self._guest.write(tar_writer.padding(entry))
 
-    def unpack(self, chunks: Iterable[bytes], to: Outcome) -> None:
+    def unpack(self, chunks: Iterable[bytes], to: CopyOutcome) -> None:
         """Send an archive as it is."""
         self._way = "unpack"
         self._guest.write(b"unpack\n")
@@ -199,23 +215,21 @@ class Receiver:
                 return
             to.moved(len(chunk))
 
-    def finish(self, to: Outcome) -> None:
+    def finish(self, to: CopyOutcome) -> None:
         """Wait until everything is written."""
         if self._way and self._way != "unpack":
             self._guest.write(tar_writer.END)
         self._guest.close_input()
-        _end(self._guest, to)
+        _end(self._guest, to, lambda line: line.replace(f"./{self._token}", self.target.path))
 
 
-def arriving(source: GuestPaths, to: Outcome) -> Iterator[Arriving]:
+def arriving(source: GuestPaths, to: CopyOutcome) -> Iterator[Arriving]:
     """The sources as the guest sends them, each after the other.
 
     Raises:
         BangerError: ``guest_failed`` for an answer that is damaged or was not asked for.
     """
-    argv = guest_script.send_argv(source.paths, follow=source.follow, raw=False, glob=source.glob)
-    with GuestEnd(source.access, argv) as guest:
-        guest.close_input()
+    with source.open(raw=False) as guest:
         stream = ForwardStream(guest.read)
         number = 0
         while stream.skip_zeros():
@@ -319,7 +333,7 @@ def _kind(path: str, *, follow: bool = True) -> TargetKind:
     return TargetKind.FILE if stat.S_ISREG(mode) or stat.S_ISLNK(mode) else TargetKind.SPECIAL
 
 
-def _write(path: str, source: Arriving, to: Outcome) -> None:
+def _write(path: str, source: Arriving, to: CopyOutcome) -> None:
     """Into a device or pipe of this host: its mode and times are its own."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
@@ -333,10 +347,14 @@ def _write(path: str, source: Arriving, to: Outcome) -> None:
         raise of_os_error(error, path) from None
 
 
-def _end(guest: GuestEnd, to: Outcome) -> None:
+def _end(
+    guest: GuestEnd, to: CopyOutcome, naming: Callable[[str], str] = lambda line: line
+) -> None:
+    """Wait for the guest; ``naming`` gives its complaints the names that the user knows."""
     status = guest.finish()
-    said = guest.complaints()
+    said = list(dict.fromkeys(map(naming, guest.complaints())))
     if status != 0 and (said or not to.number_failed):
+        to.cut_off = True
         to.failed(guest_words(said))
 
 

@@ -1,4 +1,4 @@
-"""A session of the guest as two streams, with a limit on time and on what it may say.
+"""A command of the guest as two streams, with a limit on time and on what it may say.
 
 One thread moves bytes both ways: while it waits for the guest to take or to give some, it takes
 what the guest's programs complain about.
@@ -7,15 +7,22 @@ what the guest's programs complain about.
 import fcntl
 import os
 import select
-import signal
-import subprocess
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from types import TracebackType
 
-from shared.contract import ssh_access as ssh
+from cli.guest.master import connected
+from shared.contract.guest_command import (
+    NO_USER,
+    PROGRAM,
+    Announcement,
+    GuestCommand,
+    environment,
+)
+from shared.contract.ssh_access import Access
 from shared.errors import BangerError, Code
+from shared.plain_text import printable
 
 IDLE_SECONDS = 120.0
 """How long a guest may neither take nor give a byte."""
@@ -27,38 +34,38 @@ REST_LIMIT = 1 << 20
 
 
 class GuestEnd:
-    """``argv`` in the guest. A context manager: the session ends with it.
+    """``argv`` in the guest, as root or as ``user``. A context manager: the command ends with it.
 
     Raises:
-        BangerError: ``missing_tool`` without ssh, ``timeout`` for a guest that is mute.
+        BangerError: ``unavailable`` when sshd does not answer, ``timeout`` for a guest that is
+            mute, ``not_found`` for an unknown user, ``lost`` when the connection ended.
     """
 
-    def __init__(self, access: ssh.Access, argv: Sequence[str]) -> None:
+    def __init__(self, access: Access, argv: Sequence[str], *, user: str = "") -> None:
+        token = os.urandom(8).hex()
+        variables = environment(GuestCommand(argv, user=user), token)
+        self._announcement = Announcement(token)
+        self._user = user
+        its_input, self._input = os.pipe2(os.O_CLOEXEC)
+        self._output, its_output = os.pipe2(os.O_CLOEXEC)
+        self._errors, its_errors = os.pipe2(os.O_CLOEXEC)
+        self._ours = [self._input, self._output, self._errors]
+        for descriptor in self._ours:
+            os.set_blocking(descriptor, False)
+            with suppress(OSError):  # a user's pipes together may be no larger
+                fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        ends = (its_input, its_output, its_errors)
         try:
-            self._process = subprocess.Popen(
-                ssh.session_argv(access, ssh.remote_command(argv)),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                bufsize=0,
-                start_new_session=True,  # Ctrl-C is ours alone
-            )
-        except FileNotFoundError:
-            raise BangerError(
-                Code.MISSING_TOOL, "ssh is not installed", hint="see: banger doctor"
-            ) from None
-        assert self._process.stdin
-        assert self._process.stdout
-        assert self._process.stderr
-        self._input = self._process.stdin.fileno()
-        self._output = self._process.stdout.fileno()
-        self._errors = self._process.stderr.fileno()
+            self._session = connected(access, PROGRAM, variables, ends)
+        except BaseException:
+            self._close()
+            raise
+        finally:
+            for descriptor in ends:
+                os.close(descriptor)
         self._heard = bytearray()
         self._listening = True
         self._poll = select.poll()
-        for descriptor in (self._input, self._output, self._errors):
-            os.set_blocking(descriptor, False)
-            fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         self._poll.register(self._errors, select.POLLIN)
 
     def __enter__(self) -> "GuestEnd":
@@ -68,10 +75,12 @@ class GuestEnd:
         self, _type: type[BaseException] | None, _error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:  # fmt: skip
-        if self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-        with self._process:
-            pass
+        self._session.close()
+        self._close()
+
+    def _close(self) -> None:
+        while self._ours:
+            os.close(self._ours.pop())
 
     def write(self, data: bytes) -> bool:
         """Give the guest all of ``data``; False when it takes no more."""
@@ -94,8 +103,9 @@ class GuestEnd:
                 self._wait(self._output, select.POLLIN)
 
     def close_input(self) -> None:
-        assert self._process.stdin
-        self._process.stdin.close()
+        if self._input in self._ours:
+            self._ours.remove(self._input)
+            os.close(self._input)
 
     def line(self, most: int) -> bytes:
         """The first line that the guest says, without its end."""
@@ -105,23 +115,34 @@ class GuestEnd:
         return bytes(found)
 
     def finish(self) -> int:
-        """Wait until the guest's command has ended; returns its exit status."""
+        """Wait until the guest's command has ended; returns its exit status.
+
+        Raises ``lost`` when the guest did not say it, ``guest_failed`` when it sends without end.
+        """
         rest = REST_LIMIT
         while chunk := self.read(1 << 16):
             rest -= len(chunk)  # the end of an archive is padded
             if rest < 0:
                 raise BangerError(Code.GUEST_FAILED, "the guest does not stop sending")
-        self._wait_for_errors()
-        try:
-            return self._process.wait(IDLE_SECONDS)
-        except subprocess.TimeoutExpired:
-            raise _mute() from None
+        deadline = time.monotonic() + IDLE_SECONDS
+        self._wait_for_errors(deadline)
+        while not self._session.ended and self._session.status is None:
+            self._wait(self._session.fileno(), select.POLLIN)
+            self._session.receive()
+        if self._announcement.word == NO_USER:
+            raise BangerError(Code.NOT_FOUND, f"the guest has no user {self._user!r}")
+        if self._session.status is None:
+            raise BangerError(
+                Code.LOST,
+                "the connection to the guest was lost during the copy",
+                hint="see what happened to the VM: banger vm list",
+            )
+        return self._session.status
 
     def stop_listening(self) -> None:
-        """Take what the guest's programs have complained about up to now, and end the session."""
-        os.killpg(self._process.pid, signal.SIGTERM)
+        """Take what the guest's programs have complained about up to now."""
         with suppress(BangerError):
-            self._wait_for_errors()
+            self._wait_for_errors(time.monotonic() + 1)
 
     def complaints(self) -> list[str]:
         """What the guest's programs said about what went wrong, a line each, without control
@@ -152,21 +173,15 @@ class GuestEnd:
         if not heard:
             self._poll.unregister(self._errors)
             self._listening = False
-        self._heard += heard[: SAID_LIMIT - len(self._heard)]
+        self._heard += self._announcement.take(heard)[: SAID_LIMIT - len(self._heard)]
 
-    def _wait_for_errors(self) -> None:
-        deadline = time.monotonic() + IDLE_SECONDS
+    def _wait_for_errors(self, deadline: float) -> None:
         while self._listening:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise _mute()
             if self._poll.poll(left * 1000):
                 self._listen()
-
-
-def printable(text: str) -> str:
-    """One line of a guest for a terminal."""
-    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def _mute() -> BangerError:

@@ -65,7 +65,7 @@ say done ''
 """
 )
 
-_EXTRACT = "tar -x -p --no-overwrite-dir --warning=no-timestamp --warning=no-unknown-keyword"
+_EXTRACT = "tar -x -b 256 -p --no-overwrite-dir --warning=no-timestamp --warning=no-unknown-keyword"
 _OURS = f"{_EXTRACT} --no-same-owner --xattrs --xattrs-include='user.*' -f -"
 _THEIRS = f"{_EXTRACT} --numeric-owner --xattrs --xattrs-include='user.*' -f -"
 

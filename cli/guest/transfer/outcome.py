@@ -16,7 +16,7 @@ Show = Callable[[dict[str, Any]], None]
 """Takes progress: {stage, message, fraction?}."""
 
 
-class Outcome:
+class CopyOutcome:
     """Counts what is copied, shows it while that takes long, and keeps what failed."""
 
     def __init__(self, show: Show) -> None:
@@ -25,6 +25,8 @@ class Outcome:
         self.total: int | None = None
         """Bytes to copy, where that is known."""
         self.number_failed = 0
+        self.cut_off = False
+        """Whether the guest's programs failed, so that nobody knows what they had done."""
         self._failures: list[BangerError] = []
         self._show = show
         self._began = time.monotonic()
@@ -59,7 +61,7 @@ class Outcome:
         texts = [each.message for each in self._failures]
         more = self.number_failed - SHOWN
         message = "; ".join(texts[:SHOWN]) + (f"; and {more} more" if more > 0 else "")
-        rest = "everything else was copied" if self.files else ""
+        rest = "everything else was copied" if self.files and not self.cut_off else ""
         raise BangerError(
             first.code,
             message,

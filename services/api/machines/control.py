@@ -15,7 +15,7 @@ from shared.bus.ask import Ask
 from shared.bus.handlers import Call
 from shared.contract.lifecycle import LIVE
 from shared.contract.messages.machine import MachineState
-from shared.contract.messages.vm import Vm
+from shared.contract.messages.vm import Vm, WaitFor
 from shared.contract.verb import Request, Result
 from shared.contract.verbs import nat, store, supervisor
 from shared.errors import BangerError, Code
@@ -102,6 +102,26 @@ class Machines:
                 await window.wait_or_raise(error)  # the VM ended by itself, or as in ``boot``
                 stored = False  # a successor has stored the state that it found
         return await self._end_orphan(vm)
+
+    async def await_stage(self, vm: Vm, stage: WaitFor, call: Call) -> None:
+        """Wait until a guest that has booted is as far as ``stage``.
+
+        Raises:
+            BangerError: ``guest_failed`` for a systemd that is not up when its boot is over, else
+                as ``ask``.
+        """
+        if stage == "ready":
+            return
+        call.progress("system", "waiting for the guest's systemd")
+        told = await self._request(vm, supervisor.AWAIT_SYSTEM(), call)
+        if told.state == "degraded":
+            call.progress("system", f"units that failed: {', '.join(told.failed)}")
+        elif told.state not in ("", "running"):
+            raise BangerError(
+                Code.GUEST_FAILED,
+                f"the systemd of {vm.name} is {told.state}",
+                hint=f"see: banger vm logs {vm.name}",
+            )
 
     async def ask(self, vm: Vm, request: Request[MachineState], call: Call) -> MachineState:
         """Ask the VM's supervisor within the deadline of ``call``, and pass its progress on."""

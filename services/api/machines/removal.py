@@ -14,9 +14,14 @@ from shared.contract.verbs import store
 from shared.errors import BangerError
 from shared.host.cgroup import release
 from shared.paths import Paths
+from shared.vm.known_hosts import unpin
 
 LAST_WORDS_SECONDS = 2.0
 """How long files that appear in a directory that is being removed are removed, too."""
+
+
+_TRY_AGAIN = (errno.ENOTEMPTY, errno.EACCES, errno.EPERM)
+_PAUSE_SECONDS = 0.02
 
 
 async def remove(vm: Vm, ask: Ask, paths: Paths) -> list[BangerError | OSError]:
@@ -36,22 +41,24 @@ async def remove(vm: Vm, ask: Ask, paths: Paths) -> list[BangerError | OSError]:
 
 async def _remove_files(vm: Vm, paths: Paths) -> None:
     """Disks, keys, logs and sockets."""
-    paths.known_hosts_of(vm.name).unlink(missing_ok=True)
+    await asyncio.to_thread(unpin, paths.known_hosts, vm.id)
     for directory in (paths.vm_run(vm.id), paths.vm_state(vm.id)):
         await asyncio.to_thread(_remove_tree, directory)
     await asyncio.to_thread(release, vm.id)
 
 
 def _remove_tree(directory: Path) -> None:
-    """A process of the VM that was killed may write its last line meanwhile: then once more."""
+    """Once more, when a process of the VM that was killed has written its last line meanwhile, or
+    when nat has not removed yet what a jailed VMM left, which belongs to another uid."""
     limit = time.monotonic() + LAST_WORDS_SECONDS
     while True:
         try:
             shutil.rmtree(directory, onerror=_unless_gone)
             return
         except OSError as error:
-            if error.errno != errno.ENOTEMPTY or time.monotonic() > limit:
+            if error.errno not in _TRY_AGAIN or time.monotonic() > limit:
                 raise
+        time.sleep(_PAUSE_SECONDS)
 
 
 def _unless_gone(_function: Any, _path: str, error: Any) -> None:

@@ -5,13 +5,13 @@ Interpreter and imports take longer than everything else between a command and i
 """
 
 import os
-import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from shared.host.process import ProcessId, Watch, spawn_detached, start_time
+from shared.host.programs import child_argv
 
 Spawn = Callable[[Coroutine[Any, Any, None]], object]
 """Runs a coroutine in the background."""
@@ -68,7 +68,7 @@ class Spare:
 
     def _start(self) -> _Waiting:
         read, write = os.pipe2(os.O_CLOEXEC)
-        argv = [sys.executable, "-m", "services.vm_supervisor"]
+        argv = child_argv("services.vm_supervisor")
         try:
             process = spawn_detached(argv, self.errors, stdin=read)
         finally:

@@ -23,7 +23,7 @@ from shared.host.locks import holder
 from shared.host.process import ProcessId, Watch, start_time
 from shared.host.restart import RestartPolicy
 from shared.logs import Log
-from shared.paths import Paths, make_private
+from shared.paths import Paths, make_vm_run
 from shared.vm import files
 from shared.vm.handle import remove_handle
 
@@ -91,7 +91,7 @@ class Supervisors:
         log = self._paths.vm_state(spec.vm.id) / files.SUPERVISOR_LOG
         raise BangerError(
             Code.UNAVAILABLE,
-            f"the supervisor of {spec.vm.name} did not come up",
+            f"the supervisor of {spec.vm.name} did not start",
             hint=f"see {log} and {self._spare.errors}",
         )
 
@@ -105,12 +105,14 @@ class Supervisors:
 
     def _assign(self, spec: SupervisorSpec) -> _Supervised:
         vm_id = spec.vm.id
-        make_private(self._paths.vm_run(vm_id))
+        make_vm_run(self._paths, vm_id)
         self._given_up.discard(vm_id)
         watch = self._spare.assign(msgspec.msgpack.encode(spec))
         if watch is None:
             hint = f"see {self._spare.errors}"
-            raise BangerError(Code.UNAVAILABLE, "a supervisor ended as it began", hint=hint)
+            raise BangerError(
+                Code.UNAVAILABLE, "a supervisor ended while it was starting", hint=hint
+            )
         supervised = _Supervised(watch)
         self._known[vm_id] = supervised
         self._spawn(self._follow(vm_id, supervised))
@@ -193,7 +195,8 @@ class Supervisors:
 
     def _owner(self, vm_id: str) -> ProcessId | None:
         """The supervisor that holds the VM's lock."""
-        pid = holder(self._paths.vm_run(vm_id) / files.LOCK)
+        pid = holder(self._paths.vm_state(vm_id) / files.LOCK)
+        pid = pid or holder(self._paths.vm_run(vm_id) / files.OLD_LOCK)
         born = start_time(pid) if pid else None
         return ProcessId(pid, born) if pid and born is not None else None
 

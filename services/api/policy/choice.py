@@ -8,7 +8,7 @@ from shared.contract.messages.vm import NetworkMode, VmChoice, VmSpec
 from shared.errors import BangerError, Code
 from shared.vmm.registry import AUTO, check_wanted
 
-AT_REST = ("vcpu", "memory_mib", "disk_bytes", "vmm")
+AT_REST = ("vcpu", "memory_mib", "disk_bytes", "overlay_bytes", "vmm")
 """What changes on a VM that does not run, and holds from its next start on."""
 
 
@@ -26,13 +26,19 @@ def chosen(request: VmChoice, mode: NetworkMode, before: VmSpec | None = None) -
     check_wanted(given.get("vmm", AUTO))
     if "labels" in given:
         given["labels"] = merged(before.labels if before else {}, given["labels"])
-    if before and given.get("disk_bytes", before.disk_bytes) < before.disk_bytes:
-        raise BangerError(
-            Code.INVALID,
-            f"the disk has {before.disk_bytes} bytes and cannot shrink",
-            hint="disks only grow",
-        )
+    if before:
+        _refuse_smaller("disk", given.get("disk_bytes"), before.disk_bytes)
+        _refuse_smaller("system disk", given.get("overlay_bytes"), before.overlay_bytes)
     if "nat" in given or "allow" in given:
         nat = given.setdefault("nat", False)
         given["allow"] = allowed_in(mode, nat=nat, allow=given.get("allow", []))
     return given
+
+
+def _refuse_smaller(title: str, wanted: int | None, present: int) -> None:
+    if wanted is not None and wanted < present:
+        raise BangerError(
+            Code.INVALID,
+            f"the {title} has {present} bytes and cannot shrink",
+            hint="disks only grow",
+        )

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Protocol, TypeVar
 
-from shared.contract.names import few
+from shared.contract.names import NAMES_CARRIED, few
 from shared.errors import BangerError, Code
 
 
@@ -68,12 +68,12 @@ class BootHolds:
             names = [name for name in holders if name]
             raise BangerError(
                 Code.CONFLICT,
-                f"{self._kind} {entry.name} is needed to create {few(names) or 'a VM'}",
-                hint="banger ops list shows what is under way",
-                details={"vms": names},
+                f"{self._kind} {entry.name} is in use, to create {few(names) or 'a VM'}",
+                hint="see what is running: banger ops list",
+                details={"vms": names[:NAMES_CARRIED]},
             )
         if entry.id in self._removals:
-            raise BangerError(Code.CONFLICT, f"{self._kind} {entry.name} is being deleted already")
+            raise BangerError(Code.CONFLICT, f"{self._kind} {entry.name} is already being deleted")
         over = self._removals[entry.id] = asyncio.Event()
         try:
             yield

@@ -30,8 +30,7 @@ def allowed_in(mode: NetworkMode, *, nat: bool, allow: Sequence[str]) -> list[st
     if mode == "user" and entries and not (nat and all(map(_is_literal, entries))):
         raise BangerError(
             Code.INVALID,
-            "an egress list cannot be kept in user mode: the user-mode network has no filter by "
-            "name",
+            "user mode cannot enforce this egress list: its network does not filter by name",
             hint="use --egress nat or none, allow=*,192.168.1.0/24 for a local network beside all "
             "of the outside, or bridge mode (docs/network.md)",
         )
@@ -61,9 +60,9 @@ def publications_in(
         if mode == "user" and publication.host_port < first_free:
             raise BangerError(
                 Code.DENIED,
-                f"port {publication.host_port} of the host is root's: ports below {first_free} are",
-                hint=f"publish one from {first_free} on, have root set sysctl "
-                f"net.ipv4.ip_unprivileged_port_start={publication.host_port}, or use bridge mode",
+                f"only root can publish port {publication.host_port} of the host",
+                hint=f"publish a port from {first_free} on, use bridge mode, or set the sysctl "
+                f"net.ipv4.ip_unprivileged_port_start={publication.host_port} as root",
             )
     return publications
 
@@ -83,7 +82,7 @@ def published_as(words: str, vm: Vm) -> list[Publication]:
         raise BangerError(
             Code.NOT_FOUND,
             f"{vm.name} does not publish {words}",
-            hint=f"banger vm show {vm.name} lists what it publishes",
+            hint=f"list its published ports: banger vm show {vm.name}",
         )
     return found
 

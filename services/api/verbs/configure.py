@@ -1,6 +1,5 @@
 """Verbs that change what is wanted of a VM: set, rename."""
 
-import contextlib
 from typing import Any
 
 from msgspec.structs import replace
@@ -11,13 +10,11 @@ from shared.bus.handlers import Call, handles
 from shared.contract.egress import parse_allowed
 from shared.contract.lifecycle import Action, check
 from shared.contract.messages.vm import Vm, VmRename, VmSet, VmView
-from shared.contract.names import check_name, few
+from shared.contract.names import NAMES_CARRIED, check_name, few
 from shared.contract.sizes import check_sizes, host
 from shared.contract.verbs import api, store
 from shared.errors import BangerError, Code
-from shared.host.files import write_atomically
-from shared.paths import Paths
-from shared.vm import files
+from shared.vm import known_hosts
 
 
 class ConfigureVerbs:
@@ -47,7 +44,7 @@ class ConfigureVerbs:
         async with context.exclusively(await context.find(request.ref)) as vm:
             _refuse_if_allowed(vm.name, await context.rows())
             renamed = await context.ask(store.VM_UPDATE(id=vm.id, name=request.name))
-            rename_pin(context.paths, vm, request.name)
+            known_hosts.rename(context.paths.known_hosts, vm.id, request.name)
             await context.machines.apply_until_over(renamed, call)
         return context.view(renamed)
 
@@ -70,19 +67,8 @@ def _refuse_if_allowed(name: str, rows: list[Vm]) -> None:
             Code.CONFLICT,
             f"the egress list of {few(users)} names {name}.vm",
             hint=f"change the list first: banger vm set {users[0]} --egress …",
-            details={"vms": users},
+            details={"vms": users[:NAMES_CARRIED]},
         )
-
-
-def rename_pin(paths: Paths, vm: Vm, name: str) -> None:
-    """Pin the VM's host key by its new name, for plain ``ssh NAME.vm``. A VM that was never
-    started has no key yet."""
-    if vm.name != name:
-        paths.known_hosts_of(vm.name).unlink(missing_ok=True)
-    with contextlib.suppress(FileNotFoundError):
-        line = (paths.vm_state(vm.id) / files.KNOWN_HOSTS).read_text()
-        pin = f"{name}.vm {line.partition(' ')[2]}"
-        write_atomically(paths.known_hosts_of(name), pin.encode())
 
 
 def _check_at_rest(vm: Vm, given: dict[str, Any]) -> None:
@@ -92,7 +78,11 @@ def _check_at_rest(vm: Vm, given: dict[str, Any]) -> None:
     if not any(name in given for name in AT_REST):
         return
     check(vm.name, vm.state, Action.RESIZE)
-    # The disk itself grows at the next start: its supervisor knows how, and it is stopped.
-    disk = given.get("disk_bytes")
-    vcpu, memory = given.get("vcpu"), given.get("memory_mib")
-    check_sizes(capacity=host(), vcpu=vcpu, memory=memory, disk=disk)
+    # The disk itself grows at the next start, in the guest.
+    check_sizes(
+        capacity=host(),
+        vcpu=given.get("vcpu"),
+        memory=given.get("memory_mib"),
+        disk=given.get("disk_bytes"),
+        overlay=given.get("overlay_bytes"),
+    )

@@ -19,7 +19,7 @@ from services.api.verbs.operations import under_way
 from shared.bus.handlers import Call, handles
 from shared.contract.messages.image import Image, Kernel
 from shared.contract.messages.rows import VmReserve
-from shared.contract.messages.vm import Vm, VmCreate, VmmWanted, VmView
+from shared.contract.messages.vm import Vm, VmCreate, VmmWanted, VmView, WaitFor
 from shared.contract.names import ID_LENGTHS, check_name
 from shared.contract.sizes import host
 from shared.contract.verb import Request
@@ -54,7 +54,7 @@ class CreateVerbs:
                 operation.subject = vm.name
                 with log_context(vm=vm.id):
                     if request.start:
-                        vm = await self._boot_or_undo(vm, call, is_new=is_new)
+                        vm = await self._boot_or_undo(vm, request.wait, call, is_new=is_new)
         return context.view(vm)
 
     # -- the plan ---------------------------------------------------------------------------
@@ -93,7 +93,7 @@ class CreateVerbs:
             id=new_id,
             names=[request.name] if request.name else names.candidates(secrets.randbits(32)),
             network=mode,
-            subnet=config.user_subnet if mode == "user" else config.nat.subnet,
+            subnet=str(config.user_network) if mode == "user" else config.nat.subnet,
             request_id=call.request_id,
             state="starting" if request.start else "created",
             touched_at=now_rfc3339() if request.start else "",
@@ -146,11 +146,12 @@ class CreateVerbs:
 
     # -- the boot ---------------------------------------------------------------------------
 
-    async def _boot_or_undo(self, vm: Vm, call: Call, *, is_new: bool) -> Vm:
+    async def _boot_or_undo(self, vm: Vm, stage: WaitFor, call: Call, *, is_new: bool) -> Vm:
         context = self._context
         try:
             async with context.machines.serialised(vm.id):
                 told = await context.machines.boot(vm, call, is_new=is_new)
+            await context.machines.await_stage(vm, stage, call)
         except (BangerError, asyncio.CancelledError) as error:
             if not context.stopping.is_set():
                 await self._undo_creation(vm, error)
@@ -158,12 +159,13 @@ class CreateVerbs:
         return replace(vm, state=told.state, reason=told.reason)
 
     async def _undo_creation(self, vm: Vm, error: BaseException) -> None:
-        """Remove a VM whose VMM never ran; keep one that failed, for a post-mortem."""
+        """Remove a VM whose VMM never ran; keep one that failed, or whose systemd did, for a
+        post-mortem."""
         try:
             row = await self._context.corrections.row(vm.id)
         except BangerError:
             return  # deleted meanwhile
-        if isinstance(error, BangerError) and row.state == "failed":
+        if isinstance(error, BangerError) and row.state in ("failed", "running"):
             error.details["kept"] = vm.name
             await self._end_lease(row)
             error.hint = f"{error.hint}; delete it with: banger vm delete {vm.name}".lstrip("; ")

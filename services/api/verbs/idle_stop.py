@@ -53,7 +53,7 @@ class IdleStop:
         return stale(vms, datetime.now(UTC), self._limit, self._sessions(vms))
 
     def _sessions(self, vms: list[Vm]) -> dict[str, int]:
-        unix = list(unix_sockets(read_table(Path("/proc/net/unix"))))
+        unix = unix_sockets()
         connections = established(inet_sockets(read_table(Path("/proc/net/tcp"))))
         paths = self._context.paths
         return {vm.id: sessions(paths.vm_run(vm.id), unix, connections) for vm in vms}

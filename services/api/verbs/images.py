@@ -8,7 +8,7 @@ from services.api.policy.holds import Published
 from shared.bus.handlers import Call, handles
 from shared.contract.messages.image import Deleted, Ref
 from shared.contract.messages.vm import Vm
-from shared.contract.names import NAMES_SHOWN, few
+from shared.contract.names import NAMES_CARRIED, NAMES_SHOWN, few
 from shared.contract.reference import by_id
 from shared.contract.verbs import api, images
 from shared.errors import BangerError, Code
@@ -44,5 +44,5 @@ class ImageVerbs:
                 Code.CONFLICT,
                 f"{kind} {entry.name} is used by {few(users)}",
                 hint=f"delete what uses it: banger vm delete {' '.join(users[:NAMES_SHOWN])}",
-                details={"vms": users},
+                details={"vms": users[:NAMES_CARRIED]},
             )

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import time
 
 from msgspec.structs import replace
 
@@ -11,7 +12,16 @@ from services.api.verbs.operations import under_way
 from shared.bus.handlers import Call, handles
 from shared.contract.lifecycle import LIVE, Action, check, states_for
 from shared.contract.messages.machine import MachineState
-from shared.contract.messages.vm import Vm, VmDelete, VmKill, VmRef, VmStop, VmView
+from shared.contract.messages.vm import (
+    Vm,
+    VmDelete,
+    VmKill,
+    VmRef,
+    VmRestart,
+    VmStart,
+    VmStop,
+    VmView,
+)
 from shared.contract.reference import by_id
 from shared.contract.verb import Request
 from shared.contract.verbs import api, store, supervisor
@@ -29,7 +39,7 @@ class LifecycleVerbs:
         self._context = context
 
     @handles(api.VM_START)
-    async def start(self, request: VmRef, call: Call) -> VmView:
+    async def start(self, request: VmStart, call: Call) -> VmView:
         vm = await self._context.find(request.ref)
         async with (
             under_way(self._context.operations, call, "vm.start", vm.name),
@@ -37,6 +47,7 @@ class LifecycleVerbs:
         ):
             if check(vm.name, vm.state, Action.START):
                 vm = await self._boot(vm, call)
+            await self._context.machines.await_stage(vm, request.wait, call)
         return self._context.view(vm)
 
     async def _boot(self, vm: Vm, call: Call) -> Vm:
@@ -71,7 +82,7 @@ class LifecycleVerbs:
         return _told(vm, ended)
 
     @handles(api.VM_RESTART)
-    async def restart(self, request: VmStop, call: Call) -> VmView:
+    async def restart(self, request: VmRestart, call: Call) -> VmView:
         vm = await self._context.find(request.ref)
         check(vm.name, vm.state, Action.RESTART)
         async with (
@@ -80,9 +91,24 @@ class LifecycleVerbs:
         ):
             if check(vm.name, vm.state, Action.STOP):
                 vm = _told(vm, await self._context.machines.stop(vm, request.timeout, call))
-                _refuse_to_go_on(vm)
+                self._refuse_to_go_on(vm, call)
             vm = await self._boot(vm, call)
+            await self._context.machines.await_stage(vm, request.wait, call)
         return self._context.view(vm)
+
+    def _refuse_to_go_on(self, vm: Vm, call: Call) -> None:
+        """Raises ``cancelled`` when the restart was cancelled too late for the VM not to stop."""
+        task = asyncio.current_task()
+        if not task or not task.cancelling():
+            return
+        if self._context.stopping.is_set() or time.monotonic() >= call.deadline:
+            raise asyncio.CancelledError  # not by its caller
+        raise BangerError(
+            Code.CANCELLED,
+            f"the restart of {vm.name} was cancelled after its guest had been told to power off: "
+            f"{vm.name} is {vm.state}",
+            hint=f"start it: banger vm start {vm.name}",
+        )
 
     @handles(api.VM_KILL)
     async def kill(self, request: VmKill, _call: Call) -> VmView:
@@ -126,8 +152,8 @@ class LifecycleVerbs:
         if problems:
             raise BangerError(
                 Code.DENIED,
-                f"{vm.name} is deleted, but not all of its files are: {problems[0]}",
-                hint=f"remove what is left of {self._context.paths.vm_state(vm.id)}",
+                f"{vm.name} was deleted, but some of its files were not: {problems[0]}",
+                hint=f"remove the rest of {self._context.paths.vm_state(vm.id)}",
             )
         return shown
 
@@ -164,18 +190,6 @@ class LifecycleVerbs:
         await context.corrections.vm_ended(vm.id, "", lambda: not context.runs(vm.id))
 
 
-def _refuse_to_go_on(vm: Vm) -> None:
-    """Raises ``cancelled`` when the restart was cancelled too late for the VM not to stop."""
-    task = asyncio.current_task()
-    if task and task.cancelling():
-        raise BangerError(
-            Code.CANCELLED,
-            f"the restart of {vm.name} was cancelled after its guest had been told to power off: "
-            f"{vm.name} is {vm.state}",
-            hint=f"start it: banger vm start {vm.name}",
-        )
-
-
 def _told(vm: Vm, told: MachineState) -> Vm:
     return replace(vm, state=told.state, reason=told.reason)
 
@@ -184,7 +198,7 @@ def _refuse_live(vm: Vm) -> None:
     if vm.state in LIVE:
         raise BangerError(
             Code.CONFLICT,
-            f"{vm.name} is {vm.state}, so it is not deleted",
+            f"{vm.name} is not deleted: it is {vm.state}",
             hint=f"stop it first: banger vm stop {vm.name}",
         )
 
@@ -198,5 +212,7 @@ def signal_number(name: str) -> signal.Signals:
         return signal.Signals[f"SIG{wanted}"]
     except (KeyError, ValueError):
         raise BangerError(
-            Code.INVALID, f"there is no signal {name!r}", hint="try KILL, TERM, INT, STOP or CONT"
+            Code.INVALID,
+            f"unknown signal {name!r}",
+            hint="use KILL, TERM, INT, STOP or CONT, for example",
         ) from None

@@ -74,7 +74,7 @@ class ReportVerbs:
             raise BangerError(
                 Code.NOT_RUNNING,
                 f"{vm.name} does not answer yet",
-                hint=f"banger vm health {vm.name} says more",
+                hint=f"for details: banger vm health {vm.name}",
             )
         self._context.spawn(self._context.touch(vm.id))
         return shown
@@ -83,6 +83,7 @@ class ReportVerbs:
     async def stats(self, request: VmRef, call: Call) -> VmStats:
         vm = await self._context.find(request.ref)
         sample = self._disk_stats(vm)
+        sample.at = time.monotonic()
         if self._is_served(vm):
             try:
                 running = await self._context.ask(
@@ -92,12 +93,13 @@ class ReportVerbs:
                 if error.code is not Code.NOT_RUNNING:  # not yet, or not any more
                     raise
             else:
+                sample.at = running.at
                 sample.cpu_seconds = running.cpu_seconds
                 sample.resident_bytes = running.resident_bytes
+                sample.guest_memory_bytes = running.guest_memory_bytes
                 sample.uptime = running.uptime
                 sample.received_bytes = running.received_bytes
                 sample.sent_bytes = running.sent_bytes
-        sample.at = time.monotonic()
         return sample
 
     def _disk_stats(self, vm: Vm) -> VmStats:

@@ -8,6 +8,7 @@ from pathlib import Path
 from services.dns.forward.cache import ReplyCache
 from services.dns.forward.exchange import PORT, exchange
 from services.dns.forward.upstreams import RESOLV_CONF, Upstreams
+from services.dns.shares import item_to_evict
 from services.dns.wire.format import Rcode
 from services.dns.wire.query import QuestionKey
 from services.dns.wire.reply import Reply
@@ -16,7 +17,8 @@ EACH_SECONDS, ALL_SECONDS = 2.0, 5.0
 """Time for one server, and for all of them. A guest's resolver waits 5 s (resolv.conf(5))."""
 
 IN_FLIGHT = 256
-"""Questions, and so sockets, that wait for an upstream at once."""
+"""Questions, and so sockets, that wait for an upstream at once. When there are so many, the client
+that has most loses its oldest one to a client that has less."""
 
 NO_REPLY = "no reply"
 NO_NAME_SERVER = "the host has no name server: guests resolve names of VMs only"
@@ -43,27 +45,52 @@ class Forwarder:
         self._each, self._total = each, total
         self._cache = ReplyCache()
         self._out: dict[QuestionKey, asyncio.Task[Reply | None]] = {}
+        self._askers: dict[QuestionKey, str] = {}
+        """The client that asked each of these questions first."""
         self._problem = ""
 
     def problem(self) -> str:
         """Why guests get no answers from outside; empty when they do, or when it is unknown."""
         return self._problem if self._upstreams.hosts(time.monotonic()) else NO_NAME_SERVER
 
-    async def resolve(self, key: QuestionKey) -> AgedReply | None:
-        """The answer to ``key``, or None when no server gives one in time, or when too many
-        questions wait already."""
+    async def resolve(self, key: QuestionKey, asker: str = "") -> AgedReply | None:
+        """The answer to ``key`` for the client ``asker``, or None when no server gives one in time,
+        or when too many questions wait already."""
         now = time.monotonic()
         hosts = self._upstreams.hosts(now)
         if (cached := self._cache.find(key, now)) is not None:
             return cached
         task = self._out.get(key)
         if task is None:
-            if not hosts or len(self._out) >= IN_FLIGHT:
+            if not hosts or not self._has_room(asker):
                 return None
-            task = self._out[key] = asyncio.create_task(self._fetch(hosts, key))
-            task.add_done_callback(lambda _: self._out.pop(key, None))
-        reply = await asyncio.shield(task)  # a client that gives up does not cancel it for others
+            task = self._start(hosts, key, asker)
+        await asyncio.wait({task})  # a client that gives up does not cancel it for others
+        reply = None if task.cancelled() else task.result()
         return None if reply is None else (reply, 0)
+
+    def _start(
+        self, hosts: tuple[str, ...], key: QuestionKey, asker: str
+    ) -> "asyncio.Task[Reply | None]":
+        task = self._out[key] = asyncio.create_task(self._fetch(hosts, key))
+        self._askers[key] = asker
+        task.add_done_callback(lambda ended: self._remove(key, ended))
+        return task
+
+    def _remove(self, key: QuestionKey, ended: "asyncio.Task[Reply | None]") -> None:
+        if self._out.get(key) is ended:
+            del self._out[key], self._askers[key]
+
+    def _has_room(self, asker: str) -> bool:
+        if len(self._out) < IN_FLIGHT:
+            return True
+        oldest = item_to_evict(self._askers, asker)
+        if oldest is None:
+            return False
+        task = self._out[oldest]
+        self._remove(oldest, task)
+        task.cancel()
+        return True
 
     async def close(self) -> None:
         tasks = list(self._out.values())

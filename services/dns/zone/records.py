@@ -6,6 +6,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Network
 from typing import NamedTuple
 
 from services.dns.zone.zone import Address, Network, Zone
+from shared.addresses.loopback import ROOTS
 from shared.addresses.ula import ula_address
 from shared.contract.lifecycle import LIVE
 from shared.contract.messages.vm import Vm
@@ -46,10 +47,13 @@ def zone_of(vms: Iterable[Vm], networks: VmNetworks, seq: int, *, ipv6: bool = T
     Without ``ipv6`` it is the zone for guests: they may not open connections by IPv6, and a program
     that tried would wait for a timeout before it used the other address.
     """
-    up = (vm for vm in vms if vm.state in LIVE)
+    up = [vm for vm in vms if vm.state in LIVE]
     shown = networks if ipv6 else replace(networks, prefix=None)
     hosts = {vm.name: _addresses(vm, shown) for vm in up}
     subnets: list[Network] = [networks.loopback, networks.bridge]
+    addresses = filter(None, map(ipv4_of, up))
+    if networks.loopback != ROOTS and any(address in ROOTS for address in addresses):
+        subnets.append(ROOTS)  # a VM from before this user had a subnet
     if networks.prefix is not None:
         subnets.append(networks.prefix)
     return Zone({name: addresses for name, addresses in hosts.items() if addresses}, subnets, seq)

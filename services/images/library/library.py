@@ -110,7 +110,7 @@ class Library(Generic[M]):
         if directory.is_symlink() or strays:
             raise BangerError(
                 Code.CONFLICT,
-                f"{directory} holds files that are not banger's: {few(strays)}",
+                f"{directory} holds files that banger did not create: {few(strays)}",
                 hint="move them away, then delete again",
             )
 

@@ -43,7 +43,7 @@ class Recipe(Generic[M]):
             raise BangerError(
                 Code.CONFLICT,
                 f"the {noun} {self.name} was made from {made_from}, not from {self.made_from}",
-                hint="choose another --name, or build it anew with --force",
+                hint="choose another --name, or rebuild it with --force",
             )
 
 

@@ -61,7 +61,7 @@ class Catalogue(Generic[M]):
         """
         recipe = self.get(base)
         if recipe.extend is None:
-            raise BangerError(Code.INVALID, f"{base} cannot be given further packages")
+            raise BangerError(Code.INVALID, f"no packages can be added to {base}")
         if name:
             check_name(name, "an image" if self._noun == "image" else "a kernel")
             self._refuse_known(name)
@@ -71,8 +71,8 @@ class Catalogue(Generic[M]):
         if self.find(name):
             raise BangerError(
                 Code.INVALID,
-                f"{name} is a name of the catalogue",
-                hint="choose another name: a name of the catalogue always means what it describes",
+                f"{name} is reserved: the catalogue has an entry of this name",
+                hint="choose another name",
             )
 
     def _offers(self) -> list[Recipe[M]]:

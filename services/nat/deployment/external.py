@@ -1,4 +1,7 @@
-"""A nat that root runs beside an ordinary user's services: ``python -m services.nat --user NAME``.
+"""A nat that root runs beside an ordinary user's services.
+
+Root starts it by ``python -I -m banger services.nat --user NAME``, which imports nothing of the
+current directory, and it refuses to run code that others can change (trust.py).
 
 The user is not trusted (docs/decisions/0010-privileged-nat.md). Root's own configuration decides
 what nat does. nat writes and locks no file in a directory that the user controls. Only the
@@ -17,6 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from services.nat.deployment import trust
 from services.nat.deployment.identity import Identity
 from shared.bus.socket import start_io_threads
 from shared.errors import BangerError, Code
@@ -43,6 +47,8 @@ class ExternalNat:
     config_file: Path
     state_dir: Path
     log_file: Path
+    trusts_user_code: bool = False
+    """Whether to run though other users than root can change this program."""
 
     @property
     def identity(self) -> Identity:
@@ -62,7 +68,7 @@ def parse(argv: list[str]) -> ExternalNat | None:
     Raises:
         BangerError: ``not_found`` for an unknown user, ``invalid`` for root.
     """
-    parser = argparse.ArgumentParser(prog="python -m services.nat", allow_abbrev=False)
+    parser = argparse.ArgumentParser(prog="python -I -m banger services.nat", allow_abbrev=False)
     parser.add_argument("--user", help="serve this user's services; needs root")
     parser.add_argument("--config", type=Path, default=CONFIG, help=f"of root; default {CONFIG}")
     parser.add_argument("--run", type=Path, help="of the user; default /run/user/UID/banger")
@@ -70,6 +76,8 @@ def parse(argv: list[str]) -> ExternalNat | None:
     parser.add_argument("--data", type=Path, help="of the user; default ~/.local/share/banger")
     parser.add_argument("--state-dir", type=Path, default=STATE, help=f"of root; default {STATE}")
     parser.add_argument("--logs", type=Path, default=LOGS, help=f"of root; default {LOGS}")
+    trusted = "run though other users can change this program: they become root by it"
+    parser.add_argument(trust.FLAG, dest="trusts", action="store_true", help=trusted)
     given = parser.parse_args(argv)
     return _external_nat(given) if given.user else None
 
@@ -85,7 +93,7 @@ def _external_nat(given: argparse.Namespace) -> ExternalNat:
     )
     state_dir = given.state_dir / str(user.pw_uid)
     log_file = given.logs / f"nat-{user.pw_uid}.log"
-    return ExternalNat(user, paths, given.config, state_dir, log_file)
+    return ExternalNat(user, paths, given.config, state_dir, log_file, given.trusts)
 
 
 def _user(name: str) -> pwd.struct_passwd:
@@ -107,11 +115,13 @@ def prepare(nat: ExternalNat) -> None:
     Blocks until the user has a run directory, which needs running services or a login.
 
     Raises:
-        BangerError: ``denied`` when nat is not root, when another user may write root's
-            configuration, or when another user has access to the run directory.
+        BangerError: ``denied`` when nat is not root, when another user may write this program or
+            root's configuration, or when another user has access to the run directory.
     """
     if os.geteuid() != 0:
         raise BangerError(Code.DENIED, "only root can run nat --user", hint="run it with sudo")
+    if not nat.trusts_user_code:
+        trust.check_code(trust.running_code())
     check_configuration(nat.config_file)
     make_private(nat.state_dir.parent)
     make_private(nat.state_dir)

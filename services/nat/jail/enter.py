@@ -1,4 +1,4 @@
-"""The helper that becomes a jailed Firecracker.
+"""The helper that becomes a jailed Firecracker, or removes what one left.
 
 It reads the jail's specification (plan.py) from stdin and writes an error to stdout, or nothing.
 
@@ -39,12 +39,16 @@ class OpenFile:
 
 def main() -> None:
     spec = json.load(sys.stdin)
+    if "argv" not in spec:
+        _clean(spec)
+        return
     try:
         _enter_mount_namespace()
         _become_the_user(spec)
         files, sockets, stdio = _open_all(spec)
         _become_root()
         _check_all(spec, files, sockets, stdio)
+        empty(sockets.fd)
         _give(spec["jail"], files, sockets)
         _mount_all(spec, files, sockets)
         for number, fd in enumerate(stdio):
@@ -55,6 +59,45 @@ def main() -> None:
         sys.exit(1)
     os.umask(0)  # for the sockets: their directory keeps other users out
     os.execv(spec["argv"][0], spec["argv"])
+
+
+def _clean(spec: dict[str, Any]) -> None:
+    """Empty the directory of sockets after the jail's end."""
+    try:
+        _become_the_user(spec)
+        sockets = OpenFile("", spec["sockets"], "directory")
+        _become_root()
+        _check(sockets.fd, sockets.path, stat.S_ISDIR, {spec["uid"]})
+        empty(sockets.fd)
+    except FileNotFoundError:
+        return  # the VM was deleted
+    except (OSError, UnexpectedFile) as error:
+        sys.stdout.write(json.dumps({"message": str(error)}))
+        sys.exit(1)
+
+
+def empty(top: int) -> None:
+    """Remove all that is in the directory ``top``, whatever a hostile VMM has planted there.
+
+    No link is followed. What is in a directory is moved up to ``top`` before that is removed, so
+    that the depth of a tree is no limit.
+    """
+    new, number = os.urandom(8).hex(), 0
+    while names := os.listdir(top):
+        for name in names:
+            try:
+                os.unlink(name, dir_fd=top)
+                continue
+            except IsADirectoryError:
+                flags = os.O_RDONLY | os.O_DIRECTORY | _LOOK
+                child = os.open(name, flags, dir_fd=top)
+            try:
+                for inner in os.listdir(child):  # noqa: PTH208 - a descriptor has no path
+                    number += 1
+                    os.rename(inner, f"{new}.{number}", src_dir_fd=child, dst_dir_fd=top)
+            finally:
+                os.close(child)
+            os.rmdir(name, dir_fd=top)
 
 
 def _become_the_user(spec: dict[str, Any]) -> None:

@@ -24,6 +24,7 @@ from services.nat.jail.plan import (
     Programs,
     check_id,
     chroot_of,
+    cleaning_spec,
     jail_spec,
     jail_uid,
     jail_uids,
@@ -31,6 +32,7 @@ from services.nat.jail.plan import (
 from services.nat.jail.processes import END_SECONDS, JailedProcesses
 from shared.config import Config
 from shared.contract.messages.vm import Vm
+from shared.contract.sizes import check_sizes
 from shared.errors import BangerError, Code
 from shared.host.cgroup import Limits, confine, release
 from shared.host.process import ProcessId, start_time
@@ -81,7 +83,8 @@ class Jails:
 
         Raises:
             BangerError: ``denied`` when nat is not root, ``missing_tool`` without the jailer or
-                the VMM, ``conflict`` for a VM that has a jailed VMM, ``invalid``.
+                the VMM, ``conflict`` for a VM that has a jailed VMM and for a uid that another
+                user's jail has, ``invalid``.
         """
         if os.geteuid() != 0:
             raise BangerError(
@@ -90,12 +93,23 @@ class Jails:
                 hint="set nat.external and run nat as root, or set "
                 f"{self._settings.section}.jailer = false",
             )
+        check_sizes(vcpu=vm.vcpu, memory=vm.memory_mib)  # they become limits of a control group
         uid, root = self.uid_of(vm), self._root(vm.id)
         if self._is_occupied(vm.id, uid):
             raise BangerError(Code.CONFLICT, f"VM {vm.name} already has a jailed VMM")
-        self._settings.directory.mkdir(mode=0o711, parents=True, exist_ok=True)
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.refuse_shared(uid)
+        make_jail_directories(self._settings.directory, root)
         os.chown(root, uid, uid)
+
+    def refuse_shared(self, uid: int) -> None:
+        """Raise ``conflict`` when a jail of another user has the uid: each could harm the other."""
+        for root in self._settings.directory.glob(f"*/*/{_PREFIX}*/root"):
+            if self.base not in root.parents and _owner(root) == uid:
+                raise BangerError(
+                    Code.CONFLICT,
+                    f"uid {uid} belongs to a jail of another user's VM",
+                    hint="set another jail_uids in the configuration of one of the nats",
+                )
 
     def start(self, vm: Vm) -> ProcessId:
         """Start the VMM in the directory that ``prepare`` created; after an error remove that."""
@@ -118,7 +132,7 @@ class Jails:
             start_new_session=True,
         )
         self._children[vm.id] = helper
-        confine(vm.id, helper.pid, Limits(vm.vcpu, vm.memory_mib))
+        confine(vm.id, helper.pid, Limits(vm.vcpu, vm.memory_mib), self.user.uid)
         output = _send_spec(helper, json.dumps(spec.as_json()))
         if output:
             raise _failure(vm, output)
@@ -151,11 +165,28 @@ class Jails:
             child.kill()
             child.wait(END_SECONDS)
             self._child(vm_id)
-        if not (self._processes(vm_id, uid).end() and release(vm_id)):
+        if not (self._processes(vm_id, uid).end() and release(vm_id, self.user.uid)):
             return False
+        self._empty_sockets(vm_id)
         for root in self.base.glob(f"*/{process_name(vm_id)}"):
             shutil.rmtree(root, ignore_errors=True)
         return True
+
+    def _empty_sockets(self, vm_id: str) -> None:
+        """Remove what the VMM left in the directory that it shared with the user, who could not.
+        When that fails, the next start does it."""
+        spec = json.dumps(cleaning_spec(vm_id, self.user))
+        command = [sys.executable, "-I", "-S", str(ENTER)]
+        with suppress(OSError, subprocess.SubprocessError):
+            subprocess.run(
+                command,
+                input=spec,
+                capture_output=True,
+                text=True,
+                cwd="/",
+                env={},
+                timeout=_ENTER_SECONDS,
+            )
 
     def _is_occupied(self, vm_id: str, uid: int) -> bool:
         return self._child(vm_id) is not None or any(self._processes(vm_id, uid))
@@ -169,7 +200,9 @@ class Jails:
         return child
 
     def _processes(self, vm_id: str, uid: int) -> JailedProcesses:
-        return JailedProcesses(check_id(vm_id), uid, self.base)
+        jailer = shutil.which(self._settings.jailer)
+        programs = (sys.executable, *([jailer] if jailer else []))
+        return JailedProcesses(check_id(vm_id), uid, self.base, frozenset(map(_resolved, programs)))
 
     def _helper(self, vm_id: str) -> list[str]:
         """The helper's command line; the options identify it to ``JailedProcesses``."""
@@ -192,6 +225,20 @@ class Jails:
         # The jailer resolves links, and names the directory after the result.
         vmm = info.find_program(self.config).resolve()
         return Programs(Path(jailer), vmm, settings.arguments)
+
+
+def make_jail_directories(top: Path, root: Path) -> None:
+    """Make ``root`` and what is between it and ``top``, with modes that do not depend on the umask:
+    nobody but root writes, lists or reads there."""
+    top.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    between = [each for each in reversed(root.parents) if each.is_relative_to(top)]
+    for directory, mode in (*((each, 0o711) for each in between), (root, 0o700)):
+        directory.mkdir(exist_ok=True)
+        directory.chmod(mode)
+
+
+def _resolved(program: str) -> str:
+    return str(Path(program).resolve())
 
 
 def _owner(root: Path) -> int:

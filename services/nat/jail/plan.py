@@ -22,6 +22,8 @@ write: read and written by the jail's group."""
 
 CHROOT_MIB = 64
 """Most memory of a chroot's own files: a copy of Firecracker (3 MiB) and device nodes."""
+LEAST_FILE = 1024**3
+"""Bytes that a file may have at least."""
 _VM_ID = re.compile(r"[0-9a-f]{12}")
 _CONTENT_ID = re.compile(r"[0-9a-f]{16}")
 
@@ -132,8 +134,14 @@ def jail_spec(vm: Vm, uid: int, user: JailUser, base: Path, programs: Programs) 
         stdin=str(run / files.CONSOLE_INPUT),
         stdout=str(state / files.CONSOLE_LOG),
         stderr=str(state / files.VMM_LOG),
-        argv=_argv(vm.id, uid, base, programs),
+        argv=_argv(vm, uid, base, programs),
     )
+
+
+def cleaning_spec(vm_id: str, user: JailUser) -> dict[str, Any]:
+    """What the helper needs to empty the directory of sockets after the jail's end."""
+    sockets = jail.sockets_of(user.paths.vm_run(check_id(vm_id)))
+    return {"uid": user.uid, "gid": user.gid, "groups": user.groups, "sockets": str(sockets)}
 
 
 def _files(vm: Vm, paths: Paths) -> tuple[JailFile, ...]:
@@ -159,11 +167,16 @@ def _content(content_id: str) -> str:
     return content_id
 
 
-def _argv(vm_id: str, uid: int, base: Path, programs: Programs) -> tuple[str, ...]:
+def _argv(vm: Vm, uid: int, base: Path, programs: Programs) -> tuple[str, ...]:
     """The jailer's command line. It has no cgroup options, because nat puts the helper into its
-    group already (shared/host/cgroup.py)."""
+    group already (shared/host/cgroup.py).
+
+    No file of the VM, its disks and logs, grows beyond the larger disk, whoever has taken
+    Firecracker over (RLIMIT_FSIZE)."""
     return (
-        *(str(programs.jailer), "--id", process_name(vm_id)),
+        *(str(programs.jailer), "--id", process_name(vm.id)),
         *("--exec-file", str(programs.vmm), "--uid", str(uid), "--gid", str(uid)),
-        *("--chroot-base-dir", str(base), "--", *programs.arguments),
+        *("--chroot-base-dir", str(base)),
+        *("--resource-limit", f"fsize={max(vm.disk_bytes, vm.overlay_bytes, LEAST_FILE)}"),
+        *("--", *programs.arguments),
     )

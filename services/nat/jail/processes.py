@@ -2,7 +2,9 @@
 
 All three have ``--id banger-<id>`` in their command line. The first two belong to root and have the
 directory of the user's jails there too, because root has other processes, among them VMs of its
-own. The third has the jail's uid, which no other process has. So nothing has to be recorded.
+own. Their program is one of those that nat runs, because a user can have root run others, such as
+sudo, with any words. The third has the jail's uid, which no other process has. So nothing has to be
+recorded.
 """
 
 import os
@@ -12,6 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from shared.host.cgroup import TOP
+from shared.host.kernel_text import read_kernel_text
 from shared.host.process import ProcessId, start_time
 from shared.vmm.info import process_name
 
@@ -21,11 +25,13 @@ END_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class JailedProcesses:
-    """The processes in the jail of one VM. ``base``: the directory of all jails of the user."""
+    """The processes in the jail of one VM. ``base``: the directory of all jails of the user.
+    ``programs``: paths of the helper's interpreter and of the jailer, without links."""
 
     vm_id: str
     uid: int
     base: Path
+    programs: frozenset[str]
 
     def __iter__(self) -> Iterator[ProcessId]:
         """The processes that run now."""
@@ -42,8 +48,19 @@ class JailedProcesses:
         except OSError:
             return False  # the process has just ended
         return _has_option(words, "--id", process_name(self.vm_id)) and (
-            owner == self.uid or _has_option(words, "--chroot-base-dir", str(self.base))
+            owner == self.uid
+            or (
+                _has_option(words, "--chroot-base-dir", str(self.base))
+                and self._is_ours(pid)
+                and _is_in_group(pid, self.base.name, self.vm_id)
+            )
         )
+
+    def _is_ours(self, pid: int) -> bool:
+        try:
+            return str(Path(f"/proc/{pid}/exe").readlink()) in self.programs
+        except OSError:
+            return False
 
     def send(self, signum: signal.Signals) -> bool:
         """Signal all of them; False when there was none."""
@@ -76,6 +93,16 @@ class JailedProcesses:
             pass
         os.close(fd)
         return None
+
+
+def _is_in_group(pid: int, owner: str, vm_id: str) -> bool:
+    """Whether the process is in the control group of the VM, or in no VM's: a host may have none,
+    and nat moves the helper there a moment after its start."""
+    try:
+        groups = read_kernel_text(f"/proc/{pid}/cgroup")
+    except OSError:
+        return False
+    return f"/{TOP}/" not in groups or f"/{TOP}/{owner}/{vm_id}\n" in groups
 
 
 def _has_option(words: bytes, option: str, value: str) -> bool:

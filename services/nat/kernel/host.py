@@ -30,7 +30,7 @@ from services.nat.plan.steps import (
     plan,
 )
 from services.nat.ruleset.firewalls import DockerRules, Firewalls, has_docker, nft_obstacles
-from services.nat.ruleset.rules import TABLE, loaded_digest
+from services.nat.ruleset.rules import DEFAULT_TABLE, loaded_digest
 from services.nat.ruleset.sets import AllowedAddress
 from shared.errors import BangerError
 
@@ -48,6 +48,8 @@ class HostNetwork:
     """The current network namespace. Every call blocks: use it from one thread at a time."""
 
     ip_forward: IpForward
+    table: str = DEFAULT_TABLE
+    """The name of nat's own tables."""
 
     def observe(self, bridge: str) -> Observed:
         """The network as it is. Changes nothing, but reading rules needs CAP_NET_ADMIN too."""
@@ -55,12 +57,13 @@ class HostNetwork:
             return self._observe(netlink, bridge)
 
     def _observe(self, netlink: Netlink, bridge: str) -> Observed:
-        loaded = nftables.read()
+        loaded = nftables.read(self.table)
         return Observed(
             links=netlink.links(),
             addresses=netlink.addresses(bridge),
             routes=netlink.routes(),
             tables=bool(loaded.ours),
+            other_nats=bool(loaded.of_other_nats),
             rules=loaded_digest(loaded.ours),
             forwarding=is_forwarding(),
             forwarding_saved=self.ip_forward.is_saved(),
@@ -84,11 +87,21 @@ class HostNetwork:
         Raises:
             BangerError: as ``reconcile``, and ``unavailable`` when no rules are loaded.
         """
-        nftables.add(added, revoked)
+        nftables.add(self.table, added, revoked)
 
     def allowed_addresses(self) -> list[AllowedAddress]:
         """The addresses in the loaded sets; none when no rules are loaded."""
-        return nftables.allowed_addresses() if nftables.read().ours else []
+        ours = nftables.read(self.table).ours
+        return nftables.allowed_addresses(self.table) if ours else []
+
+    def remove_unmarked(self, bridge: str) -> bool:
+        """Remove the tables that an earlier build loaded for this bridge, whatever its name, under
+        the default name; True when they were there. The rules of ``table`` are loaded already."""
+        found = DEFAULT_TABLE in nftables.read(self.table).of_other_nats
+        if found and nftables.names_bridge(DEFAULT_TABLE, bridge):
+            nftables.delete(DEFAULT_TABLE)
+            return True
+        return False
 
     def reconcile(self, desired: Desired) -> PassResult:
         """Bring the network into line with ``desired``.
@@ -109,7 +122,7 @@ class HostNetwork:
             case ApplyRules(ruleset):
                 nftables.load(ruleset)
             case DeleteRules():
-                nftables.delete()
+                nftables.delete(self.table)
             case EnableForwarding():
                 self.ip_forward.enable()
             case RestoreForwarding():
@@ -140,5 +153,5 @@ def look_at_firewalls(loaded: nftables.LoadedRules, bridge: str) -> Firewalls:
     except BangerError as error:  # the legacy tables matter beside Docker only: guests do not wait
         legacy = Firewalls(obstacles=(error.to_line(),))
     docker = (nftables.docker_rules(bridge),) if has_docker(loaded.chains) else ()
-    obstacles = nft_obstacles(loaded.chains, bridge, TABLE)
+    obstacles = nft_obstacles(loaded.chains, bridge, loaded.table)
     return Firewalls(docker + legacy.docker, obstacles + legacy.obstacles)

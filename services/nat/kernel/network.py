@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from services.nat.kernel.host import HostNetwork
 from services.nat.kernel.resolved import NameRouting
-from services.nat.kernel.sockets import ports_of_others
+from services.nat.kernel.sockets import other_holder, ports_of_others
 from services.nat.kernel.sysctl import IpForward
 from services.nat.kernel.thread import KernelThread
 from services.nat.plan.grants import GrantChange, Grants, usable
@@ -14,6 +15,7 @@ from services.nat.plan.guests import Complaint, admit, usable_guest
 from services.nat.plan.publications import assign_ports
 from services.nat.plan.state import Desired, tap_name
 from services.nat.plan.steps import CreateBridge, Step
+from services.nat.ruleset.rules import table_of
 from shared.contract.messages.network import NatAllow
 from shared.contract.messages.vm import Vm
 from shared.errors import BangerError, Code
@@ -41,12 +43,13 @@ class BridgeNetwork:
         self._untrusted = untrusted
         self.problem = ""
         """Why guests lack something, with what to do about it; empty when they do not."""
-        self._host = HostNetwork(IpForward(note))
+        self._host = HostNetwork(IpForward(note), table_of(base.bridge))
         server = f"{base.gateway.ip}:{base.dns_port}"
         self._names = NameRouting(base.bridge, server, base.subnets)
         self._names_due = 0.0
         self._grants = Grants()
         self._restored = False
+        self._marked = False
         self._dropped: dict[str, int] = {}
         self._complaints: tuple[Complaint, ...] = ()
 
@@ -62,16 +65,18 @@ class BridgeNetwork:
         try:
             await self._restore()
             desired = await self._desired(vms, jails)
-            if self._names.is_set and not desired.guests:
+            if self._names.is_set and (not desired.guests or desired.dns_holder is not None):
                 failure = await self._thread.run(self._names.revert)
                 self._log.info("systemd-resolved reverted", failure=failure)
             done = await self._thread.run(self._host.reconcile, desired)
+            await self._remove_unmarked()
         except BangerError as error:
             self.problem = error.to_line()
             self._log.error(error.message, code=error.code.value, hint=error.hint)
             raise
         routed = any(guest.routed for guest in desired.guests)
-        self.problem = self._summary(done.observed.firewalls.obstacles if routed else ())
+        obstacles = done.observed.firewalls.obstacles if routed else ()
+        self.problem = self._summary([*_taken_port(desired), *obstacles])
         self._report_spoofed_frames(vms, done.observed.dropped)
         await self._route_names(desired, done.steps)
         for step in done.steps:
@@ -111,6 +116,12 @@ class BridgeNetwork:
             self._grants.add(found, time.monotonic())
             self._restored = True
 
+    async def _remove_unmarked(self) -> None:
+        if not self._marked:
+            if await self._thread.run(self._host.remove_unmarked, self.base.bridge):
+                self._log.info("tables of an earlier build removed")
+            self._marked = True
+
     async def _desired(self, vms: Sequence[Vm], jails: Mapping[str, int]) -> Desired:
         taken = None
         if self._untrusted:
@@ -119,7 +130,10 @@ class BridgeNetwork:
         assigned = assign_ports(admission.guests, taken)
         self._complain((*admission.complaints, *assigned.refused))
         allowed = self._grants.allowed(assigned.guests, time.monotonic())
-        return self.base.with_guests(assigned.guests, tuple(allowed), admission.cut_off)
+        base, gateway = self.base, str(self.base.gateway.ip)
+        holder = await self._thread.run(other_holder, base.owner, gateway, base.dns_port)
+        desired = base.with_guests(assigned.guests, tuple(allowed), admission.cut_off)
+        return replace(desired, dns_holder=holder)
 
     def _complain(self, complaints: tuple[Complaint, ...]) -> None:
         """Log each complaint once, for as long as it holds."""
@@ -145,10 +159,20 @@ class BridgeNetwork:
         """Configure systemd-resolved for a new bridge, and try again later while that fails."""
         created = any(isinstance(step, CreateBridge) for step in steps)
         due = not self._names.is_set and time.monotonic() >= self._names_due
-        if desired.guests and (created or due):
+        if desired.guests and desired.dns_holder is None and (created or due):
             self._names_due = time.monotonic() + NAMES_SECONDS
             failure = await self._thread.run(self._names.set)
             self._log.debug("systemd-resolved configured", failure=failure)
+
+
+def _taken_port(desired: Desired) -> list[str]:
+    if desired.dns_holder is None or not desired.guests:
+        return []
+    return [
+        f"port {desired.dns_port} of {desired.gateway.ip} belongs to a program of uid "
+        f"{desired.dns_holder}: guests have no resolver until that program ends, or until another "
+        "dns.port is set"
+    ]
 
 
 def _shortened(complaints: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ from services.nat.ruleset.firewalls import (
     nft_docker_rules,
     nft_open,
 )
-from services.nat.ruleset.rules import DELETE, FAMILIES, TABLE, Ruleset
+from services.nat.ruleset.rules import FAMILIES, Ruleset, deletion, is_table
 from services.nat.ruleset.sets import AllowedAddress, additions, read_allowed
 from shared.errors import BangerError, Code
 
@@ -29,27 +29,34 @@ def load(ruleset: Ruleset) -> None:
     _nft("-f", "-", text=ruleset.text)
 
 
-def delete() -> None:
-    """Remove nat's tables; not an error when there are none."""
-    _nft("-f", "-", text=DELETE)
+def delete(table: str) -> None:
+    """Remove the tables with this name; not an error when there are none."""
+    _nft("-f", "-", text=deletion(table))
 
 
-def add(added: Iterable[AllowedAddress], revoked: Iterable[AllowedAddress]) -> None:
+def names_bridge(table: str, bridge: str) -> bool:
+    """Whether the loaded table is about ``bridge``; raises as ``load``, and without a table."""
+    return f'iifname "{bridge}"' in _nft("list", "table", "inet", table)
+
+
+def add(table: str, added: Iterable[AllowedAddress], revoked: Iterable[AllowedAddress]) -> None:
     """Add and remove addresses in the loaded sets, in one transaction; raises as ``load``."""
-    _nft("-f", "-", text=additions(f"inet {TABLE}", added, revoked))
+    _nft("-f", "-", text=additions(f"inet {table}", added, revoked))
 
 
-def allowed_addresses() -> list[AllowedAddress]:
+def allowed_addresses(table: str) -> list[AllowedAddress]:
     """The addresses in the loaded sets; raises as ``load``, and when the tables are not loaded."""
-    entries = _listing(f"list table inet {TABLE}")
+    entries = _listing(f"list table inet {table}")
     return read_allowed(entry["set"] for entry in entries if "set" in entry)
 
 
 @dataclass(frozen=True)
 class LoadedRules:
     """All chains of the host as nft's JSON shows them (libnftables-json(5)), and how many spoofed
-    frames were dropped at each tap since nat's rules were loaded."""
+    frames were dropped at each tap since nat's rules were loaded. ``table`` is the name of nat's
+    own tables."""
 
+    table: str
     chains: tuple[Mapping[str, Any], ...]
     dropped: Mapping[str, int]
 
@@ -59,20 +66,27 @@ class LoadedRules:
         return [
             (str(chain["family"]), str(chain["name"]))
             for chain in self.chains
-            if chain["table"] == TABLE and chain["family"] in FAMILIES
+            if chain["table"] == self.table and chain["family"] in FAMILIES
         ]
 
+    @property
+    def of_other_nats(self) -> set[str]:
+        """The names of other nats' tables: of other users, with other bridges."""
+        names = {str(chain["table"]) for chain in self.chains if chain["family"] in FAMILIES}
+        return {name for name in names if is_table(name) and name != self.table}
 
-def read() -> LoadedRules:
-    """The rules of all programs; raises as ``load``."""
+
+def read(table: str) -> LoadedRules:
+    """The rules of all programs. ``table``: that of nat's own. Raises as ``load``."""
     entries = _listing("list chains; list counters")
     counters = (entry["counter"] for entry in entries if "counter" in entry)
     return LoadedRules(
+        table=table,
         chains=tuple(entry["chain"] for entry in entries if "chain" in entry),
         dropped={
             str(counter["name"]): int(counter["packets"])
             for counter in counters
-            if (counter["family"], counter["table"]) == ("bridge", TABLE)
+            if (counter["family"], counter["table"]) == ("bridge", table)
         },
     )
 

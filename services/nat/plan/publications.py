@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from services.nat.plan.state import BridgeGuest
 from services.nat.ruleset.sets import EVERYWHERE
 from shared.contract.messages.vm import Publication
-from shared.contract.publication import show_publication
+from shared.contract.publication import PORTS_MOST_OF_USER, show_publication
 
 UNPRIVILEGED = 1024
 """The lowest port that an ordinary user may have."""
@@ -50,6 +50,7 @@ def assign_ports(guests: Iterable[BridgeGuest], taken: Ports | None = None) -> P
 class _Ports:
     def __init__(self, taken: Ports | None) -> None:
         self._taken = taken
+        self._number = 0
         self._addresses: dict[tuple[str, int], set[str]] = {}
         """Of each assigned (protocol, port), which may be tens of thousands."""
 
@@ -63,9 +64,12 @@ class _Ports:
         ):
             return "another VM publishes this port, or this one does twice"
         if self._taken is not None:
+            if self._number >= PORTS_MOST_OF_USER:
+                return f"the VMs of one user publish at most {PORTS_MOST_OF_USER} ports"
             if publication.host_port < UNPRIVILEGED:
                 return f"ports below {UNPRIVILEGED} are not for ordinary users"
             if port in self._taken:
                 return "another user of this host has the port"
         addresses.add(publication.host_address)
+        self._number += 1
         return ""

@@ -6,7 +6,8 @@ crash between two steps never leaves an object whose owner is unknown:
 - the bridge has the configured name *and* a hardware address made from the state directory;
 - a tap is called ``bgr`` + the VM's id, belongs to the user served or to one of the user's jails,
   and is a port of the bridge or of none;
-- rules are in the tables ``inet banger`` and ``bridge banger``.
+- rules are in the tables ``inet banger`` and ``bridge banger``. Where the bridge's name is not the
+  default one, theirs is ``banger-`` and that name.
 """
 
 import hashlib
@@ -34,6 +35,8 @@ from shared.errors import BangerError, Code
 IFNAME_MAX = 15
 """Longest interface name in characters: IFNAMSIZ less the final NUL (netdevice(7))."""
 
+MAC_MARK = "06:62:67:72:"
+"""The hardware address of every banger's bridge begins so."""
 _TAP_PREFIX = "bgr"
 _TAP = re.compile(r"bgr[0-9a-f]{12}")
 _BRIDGE = re.compile(r"[a-z][a-z0-9-]{0,14}")
@@ -62,7 +65,7 @@ def bridge_mac(state_directory: str) -> str:
     Guests' addresses begin with 02 (shared/addresses/mac.py), so the two are never the same.
     """
     tag = hashlib.sha256(state_directory.encode()).digest()
-    return f"06:62:67:72:{tag[0]:02x}:{tag[1]:02x}"
+    return f"{MAC_MARK}{tag[0]:02x}:{tag[1]:02x}"
 
 
 @dataclass(frozen=True)
@@ -143,6 +146,10 @@ class Desired:
     """The /64 of the guests' IPv6 addresses; None where they have none."""
     allowed: tuple[AllowedAddress, ...] = ()
     """Addresses that names on the guests' lists resolved to."""
+    private: bool = False
+    """Whether of the host's programs only those of ``owner`` and root reach guests."""
+    dns_holder: int | None = None
+    """The uid of another user who has the port of dns on the bridge's address."""
     cut_off: tuple[str, ...] = ()
     """Ids of VMs whose rows are unusable. Their taps stay, because a VMM cannot open another one,
     and every frame from them is dropped."""
@@ -202,7 +209,15 @@ class Desired:
 
     @property
     def rules(self) -> Ruleset:
-        facts = BridgeFacts(self.bridge, self.gateway, self.dns_port, self.gateway6)
+        facts = BridgeFacts(
+            self.bridge,
+            self.gateway,
+            self.dns_port,
+            self.gateway6,
+            dns_owner=self.owner,
+            dns_taken=self.dns_holder is not None,
+            private=self.private,
+        )
         return render(facts, self.members, self.allowed, self.cut_off_taps)
 
     @property
@@ -271,16 +286,17 @@ class Observed:
     """The host's network as it is.
 
     ``rules`` is the digest in nat's tables (None: there are no tables, or they disagree);
-    ``tables`` whether any table of nat exists; ``forwarding_saved`` whether nat switched
-    ip_forward on and has to restore it; ``localnet`` the bridge's route_localnet; ``proxy_arp``
-    whether the host answers ARP for one guest to another; ``dropped`` the number of spoofed frames
-    of each tap since the rules were loaded.
+    ``tables`` whether any table of nat exists; ``other_nats`` whether another nat has tables;
+    ``forwarding_saved`` whether nat switched ip_forward on and has to restore it; ``localnet`` the
+    bridge's route_localnet; ``proxy_arp`` whether the host answers ARP for one guest to another;
+    ``dropped`` the number of spoofed frames of each tap since the rules were loaded.
     """
 
     links: Mapping[str, HostInterface] = field(default_factory=dict)
     addresses: frozenset[IPv4Interface | IPv6Interface] = frozenset()
     routes: tuple[Route, ...] = ()
     tables: bool = False
+    other_nats: bool = False
     rules: str | None = None
     forwarding: bool = False
     forwarding_saved: bool = False

@@ -8,7 +8,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv6Interface
 
-from services.nat.plan.state import BridgeGuest, Desired, HostInterface, Observed, is_tap_name
+from services.nat.plan.state import (
+    MAC_MARK,
+    BridgeGuest,
+    Desired,
+    HostInterface,
+    Observed,
+    is_tap_name,
+)
 from services.nat.ruleset.firewalls import DockerRules
 from services.nat.ruleset.rules import Ruleset
 from shared.errors import BangerError, Code
@@ -160,8 +167,9 @@ def _refuse_foreign(desired: Desired, observed: Observed) -> None:
     if bridge is not None and (bridge.kind != "bridge" or bridge.mac != desired.mac):
         raise BangerError(
             Code.CONFLICT,
-            f"an interface named {desired.bridge} exists and was not made by this banger",
-            hint="remove it, or set another bridge name in the configuration",
+            f"an interface named {desired.bridge} exists and {_whose(bridge)}",
+            hint="set another nat.bridge, and another nat.subnet and dns.port beside another "
+            "banger, in the configuration",
         )
     for guest in desired.guests:
         link = observed.links.get(guest.tap)
@@ -171,6 +179,12 @@ def _refuse_foreign(desired: Desired, observed: Observed) -> None:
                 f"an interface named {guest.tap} exists and is not a tap of this banger",
                 hint=f"look at it: ip -d link show {guest.tap}",
             )
+
+
+def _whose(bridge: HostInterface) -> str:
+    if bridge.kind == "bridge" and bridge.mac.startswith(MAC_MARK):
+        return "belongs to another banger"
+    return "was not made by banger"
 
 
 def _refuse_clash(desired: Desired, observed: Observed) -> None:
@@ -254,8 +268,8 @@ def _forwarding_steps(desired: Desired, observed: Observed) -> Iterator[Step]:
     needed = any(guest.routed for guest in desired.guests)
     if needed and not observed.forwarding:
         yield EnableForwarding()
-    elif not needed and observed.forwarding_saved:
-        yield RestoreForwarding()
+    elif not needed and observed.forwarding_saved and not observed.other_nats:
+        yield RestoreForwarding()  # with other nats their guests may need it: a later pass does it
     for present in observed.firewalls.docker:
         if needed and not present.complete:
             yield OpenDocker(desired.bridge, present)

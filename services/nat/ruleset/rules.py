@@ -5,6 +5,9 @@ transaction (nft(8)), so no packet ever sees half a table. Connections are not c
 conntrack is not part of a table. Everything that differs between VMs is an element of a named set
 (sets.py), so the rules themselves never change.
 
+Tables are the host's, and more than one nat may run there: one for each user. So the name of a
+bridge other than the default one is part of the tables' names (``table_of``).
+
 There are two tables, because two layers decide:
 
 - ``bridge banger`` sees each tap's frames, ARP included. A guest can send only with its own
@@ -31,7 +34,7 @@ from ipaddress import IPv4Interface, IPv6Interface
 
 from services.nat.ruleset.sets import AllowedAddress, Member, bridge_sets, inet_sets
 
-TABLE = "banger"
+DEFAULT_TABLE, DEFAULT_BRIDGE = "banger", "br-banger"
 FAMILIES = ("inet", "bridge")
 _MARK = "digest_"
 FLOOD = 400
@@ -60,10 +63,27 @@ class BridgeFacts:
     dns_port: int
     gateway6: IPv6Interface | None = None
     """None: guests have no IPv6, and their IPv6 packets are dropped."""
+    dns_owner: int = 0
+    """The uid of dns: nobody else's socket answers at its port."""
+    dns_taken: bool = False
+    """Whether another user has the port: guests are not led there then."""
+    private: bool = False
+    """Whether programs of other users than ``dns_owner`` and root are kept from guests."""
 
 
-DELETE = "".join(f"table {f} {TABLE}\ndelete table {f} {TABLE}\n" for f in FAMILIES)
-"""Removes both tables. Each is declared first, because deleting an absent table is an error."""
+def table_of(bridge: str) -> str:
+    """The name of both tables of the nat that has this bridge."""
+    return DEFAULT_TABLE if bridge == DEFAULT_BRIDGE else f"{DEFAULT_TABLE}-{bridge}"
+
+
+def is_table(name: str) -> bool:
+    """Whether a table with this name is that of a nat."""
+    return name == DEFAULT_TABLE or name.startswith(f"{DEFAULT_TABLE}-")
+
+
+def deletion(table: str) -> str:
+    """Removes both tables. Each is declared first, because deleting an absent table is an error."""
+    return "".join(f"table {f} {table}\ndelete table {f} {table}\n" for f in FAMILIES)
 
 
 def render(
@@ -82,9 +102,8 @@ def render(
     lists = repr([(m.tap, sorted(m.tags)) for m in ordered])
     without_allowed = _body(facts, ordered, (), cut_off)
     digest = hashlib.sha256((without_allowed + lists).encode()).hexdigest()[:32]
-    return Ruleset(
-        DELETE + _body(facts, ordered, allowed, cut_off).replace("@digest@", digest), digest
-    )
+    text = _body(facts, ordered, allowed, cut_off).replace("@digest@", digest)
+    return Ruleset(deletion(table_of(facts.bridge)) + text, digest)
 
 
 def loaded_digest(chains: list[tuple[str, str]]) -> str | None:
@@ -104,10 +123,11 @@ def _body(
     allowed: Sequence[AllowedAddress],
     cut_off: Sequence[str],
 ) -> str:
+    table = table_of(facts.bridge)
     return (
-        f"table inet {TABLE} {{\n\tchain {_MARK}@digest@ {{ }}\n{inet_sets(members, allowed)}"
+        f"table inet {table} {{\n\tchain {_MARK}@digest@ {{ }}\n{inet_sets(members, allowed)}"
         f"{_translation(facts)}{_egress(facts)}{_to_host(facts)}{_to_guest(facts)}}}\n"
-        f"table bridge {TABLE} {{\n\tchain {_MARK}@digest@ {{ }}\n{bridge_sets(members, cut_off)}"
+        f"table bridge {table} {{\n\tchain {_MARK}@digest@ {{ }}\n{bridge_sets(members, cut_off)}"
         f"{_SPOOFED}{_frames6(facts, members)}{_FRAMES}}}\n"
     )
 
@@ -122,9 +142,7 @@ def _translation(facts: BridgeFacts) -> str:
     bridge, gateway = facts.bridge, facts.gateway.ip
     return f"""\tchain redirection {{
 \t\ttype nat hook prerouting priority dstnat; policy accept;
-\t\tiifname "{bridge}" ip daddr {gateway} udp dport 53 redirect to :{facts.dns_port}
-\t\tiifname "{bridge}" ip daddr {gateway} tcp dport 53 redirect to :{facts.dns_port}
-\t\tiifname != "{bridge}" ip daddr != 127.0.0.0/8 jump publication
+{_to_dns(facts)}\t\tiifname != "{bridge}" ip daddr != 127.0.0.0/8 jump publication
 \t}}
 \tchain host_output {{
 \t\ttype nat hook output priority -100; policy accept;
@@ -153,6 +171,14 @@ _TO_SPECIAL = """\tchain to_special {
 \t\treject with icmpx type admin-prohibited
 \t}
 """
+
+
+def _to_dns(facts: BridgeFacts) -> str:
+    if facts.dns_taken:
+        return ""
+    guest = f'\t\tiifname "{facts.bridge}" ip daddr {facts.gateway.ip}'
+    target = f"dport 53 redirect to :{facts.dns_port}"
+    return "".join(f"{guest} {protocol} {target}\n" for protocol in ("udp", "tcp"))
 
 
 def _egress(facts: BridgeFacts) -> str:
@@ -203,6 +229,9 @@ def _to_host(facts: BridgeFacts) -> str:
 
     An ICMP error from a guest is accepted only for connections with that guest: one about another
     connection of the host could end it.
+
+    Whoever binds the dns port first would answer the guests and the host's resolver. So answers
+    from it leave only when the socket is of the user who runs dns, whenever it was bound.
     """
     bridge, gateway, port = facts.bridge, facts.gateway.ip, facts.dns_port
     return f"""\tchain input {{
@@ -210,6 +239,11 @@ def _to_host(facts: BridgeFacts) -> str:
 \t\tiifname "{bridge}" jump guest_to_host
 \t\tiifname != "lo" ip daddr {gateway} meta l4proto {{ tcp, udp }} th dport {port} drop
 \t}}
+\tchain own_sockets {{
+\t\ttype filter hook output priority filter; policy accept;
+\t\tip saddr {gateway} udp sport {port} meta skuid != {facts.dns_owner} drop
+\t\tip saddr {gateway} tcp sport {port} meta skuid != {facts.dns_owner} drop
+{_private(facts)}\t}}
 \tchain guest_to_host {{
 \t\tct state established accept
 \t\tct state related ip saddr . ct reply ip saddr @themselves accept
@@ -219,6 +253,13 @@ def _to_host(facts: BridgeFacts) -> str:
 \t\tjump refuse
 \t}}
 """
+
+
+def _private(facts: BridgeFacts) -> str:
+    owner = facts.dns_owner
+    allowed = f"{{ 0, {owner} }}" if owner else "0"
+    rule = f'\t\toifname "{facts.bridge}" meta skuid != {allowed} jump refuse\n'
+    return rule if facts.private else ""
 
 
 def _to_guest(facts: BridgeFacts) -> str:

@@ -11,7 +11,7 @@ from services.store.tables.mapping import published
 from services.store.tables.models import VmRow
 from shared.addresses.subnet import guest_addresses
 from shared.contract.messages.vm import Publication
-from shared.contract.publication import clash, show_publication
+from shared.contract.publication import PORTS_MOST_OF_USER, clash, show_publication
 from shared.errors import BangerError, Code
 
 
@@ -34,7 +34,7 @@ def check_name(session: Session, name: str, own: str = "") -> None:
 def name_taken(name: str) -> BangerError:
     return BangerError(
         Code.CONFLICT,
-        f"a VM named {name!r} exists already",
+        f"a VM named {name!r} already exists",
         hint=f"choose another name, or delete it: banger vm delete {name}",
     )
 
@@ -43,16 +43,25 @@ def check_ports(session: Session, wanted: Sequence[Publication], own: VmRow | No
     """``wanted`` is all that the VM ``own``, or one that is not there yet, is to publish.
 
     Raises:
-        BangerError: ``conflict`` naming the VM, running or not, that publishes one of the ports.
+        BangerError: ``conflict`` naming the VM, running or not, that publishes one of the ports,
+            and when all VMs together would publish more than ``PORTS_MOST_OF_USER``.
     """
     if not wanted:
         return
     for one, other in combinations(wanted, 2):
         if clash(one, other):
             raise _port_taken(other, own.name if own else "it", one)
+    number = len(wanted)
     for row in session.scalars(select(VmRow).order_by(VmRow.created_at)):
         if row is not own:
             _refuse_clashes(wanted, row)
+            number += len(published(row))
+    if number > PORTS_MOST_OF_USER:
+        raise BangerError(
+            Code.CONFLICT,
+            f"all VMs together publish at most {PORTS_MOST_OF_USER} ports, not {number}",
+            hint="banger vm unpublish VM --all, for a VM whose ports are not needed",
+        )
 
 
 def _refuse_clashes(wanted: Sequence[Publication], row: VmRow) -> None:
@@ -67,7 +76,7 @@ def _port_taken(publication: Publication, name: str, other: Publication) -> Bang
     return BangerError(
         Code.CONFLICT,
         f"{publication.protocol} port {publication.host_port} of "
-        f"{publication.host_address} is published by {name} already ({taken})",
+        f"{publication.host_address} is already published by {name} ({taken})",
         hint=f"choose another port, or: banger vm unpublish {name} {taken}",
         details={"vm": name},
     )

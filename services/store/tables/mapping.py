@@ -9,11 +9,10 @@ from typing import Any
 import msgspec
 
 from services.store.tables.models import VmRow
-from shared.contract.messages.vm import Publication, Vm, VmSpec
+from shared.contract.messages.vm import LONGEST_REASON, Publication, Vm, VmSpec
 from shared.errors import BangerError, Code
 from shared.plain_text import printable
 
-LONGEST_REASON = 500
 LONGEST_TEXT = 255
 """Characters of any other text. A name has 63 at most, an id 16."""
 SPEC_BYTES = 128 * 1024

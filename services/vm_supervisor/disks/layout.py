@@ -49,70 +49,36 @@ def refuse_lost(state: Path) -> None:
             )
 
 
-def create_overlay(path: Path, size: int) -> None:
-    """Make the system overlay of ``size`` bytes at ``path``, unless it exists.
+def ensure_overlay(path: Path, size: int) -> None:
+    """Make the system overlay of ``size`` bytes at ``path``, or extend it.
 
     Raises:
         BangerError: ``invalid`` size, ``no_space``, ``missing_tool`` without e2fsprogs.
     """
     _create(path, size, "banger-overlay")
+    extend(path, size)
 
 
-def create_work_disk(path: Path, size: int) -> None:
-    """Make the work disk of ``size`` bytes, unless it exists. Its root is root:root 0755.
+def ensure_work_disk(path: Path, size: int) -> None:
+    """Make the work disk of ``size`` bytes, or extend it. Its root is root:root 0755.
 
-    sshd refuses keys when the home directory belongs to another user. Raises as ``create_overlay``.
+    sshd refuses keys when the home directory belongs to another user. Raises as ``ensure_overlay``.
     """
     _create(path, size, "banger-work")
+    extend(path, size)
 
 
-def ensure_work_disk(path: Path, size: int) -> str:
-    """Make the work disk, or grow it to ``size``.
+def extend(path: Path, size: int) -> None:
+    """Extend the disk of a stopped VM to ``size`` bytes; a larger one stays as it is.
 
-    Returns why it could not be grown, or "": the guest can boot and be repaired all the same.
-    Raises as ``create_work_disk``.
-    """
-    create_work_disk(path, size)
-    if usage(path).apparent > size:
-        return ""
-    try:
-        grow(path, size)
-    except BangerError as error:
-        return error.message
-    return ""
-
-
-def grow(path: Path, size: int) -> None:
-    """Grow the disk of a stopped VM to ``size`` bytes, with its filesystem; a growth that was
-    interrupted is completed.
+    No program of the host reads a filesystem that a guest has written: the guest grows it at its
+    boot (guest/rootfs/start).
 
     Raises:
-        BangerError: ``invalid`` when the disk would shrink, ``not_found``, ``no_space``,
-            ``guest_failed`` for a filesystem that cannot be grown: the guest has written it.
+        BangerError: ``not_found``.
     """
-    present = usage(path).apparent
-    if size < present:
-        raise BangerError(
-            Code.INVALID,
-            f"disk {path} has {present} bytes and cannot shrink to {size}",
-            hint="disks only grow",
-        )
-    under_way = growing(path)
-    if size == present and not under_way.exists():
-        return
-    # The size of the file does not say how far its filesystem reaches: mke2fs leaves the end of
-    # some disks unused, and this process may be killed between the two steps.
-    under_way.touch()
-    # resize2fs refuses a disk whose journal was not replayed. Status 1 means "corrected".
-    _run(["e2fsck", "-f", "-p", str(path)], path, good=(0, 1))
-    os.truncate(path, size)
-    _run(["resize2fs", str(path)], path)
-    under_way.unlink()
-
-
-def growing(path: Path) -> Path:
-    """A file that exists while the disk grows."""
-    return path.with_name(f"{path.name}.growing")
+    if usage(path).apparent < size:
+        os.truncate(path, size)
 
 
 def usage(path: Path) -> Usage:

@@ -34,7 +34,7 @@ class Drives:
     """The guest's block devices, in the order the guest sees them (/dev/vda, vdb, …).
 
     ``rootfs`` and ``modules`` are read-only and shared by all VMs; ``overlay`` and ``work``
-    belong to the VM. guest/init relies on this order: rootfs, overlay, work, modules.
+    belong to the VM. guest/rootfs/init relies on this order: rootfs, overlay, work, modules.
     """
 
     rootfs: Path

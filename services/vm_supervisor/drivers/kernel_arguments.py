@@ -13,11 +13,7 @@ _KERNEL_ARGUMENTS = (
     "cryptomgr.notests",  # the kernel tests its ciphers at every boot, a quarter second emulated
     "panic=-1",  # reset at once: a reset ends the VMM, and the supervisor sees it
     "net.ifnames=0",  # udev must not rename the device that is up already
-    # guest/init starts sshd and the agent itself, before systemd.
-    "systemd.mask=ssh.service",
-    "systemd.mask=ssh.socket",
-    "systemd.mask=sshd.service",
-    "systemd.mask=qemu-guest-agent.service",
+    "systemd.mask=ssh.socket",  # its port is that of banger's sshd, which runs before systemd
     # Work at each boot and stop that only other machines need: a login on a screen, a random seed
     # (the VMM provides entropy), wtmp's records of boots, the firmware's crash dumps.
     "systemd.mask=getty@tty1.service",

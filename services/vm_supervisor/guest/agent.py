@@ -224,7 +224,7 @@ class Agent:
         for _ in range(_SKIPPED_MAX):
             if is_sync_reply(await self._line(), self._sync_id):
                 return
-        raise BangerError(Code.GUEST_FAILED, "the guest agent answers what it was not asked")
+        raise BangerError(Code.GUEST_FAILED, "the guest agent sent an answer to no request")
 
     def _send(self, request: dict[str, Any]) -> None:
         self._writer.write(json.dumps(request).encode() + b"\n")

@@ -90,7 +90,8 @@ def decode_answer(command: str, line: bytes, kind: type[T]) -> T:
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise BangerError(
             Code.GUEST_FAILED,
-            f"the guest agent answered {command} with nonsense: {printable(str(error), WORDS_MAX)}",
+            f"the guest agent sent an invalid answer to {command}: "
+            f"{printable(str(error), WORDS_MAX)}",
         ) from error
     raise _refused(command, printable(answer.error.desc, WORDS_MAX))
 

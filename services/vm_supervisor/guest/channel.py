@@ -9,8 +9,11 @@ import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
+from shared.errors import BangerError, Code
+from shared.host.unix_socket import connect
+
 VSOCK_PORT = 1024
-"""Where the agent listens; guest/init reads it from the initrd."""
+"""Where the agent listens; guest/rootfs/start reads it from the initrd."""
 GUEST_CID = 3
 """The same in every guest, since each VMM has a socket of its own. 0 to 2 are reserved."""
 
@@ -31,12 +34,19 @@ async def open_channel(
     address: AgentAddress, limit: int
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Connect, trying again until that succeeds or the task is cancelled. ``limit``: the longest
-    line in bytes."""
+    line in bytes.
+
+    Raises:
+        BangerError: ``guest_failed`` when the socket cannot be used.
+    """
     while True:
         try:
-            reader, writer = await asyncio.open_unix_connection(address.socket, limit=limit)
+            reader, writer = await connect(address.socket, limit=limit)
         except (FileNotFoundError, ConnectionRefusedError):
             pass  # the VMM makes the socket some milliseconds after it starts
+        except OSError as error:
+            message = f"the guest agent's socket {address.socket}: {error.strerror}"
+            raise BangerError(Code.GUEST_FAILED, message) from error
         else:
             if address.vsock_port is None or await _accepted(reader, writer, address.vsock_port):
                 return reader, writer
@@ -51,6 +61,6 @@ async def _accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, 
     try:
         async with asyncio.timeout(_ANSWER_SECONDS):
             answer = await reader.readline()
-    except (OSError, TimeoutError):
+    except (OSError, TimeoutError, ValueError):  # the last: a line without an end
         return False
     return answer.startswith(b"OK ")

@@ -2,14 +2,14 @@
 
     user_key = ensure_key(paths.ssh_key)                # the user's, once
     host_key = ensure_key(state / files.HOST_KEY)       # the guest's, before its first boot
-    write_known_hosts(access, host_key.public, paths.known_hosts_of(vm.name))
+    write_known_hosts(access, host_key.public)
     await start_master(access, log, deadline)           # returns when sessions can use it
     ...
     await stop_master(access)
 
 The master is in its own session and outlives the supervisor; ``master_pid`` finds it again.
-Call ``start_master`` once the agent has answered: guest/init starts sshd first, so it listens
-by then and the first attempt succeeds.
+Call ``start_master`` once the agent has answered: guest/rootfs/start starts sshd first, so it
+listens by then and the first attempt succeeds.
 """
 
 import asyncio
@@ -70,6 +70,8 @@ def ensure_key(path: Path, comment: str = "banger") -> KeyPair:
                 raise
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+    if path.stat().st_mode & 0o077:
+        path.chmod(0o600)  # ssh refuses a key that others may read, as after a copy
     public = path.with_name(f"{path.name}.pub")
     return KeyPair(path.read_text(), public.read_text().strip())
 
@@ -93,12 +95,9 @@ def known_hosts_line(alias: str, public: str) -> str:
     return f"{alias} {kind} {key}\n"
 
 
-def write_known_hosts(access: Access, public: str, by_name: Path) -> None:
-    """Pin ``public`` as the only host key of ``access.alias``, and of the host whose name the file
-    ``by_name`` has."""
+def write_known_hosts(access: Access, public: str) -> None:
+    """Pin ``public`` as the only host key of ``access.alias``."""
     write_atomically(Path(access.known_hosts), known_hosts_line(access.alias, public).encode())
-    by_name.parent.mkdir(mode=0o700, exist_ok=True)
-    write_atomically(by_name, known_hosts_line(by_name.name, public).encode())
 
 
 async def start_master(access: Access, log: Path, deadline: float) -> None:

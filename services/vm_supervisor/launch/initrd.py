@@ -1,4 +1,4 @@
-"""The initrd of one VM: the kernel's modules, guest/init, and a few files of this VM.
+"""The initrd of one VM: the kernel's modules, the files of guest/rootfs, and a few of this VM.
 
 A Linux initramfs may be several newc archives one after another (Documentation/driver-api/
 early-userspace/buffer-format.rst); later files win. So nothing is unpacked or repacked: three parts
@@ -21,9 +21,14 @@ from shared.vmm.info import Channel
 _GUEST = Path(__file__).parents[1] / "guest" / "rootfs"
 
 APPLETS = (
-    "chroot cp echo insmod ip mkdir mkfifo mount poweroff rm sh sleep switch_root umount"
+    "chroot cp grep head insmod ip mkdir mkfifo mount poweroff reboot rm sh sleep sync timeout"
+    " tr umount"
 ).split()
-"""What guest/init calls, each a link to busybox."""
+"""What the scripts of guest/rootfs call, each a link to busybox."""
+_PROGRAMS = ("init", "shutdown")
+_FILES = ("start", "daemons")
+_LATE_UNMOUNTS = ("root", "usr-lib-modules-", "lib-modules-", "run-credentials-", "var-lib-")
+"""Names, or beginnings of names, of mount units (systemd.unit(5), drop-ins for truncated names)."""
 
 
 @dataclass(frozen=True)
@@ -69,21 +74,45 @@ def write_initrd(target: Path, kernel_modules: Path, identity: GuestIdentity) ->
 
 
 def base_part(busybox: Path) -> bytes:
-    """The archive that is the same for every VM: busybox, guest/init, sshd_config and exec."""
+    """The archive that is the same for every VM: busybox, and the files of guest/rootfs.
+
+    It stays mounted in the guest, at /run/initramfs.
+    """
     archive = Archive()
-    archive.file("init", (_GUEST / "init").read_bytes(), 0o755)
+    archive.directory(".")  # the kernel lets everybody write there
+    for mount_point in ("proc", "sys", "dev", "run", "image", "overlay", "newroot", "oldroot"):
+        archive.directory(mount_point)
+    for name in _PROGRAMS:
+        archive.file(name, (_GUEST / name).read_bytes(), 0o755)
+    for name in _FILES:
+        archive.file(name, (_GUEST / name).read_bytes())
     archive.file("bin/busybox", busybox.read_bytes(), 0o755)
     for applet in APPLETS:
         archive.symlink(f"bin/{applet}", "busybox")
-    archive.file("banger/sshd_config", (_GUEST / "sshd_config").read_bytes(), 0o600)
+    archive.symlink("bin/banger-sshd", "/usr/sbin/sshd")
     archive.file("banger/exec", (_GUEST / "exec").read_bytes(), 0o755)
-    for mount_point in ("proc", "sys", "dev"):
-        archive.directory(mount_point)
+    archive.symlink("banger/busybox", "/run/initramfs/bin/busybox")
+    for name in ("sshd_config", "pam", "pam_env.conf"):
+        archive.file(f"banger/{name}", (_GUEST / name).read_bytes())
+    _add_units(archive)
     return archive.to_bytes()
 
 
+def _add_units(archive: Archive) -> None:
+    """Units and drop-ins for a guest with systemd."""
+    for path in sorted((_GUEST / "units").rglob("*")):
+        if path.is_file():
+            archive.file(str(path.relative_to(_GUEST)), path.read_bytes())
+    late = (_GUEST / "late-unmount.conf").read_bytes()
+    for unit in _LATE_UNMOUNTS:
+        archive.file(f"units/{unit}.mount.d/banger.conf", late)
+    archive.symlink("units/sshd.service", "ssh.service")
+    for unit in ("ssh.service", "qemu-guest-agent.service"):
+        archive.symlink(f"units/sysinit.target.wants/{unit}", f"../{unit}")
+
+
 def identity_part(identity: GuestIdentity) -> bytes:
-    """The archive of one VM. Values are quoted: guest/init reads them as shell variables."""
+    """The archive of one VM. Values are quoted: the scripts read them as shell variables."""
     outside = identity.network.outside
     variables = {
         "hostname": identity.hostname,
@@ -103,7 +132,8 @@ def identity_part(identity: GuestIdentity) -> bytes:
     archive = Archive()
     archive.file("banger/identity", "".join(lines).encode(), 0o600)
     archive.file("banger/host_key", identity.host_key.encode(), 0o600)
-    archive.file("banger/authorized_keys", identity.authorized_keys.encode(), 0o600)
+    # sshd reads it as the user who logs in.
+    archive.file("banger/authorized_keys", identity.authorized_keys.encode(), 0o644)
     return archive.to_bytes()
 
 

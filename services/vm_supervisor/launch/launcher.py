@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from services.vm_supervisor.disks.layout import create_overlay, ensure_work_disk, refuse_lost
+from services.vm_supervisor.disks.layout import ensure_overlay, ensure_work_disk, refuse_lost
 from services.vm_supervisor.drivers.contract import (
     Driver,
     Drives,
@@ -40,7 +40,7 @@ from shared.contract.ssh_access import Access
 from shared.errors import BangerError, Code
 from shared.host.boot_id import host_boot_id
 from shared.paths import Paths, make_private
-from shared.vm import files
+from shared.vm import files, known_hosts
 from shared.vm.handle import Handle, remove_handle, write_handle
 from shared.vmm.accelerator import Accelerator
 from shared.vmm.choice import choose
@@ -93,17 +93,17 @@ class VmmLauncher:
         driver = self._driver(await self._choose(spec, report))
         report("disks", "preparing disks and keys")
         refuse_lost(place.state)
-        network, host_key, user_key, _, not_grown = await asyncio.gather(
+        network, host_key, user_key, *_ = await asyncio.gather(
             self._network(spec),
             asyncio.to_thread(ensure_key, place.state / files.HOST_KEY, f"banger {vm.name}"),
             asyncio.to_thread(ensure_key, self.paths.ssh_key),
-            asyncio.to_thread(create_overlay, place.state / files.OVERLAY, vm.overlay_bytes),
+            asyncio.to_thread(ensure_overlay, place.state / files.OVERLAY, vm.overlay_bytes),
             asyncio.to_thread(ensure_work_disk, place.state / files.WORK_DISK, vm.disk_bytes),
         )
-        if not_grown:
-            report("disks", f"the work disk keeps its size: {not_grown}")
         access = access_to(self.paths, vm.id, network.access_host, network.access_port)
-        write_known_hosts(access, host_key.public, self.paths.known_hosts_of(vm.name))
+        write_known_hosts(access, host_key.public)
+        names = known_hosts.names_of(vm.id, vm.name, access.host, access.port)
+        known_hosts.pin(self.paths.known_hosts, names, " ".join(host_key.public.split()[:2]))
         identity = GuestIdentity(
             hostname=vm.name,
             machine_id=hashlib.sha256(vm.id.encode()).hexdigest()[:32],
@@ -250,6 +250,6 @@ def _manifest(directory: Path) -> dict[str, Any]:
         raise BangerError(
             Code.NOT_FOUND,
             f"{directory} is not usable: {error}",
-            hint="banger image list and banger kernel list show what is there",
+            hint="list what is there: banger image list, banger kernel list",
         ) from error
     return manifest

@@ -39,7 +39,7 @@ async def await_ready(running: RunningVm, name: str, state: Path, seconds: float
     except _Ended as ended:
         raise BangerError(
             Code.GUEST_FAILED,
-            f"{name} did not come up: {ended.end.detail}",
+            f"{name} did not boot: {ended.end.detail}",
             hint=f"its console: {console}",
         ) from None
     except BangerError as error:
@@ -92,7 +92,7 @@ async def _read_boot_id(running: RunningVm, agent: Agent, deadline: float) -> No
 
 
 async def release_init(agent: Agent, accel: str) -> None:
-    """Tell guest/init, which waits to become the image's own init, that ssh is connected.
+    """Tell guest/rootfs/start, which waits to become the image's own init, that ssh is connected.
 
     Under emulation that init takes the processor for twenty seconds, so the first command gets
     half a second before it.
@@ -101,7 +101,7 @@ async def release_init(agent: Agent, accel: str) -> None:
     try:
         await agent.write_file("/run/banger/go", b"go\n", time.monotonic() + RELEASE_SECONDS)
     except BangerError:
-        return  # guest/init waits for some seconds only, and has gone on by itself
+        return  # it waits for some seconds only, and has gone on by itself
 
 
 class _Ended(Exception):

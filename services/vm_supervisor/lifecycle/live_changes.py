@@ -30,7 +30,7 @@ async def apply_row(running: RunningVm, ports: PublishedPorts, before: Vm, wante
 
 
 async def set_hostname(agent: Agent, name: str, log: Log) -> None:
-    """Give the guest another hostname, as guest/init does at each boot. A guest whose agent does
+    """Give the guest another hostname, as rootfs/start does at a boot. A guest whose agent does
     not answer gets it at its next start."""
     deadline = time.monotonic() + HOSTNAME_SECONDS
     try:

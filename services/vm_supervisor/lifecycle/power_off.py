@@ -13,7 +13,7 @@ from shared.logs import Log
 
 ASKED_SECONDS = 3.0
 """What the agent gets to accept a power-off."""
-AGAIN_SECONDS = 2.0
+AGAIN_SECONDS = 1.0
 """Between two requests to power off."""
 REACHED_SECONDS = 0.1
 """Between looks for the agent of a VMM that was taken over a moment ago."""

@@ -1,20 +1,16 @@
 """Reports about a running VM: what it uses, the ports it listens on, and its health."""
 
-import asyncio
-import contextlib
 import os
 import re
 import time
 from collections.abc import Awaitable, Iterator
 
 from services.vm_supervisor.guest.agent import Agent
-from services.vm_supervisor.guest.listeners import Listeners
-from services.vm_supervisor.guest.sockets import ListeningPort
 from services.vm_supervisor.guest.ssh import master_pid
-from services.vm_supervisor.ports.forwards import MOST_FORWARDS, OUTSIDE
+from services.vm_supervisor.ports.forwards import MOST_FORWARDS
 from services.vm_supervisor.running_vm import RunningVm
 from shared.contract.messages.machine import GuestStats
-from shared.contract.messages.vm import Check, Health, Port, PortList, Publication, Vm
+from shared.contract.messages.vm import Check, Health, Vm
 from shared.errors import BangerError, Code
 from shared.host.kernel_text import process_fields, read_kernel_text
 from shared.plain_text import printable
@@ -22,30 +18,49 @@ from shared.plain_text import printable
 TICKS = os.sysconf("SC_CLK_TCK")
 AGENT_SECONDS = 3.0
 """What the agent may take to answer."""
-HTTP_SECONDS = 1.0
-"""What a port may take to answer a request by HTTP."""
 WORD_LENGTH = 32
 """Characters kept of what systemctl prints, and of a mount point that df prints."""
 PERCENT = re.compile("[0-9]{1,3}%")
 
 
-async def stats(running: RunningVm, agent: Agent | None, deadline: float) -> GuestStats:
+_MAPPING = re.compile(
+    r"^Size: +(\d+) kB\nKernelPageSize:.*\nMMUPageSize:.*\nRss: +(\d+) kB", re.MULTILINE
+)
+"""One mapping of /proc/<pid>/smaps (proc_pid_smaps(5))."""
+
+
+def guest_memory(pid: int, memory_mib: int) -> int | None:
+    """Bytes of the guest's memory that the host has given it: what is resident of the VMM's mapping
+    that has its size. None where that cannot be read, as in a jail."""
+    try:
+        mappings = _MAPPING.findall(read_kernel_text(f"/proc/{pid}/smaps"))
+    except OSError:
+        return None
+    resident = [int(rss) for size, rss in mappings if int(size) == memory_mib << 10]
+    return max(resident) << 10 if resident else None
+
+
+async def stats(vm: Vm, running: RunningVm, agent: Agent | None, deadline: float) -> GuestStats:
     """CPU and memory of the VMM from proc_pid_stat(5), traffic from the guest's own counters.
+
+    ``agent``: None for a guest that cannot answer now, such as a paused one.
 
     Raises:
         BangerError: ``not_running`` when the VMM has ended.
     """
     pid = running.handle.pid
     try:
-        fields = process_fields(pid)
+        fields, at = process_fields(pid), time.monotonic()
         pages = int(read_kernel_text(f"/proc/{pid}/statm").split()[1])
     except (FileNotFoundError, ProcessLookupError):
         raise BangerError(Code.NOT_RUNNING, f"process {pid} is gone") from None
     booted = float(read_kernel_text("/proc/uptime").split()[0])
     received, sent = await _traffic(agent, deadline)
     return GuestStats(
+        at=at,
         cpu_seconds=(int(fields[11]) + int(fields[12])) / TICKS,
         resident_bytes=pages * os.sysconf("SC_PAGE_SIZE"),
+        guest_memory_bytes=guest_memory(pid, vm.memory_mib),
         uptime=booted - int(fields[19]) / TICKS,
         received_bytes=received,
         sent_bytes=sent,
@@ -61,70 +76,16 @@ async def _traffic(agent: Agent | None, deadline: float) -> tuple[int | None, in
         return None, None  # a paused or busy guest; the figures of its VMM are right all the same
 
 
-async def ports(vm: Vm, running: RunningVm, agent: Agent, deadline: float) -> PortList:
-    """Every listening socket of the guest, where the host reaches it, and whether HTTP answers."""
-    listening = await Listeners(agent, "tcp", "udp").ports(deadline)
-    found = [
-        *(_port(vm, running, port) for port in listening),
-        *(_published(vm, publication, listening) for publication in vm.publish),
-    ]
-    return PortList(id=vm.id, name=vm.name, ports=list(await asyncio.gather(*found)))
-
-
-async def _published(vm: Vm, publication: Publication, listening: list[ListeningPort]) -> Port:
-    """A published port of the host, whether or not something listens in the guest."""
-    wanted = (publication.protocol, publication.guest_port)
-    port = Port(
-        protocol=publication.protocol,
-        guest_address=", ".join(p.address for p in listening if (p.protocol, p.port) == wanted),
-        guest_port=publication.guest_port,
-        host_address=publication.host_address,
-        host_port=publication.host_port,
-        published=True,
-    )
-    if port.guest_address and port.protocol == "tcp":
-        host = "127.0.0.1" if port.host_address == "0.0.0.0" else port.host_address
-        port.url = await _url(vm, host, publication.host_port, shown=host)
-    return port
-
-
-async def _port(vm: Vm, running: RunningVm, listening: ListeningPort) -> Port:
-    port = Port(
-        protocol=listening.protocol,
-        guest_address=listening.address,
-        guest_port=listening.port,
-    )
-    reachable = listening.address in OUTSIDE or listening.address == vm.address
-    if vm.network == "bridge" and reachable:
-        port.host_address, port.host_port = vm.address, listening.port
-    elif reachable:
-        known = running.handle.ports | {"tcp/22": running.handle.access.port}
-        port.host_port = known.get(f"{listening.protocol}/{listening.port}")
-        port.host_address = vm.address if port.host_port else ""
-    if port.host_port and listening.protocol == "tcp" and listening.port != 22:
-        port.url = await _url(vm, port.host_address, port.host_port, shown=f"{vm.name}.vm")
-    return port
-
-
-async def _url(vm: Vm, host: str, port: int, *, shown: str) -> str:
-    """The address to open in a browser, or "" when HTTP is not spoken there."""
-    try:
-        async with asyncio.timeout(HTTP_SECONDS):
-            reader, writer = await asyncio.open_connection(host, port)
-            with contextlib.closing(writer):
-                writer.write(f"HEAD / HTTP/1.0\r\nHost: {vm.name}.vm\r\n\r\n".encode())
-                answer = await reader.read(5)
-    except (OSError, TimeoutError):
-        return ""
-    return f"http://{shown}:{port}/" if answer == b"HTTP/" else ""
-
-
-async def health(vm: Vm, running: RunningVm, agent: Agent | None, deadline: float) -> Health:
-    """Checks of VMM, agent, ssh, the guest's own init and its disks, each made now."""
+async def health(
+    vm: Vm, running: RunningVm, agent: Agent | None, deadline: float, *, paused: bool = False
+) -> Health:
+    """Checks of VMM, agent, ssh, the guest's own init and its disks, each made now. A paused guest
+    is asked nothing."""
     checks = [Check(name="vmm", ok=running.handle.alive, detail=f"pid {running.handle.pid}")]
     checks.append(await _timed("ssh", _ssh(running)))
-    if agent is None:
-        checks.append(Check(name="agent", ok=False, detail="it has not answered yet"))
+    if agent is None or paused:
+        detail = "the VM is paused" if paused else "it has not answered yet"
+        checks.append(Check(name="agent", ok=False, detail=detail))
     else:
         limit = min(deadline - 0.5, time.monotonic() + AGENT_SECONDS)
         checks.append(await _timed("agent", _ping(agent, limit)))

@@ -33,7 +33,7 @@ from services.vm_supervisor.running_vm import RunningVm
 from shared.config import Config
 from shared.contract.lifecycle import LIVE, Action, check
 from shared.contract.messages.machine import SupervisorSpec
-from shared.contract.messages.vm import State, Vm
+from shared.contract.messages.vm import LONGEST_REASON, State, Vm
 from shared.errors import BangerError, Code
 from shared.host.process import ENDING
 from shared.host.retry import RetryWindow, retry
@@ -43,8 +43,6 @@ from shared.plain_text import printable
 RELAUNCH_SECONDS = 30.0
 """How long a guest that reboots itself is launched again while a service is away."""
 RELAUNCH_PAUSE = 0.5
-LONGEST_REASON = 1000
-"""Characters of a reason that is stored. It is in every listing of the VM."""
 NEEDS_VMM: frozenset[State] = LIVE - {"starting"}
 """States that a row can claim only while there is a VMM."""
 IDLE_SECONDS = 5.0
@@ -168,8 +166,8 @@ class Supervision:
         name, seconds = self.vm.name, self._config.boot_timeout
         try:
             agent = await await_ready(running, name, self._disks, seconds)
-        except BangerError as error:
-            self.reason = error.message
+        except Exception as error:  # whatever its guest has caused: no VM is starting for ever
+            self.reason = str(error)
             running.machine.kill()
             await self.over.wait()
             if self._end_asked:

@@ -82,7 +82,7 @@ def _refusal(error: OSError, protocol: Protocol, host: str, port: int) -> Banger
         case errno.EADDRNOTAVAIL:
             return BangerError(
                 Code.INVALID,
-                f"{host} is no address of this host",
+                f"{host} is not an address of this host",
                 hint="publish on 127.0.0.1, on one of its addresses, or on 0.0.0.0 for all",
             )
     message = f"{protocol} port {port} of {host} cannot be bound: {error.strerror}"

@@ -115,7 +115,7 @@ def choose_port(host: str, preferred: tuple[int, ...], protocol: Protocol = "tcp
         bound = _bindable(host, port, protocol)
         if bound is not None:
             return bound
-    raise BangerError(Code.UNAVAILABLE, f"no port of {host} can be bound")
+    raise BangerError(Code.UNAVAILABLE, f"no port can be bound on {host}")
 
 
 def _bindable(host: str, port: int, protocol: Protocol) -> int | None:
@@ -128,4 +128,4 @@ def _bindable(host: str, port: int, protocol: Protocol) -> int | None:
     except OSError as error:
         if error.errno in (errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL):
             return None
-        raise BangerError(Code.UNAVAILABLE, f"no port of {host} can be bound: {error}") from error
+        raise BangerError(Code.UNAVAILABLE, f"no port can be bound on {host}: {error}") from error

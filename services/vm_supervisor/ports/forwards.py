@@ -7,6 +7,7 @@ The VMM forwards TCP, the relay of network/udp_relay.py UDP.
 import asyncio
 import time
 from collections.abc import Callable
+from itertools import islice
 from typing import cast
 
 from services.vm_supervisor.drivers.contract import UserNetwork
@@ -33,6 +34,9 @@ DHCP_CLIENTS = (68, 546)
 MOST_FORWARDS = 256
 """TCP ports, and as many UDP ports, that are forwarded for one VM. Each takes a descriptor of the
 host, and a guest opens sockets as it likes. Any other port can be published."""
+
+LOGGED = 32
+"""Forwards that a line of the log names. A guest can change hundreds at each look."""
 
 
 def wanted(listening: list[ListeningPort]) -> dict[str, int]:
@@ -112,7 +116,8 @@ class Forwards:
         finally:
             self._refused &= want.keys()
             if found or before != (self._ports, self._beyond):
-                self._log.info("forwards changed", ports=self._ports)
+                some = dict(islice(self._ports.items(), LOGGED))
+                self._log.info("forwards changed", number=len(self._ports), ports=some)
                 self._on_change(dict(self._ports), self._beyond)
 
     def _note_limit(self, beyond: int) -> None:

@@ -32,6 +32,14 @@ class MachineState(msgspec.Struct, kw_only=True):
     reason: str = ""
 
 
+class SystemState(msgspec.Struct, kw_only=True):
+    """``machine.await_system``: ``state`` as systemctl(1) prints it for is-system-running, "" for a
+    guest without systemd; ``failed``: units that failed."""
+
+    state: str
+    failed: list[str] = []
+
+
 class MachineStop(msgspec.Struct, kw_only=True):
     """``machine.stop``. ``stored``: the row says ``stopping`` already."""
 
@@ -56,8 +64,11 @@ class MachineApply(msgspec.Struct, kw_only=True):
 class GuestStats(msgspec.Struct, kw_only=True):
     """``machine.stats``: the running VMM's part of ``VmStats``."""
 
+    at: float
+    """When ``cpu_seconds`` was read, in seconds of CLOCK_MONOTONIC."""
     cpu_seconds: float
     resident_bytes: int
+    guest_memory_bytes: int | None = None
     uptime: float
     received_bytes: int | None
     sent_bytes: int | None

@@ -20,6 +20,9 @@ VmmWanted = str
 
 Protocol = Literal["tcp", "udp"]
 
+WaitFor = Literal["ready", "system"]
+"""When a start is done: when agent and ssh answer, or when the guest's systemd has finished too."""
+
 
 class Publication(msgspec.Struct, kw_only=True, frozen=True):
     """A port of the host that leads to one of the guest's, as long as the VM runs."""
@@ -61,6 +64,10 @@ class VmSpec(msgspec.Struct, kw_only=True):
     labels: dict[str, str] = msgspec.field(default_factory=dict)
     lease: Lease = ""
     """Of the command that the VM is to live as long as; empty: until it is deleted."""
+
+
+LONGEST_REASON = 500
+"""Characters of ``Vm.reason``, which may be what a guest says."""
 
 
 class Vm(VmSpec, kw_only=True):
@@ -150,6 +157,7 @@ class VmChoice(msgspec.Struct, kw_only=True):
     vcpu: int | None = None
     memory_mib: int | None = None
     disk_bytes: int | None = None
+    overlay_bytes: int | None = None
     vmm: VmmWanted | None = None
     nat: bool | None = None
     allow: list[str] | None = None
@@ -162,9 +170,9 @@ class VmCreate(VmChoice, kw_only=True):
 
     name: str | None = None
     image: str | None = None
-    overlay_bytes: int | None = None
     publish: list[Publication] = msgspec.field(default_factory=list)
     start: bool = True
+    wait: WaitFor = "ready"
     lease: Lease = ""
 
 
@@ -206,11 +214,23 @@ class VmRename(msgspec.Struct, kw_only=True):
     name: str
 
 
+class VmStart(VmRef, kw_only=True):
+    """``vm.start``."""
+
+    wait: WaitFor = "ready"
+
+
 class VmStop(msgspec.Struct, kw_only=True):
     """``vm.stop``: ask the guest; after ``timeout`` seconds end the VMM."""
 
     ref: str
     timeout: float = 30.0
+
+
+class VmRestart(VmStop, kw_only=True):
+    """``vm.restart``."""
+
+    wait: WaitFor = "ready"
 
 
 class VmKill(msgspec.Struct, kw_only=True):
@@ -264,6 +284,9 @@ class VmStats(msgspec.Struct, kw_only=True):
     disk_allocated: int
     cpu_seconds: float | None = None
     resident_bytes: int | None = None
+    """Of the whole VMM, which has memory of its own beside the guest's."""
+    guest_memory_bytes: int | None = None
+    """Of the guest's memory, what this host has given it; None where that is not known."""
     uptime: float | None = None
     received_bytes: int | None = None
     sent_bytes: int | None = None
@@ -283,6 +306,8 @@ class Port(msgspec.Struct, kw_only=True):
     host_port: int | None = None
     url: str = ""
     published: bool = False
+    reason: str = ""
+    """Why connections to it reach nothing, and what to do about it; "" when they do."""
 
 
 class PortList(msgspec.Struct, kw_only=True):

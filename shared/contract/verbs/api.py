@@ -54,7 +54,7 @@ VM_CREATE = Verb(
 VM_START = Verb(
     "api",
     "vm.start",
-    vm.VmRef,
+    vm.VmStart,
     vm.VmView,
     idempotent=False,
     operation=True,
@@ -64,7 +64,7 @@ VM_START = Verb(
 VM_RESTART = Verb(
     "api",
     "vm.restart",
-    vm.VmStop,
+    vm.VmRestart,
     vm.VmView,
     idempotent=False,
     operation=True,

@@ -25,6 +25,14 @@ START = Verb(
     seconds=BOOT_SECONDS,
     notes="boots, or joins the boot under way",
 )
+AWAIT_SYSTEM = Verb(
+    "vm",
+    "machine.await_system",
+    vm.Empty,
+    machine.SystemState,
+    seconds=BOOT_SECONDS,
+    notes="waits until the guest's systemd has finished its boot; at once without systemd",
+)
 STOP = Verb(
     "vm",
     "machine.stop",

@@ -22,7 +22,7 @@ def find_program(program: str) -> Path:
     """The path of ``program``, a name or a path. Raises ``missing_tool``."""
     found = shutil.which(program)
     if found is None:
-        raise BangerError(Code.MISSING_TOOL, f"there is no program {program}", hint=_HINT)
+        raise BangerError(Code.MISSING_TOOL, f"{program} is not installed", hint=_HINT)
     return Path(found)
 
 

@@ -38,7 +38,7 @@ def check_kvm(program: Path, context: LaunchContext) -> None:
         raise BangerError(
             Code.INCOMPATIBLE,
             f"Firecracker needs KVM: {reason}",
-            hint="banger doctor says more",
+            hint="for details: banger doctor",
         )
 
 

@@ -23,6 +23,6 @@ def find_program(program: str = PROGRAM) -> Path:
         )
     raise BangerError(
         Code.MISSING_TOOL,
-        f"there is no program {program}, which qemu_bin of the configuration names",
-        hint="correct it, or leave it out and: apt install qemu-system-x86",
+        f"{program}, which qemu_bin in the configuration names, is not installed",
+        hint="correct qemu_bin, or remove it and: apt install qemu-system-x86",
     )

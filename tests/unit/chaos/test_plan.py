@@ -3,7 +3,7 @@
 from collections import Counter
 from itertools import islice
 
-from tests.chaos.plan import ENDS, REMEMBERED, WEIGHTS, Fault, Plan, disturbed
+from tests.chaos.plan import ALONE, ENDS, REMEMBERED, WEIGHTS, Fault, Plan, disturbed
 
 VMS = ("a", "b", "c", "d")
 
@@ -33,6 +33,12 @@ def test_no_process_is_ended_more_often_than_restarts_are_allowed() -> None:
 def test_one_thing_is_not_done_twice_at_one_moment() -> None:
     for step in steps(6, 300):
         assert len({(fault.kind, fault.target) for fault in step}) == len(step)
+
+
+def test_nothing_is_killed_at_the_moment_when_the_run_directory_vanishes() -> None:
+    vanishing = [step for step in steps(1, 500) if any(f.kind == "vanish run" for f in step)]
+    assert vanishing
+    assert {fault.kind for step in vanishing for fault in step} <= ALONE
 
 
 def test_vms_that_may_end_are_known() -> None:

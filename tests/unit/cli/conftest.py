@@ -127,7 +127,7 @@ def peer(cli: Cli) -> Iterator[Callable[..., Peer]]:
     peers: list[Peer] = []
 
     def begin(script: dict[str, Answer], **options: Any) -> Peer:
-        peers.append(Peer(cli.run_dir, script, **options))
+        peers.append(Peer(cli.paths, script, **options))
         return peers[-1].__enter__()
 
     yield begin

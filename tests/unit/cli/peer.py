@@ -9,7 +9,6 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import msgpack
@@ -20,6 +19,7 @@ from shared.bus.envelope import PROTOCOL, Envelope, Kind
 from shared.bus.socket import Router
 from shared.errors import BangerError, Code
 from shared.host.locks import Lock
+from shared.paths import Paths
 from shared.version import __version__
 
 Body = dict[str, Any]
@@ -48,7 +48,7 @@ class Peer:
 
     def __init__(
         self,
-        run: Path,
+        paths: Paths,
         script: dict[str, Answer],
         *,
         build: str = __version__,
@@ -57,7 +57,7 @@ class Peer:
         self.calls: list[tuple[str, Body]] = []
         self.requests = 0
         self.cancelled = threading.Event()
-        self._run = run
+        self._run, self._state = paths.run, paths.state
         self._script = script
         self._core = RoutingTable(build, os.getpid())
         for name in (each for each in SERVICES if each != missing):
@@ -77,7 +77,8 @@ class Peer:
 
     def __enter__(self) -> "Peer":
         self._run.mkdir(mode=0o700, exist_ok=True)
-        lock = Lock.try_acquire(self._run / "launcher.lock")
+        self._state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = Lock.try_acquire(self._state / "launcher.lock")
         assert lock is not None
         self._lock = lock
         self._thread.start()

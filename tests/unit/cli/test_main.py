@@ -150,12 +150,12 @@ def test_a_bug_is_one_line_and_its_traceback_in_the_log(cli: Cli, peer: Begin) -
 
 @pytest.mark.parametrize("fd", [0, 1, 2])
 @pytest.mark.parametrize(("args", "status"), [(["--help"], 0), (["nope"], 2)])
-def test_a_stream_that_is_closed_changes_no_exit_status(
+def test_a_stream_that_is_closed_and_not_needed_changes_no_exit_status(
     cli: Cli, fd: int, args: list[str], status: int
 ) -> None:
     process = cli.popen(*args, closed=[fd], stdin=-1, stdout=-1, stderr=-1)
     out, err = process.communicate(timeout=50)
-    assert process.returncode == status
+    assert process.returncode == (1 if fd == 1 and args == ["--help"] else status)
     assert b"report it" not in out + err
 
 
@@ -187,3 +187,10 @@ def _imported(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             names.add(node.module.split(".")[0])
     return names
+
+
+def test_output_that_a_closed_stdout_cannot_take_is_an_error(cli: Cli, peer: Begin) -> None:
+    peer({"vm.list": lambda _: {"vms": [WEB]}})
+    listing = cli.popen("vm", "list", closed=[1], stderr=subprocess.PIPE)
+    _, said = listing.communicate(timeout=30)
+    assert (listing.returncode, said) == (1, b"error: cannot write the output: stdout is closed\n")

@@ -1,12 +1,24 @@
 """Where things live, and the run directory's privacy."""
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from shared.errors import BangerError, Code
-from shared.paths import Paths, check_private, check_socket_length, close_to_others, make_private
+from shared.host.locks import join
+from shared.paths import (
+    SSH_TEMPORARY,
+    Paths,
+    check_private,
+    check_served_from,
+    check_socket_length,
+    close_to_others,
+    deepest_socket,
+    make_private,
+    make_vm_run,
+)
 from shared.vm import files
 
 
@@ -59,11 +71,80 @@ def test_run_directory_is_ours_then_the_sessions_then_a_private_one(
     assert Paths.from_environment().broker_socket == Path("/srv/run/broker.sock")
 
 
+def test_without_a_session_the_run_directory_is_the_one_that_serves_the_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    state, run = tmp_path / "banger", tmp_path / "run"
+    for directory in (state, run):
+        directory.mkdir()
+    membership = join(state, run)
+    assert Paths.from_environment().run == run
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/1000")
+    assert Paths.from_environment().run == run
+    check_served_from(str(state), str(run))
+    monkeypatch.setenv("BANGER_RUN_DIR", "/srv/run")
+    with pytest.raises(BangerError) as caught:
+        check_served_from(str(state), str(Paths.from_environment().run))
+    assert (caught.value.code, caught.value.hint) == (
+        Code.CONFLICT,
+        f"set BANGER_RUN_DIR={run}",
+    )
+    membership.release()
+
+
+def test_vmms_that_were_left_keep_their_run_directory_in_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/1000")
+    state, run = tmp_path / "banger", tmp_path / "run"
+    handle = run / "vms" / "0123456789ab" / files.HANDLE
+    for directory in (state, handle.parent):
+        directory.mkdir(parents=True)
+    join(state, run).release()
+    assert Paths.from_environment().run == Path("/run/user/1000/banger")
+    handle.touch()
+    assert Paths.from_environment().run == run
+
+
+def test_a_run_directory_that_is_not_utf8_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BANGER_RUN_DIR", "/tmp/\udcff")
+    with pytest.raises(BangerError, match="is not UTF-8") as caught:
+        Paths.from_environment()
+    assert caught.value.code is Code.INVALID
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_directory_below_anothers_private_one_is_denied(tmp_path: Path) -> None:
+    """Such as the XDG_RUNTIME_DIR of another user."""
+    (tmp_path / "run").mkdir(mode=0o700)
+    script = "import sys; from pathlib import Path; from shared import paths; "
+    for word in ("check_private", "make_private"):
+        run = ["-c", f"{script}paths.{word}(Path(sys.argv[1]))", str(tmp_path / "run/banger")]
+        done = subprocess.run(
+            ["setpriv", "--reuid=4242", "--clear-groups", "/usr/bin/python3", *run],
+            cwd=Path(__file__).parents[3],
+            capture_output=True,
+            text=True,
+            timeout=20,
+        )
+        assert "shared.errors.BangerError: cannot " in done.stderr
+        assert "Permission denied" in done.stderr
+
+
 def test_new_run_directory_is_closed_to_others_and_accepted_again(tmp_path: Path) -> None:
     run = tmp_path / "a" / "run"
     make_private(run)
     assert run.stat().st_mode & 0o777 == 0o700
     make_private(run)
+
+
+def test_a_vms_run_directory_brings_a_vanished_one_back_private(tmp_path: Path) -> None:
+    paths = Paths(tmp_path, tmp_path, tmp_path, tmp_path / "run")
+    make_vm_run(paths, "0123456789ab")
+    assert paths.run.stat().st_mode & 0o777 == 0o700
+    assert paths.vm_run("0123456789ab").stat().st_mode & 0o777 == 0o700
 
 
 @pytest.mark.parametrize("mode", [0o701, 0o770, 0o755, 0o702])
@@ -98,9 +179,16 @@ def test_directory_of_another_user_is_refused(
     assert f"belongs to uid {os.getuid()}" in error.message
 
 
+def test_the_deepest_socket_is_the_longest_that_anybody_makes() -> None:
+    sockets = [value for name, value in vars(files).items() if name.endswith("_SOCKET")]
+    jailed = [f"{files.JAIL}/{name}" for name in sockets]
+    made_by_ssh = f"{files.SSH_SOCKET}{'x' * SSH_TEMPORARY}"
+    longest = max(len(f"vms/0123456789ab/{name}") for name in (*sockets, *jailed, made_by_ssh))
+    assert longest == deepest_socket()
+
+
 def test_run_directory_may_be_as_long_as_its_sockets_fit() -> None:
-    deepest = f"/vms/0123456789ab/{files.JAIL}/{files.AGENT_SOCKET}"
-    room = 107 - len(deepest)
+    room = 107 - 1 - deepest_socket()
     check_socket_length(Path("/" + "r" * (room - 1)))
     with pytest.raises(BangerError) as caught:
         check_socket_length(Path("/" + "r" * room))

@@ -78,7 +78,7 @@ filter_option = click.option(
 @filter_option
 @format_options
 def list_(filters: tuple[str, ...], output: str, quiet: bool) -> None:
-    """List VMs and the states they are in.
+    """List VMs.
 
     \b
     Examples:

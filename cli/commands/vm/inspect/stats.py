@@ -51,10 +51,10 @@ HEADER = ("NAME", "STATE", "CPU", "MEM", "DISK", "NET IN", "NET OUT", "UPTIME")
 def stats(ctx: click.Context, vms: tuple[str, ...], watch: bool, output: str, quiet: bool) -> int:
     """Show the resource usage of VMs. Without VM, shows all running VMs.
 
-    CPU is the percentage of one host processor, measured over half a second. MEM and DISK are the
-    amount used on this host and the configured size. JSON output has one sample for each VM; the
-    CPU usage is the difference of cpu_seconds between two samples. With --watch, output that does
-    not go to a terminal is JSON, one sample per line.
+    CPU is the percentage of one host processor, measured over half a second. MEM and DISK: used on
+    this host / configured size. MEM leaves out what the VMM itself takes. JSON output has one
+    sample for each VM; the CPU usage is the difference of cpu_seconds between two samples. With
+    --watch, output that does not go to a terminal is JSON, one sample per line.
 
     \b
     Examples:
@@ -148,7 +148,7 @@ def table(before: Sample, after: Sample) -> list[list[str]]:
             vm.name,
             vm.state,
             show_rate(before.get(vm_id), vm),
-            f"{_size(vm.resident_bytes)} / {show_size(vm.memory_bytes)}",
+            f"{_size(_memory(vm))} / {show_size(vm.memory_bytes)}",
             f"{show_size(vm.disk_allocated)} / {show_size(vm.disk_apparent)}",
             _size(vm.received_bytes),
             _size(vm.sent_bytes),
@@ -166,6 +166,11 @@ def show_rate(before: "VmStats | None", after: "VmStats") -> str:
     if wall <= 0 or used < 0:  # the same moment twice, or a new VMM
         return "-"
     return f"{100 * used / wall:.0f}%"
+
+
+def _memory(vm: "VmStats") -> int | None:
+    """What the guest has of its memory; of the whole VMM where that is not known."""
+    return vm.resident_bytes if vm.guest_memory_bytes is None else vm.guest_memory_bytes
 
 
 def _size(size: int | None) -> str:

@@ -36,6 +36,12 @@ FIELDS = {
         type=Size(),
         help="Size of the disk at /root, such as 8G. It can only grow.",
     ),
+    "overlay_bytes": click.option(
+        "--overlay-size",
+        "overlay_bytes",
+        type=Size(),
+        help="Size of the disk that holds changes to the system, such as 8G. It can only grow.",
+    ),
     "vmm": click.option(
         "--vmm",
         type=click.Choice(choices()),

@@ -14,7 +14,12 @@ from shared.errors import BangerError, Code
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-force_tty = click.option("-t", "--tty", is_flag=True, help="Allocate a terminal in any case.")
+force_tty = click.option(
+    "-t",
+    "--tty",
+    is_flag=True,
+    help="Allocate a terminal even if standard input or output is not one.",
+)
 interactive = click.option(
     "-i",
     "--interactive",

@@ -8,7 +8,8 @@ import click
 
 from cli.client.completers import image_names
 from cli.commands.vm.options.choice_options import choice_options
-from cli.parsing.param_types import PublishedPort, Size, VmName, Words
+from cli.commands.vm.options.wait_option import wait_option
+from cli.parsing.param_types import PublishedPort, VmName, Words
 
 if TYPE_CHECKING:
     from shared.contract.messages.vm import Publication
@@ -28,12 +29,6 @@ FIRST = (
 )
 LAST = (
     click.option(
-        "--overlay-size",
-        "overlay_bytes",
-        type=Size(),
-        help="Size of the disk that holds changes to the system, such as 8G.",
-    ),
-    click.option(
         "-p",
         "--publish",
         metavar="[ADDR:]HOST:GUEST[/udp]",
@@ -42,6 +37,7 @@ LAST = (
         help="Publish a guest port on the host. The host address defaults to 127.0.0.1. "
         "Repeatable.",
     ),
+    wait_option,
 )
 
 

@@ -41,7 +41,8 @@ def console(vm: str) -> int:
     run = Paths.from_environment().vm_run(shown.vm.id)
     status = attach(name, _form(shown), run, Path(shown.console_log))
     if sys.stdin.isatty():
-        note("\nDetached.")
+        note("")
+        note("Detached.")
     return status
 
 
@@ -53,7 +54,7 @@ def _form(shown: "VmView") -> "Console":
         name = shown.vm.name
         raise BangerError(
             Code.UNAVAILABLE,
-            f"{name} has no VMM yet, so no console",
+            f"{name} has no console yet: its VMM has not started",
             hint=f"see: banger vm show {name}",
         )
     return driver_info(shown.running_vmm).console

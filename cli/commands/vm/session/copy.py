@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cli.guest.transfer.copying import GuestPaths
-    from cli.guest.transfer.outcome import Outcome
+    from cli.guest.transfer.outcome import CopyOutcome
 
 PIPE = "-"
 
@@ -30,11 +30,19 @@ PIPE = "-"
     help="Let the guest's shell expand *, ? and [ ] in SRC; DST is a directory.",
 )
 @click.option(
+    "-u", "--user", metavar="USER", default="", help="Copy as this user of the VM, not as root."
+)
+@click.option(
     "-o", "--output", type=click.Choice(["table", "json"]), default="table", help="Output format."
 )
 @click.pass_context
 def cp(
-    ctx: click.Context, words: tuple[str, ...], follow_link: bool, glob: bool, output: str
+    ctx: click.Context,
+    words: tuple[str, ...],
+    follow_link: bool,
+    glob: bool,
+    user: str,
+    output: str,
 ) -> None:
     """Copy files and directories into a running VM, out of it, or between two VMs.
 
@@ -53,7 +61,7 @@ def cp(
       banger vm cp --glob 'web:/var/log/*.log' logs/
       banger vm cp web:/srv/site - | tar t
     """
-    from cli.guest.transfer.outcome import Outcome
+    from cli.guest.transfer.outcome import CopyOutcome
     from cli.terminal.progress import Progress
     from cli.terminal.signals import interrupts_raise
 
@@ -61,8 +69,8 @@ def cp(
     if not sources:
         raise click.UsageError("missing argument: SRC... DST", ctx)
     with interrupts_raise(), Progress() as progress:
-        outcome = Outcome(progress)
-        _copy(ctx, sources, target, outcome, follow=follow_link, glob=glob)
+        outcome = CopyOutcome(progress if sys.stderr.isatty() else lambda _: None)
+        _copy(ctx, sources, target, outcome, follow=follow_link, glob=glob, user=user)
     outcome.finish()
     if output == "json":
         import json
@@ -81,17 +89,19 @@ def _copy(
     ctx: click.Context,
     sources: Sequence[str],
     target: str,
-    to: Outcome,
+    to: CopyOutcome,
     *,
     follow: bool,
     glob: bool,
+    user: str,
 ) -> None:
     from cli.commands.vm.session.shell import reach
     from cli.guest.transfer import copying
+    from cli.guest.transfer.copying import GuestPlace
     from cli.guest.transfer.local_tree import LocalSource
 
     inside = split(target)
-    guest = _guest_paths(ctx, sources, follow=follow, glob=glob)
+    guest = _guest_paths(ctx, sources, follow=follow, glob=glob, user=user)
     if guest is None and inside is None:
         raise click.UsageError("SRC or DST must be VM:PATH", ctx)
     if guest is None and glob:
@@ -102,7 +112,7 @@ def _copy(
             raise click.UsageError(
                 f"both are in {inside[0]}: use banger vm exec {inside[0]} -- cp -a", ctx
             )
-        copying.relay(guest, access, inside[1], to)
+        copying.relay(guest, GuestPlace(access, inside[1], user), to)
     elif guest and target == PIPE:
         if sys.stdout.isatty():
             raise click.UsageError("a tar stream is not for a terminal: put a pipe after it", ctx)
@@ -112,14 +122,14 @@ def _copy(
     elif inside and PIPE in sources:
         if len(sources) > 1:
             raise click.UsageError("- is the only SRC where it is given", ctx)
-        copying.pour_in(sys.stdin.fileno(), reach(inside[0]), inside[1], to)
+        copying.pour_in(sys.stdin.fileno(), GuestPlace(reach(inside[0]), inside[1], user), to)
     elif inside:
         local = [LocalSource(each, follow=follow) for each in sources]
-        copying.upload(local, reach(inside[0]), inside[1], to)
+        copying.upload(local, GuestPlace(reach(inside[0]), inside[1], user), to)
 
 
 def _guest_paths(
-    ctx: click.Context, sources: Sequence[str], *, follow: bool, glob: bool
+    ctx: click.Context, sources: Sequence[str], *, follow: bool, glob: bool, user: str
 ) -> GuestPaths | None:
     """The sources, where they are in a VM. Raises ``usage`` for a path that is not given."""
     from cli.guest.transfer.plan import check_path_given
@@ -136,4 +146,4 @@ def _guest_paths(
     paths = [each[1] for each in found if each]
     for place, path in zip(sources, paths, strict=True):
         check_path_given(place, path)
-    return GuestPaths(reach(vms.pop() or ""), paths, follow=follow, glob=glob)
+    return GuestPaths(reach(vms.pop() or ""), paths, follow=follow, glob=glob, user=user)

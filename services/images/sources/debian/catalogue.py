@@ -46,11 +46,19 @@ class DebianKernel:
         return f"debian:{self.suite}/{self.package}"
 
 
-_BOOT = ("systemd-sysv", "udev", "dbus", "kmod", "e2fsprogs")
-"""Init, devices, and what systemd calls for modules (modprobe) and disks (fsck)."""
+_BOOT = (
+    "systemd-sysv",
+    "udev",
+    "dbus",
+    "kmod",
+    "e2fsprogs",
+    "libpam-systemd",
+    "dbus-user-session",
+)
+"""Init, devices, what systemd calls for modules (modprobe) and disks (fsck), user managers."""
 
 _ACCESS = ("openssh-server", "qemu-guest-agent", "iproute2")
-"""How banger reaches the guest. guest/init starts both daemons, not their units."""
+"""How banger reaches the guest. It starts both daemons before systemd runs."""
 
 _DEVELOPER = (
     "ca-certificates",
@@ -59,10 +67,13 @@ _DEVELOPER = (
     "iputils-ping",
     "less",
     "nano",
+    "ncurses-term",
     "netbase",
     "procps",
     "rsync",
+    "sudo",
     "unzip",
+    "vim",
     "xz-utils",
 )
 """What most people need at once. Everything else is an ``apt install`` away."""
@@ -74,7 +85,7 @@ IMAGES: dict[str, DebianImage] = {
             name="debian-bookworm",
             suite="bookworm",
             packages=_BOOT + _ACCESS + _DEVELOPER,
-            revision=2,
+            revision=3,
             description="Debian 12 with systemd, ssh, git and curl, built on this machine",
         ),
     )

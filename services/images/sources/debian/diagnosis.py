@@ -95,7 +95,7 @@ def diagnose(what: str, program: str, status: int, lines: Sequence[str]) -> Bang
     return BangerError(
         Code.UNAVAILABLE,
         f"cannot make {what}: {program} failed: {said}",
-        hint="its last lines are in the log: banger daemon logs images",
+        hint="see its last lines: banger daemon logs images",
         details={"output": last},
     )
 

@@ -21,7 +21,7 @@ def extended(base: DebianImage, name: str, include: Iterable[str]) -> DebianImag
     if not name:
         raise BangerError(
             Code.INVALID,
-            f"{base.name} with further packages is an image of its own and needs a name",
+            "an image with additional packages needs a name of its own",
             hint=f"banger image build {base.name} --name NAME --include {','.join(further)}",
         )
     return replace(
@@ -29,7 +29,7 @@ def extended(base: DebianImage, name: str, include: Iterable[str]) -> DebianImag
         name=name,
         packages=(*base.packages, *further),
         included=tuple(further),
-        description=f"{base.name} with {', '.join(further) or 'nothing more'}",
+        description=f"{base.name} with {', '.join(further) or 'no additional packages'}",
     )
 
 

@@ -14,6 +14,7 @@ import h11
 from services.vm_supervisor.drivers.exit import LINE_MAX
 from services.vm_supervisor.drivers.firecracker.requests import ApiRequest
 from shared.errors import BangerError, Code
+from shared.host.unix_socket import connect
 from shared.plain_text import printable
 
 _ANSWER_SECONDS = 10.0
@@ -36,7 +37,7 @@ async def call(socket: Path, request: ApiRequest) -> Any:
     """
     try:
         async with asyncio.timeout(_ANSWER_SECONDS):
-            reader, writer = await asyncio.open_unix_connection(socket)
+            reader, writer = await connect(socket)
             try:
                 status, body = await _exchange(reader, writer, request)
             finally:
@@ -48,7 +49,7 @@ async def call(socket: Path, request: ApiRequest) -> Any:
     try:
         answer = json.loads(body) if body else None
     except (ValueError, RecursionError) as error:
-        message = f"Firecracker answered {request.path} with nonsense"
+        message = f"Firecracker sent an invalid answer to {request.path}"
         raise BangerError(Code.GUEST_FAILED, message) from error
     if status >= 400:
         raise _refused(request, status, answer)

@@ -112,8 +112,7 @@ def make_ready(spec: MachineSpec, config: FirecrackerConfig) -> Path:
     sockets = jail.sockets_of(spec.run)
     sockets.mkdir(mode=0o700, exist_ok=True)
     keys = spec.run / files.CONSOLE_INPUT
-    for path in (sockets / jail.API.name, sockets / jail.AGENT.name, keys):
-        path.unlink(missing_ok=True)
+    keys.unlink(missing_ok=True)  # what the last jail left among the sockets, nat removes
     os.mkfifo(keys, 0o600)
     (spec.state / files.VMM_LOG).write_bytes(b"")
     (spec.state / files.CONSOLE_LOG).touch(mode=0o600)

@@ -71,7 +71,7 @@ def _metrics(spec: MachineSpec, config: FirecrackerConfig) -> Iterator[ApiReques
 
 
 def _drives(spec: MachineSpec, config: FirecrackerConfig) -> Iterator[ApiRequest]:
-    """The guest numbers them in this order; guest/init relies on it."""
+    """The guest numbers them in this order; guest/rootfs/init relies on it."""
     drives = spec.drives
     files = {
         "rootfs": (drives.rootfs, True),

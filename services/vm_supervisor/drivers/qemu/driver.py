@@ -21,6 +21,7 @@ from services.vm_supervisor.drivers.contract import (
     check_files,
 )
 from services.vm_supervisor.drivers.exit import LINE_MAX, conclude, guest_failed, tail
+from services.vm_supervisor.drivers.halted import wait_until_halted
 from services.vm_supervisor.drivers.qemu.argv import qemu_argv
 from services.vm_supervisor.drivers.qemu.network import QemuUserNetwork
 from services.vm_supervisor.guest.channel import AgentAddress
@@ -115,6 +116,8 @@ class QemuMachine:
         self._events: asyncio.Task[None] | None = None
         self._stopped = asyncio.Event()
         self._resuming: asyncio.Task[None] | None = None
+        self._halted = False
+        self._watching_console: asyncio.Task[None] | None = None
         relay = UdpRelay(place.run, mac_address(place.vm_id))
         backlog = ListenBacklog(watch.process)
         self._user_network = QemuUserNetwork(self._execute, relay, backlog)
@@ -161,6 +164,7 @@ class QemuMachine:
                 self._events = asyncio.create_task(self._read_events(qmp))
                 self._stopped.set()  # an event may have passed while nobody was connected
                 self._resuming = asyncio.create_task(self._resume_after_full_disk())
+                self._watching_console = asyncio.create_task(self._end_when_halted())
                 return
         if not self._watch.alive:
             raise await self._failure()
@@ -187,11 +191,12 @@ class QemuMachine:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._shutdown_read.wait(), _LAST_WORDS_SECONDS)
         console = tail(self._state / files.CONSOLE_LOG, self._console_start)
-        return conclude(self._shutdown, exit_code, console, tail(self._state / files.VMM_LOG))
+        seen = ExitReason.POWEROFF if self._halted else self._shutdown
+        return conclude(seen, exit_code, console, tail(self._state / files.VMM_LOG))
 
     async def close(self) -> None:
         self._user_network.close()
-        for task in (self._events, self._resuming):
+        for task in (self._events, self._resuming, self._watching_console):
             if task is not None:
                 task.cancel()
         if self._qmp is not None:
@@ -219,6 +224,13 @@ class QemuMachine:
                 while await self._status() == "io-error":
                     await asyncio.sleep(_SPACE_AGAIN_SECONDS)
                     await self._execute("cont")
+
+    async def _end_when_halted(self) -> None:
+        """End the VMM of a guest that has halted (``halt -f``, or an init that halts): QEMU sends
+        no event for it, and the guest would be there for ever."""
+        await wait_until_halted(self._state / files.CONSOLE_LOG, self._console_start)
+        self._halted = True
+        self.kill(signal.SIGTERM)
 
     async def _status(self) -> str:
         """A RunState of the QEMU QMP Reference."""

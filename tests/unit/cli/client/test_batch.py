@@ -20,10 +20,10 @@ UNKNOWN = BangerError(Code.NOT_FOUND, "there is no VM 'nope'", hint="list them")
 @pytest.fixture
 def services(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Peer:
     """A scripted peer that this process asks."""
-    for name in ("BANGER_RUN_DIR", "HOME"):
+    for name in ("BANGER_RUN_DIR", "HOME", "XDG_STATE_HOME"):
         monkeypatch.setenv(name, cli.env[name])
     views = (view("web"), view("db", "ba9876543210"))
-    return Peer(cli.run_dir, {"vm.resolve": resolving(*views), "vm.pause": by_ref(*views)})
+    return Peer(cli.paths, {"vm.resolve": resolving(*views), "vm.pause": by_ref(*views)})
 
 
 def names(outcomes: dict[str, object]) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Finding services: who is there, of which version, and what is said when somebody is not."""
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from cli.client.connection import (
 from shared.errors import BangerError, Code
 from tests.unit.cli.conftest import Cli
 from tests.unit.cli.peer import Peer
+from tests.waiting import eventually
 
 Begin = Callable[..., Peer]
 
@@ -89,3 +91,19 @@ def test_a_nat_that_root_runs_is_not_waited_for(
     cli.paths.config_file.parent.mkdir(parents=True)
     cli.paths.config_file.write_text(config)
     assert expected_services(cli.paths) == awaited
+
+
+def test_services_that_are_stopped_while_a_command_waits_for_them_are_started_again(
+    cli: Cli,
+) -> None:
+    """It does not wait for the end of its patience; here the start fails, as it says."""
+    cli.paths.config_file.parent.mkdir(parents=True)
+    cli.paths.config_file.write_text("this is not TOML")
+    cli.env["BANGER_START_SECONDS"] = "45"
+    with Peer(cli.paths, {}, missing="store") as services:
+        impatient = "import shared.bus.client; shared.bus.client.CONNECT_SECONDS = 0.2"
+        listing = cli.popen("vm", "list", prelude=impatient, stderr=subprocess.PIPE)
+        eventually(lambda: services.requests)
+    _, said = listing.communicate(timeout=30)
+    assert listing.returncode == 6
+    assert said.startswith(b"error: the service launcher did not start: ")

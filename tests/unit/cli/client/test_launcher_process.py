@@ -26,8 +26,8 @@ sys.stdin.read()
 
 @pytest.fixture
 def launcher(cli: Cli, request: pytest.FixtureRequest) -> Iterator["subprocess.Popen[bytes]"]:
-    cli.run_dir.mkdir(mode=0o700)
-    argv = [sys.executable, "-c", LAUNCHER, str(cli.run_dir), request.param]
+    cli.paths.state.mkdir(mode=0o700, parents=True)
+    argv = [sys.executable, "-c", LAUNCHER, str(cli.paths.state), request.param]
     with subprocess.Popen(
         argv, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:

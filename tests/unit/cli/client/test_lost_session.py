@@ -27,7 +27,8 @@ def explanation(error: BangerError) -> BangerError:
 
 @pytest.fixture
 def here(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BANGER_RUN_DIR", str(cli.run_dir))
+    for variable, value in cli.env.items():
+        monkeypatch.setenv(variable, value)
 
 
 @pytest.mark.usefixtures("here")

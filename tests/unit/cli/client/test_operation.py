@@ -31,14 +31,14 @@ def interrupt_and_hold(_body: dict[str, Any]) -> dict[str, Any]:
 @pytest.fixture
 def here(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Cli:
     """This process asks the scripted peer."""
-    for name in ("BANGER_RUN_DIR", "HOME"):
+    for name in ("BANGER_RUN_DIR", "HOME", "XDG_STATE_HOME"):
         monkeypatch.setenv(name, cli.env[name])
     return cli
 
 
 def completed(cli: Cli, answer: Any) -> tuple[LongRequest[Any], BaseException | None, Peer]:
     request = LongRequest(api.VM_CREATE(name="web"))
-    with Peer(cli.run_dir, {"vm.create": answer}) as peer:
+    with Peer(cli.paths, {"vm.create": answer}) as peer:
         try:
             with interrupts_raise(), connect() as client:
                 request.complete(client)

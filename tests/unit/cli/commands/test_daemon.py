@@ -71,6 +71,7 @@ def test_a_request_is_followed_through_all_services(cli: Cli) -> None:
     lines = cli("daemon", "logs", "--request", "3f2a").out.splitlines()
     assert sorted(line.split()[-1] for line in lines) == ["asked", "written"]
     assert cli("daemon", "logs", "--request", "77").status == 3
+    assert cli("daemon", "logs", "--request", "\udcff").status == 3
 
 
 @pytest.mark.parametrize("args", [[], ["api", "--request", "3f"], ["--request", "3f", "-f"]])

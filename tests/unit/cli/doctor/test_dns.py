@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from cli.doctor.dns import RECIPES, judged, resolve
+from cli.doctor.dns import RECIPES, judged, resolve, zones_of
+from shared.config import Config
 from tests.unit.cli.conftest import Cli
 from tests.unit.cli.peer import Answer, Peer
 
@@ -51,9 +52,10 @@ def test_a_resolver_that_hangs_is_not_waited_for() -> None:
 def test_what_was_found_is_told_with_what_to_do(
     found: list[str] | None, status: str, said: str
 ) -> None:
-    result = judged("beta.vm", "127.77.0.2", found)
+    result = judged("beta.vm", "127.77.0.2", found, "vm 0.77.10.in-addr.arpa")
     assert (result.status, result.found) == (status, said)
-    assert result.hint == ("" if status == "PASS" else RECIPES)
+    zones = " (zones: vm 0.77.10.in-addr.arpa)"
+    assert result.hint == ("" if status == "PASS" else RECIPES + zones)
 
 
 def doctor(cli: Cli) -> dict[str, str]:
@@ -86,4 +88,4 @@ def test_a_vm_that_is_up_is_tried(cli: Cli, peer: Callable[..., Peer]) -> None:
     result = doctor(cli)
     assert result["status"] == "WARN"
     assert "no-such-machine-here.vm" in result["found"]
-    assert result["hint"] == RECIPES
+    assert result["hint"] == f"{RECIPES} (zones: {zones_of(Config())})"

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,8 @@ def test_a_manifest_that_cannot_be_read_fails(tmp_path: Path) -> None:
 def test_a_nat_that_root_is_to_run_is_told_with_what_to_run(build: str | None, status: str) -> None:
     result = external_nat(build, Path("/somewhere/run"))
     assert result.status == status
-    command = f"python -m services.nat --user {os.geteuid()} --run /somewhere/run"
+    nat = "-I -m banger services.nat"
+    command = f"{sys.executable} {nat} --user {os.geteuid()} --run /somewhere/run"
     assert (command in result.hint) == (status != "PASS")
 
 

@@ -42,7 +42,7 @@ def test_a_connection_that_is_there_is_joined(access: Access) -> None:
     guest = Guest()
     server = Server(access.control, guest)
     with streams() as given:
-        session = connected(access, "true", [], given, terminal=False)
+        session = connected(access, "true", [], given.of_session, terminal=False)
         while not session.ended:
             session.receive()
             time.sleep(0)
@@ -59,7 +59,7 @@ def test_one_that_is_lost_is_opened_again(access: Access, monkeypatch: pytest.Mo
     guest = Guest()
     server = Server(f"{access.control}.new", guest)
     with streams() as given:
-        connected(access, "true", [], given, terminal=False).close()
+        connected(access, "true", [], given.of_session, terminal=False).close()
     server.close()
     guest.close()
 
@@ -69,7 +69,7 @@ def test_a_guest_without_sshd_is_unavailable_and_nothing_started(
 ) -> None:
     scripted_ssh(access, monkeypatch, "exit 255")
     with streams() as given, pytest.raises(BangerError) as raised:
-        connected(access, "true", [], given, terminal=False)
+        connected(access, "true", [], given.of_session, terminal=False)
     assert raised.value.code is Code.UNAVAILABLE
     assert raised.value.details == {"vm": access.alias, "started": False}
 
@@ -80,6 +80,6 @@ def test_an_attempt_without_an_answer_is_given_up(
     monkeypatch.setattr("cli.guest.master.OPEN_SECONDS", 0.2)
     scripted_ssh(access, monkeypatch, "exec sleep 99")
     with streams() as given, pytest.raises(BangerError, match="does not answer"):
-        connected(access, "true", [], given, terminal=False)
+        connected(access, "true", [], given.of_session, terminal=False)
     left = subprocess.run(["pgrep", "-f", "sleep 99$"], capture_output=True, check=False)
     assert left.returncode == 1

@@ -34,3 +34,8 @@ def test_one_request_is_collected_from_all_files_in_the_order_of_time(tmp_path: 
     (tmp_path / "api.log").write_bytes(b"\n".join([second, other, b"not json abc1", mention, b""]))
     (tmp_path / "store.log").write_bytes(first)
     assert of_request(sorted(tmp_path.iterdir()), "abc") == [first, second]
+
+
+def test_a_request_that_is_no_text_has_no_lines(tmp_path: Path) -> None:
+    (tmp_path / "api.log").write_bytes(line("09:00:01.000", "first", request="abc1") + b"\n\xff\n")
+    assert of_request([tmp_path / "api.log"], "\udcff") == []

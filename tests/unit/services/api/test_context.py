@@ -80,6 +80,6 @@ def test_nat_is_asked_for_vms_that_run_on_the_bridge(
             if asked:
                 with pytest.raises(BangerError, match="no") as refused:
                     await scene.context.apply_network(example_vm(network=network, state=state))
-                assert refused.value.hint.startswith("it is stored")
+                assert refused.value.hint.startswith("the change is stored")
 
     play(act())

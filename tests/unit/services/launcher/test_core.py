@@ -1,11 +1,13 @@
 """The launcher's decisions as transcripts, and the procfile."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
-from services.launcher.core import ServiceTable, parse_procfile
+from services.launcher.core import ServiceTable, own_interpreter, parse_procfile
 from shared.errors import BangerError, Code
+from shared.host.programs import isolation
 
 PROCFILE = Path(__file__).parents[4] / "procfile"
 
@@ -126,4 +128,12 @@ def test_line_that_is_no_service_is_refused_with_its_number(line: str) -> None:
 def test_shipped_procfile_names_the_core_services_broker_first() -> None:
     services = parse_procfile(PROCFILE.read_text())
     assert list(services) == ["broker", "store", "images", "api", "nat", "dns"]
-    assert all(argv == ["python", "-m", f"services.{name}"] for name, argv in services.items())
+    isolated = ["python", "-I", "-m", "banger"]
+    assert services == {name: [*isolated, f"services.{name}"] for name in services}
+
+
+def test_python_in_a_procfile_is_the_launchers_own_as_isolated_as_the_line_says() -> None:
+    isolated = own_interpreter(["python", "-I", "-m", "banger", "services.dns"])
+    assert isolated == [sys.executable, *isolation(), "-m", "banger", "services.dns"]
+    assert own_interpreter(["python", "-m", "x"]) == [sys.executable, "-m", "x"]
+    assert own_interpreter(["sleep", "1"]) == ["sleep", "1"]

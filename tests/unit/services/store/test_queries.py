@@ -11,11 +11,11 @@ from sqlalchemy import Engine, create_engine, insert, update
 
 from services.store.database import open_database
 from services.store.queries import Store
-from services.store.tables.mapping import LONGEST_REASON, LONGEST_TEXT, spec_column
+from services.store.tables.mapping import LONGEST_TEXT, spec_column
 from services.store.tables.models import VmRow
 from shared.bus.envelope import MAX_MESSAGE
 from shared.contract.messages.rows import VmClaim, VmReserve, VmTouch, VmTransition, VmUpdate
-from shared.contract.messages.vm import Publication
+from shared.contract.messages.vm import LONGEST_REASON, Publication
 from shared.contract.reference import by_id
 from shared.errors import BangerError, Code
 from tests.unit.services.store.requests import reservation
@@ -50,7 +50,7 @@ def test_clash_that_is_not_of_names_is_not_called_one(store: Store) -> None:
     store.reserve(reservation("beta"))
     error = reserve_fails(store, reservation("other", id="id-beta"))
     assert error.code is Code.BUSY
-    assert "exists already" not in error.message
+    assert "already exists" not in error.message
 
 
 def test_addresses_are_handed_out_from_below(store: Store) -> None:
@@ -190,7 +190,7 @@ def test_port_that_another_vm_publishes_is_refused_and_that_vm_is_named(store: S
     error = reserve_fails(store, reservation("other", publish=[port(8081), port(8080)]))
     assert error.code is Code.CONFLICT
     assert error.details == {"vm": "web"}
-    assert "is published by web already" in error.message
+    assert "is already published by web" in error.message
     assert "banger vm unpublish web" in error.hint
     assert names(store) == ["web"]
     vm, _ = store.reserve(reservation("other"))
@@ -285,7 +285,7 @@ def test_vm_gets_a_new_name_unless_another_one_has_it(store: Store) -> None:
     for name in ("beta", "gamma"):
         store.reserve(reservation(name))
     error = conflict(lambda: store.update(VmUpdate(id="id-beta", name="gamma")))
-    assert "'gamma' exists already" in error.message
+    assert "'gamma' already exists" in error.message
     assert "choose another name" in error.hint
     assert store.update(VmUpdate(id="id-beta", name="beta"))[0].name == "beta"
     assert store.update(VmUpdate(id="id-beta", name="delta"))[0].name == "delta"

@@ -54,7 +54,7 @@ def test_limits_leave_room_for_the_vmm_itself() -> None:
 def test_a_process_is_put_into_its_group_and_the_group_goes_with_it() -> None:
     base = support().base
     assert base
-    group = base / "banger" / GROUP
+    group = base / "banger" / str(os.geteuid()) / GROUP
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         confine(GROUP, process.pid, Limits(vcpu=1, memory_mib=128))
         assert (group / "cgroup.procs").read_text().split() == [str(process.pid)]
@@ -90,3 +90,24 @@ def test_a_group_goes_as_soon_as_the_last_one_has_left_it(
         while Path(f"/proc/{process.pid}/cmdline").read_bytes():
             pass
         assert release(GROUP)
+
+
+@pytest.mark.skipif(support().base is None, reason=support().reason)
+def test_group_of_another_process_or_owner_is_left_alone() -> None:
+    def waiting() -> "subprocess.Popen[bytes]":
+        return subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+
+    base, owner = support().base, os.geteuid() + 1
+    assert base
+    with waiting() as one, waiting() as other:
+        assert "other processes" not in confine(GROUP, one.pid, Limits(1, 128))
+        assert "has other processes" in confine(GROUP, other.pid, Limits(9, 4096))
+        assert "other processes" not in confine(GROUP, other.pid, Limits(1, 128), owner)
+        theirs = base / "banger" / str(owner) / GROUP
+        assert (theirs / "cgroup.procs").read_text().split() == [str(other.pid)]
+        for process in (one, other):
+            process.communicate(b"\n")
+    assert release(GROUP)
+    assert theirs.exists()
+    assert release(GROUP, owner)
+    assert not theirs.exists()

@@ -2,7 +2,6 @@
 
 import os
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,7 +13,6 @@ import pytest
 from shared.host.cgroup import support
 from shared.host.kernel_text import process_fields, read_kernel_text, read_process_name
 from shared.host.process import ProcessId, start_time
-from shared.host.socket_table import read_table, unix_sockets
 
 ROOT = Path(__file__).parents[4]
 HOSTILE = b") Z 1\n\xff\x1b[2J"
@@ -60,14 +58,6 @@ def test_mount_point_that_is_no_utf8_is_no_obstacle(tmp_path: Path) -> None:
     strange = "tmpfs /mnt/\udcff\x85\u2028cgroup2 x tmpfs rw 0 0\ntmpfs\n"
     found = support(f"{strange}cgroup2 {tmp_path} cgroup2 rw 0 0\n", "1:name=\udcff:/\n0::/\n")
     assert found.base == tmp_path
-
-
-def test_abstract_socket_that_is_no_utf8_is_a_row_like_others() -> None:
-    name = f"\0banger-{os.getpid()}-".encode() + b"\xff"
-    with socket.socket(socket.AF_UNIX) as bound:
-        bound.bind(name)
-        paths = [row.path for row in unix_sockets(read_table(Path("/proc/net/unix")))]
-    assert os.fsdecode(b"@" + name[1:]) in paths
 
 
 @pytest.mark.parametrize("house", ["cli", "services", "shared"])

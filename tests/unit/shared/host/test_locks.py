@@ -6,6 +6,8 @@ import sys
 import threading
 from pathlib import Path
 
+import pytest
+
 from shared.host.locks import Lock, holder, is_held
 
 HOLD = """
@@ -71,6 +73,25 @@ def test_lock_file_without_a_pid_has_a_holder_without_a_name(tmp_path: Path) -> 
     path.write_text("not a pid")
     assert holder(path) is None
     lock.release()
+
+
+def test_a_lock_whose_file_was_removed_or_replaced_is_lost(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    lock = Lock.try_acquire(path)
+    assert lock
+    assert not lock.is_lost()
+    path.unlink()
+    assert lock.is_lost()
+    path.touch()
+    assert lock.is_lost()
+    lock.release()
+
+
+def test_a_lock_that_cannot_be_written_leaves_no_descriptor(tmp_path: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    with pytest.raises(OSError, match="Invalid argument"):
+        Lock.try_acquire(Path("/dev/full"))
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
 
 
 def test_asking_who_holds_a_free_lock_never_turns_its_taker_away(tmp_path: Path) -> None:

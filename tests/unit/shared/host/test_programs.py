@@ -1,14 +1,20 @@
-"""Programs are found where the user says, and in sbin where he does not."""
+"""Programs are found where the user says, and in sbin where he does not; ours start isolated."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from shared.host import programs
 from shared.host.programs import (
     SYSTEM_PATH,
+    child_argv,
     chosen_environment,
     find_program,
+    isolated_argv,
+    isolation,
     program_environment,
     search_path,
 )
@@ -39,6 +45,45 @@ def test_the_systems_directories_are_searched_without_a_path(
 def test_what_is_nowhere_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert find_program("no-such-program-anywhere") is None
+
+
+def test_a_module_is_run_by_this_interpreter_and_isolated() -> None:
+    own = [sys.executable, "-I", "-m", "banger", "services.store", "--word"]
+    assert isolated_argv("services.store", "--word") == own
+
+
+def test_where_banger_is_in_the_users_own_packages_these_stay(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    there = str(Path(programs.__file__).parents[2])
+    monkeypatch.setattr("site.USER_SITE", there)
+    assert isolation() == ("-E", "-P")
+    monkeypatch.setattr("site.USER_SITE", f"{there}-other")
+    assert isolation() == ("-I",)
+
+
+def test_children_are_as_isolated_as_their_parent() -> None:
+    script = "from shared.host.programs import child_argv; print(*child_argv('m')[1:])"
+    for flags, expected in (((), "-m banger m"), (("-I",), "-I -m banger m")):
+        done = subprocess.run(
+            [sys.executable, *flags, "-c", script], capture_output=True, text=True, timeout=20
+        )
+        assert done.stdout.strip() == expected
+    assert child_argv("m")[0] == sys.executable
+
+
+def test_no_directory_of_ours_decides_what_an_isolated_module_imports(tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared/__init__.py").write_text("raise SystemExit('foreign code')")
+    done = subprocess.run(
+        isolated_argv("services.launcher", "--help"),
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    assert done.stdout.startswith("usage: banger-launcher")
 
 
 OF_A_TERMINAL = {

@@ -63,7 +63,7 @@ def test_names_on_disk_stay_as_they_are() -> None:
     """VMs that run when a new version is installed are found by these."""
     assert files.HANDLE == "handle.json"
     assert files.HANDLE_COPY == "handle.copy.json"
-    assert files.LOCK == "lock"
+    assert (files.LOCK, files.OLD_LOCK) == ("supervisor.lock", "lock")
     assert (files.QMP_SOCKET, files.API_SOCKET) == ("qmp.sock", "api.sock")
     assert (files.AGENT_SOCKET, files.SSH_SOCKET) == ("agent.sock", "ssh.sock")
     assert (files.OVERLAY, files.WORK_DISK) == ("overlay.ext4", "work.ext4")

@@ -29,6 +29,7 @@ ANSWERS = {
     "vm.show": lambda _: WEB,
     "vm.list": lambda _: {"vms": [WEB]},
     "vm.publish": lambda _: WEB,
+    "vm.ports": lambda _: {"id": WEB["vm"]["id"], "name": "web", "ports": []},
     "vm.unpublish": lambda _: view("web"),
 }
 
@@ -37,7 +38,7 @@ def test_published_ports_are_sent_and_all_of_them_shown(cli: Cli, peer: Begin) -
     services = peer(ANSWERS)
     ran = cli("vm", "publish", "web", "8080:80", "0.0.0.0:53:53/udp")
     asked = {"ref": "web", "publish": [port(8080, 80), port(53, 53, "udp", "0.0.0.0")]}
-    assert services.calls[-1] == ("vm.publish", asked)
+    assert services.calls[0] == ("vm.publish", asked)
     assert [row.split() for row in ran.out.splitlines()] == [
         ["VM", "HOST", "PORT"],
         ["web", "127.0.0.1:8080", "tcp/80"],
@@ -48,6 +49,28 @@ def test_published_ports_are_sent_and_all_of_them_shown(cli: Cli, peer: Begin) -
     assert (listed[0]["vm"], listed[0]["name"], listed[0]["guest_port"]) == (
         *("web", "127.0.0.1:8080", 80),
     )
+
+
+def test_new_port_that_reaches_nothing_is_told(cli: Cli, peer: Begin) -> None:
+    reason = "bound to 127.0.0.1, reached from the guest's own programs only"
+
+    def listed(host: int, reason: str) -> dict[str, Any]:
+        return port(host, 80) | {"guest_address": "", "published": True, "reason": reason}
+
+    report = {"id": WEB["vm"]["id"], "name": "web"} | {
+        "ports": [listed(8080, reason), listed(9090, "an older one")]
+    }
+    peer(ANSWERS | {"vm.ports": lambda _: report})
+    ran = cli("vm", "publish", "web", "8080:80")
+    assert ran.status == 0
+    assert ran.err == f"note: tcp/80 of web: {reason}\n"
+    assert cli("vm", "publish", "web", "8080:80", "-o", "json").err == ""
+
+
+def test_guest_that_does_not_answer_does_not_spoil_it(cli: Cli, peer: Begin) -> None:
+    peer(ANSWERS | {"vm.ports": refuse(Code.NOT_RUNNING, "busy")})
+    ran = cli("vm", "publish", "web", "8080:80")
+    assert (ran.status, ran.err) == (0, "")
 
 
 @pytest.mark.parametrize(

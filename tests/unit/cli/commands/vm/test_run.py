@@ -41,6 +41,7 @@ def test_only_what_was_given_is_sent(cli: Cli, peer: Begin) -> None:
         "disk_bytes": 1 << 30,
         "nat": True,
         "start": True,
+        "wait": "ready",
     }
 
 

@@ -9,22 +9,63 @@ import stat
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.unit.cli.conftest import Cli, by_ref, view
+from tests.scripted.ssh_sessions import Guest, Server
+from tests.unit.cli.conftest import CONTROL, Cli, by_ref, view
 from tests.unit.cli.peer import Peer
 from tests.waiting import eventually
 
 Begin = Callable[..., Peer]
 
 
+class Machine:
+    """The guest: this machine, by the session server at the control socket of ``view``."""
+
+    def __init__(self, cli: Cli) -> None:
+        self._cli = cli
+        self._guest: Guest | None = None
+        self._server: Server | None = None
+        self.be()
+
+    def be(self, shell: str = "sh", **environment: str) -> None:
+        """Answer with another login shell, or with other variables."""
+        self.close()
+        self._guest = Guest(shell, self._cli.env | environment)
+        self._server = Server(str(self._cli.root / CONTROL), self._guest)
+
+    def say(self, answer: bytes) -> None:
+        """Answer every command with these bytes."""
+        (self._cli.root / "answer").write_bytes(answer)
+        shell = self._cli.root / "answering"
+        shell.write_text(f"#!/bin/sh\nexec cat {self._cli.root}/answer\n")
+        shell.chmod(0o755)
+        self.be(str(shell))
+
+    def close(self) -> None:
+        if self._server and self._guest:
+            self._server.close()
+            self._guest.close()
+            (self._cli.root / CONTROL).unlink()
+
+
 @pytest.fixture
-def guest(cli: Cli, peer: Begin) -> Path:
+def machine(cli: Cli, peer: Begin) -> Iterator[Machine]:
+    views = [view("web"), view("db", "ba9876543210")]
+    for each in views:
+        each["access"]["control"] = str(cli.root / CONTROL)
+    peer({"vm.access": by_ref(*views)})
+    made = Machine(cli)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def guest(cli: Cli, machine: Machine) -> Path:
     """A directory of the guest."""
-    peer({"vm.access": by_ref(view("web"), view("db", "ba9876543210"))})
     directory = cli.root / "guest"
     directory.mkdir()
     return directory
@@ -274,18 +315,22 @@ def test_what_cannot_fit_is_refused_before_anything_is_copied(cli: Cli, guest: P
     assert list(guest.iterdir()) == []
 
 
-def test_a_guest_without_tar_is_told_apart(cli: Cli, guest: Path) -> None:
+def test_a_guest_without_tar_is_told_apart(cli: Cli, machine: Machine, guest: Path) -> None:
     only = cli.root / "only"
     only.mkdir()
     (only / "sh").symlink_to("/bin/sh")
-    script = f'#!/bin/sh\nfor last; do :; done\nPATH={only} exec sh -c "$last"\n'
-    (cli.root / "bin/ssh").unlink()
-    (cli.root / "bin/ssh").write_text(script)
-    (cli.root / "bin/ssh").chmod(0o755)
+    machine.be(PATH=str(only))
     (cli.root / "f").write_text("")
     for words in (["f", f"web:{guest}"], [f"web:{cli.root}/f", str(guest)]):
         ran = cli("vm", "cp", *words, "-o", "json")
         assert json.loads(ran.err)["error"]["code"] == "missing_tool", ran.err
+
+
+def test_a_user_that_the_guest_does_not_have_is_not_found(cli: Cli, guest: Path) -> None:
+    (cli.root / "f").write_text("")
+    for words in (["f", f"web:{guest}"], [f"web:{cli.root}/f", "got"], [f"web:{guest}", "-"]):
+        ran = cli("vm", "cp", "-u", "no-such", *words)
+        assert (ran.status, "no user 'no-such'" in ran.err) == (3, True), ran.err
 
 
 def test_a_removed_current_directory_is_not_found(cli: Cli, guest: Path) -> None:
@@ -343,7 +388,7 @@ HOSTILE: dict[str, Callable[[str], bytes]] = {
 @pytest.mark.parametrize("attack", HOSTILE)
 @pytest.mark.parametrize("there", ["nothing", "links"])
 def test_a_hostile_guest_writes_nothing_outside_the_destination(
-    cli: Cli, guest: Path, attack: str, there: str
+    cli: Cli, machine: Machine, attack: str, there: str
 ) -> None:
     outside, here = cli.root / "outside", cli.root / "here"
     outside.mkdir()
@@ -355,10 +400,7 @@ def test_a_hostile_guest_writes_nothing_outside_the_destination(
         (here / "n").symlink_to(outside / "kept")
     answer = HOSTILE[attack](str(outside))
     stream = answer if attack in ("no end", "nothing") else answer + bytes(1024) + b"done\0\0"
-    (cli.root / "stream").write_bytes(stream)
-    (cli.root / "bin/ssh").unlink()
-    (cli.root / "bin/ssh").write_text(f"#!/bin/sh\nexec cat {cli.root}/stream\n")
-    (cli.root / "bin/ssh").chmod(0o755)
+    machine.say(stream)
     ran = cli("vm", "cp", "web:/srv/d", "here")
     assert ran.status != 0, ran.err
     assert "Traceback" not in ran.err
@@ -384,3 +426,25 @@ def test_ctrl_c_leaves_no_half_file_and_no_process(cli: Cli, guest: Path) -> Non
     assert process.wait(20) == 130
     assert not list(cli.root.glob(".banger-*"))
     assert (cli.root / "old").read_text() == "old"
+
+
+def test_a_full_disk_is_told_by_the_name_that_the_user_knows(cli: Cli, guest: Path) -> None:
+    (cli.root / "f").write_text("x" * 100)
+    ran = cli("vm", "cp", "f", "web:/dev/full", "-o", "json")
+    error = json.loads(ran.err)["error"]
+    assert (error["code"], error["details"]["errno"]) == ("no_space", "ENOSPC")
+    assert "/dev/full" in error["message"]
+    assert "everything else" not in error["hint"]
+
+
+def test_a_stream_that_nobody_reads_ends_quietly(cli: Cli, guest: Path) -> None:
+    (guest / "big").write_bytes(bytes(3_000_000))
+    with cli.popen(
+        "vm", "cp", f"web:{guest}/big", "-", stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.read(10)
+        process.stdout.close()
+        assert process.wait(20) in (0, 128 + signal.SIGPIPE, 1)
+        assert process.stderr.read() == b""

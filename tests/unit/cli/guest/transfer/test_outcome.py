@@ -5,16 +5,16 @@ from typing import Any
 
 import pytest
 
-from cli.guest.transfer.outcome import KEPT, Outcome
+from cli.guest.transfer.outcome import KEPT, CopyOutcome
 from shared.errors import BangerError, Code
 
 
 def test_a_copy_without_failures_raises_nothing() -> None:
-    Outcome(lambda _: None).finish()
+    CopyOutcome(lambda _: None).finish()
 
 
 def test_failures_are_one_error_with_the_code_of_the_first() -> None:
-    made = Outcome(lambda _: None)
+    made = CopyOutcome(lambda _: None)
     made.files = 1
     made.failed(BangerError(Code.DENIED, "a", hint="do", details={"errno": "EACCES"}))
     for number in range(1000):
@@ -34,7 +34,7 @@ def test_progress_is_shown_once_a_copy_takes_long(monkeypatch: pytest.MonkeyPatc
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     shown: list[dict[str, Any]] = []
-    made = Outcome(shown.append)
+    made = CopyOutcome(shown.append)
     made.total = 4_000_000
     made.moved(1_000_000)
     assert shown == []

@@ -6,6 +6,7 @@ import contextlib
 from services.api.machines.removal import remove
 from shared.errors import BangerError, Code
 from shared.paths import Paths
+from shared.vm.known_hosts import names_of, pin, pinned
 from tests.example import example_vm
 from tests.fakes.scene import Scene, play
 
@@ -17,13 +18,12 @@ def test_files_and_row_are_gone(paths: Paths) -> None:
         async with Scene(paths, VM) as scene:
             for directory in (paths.vm_run(VM.id), paths.vm_state(VM.id) / "deep"):
                 directory.mkdir(parents=True)
-            pin = paths.known_hosts_of(VM.name)
-            pin.parent.mkdir(parents=True, exist_ok=True)
-            pin.write_text("key")
+            pin(paths.known_hosts, names_of(VM.id, VM.name, VM.address), "ssh-ed25519 AAAA")
             assert await remove(VM, scene.bus.ask, paths) == []
             assert scene.store.vms == {}
-            left = (paths.vm_run(VM.id), paths.vm_state(VM.id), pin)
+            left = (paths.vm_run(VM.id), paths.vm_state(VM.id))
             assert not any(path.exists() for path in left)
+            assert not pinned(paths.known_hosts, f"{VM.name}.vm")
 
     play(act())
 

@@ -55,6 +55,7 @@ class Told:
 def supervisors(paths: Paths, told: Told) -> Supervisors:
     make_private(paths.run)
     make_private(paths.vm_run(VM.id))
+    make_private(paths.vm_state(VM.id))
     spare = Spare(paths.logs / "vm_supervisor.err", told.spawn)
     return Supervisors(paths, Log(paths.log_file("api"), "api"), told, told.spawn, spare)
 
@@ -68,7 +69,7 @@ def no_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_new_api_that_is_asked_before_it_recovers_finds_the_one_that_lives(paths: Paths) -> None:
     async def ask() -> None:
         found = supervisors(paths, told := Told())
-        with program(HOLD, str(paths.vm_run(VM.id) / files.LOCK)):
+        with program(HOLD, str(paths.vm_state(VM.id) / files.LOCK)):
             async with asyncio.timeout(10):
                 await found.ensure(SPEC)
             assert found.serves(VM.id)
@@ -81,7 +82,7 @@ def test_a_new_api_that_is_asked_before_it_recovers_finds_the_one_that_lives(pat
 
 def test_the_one_with_the_lock_takes_the_place_of_one_that_was_taken_for_it(paths: Paths) -> None:
     async def ask() -> None:
-        lock = paths.vm_run(VM.id) / files.LOCK
+        lock = paths.vm_state(VM.id) / files.LOCK
         found = supervisors(paths, told := Told())
         with program(HOLD, str(lock.with_name("other"))) as duplicate:
             found.on_ready(VM.id, duplicate.pid)
@@ -101,7 +102,7 @@ def test_the_one_with_the_lock_takes_the_place_of_one_that_was_taken_for_it(path
 def test_the_end_of_a_supervisor_without_a_vmm_is_told(paths: Paths) -> None:
     async def ask() -> None:
         found = supervisors(paths, told := Told())
-        with program(HOLD, str(paths.vm_run(VM.id) / files.LOCK)) as alive:
+        with program(HOLD, str(paths.vm_state(VM.id) / files.LOCK)) as alive:
             assert await found.recover([VM]) == []
             alive.kill()
             async with asyncio.timeout(10):
@@ -116,7 +117,7 @@ def test_the_end_of_a_supervisor_without_a_vmm_is_told(paths: Paths) -> None:
 def test_the_end_that_a_supervisor_has_announced_is_not_told_again(paths: Paths) -> None:
     async def ask() -> None:
         found = supervisors(paths, told := Told())
-        with program(HOLD, str(paths.vm_run(VM.id) / files.LOCK)) as alive:
+        with program(HOLD, str(paths.vm_state(VM.id) / files.LOCK)) as alive:
             assert await found.recover([VM]) == []
             found.conclude(VM.id)
             alive.kill()

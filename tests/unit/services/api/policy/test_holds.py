@@ -36,7 +36,7 @@ def test_a_held_entry_is_not_deleted_and_its_holders_are_named() -> None:
             with pytest.raises(BangerError) as refused, holds.removing(OLD):
                 pass
         assert refused.value.code is Code.CONFLICT
-        assert refused.value.message == "image debian is needed to create web, db"
+        assert refused.value.message == "image debian is in use, to create web, db"
         assert refused.value.details == {"vms": ["web", "db"]}
 
     asyncio.run(scene())
@@ -48,7 +48,7 @@ def test_a_creation_without_a_name_holds_it_too() -> None:
         async with holds.held("", answers(OLD)):
             with pytest.raises(BangerError) as refused, holds.removing(OLD):
                 pass
-        assert refused.value.message == "kernel debian is needed to create a VM"
+        assert refused.value.message == "kernel debian is in use, to create a VM"
 
     asyncio.run(scene())
 

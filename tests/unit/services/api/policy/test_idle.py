@@ -9,7 +9,7 @@ from services.api.policy.idle import established, has_master, open_sessions, ses
 from shared.contract.messages.vm import State, Vm
 from shared.contract.ssh_access import Access
 from shared.host.locks import Lock
-from shared.host.socket_table import UnixSocket, inet_sockets, read_table, unix_sockets
+from shared.host.socket_table import UnixSocket, inet_sockets, read_table
 from shared.vm import files
 from shared.vm.handle import Handle, write_handle
 from tests import loopback
@@ -55,14 +55,12 @@ def test_a_vm_that_was_never_touched_counts_from_its_creation() -> None:
 
 
 HOST = loopback.address(3)
-SOCKETS = list(
-    unix_sockets(b"""Num       RefCount Protocol Flags    Type St Inode Path
-0000: 00000002 00000000 00010000 0001 01 100 /run/banger/vms/aa/ssh.sock.Xy12
-0000: 00000003 00000000 00000000 0001 03 101 /run/banger/vms/aa/ssh.sock.Xy12
-0000: 00000003 00000000 00000000 0001 03 102
-0000: 00000003 00000000 00000000 0001 03 103 /run/banger/vms/bb/ssh.sock
-""")
-)
+SOCKETS = [
+    UnixSocket(listening=True, inode=100, path="/run/banger/vms/aa/ssh.sock.Xy12"),
+    UnixSocket(listening=False, inode=101, path="/run/banger/vms/aa/ssh.sock.Xy12"),
+    UnixSocket(listening=False, inode=102, path=""),
+    UnixSocket(listening=False, inode=103, path="/run/banger/vms/bb/ssh.sock"),
+]
 
 
 def test_sessions_are_the_accepted_ends_of_the_control_socket() -> None:

@@ -39,7 +39,7 @@ def test_a_list_is_refused_in_user_mode_with_the_reason_and_a_way() -> None:
     with pytest.raises(BangerError) as refused:
         allowed_in("user", nat=False, allow=["example.org"])
     assert refused.value.code is Code.INVALID
-    assert "no filter by name" in refused.value.message
+    assert "does not filter by name" in refused.value.message
     assert "bridge mode" in refused.value.hint
 
 

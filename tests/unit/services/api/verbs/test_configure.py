@@ -8,7 +8,7 @@ from shared.config import Config
 from shared.contract.verbs import api
 from shared.errors import BangerError, Code
 from shared.paths import Paths
-from shared.vm import files
+from shared.vm.known_hosts import names_of, pin, pinned
 from tests.example import example_vm
 from tests.fakes.scene import Scene, play
 
@@ -17,13 +17,15 @@ BRIDGE = Config(network="bridge")
 
 def test_sizes_of_a_stopped_vm_are_stored(paths: Paths) -> None:
     async def act() -> None:
-        async with Scene(paths, example_vm(disk_bytes=64 << 20)) as scene:
-            sizes: dict[str, Any] = {"vcpu": 1, "memory_mib": 256, "disk_bytes": 65 << 20}
+        async with Scene(paths, example_vm(disk_bytes=64 << 20, overlay_bytes=64 << 20)) as scene:
+            disks = {"disk_bytes": 65 << 20, "overlay_bytes": 66 << 20}
+            sizes: dict[str, Any] = {"vcpu": 1, "memory_mib": 256, **disks}
             shown = await scene.bus.ask(api.VM_SET(ref="be", vmm="qemu", **sizes))
             assert scene.row() == shown.vm
             assert (shown.vm.memory_mib, shown.vm.disk_bytes, shown.vm.vmm) == (
                 *(256, 65 << 20, "qemu"),
             )
+            assert shown.vm.overlay_bytes == 66 << 20
             assert scene.bus.verbs() == ["api vm.set", "store vm.get", "store vm.update"]
 
     play(act())
@@ -35,6 +37,7 @@ def test_sizes_of_a_stopped_vm_are_stored(paths: Paths) -> None:
         ({"memory_mib": 1}, Code.INVALID),
         ({"vcpu": 0}, Code.INVALID),
         ({"disk_bytes": 64 << 20}, Code.INVALID),
+        ({"overlay_bytes": 64 << 20}, Code.INVALID),
         ({"allow": ["example.org"]}, Code.INVALID),
     ],
 )
@@ -42,7 +45,7 @@ def test_what_cannot_be_is_refused_and_changes_nothing(
     paths: Paths, given: dict[str, Any], code: Code
 ) -> None:
     async def act() -> None:
-        before = example_vm(disk_bytes=128 << 20)
+        before = example_vm(disk_bytes=128 << 20, overlay_bytes=128 << 20)
         async with Scene(paths, before) as scene:
             with pytest.raises(BangerError) as refused:
                 await scene.bus.ask(api.VM_SET(ref="beta", **given))
@@ -114,7 +117,9 @@ def test_what_nat_refuses_is_stored_and_said_so(paths: Paths) -> None:
             scene.bus.troubles["nat nat.apply"].append(BangerError(Code.INTERNAL, "no", hint="hm"))
             with pytest.raises(BangerError) as refused:
                 await scene.bus.ask(api.VM_SET(ref="beta", nat=True))
-            assert refused.value.hint == "it is stored, and holds as soon as nat can do it; hm"
+            assert refused.value.hint == (
+                "the change is stored, and takes effect when the nat service can apply it; hm"
+            )
             assert scene.row().nat
 
     play(act())
@@ -124,16 +129,11 @@ def test_a_running_vm_is_renamed_with_its_pin_and_its_machine(paths: Paths) -> N
     async def act() -> None:
         async with Scene(paths) as scene:
             vm = await scene.running()
-            own = paths.vm_state(vm.id) / files.KNOWN_HOSTS
-            own.parent.mkdir(parents=True, exist_ok=True)
-            own.write_text(f"{vm.id} ssh-ed25519 AAAA\n")
-            old = paths.known_hosts_of(vm.name)
-            old.parent.mkdir(parents=True, exist_ok=True)
-            old.write_text("beta.vm ssh-ed25519 AAAA\n")
+            pin(paths.known_hosts, names_of(vm.id, vm.name, vm.address), "ssh-ed25519 AAAA")
             shown = await scene.bus.ask(api.VM_RENAME(ref="beta", name="gamma"))
             assert (shown.vm.name, scene.row("gamma").name) == ("gamma", "gamma")
-            assert paths.known_hosts_of("gamma").read_text() == "gamma.vm ssh-ed25519 AAAA\n"
-            assert not old.exists()
+            assert paths.known_hosts.read_text().startswith(f"gamma.vm,{vm.id}.vm,{vm.id},")
+            assert not pinned(paths.known_hosts, "beta.vm")
             assert scene.bus.verbs()[-1] == "vm machine.apply"
 
     play(act())
@@ -144,7 +144,7 @@ def test_a_stopped_vm_is_renamed_without_asking_a_supervisor(paths: Paths) -> No
         async with Scene(paths, example_vm()) as scene:
             await scene.bus.ask(api.VM_RENAME(ref="beta", name="gamma"))
             assert scene.row("gamma").name == "gamma"
-            assert not paths.known_hosts_of("gamma").exists()
+            assert not pinned(paths.known_hosts, "gamma.vm")
             assert "vm machine.apply" not in scene.bus.verbs()
 
     play(act())

@@ -9,6 +9,7 @@ import pytest
 
 from services.api.machines import control
 from services.api.verbs.create import CreateVerbs
+from shared.contract.messages.machine import SystemState
 from shared.contract.messages.rows import VmReserve
 from shared.contract.messages.vm import Publication, VmCreate
 from shared.contract.verbs import api
@@ -147,7 +148,7 @@ def test_an_image_is_held_until_the_row_names_it(paths: Paths) -> None:
             await settled(lambda: "images kernel.resolve" in scene.bus.verbs())
             with pytest.raises(BangerError) as refused:
                 await scene.bus.ask(api.IMAGE_DELETE(ref="deb"))
-            assert refused.value.message == "image debian-bookworm is needed to create web"
+            assert refused.value.message == "image debian-bookworm is in use, to create web"
             scene.images.pulling.set()
             await making
             with pytest.raises(BangerError):
@@ -187,6 +188,21 @@ def test_a_vm_that_failed_to_boot_is_kept_and_said_so(paths: Paths) -> None:
             assert refused.value.details == {"kept": "web"}
             assert refused.value.hint == "see the console; delete it with: banger vm delete web"
             assert scene.row("web").state == "failed"
+
+    play(act())
+
+
+def test_a_vm_whose_system_does_not_come_up_is_kept(paths: Paths) -> None:
+    def setup(supervisor: FakeSupervisor) -> None:
+        supervisor.system = SystemState(state="maintenance")
+
+    async def act() -> None:
+        async with Scene(paths) as scene:
+            scene.spare.setup = setup
+            with pytest.raises(BangerError, match="maintenance") as refused:
+                await scene.bus.ask(api.VM_CREATE(name="web", wait="system", **SMALL))
+            assert refused.value.details == {"kept": "web"}
+            assert scene.row("web").state == "running"
 
     play(act())
 

@@ -46,6 +46,21 @@ def test_a_running_vm_is_started_by_doing_nothing(paths: Paths) -> None:
     play(act())
 
 
+@pytest.mark.parametrize("state", ["stopped", "running"])
+def test_a_start_that_waits_for_the_system_asks_the_guest_for_it(paths: Paths, state: str) -> None:
+    async def act() -> None:
+        async with Scene(paths, example_vm(state="stopped")) as scene:
+            if state == "running":
+                await scene.bus.ask(api.VM_START(ref="beta"))
+            assert "vm machine.await_system" not in scene.bus.verbs()
+            await scene.bus.ask(api.VM_START(ref="beta", wait="system"))
+            assert scene.bus.verbs().count("vm machine.await_system") == 1
+            await scene.bus.ask(api.VM_RESTART(ref="beta", wait="system"))
+            assert scene.bus.verbs().count("vm machine.await_system") == 2
+
+    play(act())
+
+
 def test_a_stop_asks_the_store_once_and_tells_how_it_ended(paths: Paths) -> None:
     async def act() -> None:
         async with Scene(paths) as scene:
@@ -338,7 +353,7 @@ def test_a_vm_that_was_started_meanwhile_is_spared_when_asked_for(paths: Paths, 
             with pytest.raises(BangerError) as refused:
                 await scene.bus.ask(api.VM_DELETE(ref="beta", unless_live=True))
             assert refused.value.code is Code.CONFLICT
-            assert f"beta is {state}" in refused.value.message
+            assert f"it is {state}" in refused.value.message
             assert "vm machine.kill" not in scene.bus.verbs()
             assert scene.row()
 

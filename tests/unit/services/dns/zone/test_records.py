@@ -1,5 +1,6 @@
 """Which VMs are in the zone."""
 
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 import pytest
@@ -49,3 +50,11 @@ def test_vm_elsewhere_has_only_its_ipv4_address(network: str, address: str) -> N
     zone = zone_of([row], BOTH, 1)
     assert zone.lookup(("beta", "vm"), Type.AAAA).rcode is Rcode.NOERROR
     assert zone.lookup(("beta", "vm"), Type.AAAA).records == ()
+
+
+def test_vm_from_before_its_user_had_a_subnet_keeps_name_and_reverse_name() -> None:
+    networks = replace(NETWORKS, loopback=IPv4Network("127.143.160.0/22"))
+    for address, covered in (("127.77.0.2", True), ("127.143.160.2", False)):
+        zone = zone_of([vm("running", address)], networks, 1)
+        assert zone.covers(tuple("2.0.77.127.in-addr.arpa".split("."))) is covered
+        assert zone.covers(tuple("2.160.143.127.in-addr.arpa".split(".")))

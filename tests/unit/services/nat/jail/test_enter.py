@@ -157,3 +157,66 @@ def test_shared_file_must_be_readable_by_all_users(place: Place) -> None:
 
 def test_missing_file_is_an_error_unless_it_is_optional(place: Place) -> None:
     assert "No such file" in refused(place, place.home / "none")
+
+
+def plant(sockets: Path, beside: Path) -> None:
+    """What a hostile Firecracker may leave in the directory that it shares with the user."""
+    (sockets / files.API_SOCKET / "inside").mkdir(parents=True)
+    (sockets / files.AGENT_SOCKET).symlink_to(beside)
+    (sockets / "out").symlink_to("/", target_is_directory=True)
+    os.mkfifo(sockets / "fifo")
+    (sockets / os.fsdecode(b"\xff\n")).write_text("a name")
+    os.link(sockets / os.fsdecode(b"\xff\n"), sockets / "twice")
+    fd = os.open(sockets, os.O_RDONLY)
+    for _ in range(3000):  # deeper than a path may be long, and than Python recurses
+        os.mkdir("d", 0o700, dir_fd=fd)
+        inner = os.open("d", os.O_RDONLY, dir_fd=fd)
+        os.close(fd)
+        fd = inner
+    os.close(fd)
+    for planted in sockets.iterdir():
+        os.chown(planted, JAIL, JAIL, follow_symlinks=False)
+        if planted.is_dir() and not planted.is_symlink():
+            planted.chmod(0)
+
+
+def test_next_jail_begins_in_an_empty_directory_whatever_the_last_one_planted(
+    place: Place,
+) -> None:
+    beside = Path(users_file(place.home / "beside", "kept"))
+    plant(place.home / "sockets", beside)
+    done = place.enter("ls -A vm > /dev/stdout; exit 0")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert place.output() == ""
+    assert beside.read_text() == "kept"
+    assert list((place.home / "sockets").iterdir()) == []
+
+
+def clean(**spec: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-I", "-S", enter.__file__],
+        input=json.dumps({"uid": USER, "gid": USER, "groups": [], **spec}),
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+
+
+def test_after_its_end_nothing_is_left_that_the_user_could_not_remove(place: Place) -> None:
+    sockets, beside = place.home / "sockets", Path(users_file(place.home / "beside", "kept"))
+    plant(sockets, beside)
+    done = clean(sockets=str(sockets))
+    assert (done.returncode, done.stdout) == (0, "")
+    assert list(sockets.iterdir()) == []
+    assert beside.read_text() == "kept"
+    assert clean(sockets=str(place.home / "gone")).returncode == 0
+
+
+def test_directory_that_is_a_link_or_somebody_elses_is_not_emptied(place: Place) -> None:
+    other = place.root / "other"
+    other.mkdir(mode=0o755)
+    (other / "file").write_text("kept")
+    (place.home / "link").symlink_to(other)
+    for directory in (place.home / "link", other):
+        assert clean(sockets=str(directory)).returncode == 1
+    assert (other / "file").read_text() == "kept"

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from services.nat.jail.plan import (
+    LEAST_FILE,
     JailSpec,
     JailUser,
     Programs,
@@ -61,7 +62,8 @@ def test_the_jailer_is_told_uid_place_and_paths_inside() -> None:
     assert plan.argv == (
         "/usr/bin/jailer", "--id", f"banger-{VM}",
         "--exec-file", "/opt/firecracker-v1.12.1", "--uid", str(BASE + 2), "--gid", str(BASE + 2),
-        "--chroot-base-dir", "/srv/jail/1000", "--",
+        "--chroot-base-dir", "/srv/jail/1000",
+        "--resource-limit", f"fsize={LEAST_FILE}", "--",
         "--api-sock", "/vm/api.sock", "--log-path", "/logs/vmm.log", "--level", "Warning",
     )  # fmt: skip
     assert plan.chroot == f"/srv/jail/1000/firecracker-v1.12.1/banger-{VM}/root"

@@ -15,7 +15,8 @@ from shared.vm.jail import SPAN
 VM = os.urandom(6).hex()
 BASE = Path("/srv/banger-jail/1000")
 UID = SPAN.start + 2
-JAIL = JailedProcesses(VM, UID, BASE)
+SHELL = str(Path("/bin/sh").resolve())
+JAIL = JailedProcesses(VM, UID, BASE, frozenset({SHELL}))
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="jails are root's to look after")
 
@@ -41,6 +42,14 @@ def process(*words: str, uid: int = 0) -> Iterator[int]:
 def test_helper_and_jailer_are_roots_and_name_the_directory_of_this_users_jails() -> None:
     with process("--id", f"banger-{VM}", "--chroot-base-dir", str(BASE)) as pid:
         assert [process.pid for process in JAIL] == [pid]
+
+
+def test_program_that_a_user_has_root_run_with_these_words_is_not_in_the_jail() -> None:
+    """As sudo is, whose command line has the words of what it runs."""
+    ours = JailedProcesses(VM, UID, BASE, frozenset({"/usr/bin/jailer"}))
+    with process("--id", f"banger-{VM}", "--chroot-base-dir", str(BASE)) as pid:
+        assert [process.pid for process in JAIL] == [pid]
+        assert not any(ours)
 
 
 def test_firecracker_is_the_jails_in_either_form_of_the_option() -> None:

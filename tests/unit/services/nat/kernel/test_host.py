@@ -14,6 +14,6 @@ def test_older_tables_that_cannot_be_read_are_told_and_nothing_else(
         raise BangerError(Code.UNAVAILABLE, "iptables-legacy refused: no such table", hint="look")
 
     monkeypatch.setattr("services.nat.kernel.iptables.firewalls", refuse)
-    found = host.look_at_firewalls(LoadedRules((), {}), "br-banger")
+    found = host.look_at_firewalls(LoadedRules("banger", (), {}), "br-banger")
     assert found.docker == ()
     assert found.obstacles == ("iptables-legacy refused: no such table; look",)

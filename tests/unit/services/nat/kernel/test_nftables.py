@@ -38,7 +38,7 @@ def test_chains_and_counters_are_read_from_one_document_for_each_command(nft: Sc
     ]
     documents = [json.dumps({"nftables": entries}) for entries in (chains, counters)]
     nft("\n".join(["/bin/cat <<'EOF'", *documents, "EOF"]))
-    found = nftables.read()
+    found = nftables.read("banger")
     assert found.ours == [("inet", "input")]
     assert len(found.chains) == 3
     assert found.dropped == {"bgr1": 3}
@@ -62,7 +62,7 @@ def test_ruleset_is_handed_over_as_input(nft: Script, tmp_path: Path) -> None:
 def test_refusal_says_why(nft: Script, stderr: str, code: Code, message: str) -> None:
     nft(f'echo "{stderr}" >&2; echo more >&2; exit 1' if stderr else "exit 1")
     with pytest.raises(BangerError, match=message) as caught:
-        nftables.delete()
+        nftables.delete("banger")
     assert caught.value.code is code
 
 
@@ -71,6 +71,6 @@ def test_host_without_nft_is_told_which_package_has_it(
 ) -> None:
     monkeypatch.setattr(system_programs, "SYSTEM_PATH", str(tmp_path))
     with pytest.raises(BangerError) as caught:
-        nftables.read()
+        nftables.read("banger")
     assert caught.value.code is Code.MISSING_TOOL
     assert "nftables" in caught.value.hint

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from services.nat.kernel.sockets import ports_of_others
+from services.nat.kernel.sockets import other_holder, ports_of_others
 from shared.host import socket_table
 
 
@@ -32,3 +32,14 @@ def test_many_sockets_of_one_user_hide_none_of_another(monkeypatch: pytest.Monke
     monkeypatch.setattr(socket_table, "MAX_TABLE_BYTES", 0)
     with socket.create_server(("127.0.0.1", 0)) as server:
         assert ("tcp", server.getsockname()[1]) in ports_of_others(os.geteuid() + 1)
+
+
+@pytest.mark.parametrize("bound", ["127.0.0.1", "0.0.0.0"])
+def test_holder_of_a_port_is_found_at_the_address_or_at_all(bound: str) -> None:
+    with socket.socket(type=socket.SOCK_DGRAM) as udp:
+        udp.bind((bound, 0))
+        port = udp.getsockname()[1]
+        assert other_holder(os.geteuid() + 1, "127.0.0.1", port) == os.geteuid()
+        assert other_holder(os.geteuid(), "127.0.0.1", port) is None
+        elsewhere = other_holder(os.geteuid() + 1, "127.0.0.2", port)
+        assert elsewhere == (os.geteuid() if bound == "0.0.0.0" else None)

@@ -9,7 +9,11 @@ import pytest
 from services.nat.plan.publications import assign_ports
 from services.nat.plan.state import BridgeGuest
 from shared.contract.messages.vm import Publication
-from shared.contract.publication import parse_publication, show_publication
+from shared.contract.publication import (
+    PORTS_MOST_OF_USER,
+    parse_publication,
+    show_publication,
+)
 
 GOOD = Publication(host_port=8080, guest_port=80)
 ALPHA = BridgeGuest("aaaaaaaaaaaa", IPv4Address("10.77.0.2"), "02:00:00:00:00:02", nat=False)
@@ -75,3 +79,16 @@ def test_untrusted_rows_get_no_privileged_port_and_none_of_another_user() -> Non
 
 def test_rows_of_our_own_services_may_have_any_port() -> None:
     assert assign((ALPHA, "443:443")) == (["127.0.0.1:443:443/tcp"], [])
+
+
+def test_untrusted_user_has_a_number_of_ports_and_no_more() -> None:
+    ports = [
+        msgspec.structs.replace(GOOD, host_port=1024 + n) for n in range(PORTS_MOST_OF_USER + 1)
+    ]
+    guests = [replace(ALPHA, publish=tuple(ports[:700])), replace(BETA, publish=tuple(ports[700:]))]
+    assigned = assign_ports(guests, frozenset())
+    assert sum(len(guest.publish) for guest in assigned.guests) == PORTS_MOST_OF_USER
+    ((vm_id, reason),) = assigned.refused
+    assert vm_id == BETA.id
+    assert "at most 1024" in reason
+    assert assign_ports(guests).refused == []

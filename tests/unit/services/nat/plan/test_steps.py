@@ -71,6 +71,19 @@ def in_place(*guests: BridgeGuest) -> Observed:
     )
 
 
+def test_forwarding_stays_while_another_nat_may_need_it() -> None:
+    left = replace(in_place(), forwarding=True, forwarding_saved=True)
+    assert RestoreForwarding() in plan(desired(), left)
+    assert RestoreForwarding() not in plan(desired(), replace(left, other_nats=True))
+
+
+def test_bridge_of_another_banger_is_refused_and_told_from_one_that_is_not() -> None:
+    for mac, whose in (("06:62:67:72:00:01", "another banger"), ("06:00:00:00:00:01", "not made")):
+        with pytest.raises(BangerError, match=whose) as caught:
+            plan(desired(ALPHA), host(replace(BRIDGE, mac=mac)))
+        assert caught.value.code is Code.CONFLICT
+
+
 def test_first_guest_brings_bridge_then_rules_then_its_tap() -> None:
     wanted = desired(ALPHA)
     assert plan(wanted, host(UPLINK)) == [

@@ -3,7 +3,14 @@
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 
-from services.nat.ruleset.rules import DELETE, BridgeFacts, loaded_digest, render
+from services.nat.ruleset.rules import (
+    BridgeFacts,
+    deletion,
+    is_table,
+    loaded_digest,
+    render,
+    table_of,
+)
 from services.nat.ruleset.sets import AllowedAddress, Member
 
 GROUND = BridgeFacts("br-banger", IPv4Interface("10.77.0.1/24"), 42069)
@@ -13,7 +20,7 @@ BETA = Member("bgrbbbbbbbbbbbb", "02:00:00:00:00:03", IPv4Address("10.77.0.3"), 
 
 def test_text_replaces_both_tables_in_the_one_transaction_that_makes_them() -> None:
     text = render(GROUND, (ALPHA,)).text
-    assert text.startswith(DELETE)
+    assert text.startswith(deletion("banger"))
     assert text.count("table inet banger {") == text.count("table bridge banger {") == 1
 
 
@@ -85,3 +92,20 @@ def test_tables_that_lack_the_digest_or_disagree_have_none() -> None:
     assert loaded_digest([]) is None
     assert loaded_digest([("inet", "digest_1"), ("bridge", "prerouting")]) is None
     assert loaded_digest([("inet", "digest_1"), ("bridge", "digest_2")]) is None
+
+
+def test_tables_of_another_bridge_have_its_name() -> None:
+    assert table_of("br-banger") == "banger"
+    assert table_of("br-two") == "banger-br-two"
+    assert [is_table(name) for name in ("banger", "banger-br-two", "bangers", "filter")] == [
+        *(True, True, False, False)
+    ]
+    text = render(replace(GROUND, bridge="br-two"), (ALPHA,)).text
+    assert text.startswith(deletion("banger-br-two"))
+    assert "table inet banger {" not in text
+
+
+def test_guests_are_led_to_dns_unless_another_user_has_its_port() -> None:
+    assert render(GROUND, (ALPHA,)).text.count("redirect to :42069") == 2
+    assert "redirect to" not in render(replace(GROUND, dns_taken=True), (ALPHA,)).text
+    assert render(replace(GROUND, dns_owner=1000), ()).text.count("meta skuid != 1000 drop") == 2

@@ -38,7 +38,7 @@ def test_first_free_name_is_given(session: Session) -> None:
 def test_name_is_free_for_the_vm_that_has_it(session: Session) -> None:
     check_name(session, "new")
     check_name(session, "web", own="id-web")
-    with pytest.raises(BangerError, match="'web' exists already"):
+    with pytest.raises(BangerError, match="'web' already exists"):
         check_name(session, "web", own="id-db")
 
 

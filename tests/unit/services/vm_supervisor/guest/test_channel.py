@@ -3,7 +3,10 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from services.vm_supervisor.guest.channel import AgentAddress, open_channel
+from shared.errors import BangerError, Code
 from tests.unit.services.vm_supervisor.serving import serving
 
 
@@ -61,3 +64,17 @@ def test_a_socket_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
                 return line
 
     assert asyncio.run(scenario()) == b"late\n"
+
+
+def test_an_answer_without_an_end_is_no_answer(tmp_path: Path) -> None:
+    """A guest that has taken its VMM over may say anything here."""
+    line, heard = answers(tmp_path / "s", [b"O" * 100_000, b"OK 1\nhello\n"], 1024)
+    assert line == b"hello\n"
+    assert len(heard) == 2
+
+
+def test_a_socket_that_cannot_be_used_is_a_failed_guest(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(BangerError, match="Not a directory") as caught:
+        asyncio.run(open_channel(AgentAddress(tmp_path / "file" / "s"), 1024))
+    assert caught.value.code is Code.GUEST_FAILED

@@ -272,7 +272,9 @@ def test_launch_makes_what_is_missing_and_writes_the_handle(played: Played) -> N
         assert spec.drives.rootfs.read_bytes() == b"image"
         assert b"hostname=beta" in spec.initrd.read_bytes()
         assert (bench.state / files.KNOWN_HOSTS).read_text().startswith(bench.spec.vm.id)
-        assert (bench.paths.known_hosts_of("beta")).read_text().startswith("beta.vm ")
+        vm_id = bench.spec.vm.id
+        names = f"beta.vm,{vm_id}.vm,{vm_id},10.9.0.2 ssh-ed25519 "
+        assert bench.paths.known_hosts.read_text().startswith(names)
         assert spec.network.tap == f"tap-{bench.spec.vm.id[:4]}"
         assert (running.access.host, running.access.port) == ("10.9.0.2", 22)
         assert (running.handle.process, running.handle.console_start) == (

@@ -124,7 +124,7 @@ def test_vmm_that_ends_while_the_agent_is_waited_for_is_the_cause(
         async with serving(boot.socket, end_when_asked):  # returns when its client has hung up
             error = await boot.refused()
         assert error.code is Code.GUEST_FAILED
-        assert error.message == "beta did not come up: kvm: out of memory"
+        assert error.message == "beta did not boot: kvm: out of memory"
         assert str(tmp_path / files.CONSOLE_LOG) in error.hint
         assert tried() == 0
 
@@ -143,7 +143,7 @@ def test_vmm_that_closes_its_sockets_before_it_ends_is_the_cause_too(tmp_path: P
 
         async with serving(boot.socket, hang_up_and_end):
             error = await boot.refused()
-        assert error.message == "beta did not come up: kvm: out of memory"
+        assert error.message == "beta did not boot: kvm: out of memory"
 
     played(tmp_path, play)
 

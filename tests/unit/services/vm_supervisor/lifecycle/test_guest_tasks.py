@@ -281,7 +281,7 @@ def running_as(root: Path, pid: int, born: int) -> RunningVm:
 def group_of(vm_id: str) -> Path:
     base = support().base
     assert base
-    return base / "banger" / vm_id
+    return base / "banger" / str(os.geteuid()) / vm_id
 
 
 needs_groups = pytest.mark.skipif(support().base is None, reason=support().reason)

@@ -1,10 +1,10 @@
 """Reports about a running VM, whose VMM is this process and whose guest is scripted."""
 
 import asyncio
+import mmap
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,9 +13,8 @@ import pytest
 from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.guest.channel import AgentAddress
 from services.vm_supervisor.lifecycle import reports as under_test
-from services.vm_supervisor.lifecycle.reports import health, ports, stats
-from services.vm_supervisor.running_vm import RunningVm
-from shared.contract.messages.vm import Health, Port, Publication
+from services.vm_supervisor.lifecycle.reports import guest_memory, health, stats
+from shared.contract.messages.vm import Health
 from shared.errors import BangerError, Code
 from tests.example import example_vm
 from tests.loopback import address
@@ -62,7 +61,7 @@ def serving_guest(guest: GuestAgent) -> Serve:
 
 def test_figures_of_the_vmm_are_there_without_an_agent(tmp_path: Path) -> None:
     times = os.times()
-    used = asyncio.run(stats(running_vm(tmp_path), None, soon()))
+    used = asyncio.run(stats(example_vm(), running_vm(tmp_path), None, soon()))
     assert used.cpu_seconds == pytest.approx(times.user + times.system, abs=1)
     assert used.resident_bytes > 1 << 20
     assert 0 <= used.uptime < float(Path("/proc/uptime").read_text().split()[0])
@@ -71,7 +70,9 @@ def test_figures_of_the_vmm_are_there_without_an_agent(tmp_path: Path) -> None:
 
 def test_traffic_is_what_the_guest_counts(tmp_path: Path) -> None:
     serve = serving_guest(GuestAgent("a-boot-id", lambda: None))
-    used = with_agent(tmp_path, serve, lambda agent: stats(running_vm(tmp_path), agent, soon()))
+    used = with_agent(
+        tmp_path, serve, lambda agent: stats(example_vm(), running_vm(tmp_path), agent, soon())
+    )
     assert (used.received_bytes, used.sent_bytes) == (4096, 2048)
 
 
@@ -80,9 +81,32 @@ def test_guest_that_does_not_answer_costs_no_other_figure(
 ) -> None:
     monkeypatch.setattr(under_test, "AGENT_SECONDS", 0.01)
     serve = answering(ScriptedGuest(silent="guest-network-get-interfaces"))
-    used = with_agent(tmp_path, serve, lambda agent: stats(running_vm(tmp_path), agent, soon()))
+    used = with_agent(
+        tmp_path, serve, lambda agent: stats(example_vm(), running_vm(tmp_path), agent, soon())
+    )
     assert (used.received_bytes, used.sent_bytes) == (None, None)
     assert used.resident_bytes > 0
+
+
+def test_moment_of_the_figures_is_that_of_the_reading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A guest that takes seconds to answer must not shorten the time between two samples."""
+    monkeypatch.setattr(under_test, "AGENT_SECONDS", 0.5)
+    serve = answering(ScriptedGuest(silent="guest-network-get-interfaces"))
+    before = time.monotonic()
+    used = with_agent(
+        tmp_path, serve, lambda agent: stats(example_vm(), running_vm(tmp_path), agent, soon())
+    )
+    assert before <= used.at <= time.monotonic() - 0.5
+
+
+def test_memory_of_the_guest_is_the_mapping_of_its_size() -> None:
+    with mmap.mmap(-1, 37 << 20) as memory:
+        memory[: 5 << 20] = bytes(5 << 20)
+        assert guest_memory(os.getpid(), 37) == 5 << 20
+        assert guest_memory(os.getpid(), 41) is None
+    assert guest_memory(2**22 + 1, 37) is None
 
 
 def test_vmm_that_has_ended_is_not_running(tmp_path: Path) -> None:
@@ -90,106 +114,8 @@ def test_vmm_that_has_ended_is_not_running(tmp_path: Path) -> None:
     running = running_vm(tmp_path)
     running.handle.pid = 2**22 + 1  # above the kernel's PID_MAX_LIMIT
     with pytest.raises(BangerError) as caught:
-        asyncio.run(stats(running, None, soon()))
+        asyncio.run(stats(example_vm(), running, None, soon()))
     assert caught.value.code is Code.NOT_RUNNING
-
-
-# -- ports ------------------------------------------------------------------------------------
-
-
-@asynccontextmanager
-async def answering_with(words: bytes) -> AsyncIterator[int]:
-    """A server of the host at ``HOST`` that answers with ``words``; its port."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readline()
-        writer.write(words)
-        await reader.read()
-        writer.close()
-
-    server = await asyncio.start_server(serve, HOST, 0)
-    async with server:
-        yield server.sockets[0].getsockname()[1]
-
-
-def ports_of(
-    root: Path,
-    *,
-    words: bytes = b"HTTP/1.0 200 OK\r\n\r\n",
-    network: str = "user",
-    forwarded: bool = True,
-    published: bool = False,
-    listens: bool = True,
-) -> list[Port]:
-    """The report, with 80 for the number of the port where HOST answers with ``words``."""
-    guest = GuestAgent("a-boot-id", lambda: None)
-
-    async def use(agent: Agent) -> list[Port]:
-        async with answering_with(words) as port:
-            running: RunningVm = running_vm(root)
-            inside = port if network == "bridge" else 8080
-            if listens:
-                guest.listen(inside)
-            running.handle.ports = {f"tcp/{inside}": port} if forwarded else {}
-            publish = [Publication(host_address=HOST, host_port=port, guest_port=inside)]
-            vm = example_vm(network=network, address=HOST, publish=publish if published else [])
-            report = await ports(vm, running, agent, soon())
-        assert (report.id, report.name) == (vm.id, vm.name)
-        for each in report.ports:
-            each.url = each.url.replace(f":{port}/", ":80/")
-            each.host_port = 80 if each.host_port == port else each.host_port
-            each.guest_port = 80 if each.guest_port == port else each.guest_port
-        return report.ports
-
-    return with_agent(root, serving_guest(guest), use)
-
-
-SSH = Port(protocol="tcp", guest_address="0.0.0.0", guest_port=22, host_address=HOST, host_port=22)
-
-
-def test_port_that_is_forwarded_is_shown_with_its_address_to_open(tmp_path: Path) -> None:
-    ssh, web = ports_of(tmp_path)
-    assert ssh == SSH
-    assert (web.guest_port, web.host_address, web.host_port) == (8080, HOST, 80)
-    assert web.url == "http://beta.vm:80/"
-
-
-def test_port_that_has_no_forward_is_shown_without_an_address(tmp_path: Path) -> None:
-    _, web = ports_of(tmp_path, forwarded=False)
-    assert (web.guest_port, web.host_address, web.host_port, web.url) == (8080, "", None, "")
-
-
-def test_guest_on_the_bridge_is_reached_at_its_own_ports(tmp_path: Path) -> None:
-    ssh, web = ports_of(tmp_path, network="bridge", forwarded=False)
-    assert ssh == SSH
-    assert (web.guest_port, web.host_address, web.host_port) == (80, HOST, 80)
-    assert web.url == "http://beta.vm:80/"
-
-
-def test_port_that_does_not_speak_http_has_nothing_to_open(tmp_path: Path) -> None:
-    _, web = ports_of(tmp_path, words=b"220 mail\r\n")
-    assert (web.host_port, web.url) == (80, "")
-
-
-def test_port_that_says_nothing_holds_the_report_up_for_a_moment_only(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(under_test, "HTTP_SECONDS", 0.05)
-    _, web = ports_of(tmp_path, words=b"")
-    assert (web.host_port, web.url) == (80, "")
-
-
-def test_published_port_is_shown_beside_the_one_in_the_guest(tmp_path: Path) -> None:
-    _, _, published = ports_of(tmp_path, published=True)
-    assert published.published
-    assert (published.guest_address, published.guest_port) == ("0.0.0.0", 8080)
-    assert published.url == f"http://{HOST}:80/"
-
-
-def test_published_port_is_shown_though_nothing_listens_in_the_guest(tmp_path: Path) -> None:
-    ssh, published = ports_of(tmp_path, published=True, listens=False)
-    assert ssh == SSH
-    assert (published.guest_address, published.host_port, published.url) == ("", 80, "")
 
 
 # -- health -----------------------------------------------------------------------------------
@@ -322,3 +248,13 @@ def test_ports_beyond_the_limit_of_forwards_are_not_well(tmp_path: Path) -> None
     report = with_agent(tmp_path, answering(printing()), use)
     assert not report.healthy
     assert lines(report)["forwards"][1].startswith("3 ports beyond the 256")
+
+
+@pytest.mark.usefixtures("master")
+def test_paused_guest_is_not_waited_for(tmp_path: Path) -> None:
+    async def use(agent: Agent) -> Health:
+        return await health(example_vm(), running_vm(tmp_path), agent, soon(), paused=True)
+
+    report = with_agent(tmp_path, answering(printing()), use)
+    assert lines(report)["agent"] == (False, "the VM is paused")
+    assert "system" not in lines(report)

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import socket
+import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -13,13 +14,14 @@ from services.vm_supervisor.drivers.contract import ExitReason, Machine, VmmExit
 from services.vm_supervisor.guest.channel import AgentAddress
 from services.vm_supervisor.launch.launcher import VmmLauncher
 from services.vm_supervisor.lifecycle import supervision as under_test
-from services.vm_supervisor.lifecycle.supervision import LONGEST_REASON, Supervision
+from services.vm_supervisor.lifecycle.supervision import Supervision
 from services.vm_supervisor.network.modes import Forward
 from services.vm_supervisor.running_vm import RunningVm
 from shared.config import Config
 from shared.contract.messages.machine import SupervisorSpec
-from shared.contract.messages.vm import Publication, State, Vm
+from shared.contract.messages.vm import LONGEST_REASON, Publication, State, Vm
 from shared.errors import BangerError, Code
+from shared.host.retry import poll_async
 from shared.logs import Log
 from shared.paths import Paths
 from shared.vm.handle import write_handle
@@ -310,3 +312,55 @@ def test_no_vmm_is_looked_for_where_none_can_be(tmp_path: Path) -> None:
         assert bench.told == []
 
     scenario(tmp_path, play, ran_before=False)
+
+
+# -- a stop that is taken back --------------------------------------------------------------
+
+
+async def stopping(bench: Bench, limit: float, *, taken_back: bool) -> asyncio.Task[None]:
+    """A stop that has begun."""
+    stop = asyncio.create_task(bench.supervision.stop(limit, taken_back=lambda: taken_back))
+    limit = time.monotonic() + SECONDS
+    assert await poll_async(lambda: ("stopping", "") in bench.told, limit, pause=0.001)
+    return stop
+
+
+@pytest.mark.parametrize(("taken_back", "after"), [(True, "running"), (False, "stopping")])
+def test_a_stop_that_the_guest_was_not_told_of_is_taken_back(
+    tmp_path: Path, taken_back: bool, after: State
+) -> None:
+    async def play(bench: Bench) -> None:
+        stop = await stopping(bench, time.monotonic() + SECONDS, taken_back=taken_back)
+        stop.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await stop
+        assert bench.told[-1] == (after, "")
+        assert bench.supervision.state == after
+
+    scenario(tmp_path, play)
+
+
+def test_a_guest_that_was_told_is_stopping_until_it_is_off(tmp_path: Path) -> None:
+    async def play(bench: Bench) -> None:
+        stop = await stopping(bench, time.monotonic() + SECONDS, taken_back=True)
+        bench.supervision._stops[0].may_follow = True  # its agent has taken the request
+        stop.cancel()
+        await asyncio.wait([stop], timeout=0.05)
+        assert (stop.done(), bench.supervision.state) == (False, "stopping")
+        bench.machine.end(ExitReason.POWEROFF)
+        await stop
+        assert (bench.told[-1], bench.machine.signals) == (("stopped", ""), [])
+
+    scenario(tmp_path, play)
+
+
+def test_a_guest_that_was_told_and_stays_runs_on_and_is_not_ended(tmp_path: Path) -> None:
+    async def play(bench: Bench) -> None:
+        stop = await stopping(bench, time.monotonic() + 0.2, taken_back=True)
+        bench.supervision._stops[0].may_follow = True
+        stop.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await stop
+        assert (bench.told[-1], bench.machine.signals) == (("running", ""), [])
+
+    scenario(tmp_path, play)

@@ -1,7 +1,6 @@
 """A longer queue for the listening sockets of another process."""
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ import pytest
 
 from services.vm_supervisor.network.backlog import ListenBacklog
 from shared.host.process import ProcessId, start_time
+from tests.burst import BURST, made_at_once
 from tests.loopback import OWN_ADDRESS
 
 SERVER = """
@@ -20,7 +20,6 @@ for line in sys.stdin:
     kept.append(one)
     print(one.getsockname()[1], flush=True)
 """
-AT_ONCE = 100
 
 
 @pytest.fixture
@@ -51,39 +50,17 @@ def identity(server: "subprocess.Popen[str]") -> ProcessId:
     return ProcessId(server.pid, born)
 
 
-def waiting_at(port: int) -> int:
-    """How many of ``AT_ONCE`` connections are made though none is accepted."""
-    clients = [socket.socket() for _ in range(AT_ONCE)]
-    try:
-        for client in clients:
-            client.setblocking(False)
-            client.connect_ex((OWN_ADDRESS, port))
-        # The loopback answers before connect(2) returns, or drops what finds no room.
-        return sum(_is_connected(client) for client in clients)
-    finally:
-        for client in clients:
-            client.close()
-
-
-def _is_connected(client: socket.socket) -> bool:
-    try:
-        client.getpeername()
-    except OSError:
-        return False
-    return True
-
-
 def test_burst_finds_room_at_every_port_that_a_process_listens_on(
     server: "subprocess.Popen[str]",
 ) -> None:
     backlog = ListenBacklog(identity(server))
     before, after = listen(server), listen(server)
-    assert waiting_at(before) < AT_ONCE // 10
+    assert made_at_once(OWN_ADDRESS, before) < BURST // 10
     backlog.deepen()
-    assert waiting_at(after) == AT_ONCE
+    assert made_at_once(OWN_ADDRESS, after) == BURST
     later = listen(server)
     backlog.deepen()
-    assert waiting_at(later) == AT_ONCE
+    assert made_at_once(OWN_ADDRESS, later) == BURST
     assert backlog.obstacle == ""
 
 
@@ -96,7 +73,7 @@ def test_process_that_is_gone_is_an_obstacle_and_no_error(server: "subprocess.Po
 def test_another_process_with_the_same_pid_is_left_alone(server: "subprocess.Popen[str]") -> None:
     port = listen(server)
     ListenBacklog(ProcessId(server.pid, 1)).deepen()
-    assert waiting_at(port) < AT_ONCE // 10
+    assert made_at_once(OWN_ADDRESS, port) < BURST // 10
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")

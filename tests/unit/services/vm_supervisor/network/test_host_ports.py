@@ -78,7 +78,7 @@ def test_who_has_it_is_named(port: int, protocol: Protocol) -> None:
 
 
 def test_an_address_of_somebody_else_is_refused(port: int) -> None:
-    with pytest.raises(BangerError, match=r"192\.0\.2\.1 is no address of this host"):
+    with pytest.raises(BangerError, match=r"192\.0\.2\.1 is not an address of this host"):
         bind("tcp", "192.0.2.1", port)
 
 

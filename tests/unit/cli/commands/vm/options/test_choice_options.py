@@ -31,7 +31,7 @@ def test_what_is_chosen_is_sent_and_nothing_else(
     services = peer(CREATE)
     assert cli("vm", "run", "-d", *args).status == 0
     body = {key: value for key, value in services.calls[-1][1].items() if value is not None}
-    assert body == {"start": True, **sent}
+    assert body == {"start": True, "wait": "ready", **sent}
 
 
 def test_a_change_is_chosen_by_the_same_options(cli: Cli, peer: Begin) -> None:

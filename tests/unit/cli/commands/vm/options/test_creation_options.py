@@ -28,4 +28,4 @@ def test_the_network_is_sent_as_it_was_given(
     services = peer(CREATE)
     assert cli("vm", "run", "-d", *args).status == 0
     body = {key: value for key, value in services.calls[-1][1].items() if value is not None}
-    assert body == {"start": True, **sent}
+    assert body == {"start": True, "wait": "ready", **sent}

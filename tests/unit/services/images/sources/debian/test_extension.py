@@ -18,7 +18,7 @@ def test_further_packages_come_on_top_under_the_new_name() -> None:
     assert isinstance(recipe, DebianImage)
     assert (recipe.name, recipe.suite) == ("py", BASE.suite)
     assert recipe.packages == (*BASE.packages, "nftables", "python3")
-    assert recipe.source == "debian:bookworm.2+nftables,python3"
+    assert recipe.source == "debian:bookworm.3+nftables,python3"
 
 
 def test_order_repeats_and_what_the_base_has_anyway_make_no_difference() -> None:
