@@ -185,7 +185,7 @@ def _acquire(path: "Path", deadline: float) -> Lock:
 def _spawn_launcher(paths: Paths) -> "subprocess.Popen[bytes]":
     import subprocess
 
-    from shared.host.programs import isolated_argv
+    from shared.host.programs import chosen_environment, isolated_argv
 
     paths.logs.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (paths.logs / "launcher.err").open("ab") as errors:
@@ -195,7 +195,7 @@ def _spawn_launcher(paths: Paths) -> "subprocess.Popen[bytes]":
             stdout=errors,
             stderr=errors,
             cwd="/",
-            env=os.environ | {"BANGER_RUN_DIR": str(paths.run)},
+            env=chosen_environment() | {"BANGER_RUN_DIR": str(paths.run)},
             start_new_session=True,
         )
 

@@ -1,14 +1,16 @@
 """Waits for one session in a guest to end: signals, the time limit, and a guest that is mute.
 
 This process never waits for a guest without a limit of its own: a session has ``OPEN_SECONDS`` to
-come about, and a signal ``MUTE_SECONDS`` to be delivered. A guest that does both in time decides
+come about, and one that carries a signal ``MUTE_SECONDS``. A guest that does both in time decides
 what becomes of its command, as a local one does.
 """
 
+import math
 import os
 import select
 import signal
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum, auto
 
@@ -21,7 +23,10 @@ PATIENCE = 3
 OPEN_SECONDS = 10.0
 """Between the request for a session and the guest's answer; longer means that ssh is broken."""
 MUTE_SECONDS = 1.5
-"""Between a signal and word that the guest has delivered it; ``timeout`` users expect an end."""
+"""Between a signal and a session that carries it; ``timeout`` users expect an end. The guest's sshd
+opens one without starting a process, so a guest that is only busy does it in time."""
+DELIVERY_SECONDS = 10.0
+"""Between that session and word that the signal was delivered."""
 GRACE_SECONDS = 5.0
 """Between SIGTERM and SIGKILL after the time limit, and then until the session is given up."""
 DRAIN_SECONDS = 2.0
@@ -76,10 +81,15 @@ class RunningCommand:
         self._next_step = None if seconds is None else now + seconds
         self._steps = [signal.SIGTERM, signal.SIGKILL]
 
-    def until_ended(self) -> SessionEnd:
+    def until_ended(self, on_open: Callable[[], None]) -> SessionEnd:
+        """``on_open`` is called when the guest has accepted the session."""
+        is_open = False
         try:
             while not self._session.ended:
                 self._wait()
+                if self._session.opened and not is_open:
+                    is_open = True
+                    on_open()
                 if self._is_given_up():
                     return SessionEnd.GIVEN_UP
                 if not self._session.opened and time.monotonic() >= self._open_limit:
@@ -132,12 +142,15 @@ class RunningCommand:
             return
         for carrier in self._carriers:
             if carrier.fileno() == fd:
+                was_open = carrier.opened
                 carrier.receive()
+                if carrier.opened and not was_open:
+                    self._grant(DELIVERY_SECONDS)
         for carrier in [each for each in self._carriers if each.ended or each.status is not None]:
             self._carriers.remove(carrier)
             carrier.close()
             if carrier.status is not None:
-                self._give_up_at = None  # the guest is not mute: it decides now
+                self._grant(math.inf)  # the guest is not mute: it decides now
 
     def _milliseconds(self) -> float | None:
         limits = [self._next_step, self._give_up_at]
@@ -167,6 +180,11 @@ class RunningCommand:
             return False
         self.status = 128 + (self._received[-1] if self._received else signal.SIGKILL)
         return True
+
+    def _grant(self, seconds: float) -> None:
+        """A guest that may become mute has so much more time, unless it was given up."""
+        if self._give_up_at is not None and self._give_up_at > time.monotonic():
+            self._give_up_at = time.monotonic() + seconds if seconds < math.inf else None
 
     def _give_up(self) -> None:
         self._give_up_at = time.monotonic()

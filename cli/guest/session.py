@@ -10,8 +10,7 @@ import signal
 import sys
 import termios
 import tty as terminal_modes
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from cli.guest.master import connected
@@ -112,6 +111,7 @@ def _run(
     seconds: float | None = None,
     stdin: bool = True,
 ) -> RunningCommand:
+    keys = _Keys(wanted=terminal)
     streams = Streams(stdin=stdin, stderr=announcement.take if announcement else None)
     try:
         with interrupts_readable(*((signal.SIGWINCH,) if terminal else ())) as interrupts:
@@ -121,9 +121,9 @@ def _run(
             running = RunningCommand(
                 access.control, session, streams, interrupts, token, announcement, seconds=seconds
             )
-            with _raw_terminal(terminal):
-                outcome = running.until_ended()
+            outcome = running.until_ended(on_open=keys.make_raw)
     finally:
+        keys.restore()
         streams.close()
     if outcome is SessionEnd.LOST and _is_unread(1):
         # Without a reader, and with its input at an end, ssh ends the session by itself.
@@ -157,16 +157,18 @@ def _is_unread(fd: int) -> bool:
     return any(events & select.POLLERR for _, events in poll.poll(0))
 
 
-@contextmanager
-def _raw_terminal(wanted: bool) -> Iterator[None]:
-    """Inside, every key goes to the guest."""
-    if not wanted or not os.isatty(0):
-        yield
-        return
-    before = termios.tcgetattr(0)
-    try:
-        # ssh's master has read the modes that the guest's terminal is to have.
-        terminal_modes.setraw(0, termios.TCSADRAIN)
-        yield
-    finally:
-        termios.tcsetattr(0, termios.TCSADRAIN, before)
+class _Keys:
+    """The terminal on standard input, if the session is to have its keys."""
+
+    def __init__(self, *, wanted: bool) -> None:
+        self._before = termios.tcgetattr(0) if wanted and os.isatty(0) else None
+
+    def make_raw(self) -> None:
+        """From now on, every key goes to the guest. Not before the session is open: until then,
+        ssh's master reads the modes that the guest's terminal is to have."""
+        if self._before is not None:
+            terminal_modes.setraw(0, termios.TCSADRAIN)
+
+    def restore(self) -> None:
+        if self._before is not None:
+            termios.tcsetattr(0, termios.TCSADRAIN, self._before)

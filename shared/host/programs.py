@@ -16,7 +16,8 @@ SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 PASSED_ON = frozenset("PATH HOME USER LOGNAME SHELL LANG LANGUAGE TZ TMPDIR".split())
-PREFIXES = ("BANGER_", "LC_", "PYTHON", "XDG_")
+PREFIXES = ("BANGER_", "COVERAGE_", "LC_", "PYTHON", "XDG_")
+"""COVERAGE_: docs/testing.md measures every process."""
 PROXIES = frozenset(f"{kind}_proxy" for kind in ("http", "https", "ftp", "all", "no"))
 """For downloads. Their values may hold a password."""
 

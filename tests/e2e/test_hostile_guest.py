@@ -92,7 +92,11 @@ def test_a_guest_with_nat_reaches_the_outside_and_no_metadata(arena: Arena) -> N
 
 def test_a_guest_reaches_neither_the_host_nor_another_guest(arena: Arena) -> None:
     victim = arena.show(VICTIM)["address"]
-    places = {"bridge": ["10.77.0.1", victim, "198.51.100.1"], "user": ["10.0.2.2"]}
+    # 10.0.2.2 and 10.0.3.2 are the host's loopback to QEMU's two user-mode networks.
+    places = {
+        "bridge": ["10.77.0.1", victim, "198.51.100.1"],
+        "user": ["10.0.2.2", "10.0.3.2"],
+    }
     targets = [f"{place}:{port}" for place in places[arena.mode] for port in (22, 42069)]
     # The resolver of the bridge is for guests.
     allowed = {"10.77.0.1:42069"} if arena.mode == "bridge" else set()

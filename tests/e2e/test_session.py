@@ -141,8 +141,8 @@ def test_a_command_as_another_user_has_its_login_environment(shared_home: Home, 
 
 
 def test_a_command_ends_with_its_client_but_a_daemon_goes_on(shared_home: Home, vm: str) -> None:
-    daemon = "setsid sleep 9991 >/dev/null 2>&1 </dev/null &"
-    script = f"{daemon} echo ready; sleep 9992"
+    daemon = "echo ready; exec sleep 9991 >/dev/null 2>&1 </dev/null"
+    script = f"setsid sh -c '{daemon}' & sleep 9992"
     with shared_home.start("vm", "exec", vm, "--", "sh", "-c", script) as process:
         assert process.stdout
         assert process.stdout.readline() == b"ready\n"

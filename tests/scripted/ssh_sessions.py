@@ -201,7 +201,10 @@ def _with_pipes(argv: "list[str]", env: "dict[str, str]", streams: "list[int]") 
 
 
 def _with_terminal(argv: "list[str]", env: "dict[str, str]", streams: "list[int]") -> _Session:
+    """As ssh's master does, it takes the modes over that the client's terminal has by now."""
     ours, theirs = pty.openpty()
+    if os.isatty(streams[0]):
+        termios.tcsetattr(theirs, termios.TCSANOW, termios.tcgetattr(streams[0]))
     process = subprocess.Popen(
         argv, cwd=env["HOME"], env=env,
         stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,

@@ -21,7 +21,7 @@ from shared.vmm.info import Channel
 _GUEST = Path(__file__).parents[1] / "guest" / "rootfs"
 
 APPLETS = (
-    "chroot cp grep head insmod ip mkdir mkfifo mount poweroff reboot rm sh sleep sync timeout"
+    "chroot cp grep head insmod ip ln mkdir mkfifo mount poweroff reboot rm sh sleep sync timeout"
     " tr umount"
 ).split()
 """What the scripts of guest/rootfs call, each a link to busybox."""

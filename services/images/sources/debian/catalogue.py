@@ -63,8 +63,10 @@ _ACCESS = ("openssh-server", "qemu-guest-agent", "iproute2")
 _DEVELOPER = (
     "ca-certificates",
     "curl",
+    "foot-terminfo",
     "git",
     "iputils-ping",
+    "kitty-terminfo",
     "less",
     "nano",
     "ncurses-term",

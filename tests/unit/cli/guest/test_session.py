@@ -157,6 +157,14 @@ def test_a_signal_that_ends_a_session_on_a_terminal_is_our_status(
         assert process.wait(50) == 128 + signal.SIGTERM
 
 
+def test_the_guests_terminal_has_the_modes_that_ours_had(cli: Cli, web: Peer) -> None:
+    """Ours is raw as soon as the session is open, and not before: they are read until then."""
+    ran = cli.on_terminal(["vm", "exec", "web", "--", "stty", "-a"], [])
+    assert ran.status == 0
+    modes = ran.out.replace(";", " ").split()
+    assert {"icanon", "onlcr", "isig"} <= {*modes}
+
+
 def test_the_login_shells_start_up_files_and_syntax_do_not_matter(
     cli: Cli, web: Peer, guest: Guest
 ) -> None:

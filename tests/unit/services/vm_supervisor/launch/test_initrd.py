@@ -1,5 +1,6 @@
 """What is in the initrd, and that it is written whole."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -165,7 +166,7 @@ def test_what_the_last_boot_left_in_tmp_goes_before_anybody_is_in(tmp_path: Path
     (tmp_path / "tmp" / f"x\n{tmp_path}").mkdir(parents=True)
     for applet in ("grep", "rm"):
         (tmp_path / "bin" / applet).symlink_to(find_busybox())
-    remove = f"\nPATH={tmp_path}/bin STATE={tmp_path}/bin first_boot=; remove_temporary_files\n"
+    remove = f"\nPATH={tmp_path}/bin RECORDS={tmp_path}/bin first_boot=; remove_temporary_files\n"
     run_function(remove, etc=f"{tmp_path}/none", usr_lib=f"{tmp_path}/conf")
     left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.name != "bin"}
     assert left >= {"tmp", "var/other", "keep/x"}
@@ -187,3 +188,12 @@ def test_a_kernel_without_modules_is_named_and_nothing_is_left(tmp_path: Path) -
         write_initrd(tmp_path / "initrd", tmp_path / "absent", IDENTITY)
     assert caught.value.code is Code.NOT_FOUND
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_commands_run_under_is_there_with_all_it_calls_of_busybox() -> None:
+    busybox = find_busybox()
+    program = read_newc(base_part(busybox))["banger/exec"]
+    assert program.startswith(b"#!/run/banger/busybox sh\n")
+    called = set(re.findall(r"\$BUSYBOX ([a-z]+)", program.decode()))
+    listed = subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True)
+    assert {"grep", "head", "setsid", "su", "timeout"} <= called <= {*listed.stdout.split()}

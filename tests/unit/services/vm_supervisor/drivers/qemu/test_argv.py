@@ -30,6 +30,11 @@ def option_values(argv: list[str], option: str) -> list[str]:
     return [value for name, value in pairwise(argv) if name == option]
 
 
+def test_a_guest_resets_itself_without_a_keyboard_controller() -> None:
+    (line,) = option_values(qemu_argv(SPEC), "-append")
+    assert "reboot=t" in line.split()
+
+
 def test_drives_come_in_the_order_the_guests_init_relies_on() -> None:
     files = [part.split(",")[2] for part in option_values(qemu_argv(SPEC), "-drive")]
     assert files == [
