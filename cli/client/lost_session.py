@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from cli.client.connection import connect_if_running
+from shared.contract.reference import by_id
 from shared.contract.verbs import api
 from shared.errors import BangerError, Code
 
@@ -51,7 +52,7 @@ def _became_of(vm_id: str, *, patient: bool) -> tuple[str, str]:
 def _ask(vm_id: str, seconds: float) -> tuple[str, str]:
     try:
         with connect_if_running() as client:
-            vm = client.ask(api.VM_SHOW(ref=vm_id), timeout=seconds, retry=False).vm
+            vm = client.ask(api.VM_SHOW(ref=by_id(vm_id)), timeout=seconds, retry=False).vm
     except BangerError as error:
         return vm_id, "was deleted" if error.code is Code.NOT_FOUND else ""
     match vm.state:

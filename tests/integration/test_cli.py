@@ -68,9 +68,12 @@ def machine(home: Home) -> Iterator[Machine]:
 
 
 def test_the_first_command_starts_the_services_and_stop_ends_them(machine: Machine) -> None:
+    machine.home.environment["CI_TOKEN"] = "of the first command"
     assert machine.banger("vm", "list", "-o", "json") == (0, "[]\n", "")
     services = machine.services()
     assert [name for name, each in services.items() if each["state"] == "running"] == SERVICES
+    for service in services.values():
+        assert b"CI_TOKEN" not in Path(f"/proc/{service['pid']}/environ").read_bytes()
     assert machine.banger("daemon", "stop") == (0, "", "The services are stopped.\n")
     for service in services.values():
         assert not alive(service["pid"])

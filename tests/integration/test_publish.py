@@ -265,7 +265,7 @@ def test_an_egress_list_is_refused_before_there_is_a_row(guests: Guests) -> None
     words = ("vm", "create", "--name", "web", "--no-start", "--egress")
     status, _, err = guests.banger(*words, "allow=example.org")
     assert status == 2
-    assert "no filter by name" in err
+    assert "does not filter by name" in err
     assert "bridge mode" in err
     assert guests.leftovers() == NOTHING
 
