@@ -57,7 +57,7 @@ def test_a_restart_whose_boot_has_begun_is_not_begun_again(guests: Guests) -> No
     guests.stack.launch(PROCFILE)
     _, err = restarting.communicate(timeout=40)
     assert restarting.returncode == 6
-    assert b"api was stopped while it did vm.restart" in err
+    assert b"api was stopped while it served vm.restart" in err
     assert b"banger vm list" in err
     release()
     eventually(lambda: guests.state("web") == "running")
@@ -69,7 +69,7 @@ def test_a_boot_that_loses_its_services_says_so_and_goes_on(guests: Guests) -> N
     guests.stack.stop()
     _, err = running.communicate(timeout=30)
     assert running.returncode == 6
-    assert b"api was stopped while it did vm.create" in err
+    assert b"api was stopped while it served vm.create" in err
     assert b"banger vm list" in err
     release()
     guests.stack.launch(PROCFILE)
@@ -83,6 +83,6 @@ def test_a_stop_that_loses_its_services_leaves_no_vm_on_its_way(guests: Guests) 
     eventually(lambda: guests.state("web") != "running")
     guests.stack.stop()
     _, err = restarting.communicate(timeout=30)
-    assert b"api was stopped while it did vm.restart" in err
+    assert b"api was stopped while it served vm.restart" in err
     guests.stack.launch(PROCFILE)
     eventually(lambda: guests.state("web") in RESTED)
