@@ -77,7 +77,7 @@ def test_request_at_a_service_that_is_stopped_may_be_asked_again(stack: Stack) -
         os.kill(stack.pid("echo"), signal.SIGTERM)
         error = error_of(lambda: peer.final(waiting))
     assert error.code is Code.UNAVAILABLE
-    assert "echo was stopped while it did echo.wait" in error.message
+    assert "echo was stopped while it served echo.wait" in error.message
 
 
 def test_callers_see_the_broker_die(stack: Stack) -> None:
