@@ -28,6 +28,8 @@ overlay = "1G"
 [dns]
 port = {port}
 """
+GONE = "3"
+"""The exit status of ``not_found``."""
 
 
 @dataclass(frozen=True)
@@ -129,11 +131,12 @@ class Run:
             self.report.adopt_seconds.append(seconds)
 
     def _remove_extras(self, seen: Observed) -> None:
-        """VMs whose creation or deletion had no success are listed; so they can be deleted."""
+        """VMs whose creation or deletion had no success are listed; so they can be deleted. The VM
+        of a killed client may be gone since it was seen."""
         for row in seen.rows:
             if row.name not in self._names:
                 answer = self._clients.ask("delete", row.name)
-                if answer.outcome != "0":
+                if answer.outcome not in ("0", GONE):
                     self._violate([f"{row.name} cannot be deleted: {answer.words}"])
 
     def _start_again(self, seen: Observed) -> None:
