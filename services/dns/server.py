@@ -91,7 +91,13 @@ class DnsServer:
             return
         task = asyncio.create_task(self._serve(reader, writer, source))
         self._connections[task] = source
-        task.add_done_callback(lambda ended: self._connections.pop(ended, None))
+
+        # Not at the end of the task: one that is cancelled before its first step has none.
+        def ended(task: asyncio.Task[None]) -> None:
+            self._connections.pop(task, None)
+            writer.close()
+
+        task.add_done_callback(ended)
 
     def _has_room(self, source: str) -> bool:
         if Counter(self._connections.values())[source] >= self._most:
@@ -108,13 +114,10 @@ class DnsServer:
     async def _serve(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, source: str
     ) -> None:
-        try:
+        # Errors: the client left or is silent.
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError, TimeoutError):
             while await self._serve_one(reader, writer, source):
                 pass
-        except (OSError, asyncio.IncompleteReadError, TimeoutError):
-            pass  # the client left or is silent
-        finally:
-            writer.close()
 
     async def _serve_one(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, source: str

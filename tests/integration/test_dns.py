@@ -72,6 +72,22 @@ class Running:
         argv = ["dig", f"@{host}", "-p", str(port), "+tries=1", "+time=5", *arguments]
         return subprocess.run(argv, capture_output=True, text=True, check=True, timeout=20).stdout
 
+    @contextlib.contextmanager
+    def held_up(self) -> Iterator[None]:
+        """Inside, its loop stands still."""
+        stands, goes_on = threading.Event(), threading.Event()
+
+        def stand() -> None:
+            stands.set()
+            goes_on.wait(ANSWER_SECONDS)
+
+        self._loop.call_soon_threadsafe(stand)
+        stands.wait(ANSWER_SECONDS)
+        try:
+            yield
+        finally:
+            goes_on.set()
+
     def connect(self) -> socket.socket:
         return socket.create_connection(self.address, ANSWER_SECONDS)
 
@@ -92,7 +108,8 @@ def query(name: str = "beta.vm", kind: str = "A") -> DNSRecord:
 def by_udp(address: tuple[str, int], packet: bytes) -> DNSRecord:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.settimeout(ANSWER_SECONDS)
-        client.sendto(packet, address)
+        client.connect(address)  # so that nobody there is refused, and not waited for
+        client.send(packet)
         return DNSRecord.parse(client.recv(65535))
 
 
@@ -199,6 +216,19 @@ def test_sources_that_take_all_connections_make_room_for_another(server: Running
         assert read_framed(floods[-1]).header.rcode == Rcode.NOERROR
 
 
+def test_a_connection_that_makes_room_before_it_was_served_is_closed(server: Running) -> None:
+    """All wait to be accepted, and the server takes them in one turn of its loop."""
+    with contextlib.ExitStack() as held:
+        with server.held_up():
+            made = [
+                held.enter_context(
+                    socket.create_connection(server.address, ANSWER_SECONDS, (source, 0))
+                )
+                for source in ["127.0.0.20"] * CONNECTIONS + ["127.0.0.30"]
+            ]
+        assert made[0].recv(1) == b""
+
+
 def test_five_thousand_mangled_packets_leave_it_answering(server: Running) -> None:
     chance = random.Random(20261122)
     good = query().pack()
@@ -246,7 +276,10 @@ def resolves(port: int, expected: str | None) -> Callable[[], bool]:
     """Whether beta.vm has the address ``expected`` now, or with None, whether it has none."""
 
     def ask() -> bool:
-        reply = by_udp(("127.0.0.1", port), query().pack())
+        try:
+            reply = by_udp(("127.0.0.1", port), query().pack())
+        except ConnectionRefusedError:  # dns registers before it listens
+            return False
         found = str(reply.rr[0].rdata) if reply.rr else None
         return found == expected
 
