@@ -21,7 +21,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
     ("arguments", "status", "says"),
     [
         (["--vcpu", "0"], 2, "vcpu"),
-        (["--vcpu", "100000"], 2, "the most is"),
+        (["--vcpu", "100000"], 2, "vcpu"),
+        (["--vcpu", "4000"], 2, "the most is"),
         (["--memory", "1M"], 2, "too small"),
         (["--memory", "900000G"], 2, "too large"),
         (["--disk-size", "-1G"], 2, "disk"),

@@ -55,7 +55,7 @@ def unhurt(arena: Arena) -> Iterator[None]:
 def test_a_thousand_sockets_of_each_kind_get_a_bounded_number_of_ports(arena: Arena) -> None:
     assert arena.act("sockets") == "done"
     if arena.mode == "user":
-        eventually(lambda: arena.show(EVIL)["ports"], patience=20)
+        eventually(lambda: arena.show(EVIL)["ports"], patience=60)
     arena.bounded("vm", "ports", EVIL, seconds=3 * ANSWER_SECONDS)
     assert len(arena.show(EVIL)["ports"]) <= FORWARDS
 

@@ -53,7 +53,7 @@ def quiet(guests: Guests) -> None:
 
 def test_run_rm_asks_at_most_twelve_times_and_reads_no_whole_table(guests: Guests) -> None:
     asked = cost(guests, "vm", "run", "--rm", *SIZES, "--", "true")
-    assert len(asked) <= 12, asked
+    assert len(asked) <= 12, "\n".join(asked)
     assert not {*WHOLE_TABLE} & {*asked}
     assert Counter(asked)["store vm.update"] == 1, "the VM runs; all else is reserved or removed"
 

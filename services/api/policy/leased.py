@@ -10,6 +10,8 @@ class LeasedVms:
 
     def __init__(self) -> None:
         self.leases: dict[str, str] = {}
+        self.deleted: set[str] = set()
+        """Of these, the VMs that have been deleted: their leases remain until they are released."""
         self._some = asyncio.Event()
 
     def add(self, vm: Vm) -> None:
@@ -18,8 +20,13 @@ class LeasedVms:
             self.leases[vm.id] = vm.lease
             self._some.set()
 
+    def note_deleted(self, vm_id: str) -> None:
+        if vm_id in self.leases:
+            self.deleted.add(vm_id)
+
     def discard(self, vm_id: str) -> None:
         self.leases.pop(vm_id, None)
+        self.deleted.discard(vm_id)
         if not self.leases:
             self._some.clear()
 

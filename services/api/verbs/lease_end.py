@@ -39,7 +39,8 @@ class LeaseEnd:
             try:
                 if is_held(path):
                     continue
-                await self._delete(vm_id)
+                if vm_id not in self._context.leased.deleted:
+                    await self._delete(vm_id)
             except (BangerError, OSError) as error:
                 self._context.log.warning("leased VM not deleted", vm=vm_id, error=str(error))
                 continue

@@ -149,6 +149,7 @@ class LifecycleVerbs:
             self._context.spawn(self._store_end(vm))
             raise
         self._context.machines.forget(vm.id)
+        self._context.leased.note_deleted(vm.id)
         if problems:
             raise BangerError(
                 Code.DENIED,
