@@ -162,7 +162,7 @@ def published_ports(case: Case) -> None:
         other.close()
     contains("the refusal", refused.err, f"tcp port {third} of 127.0.0.1 is taken by")
     refused = case.banger("vm", "create", "--no-start", "-p", f"{first}:80", status=4)
-    contains("the refusal", refused.err, "published by front already")
+    contains("the refusal", refused.err, "already published by front")
     case.banger("vm", "unpublish", "front", str(first))
     equal("what the first leads to now", _answers(case, first), False)
     equal("what is left", [port["host_port"] for port in case.show("front")["publish"]], [second])
