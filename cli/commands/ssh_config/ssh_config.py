@@ -83,14 +83,20 @@ def _lines(paths: Paths) -> str:
 
 def _command(paths: Paths) -> str:
     """The command line that finds the same services and state without an environment: by
-    "env -i ssh", from cron, from an editor that was started elsewhere."""
+    "env -i ssh", from cron, from an editor that was started elsewhere.
+
+    Of the run directory it has what it depends on, and not the path: services that are up are found
+    by the state directory, wherever they were started.
+    """
     banger = shutil.which(sys.argv[0]) or shutil.which("banger") or sys.argv[0]
     environment = {
-        "XDG_CONFIG_HOME": paths.config.parent,
-        "XDG_DATA_HOME": paths.data.parent,
-        "XDG_STATE_HOME": paths.state.parent,
-        "BANGER_RUN_DIR": paths.run,
+        "XDG_CONFIG_HOME": str(paths.config.parent),
+        "XDG_DATA_HOME": str(paths.data.parent),
+        "XDG_STATE_HOME": str(paths.state.parent),
     }
+    for variable in ("BANGER_RUN_DIR", "XDG_RUNTIME_DIR"):
+        if value := os.environ.get(variable):
+            environment[variable] = value
     words = [f"{name}={value}" for name, value in environment.items()]
     return shlex.join(["/usr/bin/env", *words, str(Path(banger).absolute())])
 

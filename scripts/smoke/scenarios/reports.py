@@ -80,7 +80,7 @@ def services_and_their_logs(case: Case) -> None:
 
 @scenario(REPORTS)
 def ssh_shortcut(case: Case) -> None:
-    """ssh-config puts one line into ~/.ssh/config, once, and takes exactly that out again."""
+    """ssh-config puts a block into ~/.ssh/config, once, and takes exactly that out again."""
     case.needs(("ssh-config",))
     home = case.directory / "user"
     (home / ".ssh").mkdir(parents=True)
@@ -89,6 +89,6 @@ def ssh_shortcut(case: Case) -> None:
     env = {"HOME": str(home)}
     for _ in range(2):
         case.banger("ssh-config", "--install", env=env)
-        equal("one Include", config.read_text().count("Include"), 1)
+        equal("blocks", config.read_text().count("Host *.vm"), 1)
     case.banger("ssh-config", "--uninstall", env=env)
     equal("the user's own lines", config.read_text(), "Host own\n  User me\n")

@@ -93,19 +93,24 @@ def copy_what_is_not_there(case: Case) -> None:
 @scenario(SESSION)
 def logs(case: Case) -> None:
     """The log has what the console showed, the supervisor's what it did."""
-    eventually("login is offered", lambda: "login:" in case.banger("vm", "logs", case.vm).out, 90)
+
+    def offered() -> bool:
+        return "press ENTER to login" in case.banger("vm", "logs", case.vm).out
+
+    eventually("login is offered", offered, 90)
     lines = case.banger("vm", "logs", case.vm, "--supervisor").out
     holds("the supervisor has logged", len(lines.splitlines()) > 1)
 
 
 @scenario(SESSION)
 def console(case: Case) -> None:
-    """What is piped into the console is typed there, and its echo comes back."""
+    """What is piped into the console is typed there: ENTER logs root in, who then has a shell."""
 
-    def echoed() -> bool:
-        return b"login:" in case.banger("vm", "console", case.vm, stdin=b"\n").stdout
+    def answered() -> bool:
+        typed = b"\necho $(id -un)-$((40 + 2))\n"
+        return b"root-42" in case.banger("vm", "console", case.vm, stdin=typed).stdout
 
-    eventually("the guest asks who is there", echoed, 90)
+    eventually("root's shell answers", answered, 90)
 
 
 @scenario(SESSION)

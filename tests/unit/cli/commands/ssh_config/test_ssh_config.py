@@ -109,6 +109,13 @@ def test_the_proxy_finds_the_services_without_an_environment(cli: Cli) -> None:
     cli("daemon", "stop")
 
 
+def test_a_run_directory_that_nobody_chose_is_not_written_down(cli: Cli) -> None:
+    """Services that another session has started have another one, and are found all the same."""
+    printed = cli("ssh-config", env={"BANGER_RUN_DIR": "", "XDG_RUNTIME_DIR": "/run/user/7"}).out
+    assert "BANGER_RUN_DIR" not in printed
+    assert "XDG_RUNTIME_DIR=/run/user/7" in printed
+
+
 def test_another_home_than_the_one_that_ssh_reads_is_told(cli: Cli) -> None:
     ran = cli("ssh-config", "--install")
     assert f"ssh -F {user_file(cli)}" in ran.err
