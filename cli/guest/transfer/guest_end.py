@@ -8,11 +8,13 @@ import fcntl
 import os
 import select
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import TracebackType
 
 from cli.guest.master import connected
+from cli.guest.transfer.causes import guest_words
+from cli.guest.transfer.outcome import CopyOutcome
 from shared.contract.guest_command import (
     NO_USER,
     PROGRAM,
@@ -197,3 +199,25 @@ def _without_program(line: str) -> str:
         line = line.removeprefix(program)
     noise = ("Exiting with failure status", "socket ignored", "Removing leading")
     return "" if any(words in line for words in noise) else line.strip()
+
+
+def wait_for_end(
+    guest: GuestEnd, to: CopyOutcome, naming: Callable[[str], str] = lambda line: line
+) -> None:
+    """Wait for the guest; ``naming`` gives its complaints the names that the user knows."""
+    status = guest.finish()
+    said = list(dict.fromkeys(map(naming, guest.complaints())))
+    if status != 0 and (said or not to.number_failed):
+        to.cut_off = True
+        to.failed(guest_words(said))
+
+
+def silent(guest: GuestEnd) -> BangerError:
+    """The error of a guest that ended before its answer."""
+    guest.finish()
+    said = "; ".join(guest.complaints()[:3])
+    return BangerError(
+        Code.UNAVAILABLE,
+        "the guest's session ended without an answer" + (f": {said}" if said else ""),
+        hint="check it: banger vm health",
+    )

@@ -13,7 +13,7 @@ from cli.parsing.param_types import Words
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cli.guest.transfer.copying import GuestPaths
+    from cli.guest.transfer.arriving import GuestPaths
     from cli.guest.transfer.outcome import CopyOutcome
 
 PIPE = "-"
@@ -97,8 +97,8 @@ def _copy(
 ) -> None:
     from cli.commands.vm.session.shell import reach
     from cli.guest.transfer import copying
-    from cli.guest.transfer.copying import GuestPlace
     from cli.guest.transfer.local_tree import LocalSource
+    from cli.guest.transfer.receiving import GuestPlace
 
     inside = split(target)
     guest = _guest_paths(ctx, sources, follow=follow, glob=glob, user=user)
@@ -141,7 +141,7 @@ def _guest_paths(
     if vms == {None}:
         return None
     from cli.commands.vm.session.shell import reach
-    from cli.guest.transfer.copying import GuestPaths
+    from cli.guest.transfer.arriving import GuestPaths
 
     paths = [each[1] for each in found if each]
     for place, path in zip(sources, paths, strict=True):

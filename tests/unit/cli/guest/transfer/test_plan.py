@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.guest.transfer.copying import local_target
+from cli.guest.transfer.local_target import local_target
 from cli.guest.transfer.local_tree import LocalSource
 from cli.guest.transfer.plan import (
     Landing,
