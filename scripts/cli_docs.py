@@ -142,15 +142,18 @@ def _sections(command: click.Command, context: click.Context, depth: int) -> Ite
 
 
 def _body(command: click.Command, context: click.Context) -> Iterator[str]:
-    text, _, examples = inspect.cleandoc(command.help or "").partition("\b\n")
+    text, *blocks = inspect.cleandoc(command.help or "").split("\b\n")
     yield text.strip() + "\n"
     if not isinstance(command, click.Group):
         usage = " ".join(command.collect_usage_pieces(context))
         yield f"Usage: `{context.command_path} {usage}`\n"
     yield from _options(command, context)
-    _, _, lines = examples.partition("\n")
-    if lines:
-        yield f"```sh\n{inspect.cleandoc(lines)}\n```\n"
+    for block in blocks:
+        title, _, lines = block.partition("\n")
+        language = "sh" if title.startswith("Example") else "text"
+        if language == "text":
+            yield title + "\n"
+        yield f"```{language}\n{inspect.cleandoc(lines)}\n```\n"
 
 
 def _options(command: click.Command, context: click.Context) -> Iterator[str]:
