@@ -135,7 +135,15 @@ class Case:
         return self.stack.holder(lock)
 
     def eventually_state(self, ref: str, state: str, seconds: float = 30.0) -> None:
-        eventually(f"{ref} is {state}", lambda: self.state(ref) == state, seconds)
+        """Fails at once when the VM fails instead: it would stay so."""
+
+        def reached() -> bool:
+            vm = self.show(ref)
+            if vm["state"] == "failed" != state:
+                raise Failed(f"{ref} is failed and not {state}: {vm['reason']}")
+            return bool(vm["state"] == state)
+
+        eventually(f"{ref} is {state}", reached, seconds)
 
     def needs(self, command: tuple[str, ...]) -> None:
         """Skip the scenario when banger has no such command yet."""
