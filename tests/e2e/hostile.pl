@@ -65,7 +65,7 @@ sub sockets {
                     push @kept, $s;
                 }
             }
-            sleep $seconds || 86400;
+            sleep( $seconds || 86400 );
         } );
     }
     sleep 1;
