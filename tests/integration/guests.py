@@ -146,6 +146,8 @@ class Guests:
 
 
 SMALL = {"vcpu": 1, "memory_mib": 128, "disk_bytes": 64 << 20, "overlay_bytes": 64 << 20}
+SIZES = ("--vcpu", "1", "--memory", "128M", "--disk-size", "64M", "--overlay-size", "64M")
+"""``SMALL`` as words of a command."""
 NOTHING: dict[str, Any] = {"rows": [], "files": [], "ssh": [], "vmms": []}
 
 

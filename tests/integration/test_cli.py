@@ -18,7 +18,7 @@ from shared.bus.envelope import MAX_MESSAGE
 from shared.contract.messages.vm import LONGEST_REASON
 from shared.errors import BangerError
 from tests.home import Home
-from tests.integration.guests import Guests, clean, new_guests
+from tests.integration.guests import SIZES, Guests
 from tests.integration.peer import Peer
 from tests.unit.services.store.requests import reservation
 from tests.waiting import eventually
@@ -179,22 +179,13 @@ def names_in_dns(peer: Peer) -> int:
 
 # -- with scripted guests -------------------------------------------------------------------
 
-SIZES = ("--vcpu", "1", "--memory", "128M", "--disk-size", "64M", "--overlay-size", "64M")
-
-
-@pytest.fixture(scope="module")
-def stack() -> Iterator[Guests]:
-    with new_guests() as guests:
-        yield guests
-
 
 @pytest.fixture
-def web(stack: Guests) -> Iterator[Guests]:
+def web(guests: Guests) -> Iterator[Guests]:
     """A stack with one VM, ``web``, that runs; it is deleted again."""
-    with clean(stack):
-        assert stack.banger("vm", "create", "--name", "web", *SIZES)[0] == 0
-        yield stack
-        stack.delete_all()
+    assert guests.banger("vm", "create", "--name", "web", *SIZES)[0] == 0
+    yield guests
+    guests.delete_all()
 
 
 def test_a_paused_vm_takes_no_command_until_it_is_resumed(web: Guests) -> None:
@@ -252,12 +243,11 @@ def test_the_creation_is_an_operation_that_can_be_looked_up(web: Guests) -> None
     assert web.banger("ops", "show", "no-such-operation")[0] == 3
 
 
-def test_a_command_out_of_time_gives_7_and_its_vm_goes(stack: Guests) -> None:
-    with clean(stack):
-        argv = ("vm", "run", "--rm", "--timeout", "0.3", *SIZES, "--", "sleep", "600")
-        status, _, err = stack.banger(*argv)
-        assert status == 7, err
-        assert "sleep was still running after 0.3 s" in err
+def test_a_command_out_of_time_gives_7_and_its_vm_goes(guests: Guests) -> None:
+    argv = ("vm", "run", "--rm", "--timeout", "0.3", *SIZES, "--", "sleep", "600")
+    status, _, err = guests.banger(*argv)
+    assert status == 7, err
+    assert "sleep was still running after 0.3 s" in err
 
 
 def test_no_vm_is_taken_for_another_whose_id_is_its_name(web: Guests) -> None:

@@ -7,22 +7,16 @@ import pytest
 
 from shared.host.locks import Lock
 from shared.vm import files
-from tests.integration.guests import Guests, clean, new_guests
+from tests.integration.guests import Guests, new_guests
 from tests.waiting import eventually
 
 LONG_AGO, FAR_AHEAD = "2020-01-01T00:00:00Z", "2999-01-01T00:00:00Z"
 
 
 @pytest.fixture(scope="module")
-def stack() -> Iterator[Guests]:
+def shared_guests() -> Iterator[Guests]:
     with new_guests("auto_stop_stale_after = 8.0") as guests:
         yield guests
-
-
-@pytest.fixture
-def guests(stack: Guests) -> Iterator[Guests]:
-    with clean(stack):
-        yield stack
 
 
 def touch(guests: Guests, name: str, at: str) -> None:

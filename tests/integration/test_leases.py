@@ -7,25 +7,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import pytest
-
 from tests.home import REPOSITORY
-from tests.integration.guests import NOTHING, Guests, clean, kill, new_guests
+from tests.integration.guests import NOTHING, SIZES, Guests, kill
 from tests.waiting import eventually
-
-SIZES = ("--vcpu", "1", "--memory", "128M", "--disk-size", "64M")
-
-
-@pytest.fixture(scope="module")
-def stack() -> Iterator[Guests]:
-    with new_guests() as guests:
-        yield guests
-
-
-@pytest.fixture
-def guests(stack: Guests) -> Iterator[Guests]:
-    with clean(stack):
-        yield stack
 
 
 @contextmanager

@@ -17,10 +17,10 @@ from shared.vm import files
 from tests.home import REPOSITORY
 from tests.integration.guests import (
     NOTHING,
+    SIZES,
     SMALL,
     Guests,
     View,
-    clean,
     finals,
     kill,
     new_guests,
@@ -30,21 +30,6 @@ from tests.integration.guests import (
 from tests.integration.peer import Peer, error_of
 from tests.stack import want
 from tests.waiting import eventually
-
-SIZES = ("--vcpu", "1", "--memory", "128M", "--disk-size", "64M", "--overlay-size", "64M")
-
-
-@pytest.fixture(scope="module")
-def stack() -> Iterator[Guests]:
-    with new_guests() as guests:
-        yield guests
-
-
-@pytest.fixture
-def guests(stack: Guests) -> Iterator[Guests]:
-    with clean(stack):
-        yield stack
-
 
 # -- by the command -------------------------------------------------------------------------
 

@@ -18,25 +18,13 @@ from services.vm_supervisor.network.host_ports import bind, holder_of
 from shared.contract.messages.vm import Protocol
 from shared.errors import BangerError, Code
 from shared.vm import files
-from tests.integration.guests import NOTHING, SMALL, Guests, clean, finals, kill, new_guests
+from tests.integration.guests import NOTHING, SMALL, Guests, finals, kill
 from tests.integration.peer import error_of
 from tests.loopback import OWN_ADDRESS
 from tests.waiting import eventually
 
 HOST = OWN_ADDRESS
 GUEST_PORT = 20_000
-
-
-@pytest.fixture(scope="module")
-def stack() -> Iterator[Guests]:
-    with new_guests() as guests:
-        yield guests
-
-
-@pytest.fixture
-def guests(stack: Guests) -> Iterator[Guests]:
-    with clean(stack):
-        yield stack
 
 
 def port(host: int, guest: int = 80, protocol: Protocol = "tcp") -> dict[str, Any]:

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.integration.counting_broker import NAME
-from tests.integration.guests import PROCFILE, Guests, clean, new_guests
-from tests.integration.test_lifecycle import SIZES
+from tests.integration.guests import PROCFILE, SIZES, Guests, new_guests
 from tests.waiting import eventually
 
 MODULE = "tests.integration.counting_broker"
@@ -15,15 +14,9 @@ WHOLE_TABLE = ("store vm.list", "store vm.snapshot")
 
 
 @pytest.fixture(scope="module")
-def stack() -> Iterator[Guests]:
+def shared_guests() -> Iterator[Guests]:
     with new_guests(procfile=PROCFILE.replace("services.broker", MODULE)) as guests:
         yield guests
-
-
-@pytest.fixture
-def guests(stack: Guests) -> Iterator[Guests]:
-    with clean(stack):
-        yield stack
 
 
 def requests(guests: Guests) -> list[str]:

@@ -5,10 +5,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.integration.guests import PROCFILE, Guests, new_guests
+from tests.integration.guests import PROCFILE, SIZES, Guests, new_guests
 from tests.waiting import eventually
 
-SIZES = ("--vcpu", "1", "--memory", "128M", "--disk-size", "64M", "--overlay-size", "64M")
 RESTED = ("running", "stopped")
 
 

@@ -21,9 +21,9 @@ from tests import loopback
 from tests.home import REPOSITORY
 from tests.integration.guests import (
     NOTHING,
+    SIZES,
     SMALL,
     Guests,
-    clean,
     finals,
     kill,
     new_guests,
@@ -35,19 +35,12 @@ from tests.waiting import eventually
 
 PUBLISHED = f"{loopback.address(9)}:8001:80"
 """At an address of these tests' own."""
-SIZES = ("--vcpu", "1", "--memory", "128M", "--disk-size", "64M", "--overlay-size", "64M")
 
 
 @pytest.fixture(scope="module")
-def stack() -> Iterator[Guests]:
+def shared_guests() -> Iterator[Guests]:
     with new_guests("boot_timeout = 20.0") as guests:
         yield guests
-
-
-@pytest.fixture
-def guests(stack: Guests) -> Iterator[Guests]:
-    with clean(stack):
-        yield stack
 
 
 @contextmanager

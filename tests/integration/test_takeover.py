@@ -9,20 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.guests import SMALL, Guests, clean, finals, kill, new_guests
+from tests.integration.guests import SMALL, Guests, finals, kill
 from tests.waiting import eventually
-
-
-@pytest.fixture(scope="module")
-def stack() -> Iterator[Guests]:
-    with new_guests() as guests:
-        yield guests
-
-
-@pytest.fixture
-def guests(stack: Guests) -> Iterator[Guests]:
-    with clean(stack):
-        yield stack
 
 
 def supervisors(guests: Guests) -> list[int]:
