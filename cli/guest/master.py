@@ -8,16 +8,19 @@ import signal
 import time
 from pathlib import Path
 
-from cli.guest.shared_connection import SharedSession
+from cli.guest.shared_connection import SharedSession, master_pid
 from cli.guest.ssh_process import SshProcess
 from shared.contract.ssh_access import Access, master_argv
 from shared.errors import BangerError, Code
 from shared.host.locks import Lock
+from shared.plain_text import printable
 from shared.vm import files
 
 OPEN_SECONDS = 10.0
 """For the handshake with a guest's sshd; an emulated guest that boots takes some seconds."""
 _RETRY_SECONDS = 0.05
+SAID_MOST = 200
+"""Characters of what a login shell says instead of running a command."""
 
 
 def connected(
@@ -38,11 +41,24 @@ def connected(
             return SharedSession(access.control, command, variables, streams, terminal=terminal)
         except OSError:
             if attempt == 0:
-                _open(access)
+                open_again(access)
     raise _no_ssh(access)
 
 
-def _open(access: Access) -> None:
+def not_started(access: Access, session: SharedSession, said: bytes) -> BangerError:
+    """The error of a session that ended before its command began. ``said``: what came on stderr
+    instead of the announcement, by the login shell."""
+    words = session.refusal or said.decode(errors="replace")
+    reason = printable(" ".join(words.split()), SAID_MOST)
+    return BangerError(
+        Code.UNAVAILABLE,
+        "ssh starts no command in the guest" + (f": {reason}" if reason else ""),
+        hint=f"see its console: banger vm console {access.alias}",
+        details={"vm": access.alias, "started": False},
+    )
+
+
+def open_again(access: Access) -> None:
     """Start a master, unless another command does so at the moment."""
     limit = time.monotonic() + OPEN_SECONDS
     control = Path(access.control)
@@ -51,6 +67,8 @@ def _open(access: Access) -> None:
             raise _no_ssh(access)
         time.sleep(_RETRY_SECONDS)
     try:
+        if master_pid(access.control) is not None:
+            return  # another command has opened it meanwhile
         control.unlink(missing_ok=True)
         process = SshProcess(master_argv(access, "/dev/null"), own_session=True, quiet=True)
         poll = select.poll()

@@ -13,7 +13,7 @@ import tty as terminal_modes
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from cli.guest.master import connected
+from cli.guest.master import connected, not_started
 from cli.guest.running_command import RunningCommand, SessionEnd
 from cli.guest.streams import Streams
 from cli.terminal.signals import interrupts_readable
@@ -26,10 +26,6 @@ from shared.contract.guest_command import (
 )
 from shared.contract.ssh_access import Access
 from shared.errors import BangerError, Code
-from shared.plain_text import printable
-
-SAID_MOST = 200
-"""Characters of what a login shell says instead of running a command."""
 
 if TYPE_CHECKING:
     from shared.contract.messages.vm import VmView
@@ -135,19 +131,8 @@ def _run(
             details={"vm": access.alias},
         )
     if outcome is SessionEnd.NOT_STARTED:
-        raise _no_start(access, session.refusal, announcement)
+        raise not_started(access, session, announcement.before if announcement else b"")
     return running
-
-
-def _no_start(access: Access, refusal: str, announcement: Announcement | None) -> BangerError:
-    said = announcement.before.decode(errors="replace") if announcement else ""
-    reason = printable(" ".join((refusal or said).split()), SAID_MOST)
-    return BangerError(
-        Code.UNAVAILABLE,
-        "ssh starts no command in the guest" + (f": {reason}" if reason else ""),
-        hint=f"see its console: banger vm console {access.alias}",
-        details={"vm": access.alias, "started": False},
-    )
 
 
 def _is_unread(fd: int) -> bool:

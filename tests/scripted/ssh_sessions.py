@@ -45,14 +45,14 @@ class Guest:
         assert busybox, "busybox is not installed"
         (self._directory / "busybox").symlink_to(busybox)
         text = (rootfs / "exec").read_text().partition("\n")[2]
-        program = self._directory / "exec"
-        program.write_text(f"#!{self._directory}/busybox sh\n{text}")
-        program.chmod(0o755)
+        self.program = self._directory / "exec"
+        self.program.write_text(f"#!{self._directory}/busybox sh\n{text}")
+        self.program.chmod(0o755)
 
     def argv(self, command: str) -> "list[str]":
         if not command:
             return [self.shell]
-        return [self.shell, "-c", command.replace(PROGRAM, str(self._directory / "exec"))]
+        return [self.shell, "-c", command.replace(PROGRAM, str(self.program))]
 
     def close(self) -> None:
         shutil.rmtree(self._directory)

@@ -35,7 +35,8 @@ def upload(sources: Sequence[LocalSource], target: GuestPlace, to: CopyOutcome) 
         ]
         guest.begin(landings[0], sources[0].kind)
         for source, landing in zip(sources, landings, strict=True):
-            guest.take(source.entries(to.failed), landing, to)
+            if not guest.take(source.entries(to.failed), landing, to):
+                break
         guest.finish(to)
 
 
@@ -48,7 +49,8 @@ def relay(source: GuestPaths, target: GuestPlace, to: CopyOutcome) -> None:
         for each in arriving(source, to):
             landing = land(each.kind, each.name, guest.target, several=several)
             guest.begin(landing, each.kind)
-            guest.take(each.entries(), landing, to)
+            if not guest.take(each.entries(), landing, to):
+                break  # what the other guest sends next is the rest of this source
         guest.finish(to)
 
 
@@ -68,8 +70,8 @@ def download(source: GuestPaths, target: str, to: CopyOutcome) -> None:
             directory, root = directory or ("/" if real.startswith("/") else "."), (name,)
         with Extraction(directory, to.failed, to.moved) as extraction:
             for entry in each.entries():
-                extraction.place(entry, root)
-                to.files += entry.kind is not EntryKind.DIRECTORY
+                placed = extraction.place(entry, root)
+                to.files += placed and entry.kind is not EntryKind.DIRECTORY
 
 
 def pour_out(source: GuestPaths, descriptor: int, to: CopyOutcome) -> None:

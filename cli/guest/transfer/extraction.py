@@ -66,16 +66,22 @@ class Extraction:
         self._leave(0)
         os.close(self._bottom)
 
-    def place(self, entry: TreeEntry, root: tuple[str, ...]) -> None:
-        """Write ``entry``, whose source is called ``root`` here; empty: its contents are merged."""
+    def place(self, entry: TreeEntry, root: tuple[str, ...]) -> bool:
+        """Write ``entry``, whose source is called ``root`` here; empty: its contents are merged.
+        False when it is not here, which has been reported."""
         path = (*root, *entry.path)
         if not path:
-            return  # the directory that is merged into keeps its mode and times
+            return True  # the directory that is merged into keeps its mode and times
+        if entry.kind is EntryKind.SPECIAL:
+            self._report(special(self._show(path)))
+            return False
         try:
             parent = self._enter(path[:-1])
             self._write(entry, parent, path, root)
         except OSError as error:
             self._report(of_os_error(error, self._show(path)))
+            return False
+        return True
 
     def _write(
         self, entry: TreeEntry, parent: int, path: tuple[str, ...], root: tuple[str, ...]
@@ -91,10 +97,8 @@ class Extraction:
                 times = (entry.mtime, entry.mtime)
                 os.utime(hidden, ns=times, dir_fd=parent, follow_symlinks=False)
                 os.rename(hidden, name, src_dir_fd=parent, dst_dir_fd=parent)
-        elif entry.kind is EntryKind.HARD_LINK:
-            self._hard_link((*root, *entry.original), parent, name)
         else:
-            self._report(special(self._show(path)))
+            self._hard_link((*root, *entry.original), parent, name)
 
     def _directory(self, entry: TreeEntry, parent: int, path: tuple[str, ...]) -> None:
         name = path[-1]
@@ -132,7 +136,8 @@ class Extraction:
                 if left.made:
                     _set_attributes(left.descriptor, left.made)
             except OSError as error:
-                self._report(of_os_error(error, self._show((left.name,))))
+                path = (*(each.name for each in self._stack), left.name)
+                self._report(of_os_error(error, self._show(path)))
             finally:
                 os.close(left.descriptor)
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import TracebackType
 
-from cli.guest.master import connected
+from cli.guest.master import connected, not_started
 from cli.guest.transfer.causes import guest_words
 from cli.guest.transfer.outcome import CopyOutcome
 from shared.contract.guest_command import (
@@ -47,6 +47,7 @@ class GuestEnd:
         token = os.urandom(8).hex()
         variables = environment(GuestCommand(argv, user=user), token)
         self._announcement = Announcement(token)
+        self._access = access
         self._user = user
         its_input, self._input = os.pipe2(os.O_CLOEXEC)
         self._output, its_output = os.pipe2(os.O_CLOEXEC)
@@ -133,6 +134,8 @@ class GuestEnd:
             self._session.receive()
         if self._announcement.word == NO_USER:
             raise BangerError(Code.NOT_FOUND, f"the guest has no user {self._user!r}")
+        if not self._announcement.word:
+            raise not_started(self._access, self._session, self._announcement.before)
         if self._session.status is None:
             raise BangerError(
                 Code.LOST,

@@ -42,11 +42,16 @@ class LocalSource:
         """Bytes to copy, without holes; what cannot be read counts as nothing."""
         if self.kind not in (SourceKind.DIRECTORY, SourceKind.CONTENTS):
             return _stored(Path(self._root).stat()) if self.kind is SourceKind.FILE else 0
-        total = 0
+        total, linked = 0, set[tuple[int, int]]()
         for directory, _, names in os.walk(self._root):
             for name in names:
                 with suppress(OSError):
-                    total += _stored(os.lstat(f"{directory}/{name}"))
+                    status = os.lstat(f"{directory}/{name}")
+                    place = (status.st_dev, status.st_ino)
+                    if status.st_nlink > 1 and place in linked:
+                        continue  # sent once
+                    linked.add(place)
+                    total += _stored(status)
         return total
 
     def entries(self, report: Report) -> Iterator[TreeEntry]:

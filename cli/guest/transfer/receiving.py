@@ -63,8 +63,9 @@ class Receiver:
             self._way = "beside" if whole else f"beside {self._token}"
         self._guest.write(f"{self._way}\n".encode())
 
-    def take(self, entries: Iterable[TreeEntry], landing: Landing, to: CopyOutcome) -> None:
-        """Send a source; what the guest refuses is in ``to`` at the end."""
+    def take(self, entries: Iterable[TreeEntry], landing: Landing, to: CopyOutcome) -> bool:
+        """Send a source; what the guest refuses is in ``to`` at the end. False when it takes no
+        more, with ``entries`` read in part."""
         root = (landing.name,) if landing.name else ()
         if landing.way is Way.WRITE:
             root = (self._token,)  # tar drops it
@@ -77,8 +78,9 @@ class Receiver:
             if entry.kind is EntryKind.SPECIAL:
                 continue
             if not self._send(entry, root, to):
-                return  # the end says why
+                return False  # the end says why
             to.files += entry.kind is not EntryKind.DIRECTORY
+        return True
 
     def _send(self, entry: TreeEntry, root: tuple[str, ...], to: CopyOutcome) -> bool:
         if not self._guest.write(tar_writer.header(entry, root)):

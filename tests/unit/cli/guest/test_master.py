@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from cli.guest import master
 from cli.guest.master import connected
 from cli.guest.streams import Streams
 from shared.contract.ssh_access import Access
@@ -60,6 +61,20 @@ def test_one_that_is_lost_is_opened_again(access: Access, monkeypatch: pytest.Mo
     server = Server(f"{access.control}.new", guest)
     with streams() as given:
         connected(access, "true", [], given.of_session, terminal=False).close()
+    server.close()
+    guest.close()
+
+
+def test_one_that_another_command_has_opened_meanwhile_is_kept(
+    access: Access, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who has waited for the lock would orphan the ssh of the one before."""
+    scripted_ssh(access, monkeypatch, f"touch {access.control}.again")
+    guest = Guest()
+    server = Server(access.control, guest)
+    master.open_again(access)
+    assert Path(access.control).is_socket()
+    assert not Path(f"{access.control}.again").exists()
     server.close()
     guest.close()
 

@@ -37,11 +37,11 @@ def directory(*path: str, mode: int = 0o755) -> TreeEntry:
 
 
 def written(place: Path, *entries: TreeEntry) -> list[BangerError]:
-    """Write ``entries``; returns what was reported."""
+    """Write ``entries``; returns what was reported: one error for each that is not here."""
     reports: list[BangerError] = []
     with Extraction(str(place), reports.append, lambda _: None) as extraction:
-        for entry in entries:
-            extraction.place(entry, ())
+        here = [extraction.place(entry, ()) for entry in entries]
+    assert here.count(False) == len(reports)
     return reports
 
 

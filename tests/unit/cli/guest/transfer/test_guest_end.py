@@ -90,6 +90,16 @@ def test_a_connection_that_is_lost_is_told_apart(machine: Guest, begin: Begin) -
     assert caught.value.code == Code.LOST
 
 
+def test_a_login_shell_that_starts_nothing_is_quoted(machine: Guest, begin: Begin) -> None:
+    shell = machine.program.with_name("nologin")
+    shell.write_text("#!/bin/sh\necho 'This account is not available.' >&2; exit 1\n")
+    shell.chmod(0o755)
+    machine.shell = str(shell)
+    with begin("true") as end, pytest.raises(BangerError, match="not available") as caught:
+        end.finish()
+    assert (caught.value.code, caught.value.details["started"]) == (Code.UNAVAILABLE, False)
+
+
 def test_a_guest_that_is_gone_is_unavailable(begin: Begin, machine: Guest) -> None:
     machine.lose()
     with pytest.raises(BangerError) as caught:
