@@ -28,7 +28,6 @@ NO_START_UP_FILES = {
 """Variables for the login shell. ``PROGRAM`` takes them back."""
 
 NO_USER = "no-user"
-NO_DIRECTORY = "no-directory"
 
 
 @dataclass(frozen=True)
@@ -90,8 +89,8 @@ def signal_word(name: str, target: str) -> str:
 class Announcement:
     """Takes the line out of the guest's stderr by which ``PROGRAM`` says how the start went.
 
-    ``word`` is "" before it has come, then the command's process group, ``NO_USER`` or
-    ``NO_DIRECTORY``. What a login shell says before it is kept apart, in ``before``.
+    ``word`` is "" before it has come, then the command's process group, ``NO_USER``, or another
+    word for why there is no command. What a login shell says before it is kept in ``before``.
     """
 
     MOST = 4096

@@ -8,7 +8,7 @@ from shared.contract.messages.vm import GuestExec, GuestOutput
 
 CAPTURED_BYTES = 512 << 10
 """Of each output; the program in the guest cuts there, and a guest that does not is cut here."""
-SPARE_SECONDS = 5.0
+SPARE_SECONDS = 10.0
 """What the program in the guest has to end a command, after its time."""
 ENVIRONMENT = {
     "HOME": "/root",

@@ -2,6 +2,7 @@
 
 import os
 import select
+import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,8 @@ LONGEST_INPUT = 1 << 18
 QUIET_SECONDS = 1.0
 """An input that has been silent for so long, and has no end, is cut there."""
 LONGEST_SECONDS = 600
+ENDED = (128 + signal.SIGTERM, 128 + signal.SIGKILL)
+"""The status of a command whose time is up."""
 
 
 def run_in_guest(
@@ -59,12 +62,18 @@ def _run_by_agent(vm_id: str, command: GuestCommand, given: bytes, seconds: floa
     announcement = Announcement(token)
     limit = max(1, min(LONGEST_SECONDS, int(seconds or LONGEST_SECONDS)))
     text = text_of(command, token)
+    began = time.monotonic()
     done = ask(api.VM_EXEC(ref=by_id(vm_id), text=text, stdin=given, seconds=limit))
+    expired = done.status in ENDED and time.monotonic() - began >= limit
     errors = announcement.take(done.stderr)
     if announcement.word == NO_USER:
         raise BangerError(Code.NOT_FOUND, f"the guest has no user {command.user!r}")
     _write(sys.stdout.buffer, done.stdout)
     _write(sys.stderr.buffer, errors if announcement.word else done.stderr)
+    if expired:
+        raise BangerError(
+            Code.TIMEOUT, f"{command.argv[0]} was still running after {limit} s and was terminated"
+        )
     return done.status
 
 
