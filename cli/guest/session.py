@@ -7,15 +7,18 @@ guest's login shell or sshd would not start says so (``guest_command.Announcemen
 import os
 import select
 import signal
+import stat
 import sys
 import termios
 import tty as terminal_modes
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from cli.guest.master import connected, not_started
 from cli.guest.running_command import RunningCommand, SessionEnd
 from cli.guest.streams import Streams
+from cli.terminal.interrupted import Interrupted
 from cli.terminal.signals import interrupts_readable
 from shared.contract.guest_command import (
     NO_USER,
@@ -112,7 +115,8 @@ def _run(
     try:
         with interrupts_readable(*((signal.SIGWINCH,) if terminal else ())) as interrupts:
             ends = streams.of_session
-            session = connected(access, command, variables, ends, terminal=terminal)
+            with _ended_by(interrupts):
+                session = connected(access, command, variables, ends, terminal=terminal)
             streams.release()
             running = RunningCommand(
                 access.control, session, streams, interrupts, token, announcement, seconds=seconds
@@ -131,8 +135,32 @@ def _run(
             details={"vm": access.alias},
         )
     if outcome is SessionEnd.NOT_STARTED:
-        raise not_started(access, session, announcement.before if announcement else b"")
+        error = not_started(access, session, announcement.before if announcement else b"")
+        if session.opened and stdin and _may_be_read(0):
+            del error.details["started"]  # nothing else may run it with what is left
+            error.hint = "its input may have been read in part: repair the guest's ssh, or use -n"
+        raise error
     return running
+
+
+@contextmanager
+def _ended_by(interrupts: int) -> Iterator[None]:
+    """Inside, an error gives way to a signal that came meanwhile: the user has ended the command,
+    and nothing else is to run it."""
+    try:
+        yield
+    except BangerError:
+        with suppress(BlockingIOError):
+            for number in os.read(interrupts, 64):
+                if number != signal.SIGWINCH:
+                    raise Interrupted(number) from None
+        raise
+
+
+def _may_be_read(fd: int) -> bool:
+    """Whether what a session reads from ``fd`` is gone from it."""
+    mode = os.fstat(fd).st_mode
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stat.S_ISREG(mode)
 
 
 def _is_unread(fd: int) -> bool:

@@ -1,6 +1,9 @@
 """``vm exec`` where the guest's ssh starts nothing: its agent does, and that is said."""
 
+import os
+import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -71,17 +74,49 @@ def test_a_terminal_is_the_consoles(cli: Cli, peer: Begin) -> None:
     assert "hint: see its console: banger vm console web" in ran.err
 
 
-def test_a_login_shell_that_runs_nothing_is_such_a_case(
-    cli: Cli, peer: Begin, guest: Guest
-) -> None:
-    services(peer)
+@pytest.fixture
+def nologin(cli: Cli, guest: Guest) -> None:
     shell = cli.root / "nologin"
     shell.write_text("#!/bin/sh\necho not available >&2\nexit 1\n")
     shell.chmod(0o755)
     guest.shell = str(shell)
-    ran = cli("vm", "exec", "web", "--", "true")
+
+
+@pytest.mark.usefixtures("nologin")
+def test_a_login_shell_that_runs_nothing_is_such_a_case(cli: Cli, peer: Begin) -> None:
+    services(peer)
+    ran = cli("vm", "exec", "-n", "web", "--", "true")
     assert (ran.status, ran.out) == (0, "out\n")
     assert ran.err.startswith("ssh starts no command in web: not available; running")
+
+
+@pytest.mark.usefixtures("nologin")
+def test_nothing_runs_on_what_is_left_of_an_input(cli: Cli, peer: Begin) -> None:
+    """ssh had opened the session, so it may have read the beginning."""
+    asked = services(peer)
+    ran = cli("vm", "exec", "web", "--", "cat", stdin=b"in")
+    assert (ran.status, ran.out) == (6, "")
+    assert "or use -n" in ran.err
+    assert "vm.exec" not in asked.verbs()
+
+
+def test_a_command_that_is_ended_before_ssh_answers_is_not_run(
+    cli: Cli, peer: Begin, tmp_path: Path
+) -> None:
+    asked = services(peer)
+    (cli.root / "bin/ssh").unlink()
+    (cli.root / "bin/ssh").write_text(
+        f"#!/bin/sh\necho up >{tmp_path}/up\nread x <{tmp_path}/end\nexit 255\n"
+    )
+    (cli.root / "bin/ssh").chmod(0o755)
+    os.mkfifo(tmp_path / "up")
+    os.mkfifo(tmp_path / "end")
+    process = cli.popen("vm", "exec", "web", "--", "true")
+    assert (tmp_path / "up").read_text() == "up\n"
+    process.terminate()
+    (tmp_path / "end").write_text("\n")
+    assert process.wait(timeout=50) == 128 + signal.SIGTERM
+    assert "vm.exec" not in asked.verbs()
 
 
 def test_a_command_that_had_started_is_not_run_twice(cli: Cli, peer: Begin, guest: Guest) -> None:
