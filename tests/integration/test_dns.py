@@ -316,6 +316,7 @@ def test_names_follow_again_after_a_crash_of_the_broker(stack: Stack, port: int)
     vm = stack.reserve("bbbbbbbbbbbb", "beta")
     stack.kill("broker")
     stack.start("broker")
+    eventually(lambda: {"store", "dns"} <= stack.registered().keys())
     stack.call("store", "vm.update", id=vm["id"], state="running")
     eventually(resolves(port, vm["address"]))
 
