@@ -52,6 +52,31 @@ def _punch(fd: int, end: int) -> None:
         raise OSError(number, os.strerror(number))
 
 
+def keep_end(path: Path, kept: int = KEPT) -> None:
+    """Replace a file that no process has open by its last ``kept`` bytes, if it is larger than that
+    and ``SLACK``, holes included: a limit of file sizes (RLIMIT_FSIZE) counts offsets.
+
+    Raises:
+        OSError: the file cannot be read, or its successor cannot be written.
+    """
+    try:
+        if path.lstat().st_size <= kept + SLACK:
+            return
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    with open(fd, "rb") as file:
+        file.seek(-kept, os.SEEK_END)
+        end = file.read()
+    shorter = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        shorter.touch(0o600)
+        shorter.write_bytes(end)
+        shorter.replace(path)
+    finally:
+        shorter.unlink(missing_ok=True)
+
+
 class LogLimit:
     """Frees the beginnings of several files, again and again. What fails is told once a file."""
 

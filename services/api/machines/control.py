@@ -104,7 +104,8 @@ class Machines:
         return await self._end_orphan(vm)
 
     async def await_stage(self, vm: Vm, stage: WaitFor, call: Call) -> None:
-        """Wait until a guest that has booted is as far as ``stage``.
+        """Wait until a guest that has booted is as far as ``stage``. A caller that was cancelled
+        too late for the boot is cancelled here.
 
         Raises:
             BangerError: ``guest_failed`` for a systemd that is not up when its boot is over, else
@@ -112,6 +113,8 @@ class Machines:
         """
         if stage == "ready":
             return
+        if (task := asyncio.current_task()) and task.cancelling():
+            raise asyncio.CancelledError
         call.progress("system", "waiting for the guest's systemd")
         told = await self._request(vm, supervisor.AWAIT_SYSTEM(), call)
         if told.state == "degraded":

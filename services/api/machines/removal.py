@@ -25,9 +25,11 @@ _PAUSE_SECONDS = 0.02
 
 
 async def remove(vm: Vm, ask: Ask, paths: Paths) -> list[BangerError | OSError]:
-    """Remove files and row, the one whatever became of the other; returns what went wrong."""
+    """Remove files and row, the one whatever became of the other; returns what went wrong. The
+    disks go first: the rest may need space on the host."""
     steps: list[Callable[[], Awaitable[object]]] = [
         lambda: _remove_files(vm, paths),
+        lambda: asyncio.to_thread(unpin, paths.known_hosts, vm.id),
         lambda: ask(store.VM_REMOVE(id=vm.id)),
     ]
     problems: list[BangerError | OSError] = []
@@ -41,7 +43,6 @@ async def remove(vm: Vm, ask: Ask, paths: Paths) -> list[BangerError | OSError]:
 
 async def _remove_files(vm: Vm, paths: Paths) -> None:
     """Disks, keys, logs and sockets."""
-    await asyncio.to_thread(unpin, paths.known_hosts, vm.id)
     for directory in (paths.vm_run(vm.id), paths.vm_state(vm.id)):
         await asyncio.to_thread(_remove_tree, directory)
     await asyncio.to_thread(release, vm.id)

@@ -41,12 +41,10 @@ class LifecycleVerbs:
     @handles(api.VM_START)
     async def start(self, request: VmStart, call: Call) -> VmView:
         vm = await self._context.find(request.ref)
-        async with (
-            under_way(self._context.operations, call, "vm.start", vm.name),
-            self._context.exclusively(vm) as vm,
-        ):
-            if check(vm.name, vm.state, Action.START):
-                vm = await self._boot(vm, call)
+        async with under_way(self._context.operations, call, "vm.start", vm.name):
+            async with self._context.exclusively(vm) as vm:
+                if check(vm.name, vm.state, Action.START):
+                    vm = await self._boot(vm, call)
             await self._context.machines.await_stage(vm, request.wait, call)
         return self._context.view(vm)
 
@@ -85,14 +83,12 @@ class LifecycleVerbs:
     async def restart(self, request: VmRestart, call: Call) -> VmView:
         vm = await self._context.find(request.ref)
         check(vm.name, vm.state, Action.RESTART)
-        async with (
-            under_way(self._context.operations, call, "vm.restart", vm.name),
-            self._context.exclusively(vm) as vm,
-        ):
-            if check(vm.name, vm.state, Action.STOP):
-                vm = _told(vm, await self._context.machines.stop(vm, request.timeout, call))
-                self._refuse_to_go_on(vm, call)
-            vm = await self._boot(vm, call)
+        async with under_way(self._context.operations, call, "vm.restart", vm.name):
+            async with self._context.exclusively(vm) as vm:
+                if check(vm.name, vm.state, Action.STOP):
+                    vm = _told(vm, await self._context.machines.stop(vm, request.timeout, call))
+                    self._refuse_to_go_on(vm, call)
+                vm = await self._boot(vm, call)
             await self._context.machines.await_stage(vm, request.wait, call)
         return self._context.view(vm)
 

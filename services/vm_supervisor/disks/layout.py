@@ -118,7 +118,7 @@ def mke2fs_argv(path: Path, label: str) -> list[str]:
     return ["mke2fs", "-q", "-F", "-t", "ext4", "-m", "0", "-L", label, "-E", extended, str(path)]
 
 
-def _run(argv: list[str], disk: Path, good: tuple[int, ...] = (0,)) -> None:
+def _run(argv: list[str], disk: Path) -> None:
     try:
         done = subprocess.run(
             argv,
@@ -133,13 +133,13 @@ def _run(argv: list[str], disk: Path, good: tuple[int, ...] = (0,)) -> None:
         raise BangerError(
             Code.MISSING_TOOL, f"{argv[0]} is not installed", hint="apt install e2fsprogs"
         ) from error
-    if done.returncode in good:
+    if done.returncode == 0:
         return
     words = (done.stderr or done.stdout).strip()
     if os.strerror(errno.ENOSPC) in words:
         raise _no_space(disk)
     last = printable(next(reversed(words.splitlines()), ""), WORDS_MAX)
-    raise BangerError(Code.GUEST_FAILED, f"{argv[0]} failed for {disk}: {last}")
+    raise BangerError(Code.INTERNAL, f"{argv[0]} failed for {disk}: {last}")
 
 
 def _no_space(path: Path) -> BangerError:

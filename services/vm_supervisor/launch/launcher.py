@@ -39,6 +39,7 @@ from shared.contract.messages.network import Attachment
 from shared.contract.ssh_access import Access
 from shared.errors import BangerError, Code
 from shared.host.boot_id import host_boot_id
+from shared.log_limit import keep_end
 from shared.paths import Paths, make_private
 from shared.vm import files, known_hosts
 from shared.vm.handle import Handle, remove_handle, write_handle
@@ -145,6 +146,10 @@ class VmmLauncher:
         self, driver: Driver, spec: MachineSpec, access: Access, ports: PublishedPorts
     ) -> RunningVm:
         driver.prepare(spec)
+        for name in files.GUEST_WRITTEN:
+            # A disk that is too full for it is no reason not to start.
+            with contextlib.suppress(OSError):
+                keep_end(spec.state / name)
         machine = await driver.launch(spec)
         try:
             handle = _handle_of(machine, driver, spec, access)

@@ -73,14 +73,14 @@ class PowerOff:
             if agent is None:
                 await asyncio.sleep(REACHED_SECONDS)
                 continue
-            self.may_follow = True
+            asked_before, self.may_follow = self.may_follow, True
             try:
                 await agent.power_off(time.monotonic() + ASKED_SECONDS, by_reset=by_reset)
                 self.accepted = True
             except BangerError as error:
                 if self.accepted:
                     return  # the agent has been stopped: the guest is on its way down
-                self.may_follow = error.code is Code.TIMEOUT
+                self.may_follow = asked_before or error.code is Code.TIMEOUT
                 self._log.warning("the agent did not take the power-off", error=error.message)
             await asyncio.sleep(AGAIN_SECONDS)
         await self._end()

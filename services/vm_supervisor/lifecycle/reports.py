@@ -1,5 +1,6 @@
 """Reports about a running VM: what it uses, the ports it listens on, and its health."""
 
+import asyncio
 import os
 import re
 import time
@@ -60,7 +61,8 @@ async def stats(vm: Vm, running: RunningVm, agent: Agent | None, deadline: float
         at=at,
         cpu_seconds=(int(fields[11]) + int(fields[12])) / TICKS,
         resident_bytes=pages * os.sysconf("SC_PAGE_SIZE"),
-        guest_memory_bytes=guest_memory(pid, vm.memory_mib),
+        # The kernel walks the page tables of the VMM for it.
+        guest_memory_bytes=await asyncio.to_thread(guest_memory, pid, vm.memory_mib),
         uptime=booted - int(fields[19]) / TICKS,
         received_bytes=received,
         sent_bytes=sent,

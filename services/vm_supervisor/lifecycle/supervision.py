@@ -257,6 +257,8 @@ class Supervision:
             wait = limit - time.monotonic() if off.may_follow else 0.0
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.over.wait(), wait)
+            if self._stops != [off]:
+                return False  # another one has begun meanwhile
             if not self.over.is_set() and self.running is running:
                 await self._resume_after_cancelled_stop(running, off)
                 return False

@@ -10,6 +10,7 @@ is a descendant, which it is until a supervisor is replaced. Where it is refused
 made it.
 """
 
+import errno
 import os
 import socket
 from pathlib import Path
@@ -72,6 +73,8 @@ def _listen_again(pidfd: int, target: int) -> None:
     fd = ctypes.CDLL(None, use_errno=True).syscall(_SYS_PIDFD_GETFD, pidfd, target, 0)
     if fd < 0:
         number = ctypes.get_errno()
+        if number == errno.EBADF:
+            return  # closed this moment
         raise OSError(number, os.strerror(number))
     with socket.socket(fileno=fd) as copy:
         listens = copy.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)

@@ -119,8 +119,11 @@ async def ports(vm: Vm, running: RunningVm, agent: Agent, deadline: float) -> Po
 
 
 def _bound_elsewhere(address: str) -> str:
-    where = "the guest's own programs" if ipaddress.ip_address(address).is_loopback else "there"
-    return f"bound to {address}, reached from {where} only: let it listen on 0.0.0.0"
+    if ipaddress.ip_address(address).is_loopback:
+        who = "only the guest's own programs reach it"
+    else:
+        who = "only that network of the guest reaches it"
+    return f"bound to {address}, so {who}: let it listen on 0.0.0.0"
 
 
 def _not_forwarded(listening: ListeningPort, known: dict[str, int]) -> str:

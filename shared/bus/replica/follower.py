@@ -82,13 +82,15 @@ class Follower(Generic[View]):
     async def _rows(self, deadline: float) -> VmRows:
         """A snapshot from all pages, with the number of the first: what changed while they were
         read is in the events that are held."""
-        whole = VmRows(vms=[])
-        first = True
+        whole: VmRows | None = None
         async for page in pages(
             lambda after: self._actor.ask(store.VM_SNAPSHOT(after=after), deadline=deadline)
         ):
-            whole.vms += page.vms
-            whole.seq, first = (page.seq if first else min(whole.seq, page.seq)), False
+            if whole is None:
+                whole = page
+            else:
+                whole.vms += page.vms
+        assert whole, "there is a first page"
         return whole
 
     async def close(self) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from shared.host.files import sync
-from shared.log_limit import SLACK, LogLimit, free_beginning, seek_data
+from shared.log_limit import SLACK, LogLimit, free_beginning, keep_end, seek_data
 
 KEPT = 1 << 20
 LINE = b"%015d\n"
@@ -95,3 +95,17 @@ def test_data_of_an_empty_file_is_at_its_end(log: Path) -> None:
     log.touch()
     with log.open("rb") as reader:
         assert seek_data(reader.fileno(), 0) == 0
+
+
+def test_a_file_that_nobody_has_open_is_cut_to_its_end(log: Path) -> None:
+    keep_end(log, KEPT)
+    assert not log.exists()
+    log.write_bytes(lines(0, 10))
+    keep_end(log, KEPT)
+    assert log.read_bytes() == lines(0, 10)
+    with log.open("ab") as file:
+        file.truncate(8 * KEPT)  # freed long ago
+        file.write(lines(0, KEPT // 16))
+    keep_end(log, KEPT)
+    assert log.read_bytes() == lines(0, KEPT // 16)
+    assert [path.name for path in log.parent.iterdir()] == ["log"]

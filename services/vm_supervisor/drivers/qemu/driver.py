@@ -86,7 +86,14 @@ class QemuDriver:
         outside = spec.network.outside
         if outside is None:
             return spawn_detached(qemu_argv(spec, self._program, self._cpu), log)
-        guest_end, outside_end = filtered_pair(outside.literal)
+        try:
+            guest_end, outside_end = filtered_pair(outside.literal)
+        except OSError as error:
+            raise BangerError(
+                Code.INVALID,
+                f"the kernel takes no filter for this egress list: {error.strerror}",
+                hint="shorten the list, or raise net.core.optmem_max (sysctl)",
+            ) from error
         with guest_end, outside_end:
             ends = guest_end.fileno(), outside_end.fileno()
             return spawn_detached(

@@ -15,6 +15,8 @@ from shared.plain_text import printable
 
 Execute = Callable[[str, dict[str, object] | None], Awaitable[object]]
 """Runs one QMP command with its arguments."""
+ROOM_SECONDS = 0.05
+"""From a forward to its longer queue."""
 
 
 class QemuUserNetwork:
@@ -25,6 +27,7 @@ class QemuUserNetwork:
         self._relay = relay
         self._backlog = backlog
         self._wiring = asyncio.Lock()
+        self._making_room: asyncio.TimerHandle | None = None
 
     @property
     def obstacle(self) -> str:
@@ -32,7 +35,14 @@ class QemuUserNetwork:
 
     def make_room(self) -> None:
         """Let connections wait at all forwards that there are."""
+        self._making_room = None
         self._backlog.deepen()
+
+    def _make_room_soon(self) -> None:
+        """Once for many forwards: each time, all descriptors of the VMM are looked at."""
+        if self._making_room is None:
+            loop = asyncio.get_running_loop()
+            self._making_room = loop.call_later(ROOM_SECONDS, self.make_room)
 
     async def add_forward(self, forward: Forward) -> None:
         if forward.protocol == "udp":
@@ -45,7 +55,7 @@ class QemuUserNetwork:
                 f"{forward.host} port {forward.port} cannot be forwarded: "
                 f"{printable(answer.strip(), LINE_MAX)}",
             )
-        self.make_room()
+        self._make_room_soon()
 
     async def remove_forward(self, forward: Forward) -> None:
         if forward.protocol == "udp":
@@ -76,12 +86,14 @@ class QemuUserNetwork:
         await self._remove(old.port, old.network)
 
     def close(self) -> None:
+        if self._making_room:
+            self._making_room.cancel()
         self._relay.close()
 
     async def _add_udp(self, forward: Forward) -> None:
         async with self._wiring:
-            await self._add_wire()
             try:
+                await self._add_wire()
                 self._relay.add(forward)
             finally:
                 await self._remove_unused_wire()

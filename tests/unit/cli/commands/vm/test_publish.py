@@ -52,7 +52,7 @@ def test_published_ports_are_sent_and_all_of_them_shown(cli: Cli, peer: Begin) -
 
 
 def test_new_port_that_reaches_nothing_is_told(cli: Cli, peer: Begin) -> None:
-    reason = "bound to 127.0.0.1, reached from the guest's own programs only"
+    reason = "bound to 127.0.0.1, so only the guest's own programs reach it"
 
     def listed(host: int, reason: str) -> dict[str, Any]:
         return port(host, 80) | {"guest_address": "", "published": True, "reason": reason}

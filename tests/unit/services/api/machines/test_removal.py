@@ -2,7 +2,11 @@
 
 import asyncio
 import contextlib
+from pathlib import Path
 
+import pytest
+
+from services.api.machines import removal
 from services.api.machines.removal import remove
 from shared.errors import BangerError, Code
 from shared.paths import Paths
@@ -48,6 +52,26 @@ def test_one_that_fails_does_not_keep_the_other(paths: Paths) -> None:
             paths.vm_state(VM.id).write_text("no directory")
             (problem,) = await remove(VM, scene.bus.ask, paths)
             assert isinstance(problem, NotADirectoryError)
+            assert scene.store.vms == {}
+
+    play(act())
+
+
+def test_the_disks_go_also_where_no_name_can_be_unpinned(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That writes a file, and the disks may be what fills the filesystem."""
+
+    def full(_file: Path, _vm_id: str) -> None:
+        raise BangerError(Code.NO_SPACE, "no space left")
+
+    async def act() -> None:
+        async with Scene(paths, VM) as scene:
+            monkeypatch.setattr(removal, "unpin", full)
+            paths.vm_state(VM.id).mkdir(parents=True)
+            (problem,) = await remove(VM, scene.bus.ask, paths)
+            assert str(problem) == "no space left"
+            assert not paths.vm_state(VM.id).exists()
             assert scene.store.vms == {}
 
     play(act())

@@ -92,6 +92,32 @@ def test_guest_that_is_slow_to_answer_gets_all_its_time(tmp_path: Path) -> None:
     assert stopped(tmp_path / "log", same) == []
 
 
+def test_a_request_that_may_have_arrived_is_not_forgotten(tmp_path: Path) -> None:
+    """The agent of a guest on its way down answers late, and then not at all."""
+    codes = [Code.TIMEOUT, Code.UNAVAILABLE]
+    asked = asyncio.Event()
+
+    class Leaving(ScriptedAgent):
+        async def power_off(self, _deadline: float, *, by_reset: bool = False) -> None:
+            code = codes.pop(0)
+            if not codes:
+                asked.set()
+            raise BangerError(code, "no answer")
+
+    async def scenario() -> None:
+        machine = ScriptedMachine()
+        agent = cast(Agent, Leaving(machine))
+        log = Log(tmp_path / "log", "test")
+        off = PowerOff(guest_of(machine), lambda: agent if codes else None, log)
+        asking = asyncio.create_task(off.run(time.monotonic() + 3600))
+        await asked.wait()
+        asking.cancel()
+        await asyncio.wait({asking})
+        assert off.may_follow
+
+    asyncio.run(asyncio.wait_for(scenario(), 10))
+
+
 def test_agent_that_is_not_reached_yet_is_waited_for(tmp_path: Path) -> None:
     looks = iter([None, None, None])
 

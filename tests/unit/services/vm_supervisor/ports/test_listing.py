@@ -124,13 +124,13 @@ def test_port_of_the_guests_loopback_is_told_with_the_fix(
     (web,) = listed(tmp_path, network=network, addresses=(inside,))
     assert (web.host_address, web.host_port, web.url) == ("", None, "")
     assert web.reason == (
-        f"bound to {inside}, reached from the guest's own programs only: let it listen on 0.0.0.0"
+        f"bound to {inside}, so only the guest's own programs reach it: let it listen on 0.0.0.0"
     )
 
 
 def test_port_of_another_network_of_the_guest_is_told(tmp_path: Path) -> None:
     (web,) = listed(tmp_path, addresses=("172.17.0.1",))
-    assert web.reason.startswith("bound to 172.17.0.1, reached from there only")
+    assert web.reason.startswith("bound to 172.17.0.1, so only that network of the guest")
 
 
 def test_published_port_of_the_guests_loopback_is_told_too(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def test_name_is_shown_where_it_leads_to_the_vm(
 
 
 def test_reason_why_a_port_is_not_reached_is_shown(cli: Cli, peer: Begin) -> None:
-    reason = "bound to 127.0.0.1, reached from the guest's own programs only"
+    reason = "bound to 127.0.0.1, so only the guest's own programs reach it"
     peer({"vm.ports": lambda _: WEB | {"ports": [port(80, None) | {"reason": reason}]}})
     header, row = cli("vm", "ports", "web").out.splitlines()
     assert header.split()[-1] == "NOTE"
