@@ -154,7 +154,7 @@ def _delete(vm: "Vm") -> None:
         try:
             ask_again(api.VM_DELETE(ref=by_id(vm.id)))
         except BangerError as error:
-            note(f"{vm.name} was not deleted. Delete it with: banger vm delete {vm.name}")
+            note(f"{vm.name} is not deleted yet. The services try again; see: banger vm list")
             report(error, Settings())
 
 

@@ -89,9 +89,11 @@ def exec_(
     terminals, or with -t. A process that it leaves in the background keeps exec waiting as long as
     it holds the output open; give it another one, as in: sh -c 'server >log 2>&1 </dev/null &'
 
-    The command ends with exec, also when exec is killed; what setsid(1) started goes on. If the
-    guest's ssh is broken, its agent runs the command, for 10 minutes at most and with 512 KiB of
-    each output; stderr says so.
+    The command ends with exec, also when exec is killed; what setsid(1) started goes on.
+
+    If the guest's ssh is broken, its agent runs the command, and stderr says so: for 10 minutes at
+    most, with 256 KiB of input and 512 KiB of each output. Such a command goes on when exec is
+    killed.
 
     \b
     Exit status, besides the command's own:
