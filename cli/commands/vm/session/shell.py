@@ -110,8 +110,7 @@ def exec_(
     """
     from cli.commands.vm.session.second_way import run_in_guest
 
-    argv = trailing(ctx)
-    if not argv:
+    if not (argv := trailing(ctx)):
         raise click.UsageError("missing command: put it after --", ctx)
     chosen, access = variables(env_file, env), reach(vm)
     return run_in_guest(
