@@ -5,7 +5,7 @@ from typing import Any
 
 from shared.contract.verb import Verb
 
-MODULES = ("daemon", "store", "api", "supervisor", "images", "nat", "dns")
+MODULES = ("daemon", "store", "api", "supervisor", "images", "workspaces", "nat", "dns")
 
 
 def all_verbs() -> list[Verb[..., Any, Any]]:

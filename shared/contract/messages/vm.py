@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from shared.contract.messages.page import After, Paged
+from shared.contract.messages.workspace import Workspace
 from shared.contract.ssh_access import Access
 
 State = Literal["created", "starting", "running", "paused", "stopping", "stopped", "failed"]
@@ -64,6 +65,8 @@ class VmSpec(msgspec.Struct, kw_only=True):
     labels: dict[str, str] = msgspec.field(default_factory=dict)
     lease: Lease = ""
     """Of the command that the VM is to live as long as; empty: until it is deleted."""
+    workspaces: list[Workspace] = msgspec.field(default_factory=list)
+    """Repositories that were placed in the guest, the latest last; each guest path once."""
 
 
 LONGEST_REASON = 500
@@ -97,6 +100,8 @@ class VmView(msgspec.Struct, kw_only=True):
     ports: dict[str, int] = msgspec.field(default_factory=dict)
     """Guest port as "tcp/80" -> port on the VM's address."""
     console_log: str = ""
+    notices: list[str] = msgspec.field(default_factory=list)
+    """Sentences for somebody who is about to work in the guest (``vm.access``)."""
 
 
 class VmFilter(After, kw_only=True):

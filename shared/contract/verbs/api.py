@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING
 from shared.contract.verb import Structs, Verb
 
 if TYPE_CHECKING:
-    from shared.contract.messages import image, machine, operation, page, vm
+    from shared.contract.messages import image, machine, operation, page, vm, workspace
 else:
     image = Structs("shared.contract.messages.image")
     machine = Structs("shared.contract.messages.machine")
     operation = Structs("shared.contract.messages.operation")
     page = Structs("shared.contract.messages.page")
     vm = Structs("shared.contract.messages.vm")
+    workspace = Structs("shared.contract.messages.workspace")
 
 BOOT_SECONDS = 900.0
 """An emulated guest on a busy machine takes minutes."""
@@ -21,6 +22,8 @@ END_SECONDS = 120.0
 """Ending a VM: the supervisor's own bounds, and a supervisor that has to be started first."""
 ANSWER_SECONDS = 60.0
 """What a guest is asked about itself."""
+TRANSFER_SECONDS = 3600.0
+"""A repository of gigabytes goes into an emulated guest."""
 LOOK_SECONDS = 30.0
 """The same, where a person watches: a mute guest is reported sooner."""
 
@@ -123,6 +126,66 @@ VM_EXEC = Verb(
     notes="by the guest's agent, for a guest whose ssh is broken; sessions go over ssh",
 )
 VM_HEALTH = Verb("api", "vm.health", vm.VmRef, vm.Health, seconds=ANSWER_SECONDS)
+
+WORKSPACE_PLAN = Verb(
+    "api",
+    "workspace.plan",
+    workspace.WorkspacePlanRequest,
+    workspace.WorkspacePlan,
+    partials=True,
+    seconds=300.0,
+    notes="needs no VM; refuses what `workspace.prepare` would refuse of the repository",
+)
+WORKSPACE_PREPARE = Verb(
+    "api",
+    "workspace.prepare",
+    workspace.WorkspacePrepare,
+    workspace.Prepared,
+    idempotent=False,
+    operation=True,
+    partials=True,
+    seconds=TRANSFER_SECONDS,
+)
+WORKSPACE_SYNC = Verb(
+    "api",
+    "workspace.sync",
+    workspace.WorkspaceSync,
+    workspace.Prepared,
+    idempotent=False,
+    operation=True,
+    partials=True,
+    seconds=TRANSFER_SECONDS,
+    notes="`conflict` names files that host and guest have both changed",
+)
+WORKSPACE_STATUS = Verb(
+    "api",
+    "workspace.status",
+    workspace.WorkspaceRef,
+    workspace.WorkspaceStatus,
+    operation=True,
+    partials=True,
+    seconds=TRANSFER_SECONDS,
+)
+WORKSPACE_EXPORT = Verb(
+    "api",
+    "workspace.export",
+    workspace.WorkspaceExport,
+    workspace.Exported,
+    operation=True,
+    partials=True,
+    seconds=TRANSFER_SECONDS,
+)
+WORKSPACE_APPLY = Verb(
+    "api",
+    "workspace.apply",
+    workspace.WorkspaceApply,
+    workspace.Applied,
+    idempotent=False,
+    operation=True,
+    partials=True,
+    seconds=TRANSFER_SECONDS,
+    notes="`conflict` names the files, and then nothing has changed",
+)
 
 IMAGE_DELETE = Verb(
     "api",
