@@ -8,13 +8,10 @@ import fcntl
 import os
 import select
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from types import TracebackType
 
-from cli.guest.master import connected, not_started
-from cli.guest.transfer.causes import guest_words
-from cli.guest.transfer.outcome import CopyOutcome
 from shared.contract.guest_command import (
     NO_USER,
     PROGRAM,
@@ -25,6 +22,7 @@ from shared.contract.guest_command import (
 from shared.contract.ssh_access import Access
 from shared.errors import BangerError, Code
 from shared.plain_text import printable
+from shared.ssh.master import connected, not_started
 
 IDLE_SECONDS = 120.0
 """How long a guest may neither take nor give a byte."""
@@ -139,7 +137,7 @@ class GuestEnd:
         if self._session.status is None:
             raise BangerError(
                 Code.LOST,
-                "the connection to the guest was lost during the copy",
+                "the connection to the guest was lost",
                 hint="see what happened to the VM: banger vm list",
             )
         return self._session.status
@@ -202,25 +200,3 @@ def _without_program(line: str) -> str:
         line = line.removeprefix(program)
     noise = ("Exiting with failure status", "socket ignored", "Removing leading")
     return "" if any(words in line for words in noise) else line.strip()
-
-
-def wait_for_end(
-    guest: GuestEnd, to: CopyOutcome, naming: Callable[[str], str] = lambda line: line
-) -> None:
-    """Wait for the guest; ``naming`` gives its complaints the names that the user knows."""
-    status = guest.finish()
-    said = list(dict.fromkeys(map(naming, guest.complaints())))
-    if status != 0 and (said or not to.number_failed):
-        to.cut_off = True
-        to.failed(guest_words(said))
-
-
-def silent(guest: GuestEnd) -> BangerError:
-    """The error of a guest that ended before its answer."""
-    guest.finish()
-    said = "; ".join(guest.complaints()[:3])
-    return BangerError(
-        Code.UNAVAILABLE,
-        "the guest's session ended without an answer" + (f": {said}" if said else ""),
-        hint="check it: banger vm health",
-    )
