@@ -36,12 +36,22 @@ REST_LIMIT = 1 << 20
 class GuestEnd:
     """``argv`` in the guest, as root or as ``user``. A context manager: the command ends with it.
 
+    ``idle_seconds``: how long the guest may neither take nor give a byte; ``IDLE_SECONDS`` if None.
+
     Raises:
         BangerError: ``unavailable`` when sshd does not answer, ``timeout`` for a guest that is
             mute, ``not_found`` for an unknown user, ``lost`` when the connection ended.
     """
 
-    def __init__(self, access: Access, argv: Sequence[str], *, user: str = "") -> None:
+    def __init__(
+        self,
+        access: Access,
+        argv: Sequence[str],
+        *,
+        user: str = "",
+        idle_seconds: float | None = None,
+    ) -> None:
+        self._idle_seconds = IDLE_SECONDS if idle_seconds is None else idle_seconds
         token = os.urandom(8).hex()
         variables = environment(GuestCommand(argv, user=user), token)
         self._announcement = Announcement(token)
@@ -125,7 +135,7 @@ class GuestEnd:
             rest -= len(chunk)  # the end of an archive is padded
             if rest < 0:
                 raise BangerError(Code.GUEST_FAILED, "the guest does not stop sending")
-        deadline = time.monotonic() + IDLE_SECONDS
+        deadline = time.monotonic() + self._idle_seconds
         self._wait_for_errors(deadline)
         while not self._session.ended and self._session.status is None:
             self._wait(self._session.fileno(), select.POLLIN)
@@ -156,7 +166,7 @@ class GuestEnd:
 
     def _wait(self, descriptor: int, event: int) -> None:
         """Until the descriptor is ready. Raises ``timeout``."""
-        deadline = time.monotonic() + IDLE_SECONDS
+        deadline = time.monotonic() + self._idle_seconds
         self._poll.register(descriptor, event)
         try:
             while (left := deadline - time.monotonic()) > 0:
@@ -166,7 +176,7 @@ class GuestEnd:
                     self._listen()
         finally:
             self._poll.unregister(descriptor)
-        raise _mute()
+        raise self._mute()
 
     def _listen(self) -> None:
         try:
@@ -178,21 +188,20 @@ class GuestEnd:
             self._listening = False
         self._heard += self._announcement.take(heard)[: SAID_LIMIT - len(self._heard)]
 
+    def _mute(self) -> BangerError:
+        return BangerError(
+            Code.TIMEOUT,
+            f"the guest has not answered for {self._idle_seconds:g} s",
+            hint="check it: banger vm health",
+        )
+
     def _wait_for_errors(self, deadline: float) -> None:
         while self._listening:
             left = deadline - time.monotonic()
             if left <= 0:
-                raise _mute()
+                raise self._mute()
             if self._poll.poll(left * 1000):
                 self._listen()
-
-
-def _mute() -> BangerError:
-    return BangerError(
-        Code.TIMEOUT,
-        f"the guest has not answered for {IDLE_SECONDS:g} s",
-        hint="check it: banger vm health",
-    )
 
 
 def _without_program(line: str) -> str:
