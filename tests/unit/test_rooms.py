@@ -19,6 +19,7 @@ MOST_ARROWS = {
     "services/nat": 11,
     "services/store": 7,
     "services/vm_supervisor": 28,
+    "services/workspaces": 16,
     "shared": 22,  # the way to the stack of a state is where paths are, and it is found by a lock
 }
 """Arrows between the rooms of each house. A change that needs one more says why here."""
