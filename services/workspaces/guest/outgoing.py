@@ -167,6 +167,6 @@ def _look_at(tree: WorkTree, entry: Entry, prefix: bytes) -> OutgoingFile:
         )
     path, stamp = prefix + entry.path, file_stamp(found, entry.mode)
     if stat.S_ISLNK(found.st_mode):
-        return OutgoingFile(entry, Member(path, link=tree.readlink(entry.path)), file_stamp(found))
+        return OutgoingFile(entry, Member(path, link=tree.readlink(entry.path)), stamp)
     mode = 0o755 if entry.mode == 0o100755 else 0o644
     return OutgoingFile(entry, Member(path, mode, found.st_size), stamp)
