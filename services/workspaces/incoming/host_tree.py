@@ -1,0 +1,151 @@
+"""The host's files as they are now, as a tree in the quarantine, and the index that belongs to it.
+
+A copy of the repository's index is brought up to date with the work tree: edits and deletions that
+are not staged, and files that git does not track on the host but that were placed in the guest, or
+that the guest has made under the same name. Nothing is written into the repository. The index keeps
+what git knows of each file on disk, so a change that comes later is seen.
+"""
+
+import os
+import shutil
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from services.workspaces.incoming.changes import (
+    GITLINK,
+    TreeChange,
+    changes_between,
+    ended,
+    fields,
+    parse_raw,
+    stop,
+)
+from services.workspaces.repository.private_git import PrivateGit
+from shared.errors import BangerError, Code
+from shared.plain_text import printable
+
+
+@dataclass(frozen=True)
+class HostTree:
+    """``tree`` is what the work tree holds; ``index`` is a file, for GIT_INDEX_FILE."""
+
+    tree: str
+    index: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"GIT_INDEX_FILE": str(self.index)}
+
+
+def host_tree(git: PrivateGit, placed: str, theirs: str) -> HostTree:
+    """The host's files; ``placed`` and ``theirs`` are the trees whose paths may be untracked.
+
+    Raises ``conflict`` in the middle of a merge, and what a failed git means.
+    """
+    index = git.git_directory / "host-index"
+    copied = git.git_directory / "index"
+    if copied.exists():
+        shutil.copy2(copied, index)
+    environment = {"GIT_INDEX_FILE": str(index)}
+    _refuse_unmerged(git, environment)
+    gone, there = [], []
+    for change in work_tree_changes(git, environment):
+        (gone if change.kind == "deleted" else there).append(change.path)
+    there += _untracked(git, environment, placed, theirs)
+    zeros = "0" * len(placed)
+    if gone:
+        lines = b"".join(b"0 %s\t%s\0" % (zeros.encode(), path) for path in gone)
+        git.run("update-index", "-z", "--index-info", stdin=lines, environment=environment)
+    if there:
+        git.run(
+            "update-index", "-z", "--add", "--replace", "--stdin",
+            stdin=b"".join(path + b"\0" for path in there),
+            environment=environment,
+        )  # fmt: skip
+    tree = git.run("write-tree", environment=environment).decode().strip()
+    return HostTree(tree, index)
+
+
+def work_tree_changes(git: PrivateGit, environment: dict[str, str]) -> Iterator[TreeChange]:
+    """Files that differ from the index. Submodules are repositories of their own."""
+    git.attempt("update-index", "-q", "--refresh", environment=environment)
+    process = git.start(
+        "diff-files", "-z", "--raw", "--no-abbrev", "--no-renames", "--ignore-submodules=all",
+        environment=environment,
+    )  # fmt: skip
+    try:
+        assert process.stdout
+        for change in parse_raw(fields(process.stdout)):
+            if not change.of_repository:
+                yield change
+        ended(process, "diff-files", git.cwd)
+    finally:
+        stop(process)
+
+
+def _refuse_unmerged(git: PrivateGit, environment: dict[str, str]) -> None:
+    if git.run("ls-files", "-u", "-z", environment=environment):
+        raise BangerError(
+            Code.CONFLICT,
+            f"the repository {printable(str(git.repository.top))} is in the middle of a merge",
+            hint="end it first: git status",
+        )
+
+
+def _untracked(
+    git: PrivateGit, environment: dict[str, str], placed: str, theirs: str
+) -> list[bytes]:
+    """Paths of the two trees that are files on the host and not in the index."""
+    wanted = {change.path for change in _missing(git, environment, placed)}
+    wanted |= {
+        change.path
+        for change in changes_between(git, placed, theirs, renames=False)
+        if change.old_mode == 0 and change.mode != GITLINK
+    }
+    if not wanted:
+        return []
+    tracked = set(_tracked(git, environment))
+    return [path for path in sorted(wanted - tracked) if _is_file(git.repository.top, path)]
+
+
+def _missing(git: PrivateGit, environment: dict[str, str], tree: str) -> Iterable[TreeChange]:
+    """What is in ``tree``, and not in the index."""
+    process = git.start(
+        "diff-index", "--cached", "-z", "--raw", "--no-abbrev", "--no-renames", tree,
+        environment=environment,
+    )  # fmt: skip
+    try:
+        assert process.stdout
+        for change in parse_raw(fields(process.stdout)):
+            if change.mode == 0 and change.old_mode != GITLINK:
+                yield change
+        ended(process, "diff-index", git.cwd)
+    finally:
+        stop(process)
+
+
+def _tracked(git: PrivateGit, environment: dict[str, str]) -> Iterator[bytes]:
+    process = git.start("ls-files", "-z", environment=environment)
+    try:
+        assert process.stdout
+        yield from fields(process.stdout)
+        ended(process, "ls-files", git.cwd)
+    finally:
+        stop(process)
+
+
+def _is_file(top: Path, path: bytes) -> bool:
+    """Whether a file or a symlink has this path, with no symlink on the way."""
+    place = os.fsencode(top)
+    *parents, last = path.split(b"/")
+    try:
+        for part in parents:
+            place += b"/" + part
+            if not stat.S_ISDIR(os.lstat(place).st_mode):
+                return False
+        mode = os.lstat(place + b"/" + last).st_mode
+    except OSError:
+        return False
+    return stat.S_ISREG(mode) or stat.S_ISLNK(mode)
