@@ -15,7 +15,7 @@ The answer is lines of a key and a value, an empty line, and one pack (gitformat
     rewritten x     that commit is not in the branch any more
     left NAME       of a directory that git cannot take: a repository without commits
 
-or the one line ``refused KIND`` (``git``, ``path``, ``repository``, ``failed``) and the words of the
+or the line ``refused KIND`` (``git``, ``path``, ``repository``, ``failed``) and the words of the
 guest's git. The host takes none of it for granted (services/workspaces/incoming).
 
 The file banger/unconverted in the git directory names the files that a filter of the host, such as

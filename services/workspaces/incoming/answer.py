@@ -118,9 +118,7 @@ def _refusal(kind: str, words: str, path: str) -> BangerError:
                 f"{path} in the guest is no git repository any more{_cause(words)}",
                 hint="take the files out: banger vm cp",
             )
-    return BangerError(
-        Code.GUEST_FAILED, f"git in the guest could not read {path}{_cause(words)}"
-    )
+    return BangerError(Code.GUEST_FAILED, f"git in the guest could not read {path}{_cause(words)}")
 
 
 def _cause(words: str) -> str:

@@ -50,7 +50,8 @@ def host_tree(git: PrivateGit, placed: str, theirs: str) -> HostTree:
         shutil.copy2(copied, index)
     environment = {"GIT_INDEX_FILE": str(index)}
     _refuse_unmerged(git, environment)
-    gone, there = [], []
+    gone: list[bytes] = []
+    there: list[bytes] = []
     for change in work_tree_changes(git, environment):
         (gone if change.kind == "deleted" else there).append(change.path)
     there += _untracked(git, environment, placed, theirs)

@@ -1,260 +1,171 @@
-"""Files of a merge go into the host's work tree: all of them, or none.
+"""Staged files get their names in the host's work tree: all of them, or none.
 
-git writes the new files into a staging directory on the same file system first, so a full disk is
-found before anything is touched. Then each gets its name by rename(2), and what it replaces keeps a
-second name until the end: a failure takes everything back, and a process that is killed leaves each
-file whole, the old one or the new one.
-
-Every directory is opened from the one above it without following a symlink (openat(2),
-O_NOFOLLOW), and no file is replaced that the merge did not know of.
+Each file comes into its place by rename(2), and what it replaces keeps a second name in the staging
+directory until the end. A failure takes everything back, and a process that is killed leaves each
+file whole, the old one or the new one. Every directory is opened from the one above it without
+following a symlink (openat(2), O_NOFOLLOW).
 """
 
 import os
-import shutil
 import signal
 import stat
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from services.workspaces.incoming.changes import EXECUTABLE, TreeChange, changes_between
+from services.workspaces.incoming.changes import TreeChange
 from services.workspaces.incoming.merge import conflict
-from services.workspaces.repository.discovery import Repository
-from services.workspaces.repository.git_process import GitProcess
+from services.workspaces.repository.work_tree import WorkTree
 from shared.errors import BangerError, Code
 from shared.host.files import is_full
 from shared.plain_text import printable
 
-STAGING = "banger-apply-"
-"""Begins the name of a staging directory; the process's number ends it."""
-MOST_WRITTEN = 250_000
-"""Files that one merge may change."""
-_OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass
-class Placement:
-    """New content for a work tree, staged and not yet in its place."""
+class StagedFiles:
+    """New content for the work tree at ``top``: ``staging/new/PATH`` for each change that has a
+    mode; the others are deletions. ``staging`` is on the same file system."""
 
     top: Path
     staging: Path
     changes: list[TreeChange]
-    """By path, renames as a deletion and an addition."""
-    _undo: list[Callable[[], None]] = field(default_factory=list)
+    _undo: list[Callable[[], object]] = field(default_factory=list)
 
-    @property
     def written(self) -> Iterator[TreeChange]:
         return (change for change in self.changes if change.mode)
 
-    @property
     def removed(self) -> Iterator[TreeChange]:
         return (change for change in self.changes if not change.mode)
 
+    def new(self, path: bytes) -> Path:
+        return self.staging / "new" / os.fsdecode(path)
+
+    def place_of(self, path: bytes) -> Path:
+        return self.top / os.fsdecode(path)
+
     def check(self) -> None:
-        """Raise ``conflict`` with the names when files would be replaced that the merge did not
+        """Raise ``conflict`` with the names when files are in the way that the merge did not
         know of."""
-        gone = {change.path for change in self.removed}
-        parents = {parent for path in gone for parent in _parents(path)}
-        blocked = [
-            change.path
-            for change in self.written
-            if _is_blocked(self.top, change, gone, parents)
-        ]
+        gone = {change.path for change in self.removed()}
+        emptied = {parent for path in gone for parent in parents(path)}
+        with WorkTree(self.top) as files:
+            blocked = [
+                change.path
+                for change in self.written()
+                if not change.old_mode and _is_blocked(files, change.path, gone, emptied)
+            ]
         if blocked:
             raise conflict(blocked)
 
-    def place(self, then: Callable[[], None] = lambda: None) -> None:
-        """Give every file its name, then do ``then``; if any of it fails, take it all back.
-
-        Signals wait meanwhile. Raises ``no_space``, ``denied``, ``conflict``, or what ``then``
-        raises.
-        """
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    def place(self) -> None:
+        """Give every file its name. Raises OSError and ``conflict``: then call ``take_back``."""
         top = os.open(self.top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            self._move(top)
-            then()
-        except BaseException as error:
-            for undo in reversed(self._undo):
-                undo()
-            if isinstance(error, OSError):
-                raise _refusal(error, self.top) from error
-            raise
+            for number, change in enumerate(self.removed()):
+                self._remove(top, change.path, self.staging / f"old/d{number}")
+            for number, change in enumerate(self.written()):
+                self._write(top, change, self.staging / f"old/w{number}")
         finally:
             os.close(top)
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
-    def _move(self, top: int) -> None:
-        for number, change in enumerate(self.removed):
-            self._remove(top, change.path, self.staging / f"old/d{number}")
-        for number, change in enumerate(self.written):
-            self._write(top, change, self.staging / f"old/w{number}")
+    def take_back(self) -> None:
+        """Undo what ``place`` has done."""
+        while self._undo:
+            self._undo.pop()()
 
     def _remove(self, top: int, path: bytes, kept: Path) -> None:
         with _parent(top, path) as (parent, name):
             self._keep(parent, name, path, kept)
             os.unlink(name, dir_fd=parent)
-        self._remove_empty(top, path)
-
-    def _remove_empty(self, top: int, path: bytes) -> None:
-        """The directories that a deletion has left empty, as git does."""
-        for directory in _parents(path):
+        for directory in parents(path):  # those that are empty now, as git does
             with _parent(top, directory) as (parent, name):
-                mode = stat.S_IMODE(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode)
+                found = os.stat(name, dir_fd=parent, follow_symlinks=False)
                 try:
                     os.rmdir(name, dir_fd=parent)
                 except OSError:
                     return
-                place = os.path.join(os.fsencode(self.top), directory)
-                self._undo.append(lambda place=place, mode=mode: os.mkdir(place, mode))  # type: ignore[misc]
+            self._undo.append(_making(self.place_of(directory), stat.S_IMODE(found.st_mode)))
 
     def _write(self, top: int, change: TreeChange, kept: Path) -> None:
         self._make_parents(top, change.path)
-        staged = os.path.join(os.fsencode(self.staging), b"new", change.path)
         with _parent(top, change.path) as (parent, name):
-            if change.old_mode:
+            if change.old_mode and _exists(name, parent):
                 self._keep(parent, name, change.path, kept)
             elif _exists(name, parent):
                 raise conflict([change.path])
             else:
-                place = os.path.join(os.fsencode(self.top), change.path)
-                self._undo.append(lambda: os.unlink(place))
-            os.rename(staged, name, dst_dir_fd=parent)
+                self._undo.append(self.place_of(change.path).unlink)
+            try:
+                os.rename(self.new(change.path), name, dst_dir_fd=parent)
+            except OSError:
+                if not kept.is_symlink() and not kept.exists():
+                    self._undo.pop()
+                raise
 
     def _keep(self, parent: int, name: bytes, path: bytes, kept: Path) -> None:
         """Give a file a second name, which the undoing renames back."""
         os.link(name, kept, src_dir_fd=parent, follow_symlinks=False)
-        place = os.path.join(os.fsencode(self.top), path)
-        self._undo.append(lambda: os.replace(kept, place))
+        place = self.place_of(path)
+        self._undo.append(lambda: kept.replace(place))
 
     def _make_parents(self, top: int, path: bytes) -> None:
-        for directory in reversed(_parents(path)):
+        for directory in reversed(parents(path)):
             with _parent(top, directory) as (parent, name):
                 if _exists(name, parent):
                     continue
-                os.mkdir(name, 0o777 & _permitted(self.top), dir_fd=parent)
-                os.chmod(name, 0o777 & _permitted(self.top), dir_fd=parent)
-                place = os.path.join(os.fsencode(self.top), directory)
-                self._undo.append(lambda place=place: os.rmdir(place))  # type: ignore[misc]
+                os.mkdir(name, dir_fd=parent)
+                os.chmod(name, 0o777 & permitted(self.top), dir_fd=parent)
+            self._undo.append(self.place_of(directory).rmdir)
 
 
 @contextmanager
-def staged(
-    git: GitProcess, repository: Repository, top: Path, old: str, new: str
-) -> Iterator[Placement]:
-    """The files that turn tree ``old`` at ``top`` into tree ``new``, written and not yet placed.
+def all_or_nothing(staged: Collection[StagedFiles]) -> Iterator[None]:
+    """Around ``place`` and what has to go with it: a failure takes all of it back.
 
-    The staging directory is in the repository's git directory if that is on the same file system,
-    and removed at the end. Raises ``too_large``, ``no_space``.
+    Signals wait meanwhile. OSError becomes ``no_space`` or ``denied``.
     """
-    changes = []
-    for change in changes_between(git, old, new, renames=False):
-        if change.of_repository:
-            continue
-        changes.append(change)
-        if len(changes) > MOST_WRITTEN:
-            raise BangerError(
-                Code.TOO_LARGE,
-                f"the guest has changed more than {MOST_WRITTEN} files",
-                hint="export them: banger vm workspace export",
-            )
-    staging = _staging_directory(repository, top)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
     try:
-        for name in ("new", "old"):
-            (staging / name).mkdir()
-        placement = Placement(top, staging, changes)
-        _require_space(git, placement)
-        _check_out(git, new, placement)
-        yield placement
+        yield
+    except BaseException as error:
+        for each in reversed(list(staged)):
+            each.take_back()
+        if isinstance(error, OSError):
+            raise refusal(error) from error
+        raise
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _staging_directory(repository: Repository, top: Path) -> Path:
-    """A new one; what processes that are gone have left is removed."""
-    places = [repository.git_directory, top]
-    for place in places:
-        for left in place.glob(f"{STAGING}*"):
-            if not _is_alive(left.name.removeprefix(STAGING)):
-                shutil.rmtree(left, ignore_errors=True)
-    device = top.stat().st_dev
-    place = next(place for place in places if place.stat().st_dev == device)
-    staging = place / f"{STAGING}{os.getpid()}"
-    try:
-        staging.mkdir(mode=0o700)
-    except OSError as error:
-        raise _refusal(error, place) from error
-    return staging
-
-
-def _is_alive(number: str) -> bool:
-    if not number.isdigit():
-        return True  # not ours
-    try:
-        os.kill(int(number), 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return int(number) != os.getpid()
-
-
-def _require_space(git: GitProcess, placement: Placement) -> None:
-    names = "".join(f"{change.oid}\n" for change in placement.written).encode()
-    sizes = git.run("cat-file", "--batch-check=%(objectsize)", stdin=names)
-    total = sum(map(int, sizes.split()))
-    free = shutil.disk_usage(placement.staging).free
-    if total > free:
-        raise BangerError(
-            Code.NO_SPACE,
-            f"the changes of the guest take {total} bytes, and {free} are free "
-            f"in {printable(str(placement.top))}",
-            hint="free some space",
-        )
-
-
-def _check_out(git: GitProcess, tree: str, placement: Placement) -> None:
-    """git writes the files of ``tree`` with its conversions, by the attributes that it holds."""
-    new = placement.staging / "new"
-    environment = {
-        "GIT_WORK_TREE": str(new),
-        "GIT_INDEX_FILE": str(placement.staging / "index"),
-    }
-    here = GitProcess(new, {**git.environment, **environment})
-    here.run("read-tree", tree)
-    names = b"".join(change.path + b"\0" for change in placement.written)
-    if names:
-        here.run("checkout-index", "-z", "--stdin", "--force", "--ignore-skip-worktree-bits", stdin=names)
-    for change in placement.written:
-        _set_mode(placement, change)
-
-
-def _set_mode(placement: Placement, change: TreeChange) -> None:
-    """Permissions as the file had them, or as the top directory grants them; git's umask is that
-    of a service."""
-    staged_file = os.path.join(os.fsencode(placement.staging), b"new", change.path)
-    if not stat.S_ISREG(os.lstat(staged_file).st_mode):
-        return
-    mode = 0o666 & _permitted(placement.top)
-    with suppress(OSError):
-        found = os.lstat(os.path.join(os.fsencode(placement.top), change.path)).st_mode
-        if change.old_mode and stat.S_ISREG(found):
-            mode = stat.S_IMODE(found) & 0o666
-    if change.mode == EXECUTABLE:
-        mode |= (mode & 0o444) >> 2
-    os.chmod(staged_file, mode)
-
-
-def _permitted(top: Path) -> int:
-    """What the permissions of the top directory tell of the user's umask."""
-    return stat.S_IMODE(top.stat().st_mode) | 0o700
-
-
-def _parents(path: bytes) -> list[bytes]:
+def parents(path: bytes) -> list[bytes]:
     """The directories of a path, the nearest first."""
     parts = path.split(b"/")[:-1]
     return [b"/".join(parts[:end]) for end in range(len(parts), 0, -1)]
+
+
+def permitted(top: Path) -> int:
+    """Permissions for new files: those of the top directory tell what the user's umask is, and
+    this process has a service's."""
+    return stat.S_IMODE(top.stat().st_mode) & 0o777 | 0o700
+
+
+def refusal(error: OSError) -> BangerError:
+    """What a file system's refusal means; nothing has been changed by then."""
+    if is_full(error):
+        return BangerError(
+            Code.NO_SPACE, "the disk of this host is full", hint="nothing was changed; free space"
+        )
+    named = f" {printable(os.fsdecode(error.filename), 400)}" if error.filename else ""
+    return BangerError(
+        Code.DENIED, f"cannot write{named}: {error.strerror}", hint="nothing was changed"
+    )
+
+
+def _making(place: Path, mode: int) -> Callable[[], object]:
+    return lambda: place.mkdir(mode)
 
 
 @contextmanager
@@ -266,7 +177,7 @@ def _parent(top: int, path: bytes) -> Iterator[tuple[int, bytes]]:
     descriptor = os.dup(top)
     try:
         for part in parts:
-            below = os.open(part, _OPEN_DIRECTORY, dir_fd=descriptor)
+            below = os.open(part, _DIRECTORY, dir_fd=descriptor)
             os.close(descriptor)
             descriptor = below
         yield descriptor, name
@@ -283,35 +194,13 @@ def _exists(name: bytes, parent: int) -> bool:
 
 
 def _is_blocked(
-    top: Path, change: TreeChange, gone: Collection[bytes], emptied: Collection[bytes]
+    files: WorkTree, new: bytes, gone: Collection[bytes], emptied: Collection[bytes]
 ) -> bool:
-    """Whether a file that the merge does not know is in the way of a new one."""
-    if change.old_mode:
-        return False
-    for path in reversed([change.path, *_parents(change.path)]):
-        try:
-            mode = os.lstat(os.path.join(os.fsencode(top), path)).st_mode
-        except (FileNotFoundError, NotADirectoryError):
+    """Whether something is in the way of a new file that does not go with the deletions."""
+    for path in reversed([new, *parents(new)]):
+        found = files.lstat(path)
+        if found is None or path in gone:
             return False
-        if path in gone:
-            return False
-        if stat.S_ISDIR(mode) and (path != change.path or path in emptied):
-            continue
-        return True
+        if not stat.S_ISDIR(found.st_mode) or (path == new and path not in emptied):
+            return True
     return False
-
-
-def _refusal(error: OSError, where: Path) -> BangerError:
-    place = printable(str(where))
-    if is_full(error):
-        return BangerError(
-            Code.NO_SPACE, f"the disk of {place} is full", hint="nothing was changed; free space"
-        )
-    named = printable(os.fsdecode(error.filename)) if error.filename else ""
-    return BangerError(
-        Code.DENIED,
-        f"cannot write to {place}: {error.strerror}{f' ({named})' if named else ''}",
-        hint="nothing was changed",
-    )
-
-

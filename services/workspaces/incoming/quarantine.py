@@ -44,7 +44,7 @@ def receive_pack(git: GitProcess, read: Read, objects: Path, limit: int | None =
         stdin=PIPE,
         environment={"GIT_ALLOC_LIMIT": MOST_MEMORY},
     )  # fmt: skip
-    assert process.stdin and process.stdout and process.stderr
+    assert process.stdin
     try:
         size = _copy(read, process.stdin)
         stdout, stderr = process.communicate()
@@ -65,9 +65,7 @@ def require(git: GitProcess, kinds: Mapping[str, str]) -> None:
     found = git.run("cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=names)
     wanted = "".join(f"{oid} {kind}\n" for oid, kind in kinds.items())
     if found.decode(errors="replace") != wanted:
-        raise BangerError(
-            Code.GUEST_FAILED, "the guest has named objects that it has not sent"
-        )
+        raise BangerError(Code.GUEST_FAILED, "the guest has named objects that it has not sent")
 
 
 def _copy(read: Read, target: IO[bytes]) -> int:
