@@ -9,6 +9,7 @@ The answer is lines of a key and a value, an empty line, and one pack (gitformat
 
     tree OID        the work tree
     prepared OID    the tree that the host has placed; absent when the guest has lost it
+    base OID        the tree of the commit that was prepared; absent without one
     head OID        the commit that is checked out; absent before the first one
     branch NAME     absent when HEAD is detached
     commits N       made since the commit that was prepared
@@ -122,8 +123,8 @@ if [ "$head" ]; then
   fi
 elif [ "$base" ]; then rewritten=x
 fi
-for pair in "tree $tree" "prepared $prepared" "head $head" "branch $branch" "commits $commits" \
-  "rewritten $rewritten"; do
+for pair in "tree $tree" "prepared $prepared" "base $commit" "head $head" "branch $branch" \
+  "commits $commits" "rewritten $rewritten"; do
   case $pair in *' ') ;; *) printf '%s\n' "$pair";; esac
 done
 [ -z "$left" ] || printf '%s\n' "$left" | head -n 100

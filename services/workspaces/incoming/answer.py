@@ -30,6 +30,7 @@ class GuestAnswer:
 
     tree: str
     prepared: str = ""
+    base: str = ""
     head: str = ""
     branch: str = ""
     commits: int = 0
@@ -83,7 +84,7 @@ def _parsed(lines: list[str]) -> GuestAnswer:
         elif key in values:
             raise _senseless()
         values[key] = value
-    oids = [values.get(key, "") for key in ("tree", "prepared", "head")]
+    oids = [values.get(key, "") for key in ("tree", "prepared", "base", "head")]
     commits = values.get("commits", "0")
     if not oids[0] or not _NUMBER.fullmatch(commits):
         raise _senseless()
@@ -92,7 +93,8 @@ def _parsed(lines: list[str]) -> GuestAnswer:
     return GuestAnswer(
         tree=oids[0],
         prepared=oids[1],
-        head=oids[2],
+        base=oids[2],
+        head=oids[3],
         branch=printable(values.get("branch", ""), MOST_CHARACTERS),
         commits=int(commits),
         rewritten="rewritten" in values,

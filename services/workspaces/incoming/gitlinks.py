@@ -8,11 +8,11 @@ lead nowhere.
 import os
 import stat
 from collections.abc import Iterator
+from pathlib import Path
 
 from services.workspaces.incoming.changes import changes_between, ended, fields, stop
 from services.workspaces.repository.discovery import Repository, discover
 from services.workspaces.repository.git_process import GitProcess
-from services.workspaces.repository.private_git import PrivateGit
 from services.workspaces.repository.work_tree import WorkTree
 from shared.errors import BangerError
 
@@ -55,8 +55,13 @@ def submodule_at(repository: Repository, path: bytes) -> Repository | None:
     return inner if inner.top == top else None
 
 
-def keep_gitlinks(git: PrivateGit, placed: str, tree: str) -> tuple[str, list[bytes]]:
-    """``tree`` with the gitlinks of ``placed``, and the paths whose own it had."""
+def keep_gitlinks(
+    git: GitProcess, directory: Path, placed: str, tree: str
+) -> tuple[str, list[bytes]]:
+    """``tree`` with the gitlinks of ``placed``, and the paths whose own it had.
+
+    ``directory`` takes an index for a moment.
+    """
     changed = [
         change
         for change in changes_between(git, placed, tree, renames=False)
@@ -64,7 +69,7 @@ def keep_gitlinks(git: PrivateGit, placed: str, tree: str) -> tuple[str, list[by
     ]
     if not changed:
         return tree, []
-    index = {"GIT_INDEX_FILE": str(git.git_directory / "gitlinks-index")}
+    index = {"GIT_INDEX_FILE": str(directory / "gitlinks-index")}
     git.run("read-tree", tree, environment=index)
     lines = []
     for change in changed:

@@ -46,19 +46,16 @@ class StagedFiles:
     def place_of(self, path: bytes) -> Path:
         return self.top / os.fsdecode(path)
 
-    def check(self) -> None:
-        """Raise ``conflict`` with the names when files are in the way that the merge did not
-        know of."""
+    def blocked(self) -> list[bytes]:
+        """New files in whose way something is that the merge did not know of."""
         gone = {change.path for change in self.removed()}
         emptied = {parent for path in gone for parent in parents(path)}
         with WorkTree(self.top) as files:
-            blocked = [
+            return [
                 change.path
                 for change in self.written()
                 if not change.old_mode and _is_blocked(files, change.path, gone, emptied)
             ]
-        if blocked:
-            raise conflict(blocked)
 
     def place(self) -> None:
         """Give every file its name. Raises OSError and ``conflict``: then call ``take_back``."""

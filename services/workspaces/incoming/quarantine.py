@@ -13,7 +13,12 @@ from subprocess import PIPE
 from typing import IO
 
 from services.workspaces.incoming.answer import MOST_WORDS, Read
-from services.workspaces.repository.git_process import GitProcess, GitResult, git_error
+from services.workspaces.repository.git_process import (
+    GitProcess,
+    GitResult,
+    clean_environment,
+    git_error,
+)
 from shared.errors import BangerError, Code
 
 LARGEST_PACK = 16 << 30
@@ -57,6 +62,22 @@ def receive_pack(git: GitProcess, read: Read, objects: Path, limit: int | None =
             rest.unlink()
         raise _refusal(GitResult(process.returncode, stdout, stderr[-MOST_WORDS:]), most)
     return size
+
+
+def lone_quarantine(directory: Path, object_format: str) -> GitProcess:
+    """git in an empty repository at ``directory``, where the host's own repository is gone."""
+    environment = clean_environment(
+        {
+            "GIT_DIR": str(directory),
+            "GIT_CONFIG_GLOBAL": "/dev/null",
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_ATTR_NOSYSTEM": "1",
+            "HOME": str(directory),
+        }
+    )
+    git = GitProcess(directory.parent, environment)
+    git.run("init", "--bare", "--quiet", "--template=", f"--object-format={object_format}")
+    return git
 
 
 def require(git: GitProcess, kinds: Mapping[str, str]) -> None:
