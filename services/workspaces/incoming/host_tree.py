@@ -6,7 +6,6 @@ that the guest has made under the same name. Nothing is written into the reposit
 what git knows of each file on disk, so a change that comes later is seen.
 """
 
-import os
 import shutil
 import stat
 from collections.abc import Iterable, Iterator
@@ -23,6 +22,7 @@ from services.workspaces.incoming.changes import (
     stop,
 )
 from services.workspaces.repository.private_git import PrivateGit
+from services.workspaces.repository.work_tree import WorkTree
 from shared.errors import BangerError, Code
 from shared.plain_text import printable
 
@@ -50,6 +50,7 @@ def host_tree(git: PrivateGit, placed: str, theirs: str) -> HostTree:
         shutil.copy2(copied, index)
     environment = {"GIT_INDEX_FILE": str(index)}
     _refuse_unmerged(git, environment)
+    _look_at_all(git, environment)
     gone: list[bytes] = []
     there: list[bytes] = []
     for change in work_tree_changes(git, environment):
@@ -95,6 +96,26 @@ def _refuse_unmerged(git: PrivateGit, environment: dict[str, str]) -> None:
         )
 
 
+def _look_at_all(git: PrivateGit, environment: dict[str, str]) -> None:
+    """Take away the marks that keep edits out of git's sight (git-update-index(1)): a file that is
+    marked must not be overwritten either. Files outside a sparse checkout stay out of it."""
+    assumed: list[bytes] = []
+    skipped: list[bytes] = []
+    for line in _lines(git, environment, "-v"):
+        tag, path = line[:1], line[2:]
+        if tag.islower():
+            assumed.append(path)
+        if tag in b"Ss" and _is_file(git.repository.top, path):
+            skipped.append(path)
+    for option, paths in (("assume-unchanged", assumed), ("skip-worktree", skipped)):
+        if paths:
+            git.run(
+                "update-index", "-z", f"--no-{option}", "--stdin",
+                stdin=b"".join(path + b"\0" for path in paths),
+                environment=environment,
+            )  # fmt: skip
+
+
 def _untracked(
     git: PrivateGit, environment: dict[str, str], placed: str, theirs: str
 ) -> list[bytes]:
@@ -107,7 +128,7 @@ def _untracked(
     }
     if not wanted:
         return []
-    tracked = set(_tracked(git, environment))
+    tracked = set(_lines(git, environment))
     return [path for path in sorted(wanted - tracked) if _is_file(git.repository.top, path)]
 
 
@@ -127,8 +148,8 @@ def _missing(git: PrivateGit, environment: dict[str, str], tree: str) -> Iterabl
         stop(process)
 
 
-def _tracked(git: PrivateGit, environment: dict[str, str]) -> Iterator[bytes]:
-    process = git.start("ls-files", "-z", environment=environment)
+def _lines(git: PrivateGit, environment: dict[str, str], *options: str) -> Iterator[bytes]:
+    process = git.start("ls-files", "-z", *options, environment=environment)
     try:
         assert process.stdout
         yield from fields(process.stdout)
@@ -139,14 +160,6 @@ def _tracked(git: PrivateGit, environment: dict[str, str]) -> Iterator[bytes]:
 
 def _is_file(top: Path, path: bytes) -> bool:
     """Whether a file or a symlink has this path, with no symlink on the way."""
-    place = os.fsencode(top)
-    *parents, last = path.split(b"/")
-    try:
-        for part in parents:
-            place += b"/" + part
-            if not stat.S_ISDIR(os.lstat(place).st_mode):
-                return False
-        mode = os.lstat(place + b"/" + last).st_mode
-    except OSError:
-        return False
-    return stat.S_ISREG(mode) or stat.S_ISLNK(mode)
+    with WorkTree(top) as files:
+        found = files.lstat(path)
+    return found is not None and (stat.S_ISREG(found.st_mode) or stat.S_ISLNK(found.st_mode))
