@@ -206,6 +206,7 @@ class Applied(msgspec.Struct, kw_only=True):
     changes: list[Change] = []
     more: int = 0
     commits: int = 0
+    notices: list[str] = []
 
 
 # -- between the api and the service that does the transfers -------------------------------------
