@@ -9,9 +9,9 @@ import pytest
 from cli.guest.transfer.local_target import local_target
 from cli.guest.transfer.local_tree import LocalSource
 from cli.guest.transfer.plan import (
+    CopyTarget,
     Landing,
     SourceKind,
-    CopyTarget,
     TargetKind,
     Way,
     check_path_given,
