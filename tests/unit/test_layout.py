@@ -37,6 +37,7 @@ MIRRORED = (
     "services/nat",
     "services/dns",
     "services/vm_supervisor",
+    "services/workspaces",
     "cli",
 )
 WITHOUT_MIRROR = {
@@ -45,7 +46,7 @@ WITHOUT_MIRROR = {
     "cli/terminal/interrupted.py": "raised and caught in terminal/test_signals.py",
     **{
         f"shared/contract/verbs/{name}.py": "held against the services in test_protocol.py"
-        for name in ("api", "daemon", "dns", "images", "nat", "store", "supervisor")
+        for name in ("api", "daemon", "dns", "images", "nat", "store", "supervisor", "workspaces")
     },
     "shared/contract/catalogue.py": "looked through in test_verb.py",
     "shared/contract/messages/image.py": "declarations only",
@@ -55,6 +56,7 @@ WITHOUT_MIRROR = {
     "shared/contract/messages/page.py": "declarations only",
     "shared/contract/messages/rows.py": "declarations only",
     "shared/contract/messages/vm.py": "declarations only",
+    "shared/contract/messages/workspace.py": "declarations only",
     "shared/bus/ask.py": "a declaration only",
     "shared/bus/socket.py": "real sockets: tests/integration/test_bus.py",
     "shared/bus/link.py": "real sockets: tests/integration/test_bus.py",
