@@ -247,13 +247,6 @@ class TransferApply(TransferStatus, kw_only=True):
     commits: bool = False
 
 
-class FileSync(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """``[[file_sync]]`` of the configuration: a file of the user's home, for the guest's /root."""
-
-    host: str
-    guest: str
-
-
 class TransferFiles(msgspec.Struct, kw_only=True):
     """``transfer.files``: bring the configuration's files into a guest that has just started."""
 
