@@ -1,16 +1,8 @@
 """Which files of a repository go into a guest, and in which way."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
-
-@dataclass(frozen=True)
-class Repository:
-    """Where git keeps what. ``top`` is the top level of the work tree."""
-
-    top: Path
-    git_directory: Path
-    common_directory: Path
+from services.workspaces.repository.discovery import Repository as Repository
 
 
 @dataclass(frozen=True, slots=True)
