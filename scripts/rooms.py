@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 HOUSES = (
     "cli",
     *(f"services/{name}" for name in ("api", "broker", "dns", "images", "launcher", "nat")),
-    *("services/store", "services/vm_supervisor", "shared"),
+    *("services/store", "services/vm_supervisor", "services/workspaces", "shared"),
 )
 
 Arrows = dict[str, set[str]]

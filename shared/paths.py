@@ -99,6 +99,11 @@ class Paths(NamedTuple):
         return self.state / "leases"
 
     @property
+    def transfers(self) -> Path:
+        """A directory for each transfer of a repository that is under way."""
+        return self.state / "transfers"
+
+    @property
     def broker_socket(self) -> Path:
         return self.run / BROKER_SOCKET
 

@@ -43,8 +43,8 @@ takes 10 s to import an SQL library."""
 ERROR_BYTES = 16384
 """Of the end of what a service wrote to stderr."""
 REQUIRED = ("store", "images", "api")
-"""No command works without these. nat and dns may be restarting."""
-ALL = ("launcher", *REQUIRED, "nat", "dns")
+"""No command works without these. The others may be restarting."""
+ALL = ("launcher", *REQUIRED, "workspaces", "nat", "dns")
 
 
 def expected_services(paths: Paths) -> tuple[str, ...]:

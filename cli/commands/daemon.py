@@ -20,7 +20,7 @@ COLUMNS: "Columns[ServiceStatus]" = {
     "REASON": lambda service: service.reason or "-",
 }
 
-LOGGED = ("broker", "launcher", "store", "api", "images", "nat", "dns", "cli")
+LOGGED = ("broker", "launcher", "store", "api", "images", "workspaces", "nat", "dns", "cli")
 
 NOT_RUNNING = 6
 """Exit status of ``status`` when services are down: that of ``unavailable``."""

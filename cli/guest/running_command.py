@@ -14,9 +14,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum, auto
 
-from cli.guest.shared_connection import SharedSession, master_pid
 from cli.guest.streams import Streams
 from shared.contract.guest_command import Announcement, login_environment, signal_word
+from shared.ssh.shared_connection import SharedSession, master_pid
 
 PATIENCE = 3
 """The number of Ctrl-C after which the session is given up."""

@@ -15,7 +15,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from cli.guest.master import connected, not_started
 from cli.guest.running_command import RunningCommand, SessionEnd
 from cli.guest.streams import Streams
 from cli.terminal.interrupted import Interrupted
@@ -29,6 +28,7 @@ from shared.contract.guest_command import (
 )
 from shared.contract.ssh_access import Access
 from shared.errors import BangerError, Code
+from shared.ssh.master import connected, not_started
 
 if TYPE_CHECKING:
     from shared.contract.messages.vm import VmView

@@ -41,6 +41,11 @@ class GuestCommand:
     user: str = ""
     """Empty for root."""
     terminal: bool = False
+    fallback: bool = False
+    """Start in the home directory where ``cwd`` cannot be entered, and say so."""
+    mise: bool = False
+    """Run it by ``mise exec`` where the guest has mise, and ``cwd`` is a workspace with tools for
+    it. A login shell then becomes an ordinary one, which keeps the PATH."""
 
 
 def environment(command: GuestCommand, token: str) -> list[bytes]:
@@ -74,6 +79,8 @@ def text_of(command: GuestCommand, token: str) -> str:
         "user": command.user,
         "cwd": command.cwd,
         "tty": "yes" if command.terminal else "",
+        "fallback": "yes" if command.fallback else "",
+        "mise": "yes" if command.mise else "",
         "variables": f"export {exports}" if exports else "",
     }
     assignments = " ".join(f"{name}={shlex.quote(value)}" for name, value in values.items())

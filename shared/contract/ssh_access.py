@@ -2,7 +2,7 @@
 
 ``Access`` says where a guest is, and which key and host key belong to it. The supervisor holds a
 master connection (``master_argv``), and sessions of the CLI go over it
-(``cli/guest/shared_connection.py``).
+(``shared/ssh/shared_connection.py``).
 """
 
 from dataclasses import dataclass

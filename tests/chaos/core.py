@@ -10,12 +10,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-SERVICES = ("launcher", "broker", "store", "images", "api", "nat", "dns")
+SERVICES = ("launcher", "broker", "store", "images", "workspaces", "api", "nat", "dns")
 RUNNING = frozenset({"running", "paused"})
 SETTLED = RUNNING | {"created", "stopped", "failed"}
 
 Kind = Literal[
-    "launcher", "broker", "store", "images", "api", "nat", "dns",
+    "launcher", "broker", "store", "images", "workspaces", "api", "nat", "dns",
     "supervisor", "spare", "vmm", "master", "other",
 ]  # fmt: skip
 

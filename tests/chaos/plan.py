@@ -8,7 +8,7 @@ import random
 from collections import deque
 from dataclasses import dataclass
 
-SERVICES = ("broker", "store", "images", "api", "nat", "dns")
+SERVICES = ("broker", "store", "images", "workspaces", "api", "nat", "dns")
 CLIENTS = 8
 REMEMBERED = 8
 """Steps over which the ends of one process are counted; a step takes two seconds or more."""

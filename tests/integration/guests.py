@@ -27,7 +27,7 @@ from tests.waiting import eventually
 
 PROCFILE = "".join(
     f"{name}: {sys.executable} -m services.{name}\n"
-    for name in ("broker", "store", "images", "api")
+    for name in ("broker", "store", "images", "workspaces", "api")
 )
 PATIENCE = 20.0
 View = dict[str, Any]

@@ -24,7 +24,7 @@ from tests.unit.services.store.requests import reservation
 from tests.waiting import eventually
 
 PATIENCE = 50
-SERVICES = ["launcher", "broker", "store", "images", "api", "nat", "dns"]
+SERVICES = ["launcher", "broker", "store", "images", "workspaces", "api", "nat", "dns"]
 
 
 class Machine:

@@ -37,7 +37,7 @@ def own_run_directory(home: Home) -> Home:
 # -- a second stack -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("service", ["launcher", "broker", "store", "images", "api"])
+@pytest.mark.parametrize("service", ["launcher", "broker", "store", "images", "workspaces", "api"])
 def test_a_second_stack_is_refused_and_told_where_the_first_one_is(
     stack: Stack, service: str
 ) -> None:

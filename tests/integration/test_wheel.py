@@ -13,7 +13,7 @@ import pytest
 from tests.home import REPOSITORY, Home, new_home
 from tests.waiting import eventually
 
-SERVICES = {"launcher", "broker", "store", "images", "api", "nat", "dns"}
+SERVICES = {"launcher", "broker", "store", "images", "workspaces", "api", "nat", "dns"}
 HOSTILE = "import pathlib; pathlib.Path({mark!r}).touch(); raise SystemExit('foreign code ran')\n"
 NAMES = ("shared", "services", "cli", "click", "msgpack", "zmq")
 

@@ -22,7 +22,7 @@ HOMES = {
     "h11": "services/vm_supervisor/drivers",
 }
 ALSO = {
-    "cli/guest/shared_connection.py": "_socket",  # the socket of ssh's master, not one of the bus
+    "shared/ssh/shared_connection.py": "_socket",  # the socket of ssh's master, not one of the bus
 }
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "manager", "common", "misc"}
 LONGEST_FUNCTION = 45
@@ -37,6 +37,7 @@ MIRRORED = (
     "services/nat",
     "services/dns",
     "services/vm_supervisor",
+    "services/workspaces",
     "cli",
 )
 WITHOUT_MIRROR = {
@@ -45,7 +46,7 @@ WITHOUT_MIRROR = {
     "cli/terminal/interrupted.py": "raised and caught in terminal/test_signals.py",
     **{
         f"shared/contract/verbs/{name}.py": "held against the services in test_protocol.py"
-        for name in ("api", "daemon", "dns", "images", "nat", "store", "supervisor")
+        for name in ("api", "daemon", "dns", "images", "nat", "store", "supervisor", "workspaces")
     },
     "shared/contract/catalogue.py": "looked through in test_verb.py",
     "shared/contract/messages/image.py": "declarations only",
@@ -55,6 +56,7 @@ WITHOUT_MIRROR = {
     "shared/contract/messages/page.py": "declarations only",
     "shared/contract/messages/rows.py": "declarations only",
     "shared/contract/messages/vm.py": "declarations only",
+    "shared/contract/messages/workspace.py": "declarations only",
     "shared/bus/ask.py": "a declaration only",
     "shared/bus/socket.py": "real sockets: tests/integration/test_bus.py",
     "shared/bus/link.py": "real sockets: tests/integration/test_bus.py",
@@ -77,6 +79,7 @@ WITHOUT_MIRROR = {
     "cli/commands/vm/options/arguments.py": "declarations only",
     "cli/doctor/finding.py": "three constructors",
     "cli/guest/transfer/arriving.py": "whole copies, honest and hostile: test_copying.py",
+    "cli/guest/transfer/ending.py": "whole copies: test_copying.py",
     "cli/guest/transfer/receiving.py": "whole copies: test_copying.py",
     "cli/guest/transfer/local_target.py": "compared with cp in test_plan.py",
     "services/store/tables/models.py": "compared with the migrations in test_database.py",

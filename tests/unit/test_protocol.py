@@ -14,6 +14,7 @@ from services.launcher.service import Launcher
 from services.nat.service import Nat
 from services.store.service import StoreService
 from services.vm_supervisor.service import Supervisor
+from services.workspaces.service import WorkspacesService
 from shared.bus.handlers import handled_verbs
 from shared.contract.catalogue import all_verbs
 
@@ -24,6 +25,7 @@ HOLDERS: dict[str, tuple[type[Any], ...]] = {
     "api": (Api, *GROUPS, OperationVerbs),
     "vm": (Supervisor,),
     "images": (ImagesService,),
+    "workspaces": (WorkspacesService,),
     "nat": (Nat,),
     "dns": (Dns,),
 }

@@ -8,13 +8,14 @@ from fnmatch import fnmatchcase
 from cli.guest.transfer import guest_script
 from cli.guest.transfer.archive_entry import EntryKind, TreeEntry
 from cli.guest.transfer.causes import guest_words
-from cli.guest.transfer.guest_end import GuestEnd, silent, wait_for_end
+from cli.guest.transfer.ending import silent, wait_for_end
 from cli.guest.transfer.outcome import CopyOutcome
 from cli.guest.transfer.plan import SourceKind
 from cli.guest.transfer.tar_reader import ForwardStream, damaged, entries
 from shared.contract.ssh_access import Access
 from shared.errors import BangerError, Code
 from shared.plain_text import printable
+from shared.ssh.guest_end import GuestEnd
 
 NAME_LIMIT = 4096
 FOLLOWED = "followed"

@@ -11,8 +11,8 @@ from pathlib import Path
 from cli.guest.transfer.archive_entry import CHUNK, EntryKind
 from cli.guest.transfer.arriving import Arriving, GuestPaths, arriving, last_name
 from cli.guest.transfer.causes import failed, of_os_error
+from cli.guest.transfer.ending import wait_for_end
 from cli.guest.transfer.extraction import Extraction, fill_without_holes, write_all
-from cli.guest.transfer.guest_end import wait_for_end
 from cli.guest.transfer.local_target import local_target
 from cli.guest.transfer.local_tree import LocalSource
 from cli.guest.transfer.outcome import CopyOutcome

@@ -15,7 +15,7 @@ and an archive follows. Each variable is quoted, so names may hold anything.
 
 from collections.abc import Sequence
 
-from cli.guest.transfer.plan import Target, TargetKind
+from cli.guest.transfer.plan import CopyTarget, TargetKind
 from shared.errors import BangerError, Code
 
 _CREATE = (
@@ -128,7 +128,7 @@ def receive_argv(path: str, names: Sequence[str], *, space: bool) -> list[str]:
     return ["sh", "-c", RECEIVE, "sh", path, "x" if space else "", *names]
 
 
-def target_of(line: bytes, path: str, names: Sequence[str]) -> tuple[Target, int | None]:
+def target_of(line: bytes, path: str, names: Sequence[str]) -> tuple[CopyTarget, int | None]:
     """The destination that a guest's line describes, and the bytes that are free there.
 
     Raises:
@@ -145,5 +145,5 @@ def target_of(line: bytes, path: str, names: Sequence[str]) -> tuple[Target, int
             hint="check whether the guest works: banger vm health",
         ) from None
     there = dict(zip(names, kinds[2:], strict=False))
-    target = Target(path, kinds[0], kinds[1], there)
+    target = CopyTarget(path, kinds[0], kinds[1], there)
     return target, int(free) * 1024 if free.isdigit() and len(free) < 16 else None

@@ -4,10 +4,10 @@ import stat
 from pathlib import Path
 
 from cli.guest.transfer.causes import of_os_error
-from cli.guest.transfer.plan import Target, TargetKind
+from cli.guest.transfer.plan import CopyTarget, TargetKind
 
 
-def local_target(path: str, name: str) -> Target:
+def local_target(path: str, name: str) -> CopyTarget:
     """What is at ``path`` on this host, and in it under the name of a source."""
     try:
         kind = _kind(path, follow=True)
@@ -17,7 +17,7 @@ def local_target(path: str, name: str) -> Target:
             inside[name] = _kind(f"{path}/{name}", follow=False)
     except OSError as error:
         raise of_os_error(error, path) from None
-    return Target(path, kind, parent, inside)
+    return CopyTarget(path, kind, parent, inside)
 
 
 def _kind(path: str, *, follow: bool = True) -> TargetKind:

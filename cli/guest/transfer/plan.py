@@ -39,7 +39,7 @@ class TargetKind(StrEnum):
 
 
 @dataclass(frozen=True)
-class Target:
+class CopyTarget:
     """The destination as it was found."""
 
     path: str
@@ -73,7 +73,7 @@ class Landing:
     name: str = ""
 
 
-def land(kind: SourceKind, name: str, target: Target, *, several: bool = False) -> Landing:
+def land(kind: SourceKind, name: str, target: CopyTarget, *, several: bool = False) -> Landing:
     """Where the source called ``name`` lands; ``several``: it is one of several sources.
 
     Raises:
@@ -97,7 +97,7 @@ def land(kind: SourceKind, name: str, target: Target, *, several: bool = False) 
     return Landing(Way.WRITE)
 
 
-def _inside(kind: SourceKind, name: str, target: Target) -> Landing:
+def _inside(kind: SourceKind, name: str, target: CopyTarget) -> Landing:
     if kind is SourceKind.CONTENTS:
         return Landing(Way.INTO)
     there = target.inside.get(name, TargetKind.ABSENT)
@@ -109,7 +109,7 @@ def _inside(kind: SourceKind, name: str, target: Target) -> Landing:
     return Landing(Way.INTO, name)
 
 
-def _new(kind: SourceKind, target: Target, *, several: bool) -> Landing:
+def _new(kind: SourceKind, target: CopyTarget, *, several: bool) -> Landing:
     if target.parent is not TargetKind.DIRECTORY:
         known = target.parent is not TargetKind.ABSENT
         raise failed("ENOTDIR" if known else "ENOENT", _parent(target.path))

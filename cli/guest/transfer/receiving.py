@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 from cli.guest.transfer import guest_script, tar_writer
 from cli.guest.transfer.archive_entry import EntryKind, TreeEntry
-from cli.guest.transfer.guest_end import GuestEnd, silent, wait_for_end
+from cli.guest.transfer.ending import silent, wait_for_end
 from cli.guest.transfer.outcome import CopyOutcome
 from cli.guest.transfer.plan import Landing, SourceKind, Way
 from shared.contract.sizes import MIB
 from shared.contract.ssh_access import Access
 from shared.errors import BangerError, Code
+from shared.ssh.guest_end import GuestEnd
 
 BIG = 64 * MIB
 """From this size on, the free space is checked first, which takes 0.2 s."""

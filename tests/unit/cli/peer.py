@@ -24,7 +24,7 @@ from shared.version import __version__
 
 Body = dict[str, Any]
 Answer = Callable[[Body], Body]
-SERVICES = ("launcher", "store", "images", "api", "nat", "dns")
+SERVICES = ("launcher", "store", "images", "workspaces", "api", "nat", "dns")
 
 
 class Held(Exception):

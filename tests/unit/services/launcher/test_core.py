@@ -127,7 +127,7 @@ def test_line_that_is_no_service_is_refused_with_its_number(line: str) -> None:
 
 def test_shipped_procfile_names_the_core_services_broker_first() -> None:
     services = parse_procfile(PROCFILE.read_text())
-    assert list(services) == ["broker", "store", "images", "api", "nat", "dns"]
+    assert list(services) == ["broker", "store", "images", "workspaces", "api", "nat", "dns"]
     isolated = ["python", "-I", "-m", "banger"]
     assert services == {name: [*isolated, f"services.{name}"] for name in services}
 

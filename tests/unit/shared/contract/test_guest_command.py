@@ -35,6 +35,12 @@ def test_the_rest_is_unpacked_too() -> None:
     assert unpacked(command, show) == b"/a b|bob|t0|\nx 'y|2\n"
 
 
+def test_a_workspace_is_asked_for_by_two_words() -> None:
+    show = 'echo "$fallback|$mise"'
+    assert unpacked(GuestCommand(["x"], fallback=True, mise=True), show) == b"yes|yes\n"
+    assert unpacked(GuestCommand(["x"]), show) == b"|\n"
+
+
 def test_the_login_shell_is_kept_from_start_up_files() -> None:
     names = [each.partition(b"=")[0] for each in environment(GuestCommand(["x"]), "t0")]
     assert names == [b"SHLVL", b"ZDOTDIR", b"XDG_CONFIG_HOME", b"BANGER_EXEC"]

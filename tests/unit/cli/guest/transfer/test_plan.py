@@ -9,9 +9,9 @@ import pytest
 from cli.guest.transfer.local_target import local_target
 from cli.guest.transfer.local_tree import LocalSource
 from cli.guest.transfer.plan import (
+    CopyTarget,
     Landing,
     SourceKind,
-    Target,
     TargetKind,
     Way,
     check_path_given,
@@ -54,7 +54,7 @@ REFUSED = [
 def test_a_source_lands(
     kind: SourceKind, path: str, there: TargetKind, way: Way, name: str
 ) -> None:
-    assert land(kind, "src", Target(path, there)) == Landing(way, name)
+    assert land(kind, "src", CopyTarget(path, there)) == Landing(way, name)
 
 
 @pytest.mark.parametrize(("kind", "path", "there", "errno"), REFUSED)
@@ -62,7 +62,7 @@ def test_a_source_that_does_not_fit_is_refused(
     kind: SourceKind, path: str, there: TargetKind, errno: str
 ) -> None:
     with pytest.raises(BangerError) as caught:
-        land(kind, "src", Target(path, there))
+        land(kind, "src", CopyTarget(path, there))
     assert caught.value.details == {"errno": errno}
 
 
@@ -73,7 +73,7 @@ def test_a_directory_never_replaces_a_file_nor_a_file_a_directory(
     kind: SourceKind, inside: TargetKind, errno: str
 ) -> None:
     with pytest.raises(BangerError) as caught:
-        land(kind, "src", Target("to", DIR, inside={"src": inside}))
+        land(kind, "src", CopyTarget("to", DIR, inside={"src": inside}))
     assert caught.value.details == {"errno": errno}
     assert caught.value.message.startswith("to/src")
 
@@ -81,14 +81,14 @@ def test_a_directory_never_replaces_a_file_nor_a_file_a_directory(
 @pytest.mark.parametrize("there", [ABSENT, FILE, SPECIAL])
 def test_several_sources_need_a_directory(there: TargetKind) -> None:
     with pytest.raises(BangerError):
-        land(F, "src", Target("to", there), several=True)
-    assert land(F, "src", Target("to", DIR), several=True) == Landing(Way.INTO, "src")
+        land(F, "src", CopyTarget("to", there), several=True)
+    assert land(F, "src", CopyTarget("to", DIR), several=True) == Landing(Way.INTO, "src")
 
 
 @pytest.mark.parametrize(("parent", "code"), [(ABSENT, Code.NOT_FOUND), (FILE, Code.CONFLICT)])
 def test_the_directory_of_a_new_name_has_to_be_there(parent: TargetKind, code: Code) -> None:
     with pytest.raises(BangerError) as caught:
-        land(D, "src", Target("no/such", ABSENT, parent))
+        land(D, "src", CopyTarget("no/such", ABSENT, parent))
     assert caught.value.code == code
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from cli.guest import master
-from cli.guest.master import connected
 from cli.guest.streams import Streams
 from shared.contract.ssh_access import Access
 from shared.errors import BangerError, Code
+from shared.ssh import master
+from shared.ssh.master import connected
 from tests.scripted.ssh_sessions import Guest, Server
 
 
@@ -92,7 +92,7 @@ def test_a_guest_without_sshd_is_unavailable_and_nothing_started(
 def test_an_attempt_without_an_answer_is_given_up(
     access: Access, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cli.guest.master.OPEN_SECONDS", 0.2)
+    monkeypatch.setattr("shared.ssh.master.OPEN_SECONDS", 0.2)
     scripted_ssh(access, monkeypatch, "exec sleep 99")
     with streams() as given, pytest.raises(BangerError, match="does not answer"):
         connected(access, "true", [], given.of_session, terminal=False)

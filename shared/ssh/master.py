@@ -8,12 +8,12 @@ import signal
 import time
 from pathlib import Path
 
-from cli.guest.shared_connection import SharedSession, master_pid
-from cli.guest.ssh_process import SshProcess
 from shared.contract.ssh_access import Access, master_argv
 from shared.errors import BangerError, Code
 from shared.host.locks import Lock
 from shared.plain_text import printable
+from shared.ssh.shared_connection import SharedSession, master_pid
+from shared.ssh.ssh_process import SshProcess
 from shared.vm import files
 
 OPEN_SECONDS = 10.0

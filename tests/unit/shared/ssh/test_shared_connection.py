@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.guest.shared_connection import SharedSession, master_pid
+from shared.ssh.shared_connection import SharedSession, master_pid
 from tests.scripted.ssh_sessions import Guest, Server
 
 

@@ -6,10 +6,10 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from cli.guest.transfer import guest_end
-from cli.guest.transfer.guest_end import GuestEnd
 from shared.contract.ssh_access import Access
 from shared.errors import BangerError, Code
+from shared.ssh import guest_end
+from shared.ssh.guest_end import GuestEnd
 from tests.scripted.ssh_sessions import Guest, Server
 
 Begin = Callable[[str], GuestEnd]

@@ -6,8 +6,8 @@ import signal
 
 import pytest
 
-from cli.guest.ssh_process import SshProcess
 from shared.errors import BangerError, Code
+from shared.ssh.ssh_process import SshProcess
 
 
 def ended(process: SshProcess) -> int:

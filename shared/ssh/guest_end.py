@@ -8,13 +8,10 @@ import fcntl
 import os
 import select
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from types import TracebackType
 
-from cli.guest.master import connected, not_started
-from cli.guest.transfer.causes import guest_words
-from cli.guest.transfer.outcome import CopyOutcome
 from shared.contract.guest_command import (
     NO_USER,
     PROGRAM,
@@ -25,6 +22,7 @@ from shared.contract.guest_command import (
 from shared.contract.ssh_access import Access
 from shared.errors import BangerError, Code
 from shared.plain_text import printable
+from shared.ssh.master import connected, not_started
 
 IDLE_SECONDS = 120.0
 """How long a guest may neither take nor give a byte."""
@@ -38,12 +36,22 @@ REST_LIMIT = 1 << 20
 class GuestEnd:
     """``argv`` in the guest, as root or as ``user``. A context manager: the command ends with it.
 
+    ``idle_seconds``: how long the guest may neither take nor give a byte; ``IDLE_SECONDS`` if None.
+
     Raises:
         BangerError: ``unavailable`` when sshd does not answer, ``timeout`` for a guest that is
             mute, ``not_found`` for an unknown user, ``lost`` when the connection ended.
     """
 
-    def __init__(self, access: Access, argv: Sequence[str], *, user: str = "") -> None:
+    def __init__(
+        self,
+        access: Access,
+        argv: Sequence[str],
+        *,
+        user: str = "",
+        idle_seconds: float | None = None,
+    ) -> None:
+        self._idle_seconds = IDLE_SECONDS if idle_seconds is None else idle_seconds
         token = os.urandom(8).hex()
         variables = environment(GuestCommand(argv, user=user), token)
         self._announcement = Announcement(token)
@@ -127,7 +135,7 @@ class GuestEnd:
             rest -= len(chunk)  # the end of an archive is padded
             if rest < 0:
                 raise BangerError(Code.GUEST_FAILED, "the guest does not stop sending")
-        deadline = time.monotonic() + IDLE_SECONDS
+        deadline = time.monotonic() + self._idle_seconds
         self._wait_for_errors(deadline)
         while not self._session.ended and self._session.status is None:
             self._wait(self._session.fileno(), select.POLLIN)
@@ -139,7 +147,7 @@ class GuestEnd:
         if self._session.status is None:
             raise BangerError(
                 Code.LOST,
-                "the connection to the guest was lost during the copy",
+                "the connection to the guest was lost",
                 hint="see what happened to the VM: banger vm list",
             )
         return self._session.status
@@ -158,7 +166,7 @@ class GuestEnd:
 
     def _wait(self, descriptor: int, event: int) -> None:
         """Until the descriptor is ready. Raises ``timeout``."""
-        deadline = time.monotonic() + IDLE_SECONDS
+        deadline = time.monotonic() + self._idle_seconds
         self._poll.register(descriptor, event)
         try:
             while (left := deadline - time.monotonic()) > 0:
@@ -168,7 +176,7 @@ class GuestEnd:
                     self._listen()
         finally:
             self._poll.unregister(descriptor)
-        raise _mute()
+        raise self._mute()
 
     def _listen(self) -> None:
         try:
@@ -180,21 +188,20 @@ class GuestEnd:
             self._listening = False
         self._heard += self._announcement.take(heard)[: SAID_LIMIT - len(self._heard)]
 
+    def _mute(self) -> BangerError:
+        return BangerError(
+            Code.TIMEOUT,
+            f"the guest has not answered for {self._idle_seconds:g} s",
+            hint="check it: banger vm health",
+        )
+
     def _wait_for_errors(self, deadline: float) -> None:
         while self._listening:
             left = deadline - time.monotonic()
             if left <= 0:
-                raise _mute()
+                raise self._mute()
             if self._poll.poll(left * 1000):
                 self._listen()
-
-
-def _mute() -> BangerError:
-    return BangerError(
-        Code.TIMEOUT,
-        f"the guest has not answered for {IDLE_SECONDS:g} s",
-        hint="check it: banger vm health",
-    )
 
 
 def _without_program(line: str) -> str:
@@ -202,25 +209,3 @@ def _without_program(line: str) -> str:
         line = line.removeprefix(program)
     noise = ("Exiting with failure status", "socket ignored", "Removing leading")
     return "" if any(words in line for words in noise) else line.strip()
-
-
-def wait_for_end(
-    guest: GuestEnd, to: CopyOutcome, naming: Callable[[str], str] = lambda line: line
-) -> None:
-    """Wait for the guest; ``naming`` gives its complaints the names that the user knows."""
-    status = guest.finish()
-    said = list(dict.fromkeys(map(naming, guest.complaints())))
-    if status != 0 and (said or not to.number_failed):
-        to.cut_off = True
-        to.failed(guest_words(said))
-
-
-def silent(guest: GuestEnd) -> BangerError:
-    """The error of a guest that ended before its answer."""
-    guest.finish()
-    said = "; ".join(guest.complaints()[:3])
-    return BangerError(
-        Code.UNAVAILABLE,
-        "the guest's session ended without an answer" + (f": {said}" if said else ""),
-        hint="check it: banger vm health",
-    )

@@ -1,0 +1,142 @@
+"""``python -m services.workspaces.worker``: the process of one transfer.
+
+It reads a ``TransferJob`` as one line of JSON from standard input and writes lines of JSON to
+standard output: ``{"progress": [stage, message]}`` while it works, then one ``{"result": …}`` or
+``{"error": …}``. Nothing of the request is in its arguments. It ends with the service: standard
+input stays open as long as the service lives.
+"""
+
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+
+from services.workspaces.job import Cancelled, JobContext, ignore_cancels, take_cancels
+from shared.contract.verb import Verb
+from shared.contract.verbs import workspaces
+from shared.errors import BangerError, Code
+from shared.plain_text import printable
+
+ROOM = "services.workspaces.jobs"
+"""The module ``jobs/prepare`` answers ``transfer.prepare`` by its function ``run``, and so on."""
+VERBS: dict[str, Verb[..., Any, Any]] = {
+    verb.name: verb for verb in vars(workspaces).values() if isinstance(verb, Verb)
+}
+GRACE_SECONDS = 10.0
+"""What a job that is cancelled may take to undo what it has done, before it is killed."""
+LONGEST_MESSAGE = 1000
+"""Characters of a message of progress."""
+PROGRESS_SECONDS = 0.1
+"""Between two messages of one stage; those between are dropped."""
+
+
+class TransferJob(msgspec.Struct, kw_only=True):
+    """What a worker is told. ``vm_state`` is empty for a job that is about no VM."""
+
+    verb: str
+    directory: str
+    vm_state: str = ""
+    body: msgspec.Raw
+
+
+class Reporter:
+    """Writes the lines of one worker."""
+
+    def __init__(self, output: int) -> None:
+        self._output = output
+        self._lock = threading.Lock()
+        self._stage, self._at = "", 0.0
+
+    def progress(self, stage: str, message: str) -> None:
+        """Say how far the job is. Never fails: it is a courtesy, and a service that is gone ends
+        this process in another way."""
+        now = time.monotonic()
+        if stage == self._stage and now - self._at < PROGRESS_SECONDS:
+            return
+        self._stage, self._at = stage, now
+        self.write({"progress": [printable(stage, 64), printable(message, LONGEST_MESSAGE)]})
+
+    def write(self, line: dict[str, Any]) -> None:
+        content = msgspec.json.encode(line) + b"\n"
+        with self._lock:
+            try:
+                while content:
+                    content = content[os.write(self._output, content) :]
+            except OSError:
+                return
+
+
+def main(room: str = ROOM) -> int:
+    """Do the one job of this process. ``room``: the package that holds the jobs."""
+    lifeline, reporter = _streams()
+    try:
+        take_cancels()
+        job = msgspec.json.decode(lifeline.readline(), type=TransferJob)
+        threading.Thread(target=_end_with_service, args=(lifeline,), daemon=True).start()
+        outcome = _outcome(job, reporter, room)
+        ignore_cancels()
+    except Cancelled:  # in the moment before or after the job
+        ignore_cancels()
+        outcome = {"error": BangerError(Code.CANCELLED, "the transfer was cancelled").to_wire()}
+    reporter.write(outcome)
+    return 0
+
+
+def _streams() -> tuple[BinaryIO, Reporter]:
+    """Standard input and output under other numbers, so that no child and no library uses them:
+    theirs are /dev/null and standard error."""
+    lifeline, output = os.dup(0), os.dup(1)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    os.dup2(2, 1)
+    return os.fdopen(lifeline, "rb"), Reporter(output)
+
+
+def _outcome(job: TransferJob, reporter: Reporter, room: str) -> dict[str, Any]:
+    """The last line. A failure that nobody has foreseen leaves its traceback on stderr, which the
+    service keeps."""
+    verb = VERBS[job.verb]
+    context = JobContext(
+        directory=Path(job.directory),
+        progress=reporter.progress,
+        vm_state=Path(job.vm_state) if job.vm_state else None,
+    )
+    try:
+        run = _job(verb.name, room)
+        return {"result": run(msgspec.json.decode(job.body, type=verb.request), context)}
+    except Cancelled:
+        return {"error": BangerError(Code.CANCELLED, f"{verb.name} was cancelled").to_wire()}
+    except BangerError as error:
+        return {"error": error.to_wire()}
+    except Exception as bug:
+        traceback.print_exc()
+        what = printable(f"{type(bug).__name__}: {bug}", LONGEST_MESSAGE)
+        return {"error": BangerError(Code.INTERNAL, f"{verb.name} failed: {what}").to_wire()}
+
+
+def _job(verb: str, room: str) -> Callable[[Any, JobContext], Any]:
+    run: Callable[[Any, JobContext], Any]
+    run = import_module(f"{room}.{verb.partition('.')[2]}").run
+    return run
+
+
+def _end_with_service(lifeline: BinaryIO) -> None:
+    """When the service is gone, cancel the job; then kill this process and its children."""
+    while lifeline.read(1):
+        continue
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(GRACE_SECONDS)
+    os.killpg(0, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
