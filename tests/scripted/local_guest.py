@@ -1,4 +1,4 @@
-"""This machine as a guest: commands go over real sessions, paths of the guest are below a directory.
+"""This machine as a guest: real sessions run its scripts, its paths are below a directory.
 
 What is tested is the script and the host's side of it, with the shell and the git that are here.
 """

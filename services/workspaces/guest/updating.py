@@ -225,7 +225,7 @@ def _members(
         yield content(lists + b"pack", b"")
         if shallow := sorted(update.shallow):
             yield content(lists + b"shallow", "".join(f"{oid}\n" for oid in shallow).encode())
-    yield from raw_git_directory(prefix + b"git/")
+    yield from raw_git_directory(prefix + b"git/", selection.repository.object_format)
     yield content(prefix + b"end", b"")
 
 
