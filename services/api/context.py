@@ -14,13 +14,14 @@ from services.api.machines.vm_view import view, vmm_of, with_live_state
 from services.api.operations import Operations
 from services.api.policy.holds import BootHolds
 from services.api.policy.leased import LeasedVms
+from services.api.policy.moved_heads import MovedHeads
 from shared.bus.ask import Ask
 from shared.config import Config
-from shared.contract.lifecycle import LIVE
+from shared.contract.lifecycle import LIVE, Action, check
 from shared.contract.messages.vm import Vm, VmView
 from shared.contract.reference import by_id
 from shared.contract.verbs import nat, store
-from shared.errors import BangerError
+from shared.errors import BangerError, Code
 from shared.logs import Log, now_rfc3339
 from shared.paths import Paths
 
@@ -45,6 +46,7 @@ class ApiContext:
     operations: Operations = field(default_factory=Operations)
     image_holds: BootHolds = field(default_factory=lambda: BootHolds("image"))
     leased: LeasedVms = field(default_factory=LeasedVms)
+    moved_heads: MovedHeads = field(default_factory=MovedHeads)
     kernel_holds: BootHolds = field(default_factory=lambda: BootHolds("kernel"))
 
     def __post_init__(self) -> None:
@@ -59,6 +61,19 @@ class ApiContext:
     async def find(self, ref: str) -> Vm:
         """The VM that a user's reference means, with its live state. Raises as ``find_id``."""
         return self.live(await self.ask(store.VM_GET(ref=ref)))
+
+    async def reach(self, ref: str) -> VmView:
+        """A VM whose guest answers; ``access`` is there. Raises ``not_running`` for any other."""
+        shown = self.view(await self.ask(store.VM_GET(ref=ref)))
+        vm = shown.vm
+        if shown.access is None or vm.state in ("paused", "stopping"):
+            check(vm.name, vm.state, Action.SESSION)
+            raise BangerError(
+                Code.NOT_RUNNING,
+                f"{vm.name} does not answer yet",
+                hint=f"for details: banger vm health {vm.name}",
+            )
+        return shown
 
     async def rows(self) -> list[Vm]:
         """All VMs with their live states."""

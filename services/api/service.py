@@ -16,6 +16,7 @@ from services.api.verbs.lifecycle import LifecycleVerbs
 from services.api.verbs.operations import OperationVerbs
 from services.api.verbs.publish import PublishVerbs
 from services.api.verbs.reports import ReportVerbs
+from services.api.verbs.workspaces import WorkspaceVerbs
 from shared.bus.actor import Actor
 from shared.bus.background import keep_running
 from shared.bus.handlers import Call, handles
@@ -36,6 +37,7 @@ GROUPS = (
     ReportVerbs,
     ImageVerbs,
     GuestExecVerbs,
+    WorkspaceVerbs,
 )
 """What answers the verbs, each made of the context. ``OperationVerbs`` needs less."""
 

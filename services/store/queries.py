@@ -7,13 +7,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from msgspec.structs import replace
 from sqlalchemy import Engine, and_, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from services.store.database import complaints
 from services.store.tables.claims import check_name, check_ports, free_address, free_name
-from services.store.tables.mapping import published, spec_column, vm_of
+from services.store.tables.mapping import published, spec_but_workspaces, spec_column, vm_of
 from services.store.tables.models import MutationRow, SequenceRow, VmRow
 from shared.bus.paging import Page
 from shared.contract.messages.rows import (
@@ -24,10 +25,12 @@ from shared.contract.messages.rows import (
     VmTouch,
     VmTransition,
     VmUpdate,
+    VmWorkspace,
     row_cursor,
 )
 from shared.contract.messages.vm import LONGEST_REASON, Resolved, ResolvedList, State, Vm
 from shared.contract.reference import BY_ID, find_id
+from shared.contract.workspaces import with_workspace
 from shared.errors import BangerError, Code
 from shared.plain_text import printable
 
@@ -143,9 +146,7 @@ class Store:
                 name or one of the ports.
         """
         with self._session() as session:
-            row = session.get(VmRow, request.id)
-            if row is None:
-                raise BangerError(Code.NOT_FOUND, f"there is no VM {request.id}")
+            row = _row(session, request.id)
             if request.expected and row.state not in request.expected:
                 raise BangerError(Code.CONFLICT, f"{row.name} is {row.state}")
             if request.name is not None:
@@ -153,7 +154,7 @@ class Store:
                 row.name = request.name
             if request.spec is not None:
                 check_ports(session, request.spec.publish, row)
-                row.spec = spec_column(request.spec)
+                row.spec = spec_but_workspaces(request.spec, row)
             _set_state(row, request.state, request.reason)
             return vm_of(row), _next_sequence(session)
 
@@ -166,6 +167,18 @@ class Store:
                 return Transition(vm=vm_of(row), before=before), None
             _set_state(row, request.state, "")
             return Transition(vm=vm_of(row), before=before), _next_sequence(session)
+
+    def place(self, request: VmWorkspace) -> Vm:
+        """Add a workspace, or replace the one of its guest path.
+
+        Raises:
+            BangerError: ``not_found``; ``conflict`` as ``with_workspace``.
+        """
+        with self._session() as session:
+            row = _row(session, request.id)
+            vm = vm_of(row)
+            row.spec = spec_column(replace(vm, workspaces=with_workspace(vm, request.workspace)))
+            return vm_of(row)
 
     def touch(self, request: VmTouch) -> None:
         """Note the time of use; nothing without the VM."""
@@ -206,6 +219,13 @@ def _meant(session: Session, reference: str) -> VmRow:
     known = session.execute(query.where(exact)).all() or session.execute(query.where(begun)).all()
     identity = find_id("VM", reference, ((row.id, row.name) for row in known))
     return session.get_one(VmRow, identity)
+
+
+def _row(session: Session, vm_id: str) -> VmRow:
+    row = session.get(VmRow, vm_id)
+    if row is None:
+        raise BangerError(Code.NOT_FOUND, f"there is no VM {vm_id}")
+    return row
 
 
 def _made_by(session: Session, request_id: str) -> VmRow | None:

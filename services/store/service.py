@@ -25,6 +25,7 @@ from shared.contract.messages.rows import (
     VmTouch,
     VmTransition,
     VmUpdate,
+    VmWorkspace,
 )
 from shared.contract.messages.vm import ResolvedList, Vm, VmId, VmRef, VmRefs
 from shared.contract.verbs import store
@@ -94,6 +95,10 @@ class StoreService(Actor):
         if seq is not None:
             self._changed(done.vm, seq)
         return done
+
+    @handles(store.VM_WORKSPACE)
+    async def place(self, request: VmWorkspace, _call: Call) -> Vm:
+        return await self._in_thread(lambda: self._store.place(request))
 
     @handles(store.VM_TOUCH)
     async def touch(self, request: VmTouch, _call: Call) -> None:

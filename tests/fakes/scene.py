@@ -21,6 +21,7 @@ from tests.fakes.images import FakeImages
 from tests.fakes.nat import FakeNat
 from tests.fakes.store import FakeStore
 from tests.fakes.supervisor import FakeSpare, FakeSupervisor
+from tests.fakes.workspaces import FakeWorkspaces
 
 
 class Scene:
@@ -34,6 +35,7 @@ class Scene:
         self.store = FakeStore(*vms)
         self.images = FakeImages()
         self.nat = FakeNat()
+        self.workspaces = FakeWorkspaces()
         self.spare = FakeSpare(self.bus, paths, paths.run / "supervisors.err")
         self._tasks: set[asyncio.Task[None]] = set()
         self.context = ApiContext(
@@ -48,6 +50,7 @@ class Scene:
         self.bus.serve("store", self.store)
         self.bus.serve("images", self.images)
         self.bus.serve("nat", self.nat)
+        self.bus.serve("workspaces", self.workspaces)
         self.bus.serve("api", self, *(group(self.context) for group in GROUPS))
         self.bus.serve("api", OperationVerbs(self.context.operations))
 

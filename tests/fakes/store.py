@@ -17,6 +17,7 @@ from shared.contract.messages.rows import (
     VmTouch,
     VmTransition,
     VmUpdate,
+    VmWorkspace,
 )
 from shared.contract.messages.vm import (
     Publication,
@@ -30,7 +31,9 @@ from shared.contract.messages.vm import (
     VmSpec,
 )
 from shared.contract.publication import clash
+from shared.contract.reference import by_id
 from shared.contract.verbs import store
+from shared.contract.workspaces import with_workspace
 from shared.errors import BangerError, Code
 from tests.fakes.rows import find
 
@@ -109,7 +112,7 @@ class FakeStore:
             vm = replace(vm, name=request.name)
         if request.spec is not None:
             self._refuse_ports(request.spec.publish, vm.id)
-            vm = replace(vm, **_fields(request.spec))
+            vm = replace(vm, **_fields(request.spec) | {"workspaces": vm.workspaces})
         return self._changed(_in_state(vm, request.state, request.reason))
 
     @handles(store.VM_TRANSITION)
@@ -118,6 +121,13 @@ class FakeStore:
         if vm.state not in request.expected:
             return Transition(vm=vm, before=vm.state)
         return Transition(vm=self._changed(_in_state(vm, request.state, "")), before=vm.state)
+
+    @handles(store.VM_WORKSPACE)
+    async def place(self, request: VmWorkspace, _call: Call) -> Vm:
+        vm = find("VM", by_id(request.id), self.vms.values())
+        vm = replace(vm, workspaces=with_workspace(vm, request.workspace))
+        self.vms[vm.id] = vm
+        return vm
 
     @handles(store.VM_TOUCH)
     async def touch(self, request: VmTouch, _call: Call) -> None:

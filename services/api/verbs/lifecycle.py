@@ -146,6 +146,7 @@ class LifecycleVerbs:
             raise
         self._context.machines.forget(vm.id)
         self._context.leased.note_deleted(vm.id)
+        self._context.moved_heads.forget(vm.id)
         if problems:
             raise BangerError(
                 Code.DENIED,

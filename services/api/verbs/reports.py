@@ -65,18 +65,11 @@ class ReportVerbs:
         return self._context.view(await self._context.ask(store.VM_GET(ref=request.ref)))
 
     @handles(api.VM_ACCESS)
-    async def access(self, request: VmRef, call: Call) -> VmView:
+    async def access(self, request: VmRef, _call: Call) -> VmView:
         """How to reach the guest, for somebody who is about to: counts as use."""
-        shown = await self.show(request, call)
-        vm = shown.vm
-        if shown.access is None or vm.state in ("paused", "stopping"):
-            check(vm.name, vm.state, Action.SESSION)
-            raise BangerError(
-                Code.NOT_RUNNING,
-                f"{vm.name} does not answer yet",
-                hint=f"for details: banger vm health {vm.name}",
-            )
-        self._context.spawn(self._context.touch(vm.id))
+        shown = await self._context.reach(request.ref)
+        self._context.spawn(self._context.touch(shown.vm.id))
+        shown.notices = await self._context.moved_heads.notices(shown.vm)
         return shown
 
     @handles(api.VM_STATS)

@@ -7,6 +7,7 @@ nothing here.
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from services.store.tables.models import VmRow
 from shared.contract.messages.vm import LONGEST_REASON, Publication, Vm, VmSpec
@@ -37,11 +38,16 @@ def spec_column(spec: VmSpec) -> dict[str, Any]:
     if size > SPEC_BYTES:
         raise BangerError(
             Code.TOO_LARGE,
-            f"the egress list, the labels and the ports of the VM have {size} bytes, "
+            f"egress list, labels, ports and workspaces of the VM have {size} bytes, "
             f"more than the {SPEC_BYTES} that are stored",
             hint="use networks (192.0.2.0/24) and names such as *.example.org in the egress list",
         )
     return fields
+
+
+def spec_but_workspaces(spec: VmSpec, row: VmRow) -> dict[str, Any]:
+    """``spec_column`` with the workspaces that the row has."""
+    return spec_column(replace(spec, workspaces=vm_of(row).workspaces))
 
 
 def _stored(value: Any) -> Any:

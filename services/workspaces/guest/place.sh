@@ -87,7 +87,7 @@ record() {
     export GIT_INDEX_FILE=.git/banger/index GIT_AUTHOR_NAME=banger GIT_COMMITTER_NAME=banger \
         GIT_AUTHOR_EMAIL=banger@localhost GIT_COMMITTER_EMAIL=banger@localhost
     [ ! -f .git/index ] || cp .git/index $GIT_INDEX_FILE || fail
-    git_ update-index --add --remove -z --stdin <.git/banger/track || fail
+    git_ update-index --add --remove --replace -z --stdin <.git/banger/track || fail
     tree=$(git_ write-tree) || fail
     [ "$mode" = empty ] || set -- -p HEAD
     prepared=$(git_ commit-tree "$@" -m 'What banger placed' "$tree" </dev/null) || fail

@@ -4,6 +4,7 @@ import msgspec
 
 from shared.contract.messages.page import Paged
 from shared.contract.messages.vm import NetworkMode, Publication, State, Vm, VmSpec
+from shared.contract.messages.workspace import Workspace
 
 
 class VmRows(Paged, kw_only=True):
@@ -45,7 +46,10 @@ class VmClaim(msgspec.Struct, kw_only=True):
 
 
 class VmUpdate(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """``vm.update``: change what is given, leave the rest."""
+    """``vm.update``: change what is given, leave the rest.
+
+    A specification leaves ``workspaces`` as they are: a transfer may end at any moment.
+    """
 
     id: str
     name: str | None = None
@@ -54,6 +58,13 @@ class VmUpdate(msgspec.Struct, kw_only=True, omit_defaults=True):
     reason: str | None = None
     expected: list[State] | None = None
     """Refuse with ``conflict`` unless the row's state is one of these."""
+
+
+class VmWorkspace(msgspec.Struct, kw_only=True):
+    """``vm.workspace``: add a workspace, the latest last, or replace the one of its guest path."""
+
+    id: str
+    workspace: Workspace
 
 
 class VmTransition(msgspec.Struct, kw_only=True):

@@ -16,8 +16,6 @@ GUEST_PATH = "/root/repo"
 """Where a repository is placed unless the user says otherwise."""
 MOST_NAMED = 1000
 """Changed files that an answer names; ``more`` counts the rest."""
-MOST_WORKSPACES = 16
-"""Of one VM."""
 
 HostPath = Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
 GuestPath = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
@@ -36,6 +34,9 @@ class Workspace(msgspec.Struct, kw_only=True, frozen=True):
     """The branch in the guest; empty for a detached HEAD."""
     prepared_at: str = ""
     """Of the last prepare or sync, RFC 3339."""
+    head: str = ""
+    """The commit that the host's HEAD was then; ``commit`` is another where a branch was made. The
+    api fills it in."""
 
 
 class WorkspaceChoice(msgspec.Struct, kw_only=True):
@@ -244,13 +245,6 @@ class TransferExport(TransferStatus, kw_only=True):
 class TransferApply(TransferStatus, kw_only=True):
     worktree: str = ""
     commits: bool = False
-
-
-class FileSync(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """``[[file_sync]]`` of the configuration: a file of the user's home, for the guest's /root."""
-
-    host: str
-    guest: str
 
 
 class TransferFiles(msgspec.Struct, kw_only=True):

@@ -37,6 +37,14 @@ VM_RESERVE = Verb(
 VM_UPDATE = Verb(
     "store", "vm.update", rows.VmUpdate, vm.Vm, seconds=SECONDS, notes="`conflict` as `vm.check`"
 )
+VM_WORKSPACE = Verb(
+    "store",
+    "vm.workspace",
+    rows.VmWorkspace,
+    vm.Vm,
+    seconds=SECONDS,
+    notes="no event: no projection depends on it. `conflict` for one more than a VM may have",
+)
 VM_TRANSITION = Verb(
     "store",
     "vm.transition",

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from services.store.service import StoreService
 from shared.config import Config
 from shared.contract.messages.vm import Publication, Vm
+from shared.contract.messages.workspace import Workspace
 from shared.contract.verb import Request
 from shared.contract.verbs import store
 from shared.errors import BangerError, Code
@@ -198,5 +199,20 @@ def test_a_removed_vm_is_gone_and_may_be_removed_again(play: Play) -> None:
         rows = await bus.ask(store.VM_LIST())
         assert (rows.vms, rows.seq) == ([], 2)
         assert (await reserve(bus, "beta", id="new")).id == "new"
+
+    play(act)
+
+
+def test_workspaces_are_changed_by_their_own_verb_alone(play: Play) -> None:
+    async def act(bus: FakeBus) -> None:
+        before = await reserve(bus, "beta")
+        workspace = Workspace(host_path="/src", guest_path="/root/repo", commit="c")
+        place = store.VM_WORKSPACE(id=before.id, workspace=workspace)
+        assert (await bus.ask(place)).workspaces == [workspace]
+        after = await bus.ask(store.VM_UPDATE(id=before.id, spec=replace(before, vcpu=7)))
+        assert (after.vcpu, after.workspaces) == (7, [workspace])
+        assert (await bus.ask(store.VM_LIST())).seq == 2
+        nobody = store.VM_WORKSPACE(id="nobody", workspace=workspace)
+        assert await refusal(bus, nobody) is Code.NOT_FOUND
 
     play(act)

@@ -14,9 +14,18 @@ from services.store.queries import Store
 from services.store.tables.mapping import LONGEST_TEXT, spec_column
 from services.store.tables.models import VmRow
 from shared.bus.envelope import MAX_MESSAGE
-from shared.contract.messages.rows import VmClaim, VmReserve, VmTouch, VmTransition, VmUpdate
+from shared.contract.messages.rows import (
+    VmClaim,
+    VmReserve,
+    VmTouch,
+    VmTransition,
+    VmUpdate,
+    VmWorkspace,
+)
 from shared.contract.messages.vm import LONGEST_REASON, Publication
+from shared.contract.messages.workspace import Workspace
 from shared.contract.reference import by_id
+from shared.contract.workspaces import MOST_WORKSPACES
 from shared.errors import BangerError, Code
 from tests.unit.services.store.requests import reservation
 
@@ -240,6 +249,50 @@ def test_touch_is_no_change_that_anybody_hears_of(store: Store) -> None:
     store.touch(VmTouch(id="nobody", at="2026-11-28T00:00:00Z"))
     assert store.get("beta").touched_at == "2026-11-28T00:00:00Z"
     assert store.rows().seq == 1
+
+
+# -- workspaces -----------------------------------------------------------------------------
+
+
+def place(store: Store, guest_path: str, **fields: str) -> list[Workspace]:
+    workspace = Workspace(host_path="/src", guest_path=guest_path, **fields)
+    return store.place(VmWorkspace(id="id-beta", workspace=workspace)).workspaces
+
+
+def test_a_workspace_is_added_or_replaced_and_no_projection_hears_of_it(store: Store) -> None:
+    store.reserve(reservation("beta"))
+    place(store, "/root/one")
+    place(store, "/root/two")
+    there = place(store, "/root/one", commit="c")
+    assert [(each.guest_path, each.commit) for each in there] == [
+        ("/root/two", ""),
+        ("/root/one", "c"),
+    ]
+    assert store.get("beta").workspaces == there
+    assert store.rows().seq == 1
+
+
+def test_a_specification_that_was_read_before_loses_no_workspace(store: Store) -> None:
+    before, _ = store.reserve(reservation("beta"))
+    there = place(store, "/root/repo")
+    after, _ = store.update(VmUpdate(id="id-beta", spec=replace(before, vcpu=7)))
+    assert (after.vcpu, after.workspaces) == (7, there)
+
+
+def test_a_vm_has_no_more_workspaces_than_it_may(store: Store) -> None:
+    store.reserve(reservation("beta"))
+    for number in range(MOST_WORKSPACES):
+        place(store, f"/root/{number}")
+    with pytest.raises(BangerError) as raised:
+        place(store, "/root/more")
+    assert raised.value.code is Code.CONFLICT
+    assert len(place(store, "/root/0")) == MOST_WORKSPACES
+
+
+def test_no_workspace_is_stored_for_a_vm_that_is_not_there(store: Store) -> None:
+    with pytest.raises(BangerError) as raised:
+        place(store, "/root/repo")
+    assert raised.value.code is Code.NOT_FOUND
 
 
 # -- update and remove ----------------------------------------------------------------------
