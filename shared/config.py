@@ -10,6 +10,7 @@ import msgspec
 
 from shared.addresses.loopback import loopback_subnet
 from shared.errors import BangerError, Code
+from shared.file_sync import FileSync, check
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 """0: the kernel chooses."""
@@ -95,6 +96,7 @@ class Config(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     nat: NatConfig = msgspec.field(default_factory=NatConfig)
     dns: DnsConfig = msgspec.field(default_factory=DnsConfig)
     firecracker: FirecrackerConfig = msgspec.field(default_factory=FirecrackerConfig)
+    file_sync: list[FileSync] = []
 
     @property
     def user_network(self) -> ipaddress.IPv4Network:
@@ -129,6 +131,7 @@ def load_config(path: Path) -> Config:
         config = msgspec.convert(data, Config)
         for subnet in (config.user_network, config.nat.subnet):
             ipaddress.IPv4Network(subnet)
+        check(config.file_sync)
     except (msgspec.ValidationError, ValueError) as error:
         raise BangerError(
             Code.INVALID, f"{path}: {error}", hint="docs/internals.md lists every key"

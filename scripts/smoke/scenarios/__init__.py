@@ -8,6 +8,7 @@ MODULES = (
     "network",
     "bridge",
     "runs",
+    "workspace",
     "user_network",
     "session",
     "plain_ssh",

@@ -1,7 +1,6 @@
 """``banger vm run``: the one command."""
 
 import signal
-import subprocess
 import time
 
 from scripts.smoke.case import BOOT, Case
@@ -96,19 +95,3 @@ def four_at_once(case: Case) -> None:
     deleted = case.banger("vm", "delete", *sorted(case.names()), "-o", "json").json
     equal("deleted, in the order given", [vm["name"] for vm in deleted],
           [f"one-of-{n}" for n in range(4)])  # fmt: skip
-
-
-@scenario(RUNS)
-def workspace_run(case: Case) -> None:
-    """A git repository goes in, a patch comes out."""
-    case.needs(("vm", "workspace"))
-    repository = case.directory / "repository"
-    repository.mkdir()
-    (repository / "file").write_text("one\n")
-    for words in (["init", "-q"], ["add", "."], ["-c", "user.name=a", "-c", "user.email=a@b",
-                                                 "commit", "-qm", "first"]):  # fmt: skip
-        subprocess.run(["git", *words], cwd=repository, check=True)
-    case.banger("vm", "run", "--name", "place", str(repository), "--", "sh", "-c",
-                "cat file; echo two >>file")  # fmt: skip
-    patch = case.banger("vm", "workspace", "export", "place").out
-    contains("the patch", patch, "+two")

@@ -92,11 +92,14 @@ def _pins(path: Path, read: "Reader") -> list[Pin]:
 
 def _text(path: Path) -> str:
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST:
             raise ValueError(f"{path.name} is no file of tools")
-        return file.read(LARGEST).decode()
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read(LARGEST).decode()
+    finally:
+        os.close(descriptor)
 
 
 # -- one reader per file: text to pins, in the order in which they count --------------------------

@@ -207,6 +207,7 @@ class Applied(msgspec.Struct, kw_only=True):
     changes: list[Change] = []
     more: int = 0
     commits: int = 0
+    notices: list[str] = []
 
 
 # -- between the api and the service that does the transfers -------------------------------------
@@ -244,13 +245,6 @@ class TransferExport(TransferStatus, kw_only=True):
 class TransferApply(TransferStatus, kw_only=True):
     worktree: str = ""
     commits: bool = False
-
-
-class FileSync(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """``[[file_sync]]`` of the configuration: a file of the user's home, for the guest's /root."""
-
-    host: str
-    guest: str
 
 
 class TransferFiles(msgspec.Struct, kw_only=True):

@@ -81,6 +81,13 @@ def test_what_the_parser_cannot_hold_is_refused(tmp_path: Path, text: str) -> No
     refusal(tmp_path, text)
 
 
+def test_files_for_guests_are_checked_at_load(tmp_path: Path) -> None:
+    entry = '[[file_sync]]\nhost = "{}"\nguest = "~/.netrc"\n'
+    assert load(tmp_path, entry.format("~/.netrc")).file_sync[0].host == "~/.netrc"
+    message = refusal(tmp_path, entry.format("~/../eve/.netrc"))
+    assert "file_sync[0].host: ~/../eve/.netrc: .. is not allowed" in message
+
+
 def test_file_that_is_not_toml_is_refused(tmp_path: Path) -> None:
     assert "Invalid value" in refusal(tmp_path, "accel =")
     (tmp_path / "config.toml").write_bytes(b"\xff\xfe")

@@ -1,4 +1,4 @@
-"""Repositories for the tests, made by the real git: ordinary ones first, then nasty and hostile."""
+"""The first commands of every repository that a test makes, and an ordinary repository."""
 
 import os
 import subprocess

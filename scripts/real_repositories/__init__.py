@@ -1,0 +1,1 @@
+"""Repositories of others, taken into a guest and out again: docs/testing.md."""
