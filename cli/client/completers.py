@@ -56,6 +56,17 @@ def published_ports(ctx: click.Context, param: click.Parameter, incomplete: str)
     return _of_vms(specs)(ctx, param, incomplete)
 
 
+def workspace_paths(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Where the VM of this command line has workspaces."""
+    wanted = ctx.params.get("vm")
+
+    def paths(view: "VmView") -> Iterable[str]:
+        if wanted in (view.vm.name, view.vm.id):
+            yield from (each.guest_path for each in view.vm.workspaces)
+
+    return _of_vms(paths)(ctx, param, incomplete)
+
+
 operation_ids = _live(
     api.OPS_LIST(), lambda answer: [operation.id for operation in answer.operations]
 )
