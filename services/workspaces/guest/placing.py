@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -188,10 +188,13 @@ def send_pack(process: "subprocess.Popen[bytes]", write: Write) -> None:
             process.stderr.close()
 
 
-def unconverted_list(selection: Selection, archive: OutgoingArchive) -> bytes:
-    """``.git/banger/unconverted``: ``oid mode raw-oid NUL path NUL`` for each."""
+def unconverted_list(
+    selection: Selection, archive: OutgoingArchive, known: Mapping[bytes, str]
+) -> bytes:
+    """``.git/banger/unconverted``: ``oid mode raw-oid NUL path NUL`` for each. ``known``: the raw
+    object names of files that are not in the archive."""
     width = 64 if selection.repository.object_format == "sha256" else 40
-    raw = {file.entry.path: file.raw_oid for file in archive.files if file.raw_oid}
+    raw = {**known, **{each.entry.path: each.raw_oid for each in archive.files if each.raw_oid}}
     return b"".join(
         b"%s %o %s\0%s\0"
         % (entry.oid.encode(), entry.mode, raw.get(entry.path, "0" * width).encode(), entry.path)
@@ -214,7 +217,7 @@ def _members(placement: Placement, archive: OutgoingArchive) -> Iterator[Member]
         if selection.sparse:
             yield content(OURS + b"sparse", path_list(selection.sparse))
     if selection.unconverted:
-        yield content(OURS + b"unconverted", unconverted_list(selection, archive))
+        yield content(OURS + b"unconverted", unconverted_list(selection, archive, {}))
     if placement.identity:
         yield content(OURS + b"identity", placement.identity)
     yield ours_at_end(placement.git)
