@@ -39,7 +39,10 @@ class DraftFile:
         if self._name is None:
             name = _hidden(path)
             name.unlink(missing_ok=True)
-            os.link(f"/proc/self/fd/{self.file.fileno()}", name, follow_symlinks=True)
+            fd = self.file.fileno()
+            # With a directory os.link is linkat(2), which can follow the link that /proc has. The
+            # directory itself does not matter: the path is absolute.
+            os.link(f"/proc/self/fd/{fd}", name, src_dir_fd=fd, follow_symlinks=True)
             self._name = name
         move_into_place(self._name, path)
         self._name = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -90,6 +90,8 @@ def exec_(
 ) -> int:
     """Run a command in a VM, and exit with its exit status.
 
+    It starts in the VM's workspace, with the tools that were installed for it, if the VM has one.
+
     The words after -- reach the guest unchanged, without a shell in between; use sh -c '...' for
     pipes and variables. The command gets a terminal if standard input and standard output are
     terminals, or with -t. A process that it leaves in the background keeps exec waiting as long as
@@ -114,23 +116,20 @@ def exec_(
       banger vm exec web -w /srv -e STAGE=test -- sh -c 'make check | tail'
       tar c . | banger vm exec web -- tar x -C /root
     """
+    if not (argv := trailing(ctx)):
+        raise click.UsageError("missing command: put it after --", ctx)
+    chosen = variables(env_file, env)
+    return _execute(vm, argv, workdir, env=chosen, tty=tty or None, user=user, stdin=not no_stdin)
+
+
+def _execute(vm: str, argv: tuple[str, ...], workdir: str, **how: Any) -> int:
     from cli.commands.vm.session.second_way import run_in_guest
     from cli.guest.session import access_of
 
-    if not (argv := trailing(ctx)):
-        raise click.UsageError("missing command: put it after --", ctx)
-    chosen, view = variables(env_file, env), reached(vm)
+    view = reached(vm)
     prepared = [] if workdir else view.vm.workspaces
-    return run_in_guest(
-        access_of(view),
-        argv,
-        cwd=workdir,
-        env=chosen,
-        tty=tty or None,
-        user=user,
-        stdin=not no_stdin,
-        workspace=prepared[0].guest_path if prepared else "",
-    )
+    workspace = prepared[0].guest_path if prepared else ""
+    return run_in_guest(access_of(view), argv, cwd=workdir, workspace=workspace, **how)
 
 
 def reach(ref: str) -> Access:
