@@ -25,7 +25,7 @@ from shared.contract.messages.workspace import (
     WorkspaceStatus,
 )
 from shared.contract.ssh_access import Access
-from tests.repositories import git
+from tests.repositories import empty, git, tracked_files, write
 from tests.scripted.ssh_sessions import Guest, Server
 
 BUSYBOX = (shutil.which("busybox") or "busybox", "sh")
@@ -47,20 +47,67 @@ def local_guest() -> Iterator[Access]:
 
 
 def copy_into_guest(host: Path, guest: Path, *, untracked: bool = False) -> str:
-    """Copy the host's repository with its work tree; returns the commit, "" without one."""
-    shutil.copytree(host, guest, symlinks=True)
-    if not untracked:
-        git(guest, "clean", "-q", "-f", "-d", "-x")
-    base = git(guest, "rev-parse", "-q", "--verify", "HEAD", check=False).decode().strip()
-    git(guest, "add", "-A")
-    tree = git(guest, "write-tree").decode().strip()
-    parent = ["-p", base] if base else []
-    prepared = git(guest, "commit-tree", tree, *parent, "-m", "placed").decode().strip()
-    git(guest, "update-ref", "refs/banger/prepared", prepared)
+    """Place the host's files and history; returns the commit, "" without one."""
+    base = git(host, "rev-parse", "-q", "--verify", "HEAD", check=False).decode().strip()
+    branch = git(host, "symbolic-ref", "-q", "HEAD", check=False).decode().strip()
+    hash_name = git(host, "rev-parse", "--show-object-format").decode().strip()
+    empty(guest, f"--object-format={hash_name}")
+    for name in ("core.autocrlf", "core.eol"):
+        if value := git(host, "config", name, check=False).decode().strip():
+            git(guest, "config", name, value)
     if base:
-        git(guest, "reset", "-q")
+        git(guest, "fetch", "-q", "--no-auto-gc", "--no-tags", "--update-shallow", str(host), base)
+        git(guest, "update-ref", "--no-deref", "HEAD", base)
+        if branch:
+            git(guest, "update-ref", branch, base)
+            git(guest, "symbolic-ref", "HEAD", branch)
         git(guest, "update-ref", "refs/banger/base", base)
+        git(guest, "read-tree", "HEAD")
+    for path, (mode, content) in tracked_files(host, untracked=untracked).items():
+        if mode == 0o120000:
+            place = guest / os.fsdecode(path)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.symlink_to(os.fsdecode(content))
+        else:
+            write(guest, path, content, mode & 0o777)
+    sparse = [
+        line[2:] for line in git(host, "ls-files", "-v", "-z").split(b"\0") if line[:1] == b"S"
+    ]
+    absent = b"".join(path + b"\0" for path in sparse if not (guest / os.fsdecode(path)).exists())
+    if absent:
+        git(guest, "update-index", "-z", "--skip-worktree", "--stdin", stdin=absent)
+    git(guest, "update-ref", "refs/banger/prepared", _placed(host, guest, base))
     return base
+
+
+def _placed(host: Path, guest: Path, base: str) -> str:
+    """A commit of what was placed. What a filter of the host has made counts as the host's blob."""
+    index = guest / ".git/index"
+    kept = index.read_bytes() if index.exists() else b""
+    git(guest, "add", "-A", "--sparse")
+    if base:
+        same = set(git(host, "ls-files", "-z").split(b"\0"))
+        same -= set(git(host, "diff-index", "-z", "--name-only", "HEAD").split(b"\0"))
+        same = {path for path in same if path.endswith((b".bin", b".bat"))}
+        lines = b""
+        raw = git(guest, "diff-index", "-z", "--cached", "--no-renames", "HEAD").split(b"\0")
+        for facts, path in zip(raw[0::2], raw[1::2], strict=False):
+            _, mode, pointer, oid, kind = facts.split(b" ")
+            if path in same and kind == b"M" and mode != b"160000":
+                lines += b"%s %s %s\0%s\0" % (pointer, mode, oid, path)
+                git(
+                    guest,
+                    "update-index",
+                    "-z",
+                    "--index-info",
+                    stdin=b"%s %s\t%s\0" % (mode, pointer, path),
+                )
+        if lines:
+            write(guest, ".git/banger/unconverted", lines)
+    tree = git(guest, "write-tree").decode().strip()
+    index.write_bytes(kept) if kept else index.unlink(missing_ok=True)
+    parent = ["-p", base] if base else []
+    return git(guest, "commit-tree", tree, *parent, "-m", "placed").decode().strip()
 
 
 @dataclass
