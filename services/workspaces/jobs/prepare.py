@@ -67,16 +67,12 @@ def _begin_bootstrap(wanted: PrepareRequest, done: Prepared) -> None:
     if not request.outside:
         done.notices.append(needs_outside(wishes))
         return
-
-    def say(stage: str, message: str) -> None:
-        wanted.context.progress(stage, message)
-        if "not installed" in message:
-            done.notices.append(message)
-
-    done.tools_log = bootstrap.run(
+    begun = bootstrap.run(
         request.target.access,
         wishes,
         done.workspace.guest_path,
         wait=request.wait_for_tools,
-        progress=say,
+        progress=wanted.context.progress,
     )
+    done.tools_log = begun.log
+    done.notices += begun.notices
