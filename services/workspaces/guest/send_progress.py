@@ -1,4 +1,4 @@
-"""What a person hears while a repository goes into a guest: the stage and the bytes, now and then."""
+"""What is said while a repository goes into a guest: the stage and the bytes, now and then."""
 
 import time
 from collections.abc import Callable

@@ -84,11 +84,12 @@ def ours_at_end(git: GuestGit) -> Member:
     return content(OURS + b"attributes", git.attributes)
 
 
-def raw_git_directory(prefix: bytes) -> Iterator[Member]:
+def raw_git_directory(prefix: bytes, object_format: str) -> Iterator[Member]:
     """A git directory in which git writes files as they are, whatever attributes say."""
     yield Member(prefix + b"refs/")
     yield Member(prefix + b"objects/")
     yield content(prefix + b"HEAD", b"ref: refs/heads/none\n")
+    yield content(prefix + b"config", os.fsencode(_section_lines(_format(object_format))))
     yield content(prefix + b"info/attributes", RAW_ATTRIBUTES)
 
 
@@ -112,25 +113,34 @@ def _packed_refs(git: GuestGit) -> bytes:
 
 
 def _config(git: GuestGit) -> str:
-    extension = git.object_format != "sha1"
     values = {
-        "core.repositoryformatversion": "1" if extension else "0",
         "core.filemode": "true",
         "core.bare": "false",
         "core.logallrefupdates": "true",
         "submodule.active": ".",
         **git.settings,
+        **_format(git.object_format),
     }
-    if extension:
-        values["extensions.objectformat"] = git.object_format
-    text = ""
-    for name, value in values.items():
-        section, key = name.split(".", 1)
-        text += f"[{section}]\n\t{key} = {_quoted(value)}\n"
+    text = _section_lines(values)
     if git.origin:
         fetch = "+refs/heads/*:refs/remotes/origin/*"
         text += f'[remote "origin"]\n\turl = {_quoted(git.origin)}\n\tfetch = {fetch}\n'
     return text
+
+
+def _format(object_format: str) -> dict[str, str]:
+    """The version of the repository's format (repository-version.txt of git's documentation)."""
+    if object_format == "sha1":
+        return {"core.repositoryformatversion": "0"}
+    return {"core.repositoryformatversion": "1", "extensions.objectformat": object_format}
+
+
+def _section_lines(values: Mapping[str, str]) -> str:
+    lines = []
+    for name, value in values.items():
+        section, key = name.split(".", 1)
+        lines.append(f"[{section}]\n\t{key} = {_quoted(value)}\n")
+    return "".join(lines)
 
 
 def _quoted(value: str) -> str:

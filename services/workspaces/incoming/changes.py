@@ -1,6 +1,7 @@
 """What differs between two trees, as git-diff-tree(1) says it in its raw format."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import Popen
@@ -82,13 +83,23 @@ def changes_between(
     Raises what a failed git means.
     """
     how = ("-M",) if renames else ("--no-renames",)
-    process = git.start("diff-tree", "-r", "-z", "--raw", "--no-abbrev", *how, old, new)
+    process = git.start(
+        "diff-tree", "-r", "-z", "--raw", "--no-abbrev", *how, old, new,
+        environment=without_index(git),
+    )  # fmt: skip
     try:
         assert process.stdout
         yield from parse_raw(fields(process.stdout))
         ended(process, "diff-tree", git.cwd)
     finally:
         stop(process)
+
+
+def without_index(git: GitProcess) -> dict[str, str]:
+    """For a git that compares contents. Where its index says that a file is as a blob is, git reads
+    the file instead of the blob (diff.c, reuse_worktree_file), without the filter, such as Git LFS,
+    that has made the one from the other."""
+    return {"GIT_INDEX_FILE": f"{git.environment['GIT_DIR']}/no-index"}
 
 
 def parse_raw(parts: Iterator[bytes]) -> Iterator[TreeChange]:
@@ -121,10 +132,14 @@ def ended(process: "Popen[bytes]", what: str, where: Path) -> None:
 
 
 def stop(process: "Popen[bytes]") -> None:
-    """Leave no git behind when its output is not read to the end."""
+    """Leave no git and no pipe behind, whether its output was read to the end or not."""
     if process.poll() is None:
         process.kill()
-        process.communicate()
+        process.wait()
+    for stream in (process.stdin, process.stdout, process.stderr):
+        if stream is not None:
+            with suppress(BrokenPipeError):
+                stream.close()
 
 
 def empty_tree(git: GitProcess) -> str:

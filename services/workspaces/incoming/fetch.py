@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from services.workspaces.guest.session import GuestSession, script_argv
+from services.workspaces.guest.scripts import busybox_argv
+from services.workspaces.guest.session import GuestSession
 from services.workspaces.guest.snapshot import SNAPSHOT, Sent, snapshot_arguments
 from services.workspaces.incoming.answer import GuestAnswer, read_answer
 from services.workspaces.incoming.changes import empty_tree, readable, tree_of
@@ -142,7 +143,7 @@ def _receive(
     access: Access, guest_path: str, git: GitProcess, directory: Path, base: str, sent: Sent
 ) -> GuestAnswer:
     arguments = snapshot_arguments(guest_path, base, sent)
-    with GuestSession(access, script_argv(SNAPSHOT, arguments)) as session:
+    with GuestSession(access, busybox_argv(SNAPSHOT, arguments)) as session:
         session.stdin.close()
         answer = read_answer(session.stdout.read, guest_path)
         try:

@@ -3,7 +3,7 @@
 from subprocess import Popen
 from typing import IO
 
-from services.workspaces.incoming.changes import ended, stop
+from services.workspaces.incoming.changes import ended, stop, without_index
 from services.workspaces.repository.git_process import GitProcess
 
 PIECE = 1 << 18
@@ -25,6 +25,7 @@ def write_patch(git: GitProcess, old: str, new: str, output: IO[bytes], prefix: 
         git.start(
             "diff-tree", "-r", "-p", *_WHOLE, renames,
             b"--src-prefix=a/" + prefix, b"--dst-prefix=b/" + prefix, old, new,
+            environment=without_index(git),
         ),
         output,
     )[0]  # fmt: skip
@@ -42,6 +43,7 @@ def write_mailbox(git: GitProcess, base: str, head: str, output: IO[bytes]) -> t
         git.start(
             "format-patch", "--stdout", *_WHOLE, "-M", "--no-stat", "--no-signature", "--no-thread",
             "--no-attach", *commits, "--",
+            environment=without_index(git),
         ),
         output,
     )  # fmt: skip

@@ -13,6 +13,7 @@ from subprocess import PIPE
 from typing import IO
 
 from services.workspaces.incoming.answer import MOST_WORDS, Read
+from services.workspaces.incoming.changes import stop
 from services.workspaces.repository.git_process import (
     GitProcess,
     GitResult,
@@ -54,9 +55,7 @@ def receive_pack(git: GitProcess, read: Read, objects: Path, limit: int | None =
         size = _copy(read, process.stdin)
         stdout, stderr = process.communicate()
     finally:
-        if process.poll() is None:
-            process.kill()
-            process.communicate()
+        stop(process)
     if process.returncode:
         for rest in (objects / "pack").glob("tmp_*"):
             rest.unlink()

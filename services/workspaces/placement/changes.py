@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from services.workspaces.placement.manifest import Line, blob_stamp, file_stamp, split_stamp
+from services.workspaces.placement.manifest import Line, blob_stamp, file_stamp
 from services.workspaces.repository.selection import Entry, Selection
 from services.workspaces.repository.work_tree import WorkTree
 
@@ -44,8 +44,10 @@ def stamped(selection: Selection, tree: WorkTree) -> Iterator[tuple[Entry, bytes
 def host_changes(
     placed: Iterable[Line], selection: Selection, tree: WorkTree, again: frozenset[bytes]
 ) -> HostChanges:
-    """Compare ``placed``, a manifest, with the selection; ``again`` are paths that count as
-    changed."""
+    """Compare ``placed``, the lines of a ``Manifest``, with the selection.
+
+    ``again``: paths that count as changed.
+    """
     changes = HostChanges()
     before = iter(placed)
     line = next(before, None)
@@ -55,7 +57,7 @@ def host_changes(
             line = next(before, None)
         is_known = line is not None and line[0] == entry.path
         if is_known and line is not None:
-            same = split_stamp(line[1])[0] == stamp and entry.path not in again
+            same = line[1] == stamp and entry.path not in again
             line = next(before, None)
             if same:
                 continue

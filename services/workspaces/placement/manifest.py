@@ -8,9 +8,10 @@ of 100,000 files is never in memory.
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from services.workspaces.repository.selection import Selection
 from shared.errors import BangerError, Code
 from shared.host.files import is_full, move_into_place
 
@@ -71,3 +72,40 @@ def read_manifest(path: Path) -> Iterator[Line]:
                 else:
                     yield name, word
                     name = None
+
+
+class Manifest:
+    """The lines of a manifest without raw object names, which are in ``raw`` once it is read."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.raw: dict[bytes, str] = {}
+
+    def __iter__(self) -> Iterator[Line]:
+        for name, stamp in read_manifest(self._path):
+            plain, oid = split_stamp(stamp)
+            if oid:
+                self.raw[name] = oid
+            yield name, plain
+
+
+def manifest_lines(
+    selection: Selection, sent: Mapping[bytes, bytes], before: Iterable[Line]
+) -> Iterator[Line]:
+    """Each selected file and its stamp, sorted by path.
+
+    ``sent``: the stamps of the files that were sent, by path. The other files of the work tree are
+    as ``before``, the manifest of the last time, has them.
+    """
+    lines = iter(before)
+    line = next(lines, None)
+    overlay = {entry.path for entry in selection.overlay}
+    for entry in sorted((*selection.checkout, *selection.overlay), key=lambda each: each.path):
+        while line and line[0] < entry.path:
+            line = next(lines, None)
+        if entry.path not in overlay:
+            yield entry.path, blob_stamp(entry.mode, entry.oid)
+        elif entry.path in sent:
+            yield entry.path, sent[entry.path]
+        elif line and line[0] == entry.path:
+            yield line

@@ -26,7 +26,6 @@ COPIED = (
     "core.checkroundtripencoding",
     "core.sparsecheckout",
     "core.sparsecheckoutcone",
-    "index.sparse",
     "sparse.expectfilesoutsideofpatterns",
 )
 """How the work tree and the index are to be read; none of these can name a program or a file."""
@@ -53,6 +52,8 @@ OURS = {
     "maintenance.auto": "false",
     "protocol.allow": "never",
     "submodule.recurse": "false",
+    # Writing a sparse index writes trees, and git renews the time of those that exist already.
+    "index.sparse": "false",
     "commit.gpgsign": "false",
 }
 """Bounded memory, and no helper of git's own that does more than it was asked."""

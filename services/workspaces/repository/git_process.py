@@ -4,19 +4,21 @@ Nothing of the environment steers git (every ``GIT_*`` variable is taken out), g
 password, takes no optional lock, and speaks English, because some of its sentences are read here.
 """
 
-import contextlib
 import os
+import select
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from shared.errors import BangerError, Code
 from shared.plain_text import printable
 
 MOST_ERROR_TEXT = 2000
 """Characters of git's standard error that an error of ours repeats."""
+MOST_STDERR = 1 << 16
 LIMIT_SECONDS = 600.0
 """After this git is ended: it may wait for ever on a FIFO that a repository named .gitignore."""
 
@@ -83,22 +85,29 @@ class GitProcess:
         environment: Mapping[str, str] | None = None,
         limit_seconds: float = LIMIT_SECONDS,
     ) -> GitResult:
-        """Run git to its end, whatever its status. Raises ``timeout``."""
-        given = stdin if isinstance(stdin, bytes) else None
-        reads = subprocess.PIPE if isinstance(stdin, bytes) else stdin
-        process = self.start(*arguments, stdin=reads, environment=environment)
-        try:
-            stdout, stderr = process.communicate(given, timeout=limit_seconds)
-        except subprocess.TimeoutExpired:
-            raise BangerError(
-                Code.TIMEOUT,
-                f"git {_subcommand(arguments)} did not end in {limit_seconds:g} s "
-                f"in {printable(str(self.cwd))}",
-                hint="look for a FIFO named .gitignore or .gitattributes, or a slow file system",
-            ) from None
-        finally:
-            _end(process)
-        return GitResult(process.returncode, stdout, stderr)
+        """Run git to its end, whatever its status. Raises ``timeout``.
+
+        Its output goes into memory files: several times as fast as pipes for a long listing.
+        """
+        given = stdin if isinstance(stdin, bytes) else b""
+        with memory_file() as stdout, memory_file() as stderr, memory_file(given) as source:
+            process = self.start(
+                *arguments,
+                stdin=source.fileno() if isinstance(stdin, bytes) else stdin,
+                stdout=stdout.fileno(),
+                stderr=stderr.fileno(),
+                environment=environment,
+            )
+            if not _ends(process, limit_seconds):
+                raise BangerError(
+                    Code.TIMEOUT,
+                    f"git {_subcommand(arguments)} did not end in {limit_seconds:g} s "
+                    f"in {printable(str(self.cwd))}",
+                    hint="look for a FIFO named .gitignore or .gitattributes, or a slow disk",
+                )
+            stdout.seek(0)
+            stderr.seek(0)
+            return GitResult(process.returncode, stdout.read(), stderr.read(MOST_STDERR))
 
     def run(
         self,
@@ -155,15 +164,26 @@ def git_error(result: GitResult, what: str, where: Path) -> BangerError:
     )
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Leave no git behind, however the wait for it ended."""
-    if process.poll() is None:
-        process.kill()
+def memory_file(content: bytes = b"") -> BinaryIO:
+    """A file without a name, at the start of its content: for input that no pipe has room for."""
+    made = os.fdopen(os.memfd_create("git"), "w+b", buffering=0)
+    made.write(content)
+    made.seek(0)
+    return made
+
+
+def _ends(process: "subprocess.Popen[bytes]", limit_seconds: float) -> bool:
+    """Wait for git; kill it at the end of its time, or of the patience of this process."""
+    pidfd = os.pidfd_open(process.pid)
+    try:
+        poller = select.poll()
+        poller.register(pidfd, select.POLLIN)
+        return bool(poller.poll(limit_seconds * 1000))
+    finally:
+        os.close(pidfd)
+        if process.poll() is None:
+            process.kill()
         process.wait()
-    for stream in (process.stdin, process.stdout, process.stderr):
-        if stream is not None:
-            with contextlib.suppress(BrokenPipeError):
-                stream.close()
 
 
 def _subcommand(arguments: Sequence[str | bytes]) -> str:

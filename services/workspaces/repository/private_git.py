@@ -66,6 +66,23 @@ class PrivateGit(GitProcess):
         for shared in repository.git_directory.glob("sharedindex.*"):
             copy_regular(shared, ours / shared.name)
         self._copy_refs(settings)
+        if self.configuration.flag("index.sparse", False):
+            self._copy_trees()
+
+    def _copy_trees(self) -> None:
+        """Copy the trees of HEAD, because git writes trees when it reads a sparse index.
+
+        For one that exists already it renews the time of the file that has it: ours, not the
+        repository's.
+        """
+        listed = self.attempt("ls-tree", "-r", "-d", "-z", "HEAD")
+        trees = [
+            line.partition(b"\t")[0].split(b" ")[2] for line in listed.stdout.split(b"\0")[:-1]
+        ]
+        if listed.status == 0:
+            top = self.run("rev-parse", "HEAD^{tree}").strip()
+            pack = str(self.git_directory / "objects/pack/pack")
+            self.run("pack-objects", "-q", pack, stdin=b"\n".join([top, *trees, b""]))
 
     def _copy_refs(self, settings: dict[str, str]) -> None:
         """HEAD, and all refs but those that replace objects, as one packed-refs file."""
