@@ -56,6 +56,18 @@ def published_ports(ctx: click.Context, param: click.Parameter, incomplete: str)
     return _of_vms(specs)(ctx, param, incomplete)
 
 
+def workspace_paths(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Where the VM of this command line has workspaces."""
+    # An option that has no value yet keeps click from assigning the arguments.
+    wanted = {ctx.params.get("vm"), *ctx.args[:1]}
+
+    def paths(view: "VmView") -> Iterable[str]:
+        if wanted & {view.vm.name, view.vm.id}:
+            yield from (each.guest_path for each in view.vm.workspaces)
+
+    return _of_vms(paths)(ctx, param, incomplete)
+
+
 operation_ids = _live(
     api.OPS_LIST(), lambda answer: [operation.id for operation in answer.operations]
 )

@@ -25,6 +25,7 @@ from shared.contract.guest_command import (
     Announcement,
     GuestCommand,
     environment,
+    in_workspace,
 )
 from shared.contract.ssh_access import Access
 from shared.errors import BangerError, Code
@@ -51,11 +52,13 @@ def on_terminal() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
-def run_shell(access: Access, *, tty: bool | None = None, user: str = "") -> int:
+def run_shell(
+    access: Access, *, tty: bool | None = None, user: str = "", workspace: str = ""
+) -> int:
     """A login shell, of root or of ``user``; returns its exit status. Raises as ``run_command``."""
     tty = on_terminal() if tty is None else tty
-    if user:
-        return run_command(access, (), user=user, tty=tty)
+    if user or workspace:
+        return run_command(access, (), user=user, tty=tty, workspace=workspace)
     return _run(access, "", [], "", None, terminal=tty).status
 
 
@@ -69,11 +72,13 @@ def run_command(
     seconds: float | None = None,
     user: str = "",
     stdin: bool = True,
+    workspace: str = "",
 ) -> int:
     """Run exactly ``argv`` and return its exit status, 128+N when signal N ended it.
 
     After ``seconds`` the command gets SIGTERM, and SIGKILL if that does not end it. Without
-    ``stdin`` it reads from /dev/null.
+    ``stdin`` it reads from /dev/null. ``workspace``, as of ``in_workspace``, is in place of
+    ``cwd``.
 
     Raises:
         BangerError: ``timeout`` when it was still running after ``seconds``, ``invalid`` when its
@@ -82,7 +87,7 @@ def run_command(
     """
     tty = on_terminal() if tty is None else tty
     token = os.urandom(8).hex()
-    command = GuestCommand(argv, cwd, env or {}, user, terminal=tty)
+    command = in_workspace(GuestCommand(argv, cwd, env or {}, user, terminal=tty), workspace)
     announcement = None if tty else Announcement(token)
     variables = environment(command, token)
     running = _run(

@@ -48,13 +48,15 @@ class Settings:
         return cls(spaced or any(arg in ("-ojson", "--output=json") for arg in own))
 
 
+output_format = click.option(
+    "-o", "--output", type=click.Choice(FORMATS), default="table", help="Output format."
+)
+
+
 def format_options(command: Command) -> Command:
     """Add ``-o/--output`` and ``-q/--quiet`` as parameters ``output`` and ``quiet``."""
-    output = click.option(
-        "-o", "--output", type=click.Choice(FORMATS), default="table", help="Output format."
-    )
     quiet = click.option("-q", "--quiet", is_flag=True, help="Print only ids.")
-    return output(quiet(command))
+    return output_format(quiet(command))
 
 
 class Entry(Generic[T]):

@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from msgspec.structs import replace
+
 from services.api.machines.control import Machines
 from services.api.machines.corrections import Corrections, all_rows
 from services.api.machines.spare_supervisor import Spare, Spawn
@@ -111,6 +113,13 @@ class ApiContext:
                 if task.cancelled() or self.stopping.is_set():
                     task.cancel()
                     raise
+
+    async def end_lease(self, vm: Vm) -> Vm:
+        """Let the VM outlive the command that made it; the row as it is then."""
+        if vm.lease:
+            vm = self.live(await self.ask(store.VM_UPDATE(id=vm.id, spec=replace(vm, lease=""))))
+        self.leased.discard(vm.id)
+        return vm
 
     # -- what other services are told --------------------------------------------------------
 

@@ -9,7 +9,7 @@ is ``services/vm_supervisor/guest/rootfs/exec``.
 import os
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from shared.errors import BangerError, Code
 
@@ -46,6 +46,14 @@ class GuestCommand:
     mise: bool = False
     """Run it by ``mise exec`` where the guest has mise, and ``cwd`` is a workspace with tools for
     it. A login shell then becomes an ordinary one, which keeps the PATH."""
+
+
+def in_workspace(command: GuestCommand, workspace: str) -> GuestCommand:
+    """The command with the tools of ``workspace``, a directory of the guest, and in it if it is
+    there; unchanged for ""."""
+    if not workspace:
+        return command
+    return replace(command, cwd=workspace, fallback=True, mise=True)
 
 
 def environment(command: GuestCommand, token: str) -> list[bytes]:

@@ -30,6 +30,7 @@ COMMANDS = {
     "exec": "cli.commands.vm.session.shell:exec_",
     "cp": "cli.commands.vm.session.copy:cp",
     "console": "cli.commands.vm.session.console:console",
+    "workspace": "cli.commands.vm.workspace.group:workspace",
 }
 
 
@@ -42,6 +43,7 @@ def vm() -> None:
     \b
     Examples:
       banger vm run --rm -- uname -a
+      banger vm run --rm . -- make test
       banger vm list -o json
       banger vm delete web db
     """

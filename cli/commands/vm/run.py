@@ -1,7 +1,7 @@
 """``banger vm run``: create a VM, work in it, and clean up."""
 
 from contextlib import nullcontext, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -9,6 +9,7 @@ from cli.client.lease import lease
 from cli.client.operation import LongRequest
 from cli.commands.vm.options.command_options import as_user, env, env_file, variables
 from cli.commands.vm.options.creation_options import creation_options
+from cli.commands.vm.workspace.repository_run import RepositoryRun, repository_options
 from cli.parsing.guest_argv import TrailingCommand, trailing
 from cli.parsing.param_types import Seconds
 from cli.terminal.interrupted import Interrupted
@@ -20,9 +21,11 @@ from shared.errors import BangerError
 
 if TYPE_CHECKING:
     from shared.contract.messages.vm import Vm, VmView
+    from shared.contract.ssh_access import Access
 
 
 @click.command(cls=TrailingCommand)
+@repository_options
 @creation_options
 @click.option("--rm", is_flag=True, help="Delete the VM at exit.")
 @click.option("-d", "--detach", is_flag=True, help="Leave the VM running and print its name.")
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
 def run(
     ctx: click.Context,
     /,
+    repository: RepositoryRun | None,
     rm: bool,
     detach: bool,
     env: tuple[tuple[str, str | None], ...],
@@ -49,34 +53,45 @@ def run(
     """Create a VM, and open a shell or run a command in it.
 
     Without a command, opens a login shell. With one, connects standard input, output and error to
-    it, and exits with its exit status. With --rm, the VM is deleted at exit, also after Ctrl-C and
-    when this command is killed; a VM that never became ready is kept for inspection. With
-    --timeout, CMD gets SIGTERM when time is up, and SIGKILL 5 s later.
+    it, and exits with its exit status. With PATH, the git repository around PATH is placed at
+    /root/repo before, as banger vm workspace prepare does, and shell and command start there.
+
+    With --rm, the VM is deleted at exit, also after Ctrl-C and when this command is killed; a VM
+    that never became ready is kept for inspection, and so is one whose changes could not be taken
+    out by --export or --apply. With --timeout, CMD gets SIGTERM when time is up, and SIGKILL 5 s
+    later.
 
     \b
     Examples:
-      banger vm run --rm
       banger vm run --rm --memory 4G -- sh -c 'uname -r; exit 42'
-      banger vm run --rm --timeout 600 -- make test
+      banger vm run --rm . -- make test
+      banger vm run --rm . --nat --apply -- ./fix-everything
       banger vm run -d --name web --nat -p 8080:80
     """
-    argv = trailing(ctx)
-    _refuse_contradictions(ctx, argv, rm=rm, detach=detach)
-    chosen = variables(env_file, env)
+    work = _Work(trailing(ctx), variables(env_file, env), timeout, user)
+    _refuse_contradictions(ctx, work.argv, repository, rm=rm, detach=detach)
     _refuse_options_without_command(
-        ctx, argv, {"--env": env, "--env-file": env_file, "--timeout": timeout}
+        ctx, work.argv, {"--env": env, "--env-file": env_file, "--timeout": timeout}
     )
-    with interrupts_raise(), lease() if rm else nullcontext("") as held:
-        if held:
-            sizing["lease"] = held
-        creation = LongRequest(api.VM_CREATE(**sizing, start=True))
-        if detach:
-            return _run_detached(creation)
-        return _run_attached(creation, argv, chosen, timeout, user, rm=rm)
+    return _run(sizing, work, repository, rm=rm, detach=detach)
+
+
+class _Work(NamedTuple):
+    """What is run in the guest: ``argv``, or a login shell without any."""
+
+    argv: tuple[str, ...]
+    env: dict[str, str]
+    seconds: float | None
+    user: str
 
 
 def _refuse_contradictions(
-    ctx: click.Context, argv: tuple[str, ...], *, rm: bool, detach: bool
+    ctx: click.Context,
+    argv: tuple[str, ...],
+    repository: RepositoryRun | None,
+    *,
+    rm: bool,
+    detach: bool,
 ) -> None:
     """Before anything is created."""
     if detach and rm:
@@ -85,6 +100,8 @@ def _refuse_contradictions(
         raise click.UsageError(
             "--detach takes no command; run it afterwards with: banger vm exec", ctx
         )
+    if detach and repository and repository.takes_out:
+        raise click.UsageError("--detach cannot be combined with --export or --apply", ctx)
 
 
 def _refuse_options_without_command(
@@ -95,10 +112,37 @@ def _refuse_options_without_command(
             raise click.UsageError(f"{option} needs a command after --", ctx)
 
 
-def _run_detached(creation: "LongRequest[VmView]") -> int:
+def _run(
+    sizing: dict[str, Any],
+    work: _Work,
+    repository: RepositoryRun | None,
+    *,
+    rm: bool,
+    detach: bool,
+) -> int:
+    outside = bool(sizing.get("nat") or sizing.get("allow"))
+    if repository and repository.dry_run:
+        repository.show_plan(outside=outside)
+        return 0
+    with interrupts_raise():
+        if repository:
+            repository.plan(outside=outside)
+        with lease() if rm else nullcontext("") as held:
+            if held:
+                sizing["lease"] = held
+            creation = LongRequest(api.VM_CREATE(**sizing, start=True))
+            if detach:
+                return _run_detached(creation, repository)
+            return _run_attached(creation, work, repository, rm=rm)
+
+
+def _run_detached(creation: "LongRequest[VmView]", repository: RepositoryRun | None) -> int:
     try:
-        echo(_create(creation, rm=False).vm.name)
-    except Interrupted:
+        vm = _create(creation, rm=False).vm
+        if repository:
+            repository.prepare(vm, wait_for_tools=True)
+        echo(vm.name)
+    except (BangerError, Interrupted):
         if creation.result:
             _say_what_is_left(creation.result.vm)
         raise
@@ -106,28 +150,77 @@ def _run_detached(creation: "LongRequest[VmView]") -> int:
 
 
 def _run_attached(
-    creation: "LongRequest[VmView]",
-    argv: tuple[str, ...],
-    env: dict[str, str],
-    seconds: float | None,
-    user: str,
-    *,
-    rm: bool,
+    creation: "LongRequest[VmView]", work: _Work, repository: RepositoryRun | None, *, rm: bool
 ) -> int:
-    from cli.client.lost_session import explained
-    from cli.commands.vm.session.second_way import run_in_guest
-    from cli.guest.session import access_of, run_shell
+    from cli.guest.session import access_of
 
     try:
-        access = access_of(_create(creation, rm=rm))
-        if argv:
-            return run_in_guest(access, argv, env=env, seconds=seconds, user=user)
-        with explained():
-            return run_shell(access, user=user)
+        view = _create(creation, rm=rm)
+        access = access_of(view)
+        if repository is None:
+            return _run_in(access, work)
+        repository.prepare(view.vm, wait_for_tools=False)
+        return _work_and_take_out(view.vm, access, work, repository)
     finally:
         if creation.result:  # whatever was raised
-            clean_up = _delete if rm else _say_what_is_left
-            clean_up(creation.result.vm)
+            _clean_up(creation.result.vm, repository, rm=rm)
+
+
+def _run_in(access: "Access", work: _Work, workspace: str = "") -> int:
+    from cli.client.lost_session import explained
+    from cli.commands.vm.session.second_way import run_in_guest
+    from cli.guest.session import run_shell
+
+    if work.argv:
+        return run_in_guest(
+            access,
+            work.argv,
+            env=work.env,
+            seconds=work.seconds,
+            user=work.user,
+            workspace=workspace,
+        )
+    with explained():
+        return run_shell(access, user=work.user, workspace=workspace)
+
+
+def _work_and_take_out(vm: "Vm", access: "Access", work: _Work, repository: RepositoryRun) -> int:
+    """The command's status, or 1 when only what comes after it failed. What a command has done that
+    failed, or that was ended, is taken out too."""
+    try:
+        status = _run_in(access, work, repository.guest_path)
+    except BangerError:
+        repository.take_out(vm)
+        raise
+    taken = repository.take_out(vm)
+    return status or (0 if taken else 1)
+
+
+def _clean_up(vm: "Vm", repository: RepositoryRun | None, *, rm: bool) -> None:
+    if not rm:
+        _say_what_is_left(vm)
+    elif repository and repository.failed:
+        _keep(vm)
+    else:
+        _delete(vm)
+
+
+def _keep(vm: "Vm") -> None:
+    """Its lease would end with this command, and the VM with it."""
+    from cli.client.connection import ask_again
+
+    with interrupts_wait():
+        try:
+            ask_again(api.VM_KEEP(ref=by_id(vm.id)))
+        except BangerError as error:
+            note(f"{vm.name} cannot be kept: the services delete it when they are back")
+            report(error, Settings())
+            return
+    note(
+        f"Keeping {vm.name} despite --rm: what was done in it was not taken out. "
+        f"Try again with: banger vm workspace export {vm.name}; "
+        f"delete it with: banger vm delete {vm.name}"
+    )
 
 
 def _create(creation: "LongRequest[VmView]", *, rm: bool) -> "VmView":

@@ -1,4 +1,4 @@
-"""Verbs that change what is wanted of a VM: set, rename."""
+"""Verbs that change what is wanted of a VM: set, rename, keep."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from services.api.policy.choice import AT_REST, chosen
 from shared.bus.handlers import Call, handles
 from shared.contract.egress import parse_allowed
 from shared.contract.lifecycle import Action, check
-from shared.contract.messages.vm import Vm, VmRename, VmSet, VmView
+from shared.contract.messages.vm import Vm, VmRef, VmRename, VmSet, VmView
 from shared.contract.names import NAMES_CARRIED, check_name, few
 from shared.contract.sizes import check_sizes, host
 from shared.contract.verbs import api, store
@@ -47,6 +47,12 @@ class ConfigureVerbs:
             known_hosts.rename(context.paths.known_hosts, vm.id, request.name)
             await context.machines.apply_until_over(renamed, call)
         return context.view(renamed)
+
+    @handles(api.VM_KEEP)
+    async def keep(self, request: VmRef, _call: Call) -> VmView:
+        context = self._context
+        async with context.exclusively(await context.find(request.ref)) as vm:
+            return context.view(await context.end_lease(vm))
 
     async def _apply_egress(self, vm: Vm, call: Call) -> None:
         """Also when the row was so already: the process that wrote it may have died before it told

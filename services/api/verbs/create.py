@@ -168,7 +168,7 @@ class CreateVerbs:
         if isinstance(error, BangerError) and row.state in ("failed", "running"):
             error.details["kept"] = vm.name
             try:
-                await self._end_lease(row)
+                await self._context.end_lease(row)
             except BangerError as problem:  # the first error is what the caller has to hear
                 error.details["undo_errors"] = [str(problem)]
             error.hint = f"{error.hint}; delete it with: banger vm delete {vm.name}".lstrip("; ")
@@ -177,12 +177,6 @@ class CreateVerbs:
         if problems and isinstance(error, BangerError):
             error.details["undo_errors"] = problems
             error.message += f" (and undoing it failed: {'; '.join(problems)})"
-
-    async def _end_lease(self, vm: Vm) -> None:
-        """What is kept for a post-mortem outlives the command that made it."""
-        if vm.lease:
-            await self._context.ask(store.VM_UPDATE(id=vm.id, spec=replace(vm, lease="")))
-            self._context.leased.discard(vm.id)
 
     async def _undo(self, vm: Vm) -> list[str]:
         """Remove a VM; returns what went wrong. One that could not be ended keeps files and row."""

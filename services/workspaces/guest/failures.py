@@ -24,8 +24,6 @@ def refusal(word: str, guest_path: str) -> BangerError:
             f"{path} in the guest is not an empty directory",
             hint="choose another place with --guest-path, or remove it",
         )
-    if word == "space":
-        return _full()
     return BangerError(
         Code.CONFLICT,
         f"{path} in the guest is not the repository that was prepared there",

@@ -2,14 +2,19 @@
 #
 #   $1 path    where the workspace will be
 #   $2 token   names the staging directory PARENT/.NAME.banger-TOKEN
-#   $3 below   the submodule's path in the workspace; empty for the workspace itself
-#   $4 steps   words: "first" begins the staging directory, "last" renames it to the path
-#   $5 mode    clean: git writes all files; mixed: some come as files; empty: there is no commit
-#   $6 need    KiB that have to be free; 0 does not ask
+#   $3 first   not empty: begin the staging directory
+#   $4 below   the submodule's path in the workspace; empty for the workspace itself
 #
-# It says "ready", or "refused WORD", and reads: the length of a tar archive on a line, the archive
-# (files, the git directory, lists in .git/banger, of which attributes is the last), and but for "empty" a pack up to the end. It says
-# the stages, and at last "placed COMMIT", whose tree is what was placed; "-" is HEAD.
+# It says "ready", or "refused WORD", and reads a line, an archive, and but for "empty" a pack up to
+# the end:
+#
+#   MODE LAST NEED SIZE
+#                  clean: git writes all files; mixed: some come as files; empty: there is no commit.
+#                  LAST 1: rename the staging directory to the path. NEED: KiB that have to be free;
+#                  0 does not ask. SIZE: bytes of the archive
+#
+# The archive has files, the git directory, and lists in .git/banger, of which attributes is the last.
+# It says the stages, and at last "placed COMMIT", whose tree is what was placed; "-" is HEAD.
 #
 # What fails leaves nothing: the staging directory is removed now, or by the next prepare.
 
@@ -18,7 +23,7 @@ export LC_ALL=C HOME=/nonexistent XDG_CONFIG_HOME=/nonexistent GIT_CONFIG_GLOBAL
     GIT_CONFIG_NOSYSTEM=1 GIT_ATTR_NOSYSTEM=1 GIT_TERMINAL_PROMPT=0 GIT_OPTIONAL_LOCKS=0
 unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_COMMON_DIR
 umask 022
-path=$1 token=$2 below=$3 steps=$4 mode=$5 need=$6
+path=$1 token=$2 first=$3 below=$4
 parent=${path%/*}/ name=${path##*/}
 stage=$parent.$name.banger-$token
 place=$stage${below:+/$below}
@@ -95,17 +100,18 @@ record() {
     unset GIT_INDEX_FILE
 }
 
-case $steps in *first*)
+if [ -n "$first" ]; then
     command -v git >/dev/null || refuse git
     is_free || refuse taken
+fi
+echo ready
+read -r mode last need size || fail
+if [ -n "$first" ]; then
     [ -d "$parent" ] || mkdir -p -- "$parent" || fail
     remove_leftovers
-    has_room || refuse space
-    ;;
-esac
+fi
+has_room || fail 'No space left on device'
 mkdir -p -- "$place" && cd -- "$place" || fail
-echo ready
-read -r size || fail
 take "$size" | tar -x -f - || fail
 [ -f .git/banger/attributes ] || fail 'the archive is cut off'
 if [ "$mode" != empty ]; then
@@ -120,7 +126,7 @@ if [ "$mode" != clean ]; then
     record
     rm -f .git/banger/checkout .git/banger/sparse .git/banger/track .git/banger/index || fail
 fi
-case $steps in *last*)
+if [ "$last" = 1 ]; then
     if [ -f .git/banger/identity ]; then
         [ -e "$home/.gitconfig" ] || cp .git/banger/identity "$home/.gitconfig"
         rm -f .git/banger/identity
@@ -128,7 +134,6 @@ case $steps in *last*)
     sync
     [ ! -d "$path" ] || rmdir -- "$path" || fail
     mv -T -- "$stage" "$path" || fail
-    ;;
-esac
+fi
 complete=1
 echo "placed $prepared"

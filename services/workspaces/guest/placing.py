@@ -3,7 +3,7 @@
 import os
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from services.workspaces.guest.failures import failure, refusal
@@ -65,49 +65,102 @@ class PlacedFiles:
     archive: OutgoingArchive
 
 
+class PlaceSession:
+    """The script that places one repository. A context manager.
+
+    It is begun early, because the guest's sshd and shell take as long as the host's git takes to
+    read the repository. Nothing is changed in the guest before ``wait`` and a line to the script.
+    """
+
+    def __init__(
+        self, access: Access, guest_path: str, token: str, *, first: bool, below: bytes = b""
+    ) -> None:
+        self.guest_path = guest_path
+        self.token = token
+        self.below = below
+        words = [guest_path, token, "first" if first else "", os.fsdecode(below)]
+        self.session = GuestSession(access, busybox_argv(PLACE, words))
+
+    def __enter__(self) -> "PlaceSession":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.session.__exit__(None, None, None)
+
+    def wait(self) -> None:
+        """Until the script reads. Raises what it refuses."""
+        word, _, detail = self.session.line().decode(errors="replace").partition(" ")
+        if word == "refused":
+            raise refusal(detail, self.guest_path)
+        if word != "ready":
+            raise failure(self.session)
+
+
+def begin_placing(access: Access, guest_path: str) -> PlaceSession:
+    """The session that places a workspace without submodules."""
+    return PlaceSession(access, guest_path, os.urandom(6).hex(), first=True)
+
+
 def place(
     access: Access,
     guest_path: str,
     placements: list[Placement],
     progress: SendProgress,
     on_files_sent: Callable[[list[OutgoingArchive]], None],
+    begun: PlaceSession | None = None,
 ) -> list[PlacedFiles]:
     """Place ``placements``, submodules first, the workspace last.
 
     ``on_files_sent`` is called when all files of the work trees are sent, and the guest cannot be
-    done yet: what the host has to remember, it remembers before the workspace is there.
+    done yet: what the host has to remember, it remembers before the workspace is there. ``begun``:
+    what ``begin_placing`` has begun, of which this is the end.
 
     Raises ``conflict`` when ``guest_path`` is taken, ``missing_tool`` without git, ``no_space``,
     ``lost``, ``guest_failed``.
     """
-    token = os.urandom(6).hex()
-    done: list[PlacedFiles] = []
-    for number, placement in enumerate(placements):
-        is_last = number == len(placements) - 1
-        steps = "first" * (number == 0) + "last" * is_last
-        with WorkTree(placement.selection.repository.top) as tree:
-            archive = _archive_of(placement, tree)
-            need = archive.bytes >> 10 if archive.bytes >= BIG else 0
-            below = os.fsdecode(placement.below)
-            words = [guest_path, token, below, steps, placement.mode, str(need)]
-            with GuestSession(access, busybox_argv(PLACE, words)) as session:
-                word, _, detail = session.line().decode(errors="replace").partition(" ")
-                if word == "refused":
-                    raise refusal(detail, guest_path)
-                if word != "ready":
-                    raise failure(session)
-                with broken_pipe_explained(session):
-                    write = _send_files(session, placement, archive, progress)
-                    if is_last:
-                        on_files_sent([*(each.archive for each in done), archive])
-                    archive.write_members(list(_members(placement, archive)), write)
-                    if placement.open_pack is not None:
-                        progress.stage("history")
-                        send_pack(placement.open_pack(), write)
-                    session.stdin.close()
-                prepared = placed_commit(session, progress)[0]
-        done.append(PlacedFiles(prepared or placement.git.head, archive))
-    return done
+    with ExitStack() as stack:
+        if begun:
+            stack.push(begun)
+        if begun is None or placements[0].below:
+            begun = None
+        token = begun.token if begun else os.urandom(6).hex()
+        done: list[PlacedFiles] = []
+        for number, placement in enumerate(placements):
+            session = begun or stack.enter_context(
+                PlaceSession(access, guest_path, token, first=number == 0, below=placement.below)
+            )
+            remember = None
+            if placement is placements[-1]:
+
+                def remember(archive: OutgoingArchive) -> None:
+                    on_files_sent([*(each.archive for each in done), archive])
+
+            done.append(_place_one(session, placement, progress, remember))
+        return done
+
+
+def _place_one(
+    place_session: PlaceSession,
+    placement: Placement,
+    progress: SendProgress,
+    remember: Callable[[OutgoingArchive], None] | None,
+) -> PlacedFiles:
+    """``remember`` is None for a repository that is not the last one."""
+    session = place_session.session
+    place_session.wait()
+    with WorkTree(placement.selection.repository.top) as tree:
+        archive = _archive_of(placement, tree)
+        with broken_pipe_explained(session):
+            write = _send_files(session, placement, archive, progress, is_last=remember is not None)
+            if remember:
+                remember(archive)
+            archive.write_members(list(_members(placement, archive)), write)
+            if placement.open_pack is not None:
+                progress.stage("history")
+                send_pack(placement.open_pack(), write)
+            session.stdin.close()
+    prepared = placed_commit(session, progress)[0]
+    return PlacedFiles(prepared or placement.git.head, archive)
 
 
 def _archive_of(placement: Placement, tree: WorkTree) -> OutgoingArchive:
@@ -121,14 +174,20 @@ def _archive_of(placement: Placement, tree: WorkTree) -> OutgoingArchive:
 
 
 def _send_files(
-    session: GuestSession, placement: Placement, archive: OutgoingArchive, progress: SendProgress
+    session: GuestSession,
+    placement: Placement,
+    archive: OutgoingArchive,
+    progress: SendProgress,
+    *,
+    is_last: bool,
 ) -> Write:
     """Returns what the rest is to be written with."""
     if archive.files:
         progress.stage("overlay")
     # The names of raw objects are known once the files are sent, their number of digits before.
     length = archive.length(list(_members(placement, archive)))
-    session.stdin.write(b"%d\n" % length)
+    need = archive.bytes >> 10 if archive.bytes >= BIG else 0
+    session.stdin.write(b"%s %d %d %d\n" % (placement.mode.encode(), is_last, need, length))
     write = counted(session, progress)
     archive.write_files(write)
     return write

@@ -4,6 +4,7 @@ changed is overwritten unasked."""
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from services.workspaces.guest.failures import failure, refusal
 from services.workspaces.guest.outgoing import OutgoingArchive
@@ -72,21 +73,12 @@ class Updated:
 
 
 class GuestRepository:
-    """A repository that is in the guest. A context manager; ``state`` says what is there.
-
-    ``state`` is None when nothing is there. Raises ``conflict`` when there is something else,
-    ``missing_tool``, ``lost``, ``guest_failed``.
-    """
+    """A repository that is in the guest. A context manager. As ``PlaceSession`` begun early."""
 
     def __init__(self, access: Access, path: str) -> None:
         self._path = path
         self._token = os.urandom(6).hex()
         self._session = GuestSession(access, busybox_argv(UPDATE, [path, self._token]))
-        try:
-            self.state = self._read_state()
-        except BaseException:
-            self._session.__exit__(None, None, None)
-            raise
 
     def __enter__(self) -> "GuestRepository":
         return self
@@ -94,13 +86,19 @@ class GuestRepository:
     def __exit__(self, *_: object) -> None:
         self._session.__exit__(None, None, None)
 
-    def _read_state(self) -> GuestState | None:
+    @cached_property
+    def state(self) -> GuestState | None:
+        """What is there; None when nothing is.
+
+        Raises ``conflict`` when there is something else, ``missing_tool``, ``lost``,
+        ``guest_failed``.
+        """
         word, *words = self._session.line().decode(errors="replace").split(" ")
         if word == "refused":
             if words == ["absent"]:
                 return None
             raise refusal(words[0] if words else "", self._path)
-        if word != "state" or len(words) != 5:
+        if word != "state" or len(words) != 5 or not all(map(_is_plain, words)):
             raise failure(self._session)
         return GuestState(*("" if each == "-" else each for each in words))
 
@@ -179,6 +177,10 @@ class GuestRepository:
             if len(found) > LONGEST_RECORD:
                 raise too_much()
         return bytes(found)
+
+
+def _is_plain(word: str) -> bool:
+    return 0 < len(word) <= 1024 and word.isprintable()
 
 
 def conflict_error(paths: list[bytes], guest_path: str) -> BangerError:

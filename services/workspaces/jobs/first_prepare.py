@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from services.workspaces.guest.outgoing import OutgoingArchive
-from services.workspaces.guest.placing import Placement, place
+from services.workspaces.guest.placing import Placement, PlaceSession, place
 from services.workspaces.guest.send_progress import SendProgress
 from services.workspaces.jobs.prepare_request import HostRepository, PrepareRequest
 from services.workspaces.placement.manifest import (
@@ -21,7 +21,7 @@ from services.workspaces.placement.record import (
 from shared.contract.messages.workspace import Prepared
 
 
-def prepare_first(wanted: PrepareRequest) -> Prepared:
+def prepare_first(wanted: PrepareRequest, begun: PlaceSession | None = None) -> Prepared:
     """Place all repositories, in one rename. Raises as ``place`` does."""
     context, request = wanted.context, wanted.request
     assert context.vm_state is not None
@@ -38,7 +38,7 @@ def prepare_first(wanted: PrepareRequest) -> Prepared:
         save_record(state, record)
 
     placements = [placement_of(each) for each in wanted.repositories]
-    done = place(request.target.access, request.guest_path, placements, progress, remember)
+    done = place(request.target.access, request.guest_path, placements, progress, remember, begun)
     for placed, result in zip(record.repositories, done, strict=True):
         placed.prepared = result.prepared
     save_record(state, record)

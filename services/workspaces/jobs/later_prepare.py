@@ -30,23 +30,23 @@ from shared.host.files import write_atomically
 from shared.plain_text import printable
 
 
-def prepare_again(wanted: PrepareRequest, record: PlacedWorkspace) -> Prepared | None:
+def prepare_again(
+    wanted: PrepareRequest, record: PlacedWorkspace, begun: GuestRepository
+) -> Prepared | None:
     """Bring a workspace up to date. None when it is not in the guest any more.
 
-    Raises ``conflict`` for files that the guest has changed too, and what ``GuestRepository``
-    raises.
+    ``begun``: the session with the workspace's own repository. Raises ``conflict`` for files that
+    the guest has changed too, and what ``GuestRepository`` raises.
     """
-    access = wanted.request.target.access
-    if len(wanted.repositories) > 1:
-        with GuestRepository(access, wanted.request.guest_path) as guest:
-            if guest.state is None:
-                return None
+    if begun.state is None:
+        return None
     later = LaterPrepare(wanted, record)
-    for repository in wanted.repositories:
-        if not later.bring_up_to_date(repository):
-            if not repository.below:
-                return None
-            later.place(repository)
+    access = wanted.request.target.access
+    for repository in wanted.repositories[:-1]:
+        with GuestRepository(access, wanted.path_of(repository)) as guest:
+            if not later.bring_up_to_date(repository, guest):
+                later.place(repository)
+    later.bring_up_to_date(wanted.repositories[-1], begun)
     return later.done()
 
 
@@ -73,17 +73,13 @@ class LaterPrepare:
             notices=self._wanted.notices,
         )
 
-    def bring_up_to_date(self, repository: HostRepository) -> bool:
+    def bring_up_to_date(self, repository: HostRepository, guest: GuestRepository) -> bool:
         """False when the repository is not in the guest."""
         placed = self._placed.get(repository.below)
-        if placed is None:
+        if placed is None or guest.state is None:
             return False
-        path = self._wanted.path_of(repository)
-        with GuestRepository(self._wanted.request.target.access, path) as guest:
-            if guest.state is None:
-                return False
-            with WorkTree(repository.selection.repository.top) as tree:
-                self._update(repository, placed, guest, guest.state, tree)
+        with WorkTree(repository.selection.repository.top) as tree:
+            self._update(repository, placed, guest, guest.state, tree)
         return True
 
     def place(self, repository: HostRepository) -> None:

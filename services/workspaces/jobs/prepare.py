@@ -1,10 +1,15 @@
 """``transfer.prepare``: place a repository of the host in a guest, or bring it up to date there."""
 
+from contextlib import ExitStack
+
+from services.workspaces.guest.placing import begin_placing
+from services.workspaces.guest.updating import GuestRepository
 from services.workspaces.job import JobContext
 from services.workspaces.jobs.first_prepare import prepare_first
 from services.workspaces.jobs.later_prepare import prepare_again
-from services.workspaces.jobs.prepare_request import PrepareRequest, as_before
+from services.workspaces.jobs.prepare_request import PrepareRequest, as_before, require_guest_path
 from services.workspaces.placement.record import load_record
+from services.workspaces.repository.discovery import discover
 from services.workspaces.tools import bootstrap
 from services.workspaces.tools.plan import needs_outside, plan_of
 from shared.contract.messages.workspace import Prepared, TransferPrepare
@@ -29,13 +34,23 @@ def run(request: TransferPrepare, context: JobContext) -> Prepared:
                 hint="prepare it first: banger vm workspace prepare",
             )
         request = as_before(request, record)
+    require_guest_path(request.guest_path)
     context.progress("read", "reading the repository")
-    wanted = PrepareRequest.read(request, context)
-    done = None
-    if record is not None and record.host_path == wanted.host_path:
-        done = prepare_again(wanted, record)
-    if done is None:
-        done = prepare_first(wanted)
+    repository = discover(request.path)
+    if record is not None and record.host_path != str(repository.top):
+        record = None
+    with ExitStack() as stack:
+        done = None
+        access, path = request.target.access, request.guest_path
+        if record is not None:
+            update = stack.enter_context(GuestRepository(access, path))
+            wanted = PrepareRequest.read(request, repository, context)
+            done = prepare_again(wanted, record, update)
+        if done is None:
+            begun = stack.enter_context(begin_placing(access, path))
+            if record is None:
+                wanted = PrepareRequest.read(request, repository, context)
+            done = prepare_first(wanted, begun)
     _begin_bootstrap(wanted, done)
     return done
 
@@ -52,16 +67,12 @@ def _begin_bootstrap(wanted: PrepareRequest, done: Prepared) -> None:
     if not request.outside:
         done.notices.append(needs_outside(wishes))
         return
-
-    def say(stage: str, message: str) -> None:
-        wanted.context.progress(stage, message)
-        if "not installed" in message:
-            done.notices.append(message)
-
-    done.tools_log = bootstrap.run(
+    begun = bootstrap.run(
         request.target.access,
         wishes,
         done.workspace.guest_path,
         wait=request.wait_for_tools,
-        progress=say,
+        progress=wanted.context.progress,
     )
+    done.tools_log = begun.log
+    done.notices += begun.notices

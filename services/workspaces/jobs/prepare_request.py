@@ -13,7 +13,7 @@ from services.workspaces.guest.skeleton import GuestGit, patterns, settings_of
 from services.workspaces.job import JobContext
 from services.workspaces.placement.record import PlacedWorkspace
 from services.workspaces.repository.configuration import private_settings
-from services.workspaces.repository.discovery import discover
+from services.workspaces.repository.discovery import Repository
 from services.workspaces.repository.history import History, history, open_pack
 from services.workspaces.repository.private_git import PrivateGit
 from services.workspaces.repository.selection import Entry, Selection, select
@@ -73,10 +73,10 @@ class PrepareRequest:
     notices: list[str] = field(default_factory=list)
 
     @classmethod
-    def read(cls, request: TransferPrepare, context: JobContext) -> "PrepareRequest":
+    def read(
+        cls, request: TransferPrepare, repository: Repository, context: JobContext
+    ) -> "PrepareRequest":
         """Read the host's repository. Raises what cannot go in."""
-        _require_guest_path(request.guest_path)
-        repository = discover(request.path)
         git = PrivateGit(repository, context.directory / "git")
         base = _commit_of(git, request.start) if request.start else ""
         selection = select(git, include_untracked=request.include_untracked, base=base)
@@ -175,7 +175,8 @@ def _collect(
     to.append(HostRepository(git, selection, found, ref, below, links))
 
 
-def _require_guest_path(path: str) -> None:
+def require_guest_path(path: str) -> None:
+    """Raises ``invalid`` for a path that is not absolute, or has more than one form."""
     parts = path.split("/")
     if not path.startswith("/") or path == "/" or {"", ".", ".."} & set(parts[1:]):
         raise BangerError(

@@ -89,13 +89,11 @@ class GitProcess:
 
         Its output goes into memory files: several times as fast as pipes for a long listing.
         """
-        with _memory_file() as stdout, _memory_file() as stderr, _memory_file() as given:
-            if isinstance(stdin, bytes):
-                given.write(stdin)
-                given.seek(0)
+        given = stdin if isinstance(stdin, bytes) else b""
+        with memory_file() as stdout, memory_file() as stderr, memory_file(given) as source:
             process = self.start(
                 *arguments,
-                stdin=given.fileno() if isinstance(stdin, bytes) else stdin,
+                stdin=source.fileno() if isinstance(stdin, bytes) else stdin,
                 stdout=stdout.fileno(),
                 stderr=stderr.fileno(),
                 environment=environment,
@@ -166,8 +164,12 @@ def git_error(result: GitResult, what: str, where: Path) -> BangerError:
     )
 
 
-def _memory_file() -> BinaryIO:
-    return open(os.memfd_create("git"), "w+b", buffering=0)
+def memory_file(content: bytes = b"") -> BinaryIO:
+    """A file without a name, at the start of its content: for input that no pipe has room for."""
+    made = os.fdopen(os.memfd_create("git"), "w+b", buffering=0)
+    made.write(content)
+    made.seek(0)
+    return made
 
 
 def _ends(process: "subprocess.Popen[bytes]", limit_seconds: float) -> bool:

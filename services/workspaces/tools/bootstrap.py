@@ -5,6 +5,7 @@ courtesy: nothing that goes wrong with it makes a prepare fail.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from services.workspaces.guest.session import GuestSession, run_script, script_argv, too_much
@@ -33,6 +34,16 @@ $apart sh -c "$script" sh "$@" </dev/null >/dev/null 2>&1 &
 Progress = Callable[[str, str], None]
 
 
+@dataclass
+class Bootstrap:
+    """One that was begun, or with ``wait`` has ended."""
+
+    log: str = ""
+    """The guest's file that says what becomes of it; "" where there is nothing to do."""
+    notices: list[str] = field(default_factory=list)
+    """What went wrong, for the user."""
+
+
 def run(
     access: Access,
     wishes: Sequence[ToolWish],
@@ -41,39 +52,34 @@ def run(
     wait: bool,
     progress: Progress,
     log: str = LOG,
-) -> str:
-    """Begin to install ``wishes`` for the workspace ``guest_path``, or with ``wait`` do it.
-
-    Returns the guest's file that says what becomes of it; "" where it could not begin. Says the
-    steps that it waits for, and what failed, by ``progress``, and never raises ``BangerError``.
-    """
+) -> Bootstrap:
+    """Begin to install ``wishes`` for the workspace ``guest_path``; with ``wait`` do it, and say
+    each step by ``progress``. Never raises ``BangerError``."""
     if not wishes:
-        return ""
+        return Bootstrap()
     args = [log, guest_path, *_words(wishes)]
     try:
         if wait:
-            _install(access, args, progress)
-        elif status := run_script(access, IN_BACKGROUND, [INSTALL, *args]).status:
-            progress("tools", f"the tools are not installed: sh exited with {status}")
-            return ""
+            return Bootstrap(log, _install(access, args, progress))
+        status = run_script(access, IN_BACKGROUND, [INSTALL, *args]).status
+        reason = f"the guest's shell exited with {status}" if status else ""
     except BangerError as error:
-        progress("tools", f"the tools are not installed: {error.message}")
-        return ""
-    return log
+        reason = error.message
+    return Bootstrap("", [f"the tools are not installed: {reason}"]) if reason else Bootstrap(log)
 
 
-def _install(access: Access, args: Sequence[str], progress: Progress) -> None:
-    argv = script_argv(INSTALL, args)
-    with GuestSession(access, argv, idle_seconds=IDLE_SECONDS) as session:
+def _install(access: Access, args: Sequence[str], progress: Progress) -> list[str]:
+    """Returns notices."""
+    last = ""
+    with GuestSession(access, script_argv(INSTALL, args), idle_seconds=IDLE_SECONDS) as session:
         session.stdin.close()
         for _ in range(MOST_LINES):
             line = session.line()
             if not line:
-                break
-            progress("tools", printable(line.decode(errors="replace"), LONGEST_LINE))
-        else:
-            raise too_much()
-        session.finish()
+                return [f"tools: {last}"] if session.finish() else []
+            last = printable(line.decode(errors="replace"), LONGEST_LINE)
+            progress("tools", last)
+    raise too_much()
 
 
 def _words(wishes: Sequence[ToolWish]) -> list[str]:

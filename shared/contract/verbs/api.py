@@ -96,6 +96,14 @@ VM_RENAME = Verb(
     seconds=END_SECONDS,
     notes="`conflict` when the name is taken, or when an egress list names the VM",
 )
+VM_KEEP = Verb(
+    "api",
+    "vm.keep",
+    vm.VmRef,
+    vm.VmView,
+    seconds=END_SECONDS,
+    notes="a VM with a lease outlives, from now on, the command that holds it",
+)
 VM_PUBLISH = Verb(
     "api",
     "vm.publish",

@@ -190,6 +190,7 @@ def view(name: str = "web", vm_id: str = "0123456789ab", **fields: Any) -> dict[
         "allow": [],
         "labels": {},
         "publish": [],
+        "workspaces": [],
     }
     access = {
         "host": "127.77.0.2",
@@ -207,6 +208,7 @@ def view(name: str = "web", vm_id: str = "0123456789ab", **fields: Any) -> dict[
         "accel": "tcg",
         "ports": {},
         "console_log": "",
+        "notices": [],
     }
     vm = row | fields
     return {"vm": vm, "access": access if vm["state"] == "running" else None, **state}

@@ -66,6 +66,7 @@ EVERYDAY: dict[str, dict[str, Any]] = {
     "vm run --rm -- true": {"vm.create": WEB, "vm.delete": WEB},
     "vm start web": {"vm.start": WEB},
     "vm stop web": {"vm.stop": WEB},
+    "vm workspace list": {"vm.list": {"vms": [WEB]}},
     "vm ports web": {
         "vm.ports": {"id": "0", "name": "web", "ports": []},
     },

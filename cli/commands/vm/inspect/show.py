@@ -1,5 +1,6 @@
 """``banger vm list`` and ``banger vm show``. Imports here delay every ``list``."""
 
+import os
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +13,7 @@ from shared.contract.verbs import api
 
 if TYPE_CHECKING:
     from shared.contract.messages.vm import Vm, VmView
+    from shared.contract.messages.workspace import Workspace
 
 COLUMNS: "Columns[VmView]" = {
     "ID": lambda view: view.vm.id,
@@ -22,11 +24,13 @@ COLUMNS: "Columns[VmView]" = {
     "VCPU": lambda view: str(view.vm.vcpu),
     "MEM": lambda view: show_size(view.vm.memory_mib * 1024 * 1024),
     "DISK": lambda view: show_size(view.vm.disk_bytes),
+    "WORKSPACE": lambda view: _workspace(view.vm),
     "CREATED": lambda view: show_time(view.vm.created_at),
 }
 
 DETAILS: "Columns[VmView]" = {
     **COLUMNS,
+    "WORKSPACE": lambda view: ", ".join(map(_placed, view.vm.workspaces)) or "-",
     "OVERLAY": lambda view: show_size(view.vm.overlay_bytes),
     "REASON": lambda view: view.vm.reason or "-",
     "LABELS": lambda view: ", ".join(f"{k}={v}" for k, v in view.vm.labels.items()) or "-",
@@ -39,6 +43,37 @@ DETAILS: "Columns[VmView]" = {
     "ACCEL": lambda view: view.accel or "-",
     "CONSOLE": lambda view: view.console_log or "-",
 }
+
+
+LONGEST_PATH = 24
+"""Characters of a path in a listing."""
+
+
+def _workspace(vm: "Vm") -> str:
+    """The first workspace, short, and how many more there are."""
+    if not vm.workspaces:
+        return "-"
+    first, more = vm.workspaces[0], len(vm.workspaces) - 1
+    paths = _short(first.guest_path), _short(_from_home(first.host_path))
+    return " <- ".join(paths) + (f" +{more}" if more else "")
+
+
+def _from_home(path: str) -> str:
+    home = os.environ.get("HOME", "").rstrip("/")
+    is_below = home and path.startswith(f"{home}/")
+    return f"~{path[len(home) :]}" if is_below else path
+
+
+def _short(path: str) -> str:
+    """No more than the end of a long path."""
+    return path if len(path) <= LONGEST_PATH else f"…{path[1 - LONGEST_PATH :]}"
+
+
+def _placed(work: "Workspace") -> str:
+    at = f" at {work.commit[:12]}" if work.commit else ""
+    return f"{work.guest_path} <- {work.host_path}{at}" + (
+        f" ({work.branch})" if work.branch else ""
+    )
 
 
 def _ports(view: "VmView") -> str:

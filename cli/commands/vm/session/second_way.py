@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from cli.client.lost_session import explained
 from cli.guest.session import on_terminal, run_command
 from cli.terminal.output import note
-from shared.contract.guest_command import NO_USER, Announcement, GuestCommand, text_of
+from shared.contract.guest_command import NO_USER, Announcement, GuestCommand, in_workspace, text_of
 from shared.errors import BangerError, Code
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def run_in_guest(
     seconds: float | None = None,
     user: str = "",
     stdin: bool = True,
+    workspace: str = "",
 ) -> int:
     """As ``run_command``, which see. A command that ssh certainly did not start is run by the
     agent, unless it wants a terminal; stderr says so."""
@@ -43,13 +44,14 @@ def run_in_guest(
     try:
         with explained():
             return run_command(
-                access, argv, cwd=cwd, env=env, tty=tty, seconds=seconds, user=user, stdin=stdin
-            )
+                access, argv, cwd=cwd, env=env, tty=tty, seconds=seconds, user=user, stdin=stdin,
+                workspace=workspace,
+            )  # fmt: skip
     except BangerError as error:
         if tty or error.details.get("started") is not False:
             raise
         note(f"{error.message}; running the command by the guest's agent, with limits")
-    command = GuestCommand(argv, cwd, env, user)
+    command = in_workspace(GuestCommand(argv, cwd, env, user), workspace)
     return _run_by_agent(access.alias, command, _input() if stdin else b"", seconds)
 
 

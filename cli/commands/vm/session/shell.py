@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,9 +17,11 @@ from cli.commands.vm.options.command_options import (
     variables,
 )
 from cli.parsing.guest_argv import TrailingCommand, trailing
+from cli.terminal.output import note
 from shared.contract.verbs import api
 
 if TYPE_CHECKING:
+    from shared.contract.messages.vm import VmView
     from shared.contract.ssh_access import Access
 
 
@@ -62,7 +64,11 @@ def ssh(ctx: click.Context, vm: str, command: tuple[str, ...], tty: bool, user: 
 @click.command("exec", cls=TrailingCommand)
 @click.argument("vm", shell_complete=vm_names)
 @click.option(
-    "-w", "--workdir", metavar="DIR", default="", help="Working directory of the command."
+    "-w",
+    "--workdir",
+    metavar="DIR",
+    default="",
+    help="Working directory of the command. Default: the VM's first workspace, if it has one.",
 )
 @env
 @env_file
@@ -83,6 +89,8 @@ def exec_(
     tty: bool,
 ) -> int:
     """Run a command in a VM, and exit with its exit status.
+
+    It starts in the VM's workspace, with the tools that were installed for it, if the VM has one.
 
     The words after -- reach the guest unchanged, without a shell in between; use sh -c '...' for
     pipes and variables. The command gets a terminal if standard input and standard output are
@@ -108,19 +116,35 @@ def exec_(
       banger vm exec web -w /srv -e STAGE=test -- sh -c 'make check | tail'
       tar c . | banger vm exec web -- tar x -C /root
     """
-    from cli.commands.vm.session.second_way import run_in_guest
-
     if not (argv := trailing(ctx)):
         raise click.UsageError("missing command: put it after --", ctx)
-    chosen, access = variables(env_file, env), reach(vm)
-    return run_in_guest(
-        access, argv, cwd=workdir, env=chosen, tty=tty or None, user=user, stdin=not no_stdin
-    )
+    chosen = variables(env_file, env)
+    return _execute(vm, argv, workdir, env=chosen, tty=tty or None, user=user, stdin=not no_stdin)
+
+
+def _execute(vm: str, argv: tuple[str, ...], workdir: str, **how: Any) -> int:
+    from cli.commands.vm.session.second_way import run_in_guest
+    from cli.guest.session import access_of
+
+    view = reached(vm)
+    prepared = [] if workdir else view.vm.workspaces
+    workspace = prepared[0].guest_path if prepared else ""
+    return run_in_guest(access_of(view), argv, cwd=workdir, workspace=workspace, **how)
 
 
 def reach(ref: str) -> Access:
-    """How to reach the VM that ``ref`` means; raises ``not_running`` when it does not run."""
-    from cli.client.connection import ask
+    """How to reach the VM that ``ref`` means. Raises as ``reached``."""
     from cli.guest.session import access_of
 
-    return access_of(ask(api.VM_ACCESS(ref=ref)))
+    return access_of(reached(ref))
+
+
+def reached(ref: str) -> VmView:
+    """The VM that ``ref`` means; raises ``not_running`` when it does not run. What somebody should
+    know who is about to work in it goes to stderr."""
+    from cli.client.connection import ask
+
+    view = ask(api.VM_ACCESS(ref=ref))
+    for sentence in view.notices:
+        note(sentence)
+    return view

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.unit.cli.commands.vm.workspace.answers import workspace
 from tests.unit.cli.conftest import Cli, view
 from tests.unit.cli.peer import Peer
 
@@ -35,6 +36,15 @@ def test_what_needs_a_running_vm_offers_those(cli: Cli, services: Peer, verb: st
 def test_a_copy_offers_vms_with_a_colon_else_files(cli: Cli, services: Peer) -> None:
     assert offered(cli, "vm", "cp", "w") == ["plain,web:"]
     assert offered(cli, "vm", "cp", "./w") == ["file,./w"]
+
+
+def test_workspaces_of_the_vm_and_files_are_offered(cli: Cli, peer: Begin) -> None:
+    web = view("web", workspaces=[workspace(), workspace(guest_path="/srv/a")])
+    peer({"vm.list": lambda _: {"vms": [web, view("db", workspaces=[workspace()])]}})
+    line = ("vm", "workspace", "sync", "web", "--guest-path", "/")
+    assert offered(cli, *line) == ["plain,/root/repo", "plain,/srv/a"]
+    assert offered(cli, "vm", "workspace", "export", "web", "-o", "x") == ["file,x"]
+    assert offered(cli, "vm", "run", "sr") == ["file,sr"]
 
 
 def test_operations_and_signals_are_offered(cli: Cli, services: Peer) -> None:

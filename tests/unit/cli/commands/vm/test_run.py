@@ -108,7 +108,6 @@ def test_sizes_and_each_stage_once_go_to_stderr(cli: Cli, peer: Begin) -> None:
         ["-p", "80"],
         ["-p", "localhost:80:80"],
         ["-p", "8080:80/sctp"],
-        ["somewhere"],
     ],
 )
 def test_contradictions_are_refused_before_anything_is_started(cli: Cli, args: list[str]) -> None:

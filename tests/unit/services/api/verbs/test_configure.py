@@ -166,3 +166,16 @@ def test_a_name_that_is_taken_bad_or_still_meant_by_a_list_is_refused(
             assert scene.store.vms[example_vm().id].name == "beta"
 
     play(act())
+
+
+def test_a_vm_that_is_kept_outlives_the_command_that_made_it(paths: Paths) -> None:
+    async def act() -> None:
+        async with Scene(paths) as scene:
+            vm = await scene.running(lease="0123456789abcdef")
+            assert vm.id in scene.context.leased.leases
+            shown = await scene.bus.ask(api.VM_KEEP(ref="beta"))
+            assert (shown.vm.lease, scene.row().lease) == ("", "")
+            assert scene.context.leased.leases == {}
+            await scene.bus.ask(api.VM_KEEP(ref="beta"))
+
+    play(act())

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from services.workspaces.tools.bootstrap import LOG, run
+from services.workspaces.tools.bootstrap import LOG, Bootstrap, run
 from shared.contract.messages.workspace import ToolWish
 from shared.contract.ssh_access import Access
 from tests.scripted.ssh_sessions import Guest, Server
@@ -51,7 +51,7 @@ class Machine:
         (self.home / name).write_text(text)
         (self.home / name).chmod(0o755)
 
-    def run(self, *wishes: ToolWish, wait: bool = True) -> str:
+    def run(self, *wishes: ToolWish, wait: bool = True) -> Bootstrap:
         with TemporaryDirectory(prefix="bngr") as directory:
             access = Access("h", 22, "/k", "/h", "id", f"{directory}/control")
             server = Server(access.control, self.guest)
@@ -81,14 +81,15 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
 
 
 def test_without_a_wish_nothing_is_done(machine: Machine) -> None:
-    assert machine.run() == ""
+    assert machine.run() == Bootstrap()
     assert not machine.guest.asked.is_set()
 
 
 def test_each_tool_is_installed_and_a_failure_stops_no_other(machine: Machine) -> None:
     machine.script("bin/mise", MISE)
     (machine.workspace / "mise.toml").touch()
-    assert machine.run(JQ, GO, NODE) == str(machine.log)
+    without_go = ["tools: finished, without go@prefix:1.19"]
+    assert machine.run(JQ, GO, NODE) == Bootstrap(str(machine.log), without_go)
     assert machine.asked == [
         f"{machine.home} trust {machine.workspace}/mise.toml",
         f"{machine.workspace} install jq",
@@ -131,7 +132,8 @@ def test_mise_is_installed_where_it_is_not(machine: Machine) -> None:
 @pytest.mark.parametrize("curl", ["exit 7", 'echo "exit 1" >"$HOME/installer"; ' + CURL])
 def test_a_guest_that_cannot_have_mise_is_no_failure(machine: Machine, curl: str) -> None:
     machine.script("bin/curl", f"#!/bin/sh\n{curl}")
-    assert machine.run(NODE) == str(machine.log)
+    notices = ["tools: mise could not be installed"]
+    assert machine.run(NODE) == Bootstrap(str(machine.log), notices)
     assert machine.said == ["installing mise", "mise could not be installed"]
     assert not machine.tools.exists()
 
@@ -139,7 +141,7 @@ def test_a_guest_that_cannot_have_mise_is_no_failure(machine: Machine, curl: str
 def test_in_the_background_it_outlives_the_session(machine: Machine) -> None:
     os.mkfifo(machine.home / "gate")
     machine.script("bin/mise", MISE)
-    assert machine.run(NODE, wait=False) == str(machine.log)
+    assert machine.run(NODE, wait=False) == Bootstrap(str(machine.log))
     with (machine.home / "gate").open("w") as gate:  # mise has begun, and the session is over
         assert not machine.tools.exists()
         gate.write("go\n")
@@ -149,21 +151,18 @@ def test_in_the_background_it_outlives_the_session(machine: Machine) -> None:
 
 
 def test_a_guest_that_is_gone_is_no_failure_of_the_prepare(machine: Machine) -> None:
-    machine.script("bin/mise", "#!/bin/sh\nread -r _ <&0; sleep 600\n")
     gone = Access("h", 22, "/k", "/h", "id", f"{machine.home}/no-control")
-    said: list[str] = []
-    log = run(gone, [NODE], "/r", wait=False, progress=lambda stage, line: said.append(line))
-    assert log == ""
-    assert said[0].startswith("the tools are not installed: ")
+    begun = run(gone, [NODE], "/r", wait=False, progress=lambda stage, line: None)
+    assert begun.log == ""
+    assert begun.notices[0].startswith("the tools are not installed: ")
 
 
 def test_a_guest_that_says_no_end_of_lines_is_left(machine: Machine) -> None:
     machine.script("bin/date", "#!/bin/sh\nexec yes >&3\n")
     machine.script("bin/mise", MISE)
-    assert machine.run(NODE) == ""
-    assert machine.said[-1] == (
+    assert machine.run(NODE).notices == [
         "the tools are not installed: the guest's answer is longer than it can be"
-    )
+    ]
 
 
 def test_the_log_is_where_logs_are() -> None:

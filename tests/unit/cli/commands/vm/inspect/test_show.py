@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from shared.errors import Code
+from tests.unit.cli.commands.vm.workspace.answers import workspace
 from tests.unit.cli.conftest import Cli, view
 from tests.unit.cli.peer import Peer, refuse
 
@@ -22,10 +23,22 @@ def services(peer: Begin) -> Peer:
 def test_the_table_has_a_row_for_each(cli: Cli, services: Peer) -> None:
     ran = cli("vm", "list")
     header, web, db = ran.out.splitlines()
-    assert header.split() == "ID NAME STATE IMAGE IP VCPU MEM DISK CREATED".split()
+    assert header.split() == "ID NAME STATE IMAGE IP VCPU MEM DISK WORKSPACE CREATED".split()
     assert web.split()[:7] == "0123456789ab web running debian-bookworm 127.77.0.2 2 2G".split()
     assert db.split()[2] == "failed"
     assert (ran.status, ran.err) == (0, "")
+
+
+def test_workspaces_are_short_in_the_list_and_whole_in_the_details(cli: Cli, peer: Begin) -> None:
+    long = "/srv/somewhere/far/below/project"
+    placed = [workspace(host_path=f"{cli.root}/app"), workspace(guest_path="/x", host_path=long)]
+    services = view("web", workspaces=placed)
+    peer({"vm.list": lambda _: {"vms": [services]}, "vm.show": lambda _: services})
+    assert "  /root/repo <- ~/app +1  " in cli("vm", "list").out
+    placed.reverse()
+    assert "  /x <- …where/far/below/project +1  " in cli("vm", "list").out
+    out = cli("vm", "show", "web").out
+    assert f"workspace  /x <- {long} at aaaaaaaaaaaa (main), /root/repo <- {cli.root}/app at" in out
 
 
 def test_json_is_one_flat_object_per_vm(cli: Cli, services: Peer) -> None:

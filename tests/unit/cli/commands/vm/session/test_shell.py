@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from shared.errors import Code
+from tests.unit.cli.commands.vm.workspace.answers import workspace
 from tests.unit.cli.conftest import Cli, view
 from tests.unit.cli.peer import Peer, refuse
 
@@ -23,6 +24,32 @@ def test_ssh_takes_a_command_without_dashes(cli: Cli, web: Peer) -> None:
 
 def test_ssh_without_a_command_is_a_login_shell(cli: Cli, web: Peer) -> None:
     assert cli("vm", "ssh", "web", stdin=b"echo in; exit 3").status == 3
+
+
+def test_exec_starts_in_the_first_workspace_and_ssh_does_not(cli: Cli, peer: Begin) -> None:
+    (cli.root / "work").mkdir()
+    placed = [workspace(guest_path=str(cli.root / "work")), workspace(guest_path="/usr")]
+    peer({"vm.access": lambda _: view("web", workspaces=placed)})
+    assert cli("vm", "exec", "web", "--", "pwd").out == f"{cli.root}/work\n"
+    assert cli("vm", "exec", "web", "-w", "/usr", "--", "pwd").out == "/usr\n"
+    assert cli("vm", "ssh", "web", "pwd").out != f"{cli.root}/work\n"
+
+
+def test_a_workspace_that_is_gone_is_no_obstacle(cli: Cli, peer: Begin) -> None:
+    gone = view("web", workspaces=[workspace(guest_path="/nonexistent")])
+    peer({"vm.access": lambda _: gone})
+    ran = cli("vm", "exec", "web", "--", "sh", "-c", "exit 3")
+    assert ran.status == 3
+    assert "cannot enter the workspace /nonexistent" in ran.err
+
+
+@pytest.mark.parametrize("words", [["exec", "web", "--", "true"], ["ssh", "web", "true"]])
+def test_what_one_should_know_is_said_before_the_command(
+    cli: Cli, peer: Begin, words: list[str]
+) -> None:
+    moved = view("web") | {"notices": ["the repository has moved\x1b[2J"]}
+    peer({"vm.access": lambda _: moved})
+    assert cli("vm", *words).err == "the repository has moved\ufffd[2J\n"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,146 @@
+"""The repository of ``vm run PATH``: in before the command, out after it."""
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import click
+
+from cli.commands.vm.options.workspace_options import NAMES, dry_run_option, workspace_options
+from cli.terminal.interrupted import Interrupted
+from cli.terminal.output import Settings, note, report
+from shared.contract.reference import by_id
+from shared.contract.verbs import api
+from shared.errors import BangerError
+
+if TYPE_CHECKING:
+    from shared.contract.messages.vm import Vm
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+OPTIONS = (
+    click.argument("path", type=click.Path(), required=False),
+    workspace_options,
+    dry_run_option,
+    click.option(
+        "--export",
+        metavar="FILE",
+        type=click.Path(),
+        default="",
+        help="Afterwards write what was changed in the guest to FILE, as a patch.",
+    ),
+    click.option(
+        "--apply",
+        is_flag=True,
+        help="Afterwards merge what was changed in the guest into the repository.",
+    ),
+)
+
+
+class RepositoryRun:
+    """``failed``: what was done in the guest was not taken out, so the VM must stay."""
+
+    def __init__(
+        self, path: str, choice: Mapping[str, Any], *, dry_run: bool, export: str, apply: bool
+    ) -> None:
+        self.dry_run = dry_run
+        self.takes_out = bool(export or apply)
+        self.failed = False
+        self.guest_path = ""
+        self._path = path
+        self._choice = choice
+        self._export = export
+        self._apply = apply
+        self._said: set[str] = set()
+
+    def plan(self, *, outside: bool) -> None:
+        """Say what will be done. What can be refused is refused here, before there is a VM."""
+        from cli.commands.vm.workspace.plan import announce, ask_plan, host_path
+        from cli.terminal.output_file import check_output_file
+
+        if self._export:
+            check_output_file(self._export)
+        self._path = host_path(self._path)
+        planned = ask_plan(self._path, self._choice, outside=outside)
+        announce(planned)
+        self._said = set(planned.notices)
+
+    def show_plan(self, *, outside: bool) -> None:
+        """For ``--dry-run``."""
+        from cli.commands.vm.workspace.plan import host_path, show_plan
+
+        show_plan(host_path(self._path), self._choice, "table", outside=outside)
+
+    def prepare(self, vm: "Vm", *, wait_for_tools: bool) -> None:
+        """Place it in the VM, and say so on stderr."""
+        from cli.client.operation import run_operation
+        from cli.commands.vm.workspace.place import say_notices, what_was_sent
+
+        request = api.WORKSPACE_PREPARE(
+            ref=by_id(vm.id), path=self._path, wait_for_tools=wait_for_tools, **self._choice
+        )
+        done = run_operation(request)
+        self.guest_path = done.workspace.guest_path
+        note(f"workspace: {self.guest_path} is {what_was_sent(done)}")
+        say_notices(vm.name, done, but=self._said)
+
+    def take_out(self, vm: "Vm") -> bool:
+        """Export and apply, as far as asked for; whether all of it was done. Failures are reported.
+
+        Raises:
+            Interrupted: a signal came; then it was not done.
+        """
+        steps = [self._write] if self._export else []
+        steps += [self._merge] if self._apply else []
+        try:
+            for step in steps:
+                step(by_id(vm.id))
+        except BangerError as error:
+            report(error, Settings())
+            self.failed = True
+        except Interrupted:
+            self.failed = True
+            raise
+        return not self.failed
+
+    def _write(self, ref: str) -> None:
+        from cli.commands.vm.workspace.take_out import export_to
+
+        export_to(self._export, ref, self.guest_path)
+
+    def _merge(self, ref: str) -> None:
+        from cli.commands.vm.workspace.take_out import apply_changes, say_applied
+
+        say_applied(apply_changes(ref, self.guest_path))
+
+
+def repository_options(command: Command) -> Command:
+    """Add PATH and its options. The command gets ``repository``, None without PATH.
+
+    Raises ``UsageError`` for an option that needs PATH.
+    """
+
+    @wraps(command)
+    def with_repository(
+        *arguments: Any,
+        path: str | None,
+        choice: dict[str, Any],
+        dry_run: bool,
+        export: str,
+        apply: bool,
+        **others: Any,
+    ) -> Any:
+        given = {NAMES[field]: True for field in choice}
+        given |= {"--dry-run": dry_run, "--export": bool(export), "--apply": apply}
+        for option, is_given in given.items():
+            if path is None and is_given:
+                raise click.UsageError(f"{option} needs PATH", click.get_current_context())
+        repository = None
+        if path is not None:
+            repository = RepositoryRun(path, choice, dry_run=dry_run, export=export, apply=apply)
+        return command(*arguments, repository=repository, **others)
+
+    decorated: Any = with_repository
+    for option in reversed(OPTIONS):
+        decorated = option(decorated)
+    return cast(Command, decorated)
