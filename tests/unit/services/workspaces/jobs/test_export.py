@@ -1,13 +1,11 @@
 """What comes out of a guest, taken by plain git: the guest's tree again, to the last bit."""
 
-import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from shared.errors import BangerError, Code
-from tests.repositories import NASTY, commit, empty, fingerprint, git, ordinary, write
+from tests.repositories import NASTY, fingerprint, git, write
 from tests.repositories.tracked import files_below
 from tests.scripted.local_guest import LocalGuest
 from tests.workspaces import LocalWorkspace, place
