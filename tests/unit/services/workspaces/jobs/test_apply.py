@@ -4,15 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from shared.contract.ssh_access import Access
 from shared.errors import BangerError, Code
-from tests.repositories import commit, fingerprint, git, ordinary, write
-from tests.workspaces import LocalWorkspace, place
-
-
-@pytest.fixture
-def workspace(tmp_path: Path, guest_access: Access) -> LocalWorkspace:
-    return place(ordinary(tmp_path / "host"), tmp_path / "vm", guest_access)
+from tests.repositories import fingerprint, write
+from tests.workspaces import LocalWorkspace
 
 
 def test_changes_of_both_sides_come_together(workspace: LocalWorkspace) -> None:
