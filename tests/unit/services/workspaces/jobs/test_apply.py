@@ -6,7 +6,7 @@ import pytest
 
 from shared.contract.ssh_access import Access
 from shared.errors import BangerError, Code
-from tests.repositories import commit, fingerprint, git, ordinary, write
+from tests.repositories import fingerprint, ordinary, write
 from tests.workspaces import LocalWorkspace, place
 
 

@@ -1,14 +1,12 @@
 """What comes out of a guest, taken by plain git: the guest's tree again, to the last bit."""
 
-import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from shared.contract.ssh_access import Access
-from shared.errors import BangerError, Code
-from tests.repositories import NASTY, commit, empty, fingerprint, git, ordinary, write
+from tests.repositories import NASTY, fingerprint, git, ordinary, write
 from tests.workspaces import LocalWorkspace, place
 
 COPIED = ("core.autocrlf", "core.eol")
