@@ -285,9 +285,9 @@ def test_nasty_repositories_go_in_and_on(
     with local_guest(tmp_path / "g", monkeypatch) as guest:
         before = fingerprint(top)
         prepare(guest, top)
+        assert fingerprint(top) == before
         assert_in_step(top, guest.path())
         assert prepare(guest, top).files == 0
-        assert fingerprint(top) == before
         git(top, "add", "-A", check=False)
         git(top, "commit", "-q", "--allow-empty", "-m", "all", check=False)
         prepare(guest, top)
