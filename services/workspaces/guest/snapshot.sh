@@ -30,12 +30,16 @@ cd -- "$path" 2>/dev/null || refuse path
 [ -d .git ] || refuse repository
 top=$PWD ours=$PWD/.git/banger
 export GIT_DIR="$top/.git"
-[ -d "$ours" ] || mkdir -- "$ours" 2>/dev/null || refuse failed "cannot write to $ours"
+made=
+if [ ! -d "$ours" ]; then
+    mkdir -- "$ours" 2>/dev/null || refuse failed "cannot write to $ours"
+    made=x
+fi
 for old in "$ours"/snapshot-*; do
     [ ! -d "$old" ] || kill -0 "${old##*-}" 2>/dev/null || rm -rf -- "$old"
 done
 own=$ours/snapshot-$$
-trap 'rm -rf -- "$own"; rmdir -- "$ours" 2>/dev/null' EXIT
+trap 'rm -rf -- "$own"; [ -z "$made" ] || rmdir -- "$ours" 2>/dev/null' EXIT
 trap 'exit 3' HUP INT TERM PIPE
 mkdir -p -- "$own/objects" || refuse failed 'the disk of the guest is full'
 # A directory whose name has the separator or the quote of the variable gets the objects itself.

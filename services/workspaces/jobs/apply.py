@@ -6,22 +6,22 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from services.workspaces.guest.snapshot import Sent
-from services.workspaces.incoming.advance import (
+from services.workspaces.applying.advance import (
     Advance,
     copy_objects,
     current_head,
     refuse_in_progress,
 )
+from services.workspaces.applying.host_tree import HostTree, host_tree, work_tree_changes
+from services.workspaces.applying.new_worktree import check_directory, make_worktree
+from services.workspaces.applying.placing import StagedFiles, all_or_nothing
+from services.workspaces.applying.staged_files import staged_files
+from services.workspaces.guest.snapshot import Sent
 from services.workspaces.incoming.changes import ChangeList, changes_between, readable
 from services.workspaces.incoming.fetch import GuestTree, fetch_workspace, open_host
 from services.workspaces.incoming.gitlinks import gitlinks, is_below
-from services.workspaces.incoming.host_tree import HostTree, host_tree, work_tree_changes
 from services.workspaces.incoming.merge import conflict, merge_trees
-from services.workspaces.incoming.new_worktree import check_directory, make_worktree
-from services.workspaces.incoming.placing import StagedFiles, all_or_nothing
 from services.workspaces.incoming.replay import committer_of, guest_commits, replay
-from services.workspaces.incoming.staged_files import staged_files
 from services.workspaces.job import JobContext
 from services.workspaces.repository.private_git import PrivateGit
 from shared.contract.messages.workspace import Applied, TransferApply
@@ -121,6 +121,10 @@ def _place(merges: Sequence[_Merge], vm: str, notices: list[str]) -> ChangeList:
             notices += _hooks(merge, staged[-1])
             if merge.new_head != merge.head:
                 moves.append(_advance(merge))
+                stack.enter_context(moves[-1].locked())
+        for merge in merges:
+            if merge.new_head != merge.head:
+                copy_objects(merge.git, merge.new_head, merge.head)
         with all_or_nothing(staged):
             for each in staged:
                 each.place()
@@ -149,7 +153,6 @@ def _advance(merge: _Merge) -> Advance:
     staged = move.prepare()
     if staged:
         raise conflict([merge.guest.prefix + path for path in staged])
-    copy_objects(merge.git, merge.new_head, merge.head)
     return move
 
 

@@ -71,23 +71,31 @@ def _fetch(request: TransferExport, context: JobContext) -> list[GuestTree]:
 
 
 def _compared(request: TransferExport, trees: list[GuestTree]) -> tuple[str, list[_Compared]]:
-    """The commit that the export is against, and each repository's tree."""
+    """The commit that the export is against, and each repository's tree of it.
+
+    A submodule's is what the repository around it names.
+    """
     if request.since_prepare:
         return request.workspace.commit, [_Compared(tree, tree.placed) for tree in trees]
-    if not request.base:
-        return request.workspace.commit, [_Compared(tree, tree.base_tree) for tree in trees]
     top, *inner = trees
-    base = _commit(top.git, request.base)
-    tree = tree_of(top.git, base)
-    links = gitlinks(top.git, tree)
-    return base, [
-        _Compared(top, tree),
-        *(_Compared(each, _tree_at(each, links.get(each.prefix[:-1], ""))) for each in inner),
-    ]
+    base, against = request.workspace.commit, top.base_tree
+    if request.base:
+        base = _commit(top.git, request.base)
+        against = tree_of(top.git, base)
+    compared = [_Compared(top, against)]
+    for tree in inner:
+        outer = max(
+            (each for each in compared if tree.prefix.startswith(each.tree.prefix)),
+            key=lambda each: len(each.tree.prefix),
+        )
+        path = tree.prefix[len(outer.tree.prefix) : -1]
+        named = gitlinks(outer.tree.git, outer.against).get(path, "")
+        compared.append(_Compared(tree, _tree_at(tree, named)))
+    return base, compared
 
 
 def _tree_at(tree: GuestTree, commit: str) -> str:
-    """Of a submodule, as another commit of the repository around it has it."""
+    """Of a submodule, at a commit that the host may not have."""
     found = tree.git.attempt("rev-parse", "--quiet", "--verify", f"{commit}^{{tree}}")
     return found.stdout.decode().strip() or tree.base_tree
 

@@ -1,6 +1,7 @@
 """What has changed since a workspace was placed: in the guest, and on the host."""
 
-from services.workspaces.incoming.advance import current_head
+from services.workspaces.applying.advance import current_head
+from services.workspaces.applying.host_tree import host_tree
 from services.workspaces.incoming.changes import ChangeList, changes_between
 from services.workspaces.incoming.fetch import (
     GuestTree,
@@ -8,7 +9,6 @@ from services.workspaces.incoming.fetch import (
     fetch_workspace,
     open_host,
 )
-from services.workspaces.incoming.host_tree import host_tree
 from services.workspaces.job import JobContext
 from shared.contract.messages.workspace import TransferStatus, Workspace, WorkspaceStatus
 from shared.errors import BangerError

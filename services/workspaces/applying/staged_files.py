@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from services.workspaces.applying.placing import StagedFiles, permitted, refusal
 from services.workspaces.incoming.changes import EXECUTABLE, TreeChange, changes_between
-from services.workspaces.incoming.placing import StagedFiles, permitted, refusal
 from services.workspaces.repository.discovery import Repository
 from services.workspaces.repository.git_process import GitProcess
 from shared.errors import BangerError, Code

@@ -9,8 +9,8 @@ import os
 import shutil
 from pathlib import Path
 
-from services.workspaces.incoming.advance import HARMLESS
-from services.workspaces.incoming.placing import permitted
+from services.workspaces.applying.advance import HARMLESS
+from services.workspaces.applying.placing import permitted
 from services.workspaces.repository.discovery import Repository, discover
 from services.workspaces.repository.git_process import GitProcess, clean_environment, git_error
 from services.workspaces.repository.private_git import PrivateGit

@@ -7,7 +7,6 @@ following a symlink (openat(2), O_NOFOLLOW).
 """
 
 import os
-import signal
 import stat
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from services.workspaces.incoming.changes import TreeChange
 from services.workspaces.incoming.merge import conflict
+from services.workspaces.job import uninterrupted
 from services.workspaces.repository.work_tree import WorkTree
 from shared.errors import BangerError, Code
 from shared.host.files import is_full
@@ -122,19 +122,17 @@ class StagedFiles:
 def all_or_nothing(staged: Collection[StagedFiles]) -> Iterator[None]:
     """Around ``place`` and what has to go with it: a failure takes all of it back.
 
-    Signals wait meanwhile. OSError becomes ``no_space`` or ``denied``.
+    A cancel waits meanwhile. OSError becomes ``no_space`` or ``denied``.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
-    try:
-        yield
-    except BaseException as error:
-        for each in reversed(list(staged)):
-            each.take_back()
-        if isinstance(error, OSError):
-            raise refusal(error) from error
-        raise
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    with uninterrupted():
+        try:
+            yield
+        except BaseException as error:
+            for each in reversed(list(staged)):
+                each.take_back()
+            if isinstance(error, OSError):
+                raise refusal(error) from error
+            raise
 
 
 def parents(path: bytes) -> list[bytes]:
@@ -198,6 +196,18 @@ def _is_blocked(
         found = files.lstat(path)
         if found is None or path in gone:
             return False
-        if not stat.S_ISDIR(found.st_mode) or (path == new and path not in emptied):
+        if not stat.S_ISDIR(found.st_mode):
+            return True
+    return new not in emptied or _holds_more(files.top / os.fsdecode(new), new, gone)
+
+
+def _holds_more(directory: Path, path: bytes, gone: Collection[bytes]) -> bool:
+    """Whether a directory holds files that do not go with the deletions."""
+    for entry in list(directory.iterdir()):
+        below = path + b"/" + os.fsencode(entry.name)
+        if entry.is_dir() and not entry.is_symlink():
+            if _holds_more(entry, below, gone):
+                return True
+        elif below not in gone:
             return True
     return False
