@@ -1,11 +1,21 @@
 """What a guest's words mean for the user."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from services.workspaces.guest.failures import failure, refusal
 from services.workspaces.guest.session import GuestSession
-from shared.contract.ssh_access import Access
 from shared.errors import Code
+from tests.scripted.local_guest import LocalGuest, local_guest
+
+
+@pytest.fixture
+def guest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalGuest]:
+    with local_guest(tmp_path, monkeypatch) as made:
+        yield made
+
 
 CAUSES = {
     "tar: cannot write: No space left on device": Code.NO_SPACE,
@@ -17,9 +27,9 @@ CAUSES = {
 
 
 @pytest.mark.parametrize("words", CAUSES)
-def test_words_have_a_code(guest_access: Access, words: str) -> None:
+def test_words_have_a_code(guest: LocalGuest, words: str) -> None:
     argv = ["sh", "-c", 'echo "$1" >&2; exit 3', "sh", words]
-    with GuestSession(guest_access, argv) as session:
+    with GuestSession(guest.access, argv) as session:
         error = failure(session)
     assert error.code is CAUSES[words]
     assert error.message.isprintable()

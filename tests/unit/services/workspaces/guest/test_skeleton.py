@@ -12,14 +12,14 @@ from services.workspaces.guest.skeleton import (
     section_lines,
     settings_of,
 )
-from services.workspaces.guest.tar_stream import Member
+from services.workspaces.guest.tar_stream import ArchiveMember
 from services.workspaces.repository.configuration import Configuration
 from tests.repositories.making import commit, empty, git
 
 ODD = 'a "quoted" \\ value; with # signs\n and a line break '
 
 
-def unpack(members: list[Member], directory: Path) -> Path:
+def unpack(members: list[ArchiveMember], directory: Path) -> Path:
     for member in members:
         path = directory / member.path.decode()
         if member.data is None:
