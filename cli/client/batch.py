@@ -111,8 +111,16 @@ def act_on(
     Returns the exit status: 0, that of the first failure, or 128+N when signal N came.
     """
     outcomes, interrupted = as_far_as_done(lambda: ask_each(refs, request_for))
+    say_notices(outcomes.values())
     status = print_outcomes(vms_of(outcomes), settings, output, quiet=quiet)
     return interrupted or status
+
+
+def say_notices(outcomes: "Iterable[VmView | BangerError]") -> None:
+    """What the services say to people about VMs, on stderr."""
+    for outcome in outcomes:
+        for sentence in [] if isinstance(outcome, BangerError) else outcome.notices:
+            note(sentence)
 
 
 def as_far_as_done(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from cli.terminal.output import Columns, Entry, format_options, note, print_json, show_many
+from cli.terminal.output import Columns, ListEntry, format_options, note, print_json, show_many
 from shared.bus.record import Record, fields_of
 from shared.contract.verbs.daemon import SERVICES, START, STATUS
 
@@ -102,7 +102,7 @@ def status(output: str, quiet: bool) -> int:
         running = bool(services)
         print_json({"running": running, "services": services})
     elif services:
-        listing = [Entry(each.name, each.name, fields_of(each), each) for each in services]
+        listing = [ListEntry(each.name, each.name, fields_of(each), each) for each in services]
         show_many(listing, COLUMNS, output, quiet=quiet)
     else:
         note("The services are not running. The next command that needs them starts them.")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from cli.terminal.output import Columns, Entry, note, show_many
+from cli.terminal.output import Columns, ListEntry, note, show_many
 from shared.bus.record import fields_of
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ OFFER: "Columns[Available]" = {
 def show_offers(available: "Sequence[Available]", output: str, *, quiet: bool) -> None:
     """Print what the catalogue offers; an offer has no id but its name."""
     offers = [
-        Entry(offer.name, offer.name, {"id": offer.name, **fields_of(offer)}, offer)
+        ListEntry(offer.name, offer.name, {"id": offer.name, **fields_of(offer)}, offer)
         for offer in available
     ]
     show_many(offers, OFFER, output, quiet=quiet)

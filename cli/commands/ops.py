@@ -7,7 +7,7 @@ import click
 from cli.client.completers import operation_ids
 from cli.parsing.lazy_group import AliasGroup
 from cli.terminal.formatting import show_time
-from cli.terminal.output import Columns, Entry, format_options, show_many, show_one
+from cli.terminal.output import Columns, ListEntry, format_options, show_many, show_one
 from shared.bus.record import fields_of
 from shared.contract.verbs import api
 
@@ -98,7 +98,7 @@ def cancel(operation: str, output: str, quiet: bool) -> None:
     show_one(_entry(ended), DETAILS, output, quiet=quiet)
 
 
-def _entry(operation: "Operation") -> "Entry[Operation]":
+def _entry(operation: "Operation") -> "ListEntry[Operation]":
     """Its name is its subject, the VM or image that it is about."""
     name = operation.subject or operation.id
-    return Entry(operation.id, name, {**fields_of(operation), "name": name}, operation)
+    return ListEntry(operation.id, name, {**fields_of(operation), "name": name}, operation)

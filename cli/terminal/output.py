@@ -59,7 +59,7 @@ def format_options(command: Command) -> Command:
     return output_format(quiet(command))
 
 
-class Entry(Generic[T]):
+class ListEntry(Generic[T]):
     """One thing that a command prints: its id, its name, its JSON, or columns made of ``of``."""
 
     __slots__ = ("id", "json", "name", "of")
@@ -71,13 +71,13 @@ class Entry(Generic[T]):
         self.of = of
 
 
-def entry(result: "N") -> "Entry[N]":
+def entry(result: "N") -> "ListEntry[N]":
     """A result that is printed with its own fields, all of them."""
-    return Entry(result.id, result.name, fields_of(result), result)
+    return ListEntry(result.id, result.name, fields_of(result), result)
 
 
 def show_many(
-    listing: Sequence[Entry[T]], columns: Columns[T], output: str, *, quiet: bool
+    listing: Sequence[ListEntry[T]], columns: Columns[T], output: str, *, quiet: bool
 ) -> None:
     """Print a listing: ids, names, a JSON array, or a table."""
     if quiet or output == "name":
@@ -90,7 +90,7 @@ def show_many(
         print_table(list(columns), rows)
 
 
-def show_one(shown: Entry[T], fields: Columns[T], output: str, *, quiet: bool) -> None:
+def show_one(shown: ListEntry[T], fields: Columns[T], output: str, *, quiet: bool) -> None:
     """Print one thing: id, name, a JSON object, or one line per field."""
     if quiet or output == "name":
         echo(shown.id if quiet else shown.name)

@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from cli.client.batch import say_notices
 from cli.client.operation import LongRequest
 from cli.commands.vm.inspect.show import DETAILS, entry
 from cli.commands.vm.options.creation_options import creation_options
@@ -43,5 +44,6 @@ def create(no_start: bool, output: str, quiet: bool, **sizing: Any) -> int:
                     f"Delete it with: banger vm delete {name}"
                 )
             raise
+    say_notices([view])
     show_one(entry(view), DETAILS, output, quiet=quiet)
     return 0

@@ -7,7 +7,7 @@ import click
 from cli.client.completers import published_ports
 from cli.commands.vm.options.arguments import one_vm
 from cli.parsing.param_types import PublishedPort
-from cli.terminal.output import Columns, Entry, format_options, note, show_many
+from cli.terminal.output import Columns, ListEntry, format_options, note, show_many
 from shared.bus.record import fields_of
 from shared.contract.verbs import api
 from shared.errors import BangerError
@@ -109,11 +109,11 @@ def _show(vm: "Vm", output: str, *, quiet: bool) -> None:
     show_many([_entry(vm, each) for each in vm.publish], COLUMNS, output, quiet=quiet)
 
 
-def _entry(vm: "Vm", publication: "Publication") -> Entry[PublishedBy]:
+def _entry(vm: "Vm", publication: "Publication") -> ListEntry[PublishedBy]:
     """Its name is where it is reached."""
     reached = _reached(publication)
     fields = {"id": vm.id, "vm": vm.name, "name": reached, **fields_of(publication)}
-    return Entry(vm.id, reached, fields, PublishedBy(vm.name, publication))
+    return ListEntry(vm.id, reached, fields, PublishedBy(vm.name, publication))
 
 
 def _guest_port(publication: "Publication") -> str:

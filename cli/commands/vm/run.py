@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from cli.client.batch import say_notices
 from cli.client.lease import lease
 from cli.client.operation import LongRequest
 from cli.commands.vm.options.command_options import as_user, env, env_file, variables
@@ -228,7 +229,7 @@ def _create(creation: "LongRequest[VmView]", *, rm: bool) -> "VmView":
 
     try:
         with connect() as client:
-            return creation.complete(client)
+            view = creation.complete(client)
     except BangerError as error:
         kept = error.details.get("kept")
         if kept and rm:
@@ -237,6 +238,8 @@ def _create(creation: "LongRequest[VmView]", *, rm: bool) -> "VmView":
                 f"Delete it with: banger vm delete {kept}"
             )
         raise
+    say_notices([view])
+    return view
 
 
 def _delete(vm: "Vm") -> None:

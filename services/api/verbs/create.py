@@ -15,6 +15,7 @@ from services.api.policy import names
 from services.api.policy.choice import chosen
 from services.api.policy.network_policy import first_free_port, publications_in
 from services.api.policy.sizing import choose_sizes
+from services.api.verbs.file_sync import send_files
 from services.api.verbs.operations import under_way
 from shared.bus.handlers import Call, handles
 from shared.contract.messages.image import Image, Kernel
@@ -42,6 +43,7 @@ class CreateVerbs:
     @handles(api.VM_CREATE)
     async def create(self, request: VmCreate, call: Call) -> VmView:
         context, new_id = self._context, secrets.token_hex(ID_LENGTHS["a VM"] // 2)
+        notices: list[str] = []
         async with under_way(
             context.operations, call, "vm.create", request.name or ""
         ) as operation:
@@ -55,7 +57,10 @@ class CreateVerbs:
                 with log_context(vm=vm.id):
                     if request.start:
                         vm = await self._boot_or_undo(vm, request.wait, call, is_new=is_new)
-        return context.view(vm)
+                        notices = await send_files(context, vm, call)
+        shown = context.view(vm)
+        shown.notices = notices
+        return shown
 
     # -- the plan ---------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from services.api.context import ApiContext
 from services.api.machines.removal import remove
+from services.api.verbs.file_sync import send_files
 from services.api.verbs.operations import under_way
 from shared.bus.handlers import Call, handles
 from shared.contract.lifecycle import LIVE, Action, check, states_for
@@ -21,6 +22,7 @@ from shared.contract.messages.vm import (
     VmStart,
     VmStop,
     VmView,
+    WaitFor,
 )
 from shared.contract.reference import by_id
 from shared.contract.verb import Request
@@ -40,17 +42,23 @@ class LifecycleVerbs:
 
     @handles(api.VM_START)
     async def start(self, request: VmStart, call: Call) -> VmView:
-        vm = await self._context.find(request.ref)
+        vm, boots = await self._context.find(request.ref), False
         async with under_way(self._context.operations, call, "vm.start", vm.name):
             async with self._context.exclusively(vm) as vm:
-                if check(vm.name, vm.state, Action.START):
+                if boots := check(vm.name, vm.state, Action.START):
                     vm = await self._boot(vm, call)
-            await self._context.machines.await_stage(vm, request.wait, call)
-        return self._context.view(vm)
+            return await self._booted(vm, request.wait, call, sends_files=boots)
 
     async def _boot(self, vm: Vm, call: Call) -> Vm:
         self._context.spawn(self._context.touch(vm.id))
         return _told(vm, await self._context.machines.boot(vm, call))
+
+    async def _booted(self, vm: Vm, stage: WaitFor, call: Call, *, sends_files: bool) -> VmView:
+        await self._context.machines.await_stage(vm, stage, call)
+        notices = await send_files(self._context, vm, call) if sends_files else []
+        shown = self._context.view(vm)
+        shown.notices = notices
+        return shown
 
     @handles(api.VM_STOP)
     async def stop(self, request: VmStop, call: Call) -> VmView:
@@ -89,8 +97,7 @@ class LifecycleVerbs:
                     vm = _told(vm, await self._context.machines.stop(vm, request.timeout, call))
                     self._refuse_to_go_on(vm, call)
                 vm = await self._boot(vm, call)
-            await self._context.machines.await_stage(vm, request.wait, call)
-        return self._context.view(vm)
+            return await self._booted(vm, request.wait, call, sends_files=True)
 
     def _refuse_to_go_on(self, vm: Vm, call: Call) -> None:
         """Raises ``cancelled`` when the restart was cancelled too late for the VM not to stop."""

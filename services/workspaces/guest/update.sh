@@ -32,12 +32,36 @@ git_() {
         -c core.hooksPath=/dev/null -c core.splitIndex=false -c submodule.recurse=false "$@"
 }
 
+# end_older PATH-TOKEN...: the scripts whose leftovers these are may still be at work: their worker
+# was ended a moment ago. Each has its token in its arguments.
+end_older() {
+    for old in "$@"; do
+        [ -e "$old" ] || continue
+        for each in $(grep -ls -- "${old##*-}" /proc/[0-9]*/cmdline); do
+            each=${each#/proc/}
+            kill -9 "${each%/cmdline}" 2>/dev/null
+        done
+    done
+}
+
+# What git leaves when the guest ends under it. No git of the guest's is touched.
+remove_stale_locks() {
+    for each in /proc/[0-9]*/comm; do
+        ! { read -r name <"$each"; } 2>/dev/null || [ "$name" != git ] || return 0
+    done
+    rm -f .git/index.lock .git/HEAD.lock .git/packed-refs.lock ".git/$ref.lock" .git/refs/banger/*.lock
+}
+
 command -v git >/dev/null || refuse git
-[ -e "$path" ] || [ -L "$path" ] || refuse absent
+if [ ! -e "$path" ]; then
+    end_older "${path%/*}/.${path##*/}.banger-"*
+    [ -e "$path" ] || refuse absent
+fi
 cd -- "$path" 2>/dev/null && [ -d .git ] || refuse absent
 top=$PWD ours=$PWD/.git/banger
 export GIT_DIR="$top/.git"
 stage=$ours/incoming-$token
+end_older "$ours"/incoming-* "$ours"/index-*
 leave() { rm -rf -- "$stage" "$ours/index-$token"; }
 trap leave EXIT
 trap 'exit 3' HUP INT TERM PIPE
@@ -68,6 +92,7 @@ read_state() {
 $refs
 EOF
     [ "$prepared" != - ] || refuse foreign
+    [ "$incoming" = - ] || remove_stale_locks
 }
 
 # The index of what was placed, with the files of the list as they are now.

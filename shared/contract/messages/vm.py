@@ -101,7 +101,7 @@ class VmView(msgspec.Struct, kw_only=True):
     """Guest port as "tcp/80" -> port on the VM's address."""
     console_log: str = ""
     notices: list[str] = msgspec.field(default_factory=list)
-    """Sentences for somebody who is about to work in the guest (``vm.access``)."""
+    """Sentences for somebody who is about to work in the guest: of a boot, and of ``vm.access``."""
 
 
 class VmFilter(After, kw_only=True):

@@ -8,7 +8,7 @@ import click
 from cli.client.batch import ask_each, report_failures
 from cli.commands.vm.inspect.name_resolution import resolves
 from cli.commands.vm.options.arguments import some_running_vms
-from cli.terminal.output import Columns, Entry, Settings, format_options, show_many
+from cli.terminal.output import Columns, ListEntry, Settings, format_options, show_many
 from shared.bus.record import fields_of
 from shared.contract.verbs import api
 
@@ -66,7 +66,7 @@ def ports(settings: Settings, vms: tuple[str, ...], output: str, quiet: bool) ->
     return status
 
 
-def entries_of(vm: "PortList") -> Iterator[Entry[ShownPort]]:
+def entries_of(vm: "PortList") -> Iterator[ListEntry[ShownPort]]:
     """The name of each is where it is reached."""
     name, host = f"{vm.name}.vm", ""
     for port in vm.ports:
@@ -76,7 +76,7 @@ def entries_of(vm: "PortList") -> Iterator[Entry[ShownPort]]:
         shown = _shown(vm.name, port, port.host_address if port.published else host)
         own = {"id": vm.id, "vm": vm.name, "name": shown.reached}
         fields = {**own, **fields_of(port), "url": shown.url}
-        yield Entry(vm.id, shown.reached, fields, shown)
+        yield ListEntry(vm.id, shown.reached, fields, shown)
 
 
 def _moved(port: "Port") -> str:

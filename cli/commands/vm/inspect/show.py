@@ -7,7 +7,7 @@ import click
 
 from cli.client.completers import vm_names
 from cli.terminal.formatting import show_size, show_time
-from cli.terminal.output import Columns, Entry, format_options, show_many, show_one
+from cli.terminal.output import Columns, ListEntry, format_options, show_many, show_one
 from shared.bus.record import fields_of
 from shared.contract.verbs import api
 
@@ -92,10 +92,10 @@ def _published(vm: "Vm") -> str:
     return ", ".join(map(show_publication, vm.publish))
 
 
-def entry(view: "VmView") -> "Entry[VmView]":
+def entry(view: "VmView") -> "ListEntry[VmView]":
     """A VM as ``-o json`` prints it: the fields of its row beside what was found to run."""
     found = {name: value for name, value in fields_of(view).items() if name != "vm"}
-    return Entry(view.vm.id, view.vm.name, {**fields_of(view.vm), **found}, view)
+    return ListEntry(view.vm.id, view.vm.name, {**fields_of(view.vm), **found}, view)
 
 
 filter_option = click.option(

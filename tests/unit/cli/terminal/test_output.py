@@ -6,7 +6,7 @@ import pytest
 
 from cli.terminal.output import (
     Columns,
-    Entry,
+    ListEntry,
     Settings,
     entry,
     report,
@@ -17,8 +17,8 @@ from cli.terminal.output import (
 from shared.bus.record import Record
 from shared.errors import BangerError, Code
 
-WEB = Entry("0123", "web", {"id": "0123", "name": "web", "size": 2}, 2)
-DB = Entry("4567", "db", {"id": "4567", "name": "db", "size": 10}, 10)
+WEB = ListEntry("0123", "web", {"id": "0123", "name": "web", "size": 2}, 2)
+DB = ListEntry("4567", "db", {"id": "4567", "name": "db", "size": 10}, 10)
 COLUMNS: Columns[int] = {"SIZE": str, "TWICE": lambda size: str(2 * size)}
 
 

@@ -212,3 +212,10 @@ def test_a_command_has_its_streams_also_when_ours_are_closed(cli: Cli, peer: Beg
     peer(CREATE)
     process = cli.popen("vm", "run", "--", "sh", "-c", "cat; exit 42", closed=(0, 1, 2))
     assert process.wait(50) == 42
+
+
+def test_what_the_boot_has_to_say_is_said(cli: Cli, peer: Begin) -> None:
+    told = WEB | {"notices": ["file_sync: ~/.netrc is not there"]}
+    peer({"vm.create": lambda _: told, "vm.start": lambda _: told})
+    for words in (["run", "-d"], ["create"], ["start", "web"]):
+        assert cli("vm", *words).err == "file_sync: ~/.netrc is not there\n"
