@@ -77,16 +77,20 @@ class Reporter:
 def main(room: str = ROOM) -> int:
     """Do the one job of this process. ``room``: the package that holds the jobs."""
     lifeline, reporter = _streams()
+    service_is_gone = threading.Event()
     try:
         take_cancels()
         job = msgspec.json.decode(lifeline.readline(), type=TransferJob)
-        threading.Thread(target=_end_with_service, args=(lifeline,), daemon=True).start()
+        watch = (lifeline, service_is_gone)
+        threading.Thread(target=_end_with_service, args=watch, daemon=True).start()
         outcome = _outcome(job, reporter, room)
         ignore_cancels()
     except Cancelled:  # in the moment before or after the job
         ignore_cancels()
         outcome = {"error": BangerError(Code.CANCELLED, "the transfer was cancelled").to_wire()}
     reporter.write(outcome)
+    if service_is_gone.is_set():
+        os.killpg(0, signal.SIGKILL)  # nobody else ends what the job has left behind
     return 0
 
 
@@ -129,10 +133,11 @@ def _job(verb: str, room: str) -> Callable[[Any, JobContext], Any]:
     return run
 
 
-def _end_with_service(lifeline: BinaryIO) -> None:
+def _end_with_service(lifeline: BinaryIO, gone: threading.Event) -> None:
     """When the service is gone, cancel the job; then kill this process and its children."""
     while lifeline.read(1):
         continue
+    gone.set()
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(GRACE_SECONDS)
     os.killpg(0, signal.SIGKILL)

@@ -128,8 +128,11 @@ if [ "$mode" != clean ]; then
 fi
 if [ "$last" = 1 ]; then
     if [ -f .git/banger/identity ]; then
-        [ -e "$home/.gitconfig" ] || cp .git/banger/identity "$home/.gitconfig"
-        rm -f .git/banger/identity
+        if [ -e "$home/.gitconfig" ]; then
+            rm -f .git/banger/identity
+        else
+            mv .git/banger/identity "$home/.gitconfig"
+        fi
     fi
     sync
     [ ! -d "$path" ] || rmdir -- "$path" || fail

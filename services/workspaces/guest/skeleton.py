@@ -89,7 +89,7 @@ def raw_git_directory(prefix: bytes, object_format: str) -> Iterator[Member]:
     yield Member(prefix + b"refs/")
     yield Member(prefix + b"objects/")
     yield content(prefix + b"HEAD", b"ref: refs/heads/none\n")
-    yield content(prefix + b"config", os.fsencode(_section_lines(_format(object_format))))
+    yield content(prefix + b"config", os.fsencode(section_lines(_format(object_format))))
     yield content(prefix + b"info/attributes", RAW_ATTRIBUTES)
 
 
@@ -121,7 +121,7 @@ def _config(git: GuestGit) -> str:
         **git.settings,
         **_format(git.object_format),
     }
-    text = _section_lines(values)
+    text = section_lines(values)
     if git.origin:
         fetch = "+refs/heads/*:refs/remotes/origin/*"
         text += f'[remote "origin"]\n\turl = {_quoted(git.origin)}\n\tfetch = {fetch}\n'
@@ -135,7 +135,8 @@ def _format(object_format: str) -> dict[str, str]:
     return {"core.repositoryformatversion": "1", "extensions.objectformat": object_format}
 
 
-def _section_lines(values: Mapping[str, str]) -> str:
+def section_lines(values: Mapping[str, str]) -> str:
+    """A configuration file with settings by ``section.key``."""
     lines = []
     for name, value in values.items():
         section, key = name.split(".", 1)

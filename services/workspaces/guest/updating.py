@@ -102,8 +102,11 @@ class GuestRepository:
             raise failure(self._session)
         return GuestState(*("" if each == "-" else each for each in words))
 
-    def conflicts(self, changes: HostChanges, raw: dict[bytes, str]) -> list[bytes]:
-        """The paths of ``changes`` that the guest has changed since they were placed.
+    def changed_too(
+        self, changes: HostChanges, raw: dict[bytes, str]
+    ) -> dict[bytes, tuple[int, str]]:
+        """The paths of ``changes`` that the guest has changed since they were placed, with the
+        mode and blob that they have there; 0 and "" for a file that is gone.
 
         ``raw``: the object names of files that were sent with bytes that git converts. A file that
         an update that was cut off has placed or removed is not the guest's change.
@@ -117,10 +120,8 @@ class GuestRepository:
         assert self.state is not None
         if self.state.incoming:
             also = dict(self._records(most + len(changed)))
-            changed = {
-                path: new for path, new in changed.items() if path in also and new.strip("0")
-            }
-        return sorted(path for path, new in changed.items() if new != raw.get(path))
+            changed = {path: new for path, new in changed.items() if path in also and new[1]}
+        return {path: new for path, new in sorted(changed.items()) if new[1] != raw.get(path)}
 
     def update(
         self, update: Update, tree: WorkTree, progress: SendProgress, forced: Iterable[bytes]
@@ -155,8 +156,8 @@ class GuestRepository:
         prepared, *way = placed_commit(self._session, progress)
         return Updated(prepared, way == ["followed"], archive)
 
-    def _records(self, most: int) -> Iterator[tuple[bytes, str]]:
-        """Path and new object name of each record of ``git diff-index --raw -z``."""
+    def _records(self, most: int) -> Iterator[tuple[bytes, tuple[int, str]]]:
+        """Path, new mode and new object name of each record of ``git diff-index --raw -z``."""
         for _ in range(most + 1):
             facts = self._word()
             if facts == b".":
@@ -164,7 +165,7 @@ class GuestRepository:
             words = facts.decode(errors="replace").split(" ")
             if len(words) != 5 or not facts.startswith(b":"):
                 raise failure(self._session)
-            yield self._word(), words[3]
+            yield self._word(), (_mode(words[1]), words[3] if words[3].strip("0") else "")
         raise too_much()
 
     def _word(self) -> bytes:
@@ -177,6 +178,10 @@ class GuestRepository:
             if len(found) > LONGEST_RECORD:
                 raise too_much()
         return bytes(found)
+
+
+def _mode(word: str) -> int:
+    return int(word, 8) if len(word) == 6 and word.isdigit() and set(word) < set("01234567") else 0
 
 
 def _is_plain(word: str) -> bool:

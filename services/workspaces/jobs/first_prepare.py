@@ -6,7 +6,12 @@ from pathlib import Path
 from services.workspaces.guest.outgoing import OutgoingArchive
 from services.workspaces.guest.placing import Placement, PlaceSession, place
 from services.workspaces.guest.send_progress import SendProgress
-from services.workspaces.jobs.prepare_request import HostRepository, PrepareRequest
+from services.workspaces.guest.skeleton import section_lines
+from services.workspaces.jobs.prepare_request import (
+    HostRepository,
+    PrepareRequest,
+    identity_settings,
+)
 from services.workspaces.placement.manifest import (
     Line,
     manifest_lines,
@@ -38,6 +43,7 @@ def prepare_first(wanted: PrepareRequest, begun: PlaceSession | None = None) -> 
         save_record(state, record)
 
     placements = [placement_of(each) for each in wanted.repositories]
+    placements[-1].identity = section_lines(identity_settings(wanted.user)).encode()
     done = place(request.target.access, request.guest_path, placements, progress, remember, begun)
     for placed, result in zip(record.repositories, done, strict=True):
         placed.prepared = result.prepared

@@ -15,7 +15,7 @@ from services.workspaces.guest.updating import (
 )
 from services.workspaces.jobs.first_prepare import placed_of, placement_of, stamps_of
 from services.workspaces.jobs.prepare_request import HostRepository, PrepareRequest
-from services.workspaces.placement.changes import HostChanges, host_changes
+from services.workspaces.placement.changes import HostChanges, differing, host_changes
 from services.workspaces.placement.manifest import Manifest, manifest_lines, read_manifest
 from services.workspaces.placement.record import (
     DIRECTORY,
@@ -114,7 +114,9 @@ class LaterPrepare:
         if not changes and not moved and not state.incoming and ref == state.ref:
             self._save(repository, structs.replace(placed, prepared=state.prepared, pending=""))
             return
-        conflicts = guest.conflicts(changes, manifest.raw)
+        changed_too = guest.changed_too(changes, manifest.raw)
+        algorithm = repository.selection.repository.object_format
+        conflicts = [*differing(changes, changed_too, tree, algorithm)]
         if conflicts and not self._wanted.request.force:
             raise conflict_error(conflicts, self._wanted.path_of(repository))
         self._remember_pending(repository, placed, changes)

@@ -7,9 +7,9 @@ from services.workspaces.guest.updating import GuestRepository
 from services.workspaces.job import JobContext
 from services.workspaces.jobs.first_prepare import prepare_first
 from services.workspaces.jobs.later_prepare import prepare_again
-from services.workspaces.jobs.prepare_request import PrepareRequest, as_before, require_guest_path
+from services.workspaces.jobs.prepare_request import PrepareRequest, as_before
 from services.workspaces.placement.record import load_record
-from services.workspaces.repository.discovery import discover
+from services.workspaces.repository.choice import require_guest_path
 from services.workspaces.tools import bootstrap
 from services.workspaces.tools.plan import needs_outside, plan_of
 from shared.contract.messages.workspace import Prepared, TransferPrepare
@@ -36,20 +36,17 @@ def run(request: TransferPrepare, context: JobContext) -> Prepared:
         request = as_before(request, record)
     require_guest_path(request.guest_path)
     context.progress("read", "reading the repository")
-    repository = discover(request.path)
-    if record is not None and record.host_path != str(repository.top):
-        record = None
+    access, path = request.target.access, request.guest_path
     with ExitStack() as stack:
-        done = None
-        access, path = request.target.access, request.guest_path
+        done = update = begun = None
         if record is not None:
             update = stack.enter_context(GuestRepository(access, path))
-            wanted = PrepareRequest.read(request, repository, context)
+        else:
+            begun = stack.enter_context(begin_placing(access, path))
+        wanted = PrepareRequest.read(request, context, again=record is not None)
+        if record is not None and update is not None and record.host_path == wanted.host_path:
             done = prepare_again(wanted, record, update)
         if done is None:
-            begun = stack.enter_context(begin_placing(access, path))
-            if record is None:
-                wanted = PrepareRequest.read(request, repository, context)
             done = prepare_first(wanted, begun)
     _begin_bootstrap(wanted, done)
     return done

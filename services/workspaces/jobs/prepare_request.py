@@ -12,14 +12,13 @@ import msgspec
 from services.workspaces.guest.skeleton import GuestGit, patterns, settings_of
 from services.workspaces.job import JobContext
 from services.workspaces.placement.record import PlacedWorkspace
+from services.workspaces.repository.choice import read_choice
 from services.workspaces.repository.configuration import private_settings
-from services.workspaces.repository.discovery import Repository
 from services.workspaces.repository.history import History, history, open_pack
 from services.workspaces.repository.private_git import PrivateGit
-from services.workspaces.repository.selection import Entry, Selection, select
+from services.workspaces.repository.selection import Entry, Selection
+from services.workspaces.repository.settings import GitIdentity, carried_settings
 from shared.contract.messages.workspace import TransferPrepare, Workspace
-from shared.errors import BangerError, Code
-from shared.plain_text import printable
 
 
 @dataclass
@@ -44,13 +43,16 @@ class HostRepository:
         ignored = private.get("core.excludesfile")
         ours = git.git_directory
         excludes = [ours / "info/exclude", *([Path(ignored)] if ignored else [])]
+        carried = carried_settings(git.configuration)
+        settings = settings_of(git.configuration, sparse=bool(selection.sparse))
         return GuestGit(
             head=selection.head,
             ref=self.ref,
             refs=self.history.refs if self.history else {},
             shallow=tuple(self.history.shallow) if self.history else (),
             object_format=git.repository.object_format,
-            settings=settings_of(git.configuration, sparse=bool(selection.sparse)),
+            settings={**settings, **identity_settings(carried.own)},
+            origin=carried.origin,
             exclude=patterns(*excludes),
             attributes=patterns(ours / "info/attributes"),
             sparse_patterns=patterns(ours / "info/sparse-checkout") if selection.sparse else b"",
@@ -70,22 +72,19 @@ class PrepareRequest:
     request: TransferPrepare
     context: JobContext
     repositories: list[HostRepository]
-    notices: list[str] = field(default_factory=list)
+    user: GitIdentity
+    """The user's own, for a guest that has none."""
+    notices: list[str]
 
     @classmethod
     def read(
-        cls, request: TransferPrepare, repository: Repository, context: JobContext
+        cls, request: TransferPrepare, context: JobContext, *, again: bool
     ) -> "PrepareRequest":
-        """Read the host's repository. Raises what cannot go in."""
-        git = PrivateGit(repository, context.directory / "git")
-        base = _commit_of(git, request.start) if request.start else ""
-        selection = select(git, include_untracked=request.include_untracked, base=base)
-        branch = request.branch or ("" if base else selection.branch)
+        """Read the host's repository. Raises as ``read_choice`` does."""
+        chosen = read_choice(request, context.directory, again=again)
         found: list[HostRepository] = []
-        _collect(git, selection, branch, request, b"", found)
-        wanted = cls(request, context, found)
-        wanted._notice()
-        return wanted
+        _collect(chosen.git, chosen.selection, chosen.branch, request, b"", found)
+        return cls(request, context, found, chosen.settings.user, chosen.notices)
 
     @property
     def top(self) -> Selection:
@@ -112,7 +111,7 @@ class PrepareRequest:
             host_path=self.host_path,
             guest_path=request.guest_path,
             branch=request.branch,
-            start=request.start,
+            start=self.top.head if request.start else "",
             include_untracked=request.include_untracked,
             full=request.full,
             bootstrap=request.bootstrap,
@@ -130,15 +129,11 @@ class PrepareRequest:
             prepared_at=record.prepared_at,
         )
 
-    def _notice(self) -> None:
-        untracked = sum(each.selection.untracked for each in self.repositories)
-        if untracked:
-            files = "file was" if untracked == 1 else "files were"
-            self.notices.append(
-                f"{untracked} untracked {files} left out; --include-untracked takes them along"
-            )
-        for each in self.repositories:
-            self.notices += each.selection.skipped
+
+def identity_settings(identity: GitIdentity) -> dict[str, str]:
+    """Those of the two that are known."""
+    both = {"user.name": identity.name, "user.email": identity.email}
+    return {name: value for name, value in both.items() if value}
 
 
 def as_before(request: TransferPrepare, record: PlacedWorkspace) -> TransferPrepare:
@@ -173,21 +168,3 @@ def _collect(
     found = history(git, selection, full=request.full) if selection.head else None
     ref = f"refs/heads/{branch}" if branch else ""
     to.append(HostRepository(git, selection, found, ref, below, links))
-
-
-def require_guest_path(path: str) -> None:
-    """Raises ``invalid`` for a path that is not absolute, or has more than one form."""
-    parts = path.split("/")
-    if not path.startswith("/") or path == "/" or {"", ".", ".."} & set(parts[1:]):
-        raise BangerError(
-            Code.INVALID,
-            f"the guest path {printable(path)} is not absolute, or not in its shortest form",
-            hint="such as /root/repo",
-        )
-
-
-def _commit_of(git: PrivateGit, revision: str) -> str:
-    found = git.attempt("rev-parse", "-q", "--verify", "--end-of-options", f"{revision}^{{commit}}")
-    if found.status:
-        raise BangerError(Code.NOT_FOUND, f"the repository has no commit {printable(revision)}")
-    return found.stdout.decode().strip()

@@ -1,9 +1,11 @@
 """What a new selection of files differs in from what was placed."""
 
-from collections.abc import Iterable, Iterator
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from services.workspaces.placement.manifest import Line, blob_stamp, file_stamp
+from services.workspaces.repository.conversion import has_bytes_of
 from services.workspaces.repository.selection import Entry, Selection
 from services.workspaces.repository.work_tree import WorkTree
 
@@ -71,3 +73,33 @@ def host_changes(
     gone = again - {entry.path for entry in (*selection.checkout, *selection.overlay)}
     changes.removed = sorted({*changes.removed, *gone})
     return changes
+
+
+def differing(
+    changes: HostChanges, guest: Mapping[bytes, tuple[int, str]], tree: WorkTree, algorithm: str
+) -> Iterator[bytes]:
+    """The paths of ``guest`` that would get another content from the host than they have there.
+
+    After an apply both sides have changed a file to the same. ``guest``: mode and blob of each of
+    those ``changes`` that the guest has changed too, 0 and "" for a file that is gone.
+    """
+    entries = {entry.path: entry for entry in changes.checked_out}
+    sent = {entry.path: entry for entry in changes.sent}
+    for path, (mode, oid) in guest.items():
+        if path in entries:
+            same = (entries[path].mode, entries[path].oid) == (mode, oid)
+        elif path in sent:
+            same = sent[path].mode == mode and _has_content(tree, sent[path], oid, algorithm)
+        else:
+            same = not oid
+        if not same:
+            yield path
+
+
+def _has_content(tree: WorkTree, entry: Entry, oid: str, algorithm: str) -> bool:
+    """Whether the file, or the target of the symlink, is the blob."""
+    if entry.mode == 0o120000:
+        target = tree.readlink(entry.path)
+        return hashlib.new(algorithm, b"blob %d\0%s" % (len(target), target)).hexdigest() == oid
+    found = tree.lstat(entry.path)
+    return found is not None and has_bytes_of(tree, entry.path, oid, found.st_size, algorithm)

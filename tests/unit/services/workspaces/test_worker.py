@@ -100,13 +100,16 @@ def test_sigterm_cancels_and_what_has_to_be_undone_is(tmp_path: Path) -> None:
 
 def test_the_end_of_the_service_is_a_cancel(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
-    worker = begin(job(tmp_path, f"undo {tmp_path}/undone\nsay here\nwait {tmp_path}/fifo"))
+    script = f"undo {tmp_path}/undone\nchild {tmp_path}/pid\nsay here\nwait {tmp_path}/fifo"
+    worker = begin(job(tmp_path, script))
     assert worker.stdin
     assert worker.stdout
     worker.stdout.readline()
     worker.stdin.close()
     worker.wait(DEADLINE)
-    eventually((tmp_path / "undone").exists)
+    assert (tmp_path / "undone").exists()
+    child = Path(f"/proc/{(tmp_path / 'pid').read_text()}/cmdline")
+    eventually(lambda: not child.exists() or not child.read_bytes(), "its children end, too")
     worker.stdout.close()
     assert worker.stderr
     worker.stderr.close()

@@ -118,6 +118,29 @@ def test_a_change_of_both_is_a_conflict_and_changes_nothing(guest: LocalGuest, t
     assert (guest.path() / "src/other.py").read_text() == "guest too\n"
 
 
+def test_the_same_change_of_both_is_no_conflict(guest: LocalGuest, top: Path) -> None:
+    """As after an apply."""
+    (top / "link").symlink_to("README")
+    commit(top)
+    prepare(guest, top)
+    for side in (top, guest.path()):
+        write(side, "README", "edited by the guest, and applied\n")
+        (side / "src/main.py").unlink()
+        (side / "link").unlink()
+        (side / "link").symlink_to("src")
+    prepare(guest, top)
+    assert_in_step(top, guest.path())
+
+
+def test_the_same_content_with_another_mode_is_a_conflict(guest: LocalGuest, top: Path) -> None:
+    prepare(guest, top)
+    for side in (top, guest.path()):
+        write(side, "README", "edited\n")
+    (guest.path() / "README").chmod(0o755)
+    with pytest.raises(BangerError, match="README"):
+        prepare(guest, top)
+
+
 @pytest.mark.parametrize("by", ["deleted", "made executable", "made a link"])
 def test_any_change_of_the_guest_is_one(guest: LocalGuest, top: Path, by: str) -> None:
     prepare(guest, top)
