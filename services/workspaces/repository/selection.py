@@ -70,6 +70,8 @@ class Selection:
     unconverted: list[Entry] = field(default_factory=list)
     """Those of ``overlay`` that git takes for unmodified, although a filter such as Git LFS made
     other bytes of them; ``oid`` is the blob of ``head``."""
+    overlay_bytes: int = 0
+    """What the files of ``overlay`` hold."""
     untracked: int = 0
     """Untracked files that are left out."""
     skipped: list[str] = field(default_factory=list)
@@ -203,6 +205,7 @@ class _Overlay:
             return None
         entry = Entry(path, mode, oid)
         self.selection.overlay.append(entry)
+        self.selection.overlay_bytes += state.st_size
         return entry
 
 
