@@ -51,30 +51,24 @@ def test_a_guest_has_the_tracked_files_bit_by_bit(name: str, make: Make, tmp_pat
     top = make(tmp_path / "made")
     before = fingerprint(tmp_path / "made")
     selection = chosen(top, tmp_path)
-    assert fingerprint(tmp_path / "made") == before
-    assert files_below(place(selection, tmp_path / "guest")) == tracked_files(top)
-    assert not {b.path for b in selection.checkout} & {b.path for b in selection.overlay}
-
-
-@pytest.mark.parametrize(("name", "make"), NASTY)
-def test_untracked_files_come_too_when_asked_for(name: str, make: Make, tmp_path: Path) -> None:
-    top = make(tmp_path / "made")
-    selection = chosen(top, tmp_path, untracked=True)
+    with_untracked = chosen(top, tmp_path, untracked=True)
     placed = files_below(place(selection, tmp_path / "guest"))
-    assert placed == tracked_files(top, untracked=True)
+    placed_with_untracked = files_below(place(with_untracked, tmp_path / "another-guest"))
+    assert fingerprint(tmp_path / "made") == before
+    assert placed == tracked_files(top)
+    assert placed_with_untracked == tracked_files(top, untracked=True)
+    for one in (selection, with_untracked):
+        assert_whole(top, one)
 
 
-@pytest.mark.parametrize(("name", "make"), NASTY)
-def test_what_a_commit_has_is_checked_out_sent_absent_or_sparse(
-    name: str, make: Make, tmp_path: Path
-) -> None:
-    top = make(tmp_path / "made")
-    selection = chosen(top, tmp_path)
+def assert_whole(top: Path, selection: Selection) -> None:
+    """Each file of the commit is checked out, sent, absent or sparse, and in one list only."""
     listed = git(top, "ls-tree", "-r", "-z", "HEAD", check=False).split(b"\0")[:-1]
     committed = {line.partition(b"\t")[2] for line in listed if b" commit " not in line}
-    sent = set(paths(selection.checkout)) | set(paths(selection.overlay))
-    assert committed - sent == set(selection.absent) | (set(selection.sparse) & committed)
-    assert not sent & set(selection.absent)
+    sent = paths(selection.checkout) + paths(selection.overlay)
+    assert len(set(sent)) == len(sent)
+    assert committed - set(sent) == set(selection.absent) | (set(selection.sparse) & committed)
+    assert not set(sent) & set(selection.absent)
     assert sorted(paths(selection.overlay)) == paths(selection.overlay)
 
 
