@@ -203,11 +203,11 @@ def empty_file(path: Path) -> Path:
 
 
 def big_file(path: Path) -> Path:
-    """120 MB of zeroes that occupy no disk, committed, and another that is not."""
+    """105 MB of zeroes that occupy no disk, committed, and another that is not."""
     top = ordinary(path)
     for name in ("big", "big-untracked"):
         with (top / name).open("wb") as opened:
-            opened.truncate(120_000_000)
+            opened.truncate(105_000_000)
     git(top, "add", "big")
     git(top, "-c", "core.bigFileThreshold=1m", "commit", "-q", "-m", "big")
     return top

@@ -15,6 +15,7 @@ from services.workspaces.repository.conversion import (
     unmodified_pointers,
 )
 from services.workspaces.repository.discovery import Repository as Repository
+from services.workspaces.repository.git_process import GitResult, git_error
 from services.workspaces.repository.listing import GITLINK, SYMLINK, Tracked
 from services.workspaces.repository.private_git import PrivateGit
 from services.workspaces.repository.submodules import is_initialised, repository_of
@@ -104,15 +105,22 @@ def select(git: PrivateGit, *, include_untracked: bool, base: str = "") -> Selec
 
 
 def head_of(git: PrivateGit) -> str:
-    """The commit that is checked out; empty in a repository without one."""
+    """The commit that is checked out; empty in a repository without one.
+
+    Raises ``invalid`` when HEAD names a commit that is missing.
+    """
     found = git.attempt("rev-parse", "-q", "--verify", "HEAD^{commit}")
+    if found.status and (named := git.attempt("rev-parse", "-q", "--verify", "HEAD").stdout):
+        missing = GitResult(128, b"", b"missing commit " + named)
+        raise git_error(missing, "rev-parse", git.cwd)
     return found.stdout.decode().strip()
 
 
 def branch_of(git: PrivateGit) -> str:
     """The short name of the branch that HEAD names, which need not have a commit yet."""
-    found = git.attempt("symbolic-ref", "-q", "HEAD").stdout.removesuffix(b"\n")
-    return os.fsdecode(found.removeprefix(b"refs/heads/"))
+    if not git.head.startswith(b"ref: refs/heads/"):
+        return ""
+    return os.fsdecode(git.head.removeprefix(b"ref: refs/heads/"))
 
 
 def _sort_out(git: PrivateGit, files: WorkTree, found: Survey, selection: Selection) -> None:

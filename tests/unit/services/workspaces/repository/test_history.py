@@ -26,7 +26,7 @@ Make = Callable[[Path], Path]
 KINDS_OF_HISTORY = [
     *(ordinary, nasty.detached, nasty.linked_worktree, nasty.sparse_index, nasty.shallow),
     *(nasty.alternates, nasty.packed, nasty.long_history, nasty.odd_branch, nasty.sha256),
-    *(nasty.big_file, nasty.conflict, nasty.submodule_clean),
+    *(nasty.conflict, nasty.submodule_clean),
 ]
 
 

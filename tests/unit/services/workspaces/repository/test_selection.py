@@ -104,6 +104,14 @@ def test_an_unmodified_repository_is_only_checked_out(tmp_path: Path) -> None:
     assert len(selection.head) == 40
 
 
+@pytest.mark.parametrize("name", [".git/refs/heads/main", ".git/HEAD"])
+def test_a_commit_that_is_gone_is_no_empty_repository(name: str, tmp_path: Path) -> None:
+    top = ordinary(tmp_path / "made")
+    (top / name).write_text("1" * 40 + "\n")
+    with pytest.raises(BangerError, match="missing commit"):
+        chosen(top, tmp_path)
+
+
 def test_only_what_differs_is_sent(tmp_path: Path) -> None:
     selection = chosen(nasty.staged_then_edited(tmp_path / "made"), tmp_path)
     assert paths(selection.overlay) == [b"README", b"new"]
