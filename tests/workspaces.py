@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from services.workspaces.jobs import apply, export, prepare, status
 from shared.contract.messages.workspace import (
@@ -71,7 +72,7 @@ class LocalWorkspace:
         return done
 
 
-def place(host: Path, local: LocalGuest, **choices: object) -> LocalWorkspace:
+def place(host: Path, local: LocalGuest, **choices: Any) -> LocalWorkspace:
     """Prepare the repository at ``host`` in the guest."""
     done = prepare.run(local.request(host, bootstrap=False, **choices), local.context())
     return LocalWorkspace(local, host, local.path(), done.workspace)

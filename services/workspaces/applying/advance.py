@@ -5,8 +5,10 @@ commits changed, and keeps what else is staged. Only git-update-ref(1) runs in t
 itself, with its hooks off.
 """
 
+import hashlib
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from subprocess import PIPE
 
@@ -14,7 +16,7 @@ from services.workspaces.incoming.changes import changes_between, empty_tree, en
 from services.workspaces.repository.discovery import Repository
 from services.workspaces.repository.git_process import GitProcess, clean_environment
 from services.workspaces.repository.private_git import PrivateGit
-from services.workspaces.repository.regular_file import read_start
+from services.workspaces.repository.regular_file import open_regular
 from shared.errors import BangerError, Code
 from shared.plain_text import printable
 
@@ -80,6 +82,7 @@ class Advance:
         self._real = git.repository.git_directory / "index"
         self._read = git.git_directory / "index"
         self._next = git.git_directory / "next-index"
+        self._lock = self._real.with_name("index.lock")
 
     def prepare(self) -> list[bytes]:
         """Make the new index; returns the paths that are staged otherwise, which forbid it."""
@@ -106,28 +109,38 @@ class Advance:
             )  # fmt: skip
         return wrong
 
-    def move(self, message: str) -> None:
-        """Raises ``conflict`` when the index or HEAD has changed since it was read."""
-        lock = self._real.with_name("index.lock")
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the lock of the index: no other git of the user's changes it meanwhile.
+
+        Raises ``busy`` when another does, ``conflict`` when the index has changed since it was
+        read.
+        """
         try:
-            descriptor = os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+            descriptor = os.open(
+                self._lock, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644
+            )
         except FileExistsError:
             raise BangerError(
                 Code.BUSY,
                 f"another git is at work in {printable(str(self._git.repository.top))}",
-                hint=f"wait for it, or remove {printable(str(lock))} if there is none",
+                hint=f"wait for it, or remove {printable(str(self._lock))} if there is none",
             ) from None
         try:
             with open(descriptor, "wb") as file:
-                if _content(self._real) != _content(self._read):
+                if _digest(self._real) != _digest(self._read):
                     raise _changed(self._git.repository)
                 file.write(self._next.read_bytes())
             with suppress(FileNotFoundError):
-                lock.chmod(self._real.stat().st_mode & 0o777)
-            self._update(message)
-            lock.replace(self._real)
+                self._lock.chmod(self._real.stat().st_mode & 0o777)
+            yield
         finally:
-            lock.unlink(missing_ok=True)
+            self._lock.unlink(missing_ok=True)
+
+    def move(self, message: str) -> None:
+        """Inside ``locked``. Raises ``conflict`` when HEAD has changed since it was read."""
+        self._update(message)
+        self._lock.replace(self._real)
 
     def _update(self, message: str) -> None:
         repository = self._git.repository
@@ -142,9 +155,11 @@ class Advance:
             )
 
 
-def _content(path: Path) -> bytes:
+def _digest(path: Path) -> bytes:
+    """Of a file's content; empty without a file."""
     try:
-        return read_start(path, 1 << 40)
+        with open_regular(path) as descriptor, open(descriptor, "rb", closefd=False) as file:
+            return hashlib.file_digest(file, "sha256").digest()
     except FileNotFoundError:
         return b""
 

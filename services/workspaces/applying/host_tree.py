@@ -50,12 +50,14 @@ def host_tree(git: PrivateGit, placed: str, theirs: str) -> HostTree:
         shutil.copy2(copied, index)
     environment = {"GIT_INDEX_FILE": str(index)}
     _refuse_unmerged(git, environment)
-    _look_at_all(git, environment)
     gone: list[bytes] = []
     there: list[bytes] = []
-    for change in work_tree_changes(git, environment):
-        (gone if change.kind == "deleted" else there).append(change.path)
-    there += _untracked(git, environment, placed, theirs)
+    with WorkTree(git.repository.top) as files:
+        _look_at_all(git, environment, files)
+        for change in work_tree_changes(git, environment):
+            # A FIFO has no place in a tree: as for git, the file is gone.
+            (there if _is_file(files, change.path) else gone).append(change.path)
+        there += _untracked(git, environment, files, placed, theirs)
     zeros = "0" * len(placed)
     if gone:
         lines = b"".join(b"0 %s\t%s\0" % (zeros.encode(), path) for path in gone)
@@ -96,7 +98,7 @@ def _refuse_unmerged(git: PrivateGit, environment: dict[str, str]) -> None:
         )
 
 
-def _look_at_all(git: PrivateGit, environment: dict[str, str]) -> None:
+def _look_at_all(git: PrivateGit, environment: dict[str, str], files: WorkTree) -> None:
     """Take away the marks that keep edits out of git's sight (git-update-index(1)): a file that is
     marked must not be overwritten either. Files outside a sparse checkout stay out of it."""
     assumed: list[bytes] = []
@@ -105,7 +107,7 @@ def _look_at_all(git: PrivateGit, environment: dict[str, str]) -> None:
         tag, path = line[:1], line[2:]
         if tag.islower():
             assumed.append(path)
-        if tag in b"Ss" and _is_file(git.repository.top, path):
+        if tag in b"Ss" and _is_file(files, path):
             skipped.append(path)
     for option, paths in (("assume-unchanged", assumed), ("skip-worktree", skipped)):
         if paths:
@@ -117,7 +119,7 @@ def _look_at_all(git: PrivateGit, environment: dict[str, str]) -> None:
 
 
 def _untracked(
-    git: PrivateGit, environment: dict[str, str], placed: str, theirs: str
+    git: PrivateGit, environment: dict[str, str], files: WorkTree, placed: str, theirs: str
 ) -> list[bytes]:
     """Paths of the two trees that are files on the host and not in the index."""
     wanted = {change.path for change in _missing(git, environment, placed)}
@@ -129,7 +131,7 @@ def _untracked(
     if not wanted:
         return []
     tracked = set(_lines(git, environment))
-    return [path for path in sorted(wanted - tracked) if _is_file(git.repository.top, path)]
+    return [path for path in sorted(wanted - tracked) if _is_file(files, path)]
 
 
 def _missing(git: PrivateGit, environment: dict[str, str], tree: str) -> Iterable[TreeChange]:
@@ -158,8 +160,7 @@ def _lines(git: PrivateGit, environment: dict[str, str], *options: str) -> Itera
         stop(process)
 
 
-def _is_file(top: Path, path: bytes) -> bool:
+def _is_file(files: WorkTree, path: bytes) -> bool:
     """Whether a file or a symlink has this path, with no symlink on the way."""
-    with WorkTree(top) as files:
-        found = files.lstat(path)
+    found = files.lstat(path)
     return found is not None and (stat.S_ISREG(found.st_mode) or stat.S_ISLNK(found.st_mode))

@@ -196,6 +196,18 @@ def _is_blocked(
         found = files.lstat(path)
         if found is None or path in gone:
             return False
-        if not stat.S_ISDIR(found.st_mode) or (path == new and path not in emptied):
+        if not stat.S_ISDIR(found.st_mode):
+            return True
+    return new not in emptied or _holds_more(files.top / os.fsdecode(new), new, gone)
+
+
+def _holds_more(directory: Path, path: bytes, gone: Collection[bytes]) -> bool:
+    """Whether a directory holds files that do not go with the deletions."""
+    for entry in list(directory.iterdir()):
+        below = path + b"/" + os.fsencode(entry.name)
+        if entry.is_dir() and not entry.is_symlink():
+            if _holds_more(entry, below, gone):
+                return True
+        elif below not in gone:
             return True
     return False

@@ -121,6 +121,10 @@ def _place(merges: Sequence[_Merge], vm: str, notices: list[str]) -> ChangeList:
             notices += _hooks(merge, staged[-1])
             if merge.new_head != merge.head:
                 moves.append(_advance(merge))
+                stack.enter_context(moves[-1].locked())
+        for merge in merges:
+            if merge.new_head != merge.head:
+                copy_objects(merge.git, merge.new_head, merge.head)
         with all_or_nothing(staged):
             for each in staged:
                 each.place()
@@ -149,7 +153,6 @@ def _advance(merge: _Merge) -> Advance:
     staged = move.prepare()
     if staged:
         raise conflict([merge.guest.prefix + path for path in staged])
-    copy_objects(merge.git, merge.new_head, merge.head)
     return move
 
 
