@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ def top(tmp_path: Path) -> Path:
     return ordinary(tmp_path / "host")
 
 
-def prepare(guest: LocalGuest, top: Path, **choices: object) -> Prepared:
+def prepare(guest: LocalGuest, top: Path, **choices: Any) -> Prepared:
     return run(guest.request(top, **choices), guest.context())
 
 
