@@ -6,6 +6,7 @@ standard output: ``{"progress": [stage, message]}`` while it works, then one ``{
 input stays open as long as the service lives.
 """
 
+import fcntl
 import os
 import signal
 import sys
@@ -80,7 +81,9 @@ def main(room: str = ROOM) -> NoReturn:
     service_is_gone = threading.Event()
     try:
         take_cancels()
-        job = msgspec.json.decode(lifeline.readline(), type=TransferJob)
+        if not (line := lifeline.readline()):
+            os._exit(0)  # the service has no job for it
+        job = msgspec.json.decode(line, type=TransferJob)
         watch = (lifeline, service_is_gone)
         threading.Thread(target=_end_with_service, args=watch, daemon=True).start()
         outcome = _outcome(job, reporter, room)
@@ -111,6 +114,8 @@ def _outcome(job: TransferJob, reporter: Reporter, room: str) -> dict[str, Any]:
     """The last line. A failure that nobody has foreseen leaves its traceback on stderr, which the
     service keeps."""
     verb = VERBS[job.verb]
+    lock = os.open(job.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    fcntl.flock(lock, fcntl.LOCK_EX)  # until this process has ended
     context = JobContext(
         directory=Path(job.directory),
         progress=reporter.progress,
