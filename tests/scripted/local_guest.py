@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,7 +56,7 @@ class LocalGuest:
         directory.mkdir()
         return JobContext(directory, lambda *words: self.said.append(words), self.state)
 
-    def request(self, path: Path, name: str = "repo", **choices: object) -> TransferPrepare:
+    def request(self, path: Path, name: str = "repo", **choices: Any) -> TransferPrepare:
         """A prepare of the repository at ``path``."""
         target = Target(vm_id="0123456789ab", vm_name="web", access=self.access)
         return TransferPrepare(

@@ -5,11 +5,11 @@ from contextlib import ExitStack
 from services.workspaces.guest.placing import begin_placing
 from services.workspaces.guest.updating import GuestRepository
 from services.workspaces.job import JobContext
+from services.workspaces.jobs.choice import require_guest_path
 from services.workspaces.jobs.first_prepare import prepare_first
 from services.workspaces.jobs.later_prepare import prepare_again
 from services.workspaces.jobs.prepare_request import PrepareRequest, as_before
 from services.workspaces.placement.record import load_record
-from services.workspaces.repository.choice import require_guest_path
 from services.workspaces.tools import bootstrap
 from services.workspaces.tools.plan import needs_outside, plan_of
 from shared.contract.messages.workspace import Prepared, TransferPrepare

@@ -11,8 +11,8 @@ import msgspec
 
 from services.workspaces.guest.skeleton import GuestGit, patterns, settings_of
 from services.workspaces.job import JobContext
+from services.workspaces.jobs.choice import read_choice
 from services.workspaces.placement.record import PlacedWorkspace
-from services.workspaces.repository.choice import read_choice
 from services.workspaces.repository.configuration import private_settings
 from services.workspaces.repository.history import History, history, open_pack
 from services.workspaces.repository.private_git import PrivateGit

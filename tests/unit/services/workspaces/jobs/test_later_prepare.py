@@ -3,23 +3,23 @@
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from services.workspaces.jobs.prepare import run
 from shared.contract.messages.workspace import Prepared
 from shared.errors import BangerError, Code
+from tests.repositories.fingerprint import fingerprint
 from tests.repositories.making import commit, empty, git, ordinary, write
 from tests.repositories.nasty import NASTY
 from tests.repositories.tracked import files_below, tracked_files
-from tests.scripted.local_guest import BUSYBOX, DASH, LocalGuest, local_guest
+from tests.scripted.local_guest import LocalGuest, local_guest
 
 
-@pytest.fixture(params=[BUSYBOX, DASH], ids=["busybox", "dash"])
-def guest(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-) -> Iterator[LocalGuest]:
-    with local_guest(tmp_path, monkeypatch, request.param) as made:
+@pytest.fixture
+def guest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalGuest]:
+    with local_guest(tmp_path, monkeypatch) as made:
         yield made
 
 
@@ -28,7 +28,7 @@ def top(tmp_path: Path) -> Path:
     return ordinary(tmp_path / "host")
 
 
-def prepare(guest: LocalGuest, top: Path, **choices: object) -> Prepared:
+def prepare(guest: LocalGuest, top: Path, **choices: Any) -> Prepared:
     return run(guest.request(top, **choices), guest.context())
 
 
@@ -301,13 +301,17 @@ def test_a_guest_that_was_set_back_gets_everything(guest: LocalGuest, top: Path)
 
 
 @pytest.mark.parametrize("make", [each for _, each in NASTY], ids=[name for name, _ in NASTY])
-def test_nasty_repositories_go_on(
+def test_nasty_repositories_go_in_and_on(
     make: Callable[[Path], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "g").mkdir()
     top = make(tmp_path / "host")
     with local_guest(tmp_path / "g", monkeypatch) as guest:
+        before = fingerprint(top)
         prepare(guest, top)
+        assert fingerprint(top) == before
+        assert_in_step(top, guest.path())
+        assert prepare(guest, top).files == 0
         git(top, "add", "-A", check=False)
         git(top, "commit", "-q", "--allow-empty", "-m", "all", check=False)
         prepare(guest, top)

@@ -1,13 +1,12 @@
 """Repositories into a guest and up to date there: this machine is the guest."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from services.workspaces.jobs.prepare import run
 from tests.repositories.making import git, ordinary
-from tests.repositories.nasty import NASTY
 from tests.repositories.tracked import files_below, tracked_files
 from tests.scripted.local_guest import BUSYBOX, DASH, LocalGuest, local_guest
 
@@ -41,21 +40,3 @@ def test_clean(guest: LocalGuest, tmp_path: Path) -> None:
     git(there, "fsck", "--strict")
     assert done.files == 3
     assert [each.name for each in guest.root.iterdir()] == ["repo"]
-
-
-@pytest.mark.parametrize("make", [each for _, each in NASTY], ids=[name for name, _ in NASTY])
-def test_nasty(
-    make: Callable[[Path], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "g").mkdir()
-    top = make(tmp_path / "host")
-    with local_guest(tmp_path / "g", monkeypatch) as guest:
-        run(guest.request(top), guest.context())
-        there = guest.path()
-        assert_same(top, there)
-        git(there, "fsck")
-        git(there, "status")
-        before = guest.path().stat().st_mtime_ns
-        again = run(guest.request(top), guest.context())
-        assert (again.files, again.removed) == (0, 0)
-        assert guest.path().stat().st_mtime_ns == before
