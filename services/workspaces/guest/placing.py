@@ -27,6 +27,8 @@ from shared.errors import BangerError, Code
 BIG = 64 << 20
 """From so many bytes on, the guest is asked for its free space first."""
 PIECE = 1 << 16
+MOST_STAGES = 100
+"""Lines that a script may say before its last."""
 
 OpenPack = Callable[[], "subprocess.Popen[bytes]"]
 
@@ -204,13 +206,15 @@ def broken_pipe_explained(session: GuestSession) -> Iterator[None]:
 
 def placed_commit(session: GuestSession, progress: SendProgress) -> list[str]:
     """The words of the script's last line after "placed"; "-" becomes "". Raises ``failure``."""
-    while line := session.line():
-        word, *words = line.decode(errors="replace").split()
+    for _ in range(MOST_STAGES):
+        word, *words = session.line().decode(errors="replace").split() or [""]
         if word == "stage":
             progress.stage(" ".join(words))
         elif word == "placed" and words and _is_oid(words[0]):
             if session.finish() == 0:
                 return ["" if each == "-" else each for each in words]
+            break
+        elif not word:
             break
     raise failure(session)
 
