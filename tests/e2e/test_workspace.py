@@ -5,6 +5,7 @@ What is asked of single cases is in the unit tests, where the guest's scripts ru
 
 import json
 import os
+import signal
 import subprocess
 import tempfile
 import time
@@ -84,6 +85,21 @@ def test_run_of_a_path_works_there_and_gives_the_commands_status(
 def test_exec_begins_in_the_workspace(place: Place) -> None:
     assert place.home.banger("vm", "exec", VM, "--", "pwd").stdout == "/root/repo\n"
     assert place.home.banger("vm", "exec", VM, "-w", "/etc", "--", "pwd").stdout == "/etc\n"
+
+
+def test_exec_runs_through_mise_where_the_guest_has_it(place: Place) -> None:
+    """A script plays mise: it says what it was asked, and runs that."""
+    mise = 'echo "$@"; while [ "$1" != -- ]; do shift; done; shift; exec "$@"'
+    place.inside(f"printf '#!/bin/sh\n%s\n' '{mise}' >/usr/local/bin/mise")
+    place.inside("chmod 755 /usr/local/bin/mise; echo node@20 >/root/repo/.git/banger/tools")
+    done = place.home.banger("vm", "exec", VM, "--", "sh", "-c", "pwd; exit 5", check=False)
+    assert done.returncode == 5
+    asked, directory = done.stdout.splitlines()
+    assert asked.startswith("exec node@20 -- /run/banger/exec found ")
+    assert directory == "/root/repo"
+    missing = place.home.banger("vm", "exec", VM, "--", "no-such-program", check=False)
+    assert missing.returncode == 127
+    place.inside("rm /usr/local/bin/mise /root/repo/.git/banger/tools")
 
 
 def test_everything_nasty_arrives_byte_for_byte_and_stays_as_it_is_here(
@@ -242,11 +258,12 @@ entry() {{ printf "$1\\0"; printf "$blob" | perl -ne 'print pack "H*", $_'; }}
 tree=$(entry '100644 ../outside' | git hash-object -t tree --literally -w --stdin)
 commit=$({1} commit-tree -p HEAD -m crafted "$tree")
 git update-ref --no-deref HEAD "$commit"
+echo "$tree"
 """
+"""A commit whose tree has a path that leads out; prints that tree."""
 LIARS = {
-    "endless": "exec yes",
     "garbage": "head -c 300000 /dev/urandom",
-    "fails": "echo '\\033[31mpwned' >&2; exit 3",
+    "fails": "echo '\033[31mpwned' >&2; exit 3",
     "silent": ":",
 }
 
@@ -264,17 +281,27 @@ def _false_git(place: Place, script: str) -> Iterator[None]:
         place.inside("mv /usr/bin/git.true /usr/bin/git")
 
 
+def _refused(place: Place, *words: str) -> None:
+    done = place.home.banger("vm", "workspace", *words, check=False, timeout=60)
+    assert done.returncode, (words, done.stderr)
+    assert done.stderr.count("error: ") == 1, (words, done.stderr)
+    assert "Traceback" not in done.stderr
+    assert "\x1b[31mpwned" not in done.stderr
+    assert len(done.stderr) < 20_000
+
+
 def test_tree_that_leads_out_is_refused_and_written_nowhere(place: Place, tmp_path: Path) -> None:
     top = ordinary(tmp_path / "top" / "deep")
     place.prepare(top, "/srv/crafted")
-    place.inside(CRAFTED.format("/srv/crafted", THEIRS))
+    tree = place.inside(CRAFTED.format("/srv/crafted", THEIRS))
+    export = ("export", VM, "--guest-path", "/srv/crafted")
     before = fingerprint(tmp_path)
-    here = ("--guest-path", "/srv/crafted")
-    for words in (("--apply",), ("-o", "/dev/null"), ("-o", "/dev/null", "--format", "commits")):
-        done = place.home.banger("vm", "workspace", "export", VM, *here, *words, check=False)
-        assert done.returncode, words
-        assert "error: " in done.stderr
-        assert "Traceback" not in done.stderr
+    for words in (("--apply",), ("-o", str(tmp_path / "mbox"))):
+        _refused(place, *export, *words, "--format", "commits")
+    lie = f'case "$*" in *write-tree*) echo {tree} ;; *) exec /usr/bin/git.true "$@" ;; esac'
+    with _false_git(place, lie):
+        for words in (("--apply",), ("-o", str(tmp_path / "patch"))):
+            _refused(place, *export, *words)
     assert fingerprint(tmp_path) == before
 
 
@@ -283,17 +310,23 @@ def test_false_git_in_the_guest_costs_one_error(place: Place, tmp_path: Path) ->
     place.prepare(top, "/srv/lied")
     before = fingerprint(tmp_path)
     here = ("--guest-path", "/srv/lied")
-    for name, script in LIARS.items():
+    for script in LIARS.values():
         with _false_git(place, script):
-            for words in (("status",), ("export", "--apply")):
-                argv = ("vm", "workspace", words[0], VM, *here, *words[1:])
-                done = place.home.banger(*argv, check=False, timeout=60)
-                assert done.returncode, (name, words)
-                assert "error: " in done.stderr, (name, done.stderr)
-                assert "Traceback" not in done.stderr
-                assert "\x1b[31mpwned" not in done.stderr
-                assert len(done.stderr) < 20_000
+            _refused(place, "status", VM, *here)
+            _refused(place, "export", VM, *here, "--apply")
     assert fingerprint(tmp_path) == before
+
+
+def test_git_that_never_ends_is_ended_by_ctrl_c(place: Place, tmp_path: Path) -> None:
+    place.prepare(ordinary(tmp_path / "top"), "/srv/endless")
+    here = ("--guest-path", "/srv/endless")
+    with _false_git(place, "exec yes"):
+        status = place.home.start("vm", "workspace", "status", VM, *here)
+        eventually(lambda: place.inside("pidof yes", check=False), patience=60)
+        status.send_signal(signal.SIGINT)
+        status.communicate(timeout=30)
+        assert status.returncode == 130
+        eventually(lambda: not place.inside("pidof yes", check=False), patience=30)
     place.workspace("status", *here)
 
 
