@@ -9,7 +9,7 @@ sys.path.insert(0, str(ROOT))
 from shared.contract.catalogue import all_verbs  # noqa: E402
 
 PAGE = ROOT / "docs/protocol.md"
-HEADING = "## 7. Verbs\n"
+HEADING = "## 8. Verbs\n"
 INTRODUCTION = """
 Printed from `shared/contract/verbs` by `scripts/protocol_table.py --write`; do not edit.
 
@@ -23,7 +23,7 @@ body on top. `vm` is the supervisor of one VM, service `vm:ID`. Types are the st
 
 
 def section() -> str:
-    """Section 7 as it is to stand in the document."""
+    """Section 8 as it is to stand in the document."""
     return f"{HEADING}{INTRODUCTION}{table()}\n"
 
 

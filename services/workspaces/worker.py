@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
 import msgspec
 
@@ -74,8 +74,8 @@ class Reporter:
                 return
 
 
-def main(room: str = ROOM) -> int:
-    """Do the one job of this process. ``room``: the package that holds the jobs."""
+def main(room: str = ROOM) -> NoReturn:
+    """Do the one job of this process, and end it. ``room``: the package that holds the jobs."""
     lifeline, reporter = _streams()
     service_is_gone = threading.Event()
     try:
@@ -91,7 +91,9 @@ def main(room: str = ROOM) -> int:
     reporter.write(outcome)
     if service_is_gone.is_set():
         os.killpg(0, signal.SIGKILL)  # nobody else ends what the job has left behind
-    return 0
+    sys.stderr.flush()
+    # The service waits for this end, and nothing is left to do but to free memory.
+    os._exit(0)
 
 
 def _streams() -> tuple[BinaryIO, Reporter]:
@@ -144,4 +146,4 @@ def _end_with_service(lifeline: BinaryIO, gone: threading.Event) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

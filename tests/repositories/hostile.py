@@ -4,6 +4,7 @@ Every program that one names appends to the file that ``marker`` returns, and ev
 the text ``SECRET``. Nothing of either may ever be seen.
 """
 
+import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -201,12 +202,43 @@ def patterns_outside(path: Path) -> Path:
     return top
 
 
+def _index_with(path: Path, name: bytes) -> Path:
+    """The index has another name, of the same length, for a file that git has added."""
+    top = ordinary(path / "top")
+    stand_in = b"x" * len(name)
+    write(top, stand_in, "x")
+    git(top, "add", "-A")
+    index = (top / ".git/index").read_bytes()[:-20].replace(stand_in, name)
+    (top / ".git/index").write_bytes(index + hashlib.sha1(index).digest())
+    _outside(path)
+    return top
+
+
+def index_path_that_leads_out(path: Path) -> Path:
+    return _index_with(path, b"../outside/passwd")
+
+
+def index_path_into_git_directory(path: Path) -> Path:
+    return _index_with(path, b"src/.GIT/config")
+
+
+def index_path_that_is_absolute(path: Path) -> Path:
+    return _index_with(path, b"/etc/hostname")
+
+
+REFUSED = (
+    *("promisor_remote", "index_path_that_leads_out", "index_path_into_git_directory"),
+    "index_path_that_is_absolute",
+)
+"""Those of ``HOSTILE`` that cannot be selected from."""
+
 HOSTILE: tuple[tuple[str, Callable[[Path], Path]], ...] = tuple(
     (function.__name__, function)
     for function in (
         *(configured_programs, hooks, promisor_remote, included_configuration, submodule_urls),
         *(path_behind_a_symlink, submodule_behind_a_symlink),
         *(submodule_with_foreign_git_directory, submodule_with_foreign_common_directory),
-        patterns_outside,
+        *(patterns_outside, index_path_that_leads_out, index_path_into_git_directory),
+        index_path_that_is_absolute,
     )
 )

@@ -1,6 +1,7 @@
 """Repositories that are legal and hard to carry: each has what the name of its function says."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -203,11 +204,11 @@ def empty_file(path: Path) -> Path:
 
 
 def big_file(path: Path) -> Path:
-    """120 MB of zeroes that occupy no disk, committed, and another that is not."""
+    """105 MB of zeroes that occupy no disk, committed, and another that is not."""
     top = ordinary(path)
     for name in ("big", "big-untracked"):
         with (top / name).open("wb") as opened:
-            opened.truncate(120_000_000)
+            opened.truncate(105_000_000)
     git(top, "add", "big")
     git(top, "-c", "core.bigFileThreshold=1m", "commit", "-q", "-m", "big")
     return top
@@ -341,6 +342,24 @@ def submodule_with_its_own_git_directory(path: Path) -> Path:
     ordinary(top / "lib")
     git(top, "-c", "advice.addEmbeddedRepo=false", "add", "lib")
     git(top, "commit", "-q", "-m", "embedded")
+    return top
+
+
+def submodule_replaced_by_file(path: Path) -> Path:
+    top = submodule_clean(path)
+    shutil.rmtree(top / "lib/one")
+    write(top, "lib/one", "a file now")
+    return top
+
+
+def fsmonitor_index(path: Path) -> Path:
+    """The index says that a monitor watches all files, and that none has changed."""
+    top = ordinary(path)
+    hook = write(top, ".git/watch", "#!/bin/sh\nprintf 'token\\0'\n", 0o755)
+    git(top, "config", "core.fsmonitor", str(hook))
+    git(top, "update-index", "--fsmonitor")
+    git(top, "status")
+    write(top, "README", "edited behind its back\n")
     return top
 
 
@@ -608,6 +627,7 @@ NASTY: tuple[tuple[str, Callable[[Path], Path]], ...] = tuple(
         *(sparse_patterns, sparse_index, sparse_but_present, skip_worktree_by_hand),
         *(assume_unchanged, submodule_clean, submodule_dirty, submodule_moved_on),
         *(submodule_nested, submodule_not_initialised, submodule_with_its_own_git_directory),
+        *(submodule_replaced_by_file, fsmonitor_index),
         *(lfs, lfs_edited, lfs_touched, lfs_pointers, autocrlf, eol_crlf, eol_attributes_gone),
         *(ident, working_tree_encoding, tracked_and_ignored, conflict, split_index),
         *(index_version_4, untracked_cache, shallow, alternates, packed, racy),

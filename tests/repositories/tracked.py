@@ -21,7 +21,9 @@ def tracked_files(top: Path, *, untracked: bool = False) -> dict[bytes, TrackedF
         facts, _, path = line.partition(b"\t")
         if facts.startswith(b"160000"):
             below = top / os.fsdecode(path)
-            if (below / ".git").exists() and not below.is_symlink():
+            if below.is_symlink() or below.is_file():
+                found.update({path: one} if (one := file_at(top, path)) else {})
+            elif (below / ".git").exists():
                 inner = tracked_files(below, untracked=untracked)
                 found.update({path + b"/" + name: one for name, one in inner.items()})
         elif (one := file_at(top, path)) is not None:

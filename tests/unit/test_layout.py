@@ -83,6 +83,8 @@ WITHOUT_MIRROR = {
     "cli/guest/transfer/ending.py": "whole copies: test_copying.py",
     "cli/guest/transfer/receiving.py": "whole copies: test_copying.py",
     "cli/guest/transfer/local_target.py": "compared with cp in test_plan.py",
+    "services/workspaces/jobs/first_prepare.py": "whole prepares: jobs/test_prepare.py",
+    "services/workspaces/jobs/prepare_request.py": "whole prepares: jobs/test_prepare.py",
     "services/store/tables/models.py": "compared with the migrations in test_database.py",
     "services/store/migrations/env.py": "run by test_database.py",
     "services/store/migrations/versions/rev_0001_first.py": "run by test_database.py",

@@ -8,7 +8,7 @@ what git knows of each file on disk, so a change that comes later is seen.
 
 import shutil
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,22 +21,35 @@ from services.workspaces.incoming.changes import (
     parse_raw,
     stop,
 )
+from services.workspaces.repository.conversion import unmodified_pointers
 from services.workspaces.repository.private_git import PrivateGit
 from services.workspaces.repository.work_tree import WorkTree
 from shared.errors import BangerError, Code
 from shared.plain_text import printable
+
+Stamp = tuple[int, ...]
+"""What tells one content of a file from a later one, as git does it."""
 
 
 @dataclass(frozen=True)
 class HostTree:
     """``tree`` is what the work tree holds; ``index`` is a file, for GIT_INDEX_FILE."""
 
+    git: PrivateGit
     tree: str
     index: Path
+    pointers: Mapping[bytes, Stamp]
+    """Files of Git LFS that were touched and not edited; the index does not know that."""
 
-    @property
-    def environment(self) -> dict[str, str]:
-        return {"GIT_INDEX_FILE": str(self.index)}
+    def changed_since(self, paths: Collection[bytes]) -> list[bytes]:
+        """Those of ``paths`` that are not any more as they were when this was made."""
+        with WorkTree(self.git.repository.top) as files:
+            return [
+                change.path
+                for change in _work_tree_changes(self.git, {"GIT_INDEX_FILE": str(self.index)})
+                if change.path in paths
+                and self.pointers.get(change.path) != _stamp(files, change.path)
+            ]
 
 
 def host_tree(git: PrivateGit, placed: str, theirs: str) -> HostTree:
@@ -54,9 +67,16 @@ def host_tree(git: PrivateGit, placed: str, theirs: str) -> HostTree:
     there: list[bytes] = []
     with WorkTree(git.repository.top) as files:
         _look_at_all(git, environment, files)
-        for change in work_tree_changes(git, environment):
+        changes = list(_work_tree_changes(git, environment))
+        modified = (
+            (change.path, change.old_oid) for change in changes if change.kind == "modified"
+        )
+        touched = unmodified_pointers(git, files, modified)
+        pointers = {path: _stamp(files, path) for path in touched}
+        for change in changes:
             # A FIFO has no place in a tree: as for git, the file is gone.
-            (there if _is_file(files, change.path) else gone).append(change.path)
+            if change.path not in touched:
+                (there if _is_file(files, change.path) else gone).append(change.path)
         there += _untracked(git, environment, files, placed, theirs)
     zeros = "0" * len(placed)
     if gone:
@@ -69,10 +89,10 @@ def host_tree(git: PrivateGit, placed: str, theirs: str) -> HostTree:
             environment=environment,
         )  # fmt: skip
     tree = git.run("write-tree", environment=environment).decode().strip()
-    return HostTree(tree, index)
+    return HostTree(git, tree, index, pointers)
 
 
-def work_tree_changes(git: PrivateGit, environment: dict[str, str]) -> Iterator[TreeChange]:
+def _work_tree_changes(git: PrivateGit, environment: dict[str, str]) -> Iterator[TreeChange]:
     """Files that differ from the index. Submodules are repositories of their own."""
     git.attempt("update-index", "-q", "--refresh", environment=environment)
     process = git.start(
@@ -158,6 +178,11 @@ def _lines(git: PrivateGit, environment: dict[str, str], *options: str) -> Itera
         ended(process, "ls-files", git.cwd)
     finally:
         stop(process)
+
+
+def _stamp(files: WorkTree, path: bytes) -> Stamp:
+    found = files.lstat(path)
+    return (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns) if found else ()
 
 
 def _is_file(files: WorkTree, path: bytes) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from services.workspaces.guest.tar_stream import (
     END,
-    Member,
+    ArchiveMember,
     header,
     padding,
     stored_length,
@@ -36,7 +36,7 @@ class OutgoingFile:
     """A file of the work tree, as it was when it was looked at."""
 
     entry: Entry
-    member: Member
+    member: ArchiveMember
     stamp: bytes
     """Identifies this content of the file: see ``file_stamp``."""
     raw_oid: str = ""
@@ -69,7 +69,7 @@ class OutgoingArchive:
         self.bytes = sum(file.member.size for file in self.files)
         """What they hold."""
 
-    def length(self, members: Sequence[Member]) -> int:
+    def length(self, members: Sequence[ArchiveMember]) -> int:
         """Bytes of the archive that ends with ``members``."""
         known = sum(stored_length(file.member) for file in self.files)
         return known + sum(map(stored_length, members)) + len(END)
@@ -86,7 +86,7 @@ class OutgoingArchive:
             self.sent += 1
         batch.flush()
 
-    def write_members(self, members: Sequence[Member], write: Write) -> None:
+    def write_members(self, members: Sequence[ArchiveMember], write: Write) -> None:
         """Send the rest of the archive, and its end."""
         batch = _Batch(write)
         for member in members:
@@ -167,6 +167,6 @@ def _look_at(tree: WorkTree, entry: Entry, prefix: bytes) -> OutgoingFile:
         )
     path, stamp = prefix + entry.path, file_stamp(found, entry.mode)
     if stat.S_ISLNK(found.st_mode):
-        return OutgoingFile(entry, Member(path, link=tree.readlink(entry.path)), stamp)
+        return OutgoingFile(entry, ArchiveMember(path, link=tree.readlink(entry.path)), stamp)
     mode = 0o755 if entry.mode == 0o100755 else 0o644
-    return OutgoingFile(entry, Member(path, mode, found.st_size), stamp)
+    return OutgoingFile(entry, ArchiveMember(path, mode, found.st_size), stamp)

@@ -18,7 +18,7 @@ from services.workspaces.guest.skeleton import (
     ours_at_end,
     path_list,
 )
-from services.workspaces.guest.tar_stream import Member, content
+from services.workspaces.guest.tar_stream import ArchiveMember, content
 from services.workspaces.repository.selection import Selection
 from services.workspaces.repository.work_tree import WorkTree
 from shared.contract.ssh_access import Access
@@ -265,12 +265,12 @@ def unconverted_list(
     )
 
 
-def _members(placement: Placement, archive: OutgoingArchive) -> Iterator[Member]:
+def _members(placement: Placement, archive: OutgoingArchive) -> Iterator[ArchiveMember]:
     selection = placement.selection
     yield from git_directory(placement.git)
-    yield Member(OURS)
+    yield ArchiveMember(OURS)
     for path in placement.empty_directories:
-        yield Member(path + b"/")
+        yield ArchiveMember(path + b"/")
     if placement.mode != "clean":
         raw = {entry.path for entry in selection.unconverted}
         track = [entry.path for entry in selection.overlay if entry.path not in raw]

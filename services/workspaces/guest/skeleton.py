@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from services.workspaces.guest.tar_stream import Member, content
+from services.workspaces.guest.tar_stream import ArchiveMember, content
 from services.workspaces.repository.configuration import Configuration
 from services.workspaces.repository.regular_file import read_start
 
@@ -63,10 +63,10 @@ def patterns(*paths: Path) -> bytes:
     return found
 
 
-def git_directory(git: GuestGit) -> Iterator[Member]:
+def git_directory(git: GuestGit) -> Iterator[ArchiveMember]:
     """The files of ``.git``. ``ours_at_end`` has to follow."""
     for name in (b"objects/", b"refs/", b"refs/banger/", b"info/"):
-        yield Member(GIT + name)
+        yield ArchiveMember(GIT + name)
     yield content(GIT + b"HEAD", os.fsencode(f"ref: {git.ref}\n" if git.ref else f"{git.head}\n"))
     yield content(GIT + b"config", os.fsencode(_config(git)))
     yield content(GIT + b"packed-refs", _packed_refs(git))
@@ -79,15 +79,15 @@ def git_directory(git: GuestGit) -> Iterator[Member]:
     yield content(GIT + b"info/attributes", RAW_ATTRIBUTES)
 
 
-def ours_at_end(git: GuestGit) -> Member:
+def ours_at_end(git: GuestGit) -> ArchiveMember:
     """The last file of the archive: the attributes that are to hold once all files are placed."""
     return content(OURS + b"attributes", git.attributes)
 
 
-def raw_git_directory(prefix: bytes, object_format: str) -> Iterator[Member]:
+def raw_git_directory(prefix: bytes, object_format: str) -> Iterator[ArchiveMember]:
     """A git directory in which git writes files as they are, whatever attributes say."""
-    yield Member(prefix + b"refs/")
-    yield Member(prefix + b"objects/")
+    yield ArchiveMember(prefix + b"refs/")
+    yield ArchiveMember(prefix + b"objects/")
     yield content(prefix + b"HEAD", b"ref: refs/heads/none\n")
     yield content(prefix + b"config", os.fsencode(section_lines(_format(object_format))))
     yield content(prefix + b"info/attributes", RAW_ATTRIBUTES)

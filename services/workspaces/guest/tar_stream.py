@@ -15,7 +15,7 @@ _LONGEST_NAME = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class ArchiveMember:
     """A file of an archive; a directory if ``path`` ends with a slash; a symlink with ``link``.
 
     ``data`` is the content of a file that is at hand; None for one that the caller streams.
@@ -28,12 +28,12 @@ class Member:
     data: bytes | None = None
 
 
-def content(path: bytes, data: bytes, mode: int = 0o644) -> Member:
+def content(path: bytes, data: bytes, mode: int = 0o644) -> ArchiveMember:
     """A file that is at hand."""
-    return Member(path, mode, len(data), data=data)
+    return ArchiveMember(path, mode, len(data), data=data)
 
 
-def header(member: Member) -> bytes:
+def header(member: ArchiveMember) -> bytes:
     """What precedes the content."""
     info = tarfile.TarInfo(os.fsdecode(member.path.rstrip(b"/")))
     info.mode = member.mode
@@ -50,7 +50,7 @@ def padding(size: int) -> bytes:
     return bytes(-size % BLOCK)
 
 
-def stored_length(member: Member) -> int:
+def stored_length(member: ArchiveMember) -> int:
     """Bytes of the member in an archive, header and padding included."""
     name = member.path.rstrip(b"/") + (b"/" if member.path.endswith(b"/") else b"")
     long_fields = [field for field in (name, member.link) if len(field) > _LONGEST_NAME]

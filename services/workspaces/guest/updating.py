@@ -19,7 +19,7 @@ from services.workspaces.guest.scripts import UPDATE, busybox_argv
 from services.workspaces.guest.send_progress import SendProgress
 from services.workspaces.guest.session import GuestSession, too_much
 from services.workspaces.guest.skeleton import OURS, path_list, raw_git_directory
-from services.workspaces.guest.tar_stream import Member, content
+from services.workspaces.guest.tar_stream import ArchiveMember, content
 from services.workspaces.placement.changes import HostChanges
 from services.workspaces.repository.selection import Selection
 from services.workspaces.repository.work_tree import WorkTree
@@ -138,7 +138,7 @@ class GuestRepository:
         )
         removed = sorted({*update.changes.removed, *forced})
 
-        def members() -> list[Member]:
+        def members() -> list[ArchiveMember]:
             return list(_members(update, archive, removed, prefix))
 
         words = (archive.length(members()), bool(forced), selection.head or "-", update.ref or "-")
@@ -214,7 +214,7 @@ def _unreadable_path(error: BangerError) -> BangerError:
 
 def _members(
     update: Update, archive: OutgoingArchive, removed: list[bytes], prefix: bytes
-) -> Iterator[Member]:
+) -> Iterator[ArchiveMember]:
     selection, changes = update.selection, update.changes
     lists = prefix + b"lists/"
     raw = {entry.path for entry in selection.unconverted}

@@ -38,8 +38,8 @@ class TreeArchive:
 
     @property
     def size(self) -> int:
-        """Bytes of the entries, up to now."""
-        return self._tar.offset
+        """Bytes of the archive, once it is closed: it is padded to whole records."""
+        return -(-self._tar.offset // tarfile.RECORDSIZE) * tarfile.RECORDSIZE
 
     def add(self, git: GitProcess, changes: Iterable[TreeChange], prefix: bytes = b"") -> int:
         """Add the files; returns how many of the changes are deletions, which have none."""

@@ -45,6 +45,7 @@ def receive_pack(git: GitProcess, read: Read, objects: Path, limit: int | None =
     for anything that git refuses. Nothing of the pack is left then.
     """
     most = most_bytes(objects) if limit is None else limit
+    before = set((objects / "pack").iterdir())
     process = git.start(
         "index-pack", "--stdin", "--strict", "--threads=1", f"--max-input-size={most}",
         stdin=PIPE,
@@ -57,8 +58,9 @@ def receive_pack(git: GitProcess, read: Read, objects: Path, limit: int | None =
     finally:
         stop(process)
     if process.returncode:
-        for rest in (objects / "pack").glob("tmp_*"):
-            rest.unlink()
+        # Some of git's checks come when the pack has its name already.
+        for left in set((objects / "pack").iterdir()) - before:
+            left.unlink()
         raise _refusal(GitResult(process.returncode, stdout, stderr[-MOST_WORDS:]), most)
     return size
 

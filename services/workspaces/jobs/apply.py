@@ -12,7 +12,7 @@ from services.workspaces.applying.advance import (
     current_head,
     refuse_in_progress,
 )
-from services.workspaces.applying.host_tree import HostTree, host_tree, work_tree_changes
+from services.workspaces.applying.host_tree import HostTree, host_tree
 from services.workspaces.applying.new_worktree import check_directory, make_worktree
 from services.workspaces.applying.placing import StagedFiles, all_or_nothing
 from services.workspaces.applying.staged_files import staged_files
@@ -140,9 +140,7 @@ def _staged(merge: _Merge, stack: ExitStack) -> StagedFiles:
         staged_files(merge.git, repository, merge.host.tree, merge.tree)
     )  # fmt: skip
     blocked = files.blocked()
-    affected = {change.path for change in files.changes}
-    now = work_tree_changes(merge.git, merge.host.environment)
-    blocked += [change.path for change in now if change.path in affected]
+    blocked += merge.host.changed_since({change.path for change in files.changes})
     if blocked:
         raise conflict([merge.guest.prefix + path for path in blocked])
     return files

@@ -19,6 +19,7 @@ from services.workspaces.job import JobContext
 from services.workspaces.repository.git_process import GitProcess
 from shared.contract.messages.workspace import Exported, TransferExport
 from shared.errors import BangerError, Code
+from shared.host.files import is_full
 from shared.plain_text import printable
 
 
@@ -50,8 +51,11 @@ def run(request: TransferExport, context: JobContext) -> Exported:
         exported.notices.append(
             "it also holds what was not committed on the host when the workspace was prepared"
         )
-    with _opened(request.output) as output:
-        _write(request, compared, exported, output)
+    try:
+        with open(request.output, "wb") as output:
+            _write(request, compared, exported, output)
+    except OSError as error:
+        raise _not_written(request.output, error) from error
     return exported
 
 
@@ -167,10 +171,6 @@ def _differs(compared: _Compared) -> bool:
     return compared.against != compared.tree.tree
 
 
-def _opened(output: str) -> IO[bytes]:
-    try:
-        return open(output, "wb")
-    except OSError as error:
-        raise BangerError(
-            Code.DENIED, f"cannot write to {printable(output)}: {error.strerror}"
-        ) from None
+def _not_written(output: str, error: OSError) -> BangerError:
+    code = Code.NO_SPACE if is_full(error) else Code.DENIED
+    return BangerError(code, f"cannot write to {printable(output)}: {error.strerror}")

@@ -11,6 +11,7 @@ from services.workspaces.guest.updating import (
     GuestRepository,
     GuestState,
     Update,
+    Updated,
     conflict_error,
 )
 from services.workspaces.jobs.first_prepare import placed_of, placement_of, stamps_of
@@ -131,17 +132,21 @@ class LaterPrepare:
         result = guest.update(update, tree, self._progress, conflicts)
         self._sent += len(changes.sent) + len(changes.checked_out)
         self._removed += len(changes.removed)
-        sent = stamps_of(result.archive)
-        before = read_manifest(self._beside(placed.manifest))
-        lines = manifest_lines(repository.selection, sent, before)
-        new = placed_of(
-            self._state_directory, self._wanted.request.guest_path, repository, lines=lines
-        )
-        new.prepared, new.shallow = result.prepared, sorted(set(shallow))
-        new.ref = ref if result.followed else placed.ref
-        self._save(repository, new)
+        self._remember(repository, placed, update, result)
         if moved and not result.followed:
             self._wanted.notices.append(_kept(self._wanted.path_of(repository)))
+
+    def _remember(
+        self, repository: HostRepository, placed: PlacedRepository, update: Update, result: Updated
+    ) -> None:
+        """Once the guest is done."""
+        before = read_manifest(self._beside(placed.manifest))
+        lines = manifest_lines(repository.selection, stamps_of(result.archive), before)
+        guest_path = self._wanted.request.guest_path
+        new = placed_of(self._state_directory, guest_path, repository, lines=lines)
+        new.prepared, new.shallow = result.prepared, sorted(update.shallow)
+        new.ref = update.ref if result.followed else placed.ref
+        self._save(repository, new)
 
     def _again(
         self, repository: HostRepository, placed: PlacedRepository, state: GuestState

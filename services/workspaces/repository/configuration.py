@@ -46,6 +46,7 @@ OURS = {
     "core.deltabasecachelimit": "16m",
     "core.bigfilethreshold": "16m",
     "pack.threads": "1",
+    "pack.compression": "1",
     "pack.windowmemory": "16m",
     "pack.deltacachesize": "8m",
     "gc.auto": "0",

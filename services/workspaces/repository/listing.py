@@ -5,6 +5,8 @@
 them, with their own configuration.
 """
 
+import os
+import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -16,6 +18,8 @@ GITLINK = 0o160000
 """The mode of a submodule in a tree or an index."""
 SYMLINK = 0o120000
 
+_FORBIDDEN = re.compile(rb"(?:^|/)(?:\.\.?|\.git)?(?:/|$)", re.IGNORECASE)
+"""A part that is empty, ``.``, ``..`` or ``.git`` (verify_path of git's read-cache.c)."""
 _RAW = ("--raw", "-z", "--no-renames", "--no-abbrev", "--no-ext-diff")
 
 
@@ -41,8 +45,20 @@ class RawChange(NamedTuple):
 
 
 def list_tracked(git: GitProcess) -> list[Tracked]:
-    """All entries of the index, those in the directories of a sparse index too."""
-    return [_tracked(line) for line in git.run("ls-files", "-s", "-v", "-z").split(b"\0")[:-1]]
+    """All entries of the index, those in the directories of a sparse index too.
+
+    Raises ``invalid`` for a path that git would never have added: one that leads out of the
+    repository or into ``.git``. An index of others can hold anything.
+    """
+    lines = git.run("ls-files", "-s", "-v", "-z").split(b"\0")[:-1]
+    found = [_tracked(line) for line in lines]
+    for one in found:
+        if _FORBIDDEN.search(one.path):
+            name, place = printable(os.fsdecode(one.path), 200), printable(str(git.cwd), 400)
+            raise BangerError(
+                Code.INVALID, f"the index of {place} holds a path that git forbids: {name}"
+            )
+    return found
 
 
 def work_tree_changes(git: GitProcess) -> dict[bytes, RawChange]:

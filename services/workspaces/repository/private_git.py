@@ -16,7 +16,7 @@ from services.workspaces.repository.configuration import (
     read_configuration,
 )
 from services.workspaces.repository.discovery import Repository
-from services.workspaces.repository.git_process import GitProcess, clean_environment
+from services.workspaces.repository.git_process import GitProcess, clean_environment, git_error
 from services.workspaces.repository.regular_file import copy_regular, read_start
 from shared.errors import BangerError, Code
 from shared.plain_text import printable
@@ -53,12 +53,14 @@ class PrivateGit(GitProcess):
         self.repository = repository
         self.configuration = read_configuration(repository)
         self.git_directory = directory
+        self.head = _head_of(repository)
+        """The line of HEAD: a commit, or "ref: " and the full name of a branch."""
         self._make()
 
     def _make(self) -> None:
         ours, repository = self.git_directory, self.repository
         settings = private_settings(self.configuration, repository)
-        _skeleton(ours, settings, repository)
+        _skeleton(ours, settings, repository, self.head)
         for name in ("info/exclude", "info/attributes", "shallow"):
             copy_regular(repository.common_directory / name, ours / name)
         for name in ("info/sparse-checkout", "index"):
@@ -95,17 +97,23 @@ class PrivateGit(GitProcess):
                 "which this version does not read",
             )
         view = self.git_directory / "view"
-        _skeleton(view, settings, repository, refs=repository.common_directory / "refs")
+        _skeleton(view, settings, repository, self.head, repository.common_directory / "refs")
         copy_regular(repository.common_directory / "packed-refs", view / "packed-refs")
         git = GitProcess(self.cwd, {**self.environment, "GIT_DIR": str(view)})
-        listing = git.run("for-each-ref", "--format=%(objectname) %(refname)")
-        lines = [line for line in listing.splitlines(True) if b" refs/replace/" not in line]
+        listed = git.attempt("for-each-ref", "--format=%(objectname) %(refname)")
+        if listed.status or b"broken ref " + self.head.removeprefix(b"ref: ") in listed.stderr:
+            raise git_error(listed, "for-each-ref", self.cwd)
+        lines = [line for line in listed.stdout.splitlines(True) if b" refs/replace/" not in line]
         (self.git_directory / "packed-refs").write_bytes(PACKED_REFS_HEADER + b"".join(lines))
         shutil.rmtree(view)
 
 
 def _skeleton(
-    directory: Path, settings: dict[str, str], repository: Repository, refs: Path | None = None
+    directory: Path,
+    settings: dict[str, str],
+    repository: Repository,
+    head: bytes,
+    refs: Path | None = None,
 ) -> None:
     """What makes a directory one of git's: HEAD, config, objects and refs."""
     directory.mkdir(mode=0o700)
@@ -115,7 +123,7 @@ def _skeleton(
         (directory / "refs").mkdir()
     else:
         (directory / "refs").symlink_to(refs)
-    (directory / "HEAD").write_bytes(_head_of(repository) + b"\n")
+    (directory / "HEAD").write_bytes(head + b"\n")
     (directory / "config").write_bytes(os.fsencode(config_text(settings)))
     objects = _quoted(os.fsencode(repository.common_directory / "objects"))
     (directory / "objects/info/alternates").write_bytes(objects + b"\n")

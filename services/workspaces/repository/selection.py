@@ -15,6 +15,7 @@ from services.workspaces.repository.conversion import (
     unmodified_pointers,
 )
 from services.workspaces.repository.discovery import Repository as Repository
+from services.workspaces.repository.git_process import GitResult, git_error
 from services.workspaces.repository.listing import GITLINK, SYMLINK, Tracked
 from services.workspaces.repository.private_git import PrivateGit
 from services.workspaces.repository.submodules import is_initialised, repository_of
@@ -35,7 +36,8 @@ class Entry:
     mode: int
     """0o100644, 0o100755 or 0o120000."""
     oid: str
-    """Of the blob in the index; empty for a file that is untracked or in conflict."""
+    """Of the blob in the index; empty for a file that is untracked, in conflict, or in the place of
+    a submodule."""
 
 
 @dataclass
@@ -104,15 +106,22 @@ def select(git: PrivateGit, *, include_untracked: bool, base: str = "") -> Selec
 
 
 def head_of(git: PrivateGit) -> str:
-    """The commit that is checked out; empty in a repository without one."""
+    """The commit that is checked out; empty in a repository without one.
+
+    Raises ``invalid`` when HEAD names a commit that is missing.
+    """
     found = git.attempt("rev-parse", "-q", "--verify", "HEAD^{commit}")
+    if found.status and (named := git.attempt("rev-parse", "-q", "--verify", "HEAD").stdout):
+        missing = GitResult(128, b"", b"missing commit " + named)
+        raise git_error(missing, "rev-parse", git.cwd)
     return found.stdout.decode().strip()
 
 
 def branch_of(git: PrivateGit) -> str:
     """The short name of the branch that HEAD names, which need not have a commit yet."""
-    found = git.attempt("symbolic-ref", "-q", "HEAD").stdout.removesuffix(b"\n")
-    return os.fsdecode(found.removeprefix(b"refs/heads/"))
+    if not git.head.startswith(b"ref: refs/heads/"):
+        return ""
+    return os.fsdecode(git.head.removeprefix(b"ref: refs/heads/"))
 
 
 def _sort_out(git: PrivateGit, files: WorkTree, found: Survey, selection: Selection) -> None:
@@ -120,12 +129,12 @@ def _sort_out(git: PrivateGit, files: WorkTree, found: Survey, selection: Select
     unmodified, others = [], []
     in_conflict = None
     for one in found.tracked:
-        if one.mode == GITLINK or one.path == in_conflict:
+        if one.path == in_conflict or (one.mode == GITLINK and not _is_replaced(files, one.path)):
             continue
         in_conflict = one.path if one.stage != b"0" else None
         if one.tag in b"Ss":
             selection.sparse.append(one.path)
-        elif one.stage == b"0" and one.path not in found.modified:
+        elif one.stage == b"0" and one.mode != GITLINK and one.path not in found.modified:
             unmodified.append(one)
         else:
             others.append(one)
@@ -139,6 +148,12 @@ def _sort_out(git: PrivateGit, files: WorkTree, found: Survey, selection: Select
     _sort_unmodified(git, files, unmodified, found, overlay)
     for one in others:
         overlay.add(one, unconverted=one.path in pointers)
+
+
+def _is_replaced(files: WorkTree, path: bytes) -> bool:
+    """Whether a file or a symlink is where the index has a submodule."""
+    state = files.lstat(path)
+    return state is not None and not stat.S_ISDIR(state.st_mode)
 
 
 def _sort_unmodified(
@@ -180,7 +195,7 @@ class _Overlay:
         state = self._files.lstat(one.path)
         if state is None or stat.S_ISDIR(state.st_mode):
             return
-        oid = one.oid if one.stage == b"0" else ""
+        oid = one.oid if one.stage == b"0" and one.mode != GITLINK else ""
         entry = self._add(one.path, state, oid, executable=one.mode == EXECUTABLE)
         if entry and unconverted:
             self.selection.unconverted.append(entry)
@@ -256,7 +271,7 @@ def _add_submodules(
 ) -> None:
     oids: dict[bytes, str] = {}
     for one in found.tracked:
-        if one.mode == GITLINK and one.tag not in b"Ss":
+        if one.mode == GITLINK and one.tag not in b"Ss" and not _is_replaced(files, one.path):
             oids[one.path] = one.oid if one.stage == b"0" else ""
     for number, (path, oid) in enumerate(oids.items()):
         if not is_initialised(files, path):

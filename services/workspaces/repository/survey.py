@@ -1,5 +1,7 @@
 """What git says of a repository's files, before anything is decided."""
 
+import os
+import stat
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +20,10 @@ from services.workspaces.repository.listing import (
     work_tree_changes,
 )
 from services.workspaces.repository.work_tree import WorkTree
+from shared.errors import BangerError, Code
+from shared.plain_text import printable
+
+PATTERN_FILES = (b".gitattributes", b".gitignore")
 
 
 @dataclass
@@ -49,14 +55,15 @@ def survey(git: GitProcess, files: WorkTree, commit: str, *, all_untracked: bool
 
     ``commit`` is empty where there is none. ``all_untracked``: see ``list_untracked``.
     """
+    tracked = list_tracked(git)
+    _refuse_special_files(files, tracked)
     with ThreadPoolExecutor(4) as pool:
-        tracked = pool.submit(list_tracked, git)
         modified = pool.submit(work_tree_changes, git)
         staged = pool.submit(index_changes, git, commit) if commit else None
         untracked = pool.submit(list_untracked, git, all_needed=all_untracked)
         convertible = pool.submit(with_conversion, git)
         found = Survey(
-            tracked.result(),
+            tracked,
             modified.result(),
             staged.result() if staged else None,
             convertible.result(),
@@ -69,6 +76,24 @@ def survey(git: GitProcess, files: WorkTree, commit: str, *, all_untracked: bool
     if unseen:
         found.tracked = list_tracked(git)
     return found
+
+
+def _refuse_special_files(files: WorkTree, tracked: Iterable[Tracked]) -> None:
+    """Refuse a FIFO that git would read patterns from, because git would wait for ever."""
+    directories = {one.path.rpartition(b"/")[0] for one in tracked if one.tag not in b"Ss"}
+    for directory in sorted({b"", *directories}):
+        for name in PATTERN_FILES:
+            path = directory + b"/" + name if directory else name
+            state = files.lstat(path)
+            if state is not None and not _is_ordinary(state.st_mode):
+                place = printable(str(files.top / os.fsdecode(path)), 400)
+                raise BangerError(
+                    Code.INVALID, f"{place} is no regular file, and git would wait for it"
+                )
+
+
+def _is_ordinary(mode: int) -> bool:
+    return stat.S_ISREG(mode) or stat.S_ISLNK(mode) or stat.S_ISDIR(mode)
 
 
 def _make_git_look(git: GitProcess, files: WorkTree, tracked: Iterable[Tracked]) -> bool:

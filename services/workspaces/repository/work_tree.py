@@ -14,12 +14,15 @@ from shared.errors import BangerError, Code
 from shared.plain_text import printable
 
 _ABSENT = (FileNotFoundError, NotADirectoryError)
+_NO_NAMES = frozenset((b"", b".", b".."))
+"""Parts that no path of git's has, and that lead elsewhere."""
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class WorkTree:
-    """The files below ``top``. Paths are bytes, relative, with slashes, and have no ``..``."""
+    """The files below ``top``. Paths are bytes, relative, with slashes; nothing is at a path that
+    has ``..`` in it, or that is absolute."""
 
     def __init__(self, top: Path) -> None:
         self.top = top
@@ -104,6 +107,8 @@ class WorkTree:
     def _directory_of(self, path: bytes) -> tuple[int, bytes] | None:
         """The open directory that holds the last part of ``path``, and that part."""
         parent, _, name = path.rpartition(b"/")
+        if name in _NO_NAMES:
+            return None
         if parent != self._parent:
             if parent == self._missing:
                 return None
@@ -114,6 +119,8 @@ class WorkTree:
 
     def _change_to(self, parent: bytes, path: bytes) -> bool:
         wanted = parent.split(b"/") if parent else []
+        if not _NO_NAMES.isdisjoint(wanted):
+            return False
         shared = 0
         while shared < min(len(wanted), len(self._names)) and (
             wanted[shared] == self._names[shared]

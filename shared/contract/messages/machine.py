@@ -1,4 +1,4 @@
-"""Bodies between the api and a VM's supervisor. docs/protocol.md section 7 says who sends which."""
+"""Bodies between the api and a VM's supervisor. docs/protocol.md section 8 says who sends which."""
 
 import msgspec
 

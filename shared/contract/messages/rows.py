@@ -1,4 +1,4 @@
-"""Bodies of the store's verbs and events. docs/protocol.md section 7 says who sends which."""
+"""Bodies of the store's verbs and events. docs/protocol.md section 8 says who sends which."""
 
 import msgspec
 

@@ -1,4 +1,4 @@
-"""Bodies of the verbs about virtual machines. docs/protocol.md section 7 says who sends which.
+"""Bodies of the verbs about virtual machines. docs/protocol.md section 8 says who sends which.
 
 Sizes are in MiB for memory and in bytes for disks. Unknown fields are ignored by the decoder.
 """

@@ -57,13 +57,17 @@ def become_fifo(file: Path) -> None:
     os.mkfifo(file)
 
 
+def shorten(file: Path) -> None:
+    file.write_text("")
+
+
 CHANGES: list[Callable[[Path], None]] = [
     grow,
     rewrite,
     become_link,
     become_fifo,
     Path.unlink,
-    lambda file: file.write_text(""),
+    shorten,
 ]
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from services.workspaces.guest.tar_stream import (
     END,
-    Member,
+    ArchiveMember,
     content,
     header,
     padding,
@@ -19,7 +19,7 @@ from services.workspaces.guest.tar_stream import (
 )
 
 MEMBERS = [
-    Member(b"directory/"),
+    ArchiveMember(b"directory/"),
     content(b"directory/file", b"bytes\0" * 100, 0o755),
     content(b"empty", b""),
     content(b"exactly one block", bytes(512)),
@@ -29,14 +29,14 @@ MEMBERS = [
     content(b"d/" * 120 + b"deep", b"4"),
     content(b"line\nbreak \xff", b"5"),
     content(b"-dash", b"6"),
-    Member(b"link", link=b"directory/file"),
-    Member(b"long link", link=b"y" * 150),
-    Member(b"odd link", link=b"\xff\n"),
-    Member(b"z" * 100 + b"/"),
+    ArchiveMember(b"link", link=b"directory/file"),
+    ArchiveMember(b"long link", link=b"y" * 150),
+    ArchiveMember(b"odd link", link=b"\xff\n"),
+    ArchiveMember(b"z" * 100 + b"/"),
 ]
 
 
-def archive_of(members: list[Member]) -> bytes:
+def archive_of(members: list[ArchiveMember]) -> bytes:
     parts = [header(each) + (each.data or b"") + padding(each.size) for each in members]
     return b"".join(parts) + END
 
@@ -72,6 +72,6 @@ def test_programs_extract_it(program: list[str], tmp_path: Path) -> None:
 
 def test_a_file_of_more_than_8_gib_has_its_size() -> None:
     size = (8 << 30) + 5
-    info = tarfile.TarInfo.frombuf(header(Member(b"big", size=size)), "utf-8", "strict")
+    info = tarfile.TarInfo.frombuf(header(ArchiveMember(b"big", size=size)), "utf-8", "strict")
     assert info.size == size
-    assert stored_length(Member(b"big", size=size)) == 512 + size + 507
+    assert stored_length(ArchiveMember(b"big", size=size)) == 512 + size + 507

@@ -6,6 +6,7 @@ from tempfile import mkdtemp
 
 import pytest
 
+from services.workspaces.jobs import choice
 from services.workspaces.jobs.choice import (
     ChosenRepository,
     read_choice,
@@ -25,8 +26,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def read(
     top: Path, *, branch: str = "", start: str = "", untracked: bool = False, again: bool = False
 ) -> ChosenRepository:
-    choice = WorkspaceChoice(path=str(top), branch=branch, start=start, include_untracked=untracked)
-    return read_choice(choice, Path(mkdtemp(dir=top.parent)), again=again)
+    chosen = WorkspaceChoice(path=str(top), branch=branch, start=start, include_untracked=untracked)
+    return read_choice(chosen, Path(mkdtemp(dir=top.parent)), again=again)
 
 
 def refusal(top: Path, *, branch: str = "", start: str = "") -> BangerError:
@@ -127,10 +128,11 @@ def test_notices_of_submodules_say_where(tmp_path: Path) -> None:
     ]
 
 
-def test_many_sentences_are_cut(tmp_path: Path) -> None:
+def test_many_sentences_are_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "MOST_SENTENCES", 2)
     top = ordinary(tmp_path / "made")
-    for number in range(25):
+    for number in range(4):
         ordinary(top / f"nested-{number:02}")
     notices = read(top, untracked=True).notices
-    assert len(notices) == 21
-    assert notices[-1] == "and 5 more of these"
+    assert len(notices) == 3
+    assert notices[-1] == "and 2 more of these"

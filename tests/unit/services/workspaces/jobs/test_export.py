@@ -1,11 +1,15 @@
 """What comes out of a guest, taken by plain git: the guest's tree again, to the last bit."""
 
+import os
+import subprocess
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.repositories import NASTY, fingerprint, git, write
+from shared.errors import BangerError, Code
+from tests.repositories import NASTY, commit, fingerprint, git, write
 from tests.repositories.tracked import files_below
 from tests.scripted.local_guest import LocalGuest
 from tests.workspaces import LocalWorkspace, place
@@ -102,6 +106,113 @@ def test_a_patch_and_an_apply_make_the_guests_tree_again(
     before = files_below(workspace.host)
     workspace.apply()
     placed, now = files_below(workspace.guest), files_below(workspace.host)
-    if name == "working_tree_encoding" or name.startswith("autocrlf"):
+    if name in ("working_tree_encoding", "autocrlf", "eol_crlf", "ident"):  # git converts
         placed = {path: facts for path, facts in placed.items() if path in before}
+        placed = {path: facts for path, facts in placed.items() if b"edited" not in facts[1]}
     assert {path: now.get(path) for path in placed} == placed
+
+
+def test_names_and_counts(workspace: LocalWorkspace, tmp_path: Path) -> None:
+    write(workspace.host, "src/main.py", "edited on the host\n")
+    workspace.sync()
+    write(workspace.guest, "README", "edited\n")
+    commit(workspace.guest)
+    exported = workspace.export(tmp_path / "patch")
+    assert [change.path for change in exported.changes] == ["README", "src/main.py"]
+    assert (exported.base, exported.commits) == (workspace.base, 1)
+    assert any("not committed on the host" in notice for notice in exported.notices)
+    exported = workspace.export(tmp_path / "patch", since_prepare=True)
+    assert [change.path for change in exported.changes] == ["README"]
+    assert exported.notices == []
+    git(workspace.host, "apply", "--check", str(tmp_path / "patch"))
+
+
+def test_another_base(workspace: LocalWorkspace, tmp_path: Path) -> None:
+    write(workspace.guest, "new", "new\n")
+    exported = workspace.export(tmp_path / "patch", base="HEAD~1")
+    assert exported.base == git(workspace.host, "rev-parse", "HEAD~1").decode().strip()
+    assert {change.path for change in exported.changes} == {"new", "src/other.py"}
+    for unknown in ("nowhere", "--help", "f" * 40, "HEAD:README"):
+        with pytest.raises(BangerError) as caught:
+            workspace.export(tmp_path / "patch", base=unknown)
+        assert caught.value.code is Code.NOT_FOUND
+
+
+def test_commits_as_messages(workspace: LocalWorkspace, tmp_path: Path) -> None:
+    guest = workspace.guest
+    write(guest, "dos", "one\r\ntwo\r\n")
+    write(guest, "binary", bytes(range(256)) * 9)
+    commit(guest, "Add files\n\nand say why")
+    git(guest, "mv", "README", "README.md")
+    commit(guest, "Rename one")
+    write(guest, "rest", "not committed\n")
+    exported = workspace.export(tmp_path / "mbox", "commits")
+    assert exported.commits == 2
+    assert any("--keep-cr" in notice for notice in exported.notices)
+    clone = fresh_clone(workspace, tmp_path / "clone")
+    git(clone, "am", "-q", "--keep-cr", str(tmp_path / "mbox"))
+    assert tree_of(clone) == tree_of(guest)
+    form = "%an %ae %ai %B"
+    theirs = git(guest, "log", f"--format={form}", f"{workspace.base}..HEAD")
+    assert git(clone, "log", f"--format={form}", f"{workspace.base}..HEAD~1") == theirs
+    assert b"not committed in the guest" in git(clone, "log", "-1")
+
+
+def test_no_commits_are_an_empty_mailbox(workspace: LocalWorkspace, tmp_path: Path) -> None:
+    exported = workspace.export(tmp_path / "mbox", "commits")
+    assert (exported.commits, exported.bytes) == (0, 0)
+    assert (tmp_path / "mbox").read_bytes() == b""
+
+
+def test_commits_since_prepare(workspace: LocalWorkspace, tmp_path: Path) -> None:
+    write(workspace.host, "README", "edited on the host\n")
+    workspace.sync()
+    write(workspace.guest, "new", "new\n")
+    commit(workspace.guest, "with the host's edit")
+    workspace.export(tmp_path / "mbox", "commits", since_prepare=True)
+    assert b"README" not in (tmp_path / "mbox").read_bytes()
+
+
+def test_files_as_an_archive(workspace: LocalWorkspace, tmp_path: Path) -> None:
+    guest = workspace.guest
+    write(guest, b"new\nline \xff", "new\n")
+    write(guest, "run", "#!/bin/sh\n", 0o755)
+    write(guest, "x" * 200 + "/large", bytes(3_000_000))
+    (guest / "link").symlink_to("../out")
+    (guest / "README").unlink()
+    exported = workspace.export(tmp_path / "tar", "files")
+    assert exported.bytes == (tmp_path / "tar").stat().st_size
+    assert any("1 deleted file is" in notice for notice in exported.notices)
+    with tarfile.open(tmp_path / "tar") as archive:
+        members = {member.name: member for member in archive}
+    assert members.keys() == {"new\nline \udcff", "run", "x" * 200 + "/large", "link"}
+    assert members["run"].mode == 0o755
+    assert members["link"].linkname == "../out"
+    unpacked = tmp_path / "unpacked"
+    unpacked.mkdir()
+    subprocess.run(["tar", "-xf", tmp_path / "tar", "-C", unpacked], check=True)
+    assert files_below(unpacked) == {
+        path: facts for path, facts in files_below(guest).items() if not path.startswith(b"src/")
+    }
+
+
+def test_an_output_that_cannot_be_written(workspace: LocalWorkspace, tmp_path: Path) -> None:
+    with pytest.raises(BangerError) as caught:
+        workspace.export(tmp_path / "absent/patch")
+    assert caught.value.code is Code.DENIED
+    write(workspace.guest, "new", os.urandom(100_000))
+    with pytest.raises(BangerError) as caught:
+        workspace.export(Path("/dev/full"))
+    assert caught.value.code is Code.NO_SPACE
+
+
+def test_a_host_without_its_repository(workspace: LocalWorkspace, tmp_path: Path) -> None:
+    write(workspace.guest, "README", "edited\n")
+    moved = workspace.host.rename(tmp_path / "moved")
+    exported = workspace.export(tmp_path / "patch")
+    assert [change.path for change in exported.changes] == ["README"]
+    assert "was not used" in exported.notices[0]
+    git(moved, "apply", "--check", str(tmp_path / "patch"))
+    with pytest.raises(BangerError) as caught:
+        workspace.export(tmp_path / "patch", "commits")
+    assert caught.value.code is Code.NOT_FOUND

@@ -123,3 +123,19 @@ def test_refs_that_are_a_reftable_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BangerError, match="reftable") as raised:
         private(top, tmp_path)
     assert raised.value.code is Code.INCOMPATIBLE
+
+
+def test_a_broken_branch_is_not_taken_for_a_new_one(tmp_path: Path) -> None:
+    top = ordinary(tmp_path / "repository")
+    (top / ".git/refs/heads/main").write_text("nonsense\n")
+    with pytest.raises(BangerError, match="broken ref refs/heads/main"):
+        private(top, tmp_path)
+
+
+def test_head_may_be_a_symlink_as_it_was_long_ago(tmp_path: Path) -> None:
+    top = ordinary(tmp_path / "repository")
+    (top / ".git/HEAD").unlink()
+    (top / ".git/HEAD").symlink_to("refs/heads/main")
+    own = private(top, tmp_path)
+    assert own.head == b"ref: refs/heads/main"
+    assert own.run("rev-parse", "HEAD") == git(top, "rev-parse", "HEAD")

@@ -21,7 +21,7 @@ from tests.repositories import (
     tracked_files,
     write,
 )
-from tests.repositories.hostile import SECRET, marker
+from tests.repositories.hostile import REFUSED, SECRET, marker
 from tests.repositories.placing import place
 from tests.repositories.tracked import files_below
 
@@ -77,8 +77,8 @@ def test_nothing_of_a_hostile_repository_runs(name: str, make: Make, tmp_path: P
     top = make(tmp_path / "made")
     marker(tmp_path / "made").unlink(missing_ok=True)
     before = fingerprint(tmp_path / "made")
-    if name == "promisor_remote":
-        with pytest.raises(BangerError, match="lacks objects"):
+    if name in REFUSED:
+        with pytest.raises(BangerError, match=r"lacks objects|path that git forbids"):
             chosen(top, tmp_path, untracked=True)
     else:
         place(chosen(top, tmp_path, untracked=True), tmp_path / "guest")
@@ -102,6 +102,14 @@ def test_an_unmodified_repository_is_only_checked_out(tmp_path: Path) -> None:
     assert selection.absent == selection.sparse == []
     assert selection.branch == "main"
     assert len(selection.head) == 40
+
+
+@pytest.mark.parametrize("name", [".git/refs/heads/main", ".git/HEAD"])
+def test_a_commit_that_is_gone_is_no_empty_repository(name: str, tmp_path: Path) -> None:
+    top = ordinary(tmp_path / "made")
+    (top / name).write_text("1" * 40 + "\n")
+    with pytest.raises(BangerError, match="missing commit"):
+        chosen(top, tmp_path)
 
 
 def test_only_what_differs_is_sent(tmp_path: Path) -> None:
@@ -226,7 +234,8 @@ def test_a_submodule_that_leads_out_is_left_out(make: Make, tmp_path: Path) -> N
 def test_a_submodule_behind_a_symlink_is_not_there(tmp_path: Path) -> None:
     selection = chosen(hostile.submodule_behind_a_symlink(tmp_path / "made"), tmp_path)
     assert selection.submodules == []
-    assert selection.uninitialised == [b"dir/sub", b"sub"]
+    assert selection.uninitialised == [b"dir/sub"]
+    assert selection.overlay == [Entry(b"sub", 0o120000, "")]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

@@ -1,11 +1,15 @@
 """What git says of files, those that it was told not to look at included."""
 
+import os
 from pathlib import Path
+
+import pytest
 
 from services.workspaces.repository.discovery import discover
 from services.workspaces.repository.private_git import PrivateGit
 from services.workspaces.repository.survey import Survey, survey
 from services.workspaces.repository.work_tree import WorkTree
+from shared.errors import BangerError
 from tests.repositories import git, nasty, ordinary
 
 
@@ -62,3 +66,11 @@ def test_files_of_a_sparse_checkout_stay_skipped(tmp_path: Path) -> None:
     assert skipped == {b"b/three", b"b/deep/four", b"c/five"}
     listed = git(top, "ls-files", "-t").decode().splitlines()
     assert len(skipped) == sum(line.startswith("S ") for line in listed)
+
+
+@pytest.mark.parametrize("name", [".gitignore", ".gitattributes", "src/.gitignore"])
+def test_a_fifo_that_git_would_wait_for_is_refused(name: str, tmp_path: Path) -> None:
+    top = ordinary(tmp_path / "made")
+    os.mkfifo(top / name)
+    with pytest.raises(BangerError, match="git would wait for it"):
+        surveyed(top, tmp_path)

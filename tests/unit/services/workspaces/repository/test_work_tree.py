@@ -36,6 +36,19 @@ def test_what_is_not_there_is_none_and_hides_nothing_beside_it(tmp_path: Path) -
         assert files.lstat(b"a/file") is not None
 
 
+@pytest.mark.parametrize(
+    "path",
+    [b"../secret", b"..", b"a/../../secret", b"a/..", b"", b"/etc/passwd", b"a//f", b"a/./f"],
+)
+def test_nothing_outside_has_a_path(path: bytes, tmp_path: Path) -> None:
+    write(tmp_path, "secret", "secret")
+    write(tmp_path, "top/a/f", "x")
+    with WorkTree(tmp_path / "top") as files:
+        assert files.lstat(path) is None
+        with pytest.raises(FileNotFoundError):
+            files.open(path)
+
+
 def test_nothing_behind_a_symlink_is_seen(tmp_path: Path) -> None:
     outside = write(tmp_path / "outside", "secret", "secret").parent
     top = write(tmp_path / "top", "file", "x").parent
