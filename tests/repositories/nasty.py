@@ -346,6 +346,7 @@ def submodule_with_its_own_git_directory(path: Path) -> Path:
 
 
 def submodule_replaced_by_file(path: Path) -> Path:
+    """Not in ``NASTY``: ``git apply`` cannot put the file where a clone has the submodule."""
     top = submodule_clean(path)
     shutil.rmtree(top / "lib/one")
     write(top, "lib/one", "a file now")
@@ -627,7 +628,7 @@ NASTY: tuple[tuple[str, Callable[[Path], Path]], ...] = tuple(
         *(sparse_patterns, sparse_index, sparse_but_present, skip_worktree_by_hand),
         *(assume_unchanged, submodule_clean, submodule_dirty, submodule_moved_on),
         *(submodule_nested, submodule_not_initialised, submodule_with_its_own_git_directory),
-        *(submodule_replaced_by_file, fsmonitor_index),
+        fsmonitor_index,
         *(lfs, lfs_edited, lfs_touched, lfs_pointers, autocrlf, eol_crlf, eol_attributes_gone),
         *(ident, working_tree_encoding, tracked_and_ignored, conflict, split_index),
         *(index_version_4, untracked_cache, shallow, alternates, packed, racy),

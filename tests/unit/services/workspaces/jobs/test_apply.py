@@ -8,7 +8,7 @@ import pytest
 
 from shared.errors import BangerError, Code
 from tests.repositories import HOSTILE, commit, empty, fingerprint, git, ordinary, write
-from tests.repositories.hostile import SECRET, marker
+from tests.repositories.hostile import REFUSED, SECRET, marker
 from tests.repositories.nasty import conflict
 from tests.repositories.tracked import files_below
 from tests.scripted.local_guest import LocalGuest
@@ -303,7 +303,7 @@ def test_nothing_of_a_repository_runs(
     name: str, make: Callable[[Path], Path], tmp_path: Path, local: LocalGuest
 ) -> None:
     host = make(tmp_path / "host")
-    if name == "promisor_remote":
+    if name in REFUSED:
         pytest.skip("refused by prepare")
     workspace = place(host, local)
     write(workspace.guest, "README", "edited in the guest\nonce more\n")

@@ -46,7 +46,10 @@ def paths(entries: list[Entry]) -> list[bytes]:
     return [entry.path for entry in entries]
 
 
-@pytest.mark.parametrize(("name", "make"), NASTY)
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [*NASTY, ("submodule_replaced_by_file", nasty.submodule_replaced_by_file)],
+)
 def test_a_guest_has_the_tracked_files_bit_by_bit(name: str, make: Make, tmp_path: Path) -> None:
     top = make(tmp_path / "made")
     before = fingerprint(tmp_path / "made")
