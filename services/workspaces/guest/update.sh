@@ -32,14 +32,23 @@ git_() {
         -c core.hooksPath=/dev/null -c core.splitIndex=false -c submodule.recurse=false "$@"
 }
 
+# started PID: when, in clock ticks since the boot (proc_pid_stat(5)).
+started() {
+    read -r stat 2>/dev/null <"/proc/$1/stat" || return
+    set -- ${stat##*) }
+    echo "${20}"
+}
+
 # end_older PATH-TOKEN...: the scripts whose leftovers these are may still be at work: their worker
-# was ended a moment ago. Each has its token in its arguments.
+# was ended a moment ago. Each has its token in its arguments. A younger one has replaced this one.
 end_older() {
     for old in "$@"; do
         [ -e "$old" ] || continue
         for each in $(grep -ls -- "${old##*-}" /proc/[0-9]*/cmdline); do
             each=${each#/proc/}
-            kill -9 "${each%/cmdline}" 2>/dev/null
+            each=${each%/cmdline}
+            since=$(started "$each")
+            [ "${since:-0}" -ge "$(started $$)" ] || kill -9 "$each" 2>/dev/null
         done
     done
 }

@@ -44,9 +44,13 @@ def prepare_again(
     later = LaterPrepare(wanted, record)
     access = wanted.request.target.access
     for repository in wanted.repositories[:-1]:
+        if not later.knows(repository):
+            later.place(repository)
+            continue
         with GuestRepository(access, wanted.path_of(repository)) as guest:
-            if not later.bring_up_to_date(repository, guest):
-                later.place(repository)
+            is_there = later.bring_up_to_date(repository, guest)
+        if not is_there:
+            later.place(repository)
     later.bring_up_to_date(wanted.repositories[-1], begun)
     return later.done()
 
@@ -74,10 +78,14 @@ class LaterPrepare:
             notices=self._wanted.notices,
         )
 
+    def knows(self, repository: HostRepository) -> bool:
+        """Whether it was placed the last time."""
+        return repository.below in self._placed
+
     def bring_up_to_date(self, repository: HostRepository, guest: GuestRepository) -> bool:
         """False when the repository is not in the guest."""
-        placed = self._placed.get(repository.below)
-        if placed is None or guest.state is None:
+        placed = self._placed[repository.below]
+        if guest.state is None:
             return False
         with WorkTree(repository.selection.repository.top) as tree:
             self._update(repository, placed, guest, guest.state, tree)
