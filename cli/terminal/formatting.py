@@ -1,4 +1,4 @@
-"""How sizes and times are shown in tables."""
+"""How sizes, times and numbers of things are shown."""
 
 from shared.contract.sizes import show_bytes
 
@@ -26,3 +26,8 @@ def show_seconds(seconds: float) -> str:
 def show_time(rfc3339: str) -> str:
     """ "2026-11-22 09:30" of an RFC 3339 time; other text is unchanged."""
     return rfc3339[:16].replace("T", " ") if rfc3339[10:11] == "T" else rfc3339
+
+
+def counted(number: int, thing: str) -> str:
+    """ "1 file", "2 files"."""
+    return f"{number} {thing}{'' if number == 1 else 's'}"

@@ -1,7 +1,7 @@
 """The directories of transfers: one each, private, and gone when the transfer is over.
 
-A directory is locked (flock(2)) by the worker that uses it, which inherits the descriptor. So after
-a crash of the service its successor knows which workers are still about to end.
+A directory is locked (flock(2)) by the worker that uses it. So after a crash of the service its
+successor knows which workers are still about to end.
 """
 
 import fcntl
@@ -18,8 +18,8 @@ REMOVAL_SECONDS = 2.0
 """How long what a killed process has just made is removed, too."""
 
 
-def make_directory(area: Path, name: str) -> tuple[Path, int]:
-    """A new directory in ``area``, and the descriptor that holds its lock.
+def make_directory(area: Path, name: str) -> Path:
+    """A new directory in ``area``.
 
     Raises:
         BangerError: ``no_space`` or ``denied``.
@@ -28,8 +28,6 @@ def make_directory(area: Path, name: str) -> tuple[Path, int]:
     try:
         area.mkdir(mode=0o700, exist_ok=True)
         path.mkdir(mode=0o700)
-        lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        fcntl.flock(lock, fcntl.LOCK_EX)
     except OSError as error:
         code = Code.NO_SPACE if is_full(error) else Code.DENIED
         raise BangerError(
@@ -37,7 +35,7 @@ def make_directory(area: Path, name: str) -> tuple[Path, int]:
             f"cannot work in {area}: {error.strerror}",
             hint=f"check: ls -ld {area}; df {area}",
         ) from error
-    return path, lock
+    return path
 
 
 def remove_directory(path: Path) -> bool:

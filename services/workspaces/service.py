@@ -5,13 +5,13 @@ worker says, and sees to it that worker and directory are gone afterwards.
 """
 
 import asyncio
-import os
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import msgspec
 
 from services.workspaces.area import make_directory, remove_directory, sweep
+from services.workspaces.spare_worker import SpareWorker
 from services.workspaces.turns import Turns
 from services.workspaces.worker import GRACE_SECONDS, TransferJob
 from services.workspaces.worker_process import WorkerEnd, run_worker
@@ -53,7 +53,7 @@ class WorkspacesService(Actor):
     ) -> None:
         """``worker``: the argv of a worker, if it is another than ours."""
         super().__init__("workspaces", paths, log)
-        self._worker = worker or child_argv("services.workspaces.worker")
+        self._spare = SpareWorker(worker or child_argv("services.workspaces.worker"))
         self._area = paths.transfers
         self._turns = Turns()
         self._running = 0
@@ -62,6 +62,9 @@ class WorkspacesService(Actor):
     async def on_start(self) -> None:
         self._lock = await own(self.paths.lock("workspaces"))
         self.background.spawn(self._sweep())
+
+    async def on_stop(self) -> None:
+        await self._spare.dismiss()
 
     def status(self) -> dict[str, int]:
         return {"transfers": self._running, "waiting": self._turns.waiting}
@@ -108,7 +111,7 @@ class WorkspacesService(Actor):
         self, verb: Verb[..., Any, Result], request: Any, call: Call, vm_id: str = ""
     ) -> Result:
         await self._swept.wait()
-        path, lock = make_directory(self._area, call.request_id)
+        path = make_directory(self._area, call.request_id)
         job = TransferJob(
             verb=verb.name,
             directory=str(path),
@@ -117,12 +120,12 @@ class WorkspacesService(Actor):
         )
         self._running += 1
         try:
-            content = msgspec.json.encode(job)
-            end = await run_worker(self._worker, content, call.progress, keep=[lock])
+            worker = await self._spare.take()
+            end = await run_worker(worker, msgspec.json.encode(job), call.progress)
         finally:
             self._running -= 1
-            os.close(lock)
             await self._remove(path)
+            self.background.spawn(self._spare.prepare())
         return self._result(verb, end)
 
     async def _remove(self, path: Any) -> None:

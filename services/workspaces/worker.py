@@ -6,7 +6,10 @@ standard output: ``{"progress": [stage, message]}`` while it works, then one ``{
 input stays open as long as the service lives.
 """
 
+import contextlib
+import fcntl
 import os
+import select
 import signal
 import sys
 import threading
@@ -80,7 +83,10 @@ def main(room: str = ROOM) -> NoReturn:
     service_is_gone = threading.Event()
     try:
         take_cancels()
-        job = msgspec.json.decode(lifeline.readline(), type=TransferJob)
+        _import_jobs(lifeline, room)
+        if not (line := lifeline.readline()):
+            os._exit(0)  # the service has no job for it
+        job = msgspec.json.decode(line, type=TransferJob)
         watch = (lifeline, service_is_gone)
         threading.Thread(target=_end_with_service, args=watch, daemon=True).start()
         outcome = _outcome(job, reporter, room)
@@ -94,6 +100,16 @@ def main(room: str = ROOM) -> NoReturn:
     sys.stderr.flush()
     # The service waits for this end, and nothing is left to do but to free memory.
     os._exit(0)
+
+
+def _import_jobs(lifeline: BinaryIO, room: str) -> None:
+    """Import what any job needs, as long as there is none to do: a transfer waits for its imports
+    otherwise. One that cannot be imported says so when it is to be done."""
+    for verb in VERBS:
+        if select.select([lifeline], [], [], 0)[0]:
+            return
+        with contextlib.suppress(Exception):
+            _job(verb, room)
 
 
 def _streams() -> tuple[BinaryIO, Reporter]:
@@ -111,6 +127,8 @@ def _outcome(job: TransferJob, reporter: Reporter, room: str) -> dict[str, Any]:
     """The last line. A failure that nobody has foreseen leaves its traceback on stderr, which the
     service keeps."""
     verb = VERBS[job.verb]
+    lock = os.open(job.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    fcntl.flock(lock, fcntl.LOCK_EX)  # until this process has ended
     context = JobContext(
         directory=Path(job.directory),
         progress=reporter.progress,

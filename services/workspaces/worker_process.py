@@ -63,15 +63,13 @@ class WorkerEnd:
         return self.last.result
 
 
-async def run_worker(
-    argv: Sequence[str], job: bytes, progress: OnProgress, *, keep: Sequence[int] = ()
-) -> WorkerEnd:
+async def run_worker(worker: "WorkerProcess", job: bytes, progress: OnProgress) -> WorkerEnd:
     """Run a worker to its end; it and all that it has started are gone when this returns.
 
-    ``job`` is the line that it reads, ``keep`` are descriptors that it inherits. A caller that is
-    cancelled gets the end as well, which may be a result that came all the same.
+    ``job`` is the line that it reads. A caller that is cancelled gets the end as well, which may be
+    a result that came all the same.
     """
-    worker = await WorkerProcess.start(argv, job, keep)
+    worker.give(job)
     listening = asyncio.create_task(worker.listen(progress))
     while not listening.done():
         try:
@@ -82,7 +80,8 @@ async def run_worker(
 
 
 class WorkerProcess:
-    """A worker has a session of its own: its children can be killed with it."""
+    """A worker waits for its job. It has a session of its own: its children can be killed with
+    it."""
 
     def __init__(self, process: asyncio.subprocess.Process, stderr: int) -> None:
         self._process = process
@@ -90,7 +89,7 @@ class WorkerProcess:
         self._killing: asyncio.TimerHandle | None = None
 
     @classmethod
-    async def start(cls, argv: Sequence[str], job: bytes, keep: Sequence[int]) -> "WorkerProcess":
+    async def start(cls, argv: Sequence[str]) -> "WorkerProcess":
         reader, writer = os.pipe()
         try:
             process = await asyncio.create_subprocess_exec(
@@ -99,7 +98,6 @@ class WorkerProcess:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=writer,
                 start_new_session=True,
-                pass_fds=keep,
                 limit=LONGEST_LINE,
             )
         except BaseException:
@@ -107,9 +105,22 @@ class WorkerProcess:
             raise
         finally:
             os.close(writer)
-        assert process.stdin
-        process.stdin.write(job + b"\n")  # stays open: its end would be this process's
         return cls(process, reader)
+
+    @property
+    def alive(self) -> bool:
+        return self._process.returncode is None
+
+    def give(self, job: bytes) -> None:
+        """Send the job. The pipe stays open: its end would be this process's."""
+        assert self._process.stdin
+        self._process.stdin.write(job + b"\n")
+
+    async def dismiss(self) -> None:
+        """End a worker that has got no job."""
+        assert self._process.stdin
+        self._process.stdin.close()
+        await self.listen(lambda *_: None)
 
     def cancel(self) -> None:
         """Ask the worker to undo what it has done, and kill it when it does not in time."""

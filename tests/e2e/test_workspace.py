@@ -87,6 +87,21 @@ def test_exec_begins_in_the_workspace(place: Place) -> None:
     assert place.home.banger("vm", "exec", VM, "-w", "/etc", "--", "pwd").stdout == "/etc\n"
 
 
+def test_exec_runs_through_mise_where_the_guest_has_it(place: Place) -> None:
+    """A script plays mise: it says what it was asked, and runs that."""
+    mise = 'echo "$@"; while [ "$1" != -- ]; do shift; done; shift; exec "$@"'
+    place.inside(f"printf '#!/bin/sh\n%s\n' '{mise}' >/usr/local/bin/mise")
+    place.inside("chmod 755 /usr/local/bin/mise; echo node@20 >/root/repo/.git/banger/tools")
+    done = place.home.banger("vm", "exec", VM, "--", "sh", "-c", "pwd; exit 5", check=False)
+    assert done.returncode == 5
+    asked, directory = done.stdout.splitlines()
+    assert asked.startswith("exec node@20 -- /run/banger/exec found ")
+    assert directory == "/root/repo"
+    missing = place.home.banger("vm", "exec", VM, "--", "no-such-program", check=False)
+    assert missing.returncode == 127
+    place.inside("rm /usr/local/bin/mise /root/repo/.git/banger/tools")
+
+
 def test_everything_nasty_arrives_byte_for_byte_and_stays_as_it_is_here(
     place: Place, tmp_path: Path
 ) -> None:

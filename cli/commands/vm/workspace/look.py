@@ -8,7 +8,7 @@ import click
 from cli.client.completers import vm_names
 from cli.client.operation import run_operation
 from cli.commands.vm.options.workspace_options import prepared_vm, which_workspace
-from cli.terminal.formatting import show_time
+from cli.terminal.formatting import counted, show_time
 from cli.terminal.output import colour, echo, note, output_format, print_json, print_table
 from shared.bus.record import fields_of
 from shared.contract.verbs import api
@@ -55,7 +55,9 @@ def _print_status(told: "WorkspaceStatus") -> None:
             note(f"and {more} more changes in the {side}'s files")
     if told.guest_commits:
         branch = f" on {told.guest_branch}" if told.guest_branch else ""
-        note(f"{told.guest_commits} commits were made in the guest{branch}")
+        made = counted(told.guest_commits, "commit")
+        were = "was" if told.guest_commits == 1 else "were"
+        note(f"{made} {were} made in the guest{branch}")
     if told.host_commit and told.host_commit != told.workspace.head:
         note(f"the host's repository is at {told.host_commit[:12]}")
     if told.host_problem:

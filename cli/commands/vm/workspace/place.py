@@ -12,7 +12,7 @@ from cli.commands.vm.options.workspace_options import (
     which_workspace,
     workspace_options,
 )
-from cli.terminal.formatting import show_size
+from cli.terminal.formatting import counted, show_size
 from cli.terminal.output import echo, note, output_format, print_json
 from shared.bus.record import fields_of
 from shared.contract.verbs import api
@@ -101,7 +101,7 @@ def say_notices(vm: str, done: "Prepared", *, but: Collection[str] = ()) -> None
 def what_was_sent(done: "Prepared") -> str:
     at = f" at {done.workspace.commit[:12]}" if done.workspace.commit else ""
     gone = f", {done.removed} removed" if done.removed else ""
-    files = f"{done.files} file{'' if done.files == 1 else 's'}"
+    files = counted(done.files, "file")
     return f"{done.workspace.host_path}{at}: {files}{gone} ({show_size(done.bytes)} sent)"
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from cli.client.operation import run_operation
-from cli.terminal.formatting import show_size
+from cli.terminal.formatting import counted, show_size
 from cli.terminal.output import echo, note, print_json
 from shared.contract.verbs import api
 from shared.errors import BangerError, Code
@@ -68,7 +68,7 @@ def show_plan(path: str, choice: Mapping[str, Any], output: str, *, outside: boo
 
 def summary(plan: "WorkspacePlan") -> Iterator[str]:
     """A line for each thing that is decided."""
-    history = {"full": "all of it", "shallow": f"{plan.commits} commits", "empty": "none"}
+    history = {"full": "all of it", "shallow": counted(plan.commits, "commit"), "empty": "none"}
     at = f" at {plan.commit[:12]}" if plan.commit else ""
     yield f"repository  {plan.host_path}{at}"
     yield f"guest       {plan.guest_path}" + (f" on {plan.branch}" if plan.branch else "")

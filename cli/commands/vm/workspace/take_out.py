@@ -9,6 +9,7 @@ import click
 from cli.client.operation import run_operation
 from cli.commands.vm.options.workspace_options import prepared_vm, which_workspace
 from cli.commands.vm.workspace.look import path_of
+from cli.terminal.formatting import counted
 from cli.terminal.output import echo, note
 from shared.contract.verbs import api
 from shared.errors import BangerError, Code
@@ -172,6 +173,6 @@ def show_applied(done: "Applied") -> None:
 def say_applied(done: "Applied") -> None:
     """One line on stderr."""
     count = len(done.changes) + done.more
-    changes = f"{count} changed file{'' if count == 1 else 's'}"
-    made = f"{done.commits} commits, " if done.commits else ""
+    changes = counted(count, "changed file")
+    made = counted(done.commits, "commit") + ", " if done.commits else ""
     note(f"applied to {done.host_path}: {made}{changes}")

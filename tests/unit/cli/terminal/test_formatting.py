@@ -2,7 +2,7 @@
 
 import pytest
 
-from cli.terminal.formatting import show_size, show_time
+from cli.terminal.formatting import counted, show_size, show_time
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,7 @@ def test_a_size_is_short_and_exact_where_it_can_be(size: int, shown: str) -> Non
 def test_a_time_is_shown_to_the_minute() -> None:
     assert show_time("2026-11-22T09:30:12.123Z") == "2026-11-22 09:30"
     assert show_time("unknown") == "unknown"
+
+
+def test_one_thing_is_told_from_several() -> None:
+    assert [counted(number, "file") for number in (0, 1, 2)] == ["0 files", "1 file", "2 files"]

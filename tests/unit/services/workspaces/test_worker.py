@@ -123,6 +123,28 @@ def test_a_job_has_neither_input_nor_output_of_its_own(tmp_path: Path) -> None:
     assert (tmp_path / "told").read_text().splitlines()[0] == str(tmp_path / "directory")
 
 
+def test_jobs_are_imported_while_there_is_none_to_do() -> None:
+    """An input without data: what a worker has imported is seen when it ends."""
+    code = """
+import sys
+from services.workspaces import worker
+reader, writer = worker.os.pipe()
+worker._import_jobs(open(reader, "rb"), "tests.scripted.jobs")
+print(*sys.modules)
+"""
+    for ready in (False, True):
+        program = code.replace("worker._import", "worker.os.write(writer, b'x'); worker._import")
+        argv = [sys.executable, "-c", program if ready else code]
+        modules = subprocess.run(argv, cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout.split()
+        assert (b"tests.scripted.jobs.apply" in modules) is not ready
+
+
+def test_a_worker_that_gets_no_job_ends_quietly() -> None:
+    argv = [sys.executable, "-m", "tests.scripted.worker"]
+    done = subprocess.run(argv, cwd=ROOT, input=b"", capture_output=True, check=True)
+    assert (done.stdout, done.stderr) == (b"", b"")
+
+
 def test_every_verb_of_the_service_has_a_job_by_its_name() -> None:
     assert sorted(VERBS) == [
         f"transfer.{name}" for name in ("apply", "export", "files", "plan", "prepare", "status")

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from services.workspaces import worker_process
-from services.workspaces.worker_process import WorkerEnd, run_worker
+from services.workspaces.worker_process import WorkerEnd, WorkerProcess, run_worker
 from shared.errors import BangerError, Code
 from tests.scripted.workspaces import WORKER
 from tests.unit.services.workspaces.test_worker import job
@@ -31,7 +31,7 @@ def python(code: str) -> list[str]:
 
 
 async def end_of(argv: list[str], content: bytes = b"{}") -> WorkerEnd:
-    return await run_worker(argv, content, lambda *_: None)
+    return await run_worker(await WorkerProcess.start(argv), content, lambda *_: None)
 
 
 def lives(pid_file: Path) -> bool:
@@ -46,7 +46,8 @@ def test_progress_is_passed_on_and_the_result_comes_back(tmp_path: Path) -> None
     async def act() -> None:
         said: list[tuple[str, str]] = []
         content = job(tmp_path, "say one").rstrip()
-        end = await run_worker(WORKER, content, lambda *words: said.append(words))
+        worker = await WorkerProcess.start(WORKER)
+        end = await run_worker(worker, content, lambda *words: said.append(words))
         assert said == [("script", "one")]
         assert msgspec.json.decode(end.result())["commit"] == "a" * 40
         assert end.status == 0
@@ -114,7 +115,8 @@ async def cancelled(tmp_path: Path, script: str) -> WorkerEnd:
     """The end of a worker whose caller is cancelled when the script says ``here``."""
     here = asyncio.Event()
     content = job(tmp_path, script).rstrip()
-    task = asyncio.create_task(run_worker(WORKER, content, lambda *_: here.set()))
+    worker = await WorkerProcess.start(WORKER)
+    task = asyncio.create_task(run_worker(worker, content, lambda *_: here.set()))
     await here.wait()
     task.cancel()
     return await task
@@ -152,7 +154,8 @@ def test_the_request_is_in_no_argv(tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "fifo")
         here = asyncio.Event()
         content = job(tmp_path, f"write {tmp_path}/told\nsay here\nwait {tmp_path}/fifo").rstrip()
-        task = asyncio.create_task(run_worker(WORKER, content, lambda *_: here.set()))
+        worker = await WorkerProcess.start(WORKER)
+        task = asyncio.create_task(run_worker(worker, content, lambda *_: here.set()))
         await here.wait()
         pid = (tmp_path / "told").read_text().splitlines()[1]
         argv = Path(f"/proc/{pid}/cmdline").read_bytes()
