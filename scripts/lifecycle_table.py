@@ -46,11 +46,11 @@ and `ops cancel` answers `conflict`.
 | | when the VMM is being ended by force | `stopped` | `done` |
 | `vm.restart` | during the stop | as for `vm.stop`, and it is not started again | `cancelled` |
 | | during the boot | as for `vm.start` | |
-| `workspace.prepare`, `.sync` | until the guest has everything | as it was: what has arrived is taken back, or by the next prepare | `cancelled` |
+| `workspace.prepare`, `.sync` | until the guest has all of it | without what arrived | `cancelled` |
 | | afterwards | has the workspace | `done` |
 | `workspace.status`, `.export` | at any time | as it was | `cancelled` |
-| `workspace.apply` | until the host's files are being written | as it was, and so is the repository | `cancelled` |
-| | afterwards | as it was; the repository has the changes | `done` |
+| `workspace.apply` | until the host's files are written | as it was, the host too | `cancelled` |
+| | afterwards | as it was; the host has the changes | `done` |
 
 `kill`, `pause`, `resume` and `delete` are no operations. Ctrl-C does not take them back: the
 command waits until they are done. After Ctrl-C in `set`, `rename` and `publish`, what was stored
