@@ -46,7 +46,7 @@ and `ops cancel` answers `conflict`.
 | | when the VMM is being ended by force | `stopped` | `done` |
 | `vm.restart` | during the stop | as for `vm.stop`, and it is not started again | `cancelled` |
 | | during the boot | as for `vm.start` | |
-| `workspace.prepare`, `.sync` | until the guest has all of it | without what arrived | `cancelled` |
+| `workspace.prepare`, `.sync` | until the guest has all | without what arrived | `cancelled` |
 | | afterwards | has the workspace | `done` |
 | `workspace.status`, `.export` | at any time | as it was | `cancelled` |
 | `workspace.apply` | until the host's files are written | as it was, the host too | `cancelled` |
