@@ -50,18 +50,13 @@ def web(guests: Guests) -> Iterator[str]:
 
 
 def leftovers(guests: Guests) -> list[str]:
-    """Workers, what they have started, and their directories."""
-    lines = [
-        line for line in guests.home.processes().values() if PROCESS in line or "sleep" in line
-    ]
+    """Workers but the one that may wait for a job, what they have started, their directories."""
+    lines = list(guests.home.processes().values())
+    workers = [line for line in lines if PROCESS in line]
+    children = [line for line in lines if "sleep" in line]
     area = guests.home.paths.transfers
-    return [*lines, *(str(path) for path in (area.iterdir() if area.is_dir() else []))]
-
-
-def worker(guests: Guests) -> int:
-    """The pid of the only one; 0 while there is none."""
-    found = guests.home.processes().items()
-    return next((pid for pid, line in found if PROCESS in line), 0)
+    directories = [str(path) for path in (area.iterdir() if area.is_dir() else [])]
+    return [*workers[1:], *children, *directories]
 
 
 class Repository:
@@ -73,6 +68,11 @@ class Repository:
         self.pipe = path / "pipe"
         os.mkfifo(self.pipe)
         (path / "script").write_text("\n".join(lines).format(pipe=self.pipe, path=path))
+
+    @property
+    def worker(self) -> int:
+        """The pid of the worker that has written ``told``."""
+        return int((self.path / "told").read_text().split()[1])
 
     def release(self) -> None:
         os.close(eventually(lambda: opened(self.pipe), "the job waits", every=0.01))
@@ -109,6 +109,7 @@ def test_what_is_placed_is_in_the_row_and_its_process_is_gone(
     assert done["workspace"]["guest_path"] == "/root/repo"
     assert guests.row(web)["workspaces"] == [done["workspace"]]
     directory, _, state = (repository.path / "told").read_text().split()
+    assert repository.worker not in guests.home.processes()
     assert directory.startswith(str(guests.home.paths.transfers))
     assert state == str(guests.home.paths.vm_state(guests.row(web)["id"]))
 
@@ -172,6 +173,7 @@ def test_ops_cancel_ends_the_worker_and_lets_it_undo(
         assert [(each["verb"], each["subject"]) for each in running] == [("workspace.prepare", web)]
         assert guests.call("ops.cancel", ref=running[0]["id"])["state"] == "cancelled"
         assert (slow.path / "undone").exists()
+        assert slow.worker not in guests.home.processes()
         assert leftovers(guests) == []
         assert refusal(peer, request).code is Code.CANCELLED
     assert guests.row(web)["workspaces"] == []
@@ -189,6 +191,7 @@ def test_a_signal_to_the_command_cancels_it(
         _, err = command.communicate(timeout=30)
     assert command.returncode == 128 + number, err
     assert (slow.path / "undone").exists()
+    assert slow.worker not in guests.home.processes()
     assert leftovers(guests) == []
 
 
@@ -208,7 +211,7 @@ def test_a_worker_that_is_killed_harms_its_transfer_alone(
 ) -> None:
     with guests.peer() as peer:
         request = begin(peer, slow)
-        kill(worker(guests))
+        kill(slow.worker)
         error = refusal(peer, request)
     assert error.code is Code.INTERNAL
     assert "was killed by signal 9" in error.message
@@ -230,7 +233,7 @@ def test_a_service_that_is_killed_takes_its_workers_with_it_and_the_command_goes
 ) -> None:
     with guests.peer() as peer:
         request = begin(peer, slow)
-        first = worker(guests)
+        first = slow.worker
         (slow.path / "script").write_text("say again")
         kill(guests.stack.pid("workspaces"))
         peer.final(request)  # the api asks the next service
@@ -334,7 +337,7 @@ def test_nothing_of_a_request_is_in_an_argv_or_a_log(
 ) -> None:
     with guests.peer() as peer:
         request = begin(peer, slow)
-        pid = worker(guests)
+        pid = slow.worker
         for name in ("cmdline", "environ"):
             assert SECRET.encode() not in Path(f"/proc/{pid}/{name}").read_bytes()
         slow.release()
