@@ -15,9 +15,6 @@ import msgspec
 from shared.contract.names import check_name
 from shared.errors import BangerError
 
-ARCH = "x86_64"
-"""The architecture of everything in the catalogue, as ``uname -m`` prints it."""
-
 DEBIAN_ARCH = "amd64"
 
 FILES = Path(__file__).parents[2] / "catalogue"
