@@ -40,7 +40,7 @@ class PromoteJob(msgspec.Struct, kw_only=True):
     id: str
 
 
-class Published(msgspec.Struct, kw_only=True):
+class PublishedImage(msgspec.Struct, kw_only=True):
     """What a job has published."""
 
     image: ImageManifest
