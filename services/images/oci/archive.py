@@ -106,7 +106,7 @@ def _take(entry: Entry, stream: ByteStream, found: ArchiveFiles) -> None:
         found.links[name] = _text(tuple(target.split(b"/")))
     elif entry.kind is Kind.FILE and entry.extents is None:
         path = found.directory / f"{len(found.files):06}"
-        with open(path, "xb", buffering=0) as output:
+        with open(path, "xb") as output:
             for piece in stream.pieces(entry.stored):
                 output.write(piece)
         found.files[name] = path

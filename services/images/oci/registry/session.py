@@ -103,8 +103,8 @@ class RegistrySession:
         response = self._follow(url, headers, known)
         if response.status == 401:
             challenge = ", ".join(response.headers.getlist("WWW-Authenticate"))
-            self._authorization.renew(challenge, known)
             response.drain_conn()
+            self._authorization.renew(challenge, known)
             response = self._follow(url, headers, self._authorization.header)
         if response.status in allowed:
             return response

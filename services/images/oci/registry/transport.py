@@ -11,11 +11,11 @@ import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import urllib3
-from urllib3.exceptions import HTTPError, SSLError
+from urllib3.exceptions import HTTPError, InsecureRequestWarning, SSLError
 from urllib3.exceptions import TimeoutError as UrllibTimeout
 
 from shared.errors import BangerError, Code
@@ -67,18 +67,19 @@ class Transport:
             BangerError: ``denied`` for a certificate that nobody vouches for, ``invalid`` for a URL
                 that is none.
         """
-        return self._request("GET", url, headers, None)
+        return self._request("GET", url, headers)
 
     def post_form(self, url: str, fields: Mapping[str, str]) -> Response:
         """POST a form. Raises as ``get``."""
-        return self._request("POST", url, {}, fields)
+        kind = {"Content-Type": "application/x-www-form-urlencoded"}
+        return self._request("POST", url, kind, urlencode(fields))
 
     def close(self) -> None:
         for pool in self._pools.values():
             pool.clear()
 
     def _request(
-        self, method: str, url: str, headers: Mapping[str, str], fields: Mapping[str, str] | None
+        self, method: str, url: str, headers: Mapping[str, str], body: str | None = None
     ) -> Response:
         parts = urlsplit(url)
         if len(url) > _LONGEST_URL or parts.scheme not in ("http", "https") or not parts.hostname:
@@ -89,8 +90,7 @@ class Transport:
                 method,
                 url,
                 headers={**common, **headers},
-                fields=dict(fields) if fields is not None else None,
-                encode_multipart=False,
+                body=body,
                 preload_content=False,
                 decode_content=False,
                 redirect=False,
@@ -137,6 +137,7 @@ class Transport:
             for certificate in sorted(directory.glob("*.cert")):
                 context.load_cert_chain(certificate, certificate.with_suffix(".key"))
         if self._insecure and netloc == self._registry:
+            urllib3.disable_warnings(InsecureRequestWarning)  # the user has asked for it
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         return context
