@@ -34,7 +34,7 @@ class ArchiveHead(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     images: list[ImageManifest]
 
 
-class ArchiveMember(NamedTuple):
+class ImageFile(NamedTuple):
     """One file of the archive."""
 
     image: ImageManifest
@@ -46,11 +46,11 @@ class ArchiveMember(NamedTuple):
         return f"{self.image.id}/{self.file}"
 
 
-def members_of(head: ArchiveHead) -> Iterator[ArchiveMember]:
+def members_of(head: ArchiveHead) -> Iterator[ImageFile]:
     """The files in the order in which they are in the archive."""
     for image in head.images:
         for file, total in image.sums().items():
-            yield ArchiveMember(image, file, total)
+            yield ImageFile(image, file, total)
 
 
 def encode_head(head: ArchiveHead) -> bytes:
