@@ -1,4 +1,4 @@
-"""Verbs that delete images and kernels, which only the api can do safely: it knows the VMs."""
+"""Verbs about images and kernels that need to know the VMs: delete, prune, who uses what."""
 
 from collections.abc import Callable
 
@@ -6,8 +6,9 @@ from services.api.context import ApiContext
 from services.api.machines.corrections import all_rows
 from services.api.policy.holds import Published
 from shared.bus.handlers import Call, handles
-from shared.contract.messages.image import Deleted, Ref
-from shared.contract.messages.vm import Vm
+from shared.contract.messages.image import Deleted, Image, Ref
+from shared.contract.messages.image_work import Prune, Pruned, StorageUsage
+from shared.contract.messages.vm import Empty, Vm
 from shared.contract.names import NAMES_CARRIED, NAMES_SHOWN, few
 from shared.contract.reference import by_id
 from shared.contract.verbs import api, images
@@ -21,6 +22,20 @@ class ImageVerbs:
         self._ask = context.ask
         self._image_holds = context.image_holds
         self._kernel_holds = context.kernel_holds
+
+    @handles(api.IMAGE_SHOW)
+    async def show_image(self, request: Ref, _call: Call) -> Image:
+        image = await self._ask(images.IMAGE_SHOW(ref=request.ref))
+        image.users = [vm.name for vm in await all_rows(self._ask) if vm.image_id == image.id]
+        return image
+
+    @handles(api.IMAGE_PRUNE)
+    async def prune_images(self, _request: Prune, _call: Call) -> Pruned:
+        raise BangerError(Code.UNAVAILABLE, f"{api.IMAGE_PRUNE.name} is not written yet")
+
+    @handles(api.SYSTEM_USAGE)
+    async def system_usage(self, _request: Empty, _call: Call) -> StorageUsage:
+        raise BangerError(Code.UNAVAILABLE, f"{api.SYSTEM_USAGE.name} is not written yet")
 
     @handles(api.IMAGE_DELETE)
     async def delete_image(self, request: Ref, _call: Call) -> Deleted:

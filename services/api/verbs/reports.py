@@ -16,6 +16,7 @@ from shared.contract.messages.vm import (
     PortList,
     ResolvedList,
     Vm,
+    VmAccess,
     VmFilter,
     VmList,
     VmRef,
@@ -65,7 +66,7 @@ class ReportVerbs:
         return self._context.view(await self._context.ask(store.VM_GET(ref=request.ref)))
 
     @handles(api.VM_ACCESS)
-    async def access(self, request: VmRef, _call: Call) -> VmView:
+    async def access(self, request: VmAccess, _call: Call) -> VmView:
         """How to reach the guest, for somebody who is about to: counts as use."""
         shown = await self._context.reach(request.ref)
         self._context.spawn(self._context.touch(shown.vm.id))
