@@ -1,9 +1,9 @@
 """Reads an ext4 filesystem that a guest has written, without mounting it and without root.
 
-Whoever writes the disk is hostile, and the C programs for it were not made for that: this reader has
-limits on all that it follows and never leaves the file. It reads what mke2fs makes for a VM's disks
-and a kernel of Linux does to it later (Documentation/filesystems/ext4). What it does not know it
-refuses, and a journal that has to be replayed too.
+Whoever writes the disk is hostile, and the C programs for it were not made for that. This reader
+has limits on all that it follows, and never leaves the file. It reads what mke2fs makes for a VM's
+disks and what a kernel of Linux does to it later (Documentation/filesystems/ext4). It refuses what
+it does not know, and a journal that has to be replayed.
 """
 
 import os
@@ -23,7 +23,7 @@ EXTENTS_FLAG = 0x80000
 _HAS_FILE_TYPES, _NEEDS_RECOVERY = 0x2, 0x4
 _USES_EXTENTS, _IS_64_BIT = 0x40, 0x80
 _KNOWN = _HAS_FILE_TYPES | _USES_EXTENTS | _IS_64_BIT | 0x200 | 0x2000 | 0x4000
-"""Incompatible features that change nothing for a reader: flex_bg, metadata_csum_seed, large_dir."""
+"""flex_bg, metadata_csum_seed and large_dir change nothing for a reader."""
 _EXTENT_MAGIC = 0xF30A
 _MOST_EXTENTS = 1 << 20
 """Of one file; a file of 4 TiB in pieces of 4 MiB has as many."""
@@ -34,10 +34,10 @@ _LONGEST_LINK = 4095
 
 
 class Extent(NamedTuple):
-    """``count`` bytes of a file from ``at`` on are at ``position`` of the disk; None for zeros."""
+    """``length`` bytes of a file from ``at`` on are at ``position`` of the disk; None for zeros."""
 
     at: int
-    count: int
+    length: int
     position: int | None
 
 
@@ -110,11 +110,10 @@ class Ext4:
         (magic,) = struct.unpack_from("<H", block, 0x38)
         if magic != MAGIC:
             self.damaged("it has no superblock of ext4")
-        self._inodes, blocks_low = struct.unpack_from("<II", block)
+        (self._inodes,) = struct.unpack_from("<I", block)
         first_block, log_size = struct.unpack_from("<I", block, 0x14)[0], block[0x18]
         (self._inodes_per_group,) = struct.unpack_from("<I", block, 0x28)
-        self._inode_size, incompatible = struct.unpack_from("<H6xI", block, 0x58)
-        (features,) = struct.unpack_from("<I", block, 0x60)
+        self._inode_size, features = struct.unpack_from("<H6xI", block, 0x58)
         self._refuse_features(features)
         wide = bool(features & _IS_64_BIT)
         self._descriptor_size = struct.unpack_from("<H", block, 0xFE)[0] if wide else 32
@@ -207,9 +206,9 @@ class Ext4:
         pieces = []
         for extent in self.extents(inode):
             if extent.position is None:
-                pieces.append(bytes(extent.count))
+                pieces.append(bytes(extent.length))
             else:
-                pieces.append(self.read(extent.position, extent.count))
+                pieces.append(self.read(extent.position, extent.length))
         return b"".join(pieces)
 
     def link_target(self, inode: Inode) -> bytes:

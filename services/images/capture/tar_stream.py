@@ -69,8 +69,9 @@ def _header(disk: Ext4, entry: LayerEntry, kind: bytes, first: bytes | None) -> 
         header.linkname = os.fsdecode(disk.link_target(inode))
     elif kind in (tarfile.CHRTYPE, tarfile.BLKTYPE):
         header.devmajor, header.devminor = inode.device
-    for name, value in entry.attributes.items():
-        header.pax_headers["SCHILY.xattr." + _text(name)] = _text(value)
+    header.pax_headers = {
+        "SCHILY.xattr." + _text(name): _text(value) for name, value in entry.attributes.items()
+    }
     return header
 
 
@@ -92,7 +93,7 @@ def _text(value: bytes) -> str:
 
 def _write_content(disk: Ext4, inode: Inode, output: int) -> None:
     for extent in disk.extents(inode):
-        left, position = extent.count, extent.position
+        left, position = extent.length, extent.position
         while left:
             if position is None:
                 _write(output, _ZEROS[: min(left, len(_ZEROS))])
