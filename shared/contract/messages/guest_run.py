@@ -17,16 +17,19 @@ class CommandWish(msgspec.Struct, kw_only=True):
     workdir: str = ""
     user: str = ""
     shell: bool = False
-    """Whether somebody is there to use one: without a command, they get a login shell."""
+    """Whether somebody is there to use one: without a command, they get a shell."""
 
 
 class GuestRun(msgspec.Struct, kw_only=True):
-    """A command as it is to be run in the guest. No ``argv``: a login shell. Empty: ``workdir`` is
-    the home directory, ``user`` root."""
+    """A command as it is to be run in the guest. No ``argv``: a shell. Empty: ``workdir`` is the
+    home directory, ``user`` root."""
 
     argv: list[str]
     env: dict[str, str] = msgspec.field(default_factory=dict)
     workdir: str = ""
     user: str = ""
-    from_image: bool = False
-    """Whether the image's config has said anything of it."""
+    image_workdir: bool = False
+    """Whether the image chose ``workdir``: then it is no obstacle that there is no such directory.
+    """
+    image_env: bool = False
+    """Whether the image sets variables: then a shell is none that would set its own PATH."""

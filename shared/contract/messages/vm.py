@@ -104,7 +104,8 @@ class VmView(msgspec.Struct, kw_only=True):
     notices: list[str] = msgspec.field(default_factory=list)
     """Sentences for somebody who is about to work in the guest: of a boot, and of ``vm.access``."""
     command: GuestRun | None = None
-    """What ``vm.create`` and ``vm.access`` make of the command that was asked for."""
+    """What the image makes of the command that ``vm.create`` or ``vm.access`` was asked with; None
+    when it is run as it was asked for."""
     exposed: list[str] = msgspec.field(default_factory=list)
     """What the image says that it listens on, as "80/tcp"; from ``vm.create`` and ``vm.show``."""
 
