@@ -77,6 +77,16 @@ class Paths(NamedTuple):
         return self.data / "kernels"
 
     @property
+    def builds(self) -> Path:
+        """What builds find again, by the keys of their steps."""
+        return self.data / "builds"
+
+    @property
+    def image_jobs(self) -> Path:
+        """A directory for each download, build and capture of an image that is under way."""
+        return self.state / "image-jobs"
+
+    @property
     def database(self) -> Path:
         return self.state / "banger.db"
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from shared.contract.messages.image import Image, ImageConfig
+from shared.contract.messages.image_work import ImageFileBuild
 from shared.contract.messages.workspace import HostPath, Target
 
 BuildKey = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
@@ -39,21 +40,30 @@ class BuildStep(msgspec.Struct, kw_only=True, frozen=True):
     """Who runs it, ``USER[:GROUP]``; empty: root."""
 
 
+class BuildBase(msgspec.Struct, kw_only=True):
+    """``build.base``: the image that a file begins with, and the name that it gives its own."""
+
+    reference: str
+    name: str = ""
+
+
+class BuildQuestion(ImageFileBuild, kw_only=True):
+    """``build.plan``: the file, and its base, which is here by now."""
+
+    base: Image
+
+
 class BuildPlan(msgspec.Struct, kw_only=True):
     """``keys`` has one per step: the state of the disks after it. ``cached``: how many of the first
     steps need not be run, because the disks after them are kept. ``key`` is that of the image, and
     ``made`` the image if it is here."""
 
-    base: Image
-    name: str
     steps: list[BuildStep]
     keys: list[BuildKey]
     key: BuildKey
     cached: int = 0
     made: Image | None = None
-    config: ImageConfig | None = None
-    context: HostPath
-    notices: list[str] = []
+    config: ImageConfig
 
 
 class BuildRun(msgspec.Struct, kw_only=True):
@@ -65,14 +75,8 @@ class BuildRun(msgspec.Struct, kw_only=True):
 
 
 class BuildKeep(msgspec.Struct, kw_only=True):
-    """``build.keep``: keep the disks of a paused VM as they are after the step ``key``."""
-
-    vm_id: str
-    key: BuildKey
-
-
-class BuildDisks(msgspec.Struct, kw_only=True):
-    """``build.disks``: give a VM that has not run yet the disks that were kept after ``key``."""
+    """``build.keep``: keep the disks of a paused VM as they are after the step ``key``.
+    ``build.disks``: give them to a VM that has not run yet."""
 
     vm_id: str
     key: BuildKey
