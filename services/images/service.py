@@ -10,10 +10,16 @@ from services.images.context import ImagesContext
 from services.images.library.manifest import ImageManifest, KernelManifest, M
 from services.images.library.on_demand import BuildOnDemand
 from services.images.library.scratch import build_area, sweep
+from services.images.library.shown import (
+    all_images,
+    find_image,
+    image_with_layers,
+    remove_image,
+    view_of,
+)
 from services.images.library.views import (
     broken_view,
     image_list,
-    image_view,
     kernel_list,
     kernel_view,
 )
@@ -66,14 +72,13 @@ class ImagesService(Actor):
     @handles(images.IMAGE_LIST)
     async def image_list(self, request: After, _call: Call) -> ImageList:
         library = self._images.library
-        entries, damaged = await asyncio.to_thread(library.entries)
-        views = [image_view(entry, library.path_of(entry)) for entry in entries]
+        views, damaged = await asyncio.to_thread(all_images, library)
         offers, broken = self._image_catalogue.available(), broken_view(damaged)
         return image_list(views, offers, broken, request.after)
 
     @handles(images.IMAGE_SHOW)
     async def image_show(self, request: Ref, _call: Call) -> Image:
-        return await self._find_image(request.ref)
+        return await asyncio.to_thread(image_with_layers, self._images.library, request.ref)
 
     @handles(images.IMAGE_RESOLVE)
     async def image_resolve(self, request: Resolve, call: Call) -> Image:
@@ -92,7 +97,7 @@ class ImagesService(Actor):
 
     @handles(images.IMAGE_REMOVE)
     async def image_remove(self, request: Ref, _call: Call) -> None:
-        await asyncio.to_thread(self._images.library.remove, request.ref)
+        await asyncio.to_thread(remove_image, self._images.library, request.ref)
 
     @handles(images.KERNEL_LIST)
     async def kernel_list(self, request: After, _call: Call) -> KernelList:
@@ -122,16 +127,14 @@ class ImagesService(Actor):
         await asyncio.to_thread(self._kernels.library.remove, request.ref)
 
     async def _find_image(self, reference: str) -> Image:
-        library = self._images.library
-        found = await asyncio.to_thread(library.find, reference)
-        return image_view(found, library.path_of(found))
+        return await asyncio.to_thread(find_image, self._images.library, reference)
 
     async def _build(
         self, recipe: Recipe[ImageManifest], call: Call, *, force: bool = False
     ) -> Image:
         made = await self._made(self._images, recipe, call, force=force)
         recipe.check_result("image", made.source)
-        return image_view(made, self._images.library.path_of(made))
+        return await asyncio.to_thread(view_of, self._images.library, made)
 
     def _outdated(self, recipe: Recipe[ImageManifest]) -> bool:
         """Whether the catalogue's image was made from an older recipe. ``vm run`` goes on with it,
