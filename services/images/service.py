@@ -25,6 +25,7 @@ from services.images.library.views import (
 )
 from services.images.sources.contract import Recipe
 from services.images.verbs.archives import ArchiveVerbs
+from services.images.verbs.building import BuildVerbs
 from services.images.verbs.capture import CaptureVerbs
 from services.images.verbs.pulling import PullVerbs
 from services.images.verbs.storage import StorageVerbs
@@ -48,7 +49,7 @@ from shared.errors import BangerError
 from shared.logs import Log
 from shared.paths import Paths
 
-GROUPS = (PullVerbs, ArchiveVerbs, StorageVerbs, CaptureVerbs)
+GROUPS = (PullVerbs, ArchiveVerbs, StorageVerbs, CaptureVerbs, BuildVerbs)
 """What answers the other verbs, each made of the context."""
 
 
@@ -58,11 +59,14 @@ class ImagesService(Actor):
         context = ImagesContext(paths, log, config)
         self._images, self._image_catalogue = context.images, context.image_catalogue
         self._kernels, self._kernel_catalogue = context.kernels, context.kernel_catalogue
+        self._jobs, self._builds_area = context.jobs, context.kept.root
         self.serve(*(group(context) for group in GROUPS))
 
     async def on_start(self) -> None:
         self._lock = await own(self.paths.lock("images"))
-        for area in (self._images.library.root, self._kernels.library.root, build_area()):
+        self.background.spawn(self._jobs.sweep())
+        libraries = self._images.library.root, self._kernels.library.root
+        for area in (*libraries, self._builds_area, build_area()):
             for path in await asyncio.to_thread(sweep, area):
                 self.log.warning("removed the remains of a crashed build", path=str(path))
 

@@ -1,7 +1,8 @@
 """``python -m services.images.worker``: the process of one long job about images."""
 
+from services.images.jobs.capture import CaptureJob
 from shared.contract.messages.build import BuildQuestion, BuildRun
-from shared.contract.messages.image_work import ImageCapture, ImageFileBuild
+from shared.contract.messages.image_work import ImageFileBuild
 from shared.workers.worker import Jobs, main
 
 JOBS = Jobs(
@@ -10,7 +11,7 @@ JOBS = Jobs(
         "build.base": ImageFileBuild,
         "build.plan": BuildQuestion,
         "build.run": BuildRun,
-        "image.capture": ImageCapture,
+        "image.capture": CaptureJob,
     },
 )
 """The module ``jobs/capture`` does ``image.capture`` by its function ``run``, and so on."""
