@@ -134,11 +134,11 @@ class ImageBuildVerbs:
         assert view.access, "it has just answered"
         target = Target(vm_id=view.vm.id, vm_name=view.vm.name, access=view.access)
         for number, (step, key) in enumerate(zip(plan.steps, plan.keys, strict=True), 1):
-            title = f"{number}/{len(plan.steps)} {step.text}"
+            stage = f"step {number}/{len(plan.steps)}"
             if number <= plan.cached:
-                call.progress("step", f"{title} (cached)")
+                call.progress(stage, f"{step.text} (cached)")
                 continue
-            call.progress("step", title)
+            call.progress(stage, step.text)
             await self._ask(images.BUILD_RUN(target=target, step=step, context=files), call)
             await self._keep(view.vm, step, key, call)
 

@@ -18,6 +18,8 @@ from shared.contract.messages.image import ImageConfig
 
 SHELL = ("/bin/sh", "-c")
 PLATFORM = "linux/amd64"
+SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""What PATH is, as for docker build, when the base says nothing of it."""
 _PORT = re.compile(r"([1-9][0-9]{0,4})(-[1-9][0-9]{0,4})?(?:/(tcp|udp))?")
 _SHOWN = 200
 
@@ -102,7 +104,7 @@ class _State:
 
     @property
     def _values(self) -> dict[str, str]:
-        return self._arguments | self.config.env
+        return {"PATH": SEARCH_PATH} | self._arguments | self.config.env
 
     def _set(self, **fields: object) -> None:
         self.config = msgspec.structs.replace(self.config, **fields)

@@ -106,12 +106,20 @@ class GuestCommands:
             self._say(line)
 
 
+_NETWORK_HINT = "a build reaches the outside only with --nat or --allow"
+_CUT_OFF = ("resolv", "name resolution", "network is unreachable", "could not connect")
+
+
+def _looks_cut_off(lines: list[str]) -> bool:
+    return any(words in line.lower() for line in lines for words in _CUT_OFF)
+
+
 def failed(title: str, status: int, lines: list[str]) -> BangerError:
     """The error of a command; the last lines that it printed are in ``details["output"]``."""
     last = f": {lines[-1]}" if lines else ""
     return BangerError(
         Code.GUEST_FAILED,
         f"{title} ended with status {status}{last}",
-        hint="a build reaches the outside only with --nat or --allow",
+        hint=_NETWORK_HINT if _looks_cut_off(lines) else "",
         details={"output": lines},
     )

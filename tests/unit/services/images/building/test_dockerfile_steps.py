@@ -1,7 +1,7 @@
 import pytest
 
 from services.images.building.dockerfile import parse
-from services.images.building.dockerfile_steps import base_of, steps_of
+from services.images.building.dockerfile_steps import SEARCH_PATH, base_of, steps_of
 from shared.contract.messages.build import BuildStep
 from shared.contract.messages.image import ImageConfig
 from shared.errors import BangerError
@@ -64,7 +64,7 @@ def test_env_workdir_and_user_hold_for_what_follows() -> None:
 
 def test_arguments_are_for_run_and_not_in_the_image() -> None:
     steps, config = read("ARG o=out\nFROM a\nARG x=1 y\nARG o\nENV x=env\nRUN z", None, y="given")
-    assert steps[0].env == {"x": "env", "y": "given", "o": "out"}
+    assert steps[0].env == {"x": "env", "y": "given", "o": "out", "PATH": SEARCH_PATH}
     assert config.env == {"x": "env"}
 
 
@@ -131,3 +131,9 @@ def test_mistakes_are_told_with_their_line(line: str, problem: str) -> None:
 def test_there_are_not_more_steps_than_a_plan_can_have() -> None:
     with pytest.raises(BangerError, match="more than 500 steps"):
         read("FROM a\n" + "RUN x\n" * 501)
+
+
+def test_a_base_that_says_nothing_of_it_has_the_usual_path() -> None:
+    steps, config = read("FROM a\nRUN x\nENV PATH=/opt/bin:$PATH")
+    assert steps[0].env == {"PATH": SEARCH_PATH}
+    assert config.env == {"PATH": f"/opt/bin:{SEARCH_PATH}"}
