@@ -3,7 +3,7 @@
 import struct
 from collections.abc import Iterator
 
-from services.images.capture.ext4 import Ext4, Inode
+from services.images.capture.ext4 import Ext4, Ext4Inode
 
 MAGIC = 0xEA020000
 PREFIXES = {1: b"user.", 4: b"trusted.", 6: b"security."}
@@ -12,7 +12,7 @@ _ENTRY = struct.Struct("<BBHIII")
 _BLOCK_HEADER = 32
 
 
-def attributes(disk: Ext4, inode: Inode) -> dict[bytes, bytes]:
+def attributes(disk: Ext4, inode: Ext4Inode) -> dict[bytes, bytes]:
     """Name and value of each attribute that a squashfs can hold."""
     found: dict[bytes, bytes] = {}
     if len(inode.extra) >= 4 and _magic(inode.extra) == MAGIC:

@@ -42,7 +42,7 @@ class Extent(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Inode:
+class Ext4Inode:
     """What an inode says. ``mtime`` is in seconds, ``block`` its 60 bytes of i_block."""
 
     number: int
@@ -139,7 +139,7 @@ class Ext4:
 
     # -- inodes -----------------------------------------------------------------------------
 
-    def inode(self, number: int) -> Inode:
+    def inode(self, number: int) -> Ext4Inode:
         """Raises ``invalid`` for one that is not there."""
         if not 0 < number <= self._inodes:
             self.damaged(f"there is no inode {number}")
@@ -154,7 +154,7 @@ class Ext4:
 
     # -- contents ---------------------------------------------------------------------------
 
-    def extents(self, inode: Inode) -> Iterator[Extent]:
+    def extents(self, inode: Ext4Inode) -> Iterator[Extent]:
         """The whole file, in order and without gaps; each extent is inside of the disk."""
         if not inode.flags & EXTENTS_FLAG:
             self.damaged(f"inode {inode.number} has no extents")
@@ -199,7 +199,7 @@ class Ext4:
                 else:
                     yield first, count, high << 32 | low
 
-    def content(self, inode: Inode, most: int) -> bytes:
+    def content(self, inode: Ext4Inode, most: int) -> bytes:
         """All of a small file. Raises ``invalid`` for one of more than ``most`` bytes."""
         if inode.size > most:
             self.damaged(f"inode {inode.number} has {inode.size} bytes")
@@ -211,7 +211,7 @@ class Ext4:
                 pieces.append(self.read(extent.position, extent.length))
         return b"".join(pieces)
 
-    def link_target(self, inode: Inode) -> bytes:
+    def link_target(self, inode: Ext4Inode) -> bytes:
         """Where a symbolic link points. Short ones are in the inode itself."""
         if not inode.flags & EXTENTS_FLAG:
             if inode.size > len(inode.block):
@@ -219,7 +219,7 @@ class Ext4:
             return inode.block[: inode.size]
         return self.content(inode, _LONGEST_LINK)
 
-    def entries(self, inode: Inode) -> dict[bytes, int]:
+    def entries(self, inode: Ext4Inode) -> dict[bytes, int]:
         """The names in a directory without "." and "..", and their inodes. A directory with an
         index (htree) reads as one without: the blocks of the index look empty."""
         if not stat.S_ISDIR(inode.mode):
@@ -246,7 +246,7 @@ class Ext4:
             found[name] = number
 
 
-def _decoded(number: int, raw: bytes) -> Inode:
+def _decoded(number: int, raw: bytes) -> Ext4Inode:
     mode, uid, size, mtime, gid, links = struct.unpack_from("<HHI8xI4xHH", raw)
     flags, block = struct.unpack_from("<I4x60s", raw, 0x20)
     acl, size_high = struct.unpack_from("<II", raw, 0x68)
@@ -257,7 +257,7 @@ def _decoded(number: int, raw: bytes) -> Inode:
         extra = raw[128 + extra_size :]
         if extra_size >= 12:
             seconds += (struct.unpack_from("<I", raw, 0x88)[0] & 3) << 32
-    return Inode(
+    return Ext4Inode(
         number=number,
         mode=mode,
         uid=uid_high << 16 | uid,

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from services.images.capture.attributes import attributes
-from services.images.capture.ext4 import ROOT_INODE, Ext4, Inode
+from services.images.capture.ext4 import ROOT_INODE, Ext4, Ext4Inode
 from shared.errors import BangerError, Code
 
 UPPER = b"upper"
@@ -44,7 +44,7 @@ class LayerEntry:
     """A file of a layer; ``path`` is relative to its root, "" for that."""
 
     path: bytes
-    inode: Inode
+    inode: Ext4Inode
     attributes: dict[bytes, bytes]
 
 
@@ -93,7 +93,7 @@ def tree_entries(disk: Ext4, top: int) -> Iterator[LayerEntry]:
             todo += _children(disk, path, inode)
 
 
-def _children(disk: Ext4, path: bytes, inode: Inode) -> Iterator[tuple[bytes, int]]:
+def _children(disk: Ext4, path: bytes, inode: Ext4Inode) -> Iterator[tuple[bytes, int]]:
     for name, number in sorted(disk.entries(inode).items(), reverse=True):
         child = path + b"/" + name if path else name
         if len(child) > _LONGEST_PATH:
@@ -109,7 +109,7 @@ def _belongs(path: bytes, edited: frozenset[bytes]) -> bool:
     return not any(path.startswith(directory + b"/") for directory in _EMPTIED)
 
 
-def _edited(disk: Ext4, top: Inode) -> frozenset[bytes]:
+def _edited(disk: Ext4, top: Ext4Inode) -> frozenset[bytes]:
     """Which of the files that every boot writes are not as it has left them."""
     edited = set()
     for path in _WRITTEN_AT_BOOT:
@@ -119,7 +119,7 @@ def _edited(disk: Ext4, top: Inode) -> frozenset[bytes]:
     return frozenset(edited)
 
 
-def _text(disk: Ext4, top: Inode, path: bytes) -> bytes | None:
+def _text(disk: Ext4, top: Ext4Inode, path: bytes) -> bytes | None:
     """The content of a small file; None when there is none."""
     inode = top
     for name in path.split(b"/"):

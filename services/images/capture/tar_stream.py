@@ -9,7 +9,7 @@ import stat
 import tarfile
 from collections.abc import Callable, Iterable
 
-from services.images.capture.ext4 import Ext4, Inode
+from services.images.capture.ext4 import Ext4, Ext4Inode
 from services.images.capture.layer import LayerEntry
 
 BLOCK = 512
@@ -91,7 +91,7 @@ def _text(value: bytes) -> str:
     return value.decode("utf-8", "surrogateescape")
 
 
-def _write_content(disk: Ext4, inode: Inode, output: int) -> None:
+def _write_content(disk: Ext4, inode: Ext4Inode, output: int) -> None:
     for extent in disk.extents(inode):
         left, position = extent.length, extent.position
         while left:

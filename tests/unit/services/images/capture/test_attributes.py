@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from services.images.capture.attributes import MAGIC, attributes
-from services.images.capture.ext4 import ROOT_INODE, Ext4, Inode
+from services.images.capture.ext4 import ROOT_INODE, Ext4, Ext4Inode
 from shared.errors import BangerError
 from tests.unit.services.images.capture.disks import make_disk
 
@@ -52,7 +52,7 @@ def test_an_attribute_that_points_away_is_damage(tmp_path: Path, entry: bytes) -
     (tmp_path / "tree").mkdir()
     with Ext4(make_disk(tmp_path / "disk", tmp_path / "tree")) as disk:
         root = disk.inode(ROOT_INODE)
-        fields = {name: getattr(root, name) for name in Inode.__dataclass_fields__}
+        fields = {name: getattr(root, name) for name in Ext4Inode.__dataclass_fields__}
         extra = struct.pack("<I", MAGIC) + entry + bytes(4)
         with pytest.raises(BangerError, match="an attribute makes no sense"):
-            attributes(disk, Inode(**{**fields, "extra": extra}))
+            attributes(disk, Ext4Inode(**{**fields, "extra": extra}))

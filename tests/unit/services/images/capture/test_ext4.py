@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from services.images.capture.attributes import attributes
-from services.images.capture.ext4 import ROOT_INODE, Ext4, Extent, Inode
+from services.images.capture.ext4 import ROOT_INODE, Ext4, Extent, Ext4Inode
 from services.images.capture.layer import tree_entries
 from shared.errors import BangerError, Code
 from tests.unit.services.images.capture.disks import change, make_disk
@@ -52,7 +52,7 @@ def disk(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
 
-def found(disk: Ext4, name: str) -> Inode:
+def found(disk: Ext4, name: str) -> Ext4Inode:
     return disk.inode(disk.entries(disk.inode(ROOT_INODE))[os.fsencode(name)])
 
 
@@ -175,9 +175,9 @@ def test_a_node_of_extents_that_leads_to_itself_ends(disk: Path) -> None:
             list(filesystem.extents(_with_block(leaf, node)))
 
 
-def _with_block(inode: Inode, block: bytes) -> Inode:
-    fields = {name: getattr(inode, name) for name in Inode.__dataclass_fields__}
-    return Inode(**{**fields, "block": block[:60]})
+def _with_block(inode: Ext4Inode, block: bytes) -> Ext4Inode:
+    fields = {name: getattr(inode, name) for name in Ext4Inode.__dataclass_fields__}
+    return Ext4Inode(**{**fields, "block": block[:60]})
 
 
 @pytest.mark.parametrize("seed", range(40))
