@@ -82,11 +82,6 @@ class Paths(NamedTuple):
         return self.data / "builds"
 
     @property
-    def image_jobs(self) -> Path:
-        """A directory for each download, build and capture of an image that is under way."""
-        return self.state / "image-jobs"
-
-    @property
     def database(self) -> Path:
         return self.state / "banger.db"
 
@@ -112,6 +107,11 @@ class Paths(NamedTuple):
     def transfers(self) -> Path:
         """A directory for each transfer of a repository that is under way."""
         return self.state / "transfers"
+
+    @property
+    def image_jobs(self) -> Path:
+        """A directory for each import, export or the like of an image that is under way."""
+        return self.state / "image-jobs"
 
     @property
     def broker_socket(self) -> Path:

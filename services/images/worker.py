@@ -1,6 +1,6 @@
 """``python -m services.images.worker``: the process of one long job about images."""
 
-from services.images.jobs.capture import CaptureJob
+from services.images.jobs import requests
 from shared.contract.messages.build import BuildQuestion, BuildRun
 from shared.contract.messages.image_work import ImageFileBuild
 from shared.workers.worker import Jobs, main
@@ -8,13 +8,16 @@ from shared.workers.worker import Jobs, main
 JOBS = Jobs(
     package="services.images.jobs",
     requests={
-        "build.base": ImageFileBuild,
-        "build.plan": BuildQuestion,
-        "build.run": BuildRun,
-        "image.capture": CaptureJob,
+        "build_base": ImageFileBuild,
+        "build_plan": BuildQuestion,
+        "build_step": BuildRun,
+        "capture": requests.CaptureJob,
+        "export_archive": requests.ExportJob,
+        "import_archive": requests.ImportJob,
+        "promote": requests.PromoteJob,
+        "register": requests.RegisterJob,
     },
 )
-"""The module ``jobs/capture`` does ``image.capture`` by its function ``run``, and so on."""
 
 if __name__ == "__main__":
     main(JOBS)

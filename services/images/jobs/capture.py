@@ -1,4 +1,4 @@
-"""``image.capture``: the layer of a stopped VM, and its work seed, as files of an image."""
+"""``capture``: the layer of a stopped VM, and its work seed, as files of an image."""
 
 import subprocess
 from collections.abc import Iterable
@@ -7,11 +7,11 @@ from pathlib import Path
 from services.images.capture.ext4 import ROOT_INODE, Ext4
 from services.images.capture.layer import LayerEntry, layer_entries, tree_entries
 from services.images.capture.tar_stream import write_tar
+from services.images.jobs.requests import CaptureJob
 from services.images.library.describe import SEED, SQUASHFS
 from services.images.oci.flatten.reading.entry import Entry, Kind
 from services.images.oci.flatten.tree.inode import DirectoryInode
 from services.images.oci.flatten.writing.squashfs import squashfs_writer
-from shared.contract.messages.image_work import ImageCapture
 from shared.errors import BangerError, Code
 from shared.host.programs import find_program
 from shared.plain_text import printable
@@ -21,27 +21,20 @@ from shared.workers.job import JobContext
 _LEFT_OUT_OF_SEED = (b"lost+found",)
 
 
-class CaptureJob(ImageCapture, kw_only=True):
-    """``output``: the directory that gets the files."""
-
-    output: str
-
-
 def run(request: CaptureJob, context: JobContext) -> None:
     """Raises as ``layer_entries`` and ``squashfs_writer``."""
-    assert context.vm_state
-    output = Path(request.output)
+    output, vm_state = Path(request.output), Path(request.vm_state)
 
     def progress(written: int) -> None:
         context.progress("capture", f"{written >> 20} MiB")
 
-    with _opened(context.vm_state / files.OVERLAY) as disk:
+    with _opened(vm_state / files.OVERLAY) as disk:
         entries = layer_entries(disk)
         root = next(entries)
         with squashfs_writer(output / SQUASHFS, _root(root)) as archive:
             write_tar(disk, entries, archive, progress)
     if request.work_seed:
-        with _opened(context.vm_state / files.WORK_DISK) as disk:
+        with _opened(vm_state / files.WORK_DISK) as disk:
             write_seed(disk, output / SEED)
 
 

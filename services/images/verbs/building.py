@@ -1,6 +1,7 @@
 """Verbs of a build, which the api asks one after another: it has the VM in which steps are run."""
 
 import asyncio
+from types import NoneType
 
 from msgspec.structs import replace
 
@@ -31,12 +32,12 @@ class BuildVerbs:
 
     @handles(images.BUILD_BASE)
     async def base(self, request: ImageFileBuild, call: Call) -> BuildBase:
-        return await self._context.jobs.run(images.BUILD_BASE, request, call)
+        return await self._context.jobs.run("build_base", request, BuildBase, call)
 
     @handles(images.BUILD_PLAN)
     async def plan(self, request: BuildQuestion, call: Call) -> BuildPlan:
         await asyncio.to_thread(base_with_room, self._context, request.base.id)
-        plan = await self._context.jobs.run(images.BUILD_PLAN, request, call)
+        plan = await self._context.jobs.run("build_plan", request, BuildPlan, call)
         if request.force:
             return plan
         return await asyncio.to_thread(self._with_what_is_kept, plan)
@@ -58,7 +59,7 @@ class BuildVerbs:
 
     @handles(images.BUILD_RUN)
     async def run(self, request: BuildRun, call: Call) -> None:
-        await self._context.jobs.run(images.BUILD_RUN, request, call)
+        await self._context.jobs.run("build_step", request, NoneType, call)
 
     @handles(images.BUILD_KEEP)
     async def keep(self, request: BuildKeep, _call: Call) -> None:

@@ -2,9 +2,10 @@
 
 import asyncio
 import os
+from types import NoneType
 
 from services.images.context import ImagesContext
-from services.images.jobs.capture import CaptureJob
+from services.images.jobs.requests import CaptureJob
 from services.images.library.describe import SEED, describe_image
 from services.images.library.entry_name import check_user_name
 from services.images.library.manifest import ImageManifest
@@ -30,19 +31,16 @@ class CaptureVerbs:
     async def capture(self, request: ImageCapture, call: Call) -> Image:
         context, library = self._context, self._context.images.library
         check_user_name(request.name)
+        context.image_catalogue.refuse_known(request.name)
         base = await asyncio.to_thread(base_with_room, context, request.base)
         with scratch(library.root) as work:
             job = CaptureJob(
-                vm_id=request.vm_id,
-                base=request.base,
-                name=request.name,
-                origin=request.origin,
-                work_seed=request.work_seed,
+                vm_state=str(context.paths.vm_state(request.vm_id)),
                 output=str(work.path),
+                work_seed=request.work_seed,
             )
-            vm_state = context.paths.vm_state(request.vm_id)
             call.progress("capture", "reading what the VM has changed")
-            await context.jobs.raw(images.IMAGE_CAPTURE.name, job, call, vm_state)
+            await context.jobs.run("capture", job, NoneType, call)
             call.progress("publish", "writing it to the disk")
             publishing = asyncio.ensure_future(
                 asyncio.to_thread(self._publish, work, request, base)

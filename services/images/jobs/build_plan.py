@@ -1,11 +1,11 @@
-"""``build.plan``: the steps of a file, their keys, and what the image says of itself."""
+"""``build_plan``: the steps of a file, their keys, and what the image says of itself."""
 
 from pathlib import Path
 
 from services.images.building import dockerfile, dockerfile_steps, toml_file
 from services.images.building.context_files import BuildContext
 from services.images.building.keys import image_key, step_keys
-from services.images.jobs.base import read_file
+from services.images.jobs.build_base import read_file
 from shared.contract.messages.build import BuildPlan, BuildQuestion, BuildStep
 from shared.contract.messages.image import ImageConfig
 from shared.workers.job import JobContext

@@ -1,4 +1,4 @@
-"""``build.run``: one step of a build in its guest."""
+"""``build_step``: one step of a build in its guest."""
 
 from pathlib import Path
 

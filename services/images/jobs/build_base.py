@@ -1,4 +1,4 @@
-"""``build.base``: which image a file begins with."""
+"""``build_base``: which image a file begins with."""
 
 from pathlib import Path
 
