@@ -50,7 +50,7 @@ class Drives:
     work: Path
     modules: Path
     tools: Path | None = None
-    """Programs for an image that lacks them; None with a kernel that an older banger pulled."""
+    """Programs for an image that lacks them; None with a kernel of before there were any."""
     bases: tuple[Path, ...] = ()
     """The images below ``rootfs``, topmost first."""
     seed: Path | None = None

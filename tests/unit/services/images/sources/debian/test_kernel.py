@@ -74,13 +74,8 @@ def test_the_same_package_gives_the_same_id(machine: BuildMachine, tmp_path: Pat
 
 
 def test_modules_below_usr_are_found(machine: BuildMachine, tmp_path: Path) -> None:
-    machine.answers(
-        BOOT_IMAGE
-        | {
-            f"usr/{name}" if name.startswith("lib/modules") else name: data
-            for name, data in MODULE.items()
-        }
-    )
+    below = {f"usr/{name}": data for name, data in MODULE.items() if name.startswith("lib/modules")}
+    machine.answers(BOOT_IMAGE | TOOLS | below)
     assert pull(tmp_path / "library").version == VERSION
 
 

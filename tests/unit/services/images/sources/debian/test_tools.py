@@ -20,7 +20,7 @@ def gathered(place: Path, packages: Mapping[str, bytes]) -> Path:
     return place / "layer"
 
 
-def test_a_program_runs_with_the_loader_and_the_libraries_of_the_layer_alone(
+def test_a_program_runs_with_the_loader_and_the_libraries_of_the_layer(
     tmp_path: Path,
 ) -> None:
     layer = gathered(tmp_path, TOOLS)
@@ -37,9 +37,8 @@ def test_a_program_runs_with_the_loader_and_the_libraries_of_the_layer_alone(
 def test_programs_of_a_newer_openssh_are_there_where_the_packages_have_them(tmp_path: Path) -> None:
     newer = {f"usr/lib/openssh/{name}": PROGRAM for name in ("sshd-session", "sshd-auth")}
     layer = gathered(tmp_path, TOOLS | newer)
-    assert {"sshd-session", "sshd-auth", "banger-sshd"} < {
-        p.name for p in (layer / "bin").iterdir()
-    }
+    names = {path.name for path in (layer / "bin").iterdir()}
+    assert {"sshd-session", "sshd-auth", "banger-sshd"} < names
 
 
 @pytest.mark.parametrize("name", ["usr/sbin/qemu-ga", f"{LIBRARIES}/libc.so.6", "sbin/resize2fs"])
