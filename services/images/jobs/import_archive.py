@@ -12,7 +12,7 @@ from services.images.jobs.progress import in_bytes
 from services.images.jobs.requests import ImportJob, PublishedImage
 from services.images.library.library import Library
 from services.images.library.manifest import ImageManifest
-from services.images.library.publish import publish
+from services.images.library.publish import publish, together
 from services.images.library.scratch import Scratch, scratch
 from services.images.oci.flatten.indexing import count_up
 from shared.errors import BangerError, Code
@@ -56,7 +56,7 @@ def _publish(
             lambda member: works[member.image.id].path / member.file,
             count_up("read", reader.size, in_bytes(context.progress)),
         )
-        with uninterrupted():
+        with uninterrupted(), together(library.root):
             for image in images:
                 publish(works[image.id], image)
     return images[-1]

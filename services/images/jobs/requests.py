@@ -40,6 +40,15 @@ class PromoteJob(msgspec.Struct, kw_only=True):
     id: str
 
 
+class CaptureJob(msgspec.Struct, kw_only=True):
+    """Write the layer of a stopped VM into the directory ``output``, and its work seed if that is
+    wanted. ``vm_state``: the VM's state directory."""
+
+    vm_state: str
+    output: str
+    work_seed: bool = False
+
+
 class PublishedImage(msgspec.Struct, kw_only=True):
     """What a job has published."""
 
