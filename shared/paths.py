@@ -83,7 +83,7 @@ class Paths(NamedTuple):
 
     @property
     def blobs(self) -> Path:
-        """Downloads, by their digests."""
+        """Downloads from registries, by their digests."""
         return self.data / "blobs"
 
     @property

@@ -2,6 +2,7 @@
 
 import asyncio
 from functools import partial
+from pathlib import Path
 
 from services.images.context import ImagesContext
 from services.images.jobs.requests import (
@@ -14,6 +15,8 @@ from services.images.jobs.requests import (
 )
 from services.images.library.entry_name import check_user_name
 from services.images.library.shown import view_of
+from services.images.library.views import kernel_view
+from services.images.sources.kernel_directory import import_kernel
 from shared.bus.handlers import Call, handles
 from shared.contract.messages.image import Image, Kernel, Ref
 from shared.contract.messages.image_work import (
@@ -24,8 +27,8 @@ from shared.contract.messages.image_work import (
     ImageTag,
     KernelImport,
 )
+from shared.contract.names import check_name
 from shared.contract.verbs import images
-from shared.errors import BangerError, Code
 
 
 class ArchiveVerbs:
@@ -88,5 +91,12 @@ class ArchiveVerbs:
         return await asyncio.to_thread(view_of, self._library, entry)
 
     @handles(images.KERNEL_IMPORT)
-    async def import_kernel(self, _request: KernelImport, _call: Call) -> Kernel:
-        raise BangerError(Code.UNAVAILABLE, f"{images.KERNEL_IMPORT.name} is not written yet")
+    async def import_kernel(self, request: KernelImport, call: Call) -> Kernel:
+        directory = Path(request.directory)
+        name = request.name or directory.name
+        check_name(name, "a kernel")
+        self._context.kernel_catalogue.refuse_known(name)
+        kernels = self._context.kernels
+        make = partial(import_kernel, directory, name, kernels.library)
+        made = await kernels.get(name, make, force=True, progress=call.progress)
+        return kernel_view(made, kernels.library.path_of(made))
