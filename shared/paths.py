@@ -104,6 +104,11 @@ class Paths(NamedTuple):
         return self.state / "transfers"
 
     @property
+    def image_jobs(self) -> Path:
+        """A directory for each import, export or the like of an image that is under way."""
+        return self.state / "image-jobs"
+
+    @property
     def broker_socket(self) -> Path:
         return self.run / BROKER_SOCKET
 

@@ -10,11 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from services.workspaces.area import make_directory, remove_directory, sweep
-from services.workspaces.spare_worker import SpareWorker
 from services.workspaces.turns import Turns
-from services.workspaces.worker import GRACE_SECONDS, TransferJob
-from services.workspaces.worker_process import WorkerEnd, run_worker
 from shared.bus.actor import Actor
 from shared.bus.handlers import Call, handles
 from shared.bus.runner import own
@@ -40,6 +36,10 @@ from shared.errors import BangerError, Code
 from shared.host.programs import child_argv
 from shared.logs import Log
 from shared.paths import Paths
+from shared.workers.area import make_directory, remove_directory, sweep
+from shared.workers.spare_worker import SpareWorker
+from shared.workers.worker import GRACE_SECONDS, WorkerJob
+from shared.workers.worker_process import WorkerEnd, run_worker
 
 SWEEP_SECONDS = GRACE_SECONDS + 5.0
 """For workers of an earlier service, which are ending."""
@@ -112,7 +112,7 @@ class WorkspacesService(Actor):
     ) -> Result:
         await self._swept.wait()
         path = make_directory(self._area, call.request_id)
-        job = TransferJob(
+        job = WorkerJob(
             verb=verb.name,
             directory=str(path),
             vm_state=str(self.paths.vm_state(vm_id)) if vm_id else "",

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from services.workspaces.guest import scripts
-from services.workspaces.job import JobContext
 from shared.contract.messages.workspace import Target, TransferPrepare
 from shared.contract.ssh_access import Access
+from shared.workers.job import JobContext
 from tests.repositories.making import environment
 from tests.scripted.ssh_sessions import Guest, Server
 

@@ -1,6 +1,11 @@
 """``python -m tests.scripted.worker``: a real worker with scripted jobs."""
 
-from services.workspaces.worker import main
+from dataclasses import replace
+
+from services.workspaces.worker import JOBS
+from shared.workers.worker import main
+
+SCRIPTED = replace(JOBS, package="tests.scripted.jobs")
 
 if __name__ == "__main__":
-    main("tests.scripted.jobs")
+    main(SCRIPTED)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from services.images.library.entry_name import file_name
 from services.images.library.manifest import FILE_NAME, M, Manifest, read
 from services.images.library.scratch import PREFIX, Scratch
 from shared.errors import BangerError, Code
@@ -25,16 +26,20 @@ def publish(work: Scratch, manifest: M) -> Path:
     When the same content is published already, that directory is kept, unless it is damaged. Blocks
     until the disk has everything.
 
+    Without a name it is found by its id only.
+
     Raises:
-        BangerError: ``no_space`` or ``denied`` when the disk refuses.
+        BangerError: ``no_space`` or ``denied`` when the disk refuses; ``conflict`` when another
+            content has the same id.
     """
     root = work.path.parent
     target = root / manifest.id
     try:
         _finish(work.path, manifest)
-        _rename(work.path, target, type(manifest))
+        _rename(work.path, target, manifest)
         sync(root)
-        point(root, manifest.name, manifest.id)
+        if manifest.name:
+            point(root, manifest.name, manifest.id)
     except OSError as error:
         raise refused(target, error) from error
     return target
@@ -44,10 +49,10 @@ def point(root: Path, name: str, identifier: str) -> None:
     """Make ``by-name/<name>`` a link to ``../<identifier>``, atomically."""
     names = root / BY_NAME
     names.mkdir(exist_ok=True)
-    link = names / f"{PREFIX}{name}"
+    link = names / f"{PREFIX}{file_name(name)}"
     link.unlink(missing_ok=True)
     link.symlink_to(Path("..") / identifier)
-    link.replace(names / name)
+    link.replace(names / file_name(name))
     sync(names)
 
 
@@ -63,8 +68,9 @@ def refused(path: Path, error: OSError) -> BangerError:
 def _finish(directory: Path, manifest: Manifest) -> None:
     _keep_only(directory, manifest.sums())
     for name in manifest.sums():
-        (directory / name).chmod(0o644)
-        sync(directory / name)
+        if not (directory / name).is_symlink():  # a registered file stays as it is
+            (directory / name).chmod(0o644)
+            sync(directory / name)
     encoded = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
     (directory / FILE_NAME).write_bytes(encoded + b"\n")
     sync(directory / FILE_NAME)
@@ -79,20 +85,29 @@ def _keep_only(directory: Path, names: Iterable[str]) -> None:
         raise BangerError(Code.INTERNAL, f"{directory} still holds {', '.join(sorted(strays))}")
 
 
-def _rename(source: Path, target: Path, kind: type[M]) -> None:
+def _rename(source: Path, target: Path, manifest: M) -> None:
     try:
         source.rename(target)
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise
-        if not _is_good(target, kind):
+        if not _is_there(target, manifest):
             target.rename(source.with_name(f"{source.name}.old"))
             source.rename(target)
 
 
-def _is_good(directory: Path, kind: type[M]) -> bool:
+def _is_there(directory: Path, manifest: M) -> bool:
+    """Whether ``directory`` holds what is to be published, undamaged. Ids are short: somebody can
+    make another image of the same id, which must not take the place of the first."""
     try:
-        read(directory, kind)
+        found = read(directory, type(manifest))
     except BangerError:
         return False
+    if found.digest != manifest.digest:
+        raise BangerError(
+            Code.CONFLICT,
+            f"{manifest.name or 'the new entry'} ({manifest.digest}) has the same id as "
+            f"{found.name} ({found.digest}), which is another content",
+            hint=f"delete the other one first, by its id ({directory.name}), if it is not needed",
+        )
     return True

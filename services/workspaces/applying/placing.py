@@ -15,11 +15,11 @@ from pathlib import Path
 
 from services.workspaces.incoming.changes import TreeChange
 from services.workspaces.incoming.merge import conflict
-from services.workspaces.job import uninterrupted
 from services.workspaces.repository.work_tree import WorkTree
 from shared.errors import BangerError, Code
 from shared.host.files import is_full
 from shared.plain_text import printable
+from shared.workers.job import uninterrupted
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 

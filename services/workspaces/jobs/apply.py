@@ -22,11 +22,11 @@ from services.workspaces.incoming.fetch import GuestTree, fetch_workspace, open_
 from services.workspaces.incoming.gitlinks import gitlinks, is_below
 from services.workspaces.incoming.merge import conflict, merge_trees
 from services.workspaces.incoming.replay import committer_of, guest_commits, replay
-from services.workspaces.job import JobContext
 from services.workspaces.repository.private_git import PrivateGit
 from shared.contract.messages.workspace import Applied, TransferApply
 from shared.errors import BangerError, Code
 from shared.plain_text import printable
+from shared.workers.job import JobContext
 
 
 @dataclass

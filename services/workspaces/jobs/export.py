@@ -15,12 +15,12 @@ from services.workspaces.incoming.fetch import (
 from services.workspaces.incoming.gitlinks import gitlinks
 from services.workspaces.incoming.patch import write_mailbox, write_patch
 from services.workspaces.incoming.series import commit_series
-from services.workspaces.job import JobContext
 from services.workspaces.repository.git_process import GitProcess
 from shared.contract.messages.workspace import Exported, TransferExport
 from shared.errors import BangerError, Code
 from shared.host.files import is_full
 from shared.plain_text import printable
+from shared.workers.job import JobContext
 
 
 @dataclass(frozen=True)

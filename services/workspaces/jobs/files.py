@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from services.workspaces.guest.session import GuestSession, script_argv
-from services.workspaces.job import JobContext
 from shared.config import load_config
 from shared.contract.messages.workspace import FilesSent, TransferFiles
 from shared.contract.ssh_access import Access
@@ -20,6 +19,7 @@ from shared.errors import BangerError, Code
 from shared.file_sync import FileSync, guest_path, host_path, inside_home
 from shared.paths import Paths
 from shared.plain_text import printable
+from shared.workers.job import JobContext
 
 LARGEST = 16 << 20
 """Bytes of one file, which is in memory while it is sent."""

@@ -5,7 +5,6 @@ It reads the repository as a prepare does, by the same code, and refuses what a 
 
 from collections.abc import Iterator
 
-from services.workspaces.job import JobContext
 from services.workspaces.jobs.choice import (
     MOST_SENTENCES,
     ChosenRepository,
@@ -19,6 +18,7 @@ from services.workspaces.tools.plan import needs_outside, plan_of
 from shared.contract.messages.workspace import ToolWish, WorkspacePlan, WorkspacePlanRequest
 from shared.errors import BangerError, Code
 from shared.plain_text import printable
+from shared.workers.job import JobContext
 
 
 def run(request: WorkspacePlanRequest, context: JobContext) -> WorkspacePlan:

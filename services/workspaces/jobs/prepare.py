@@ -4,7 +4,6 @@ from contextlib import ExitStack
 
 from services.workspaces.guest.placing import begin_placing
 from services.workspaces.guest.updating import GuestRepository
-from services.workspaces.job import JobContext
 from services.workspaces.jobs.choice import require_guest_path
 from services.workspaces.jobs.first_prepare import prepare_first
 from services.workspaces.jobs.later_prepare import prepare_again
@@ -15,6 +14,7 @@ from services.workspaces.tools.plan import needs_outside, plan_of
 from shared.contract.messages.workspace import Prepared, TransferPrepare
 from shared.errors import BangerError, Code
 from shared.plain_text import printable
+from shared.workers.job import JobContext
 
 
 def run(request: TransferPrepare, context: JobContext) -> Prepared:

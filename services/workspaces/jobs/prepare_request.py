@@ -10,7 +10,6 @@ from pathlib import Path
 import msgspec
 
 from services.workspaces.guest.skeleton import GuestGit, patterns, settings_of
-from services.workspaces.job import JobContext
 from services.workspaces.jobs.choice import read_choice
 from services.workspaces.placement.record import PlacedWorkspace
 from services.workspaces.repository.configuration import private_settings
@@ -19,6 +18,7 @@ from services.workspaces.repository.private_git import PrivateGit
 from services.workspaces.repository.selection import Entry, Selection
 from services.workspaces.repository.settings import GitIdentity, carried_settings
 from shared.contract.messages.workspace import TransferPrepare, Workspace
+from shared.workers.job import JobContext
 
 
 @dataclass

@@ -9,9 +9,9 @@ from services.workspaces.incoming.fetch import (
     fetch_workspace,
     open_host,
 )
-from services.workspaces.job import JobContext
 from shared.contract.messages.workspace import TransferStatus, Workspace, WorkspaceStatus
 from shared.errors import BangerError
+from shared.workers.job import JobContext
 
 
 def run(request: TransferStatus, context: JobContext) -> WorkspaceStatus:

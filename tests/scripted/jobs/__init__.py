@@ -19,8 +19,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from services.workspaces.job import JobContext, uninterrupted
 from shared.errors import BangerError, Code
+from shared.workers.job import JobContext, uninterrupted
 
 
 def play(repository: str, context: JobContext) -> None:

@@ -1,7 +1,7 @@
 """An apply, as the script says."""
 
-from services.workspaces.job import JobContext
 from shared.contract.messages.workspace import Applied, Change, TransferApply
+from shared.workers.job import JobContext
 from tests.scripted.jobs import play
 
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from services.workspaces.job import JobContext
 from shared.contract.messages.workspace import Change, Exported, TransferExport
+from shared.workers.job import JobContext
 from tests.scripted.jobs import play
 
 

@@ -1,7 +1,7 @@
 """Files of the user, as the script in the VM's directory says."""
 
-from services.workspaces.job import JobContext
 from shared.contract.messages.workspace import FilesSent, TransferFiles
+from shared.workers.job import JobContext
 from tests.scripted.jobs import play
 
 

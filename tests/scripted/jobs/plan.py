@@ -1,7 +1,7 @@
 """A plan of what the script says."""
 
-from services.workspaces.job import JobContext
 from shared.contract.messages.workspace import WorkspacePlan, WorkspacePlanRequest
+from shared.workers.job import JobContext
 from tests.scripted.jobs import play
 
 

@@ -1,7 +1,7 @@
 """A prepare or sync, as the script says."""
 
-from services.workspaces.job import JobContext
 from shared.contract.messages.workspace import Prepared, TransferPrepare, Workspace
+from shared.workers.job import JobContext
 from tests.scripted.jobs import play
 
 

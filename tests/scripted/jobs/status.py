@@ -1,7 +1,7 @@
 """A status, as the script says."""
 
-from services.workspaces.job import JobContext
 from shared.contract.messages.workspace import Change, TransferStatus, WorkspaceStatus
+from shared.workers.job import JobContext
 from tests.scripted.jobs import play
 
 

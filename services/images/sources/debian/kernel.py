@@ -13,12 +13,13 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from services.images.library.describe import ARCH
 from services.images.library.manifest import KernelManifest, id_of_files, sum_file
 from services.images.library.scratch import Scratch, remove_tree
 from services.images.library.single_flight import ReportProgress
 from services.images.pipeline import Program, ProgramFailed, require, run
 from services.images.sources.debian import bzimage, modules
-from services.images.sources.debian.catalogue import ARCH, DebianKernel
+from services.images.sources.debian.catalogue import DebianKernel
 from services.images.sources.debian.diagnosis import diagnose
 from services.images.sources.debian.mmdebstrap import bootstrap, is_root
 from services.images.sources.debian.progress import BuildProgress

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from services.workspaces.job import Cancelled, JobContext
 from services.workspaces.jobs.prepare import run
 from shared.errors import BangerError
+from shared.workers.job import Cancelled, JobContext
 from tests.repositories.fingerprint import fingerprint
 from tests.repositories.making import commit, git, ordinary, write
 from tests.repositories.tracked import files_below, tracked_files

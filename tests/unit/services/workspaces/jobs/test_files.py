@@ -8,11 +8,11 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from services.workspaces.job import JobContext
 from services.workspaces.jobs.files import LARGEST, run
 from shared.contract.messages.workspace import FilesSent, Target, TransferFiles
 from shared.contract.ssh_access import Access
 from shared.errors import BangerError, Code
+from shared.workers.job import JobContext
 from tests.scripted.ssh_sessions import Guest, Server
 
 

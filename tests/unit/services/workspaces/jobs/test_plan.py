@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from services.workspaces.job import JobContext
 from services.workspaces.jobs.plan import run
 from shared.contract.messages.workspace import WorkspacePlan, WorkspacePlanRequest
 from shared.errors import BangerError, Code
+from shared.workers.job import JobContext
 from tests.repositories import (
     HOSTILE,
     commit,

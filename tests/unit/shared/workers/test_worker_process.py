@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from services.workspaces import worker_process
-from services.workspaces.worker_process import WorkerEnd, WorkerProcess, run_worker
 from shared.errors import BangerError, Code
+from shared.workers import worker_process
+from shared.workers.worker_process import WorkerEnd, WorkerProcess, run_worker
 from tests.scripted.workspaces import WORKER
-from tests.unit.services.workspaces.test_worker import job
+from tests.unit.shared.workers.test_worker import job
 from tests.waiting import eventually
 
 

@@ -1,13 +1,13 @@
-"""A worker that is started before it is needed, as long as transfers come one soon after another.
+"""A worker that is started before it is needed, as long as jobs come one soon after another.
 
-Starting one takes a tenth of a second, most of it Python's imports. Who looks at a plan, prepares
-and takes out waits for it once. A service that nobody asks has none.
+Starting one takes a tenth of a second, most of it Python's imports. Who looks at a workspace's
+plan, prepares and takes out waits for it once. A service that nobody asks has none.
 """
 
 import asyncio
 from collections.abc import Sequence
 
-from services.workspaces.worker_process import WorkerProcess
+from shared.workers.worker_process import WorkerProcess
 
 KEPT_SECONDS = 60.0
 """How long a worker waits for a job."""
@@ -38,7 +38,7 @@ class SpareWorker:
             try:
                 self._worker = await WorkerProcess.start(self._argv)
             except OSError:
-                return  # the next transfer tries it, and can say so
+                return  # the next job tries it, and can say so
             finally:
                 self._preparing = False
         if self._end:

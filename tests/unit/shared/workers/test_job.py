@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from services.workspaces.job import Cancelled, ignore_cancels, take_cancels, uninterrupted
+from shared.workers.job import Cancelled, ignore_cancels, take_cancels, uninterrupted
 
 
 @pytest.fixture(autouse=True)

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from services.workspaces import spare_worker
-from services.workspaces.spare_worker import SpareWorker
-from services.workspaces.worker_process import WorkerProcess, run_worker
 from shared.host.retry import poll_async
+from shared.workers import spare_worker
+from shared.workers.spare_worker import SpareWorker
+from shared.workers.worker_process import WorkerProcess, run_worker
 from tests.scripted.workspaces import WORKER
-from tests.unit.services.workspaces.test_worker import job
+from tests.unit.shared.workers.test_worker import job
 
 
 def play(act: Coroutine[Any, Any, None]) -> None:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from services.workspaces.worker import GRACE_SECONDS
 from shared.errors import BangerError, Code
+from shared.workers.worker import GRACE_SECONDS
 
 LONGEST_LINE = 16 << 20
 """Bytes of a worker's line. An answer has to fit into a message of the bus, which is smaller."""
@@ -55,9 +55,7 @@ class WorkerEnd:
         """
         if self.last is None:
             how = f"was killed by signal {-self.status}" if self.status < 0 else "ended"
-            raise BangerError(
-                Code.INTERNAL, f"the process of the transfer {how} before it was done"
-            )
+            raise BangerError(Code.INTERNAL, f"the process of the job {how} before it was done")
         if self.last.error is not None:
             raise BangerError.from_wire(self.last.error)
         return self.last.result

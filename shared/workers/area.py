@@ -1,4 +1,4 @@
-"""The directories of transfers: one each, private, and gone when the transfer is over.
+"""The directories of jobs: one each, private, and gone when the job is over.
 
 A directory is locked (flock(2)) by the worker that uses it. So after a crash of the service its
 successor knows which workers are still about to end.
@@ -39,7 +39,7 @@ def make_directory(area: Path, name: str) -> Path:
 
 
 def remove_directory(path: Path) -> bool:
-    """Remove the directory of a transfer with all that is in it; whether it is gone."""
+    """Remove the directory of a job with all that is in it; whether it is gone."""
     limit = time.monotonic() + REMOVAL_SECONDS
 
     def gone() -> bool:
@@ -50,7 +50,7 @@ def remove_directory(path: Path) -> bool:
 
 
 def sweep(area: Path, patience: float) -> list[Path]:
-    """Remove what transfers of an earlier service have left; returns what was removed.
+    """Remove what jobs of an earlier service have left; returns what was removed.
 
     Workers that still live are about to end: together they get ``patience`` seconds for it.
     """

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from services.workspaces.area import make_directory, remove_directory, sweep
 from shared.errors import BangerError, Code
+from shared.workers.area import make_directory, remove_directory, sweep
 
 
 def test_a_directory_is_private(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a transfer is given to work with, how it reports, and how it is cancelled.
+"""What a job is given to work with, how it reports, and how it is cancelled.
 
 A cancel is SIGTERM to the worker alone: its children go on until the job ends them, which a
 ``finally`` does. What is left of them when the worker has ended is killed by the service.
@@ -18,7 +18,7 @@ class Cancelled(BaseException):
 
 @dataclass(frozen=True)
 class JobContext:
-    """Of one transfer, which has a process to itself."""
+    """Of one job, which has a process to itself."""
 
     directory: Path
     """Private, on disk, and removed afterwards by the service, whatever becomes of the worker."""
