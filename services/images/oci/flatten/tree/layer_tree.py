@@ -62,7 +62,7 @@ class LayerTree:
             return
         self._note_owners(entry)
         entry.xattrs = kept_xattrs(entry, self.notices)
-        place = make_place(self.root, parents)
+        place = make_place(self.root, parents, name)
         self._put(entry, place, name)
         self._mark(place, name)
 
