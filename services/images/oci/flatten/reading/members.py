@@ -145,8 +145,9 @@ def _entry(
 
 def _kind(header: Header, name: bytes) -> Kind:
     if header.type in FILE_TYPES:
-        # Before ustar had a type for it, a directory was a file whose name ends so.
-        return Kind.DIRECTORY if name.endswith(b"/") else Kind.FILE
+        # Before ustar, directories had no type of their own, but a name that ends so.
+        is_directory = header.type == 0 and name.endswith(b"/")
+        return Kind.DIRECTORY if is_directory else Kind.FILE
     kind = _KINDS.get(header.type)
     if kind is None:
         raise refused(f"{show(name)} has the unknown type {show(bytes([header.type]))!r}")
