@@ -7,8 +7,9 @@ from shared.version import __version__
 
 COMMANDS = {
     "vm": "cli.commands.vm.group:vm",
-    "image": "cli.commands.image:image",
+    "image": "cli.commands.image.group:image",
     "kernel": "cli.commands.kernel:kernel",
+    "system": "cli.commands.system:system",
     "ops": "cli.commands.ops:ops",
     "daemon": "cli.commands.daemon:daemon",
     "doctor": "cli.doctor.command:doctor",

@@ -101,7 +101,9 @@ def _of_kernels(names: "Callable[[KernelList], Iterable[str]]") -> Complete:
     return complete
 
 
-image_names = _of_images(lambda answer: [image.name for image in answer.images])
+image_names = _of_images(
+    lambda answer: [name for image in answer.images for name in image.names or [image.name]]
+)
 buildable_images = _of_images(lambda answer: [offer.name for offer in answer.available])
 kernel_names = _of_kernels(lambda answer: [kernel.name for kernel in answer.kernels])
 available_kernels = _of_kernels(lambda answer: [offer.name for offer in answer.available])

@@ -1,5 +1,6 @@
 """``banger kernel``: what VMs boot."""
 
+import os
 from typing import TYPE_CHECKING
 
 import click
@@ -11,7 +12,7 @@ from cli.parsing.lazy_group import AliasGroup
 from cli.terminal.formatting import show_size, show_time
 from cli.terminal.output import Columns, Settings, entry, format_options, show_many, show_one
 from shared.contract.verbs.api import KERNEL_DELETE
-from shared.contract.verbs.images import KERNEL_LIST, KERNEL_PULL, KERNEL_SHOW
+from shared.contract.verbs.images import KERNEL_IMPORT, KERNEL_LIST, KERNEL_PULL, KERNEL_SHOW
 
 if TYPE_CHECKING:
     from shared.contract.messages.image import Kernel
@@ -94,6 +95,29 @@ def pull(name: str, force: bool, output: str, quiet: bool) -> None:
 
     pulled = run_operation(KERNEL_PULL(name=name, force=force))
     show_one(entry(pulled), DETAILS, output, quiet=quiet)
+
+
+@kernel.command("import")
+@click.argument("directory", metavar="DIR", type=click.Path(exists=True, file_okay=False))
+@click.option(
+    "--name", "as_name", metavar="NAME", default="", help="Name of the kernel. Default: its own."
+)
+@format_options
+def import_(directory: str, as_name: str, output: str, quiet: bool) -> None:
+    """Read a kernel from a directory.
+
+    DIR holds vmlinuz and modules/VERSION, or is the directory of a kernel of another machine
+    (banger kernel show names it).
+
+    \b
+    Example:
+      banger kernel import ./linux-6.12 --name mine
+    """
+    from cli.client.operation import run_operation
+
+    path = os.path.abspath(directory)  # noqa: PTH100 - a link in it stays one
+    read = run_operation(KERNEL_IMPORT(directory=path, name=as_name))
+    show_one(entry(read), DETAILS, output, quiet=quiet)
 
 
 @kernel.command()

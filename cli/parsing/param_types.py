@@ -1,5 +1,6 @@
 """Types of options and arguments. Wrong values are refused before a service is asked."""
 
+import os
 import re
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -122,6 +123,24 @@ class EnvironmentVariable(click.ParamType[tuple[str, "str | None"]]):
         if not VARIABLE.fullmatch(name):
             self.fail(f"{value!r} is not NAME=VALUE or NAME", param, ctx)
         return name, content if separator else None
+
+
+class BuildArgument(click.ParamType[tuple[str, str]]):
+    """NAME=VALUE, or NAME alone for the value that the variable has here."""
+
+    name = "name[=value]"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        if isinstance(value, tuple):
+            return value
+        name, separator, content = str(value).partition("=")
+        if not VARIABLE.fullmatch(name):
+            self.fail(f"{value!r} is not NAME=VALUE or NAME", param, ctx)
+        if not separator and name not in os.environ:
+            self.fail(f"the variable {name} is not set here", param, ctx)
+        return name, content if separator else os.environ[name]
 
 
 class SignalName(click.ParamType[str]):

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from services.api.machines.control import Machines
 from services.api.machines.corrections import Corrections, all_rows
+from services.api.machines.image_configs import ImageConfigs
 from services.api.machines.spare_supervisor import Spare, Spawn
 from services.api.machines.supervisors import Supervisors
 from services.api.machines.vm_view import view, vmm_of, with_live_state
@@ -45,6 +46,7 @@ class ApiContext:
     corrections: Corrections = field(init=False)
     supervisors: Supervisors = field(init=False)
     machines: Machines = field(init=False)
+    image_configs: ImageConfigs = field(init=False)
     operations: Operations = field(default_factory=Operations)
     image_holds: BootHolds = field(default_factory=lambda: BootHolds("image"))
     leased: LeasedVms = field(default_factory=LeasedVms)
@@ -56,6 +58,7 @@ class ApiContext:
         self.supervisors = Supervisors(
             self.paths, self.log, self.corrections, self.spawn, self.spare
         )
+        self.image_configs = ImageConfigs(self.ask)
         self.machines = Machines(self.ask, self.paths, self.log, self.supervisors, self.corrections)
 
     # -- rows and what is true of them ------------------------------------------------------

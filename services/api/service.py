@@ -10,6 +10,7 @@ from services.api.verbs.configure import ConfigureVerbs
 from services.api.verbs.create import CreateVerbs
 from services.api.verbs.guest_exec import GuestExecVerbs
 from services.api.verbs.idle_stop import IdleStop
+from services.api.verbs.image_build import ImageBuildVerbs
 from services.api.verbs.images import ImageVerbs
 from services.api.verbs.lease_end import LeaseEnd
 from services.api.verbs.lifecycle import LifecycleVerbs
@@ -36,6 +37,7 @@ GROUPS = (
     PublishVerbs,
     ReportVerbs,
     ImageVerbs,
+    ImageBuildVerbs,
     GuestExecVerbs,
     WorkspaceVerbs,
 )

@@ -6,7 +6,7 @@ threads, so that pings and cancels are answered meanwhile.
 
 import asyncio
 
-from services.images.library.library import Library
+from services.images.context import ImagesContext
 from services.images.library.manifest import ImageManifest, KernelManifest, M
 from services.images.library.on_demand import BuildOnDemand
 from services.images.library.scratch import build_area, sweep
@@ -18,7 +18,10 @@ from services.images.library.views import (
     kernel_view,
 )
 from services.images.sources.contract import Recipe
-from services.images.sources.registry import image_sources, kernel_sources
+from services.images.verbs.archives import ArchiveVerbs
+from services.images.verbs.capture import CaptureVerbs
+from services.images.verbs.pulling import PullVerbs
+from services.images.verbs.storage import StorageVerbs
 from shared.bus.actor import Actor
 from shared.bus.handlers import Call, handles
 from shared.bus.runner import own
@@ -39,14 +42,17 @@ from shared.errors import BangerError
 from shared.logs import Log
 from shared.paths import Paths
 
+GROUPS = (PullVerbs, ArchiveVerbs, StorageVerbs, CaptureVerbs)
+"""What answers the other verbs, each made of the context."""
+
 
 class ImagesService(Actor):
     def __init__(self, paths: Paths, log: Log, config: Config) -> None:
         super().__init__("images", paths, log)
-        self._images = BuildOnDemand(Library(paths.images, ImageManifest, "image"))
-        self._kernels = BuildOnDemand(Library(paths.kernels, KernelManifest, "kernel"))
-        self._image_catalogue = image_sources(config)
-        self._kernel_catalogue = kernel_sources(config)
+        context = ImagesContext(paths, log, config)
+        self._images, self._image_catalogue = context.images, context.image_catalogue
+        self._kernels, self._kernel_catalogue = context.kernels, context.kernel_catalogue
+        self.serve(*(group(context) for group in GROUPS))
 
     async def on_start(self) -> None:
         self._lock = await own(self.paths.lock("images"))

@@ -4,6 +4,13 @@ import asyncio
 
 from shared.bus.handlers import Call, handles
 from shared.contract.messages.image import Image, Kernel, Ref, Resolve
+from shared.contract.messages.image_work import (
+    Pruned,
+    PruneUnused,
+    SpaceUsed,
+    StorageUsage,
+    UsageQuestion,
+)
 from shared.contract.verbs import images
 from tests.fakes.rows import find
 
@@ -29,6 +36,8 @@ class FakeImages:
         self.pulling: asyncio.Event | None = None
         self.images = [IMAGE]
         self.kernels = [KERNEL]
+        self.used: list[str] = []
+        """What the api said of the VMs' images last."""
 
     @handles(images.IMAGE_SHOW)
     async def show_image(self, request: Ref, _call: Call) -> Image:
@@ -37,6 +46,20 @@ class FakeImages:
     @handles(images.IMAGE_RESOLVE)
     async def resolve_image(self, request: Resolve, _call: Call) -> Image:
         return find("image", request.ref, self.images)
+
+    @handles(images.IMAGE_PRUNE)
+    async def prune(self, request: PruneUnused, _call: Call) -> Pruned:
+        self.used = request.used
+        return Pruned(pruned=[])
+
+    @handles(images.USAGE)
+    async def usage(self, request: UsageQuestion, _call: Call) -> StorageUsage:
+        self.used = request.used
+        return StorageUsage(
+            used=[SpaceUsed(kind="images", count=len(self.images), real_bytes=1)],
+            path="/i",
+            free_bytes=5,
+        )
 
     @handles(images.IMAGE_REMOVE)
     async def remove_image(self, request: Ref, _call: Call) -> None:

@@ -9,6 +9,7 @@ from scripts.protocol_table import section
 from services.api.service import GROUPS, Api
 from services.api.verbs.operations import OperationVerbs
 from services.dns.service import Dns
+from services.images.service import GROUPS as IMAGE_GROUPS
 from services.images.service import ImagesService
 from services.launcher.service import Launcher
 from services.nat.service import Nat
@@ -24,7 +25,7 @@ HOLDERS: dict[str, tuple[type[Any], ...]] = {
     "store": (StoreService,),
     "api": (Api, *GROUPS, OperationVerbs),
     "vm": (Supervisor,),
-    "images": (ImagesService,),
+    "images": (ImagesService, *IMAGE_GROUPS),
     "workspaces": (WorkspacesService,),
     "nat": (Nat,),
     "dns": (Dns,),

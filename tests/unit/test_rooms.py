@@ -14,7 +14,7 @@ MOST_ARROWS = {
     "services/api": 11,
     "services/broker": 5,
     "services/dns": 14,  # server and forward share the rule of who makes room for whom
-    "services/images": 6,
+    "services/images": 20,  # the rooms of OCI, of workers and of each group of verbs
     "services/launcher": 2,
     "services/nat": 11,
     "services/store": 7,

@@ -15,6 +15,7 @@ COMMANDS = {
     "resume": "cli.commands.vm.lifecycle:resume",
     "delete": "cli.commands.vm.lifecycle:delete",
     "prune": "cli.commands.vm.prune:prune",
+    "commit": "cli.commands.vm.commit:commit",
     "set": "cli.commands.vm.configure:set_",
     "rename": "cli.commands.vm.configure:rename",
     "list": "cli.commands.vm.inspect.show:list_",

@@ -34,6 +34,11 @@ class BootHolds:
         """When each entry was last removed, as a count of removals."""
         self._count = 0
 
+    @property
+    def ids(self) -> list[str]:
+        """What creations hold now."""
+        return list(self._holders)
+
     @asynccontextmanager
     async def held(self, holder: str, resolve: Callable[[], Awaitable[E]]) -> AsyncIterator[E]:
         """Hold what ``resolve`` answers. ``holder`` is the name of the VM, empty when it has none

@@ -13,6 +13,7 @@ from services.api.context import ApiContext
 from services.api.machines.removal import remove
 from services.api.policy import names
 from services.api.policy.choice import chosen
+from services.api.policy.image_session import odd_variables, run_of
 from services.api.policy.network_policy import first_free_port, publications_in
 from services.api.policy.sizing import choose_sizes
 from services.api.verbs.file_sync import send_files
@@ -60,6 +61,12 @@ class CreateVerbs:
                         notices = await send_files(context, vm, call)
         shown = context.view(vm)
         shown.notices = notices
+        config = await context.image_configs.if_known(vm.image_id)
+        if config:
+            shown.exposed = list(config.exposed)
+            shown.notices += odd_variables(config, vm.image_name)
+        if request.command:
+            shown.command = run_of(config, request.command)
         return shown
 
     # -- the plan ---------------------------------------------------------------------------
@@ -81,6 +88,7 @@ class CreateVerbs:
             await context.ask(claim)
         async with contextlib.AsyncExitStack() as holds:
             image, kernel = await self._resolve(request, call, holds)
+            context.image_configs.learn(image)
             given["vmm"] = request.vmm or context.config.vmm
             choice = await self._choose(given["vmm"], Path(kernel.path), call)
             call.progress("spec", f"{sizes} | {choice.vmm} ({choice.reason})")
@@ -142,7 +150,9 @@ class CreateVerbs:
         async def ask(request: Request[T]) -> T:
             return await context.ask(request, deadline=call.deadline, on_partial=call.progress)
 
-        image = images.IMAGE_RESOLVE(ref=request.image or defaults.image)
+        image = images.IMAGE_RESOLVE(
+            ref=request.image or defaults.image, auth_file=request.auth_file
+        )
         kernel = images.KERNEL_RESOLVE(ref=defaults.kernel)
         return await _both(
             holds.enter_async_context(context.image_holds.held(holder, lambda: ask(image))),

@@ -1,13 +1,16 @@
-"""Verbs that delete images and kernels, which only the api can do safely: it knows the VMs."""
+"""Verbs about images and kernels that need to know the VMs: delete, prune, who uses what."""
 
+import asyncio
 from collections.abc import Callable
 
 from services.api.context import ApiContext
 from services.api.machines.corrections import all_rows
+from services.api.machines.disk_use import used_by_vms
 from services.api.policy.holds import Published
 from shared.bus.handlers import Call, handles
-from shared.contract.messages.image import Deleted, Ref
-from shared.contract.messages.vm import Vm
+from shared.contract.messages.image import Deleted, Image, Ref
+from shared.contract.messages.image_work import Prune, Pruned, StorageUsage
+from shared.contract.messages.vm import Empty, Vm
 from shared.contract.names import NAMES_CARRIED, NAMES_SHOWN, few
 from shared.contract.reference import by_id
 from shared.contract.verbs import api, images
@@ -19,8 +22,32 @@ class ImageVerbs:
 
     def __init__(self, context: ApiContext) -> None:
         self._ask = context.ask
+        self._paths = context.paths
         self._image_holds = context.image_holds
         self._kernel_holds = context.kernel_holds
+
+    @handles(api.IMAGE_SHOW)
+    async def show_image(self, request: Ref, _call: Call) -> Image:
+        image = await self._ask(images.IMAGE_SHOW(ref=request.ref))
+        image.users = [vm.name for vm in await all_rows(self._ask) if vm.image_id == image.id]
+        return image
+
+    @handles(api.IMAGE_PRUNE)
+    async def prune_images(self, request: Prune, call: Call) -> Pruned:
+        used = self._used(await all_rows(self._ask))
+        asked = images.IMAGE_PRUNE(dry_run=request.dry_run, used=used)
+        return await self._ask(asked, deadline=call.deadline)
+
+    @handles(api.SYSTEM_USAGE)
+    async def system_usage(self, _request: Empty, call: Call) -> StorageUsage:
+        rows = await all_rows(self._ask)
+        usage = await self._ask(images.USAGE(used=self._used(rows)), deadline=call.deadline)
+        directories = [self._paths.vm_state(vm.id) for vm in rows]
+        usage.used.append(await asyncio.to_thread(used_by_vms, directories))
+        return usage
+
+    def _used(self, rows: list[Vm]) -> list[str]:
+        return sorted({vm.image_id for vm in rows} | set(self._image_holds.ids))
 
     @handles(api.IMAGE_DELETE)
     async def delete_image(self, request: Ref, _call: Call) -> Deleted:

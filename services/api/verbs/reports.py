@@ -5,9 +5,11 @@ from collections.abc import Callable
 
 from services.api.context import ApiContext
 from services.api.policy.filters import matcher
+from services.api.policy.image_session import exec_of
 from shared.bus.handlers import Call, handles
 from shared.bus.paging import Page
 from shared.contract.lifecycle import LIVE, Action, check
+from shared.contract.messages.guest_run import CommandWish
 from shared.contract.messages.page import After
 from shared.contract.messages.rows import row_cursor
 from shared.contract.messages.vm import (
@@ -16,6 +18,7 @@ from shared.contract.messages.vm import (
     PortList,
     ResolvedList,
     Vm,
+    VmAccess,
     VmFilter,
     VmList,
     VmRef,
@@ -62,15 +65,32 @@ class ReportVerbs:
 
     @handles(api.VM_SHOW)
     async def show(self, request: VmRef, _call: Call) -> VmView:
-        return self._context.view(await self._context.ask(store.VM_GET(ref=request.ref)))
+        shown = self._context.view(await self._context.ask(store.VM_GET(ref=request.ref)))
+        config = await self._context.image_configs.if_known(shown.vm.image_id)
+        shown.exposed = list(config.exposed) if config else []
+        return shown
 
     @handles(api.VM_ACCESS)
-    async def access(self, request: VmRef, _call: Call) -> VmView:
+    async def access(self, request: VmAccess, _call: Call) -> VmView:
         """How to reach the guest, for somebody who is about to: counts as use."""
         shown = await self._context.reach(request.ref)
         self._context.spawn(self._context.touch(shown.vm.id))
         shown.notices = await self._context.moved_heads.notices(shown.vm)
+        if request.command:
+            await self._take_from_image(shown, request.command)
         return shown
+
+    async def _take_from_image(self, shown: VmView, wish: CommandWish) -> None:
+        """Without the images service, the command is run as it was asked for, which is said."""
+        try:
+            config = await self._context.image_configs.of(shown.vm.image_id)
+        except BangerError as error:
+            shown.notices.append(
+                f"the variables, directory and user of {shown.vm.image_name} are not known "
+                f"now, so the command runs without them: {error.message}"
+            )
+            return
+        shown.command = exec_of(config, wish)
 
     @handles(api.VM_STATS)
     async def stats(self, request: VmRef, call: Call) -> VmStats:

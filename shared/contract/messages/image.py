@@ -1,10 +1,61 @@
 """Bodies of the verbs about images and kernels (service ``images``)."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from shared.contract.messages.page import Paged
+
+MOST_ITEMS = 1000
+LONGEST_ITEM = 1 << 16
+MOST_LAYERS = 8
+"""An image and those below it, one drive each."""
+
+Item = Annotated[str, msgspec.Meta(max_length=LONGEST_ITEM)]
+Items = Annotated[list[Item], msgspec.Meta(max_length=MOST_ITEMS)]
+Pairs = Annotated[dict[Item, Item], msgspec.Meta(max_length=MOST_ITEMS)]
+Digest = Annotated[str, msgspec.Meta(pattern=r"^(sha256:[0-9a-f]{64})?$")]
+"""Of something's content, or empty where it is not known."""
+
+
+class ImageConfig(msgspec.Struct, kw_only=True, frozen=True):
+    """How the image wants to be run: the ``config`` of the OCI image specification (config.md).
+
+    Its author is not trusted. The texts are as they came; who prints them makes them printable.
+    """
+
+    entrypoint: Items = []
+    cmd: Items = []
+    env: Pairs = {}
+    workdir: Item = ""
+    user: Item = ""
+    """Name or number, ``:`` and a group after it or not; empty for root."""
+    exposed: Items = []
+    """E.g. "80/tcp"."""
+    volumes: Items = []
+    labels: Pairs = {}
+    stop_signal: Item = ""
+
+
+OriginKind = Literal["debian", "oci", "archive", "registered", "built", "commit"]
+
+
+class ImageOrigin(msgspec.Struct, kw_only=True, frozen=True):
+    """Where an image comes from. ``digest`` is that of the manifest it was pulled by."""
+
+    kind: OriginKind
+    reference: str = ""
+    digest: Digest = ""
+
+
+class ImageLayer(msgspec.Struct, kw_only=True, frozen=True):
+    """One image of a stack, as ``image.show`` lists them. ``real_bytes``: what it occupies."""
+
+    id: str
+    name: str
+    digest: Digest
+    size: int
+    real_bytes: int
 
 
 class Image(msgspec.Struct, kw_only=True):
@@ -19,6 +70,26 @@ class Image(msgspec.Struct, kw_only=True):
     path: str
     format: Literal["squashfs", "ext4"] = "squashfs"
     rootfs: str = "rootfs.squashfs"
+    digest: Digest = ""
+    """Of the root filesystem. What is trusted is compared by it, never by the id."""
+    names: list[str] = []
+    """All of them, ``name`` too."""
+    config: ImageConfig | None = None
+    base: str = ""
+    """The id of the image below, of which this one holds only the changes."""
+    origin: ImageOrigin | None = None
+    kernel: str = ""
+    """The name of the kernel that it wants; empty: the default one."""
+    external: str = ""
+    """The path of a registered root filesystem that was not copied."""
+    real_bytes: int = 0
+    """What its own directory occupies on the disk, without the images below."""
+    seed_bytes: int = 0
+    """The size of its work seed, 0 for none."""
+    layers: list[ImageLayer] = []
+    """Only from ``image.show``: the image itself, then those below it, topmost first."""
+    users: list[str] = []
+    """Only from the api's ``image.show``: the names of the VMs that use it."""
 
 
 class Kernel(msgspec.Struct, kw_only=True):
@@ -46,6 +117,8 @@ class Resolve(msgspec.Struct, kw_only=True):
 
     ref: str
     fetch: bool = True
+    auth_file: str = ""
+    """As of ``ImagePull``."""
 
 
 class ImageBuild(msgspec.Struct, kw_only=True):

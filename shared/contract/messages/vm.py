@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from shared.contract.messages.guest_run import CommandWish, GuestRun
 from shared.contract.messages.page import After, Paged
 from shared.contract.messages.workspace import Workspace
 from shared.contract.ssh_access import Access
@@ -102,6 +103,11 @@ class VmView(msgspec.Struct, kw_only=True):
     console_log: str = ""
     notices: list[str] = msgspec.field(default_factory=list)
     """Sentences for somebody who is about to work in the guest: of a boot, and of ``vm.access``."""
+    command: GuestRun | None = None
+    """What the image makes of the command that ``vm.create`` or ``vm.access`` was asked with; None
+    when it is run as it was asked for."""
+    exposed: list[str] = msgspec.field(default_factory=list)
+    """What the image says that it listens on, as "80/tcp"; from ``vm.create`` and ``vm.show``."""
 
 
 class VmFilter(After, kw_only=True):
@@ -120,6 +126,12 @@ class VmRef(msgspec.Struct, kw_only=True):
     """A reference, as ``shared.contract.reference`` reads it."""
 
     ref: str
+
+
+class VmAccess(VmRef, kw_only=True):
+    """``vm.access``; ``command`` is what is about to be run there, if that is known."""
+
+    command: CommandWish | None = None
 
 
 class VmRefs(msgspec.Struct, kw_only=True):
@@ -179,6 +191,10 @@ class VmCreate(VmChoice, kw_only=True):
     start: bool = True
     wait: WaitFor = "ready"
     lease: Lease = ""
+    command: CommandWish | None = None
+    """What is to be run in it once it answers; whoever asks runs it."""
+    auth_file: str = ""
+    """As of ``ImagePull``, for an image that has to be pulled first."""
 
 
 class VmSet(VmChoice, kw_only=True):

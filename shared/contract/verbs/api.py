@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 from shared.contract.verb import Structs, Verb
 
 if TYPE_CHECKING:
-    from shared.contract.messages import image, machine, operation, page, vm, workspace
+    from shared.contract.messages import image, image_work, machine, operation, page, vm, workspace
 else:
     image = Structs("shared.contract.messages.image")
+    image_work = Structs("shared.contract.messages.image_work")
     machine = Structs("shared.contract.messages.machine")
     operation = Structs("shared.contract.messages.operation")
     page = Structs("shared.contract.messages.page")
@@ -40,9 +41,10 @@ VM_SHOW = Verb("api", "vm.show", vm.VmRef, vm.VmView)
 VM_ACCESS = Verb(
     "api",
     "vm.access",
-    vm.VmRef,
+    vm.VmAccess,
     vm.VmView,
-    notes="how to reach the guest; `not_running` unless it runs; counts as use",
+    notes="how to reach the guest; `not_running` unless it runs; counts as use. With a `command`, "
+    "what the image makes of it",
 )
 VM_CREATE = Verb(
     "api",
@@ -195,6 +197,35 @@ WORKSPACE_APPLY = Verb(
     notes="`conflict` names the files, and then nothing has changed",
 )
 
+VM_COMMIT = Verb(
+    "api",
+    "vm.commit",
+    image_work.VmCommit,
+    image.Image,
+    idempotent=False,
+    operation=True,
+    partials=True,
+    seconds=BUILD_SECONDS,
+    notes="`conflict` unless the VM is stopped",
+)
+IMAGE_BUILD = Verb(
+    "api",
+    "image.build",
+    image_work.ImageFileBuild,
+    image.Image,
+    idempotent=False,
+    operation=True,
+    partials=True,
+    seconds=BUILD_SECONDS,
+    notes="from a file, in a VM of its own; `invalid` names the line",
+)
+IMAGE_SHOW = Verb("api", "image.show", image.Ref, image.Image, notes="with the VMs that use it")
+IMAGE_PRUNE = Verb(
+    "api", "image.prune", image_work.Prune, image_work.Pruned, seconds=TRANSFER_SECONDS
+)
+SYSTEM_USAGE = Verb(
+    "api", "system.usage", vm.Empty, image_work.StorageUsage, seconds=ANSWER_SECONDS
+)
 IMAGE_DELETE = Verb(
     "api",
     "image.delete",

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 from shared.contract.verb import Structs, Verb
 
 if TYPE_CHECKING:
-    from shared.contract.messages import image, page
+    from shared.contract.messages import image, image_work, page
 else:
     image = Structs("shared.contract.messages.image")
+    image_work = Structs("shared.contract.messages.image_work")
     page = Structs("shared.contract.messages.page")
 
 BUILD_SECONDS = 3600.0
@@ -35,6 +36,91 @@ IMAGE_BUILD = Verb(
     notes="`name` of the catalogue, `force`; `as_name` with `include` (Debian packages) for an "
     "image of its own; `conflict` when the name was made from something else",
 )
+IMAGE_PULL = Verb(
+    "images",
+    "image.pull",
+    image_work.ImagePull,
+    image.Image,
+    operation=True,
+    partials=True,
+    seconds=BUILD_SECONDS,
+    notes="the catalogue's name, or a reference to an OCI image; two pulls of one thing are one",
+)
+IMAGE_IMPORT = Verb(
+    "images",
+    "image.import",
+    image_work.ImageImport,
+    image.Image,
+    idempotent=False,
+    operation=True,
+    partials=True,
+    seconds=BUILD_SECONDS,
+    notes="`invalid` for a damaged or foreign archive, of which nothing stays",
+)
+IMAGE_EXPORT = Verb(
+    "images",
+    "image.export",
+    image_work.ImageExport,
+    image_work.ImageExported,
+    idempotent=False,
+    operation=True,
+    partials=True,
+    seconds=BUILD_SECONDS,
+)
+IMAGE_REGISTER = Verb(
+    "images",
+    "image.register",
+    image_work.ImageRegister,
+    image.Image,
+    operation=True,
+    partials=True,
+    seconds=BUILD_SECONDS,
+)
+IMAGE_PROMOTE = Verb(
+    "images",
+    "image.promote",
+    image.Ref,
+    image.Image,
+    operation=True,
+    partials=True,
+    seconds=BUILD_SECONDS,
+    notes="copies what `image.register` left where it was",
+)
+IMAGE_TAG = Verb(
+    "images",
+    "image.tag",
+    image_work.ImageTag,
+    image.Image,
+    notes="`conflict` when another image has the name",
+)
+IMAGE_CACHED = Verb(
+    "images",
+    "image.cached",
+    image_work.CachedStep,
+    image.Image,
+    notes="asked by the api, which builds; `not_found` when the step has to be run",
+)
+IMAGE_CAPTURE = Verb(
+    "images",
+    "image.capture",
+    image_work.ImageCapture,
+    image.Image,
+    operation=True,
+    partials=True,
+    seconds=BUILD_SECONDS,
+    notes="asked by the api, which builds and commits",
+)
+IMAGE_PRUNE = Verb(
+    "images",
+    "image.prune",
+    image_work.PruneUnused,
+    image_work.Pruned,
+    seconds=120.0,
+    notes="asked by the api, which knows what VMs use",
+)
+USAGE = Verb(
+    "images", "images.usage", image_work.UsageQuestion, image_work.StorageUsage, seconds=60.0
+)
 IMAGE_REMOVE = Verb(
     "images",
     "image.remove",
@@ -58,6 +144,15 @@ KERNEL_PULL = Verb(
     "images",
     "kernel.pull",
     image.KernelPull,
+    image.Kernel,
+    operation=True,
+    partials=True,
+    seconds=BUILD_SECONDS,
+)
+KERNEL_IMPORT = Verb(
+    "images",
+    "kernel.import",
+    image_work.KernelImport,
     image.Kernel,
     operation=True,
     partials=True,

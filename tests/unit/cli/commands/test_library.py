@@ -4,25 +4,27 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
+from shared.contract.messages.image import Image
 from shared.errors import BangerError, Code
 from tests.unit.cli.conftest import Cli
 from tests.unit.cli.peer import Peer
 
 Begin = Callable[..., Peer]
-LIBRARY = {
-    "image": {
-        "id": "1" * 16,
-        "name": "debian-bookworm",
-        "arch": "x86_64",
-        "created": "2026-11-22T09:30:00Z",
-        "source": "the catalogue",
-        "size": 72 << 20,
-        "path": "/images/1",
-        "format": "squashfs",
-        "rootfs": "rootfs.squashfs",
-    },
+LIBRARY: dict[str, dict[str, Any]] = {
+    "image": msgspec.to_builtins(
+        Image(
+            id="1" * 16,
+            name="debian-bookworm",
+            arch="x86_64",
+            created="2026-11-22T09:30:00Z",
+            source="the catalogue",
+            size=72 << 20,
+            path="/images/1",
+        )
+    ),
     "kernel": {
         "id": "2" * 16,
         "name": "debian-bookworm",

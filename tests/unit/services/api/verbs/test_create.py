@@ -6,9 +6,12 @@ import signal
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from services.api.machines import control
 from services.api.verbs.create import CreateVerbs
+from shared.contract.messages.guest_run import CommandWish, GuestRun
+from shared.contract.messages.image import ImageConfig
 from shared.contract.messages.machine import SystemState
 from shared.contract.messages.rows import VmReserve
 from shared.contract.messages.vm import Publication, VmCreate
@@ -42,6 +45,23 @@ def test_a_vm_is_made_and_booted_with_one_question_to_each(paths: Paths) -> None
                 "store vm.update",
             ]
             assert scene.row(shown.vm.name) == shown.vm
+
+    play(act())
+
+
+def test_what_is_run_in_it_is_what_the_image_makes_of_it(paths: Paths) -> None:
+    async def act() -> None:
+        config = ImageConfig(entrypoint=["/e"], cmd=["c"], env={"a b": ""}, exposed=["80/tcp"])
+        async with Scene(paths) as scene:
+            scene.images.images = [replace(IMAGE, config=config)]
+            shown = await scene.bus.ask(api.VM_CREATE(**SMALL, command=CommandWish()))
+            assert shown.command == GuestRun(argv=["/e", "c"])
+            assert shown.exposed == ["80/tcp"]
+            assert shown.notices == [
+                "variables of debian-bookworm with names that no shell takes: a b"
+            ]
+            assert (await scene.bus.ask(api.VM_CREATE(**SMALL))).command is None
+            assert "images image.show" not in scene.bus.verbs()
 
     play(act())
 

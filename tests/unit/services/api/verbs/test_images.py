@@ -61,3 +61,41 @@ def test_what_no_vm_uses_is_deleted(paths: Paths) -> None:
             assert (scene.images.images, scene.images.kernels) == ([], [])
 
     play(act())
+
+
+def test_an_image_is_shown_with_the_vms_that_use_it(paths: Paths) -> None:
+    async def act() -> None:
+        async with Scene(paths, example_vm(id="a", name="web", **USED), example_vm()) as scene:
+            shown = await scene.bus.ask(api.IMAGE_SHOW(ref="deb"))
+            assert (shown.id, shown.users) == (IMAGE.id, ["web"])
+
+    play(act())
+
+
+def test_prune_says_which_images_vms_use_or_are_about_to(paths: Paths) -> None:
+    async def act() -> None:
+        async with Scene(paths, example_vm(image_id="3" * 16)) as scene:
+
+            async def resolve() -> Any:
+                return IMAGE
+
+            async with scene.context.image_holds.held("web", resolve):
+                assert (await scene.bus.ask(api.IMAGE_PRUNE(dry_run=True))).pruned == []
+            assert scene.images.used == [IMAGE.id, "3" * 16]
+
+    play(act())
+
+
+def test_the_vms_disks_are_part_of_what_is_used(paths: Paths) -> None:
+    async def act() -> None:
+        vm = example_vm()
+        async with Scene(paths, vm, example_vm(id="b" * 12, name="never-started")) as scene:
+            disk = paths.vm_state(vm.id) / "overlay.ext4"
+            disk.parent.mkdir(parents=True)
+            disk.write_bytes(b"x" * 8192)
+            usage = await scene.bus.ask(api.SYSTEM_USAGE())
+            assert [each.kind for each in usage.used] == ["images", "vms"]
+            assert usage.used[1].count == 2
+            assert usage.used[1].real_bytes == disk.stat().st_blocks * 512 > 0
+
+    play(act())

@@ -3,14 +3,20 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from services.api.machines.image_configs import ImageConfigs
 from shared.bus import paging
+from shared.contract.messages.guest_run import CommandWish, GuestRun
+from shared.contract.messages.image import ImageConfig
+from shared.contract.messages.vm import Vm
 from shared.contract.verbs import api
 from shared.errors import BangerError, Code
 from shared.paths import Paths
 from shared.vm import files
 from shared.vm.handle import read_handle
 from tests.example import example_vm
+from tests.fakes.images import IMAGE
 from tests.fakes.scene import Scene, play, settled
 
 
@@ -173,5 +179,47 @@ def test_a_vm_that_does_not_run_has_no_ports_and_says_what_it_is(paths: Paths) -
             health = await scene.bus.ask(api.VM_HEALTH(ref="beta"))
             assert not health.healthy
             assert health.checks[0].detail == "beta is failed: it panicked"
+
+    play(act())
+
+
+async def _with_config(scene: Scene) -> Vm:
+    """A running VM of an image that says how to be run."""
+    scene.images.images = [replace(IMAGE, config=CONFIG)]
+    return await scene.running()
+
+
+CONFIG = ImageConfig(env={"STAGE": "image"}, user="app", exposed=["80/tcp"])
+
+
+def test_a_command_gets_what_its_image_says(paths: Paths) -> None:
+    async def act() -> None:
+        async with Scene(paths) as scene:
+            vm = await _with_config(scene)
+            wish = CommandWish(argv=["id"])
+            shown = await scene.bus.ask(api.VM_ACCESS(ref=vm.id, command=wish))
+            assert shown.command == GuestRun(
+                argv=["id"], env={"STAGE": "image"}, user="app", image_env=True
+            )
+            assert (await scene.bus.ask(api.VM_ACCESS(ref=vm.id))).command is None
+            assert (await scene.bus.ask(api.VM_SHOW(ref=vm.id))).exposed == ["80/tcp"]
+            assert "images image.show" not in scene.bus.verbs()
+
+    play(act())
+
+
+def test_without_the_images_service_a_command_runs_as_it_is_and_that_is_said(paths: Paths) -> None:
+    async def act() -> None:
+        async with Scene(paths, example_vm(id="b" * 12, name="old")) as scene:
+            vm = await _with_config(scene)
+            scene.context.image_configs = ImageConfigs(scene.context.ask)
+            scene.bus.troubles["images image.show"].append(BangerError(Code.UNAVAILABLE, "away"))
+            wish = CommandWish(argv=["id"])
+            shown = await scene.bus.ask(api.VM_ACCESS(ref=vm.id, command=wish))
+            assert shown.command is None
+            assert shown.notices == [
+                "the variables, directory and user of debian-bookworm are not known now, so the "
+                "command runs without them: away"
+            ]
 
     play(act())

@@ -1,0 +1,121 @@
+"""``banger image build``: an image of the catalogue, or one that a file describes."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.client.completers import buildable_images
+from cli.client.operation import run_operation
+from cli.commands.image.details import details_of
+from cli.parsing.param_types import BuildArgument
+from cli.terminal.output import entry, format_options, show_one
+from shared.contract.verbs import api, images
+
+if TYPE_CHECKING:
+    from shared.contract.messages.image import Image
+    from shared.contract.verb import Request
+
+TOML = ".toml"
+
+
+@click.command()
+@click.argument("what", metavar="[NAME|FILE.toml|DIR]", default="", shell_complete=buildable_images)
+@click.option(
+    "-f",
+    "--file",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False),
+    help="A Dockerfile, or a .toml file. What it copies is taken from DIR (default: .).",
+)
+@click.option("--force", is_flag=True, help="Build the image even if it exists, without the cache.")
+@click.option(
+    "--include",
+    "packages",
+    metavar="PKG[,PKG...]",
+    multiple=True,
+    help="Additional packages for an image of the catalogue. Repeatable. Needs --name.",
+)
+@click.option(
+    "-t", "--name", "as_name", metavar="NAME", default="", help="Name of the image that is built."
+)
+@click.option(
+    "--build-arg",
+    "arguments",
+    type=BuildArgument(),
+    multiple=True,
+    help="A value for ARG of a Dockerfile: NAME=VALUE, or NAME for the value it has here. "
+    "Repeatable.",
+)
+@click.option("--work-seed", is_flag=True, help="Keep what the steps leave in /root, too.")
+@format_options
+@click.pass_context
+def build(
+    ctx: click.Context,
+    /,
+    what: str,
+    file: str | None,
+    force: bool,
+    packages: tuple[str, ...],
+    as_name: str,
+    arguments: tuple[tuple[str, str], ...],
+    work_seed: bool,
+    output: str,
+    quiet: bool,
+) -> None:
+    """Build an image of the catalogue, or one that a file describes.
+
+    With --include and --name, builds a new image that consists of the catalogue's and additional
+    packages.
+
+    FILE.toml and a Dockerfile describe steps, which are run in a VM; a step that was run before is
+    not run again. Of a Dockerfile, FROM, RUN, COPY, ENV, WORKDIR, USER, CMD, ENTRYPOINT, ARG,
+    EXPOSE and LABEL are known.
+
+    \b
+    Examples:
+      banger image build debian-bookworm
+      banger image build debian-bookworm --name py --include python3,python3-venv
+      banger image build tools.toml
+      banger image build -f Dockerfile --name app .
+    """
+    described = file or (what if what.endswith(TOML) else "")
+    of_file = {"--build-arg": arguments, "--work-seed": work_seed}
+    _refuse_misplaced(ctx, {"--include": packages} if described else of_file, bool(described))
+    if described:
+        if not Path(described).is_file():
+            raise click.UsageError(f"there is no file {described}", ctx)
+        context = what or "." if file else str(Path(described).parent)
+        request = _of_file(described, context, dict(arguments), as_name, force, work_seed)
+    elif what:
+        include = [word for option in packages for word in option.split(",")]
+        request = images.IMAGE_BUILD(name=what, force=force, as_name=as_name, include=include)
+    else:
+        raise click.UsageError("name an image of the catalogue or a file: -f FILE", ctx)
+    built = run_operation(request)
+    show_one(entry(built), details_of(built), output, quiet=quiet)
+
+
+def _refuse_misplaced(ctx: click.Context, options: Mapping[str, object], described: bool) -> None:
+    """Options of the other kind of build."""
+    for option, given in options.items():
+        if given:
+            kind = "an image of the catalogue" if described else "a file that describes the image"
+            raise click.UsageError(f"{option} is for {kind}", ctx)
+
+
+def _of_file(
+    file: str, context: str, arguments: dict[str, str], as_name: str, force: bool, work_seed: bool
+) -> "Request[Image]":
+    """``context``: the directory that its copies come from."""
+    return api.IMAGE_BUILD(
+        file=os.path.abspath(file),  # noqa: PTH100
+        syntax="toml" if file.endswith(TOML) else "dockerfile",
+        context=os.path.abspath(context),  # noqa: PTH100
+        as_name=as_name,
+        arguments=arguments,
+        force=force,
+        work_seed=work_seed,
+    )

@@ -1,0 +1,10 @@
+"""What CaptureVerbs answers."""
+
+from services.images.verbs.capture import CaptureVerbs
+from shared.bus.handlers import handled_verbs
+from shared.contract.verbs import images
+
+
+def test_it_answers_its_verbs() -> None:
+    handled = {verb.name for _, verb in handled_verbs(CaptureVerbs)}
+    assert handled == {images.IMAGE_CACHED.name, images.IMAGE_CAPTURE.name}
