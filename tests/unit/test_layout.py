@@ -20,6 +20,7 @@ HOMES = {
     "pyroute2": "services/nat",
     "dnslib": "tests",
     "h11": "services/vm_supervisor/drivers",
+    "isal": "services/images/oci",
 }
 ALSO = {
     "shared/ssh/shared_connection.py": "_socket",  # the socket of ssh's master, not one of the bus

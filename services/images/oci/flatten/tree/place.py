@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.images.oci.flatten.limits import LINKS_FOLLOWED, PATH_BYTES, refused, show
-from services.images.oci.flatten.reading.entry import Kind
+from services.images.oci.flatten.reading.member import MemberKind
 from services.images.oci.flatten.tree.inode import DirectoryInode, Inode, implied_directory
 
 
@@ -83,7 +83,7 @@ def _follow(root: DirectoryInode, path: Sequence[bytes]) -> list[tuple[bytes, In
             continue
         above = steps[-1][1] if steps else root
         inode = above.children.get(name) if isinstance(above, DirectoryInode) else None
-        if inode is None or inode.kind is not Kind.SYMLINK:
+        if inode is None or inode.kind is not MemberKind.SYMLINK:
             steps.append((name, inode))
             continue
         links += 1

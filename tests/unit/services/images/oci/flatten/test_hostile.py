@@ -185,6 +185,10 @@ SPARSE = {
     "less data than there is": sparse(b"0,5"),
     "no size": pax((b"GNU.sparse.map", b"0,1")) + file(b"s", b"x"),
     "petabytes of holes": sparse(b"0,10", b"9" * 15),
+    "nothing but petabytes of holes": pax(
+        (b"GNU.sparse.map", b"0,0"), (b"GNU.sparse.size", b"9" * 15)
+    )
+    + file(b"s"),
     "map that ends early": leading_map(b"2\n0\n5\n"),
     "map of a billion": leading_map(b"1000000000\n"),
     "map without numbers": leading_map(b"x" * 2000),
