@@ -9,7 +9,10 @@ from services.images.oci.flatten import flattening
 from services.images.oci.flatten.flattening import flatten
 from tests.layers import directory, file, hard_link, stored, symlink, whiteout
 
-LOWER = [directory(b"usr"), symlink(b"lib", b"usr"), file(b"usr/a", b"lower"), file(b"gone/x", b"x")]
+LOWER = [
+    *(directory(b"usr"), symlink(b"lib", b"usr")),
+    *(file(b"usr/a", b"lower"), file(b"gone/x", b"x")),
+]
 ONE_PASS = {
     "files": [file(b"a", b"1"), file(b"b", b"2")],
     "replacing lower ones": [file(b"usr/a", b"upper"), file(b"gone", b"file")],
