@@ -73,6 +73,11 @@ class Paths(NamedTuple):
         return self.data / "images"
 
     @property
+    def blobs(self) -> Path:
+        """Downloads from registries, by their digests."""
+        return self.data / "blobs"
+
+    @property
     def kernels(self) -> Path:
         return self.data / "kernels"
 

@@ -3,6 +3,7 @@
 import msgspec
 
 from services.images.library.manifest import ImageManifest
+from services.images.oci.reference import DEFAULT_REGISTRY
 
 
 class ExportJob(msgspec.Struct, kw_only=True):
@@ -40,10 +41,25 @@ class PromoteJob(msgspec.Struct, kw_only=True):
     id: str
 
 
+class PullJob(msgspec.Struct, kw_only=True):
+    """Publish what an OCI reference leads to. ``blobs``: the root of the cache of downloads; the
+    others as of ``ImagePull``."""
+
+    images: str
+    blobs: str
+    source: str
+    name: str = ""
+    default_registry: str = DEFAULT_REGISTRY
+    auth_file: str = ""
+    insecure: bool = False
+    force: bool = False
+
+
 class Published(msgspec.Struct, kw_only=True):
-    """What a job has published."""
+    """What a job has published, and how that differs from where it came from."""
 
     image: ImageManifest
+    notices: list[str] = []
 
 
 class Written(msgspec.Struct, kw_only=True):

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed, wait
 from pathlib import Path
 
 from services.images.oci.blobs import BlobCache, BlobDraft
@@ -30,6 +30,10 @@ _OK = frozenset({200})
 _PARTIAL = frozenset({200, 206, 416})
 _MOST_TRIES = 100
 """For one blob, however well each of them goes."""
+
+_END_SECONDS = 3.0
+"""For the other downloads to end when one has failed. One whose registry is silent does not: it
+ends with the process."""
 
 OnBytes = Callable[[int, int], None]
 """Takes how many bytes are here, and how many there will be."""
@@ -65,7 +69,7 @@ class RegistryDownload:
         return choose(content, media_type, lambda found: self._document(found.digest)[0])
 
     def fetch(self, manifest: ManifestDocument, digest: str) -> Pulled:
-        """Everything the manifest names. On any exit no thread goes on.
+        """Everything the manifest names.
 
         Raises:
             BangerError: as ``manifest``, and ``no_space``.
@@ -104,14 +108,16 @@ class RegistryDownload:
         """The file of each. The first failure ends all of them."""
         self._count.expect(sum(layer.size for layer in layers.values()))
         pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="layer")
+        futures = {pool.submit(self._fetch, layer): digest for digest, layer in layers.items()}
         try:
-            futures = {pool.submit(self._fetch, layer): digest for digest, layer in layers.items()}
             return {futures[future]: future.result() for future in as_completed(futures)}
         except BaseException:
             self._stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            wait(futures, timeout=_END_SECONDS)
             raise
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(wait=False)
 
     def _fetch(self, layer: Descriptor) -> Path:
         if found := self._cache.find(layer.digest, layer.size):
