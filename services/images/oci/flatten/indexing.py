@@ -68,8 +68,8 @@ def _index(layer: LayerSource, tree: LayerTree, budget: Budget, advance: Advance
 
     with uncompressed(layer.path, advance) as chunks:
         stream = ByteStream(summed(chunks))
-        for entry in members(stream, budget):
-            tree.apply(entry)
+        for member in members(stream, budget):
+            tree.apply(member)
         stream.drain()
     if layer.diff_id and layer.diff_id != f"sha256:{digest.hexdigest()}":
         raise damaged(f"its archive is not {layer.diff_id[:80]}")

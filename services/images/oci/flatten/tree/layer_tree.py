@@ -12,7 +12,7 @@ it says nothing as ``umoci unpack`` does. Tests hold both against each other:
 from collections.abc import Sequence
 
 from services.images.oci.flatten.limits import OWNERS, refused, show, too_large
-from services.images.oci.flatten.reading.entry import Entry, Kind, Xattrs
+from services.images.oci.flatten.reading.member import LayerMember, MemberKind, Xattrs
 from services.images.oci.flatten.tree.inode import (
     DirectoryInode,
     FileInode,
@@ -47,60 +47,60 @@ class LayerTree:
             directory.fresh = None
         self._touched.clear()
 
-    def apply(self, entry: Entry) -> None:
+    def apply(self, member: LayerMember) -> None:
         """Apply one member of the layer.
 
         Raises:
             BangerError: ``invalid`` for what no image may ask for.
         """
-        if not entry.path:
-            self._describe_root(entry)
+        if not member.path:
+            self._describe_root(member)
             return
-        *parents, name = entry.path
-        if any(part.startswith(WHITEOUT) for part in entry.path):
-            self._whiteout(entry.path, parents, name)
+        *parents, name = member.path
+        if any(part.startswith(WHITEOUT) for part in member.path):
+            self._whiteout(member.path, parents, name)
             return
-        self._note_owners(entry)
-        entry.xattrs = kept_xattrs(entry, self.notices)
-        place = make_place(self.root, parents)
-        self._put(entry, place, name)
+        self._note_owners(member)
+        member.xattrs = kept_xattrs(member, self.notices)
+        place = make_place(self.root, parents, name)
+        self._put(member, place, name)
         self._mark(place, name)
 
-    def _describe_root(self, entry: Entry) -> None:
-        if entry.kind is not Kind.DIRECTORY:
+    def _describe_root(self, member: LayerMember) -> None:
+        if member.kind is not MemberKind.DIRECTORY:
             raise refused("it replaces the root directory by something else")
-        self._note_owners(entry)
-        self.root.take_metadata(entry)
+        self._note_owners(member)
+        self.root.take_metadata(member)
 
-    def _put(self, entry: Entry, place: Place, name: bytes) -> None:
+    def _put(self, member: LayerMember, place: Place, name: bytes) -> None:
         directory = place.directory
         before = directory.children.get(name)
-        if entry.kind is Kind.DIRECTORY:
+        if member.kind is MemberKind.DIRECTORY:
             if isinstance(before, DirectoryInode):
-                before.take_metadata(entry)
+                before.take_metadata(member)
             else:
-                directory.children[name] = DirectoryInode(entry)
+                directory.children[name] = DirectoryInode(member)
             return
         directory.children.pop(name, None)
-        if entry.kind is Kind.HARD_LINK:
-            directory.children[name] = self._linked(entry)
-        elif not is_left_out(entry, self.notices):
-            directory.children[name] = self._new_inode(entry)
+        if member.kind is MemberKind.HARD_LINK:
+            directory.children[name] = self._linked(member)
+        elif not is_left_out(member, self.notices):
+            directory.children[name] = self._new_inode(member)
 
-    def _new_inode(self, entry: Entry) -> Inode:
+    def _new_inode(self, member: LayerMember) -> Inode:
         # Many files have one date and one set of attributes: they share the objects.
-        entry.mtime = self._times.setdefault(entry.mtime, entry.mtime)
-        entry.xattrs = self._xattrs.setdefault(entry.xattrs, entry.xattrs)
-        return FileInode(entry, self._layer) if entry.kind is Kind.FILE else Inode(entry)
+        member.mtime = self._times.setdefault(member.mtime, member.mtime)
+        member.xattrs = self._xattrs.setdefault(member.xattrs, member.xattrs)
+        return FileInode(member, self._layer) if member.kind is MemberKind.FILE else Inode(member)
 
-    def _linked(self, entry: Entry) -> Inode:
-        *parents, name = entry.target.split(b"/")
+    def _linked(self, member: LayerMember) -> Inode:
+        *parents, name = member.target.split(b"/")
         place = place_of(self.root, parents)
         inode = place.directory.children.get(name) if place else None
         if inode is None or isinstance(inode, DirectoryInode):
             what = "a directory" if inode else "nothing that is there"
-            path = show(b"/".join(entry.path))
-            raise refused(f"the hard link {path} leads to {what}: {show(entry.target)}")
+            path = show(b"/".join(member.path))
+            raise refused(f"the hard link {path} leads to {what}: {show(member.target)}")
         inode.is_shared = True
         return inode
 
@@ -133,8 +133,8 @@ class LayerTree:
                 return
             directory.fresh.add(below)
 
-    def _note_owners(self, entry: Entry) -> None:
-        self._owners.update((entry.uid, entry.gid))
+    def _note_owners(self, member: LayerMember) -> None:
+        self._owners.update((member.uid, member.gid))
         if len(self._owners) > OWNERS:
             raise too_large(f"its files belong to more than {OWNERS} different ids")
 
