@@ -73,13 +73,18 @@ class Paths(NamedTuple):
         return self.data / "images"
 
     @property
-    def blobs(self) -> Path:
-        """Downloads from registries, by their digests."""
-        return self.data / "blobs"
-
-    @property
     def kernels(self) -> Path:
         return self.data / "kernels"
+
+    @property
+    def builds(self) -> Path:
+        """What builds find again, by the keys of their steps."""
+        return self.data / "builds"
+
+    @property
+    def blobs(self) -> Path:
+        """Downloads, by their digests."""
+        return self.data / "blobs"
 
     @property
     def database(self) -> Path:

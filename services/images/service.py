@@ -26,6 +26,7 @@ from services.images.library.views import (
 )
 from services.images.sources.contract import Recipe
 from services.images.verbs.archives import ArchiveVerbs
+from services.images.verbs.building import BuildVerbs
 from services.images.verbs.capture import CaptureVerbs
 from services.images.verbs.pulling import PullVerbs
 from services.images.verbs.storage import StorageVerbs
@@ -50,7 +51,7 @@ from shared.logs import Log
 from shared.paths import Paths
 from shared.workers.area import sweep as sweep_jobs
 
-GROUPS = (ArchiveVerbs, StorageVerbs, CaptureVerbs)
+GROUPS = (ArchiveVerbs, StorageVerbs, CaptureVerbs, BuildVerbs)
 """What answers the other verbs, each made of the context."""
 
 
@@ -71,7 +72,8 @@ class ImagesService(Actor):
     async def on_start(self) -> None:
         self._lock = await own(self.paths.lock("images"))
         await asyncio.to_thread(sweep_jobs, self.paths.image_jobs, SWEEP_SECONDS)
-        for area in (self._images.library.root, self._kernels.library.root, build_area()):
+        libraries = self._images.library.root, self._kernels.library.root
+        for area in (*libraries, self.paths.builds, build_area()):
             for path in await asyncio.to_thread(sweep, area):
                 self.log.warning("removed the remains of a crashed build", path=str(path))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from services.images.jobs import import_archive, pull
-from services.images.jobs.requests import ImportJob, Published, PullJob
+from services.images.jobs.requests import ImportJob, PublishedImage, PullJob
 from services.images.library.library import Library
 from services.images.library.manifest import ImageManifest
 from shared.errors import BangerError, Code
@@ -37,7 +37,7 @@ class Machine:
         work.mkdir()
         return JobContext(work, lambda *said: self.said.append(said))
 
-    def pull(self, source: str, name: str = "", *, force: bool = False) -> Published:
+    def pull(self, source: str, name: str = "", *, force: bool = False) -> PublishedImage:
         request = PullJob(
             images=str(self.library.root),
             blobs=str(self.directory / "blobs"),
@@ -47,7 +47,7 @@ class Machine:
         )
         return pull.run(request, self.context())
 
-    def bring(self, file: Path, name: str = "") -> Published:
+    def bring(self, file: Path, name: str = "") -> PublishedImage:
         request = ImportJob(images=str(self.library.root), file=str(file), name=name)
         return import_archive.run(request, self.context())
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from services.images.jobs.progress import in_bytes
-from services.images.jobs.requests import Published, PullJob
+from services.images.jobs.requests import PublishedImage, PullJob
 from services.images.library.describe import SQUASHFS, describe_image
 from services.images.library.entry_name import check_entry_name
 from services.images.library.library import Library
@@ -28,13 +28,13 @@ from services.images.oci.reference import (
 )
 from shared.contract.messages.image import ImageOrigin, OriginKind
 from shared.errors import BangerError, Code
-from shared.host.free_space import require_space
+from shared.host.files import require_space
 from shared.workers.job import JobContext, uninterrupted
 
 _UNTAGGED = "latest"
 
 
-def run(request: PullJob, context: JobContext) -> Published:
+def run(request: PullJob, context: JobContext) -> PublishedImage:
     """Raises BangerError as ``pulled`` and ``flatten``, and ``conflict`` when another image has the
     name that a user has chosen. Nothing stays then but whole and partial downloads."""
     reference = parse_any(request.source, request.default_registry)
@@ -56,7 +56,7 @@ def run(request: PullJob, context: JobContext) -> Published:
 
 def publish_archive(
     library: Library[ImageManifest], file: Path, name: str, context: JobContext
-) -> Published:
+) -> PublishedImage:
     """Publish the only image of an archive of ``docker save``. Raises as ``run``."""
     request = PullJob(images=str(library.root), blobs="", source=str(file), name=name)
     reference = ArchiveReference(str(file), "")
@@ -86,7 +86,7 @@ def _publish(
     request: PullJob,
     cache: BlobCache,
     context: JobContext,
-) -> Published:
+) -> PublishedImage:
     name = _name(reference, image.name, request)
     with scratch(library.root) as work:
         report = in_bytes(context.progress)
@@ -106,7 +106,7 @@ def _publish(
         _check_name(library, described, request)
         with uninterrupted():
             publish(work, described)
-    return Published(image=described, notices=list(made.notices))
+    return PublishedImage(image=described, notices=list(made.notices))
 
 
 @contextlib.contextmanager
@@ -126,11 +126,11 @@ def _take_over(
     found: ImageManifest,
     reference: AnyReference,
     request: PullJob,
-) -> Published:
+) -> PublishedImage:
     """Give an image that is here the name that was asked for."""
     wanted = replace(found, name=_name(reference, "", request))
     _check_name(library, wanted, request)
-    return Published(image=library.tag(f"id={found.id}", wanted.name, force=True))
+    return PublishedImage(image=library.tag(f"id={found.id}", wanted.name, force=True))
 
 
 def _name(reference: AnyReference, told: str, request: PullJob) -> str:

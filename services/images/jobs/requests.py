@@ -55,7 +55,16 @@ class PullJob(msgspec.Struct, kw_only=True):
     force: bool = False
 
 
-class Published(msgspec.Struct, kw_only=True):
+class CaptureJob(msgspec.Struct, kw_only=True):
+    """Write the layer of a stopped VM into the directory ``output``, and its work seed if that is
+    wanted. ``vm_state``: the VM's state directory."""
+
+    vm_state: str
+    output: str
+    work_seed: bool = False
+
+
+class PublishedImage(msgspec.Struct, kw_only=True):
     """What a job has published, and how that differs from where it came from."""
 
     image: ImageManifest

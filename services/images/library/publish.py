@@ -6,7 +6,10 @@ of its name. Readers see the old state or the new one, never a part.
 """
 
 import errno
-from collections.abc import Iterable
+import fcntl
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -43,6 +46,39 @@ def publish(work: Scratch, manifest: M) -> Path:
     except OSError as error:
         raise refused(target, error) from error
     return target
+
+
+@contextmanager
+def together(root: Path) -> Iterator[None]:
+    """Inside, nothing is pruned: an image that lies on another is published after it, and until
+    then nobody needs the other one."""
+    with _locked(root, fcntl.LOCK_SH):
+        yield
+
+
+@contextmanager
+def exclusive(root: Path) -> Iterator[None]:
+    """Inside, no images are published together.
+
+    Raises:
+        BangerError: ``busy`` while some are.
+    """
+    with _locked(root, fcntl.LOCK_EX | fcntl.LOCK_NB):
+        yield
+
+
+@contextmanager
+def _locked(root: Path, how: int) -> Iterator[None]:
+    directory = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(directory, how)
+        yield
+    except BlockingIOError:
+        raise BangerError(
+            Code.BUSY, "an image is being imported", hint="prune again when it is here"
+        ) from None
+    finally:
+        os.close(directory)
 
 
 def point(root: Path, name: str, identifier: str) -> None:

@@ -68,7 +68,7 @@ def check_qcow2(path: Path) -> None:
     size, encrypted = struct.unpack_from(">QI", header, 24)
     features = int.from_bytes(header[72:80], "big") if version >= 3 else 0
     if version not in (2, 3) or encrypted:
-        raise BangerError(Code.INVALID, f"{path} is a qcow2 file that banger cannot read")
+        raise BangerError(Code.INVALID, f"{path} is encrypted, or a qcow2 file of another version")
     if backing or features & _DATA_FILE:
         raise BangerError(
             Code.INVALID,

@@ -8,7 +8,7 @@ from services.images.jobs.requests import (
     ExportJob,
     ImportJob,
     PromoteJob,
-    Published,
+    PublishedImage,
     RegisterJob,
     Written,
 )
@@ -45,7 +45,7 @@ class ArchiveVerbs:
         if request.name:
             self._check_new_name(request.name)
         job = ImportJob(images=str(self._library.root), file=request.file, name=request.name)
-        made = await self._context.jobs.run("import_archive", job, Published, call)
+        made = await self._context.jobs.run("import_archive", job, PublishedImage, call)
         return await asyncio.to_thread(view_of, self._library, made.image)
 
     @handles(images.IMAGE_EXPORT)
@@ -70,14 +70,14 @@ class ArchiveVerbs:
             work_seed=request.work_seed,
             force=request.force,
         )
-        made = await self._context.jobs.run("register", job, Published, call)
+        made = await self._context.jobs.run("register", job, PublishedImage, call)
         return await asyncio.to_thread(view_of, self._library, made.image)
 
     @handles(images.IMAGE_PROMOTE)
     async def promote(self, request: Ref, call: Call) -> Image:
         entry = await asyncio.to_thread(self._library.find, request.ref)
         job = PromoteJob(images=str(self._library.root), id=entry.id)
-        made = await self._context.jobs.run("promote", job, Published, call)
+        made = await self._context.jobs.run("promote", job, PublishedImage, call)
         return await asyncio.to_thread(view_of, self._library, made.image)
 
     @handles(images.IMAGE_TAG)

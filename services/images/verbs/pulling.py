@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 from services.images.context import ImagesContext
-from services.images.jobs.requests import Published, PullJob
+from services.images.jobs.requests import PublishedImage, PullJob
 from services.images.library.entry_name import check_user_name
 from services.images.library.manifest import ImageManifest
 from services.images.library.shown import view_of
@@ -87,7 +87,7 @@ class PullVerbs:
         )
 
         async def work(report: ReportProgress) -> ImageManifest:
-            made = await self._context.jobs.run("pull", job, Published, call, progress=report)
+            made = await self._context.jobs.run("pull", job, PublishedImage, call, progress=report)
             for notice in made.notices:
                 self._context.log.warning("pulled with a difference", image=job.source, what=notice)
             return made.image

@@ -21,7 +21,13 @@ from services.images.oci.manifest import (
 )
 from services.images.oci.reference import Reference, is_digest
 from services.images.oci.registry.session import TRIES, RegistrySession
-from services.images.oci.registry.transport import CHUNK, Interrupted, Response, chunks, read_all
+from services.images.oci.registry.transport import (
+    CHUNK,
+    RequestInterrupted,
+    Response,
+    chunks,
+    read_all,
+)
 from shared.errors import BangerError, Code
 
 AT_ONCE = 4
@@ -140,12 +146,12 @@ class RegistryDownload:
                 return
             try:
                 self._continue(draft, layer)
-            except Interrupted as problem:
+            except RequestInterrupted as problem:
                 failures = 0 if draft.offset - before >= CHUNK else failures + 1
                 if failures == TRIES:
                     raise self._session.unavailable(problem) from problem
                 self._session.wait(failures, problem)
-        raise self._session.unavailable(Interrupted(f"{_MOST_TRIES} connections broke"))
+        raise self._session.unavailable(RequestInterrupted(f"{_MOST_TRIES} connections broke"))
 
     def _continue(self, draft: BlobDraft, layer: Descriptor) -> None:
         start = draft.offset
@@ -156,7 +162,7 @@ class RegistryDownload:
             draft.restart()
             if response.status != 200:
                 response.close()
-                raise Interrupted("the registry does not go on where the download ended")
+                raise RequestInterrupted("the registry does not go on where the download ended")
         for block in chunks(response):
             if self._stop.is_set():
                 response.close()
@@ -164,7 +170,7 @@ class RegistryDownload:
             draft.write(block)
             self._count.add(len(block))
         if draft.offset != layer.size:
-            raise Interrupted(f"{layer.digest} ended after {draft.offset} bytes")
+            raise RequestInterrupted(f"{layer.digest} ended after {draft.offset} bytes")
 
     def _pause(self, seconds: float) -> None:
         if self._stop.wait(seconds):
