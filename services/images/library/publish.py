@@ -14,8 +14,9 @@ from pathlib import Path
 
 import msgspec
 
+from services.images.library.config_limits import checked
 from services.images.library.entry_name import file_name
-from services.images.library.manifest import FILE_NAME, M, Manifest, read
+from services.images.library.manifest import FILE_NAME, ImageManifest, M, Manifest, read
 from services.images.library.scratch import PREFIX, Scratch
 from shared.errors import BangerError, Code
 from shared.host.files import is_full, sync
@@ -33,10 +34,12 @@ def publish(work: Scratch, manifest: M) -> Path:
 
     Raises:
         BangerError: ``no_space`` or ``denied`` when the disk refuses; ``conflict`` when another
-            content has the same id.
+            content has the same id; ``invalid`` for a config as of ``checked``.
     """
     root = work.path.parent
     target = root / manifest.id
+    if isinstance(manifest, ImageManifest) and manifest.config:
+        checked(manifest.config)
     try:
         _finish(work.path, manifest)
         _rename(work.path, target, manifest)
