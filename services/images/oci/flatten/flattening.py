@@ -38,6 +38,6 @@ def flatten(
     """
     tree = index_layers(layers, limits, progress)
     emission = Emission(tree)
-    with squashfs_writer(output, tree.root, tree.latest) as descriptor:
+    with squashfs_writer(output, tree.root) as descriptor:
         emission.write(layers, ArchiveSink(descriptor), progress)
     return Flattened(emission.inodes, emission.content_bytes, tuple(tree.notices.lines()))

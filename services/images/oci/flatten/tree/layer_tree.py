@@ -40,11 +40,6 @@ class LayerTree:
         self._times: dict[int, int] = {}
         self._xattrs: dict[Xattrs, Xattrs] = {}
 
-    @property
-    def latest(self) -> int:
-        """The latest date of all members, 0 without any."""
-        return max(self._times, default=0)
-
     def begin_layer(self) -> None:
         """What follows is of the next layer."""
         self._layer += 1
