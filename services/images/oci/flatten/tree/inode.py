@@ -24,7 +24,7 @@ class Inode:
 class FileInode(Inode):
     """A regular file, and where its contents are."""
 
-    __slots__ = ("extents", "layer", "offset", "size", "stored")
+    __slots__ = ("extents", "layer", "offset", "size", "stored", "written_as")
 
     def __init__(self, member: LayerMember, layer: int) -> None:
         super().__init__(member)
@@ -33,6 +33,8 @@ class FileInode(Inode):
         self.size = member.size
         self.stored = member.stored
         self.extents: Extents | None = member.extents
+        self.written_as = b""
+        """Its name in the archive, once it is there before all layers have been read."""
 
 
 class DirectoryInode(Inode):

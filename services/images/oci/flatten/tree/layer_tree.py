@@ -10,6 +10,7 @@ it says nothing as ``umoci unpack`` does. Tests hold both against each other:
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from services.images.oci.flatten.limits import OWNERS, refused, show, too_large
 from services.images.oci.flatten.reading.member import LayerMember, MemberKind, Xattrs
@@ -26,6 +27,18 @@ WHITEOUT = b".wh."
 OPAQUE = b".wh..wh..opq"
 _OF_AUFS = b".wh..wh."
 """Names of its own bookkeeping, in layers that AUFS has written."""
+
+
+class NewFile(NamedTuple):
+    """A file that a member has made, and where."""
+
+    inode: FileInode
+    place: Place
+    name: bytes
+
+    @property
+    def path(self) -> bytes:
+        return b"/".join((*self.place.names, self.name))
 
 
 class LayerTree:
@@ -47,24 +60,25 @@ class LayerTree:
             directory.fresh = None
         self._touched.clear()
 
-    def apply(self, member: LayerMember) -> None:
-        """Apply one member of the layer.
+    def apply(self, member: LayerMember) -> NewFile | None:
+        """Apply one member of the layer; returns the file that it is, if it is one.
 
         Raises:
             BangerError: ``invalid`` for what no image may ask for.
         """
         if not member.path:
             self._describe_root(member)
-            return
+            return None
         *parents, name = member.path
         if any(part.startswith(WHITEOUT) for part in member.path):
             self._whiteout(member.path, parents, name)
-            return
+            return None
         self._note_owners(member)
         member.xattrs = kept_xattrs(member, self.notices)
         place = make_place(self.root, parents, name)
-        self._put(member, place, name)
+        inode = self._put(member, place.directory, name)
         self._mark(place, name)
+        return NewFile(inode, place, name) if isinstance(inode, FileInode) else None
 
     def _describe_root(self, member: LayerMember) -> None:
         if member.kind is not MemberKind.DIRECTORY:
@@ -72,20 +86,22 @@ class LayerTree:
         self._note_owners(member)
         self.root.take_metadata(member)
 
-    def _put(self, member: LayerMember, place: Place, name: bytes) -> None:
-        directory = place.directory
-        before = directory.children.get(name)
+    def _put(self, member: LayerMember, folder: DirectoryInode, name: bytes) -> Inode | None:
+        before = folder.children.get(name)
         if member.kind is MemberKind.DIRECTORY:
             if isinstance(before, DirectoryInode):
                 before.take_metadata(member)
             else:
-                directory.children[name] = DirectoryInode(member)
-            return
-        directory.children.pop(name, None)
+                folder.children[name] = DirectoryInode(member)
+            return None
+        folder.children.pop(name, None)
         if member.kind is MemberKind.HARD_LINK:
-            directory.children[name] = self._linked(member)
-        elif not is_left_out(member, self.notices):
-            directory.children[name] = self._new_inode(member)
+            folder.children[name] = self._linked(member)
+            return None
+        if is_left_out(member, self.notices):
+            return None
+        folder.children[name] = inode = self._new_inode(member)
+        return inode
 
     def _new_inode(self, member: LayerMember) -> Inode:
         # Many files have one date and one set of attributes: they share the objects.

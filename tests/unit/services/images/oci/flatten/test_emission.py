@@ -4,7 +4,7 @@ import tarfile
 from pathlib import Path
 
 from services.images.oci.flatten.emission import Emission
-from services.images.oci.flatten.indexing import index_layers
+from services.images.oci.flatten.indexing import Indexing
 from services.images.oci.flatten.limits import FlattenLimits
 from services.images.oci.flatten.writing.archive_sink import ArchiveSink
 from tests.layers import directory, file, hard_link, pax, stored, symlink, whiteout
@@ -13,9 +13,14 @@ from tests.layers import directory, file, hard_link, pax, stored, symlink, white
 def emitted(tmp_path: Path, layers: list[list[bytes]]) -> tuple[list[str], dict[str, bytes]]:
     """The names in the order of the archive, and the contents of the files."""
     blobs = stored(tmp_path / "blobs", layers, "gzip")
-    tree = index_layers(blobs, FlattenLimits(), lambda *_: None)
+    indexing = Indexing(blobs, FlattenLimits(), lambda *_: None)
+    for blob in blobs:
+        indexing.read(blob)
+    emission = Emission(indexing.tree)
     with open(tmp_path / "archive", "wb") as out:
-        Emission(tree).write(blobs, ArchiveSink(out.fileno()), lambda *_: None)
+        sink = ArchiveSink(out.fileno())
+        emission.write_names(sink)
+        emission.write_contents(blobs, sink, lambda *_: None)
     with tarfile.open(tmp_path / "archive") as archive:
         contents = {}
         for info in archive:

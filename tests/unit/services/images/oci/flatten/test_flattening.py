@@ -43,7 +43,7 @@ def test_an_image_has_owners_modes_and_links(compression: Compression, tmp_path:
     ]
     assert (made.inodes, made.content_bytes) == (5, 2)
     assert len(made.notices) == 2
-    assert said[-1] == ("pack", 2, 2)
+    assert said[-1] == ("pack", 1, 1)
 
 
 def test_no_layers_are_an_empty_image(tmp_path: Path) -> None:
