@@ -5,6 +5,7 @@ threads, so that pings and cancels are answered meanwhile.
 """
 
 import asyncio
+from typing import Any
 
 from services.images.context import ImagesContext
 from services.images.library.manifest import ImageManifest, KernelManifest, M
@@ -25,6 +26,7 @@ from services.images.library.views import (
 )
 from services.images.sources.contract import Recipe
 from services.images.verbs.archives import ArchiveVerbs
+from services.images.verbs.building import BuildVerbs
 from services.images.verbs.capture import CaptureVerbs
 from services.images.verbs.pulling import PullVerbs
 from services.images.verbs.storage import StorageVerbs
@@ -47,9 +49,14 @@ from shared.contract.verbs import images
 from shared.errors import BangerError
 from shared.logs import Log
 from shared.paths import Paths
+from shared.workers.area import sweep as sweep_jobs
 
-GROUPS = (PullVerbs, ArchiveVerbs, StorageVerbs, CaptureVerbs)
+GROUPS = (PullVerbs, ArchiveVerbs, StorageVerbs, CaptureVerbs, BuildVerbs)
 """What answers the other verbs, each made of the context."""
+
+
+SWEEP_SECONDS = 2.0
+"""For workers of an earlier service, which end with it."""
 
 
 class ImagesService(Actor):
@@ -57,17 +64,21 @@ class ImagesService(Actor):
         super().__init__("images", paths, log)
         context = ImagesContext(paths, log, config)
         self._images, self._image_catalogue = context.images, context.image_catalogue
+        self._jobs = context.jobs
         self._kernels, self._kernel_catalogue = context.kernels, context.kernel_catalogue
         self.serve(*(group(context) for group in GROUPS))
 
     async def on_start(self) -> None:
         self._lock = await own(self.paths.lock("images"))
-        for area in (self._images.library.root, self._kernels.library.root, build_area()):
+        await asyncio.to_thread(sweep_jobs, self.paths.image_jobs, SWEEP_SECONDS)
+        libraries = self._images.library.root, self._kernels.library.root
+        for area in (*libraries, self.paths.builds, build_area()):
             for path in await asyncio.to_thread(sweep, area):
                 self.log.warning("removed the remains of a crashed build", path=str(path))
 
-    def status(self) -> dict[str, list[str]]:
-        return {"building": self._images.busy, "pulling": self._kernels.busy}
+    def status(self) -> dict[str, Any]:
+        busy = {"building": self._images.busy, "pulling": self._kernels.busy}
+        return {**busy, "jobs": self._jobs.running}
 
     @handles(images.IMAGE_LIST)
     async def image_list(self, request: After, _call: Call) -> ImageList:

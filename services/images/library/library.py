@@ -129,7 +129,7 @@ class Library(Generic[M]):
         sync(self.root)
 
     def _check_owned(self, directory: Path) -> None:
-        known = _PUBLISHED[self._noun] | {FILE_NAME}
+        known = PUBLISHED[self._noun] | {FILE_NAME}
         strays = sorted(p.name for p in directory.iterdir() if p.name not in known or p.is_dir())
         if directory.is_symlink() or strays:
             raise BangerError(
@@ -155,7 +155,7 @@ class Library(Generic[M]):
         return self.root / identifier
 
 
-_PUBLISHED: dict[Noun, frozenset[str]] = {
+PUBLISHED: dict[Noun, frozenset[str]] = {
     "image": frozenset({SQUASHFS, EXT4, SEED}),
     "kernel": frozenset(
         {"vmlinuz", "vmlinux", "modules.squashfs", "initrd-modules.cpio", "tools.squashfs"}
