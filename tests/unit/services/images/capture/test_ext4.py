@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from services.images.capture.attributes import attributes
-from services.images.capture.ext4 import ROOT_INODE, Ext4, Extent, Ext4Inode
+from services.images.capture.ext4 import ROOT_INODE, Ext4, Ext4Inode, Extent
 from services.images.capture.layer import tree_entries
 from shared.errors import BangerError, Code
 from tests.unit.services.images.capture.disks import change, make_disk
