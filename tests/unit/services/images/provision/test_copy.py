@@ -25,9 +25,9 @@ def top(tmp_path: Path) -> Path:
     return directory
 
 
-def step(sources: list[str], destination: Path, end: str = "", **more: str) -> BuildStep:
+def step(sources: list[str], destination: Path, end: str = "", mode: str = "") -> BuildStep:
     return BuildStep(
-        kind="copy", line=1, text="", sources=sources, destination=f"{destination}{end}", **more
+        kind="copy", line=1, text="", sources=sources, destination=f"{destination}{end}", mode=mode
     )
 
 
