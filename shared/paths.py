@@ -82,6 +82,11 @@ class Paths(NamedTuple):
         return self.data / "builds"
 
     @property
+    def blobs(self) -> Path:
+        """Downloads from registries, by their digests."""
+        return self.data / "blobs"
+
+    @property
     def database(self) -> Path:
         return self.state / "banger.db"
 

@@ -34,7 +34,7 @@ class ArchiveHead(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     images: list[ImageManifest]
 
 
-class Member(NamedTuple):
+class PackedFile(NamedTuple):
     """One file of the archive."""
 
     image: ImageManifest
@@ -46,11 +46,11 @@ class Member(NamedTuple):
         return f"{self.image.id}/{self.file}"
 
 
-def members_of(head: ArchiveHead) -> Iterator[Member]:
+def members_of(head: ArchiveHead) -> Iterator[PackedFile]:
     """The files in the order in which they are in the archive."""
     for image in head.images:
         for file, total in image.sums().items():
-            yield Member(image, file, total)
+            yield PackedFile(image, file, total)
 
 
 def encode_head(head: ArchiveHead) -> bytes:

@@ -16,7 +16,7 @@ from services.images.archive.contents import (
     HEAD,
     LONGEST_HEAD,
     ArchiveHead,
-    Member,
+    PackedFile,
     damaged,
     decode_head,
     foreign,
@@ -55,7 +55,9 @@ class ArchiveReader:
         """The bytes of all files."""
         return sum(member.sum.size for member in members_of(self.head))
 
-    def extract(self, place: Callable[[Member], Path], advance: OnBytes = lambda _: None) -> None:
+    def extract(
+        self, place: Callable[[PackedFile], Path], advance: OnBytes = lambda _: None
+    ) -> None:
         """Write each file to where ``place`` says, and see that nothing follows.
 
         Raises:
@@ -73,7 +75,7 @@ class ArchiveReader:
             self._skip_padding(size)
         self._end()
 
-    def _write(self, member: Member, path: Path, advance: OnBytes) -> None:
+    def _write(self, member: PackedFile, path: Path, advance: OnBytes) -> None:
         digest = hashlib.sha256()
         with path.open("xb") as file:
             for piece in self._stream.pieces(member.sum.size):

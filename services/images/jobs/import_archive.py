@@ -9,25 +9,24 @@ from msgspec.structs import replace
 
 from services.images.archive.reading import ArchiveReader, opened
 from services.images.jobs.progress import in_bytes
-from services.images.jobs.requests import ImportJob, Published
+from services.images.jobs.requests import ImportJob, PublishedImage
 from services.images.library.library import Library
 from services.images.library.manifest import ImageManifest
-from services.images.library.publish import publish
+from services.images.library.publish import publish, together
 from services.images.library.scratch import Scratch, scratch
 from services.images.oci.flatten.indexing import count_up
 from shared.errors import BangerError, Code
-from shared.host.files import is_full
-from shared.host.free_space import require_space
+from shared.host.files import is_full, require_space
 from shared.workers.job import JobContext, uninterrupted
 
 
-def run(request: ImportJob, context: JobContext) -> Published:
+def run(request: ImportJob, context: JobContext) -> PublishedImage:
     """Raises BangerError: ``invalid`` for an archive that is damaged or foreign, ``conflict`` when
     another image has the name, ``no_space``, ``denied``. Nothing of it stays then."""
     library = Library(Path(request.images), ImageManifest, "image")
     try:
         with opened(regular_file(Path(request.file), context.directory)) as reader:
-            return Published(image=_publish(library, reader, request.name, context))
+            return PublishedImage(image=_publish(library, reader, request.name, context))
     except OSError as error:
         code = Code.NO_SPACE if is_full(error) else Code.DENIED
         what = error.filename or request.file
@@ -57,7 +56,7 @@ def _publish(
             lambda member: works[member.image.id].path / member.file,
             count_up("read", reader.size, in_bytes(context.progress)),
         )
-        with uninterrupted():
+        with uninterrupted(), together(library.root):
             for image in images:
                 publish(works[image.id], image)
     return images[-1]

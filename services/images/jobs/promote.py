@@ -7,25 +7,24 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from services.images.jobs.requests import PromoteJob, Published
+from services.images.jobs.requests import PromoteJob, PublishedImage
 from services.images.library.library import Library
 from services.images.library.manifest import FILE_NAME, FileSum, ImageManifest, broken, sum_file
 from services.images.library.publish import refused
 from services.images.library.scratch import scratch
 from shared.contract.reference import by_id
 from shared.errors import BangerError, Code
-from shared.host.files import move_into_place, sync, write_atomically
-from shared.host.free_space import require_space
+from shared.host.files import move_into_place, require_space, sync, write_atomically
 from shared.workers.job import JobContext, uninterrupted
 
 
-def run(request: PromoteJob, context: JobContext) -> Published:
+def run(request: PromoteJob, context: JobContext) -> PublishedImage:
     """Raises BangerError: ``invalid`` when the file has another content by now, ``no_space``,
     ``denied``. An image that is in the library already stays as it is."""
     library = Library(Path(request.images), ImageManifest, "image")
     image = library.find(by_id(request.id))
     if not image.external:
-        return Published(image=image)
+        return PublishedImage(image=image)
     directory = library.path_of(image)
     require_space(directory, image.rootfs.size, f"the copy of {image.external}")
     try:
@@ -40,7 +39,7 @@ def run(request: PromoteJob, context: JobContext) -> Published:
                 promoted = _put(copy, directory, image)
     except OSError as error:
         raise refused(directory, error) from error
-    return Published(image=promoted)
+    return PublishedImage(image=promoted)
 
 
 def _copied(image: ImageManifest, work: Path) -> Path:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from services.images.jobs.progress import in_bytes
-from services.images.jobs.requests import Published, RegisterJob
+from services.images.jobs.requests import PublishedImage, RegisterJob
 from services.images.library.describe import describe_image
 from services.images.library.library import Library
 from services.images.library.manifest import ImageManifest
@@ -15,7 +15,7 @@ from shared.errors import BangerError, Code
 from shared.workers.job import JobContext, uninterrupted
 
 
-def run(request: RegisterJob, context: JobContext) -> Published:
+def run(request: RegisterJob, context: JobContext) -> PublishedImage:
     """Raises BangerError: ``invalid``, ``conflict`` when another image has the name, ``denied``,
     and as ``take_rootfs``."""
     library = Library(Path(request.images), ImageManifest, "image")
@@ -40,7 +40,7 @@ def run(request: RegisterJob, context: JobContext) -> Published:
     except OSError as error:
         what = error.filename or source
         raise BangerError(Code.DENIED, f"cannot read {what}: {error.strerror}") from error
-    return Published(image=made)
+    return PublishedImage(image=made)
 
 
 def _check_name(library: Library[ImageManifest], made: ImageManifest, *, force: bool) -> None:

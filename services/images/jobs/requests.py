@@ -49,7 +49,7 @@ class CaptureJob(msgspec.Struct, kw_only=True):
     work_seed: bool = False
 
 
-class Published(msgspec.Struct, kw_only=True):
+class PublishedImage(msgspec.Struct, kw_only=True):
     """What a job has published."""
 
     image: ImageManifest

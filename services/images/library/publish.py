@@ -6,13 +6,17 @@ of its name. Readers see the old state or the new one, never a part.
 """
 
 import errno
-from collections.abc import Iterable
+import fcntl
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
+from services.images.library.config_limits import checked
 from services.images.library.entry_name import file_name
-from services.images.library.manifest import FILE_NAME, M, Manifest, read
+from services.images.library.manifest import FILE_NAME, ImageManifest, M, Manifest, read
 from services.images.library.scratch import PREFIX, Scratch
 from shared.errors import BangerError, Code
 from shared.host.files import is_full, sync
@@ -30,10 +34,12 @@ def publish(work: Scratch, manifest: M) -> Path:
 
     Raises:
         BangerError: ``no_space`` or ``denied`` when the disk refuses; ``conflict`` when another
-            content has the same id.
+            content has the same id; ``invalid`` for a config as of ``checked``.
     """
     root = work.path.parent
     target = root / manifest.id
+    if isinstance(manifest, ImageManifest) and manifest.config:
+        checked(manifest.config)
     try:
         _finish(work.path, manifest)
         _rename(work.path, target, manifest)
@@ -43,6 +49,39 @@ def publish(work: Scratch, manifest: M) -> Path:
     except OSError as error:
         raise refused(target, error) from error
     return target
+
+
+@contextmanager
+def together(root: Path) -> Iterator[None]:
+    """Inside, nothing is pruned: an image that lies on another is published after it, and until
+    then nobody needs the other one."""
+    with _locked(root, fcntl.LOCK_SH):
+        yield
+
+
+@contextmanager
+def exclusive(root: Path) -> Iterator[None]:
+    """Inside, no images are published together.
+
+    Raises:
+        BangerError: ``busy`` while some are.
+    """
+    with _locked(root, fcntl.LOCK_EX | fcntl.LOCK_NB):
+        yield
+
+
+@contextmanager
+def _locked(root: Path, how: int) -> Iterator[None]:
+    directory = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(directory, how)
+        yield
+    except BlockingIOError:
+        raise BangerError(
+            Code.BUSY, "an image is being imported", hint="prune again when it is here"
+        ) from None
+    finally:
+        os.close(directory)
 
 
 def point(root: Path, name: str, identifier: str) -> None:

@@ -68,7 +68,7 @@ def check_qcow2(path: Path) -> None:
     size, encrypted = struct.unpack_from(">QI", header, 24)
     features = int.from_bytes(header[72:80], "big") if version >= 3 else 0
     if version not in (2, 3) or encrypted:
-        raise BangerError(Code.INVALID, f"{path} is a qcow2 file that banger cannot read")
+        raise BangerError(Code.INVALID, f"{path} is encrypted, or a qcow2 file of another version")
     if backing or features & _DATA_FILE:
         raise BangerError(
             Code.INVALID,
@@ -80,7 +80,7 @@ def check_qcow2(path: Path) -> None:
 
 
 @dataclass(frozen=True)
-class Extent:
+class DiskExtent:
     """Where a filesystem is on a disk, in bytes."""
 
     start: int
@@ -93,7 +93,7 @@ _MOST_PARTITIONS = 128
 _PROTECTIVE, _GPT = 0xEE, b"EFI PART"
 
 
-def find_filesystem(disk: BinaryIO, size: int) -> Extent:
+def find_filesystem(disk: BinaryIO, size: int) -> DiskExtent:
     """The one filesystem on a raw disk of ``size`` bytes: the whole of it, or its largest
     partition that has one (MBR, or UEFI 2.10, 5.3: GPT).
 
@@ -102,12 +102,12 @@ def find_filesystem(disk: BinaryIO, size: int) -> Extent:
     """
     whole = filesystem(_at(disk, 0, _START))
     if whole:
-        return Extent(0, size, whole)
-    found: list[Extent] = []
+        return DiskExtent(0, size, whole)
+    found: list[DiskExtent] = []
     for first, length in _partitions(disk):
         kind = filesystem(_at(disk, first, _START))
         if kind and length > 0 and first + length <= size:
-            found.append(Extent(first, length, kind))
+            found.append(DiskExtent(first, length, kind))
     if not found:
         raise BangerError(
             Code.INVALID,

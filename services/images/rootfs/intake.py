@@ -14,7 +14,7 @@ from services.images.oci.flatten.flattening import flatten
 from services.images.oci.flatten.indexing import OnProgress
 from services.images.rootfs.formats import check_qcow2, find_filesystem, format_of
 from shared.errors import BangerError, Code
-from shared.host.free_space import require_space
+from shared.host.files import require_space
 from shared.host.programs import find_program, search_path
 from shared.plain_text import printable
 

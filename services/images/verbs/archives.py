@@ -2,18 +2,21 @@
 
 import asyncio
 from functools import partial
+from pathlib import Path
 
 from services.images.context import ImagesContext
 from services.images.jobs.requests import (
     ExportJob,
     ImportJob,
     PromoteJob,
-    Published,
+    PublishedImage,
     RegisterJob,
     Written,
 )
 from services.images.library.entry_name import check_user_name
 from services.images.library.shown import view_of
+from services.images.library.views import kernel_view
+from services.images.sources.kernel_directory import import_kernel
 from shared.bus.handlers import Call, handles
 from shared.contract.messages.image import Image, Kernel, Ref
 from shared.contract.messages.image_work import (
@@ -24,8 +27,8 @@ from shared.contract.messages.image_work import (
     ImageTag,
     KernelImport,
 )
+from shared.contract.names import check_name
 from shared.contract.verbs import images
-from shared.errors import BangerError, Code
 
 
 class ArchiveVerbs:
@@ -45,7 +48,7 @@ class ArchiveVerbs:
         if request.name:
             self._check_new_name(request.name)
         job = ImportJob(images=str(self._library.root), file=request.file, name=request.name)
-        made = await self._context.jobs.run("import_archive", job, Published, call)
+        made = await self._context.jobs.run("import_archive", job, PublishedImage, call)
         return await asyncio.to_thread(view_of, self._library, made.image)
 
     @handles(images.IMAGE_EXPORT)
@@ -70,14 +73,14 @@ class ArchiveVerbs:
             work_seed=request.work_seed,
             force=request.force,
         )
-        made = await self._context.jobs.run("register", job, Published, call)
+        made = await self._context.jobs.run("register", job, PublishedImage, call)
         return await asyncio.to_thread(view_of, self._library, made.image)
 
     @handles(images.IMAGE_PROMOTE)
     async def promote(self, request: Ref, call: Call) -> Image:
         entry = await asyncio.to_thread(self._library.find, request.ref)
         job = PromoteJob(images=str(self._library.root), id=entry.id)
-        made = await self._context.jobs.run("promote", job, Published, call)
+        made = await self._context.jobs.run("promote", job, PublishedImage, call)
         return await asyncio.to_thread(view_of, self._library, made.image)
 
     @handles(images.IMAGE_TAG)
@@ -88,5 +91,12 @@ class ArchiveVerbs:
         return await asyncio.to_thread(view_of, self._library, entry)
 
     @handles(images.KERNEL_IMPORT)
-    async def import_kernel(self, _request: KernelImport, _call: Call) -> Kernel:
-        raise BangerError(Code.UNAVAILABLE, f"{images.KERNEL_IMPORT.name} is not written yet")
+    async def import_kernel(self, request: KernelImport, call: Call) -> Kernel:
+        directory = Path(request.directory)
+        name = request.name or directory.name
+        check_name(name, "a kernel")
+        self._context.kernel_catalogue.refuse_known(name)
+        kernels = self._context.kernels
+        make = partial(import_kernel, directory, name, kernels.library)
+        made = await kernels.get(name, make, force=True, progress=call.progress)
+        return kernel_view(made, kernels.library.path_of(made))

@@ -51,7 +51,7 @@ async def pull_kernel(
     unpacked = work.path / "unpacked"
     unpacked.mkdir()
     await _fetch(recipe, work, unpacked, mirror, progress)
-    pull = _Pull(recipe.name, work, unpacked)
+    pull = KernelFiles(recipe.name, work, unpacked)
     progress("kernel", "taking the kernel out of its boot image", 0.8)
     version = await pull.take_kernel()
     progress("modules", "indexing and packing the modules", 0.85)
@@ -59,7 +59,7 @@ async def pull_kernel(
     progress("tools", "packing the tools for images that lack them", 0.95)
     await pull.take_tools()
     await asyncio.to_thread(remove_tree, unpacked)
-    return await asyncio.to_thread(_describe, recipe, version, work.path)
+    return await asyncio.to_thread(describe_kernel, work.path, recipe.name, recipe.source, version)
 
 
 async def _fetch(
@@ -83,7 +83,7 @@ async def _fetch(
     )
 
 
-class _Pull:
+class KernelFiles:
     """Makes the files of one kernel in ``work`` from the package unpacked at ``unpacked``."""
 
     def __init__(self, name: str, work: Scratch, unpacked: Path) -> None:
@@ -169,14 +169,15 @@ def _only(paths: Iterable[Path], what: str) -> Path:
     return found[0]
 
 
-def _describe(recipe: DebianKernel, version: str, directory: Path) -> KernelManifest:
+def describe_kernel(directory: Path, name: str, source: str, version: str) -> KernelManifest:
+    """The manifest of the kernel whose files are in ``directory``. Reads them."""
     files = {path.name: sum_file(path) for path in sorted(directory.iterdir())}
     return KernelManifest(
         id=id_of_files(files),
-        name=recipe.name,
+        name=name,
         version=version,
         arch=ARCH,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        source=recipe.source,
+        source=source,
         files=files,
     )

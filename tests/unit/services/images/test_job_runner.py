@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from services.images.job_runner import JobRunner
-from services.images.jobs.requests import ExportJob, ImportJob, Published, Written
+from services.images.jobs.requests import ExportJob, ImportJob, PublishedImage, Written
 from shared.bus.handlers import Call
 from shared.errors import BangerError, Code
 from shared.logs import Log
@@ -48,7 +48,9 @@ def test_an_error_of_the_job_is_the_callers(tmp_path: Path) -> None:
     file.write_bytes(b"x" * 1000)
     job = ImportJob(images=str(tmp_path / "images"), file=str(file))
     with pytest.raises(BangerError, match="not written by banger") as raised:
-        asyncio.run(runner(tmp_path).run("import_archive", job, Published, cast(Call, Asked())))
+        asyncio.run(
+            runner(tmp_path).run("import_archive", job, PublishedImage, cast(Call, Asked()))
+        )
     assert raised.value.code is Code.INVALID
 
 
@@ -61,7 +63,7 @@ def test_a_job_that_is_cancelled_leaves_nothing(tmp_path: Path) -> None:
 
     async def cancel() -> None:
         task = asyncio.create_task(
-            runner(tmp_path).run("import_archive", job, Published, cast(Call, Asked()))
+            runner(tmp_path).run("import_archive", job, PublishedImage, cast(Call, Asked()))
         )
         writer = await asyncio.to_thread(os.open, pipe, os.O_WRONLY)  # the job reads it now
         task.cancel()

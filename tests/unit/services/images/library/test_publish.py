@@ -8,6 +8,7 @@ from services.images.library.describe import describe_image
 from services.images.library.manifest import ImageManifest
 from services.images.library.publish import point, publish
 from services.images.library.scratch import scratch
+from shared.contract.messages.image import ImageConfig
 from shared.errors import BangerError, Code
 
 from .shelf import add, put
@@ -118,3 +119,10 @@ def test_a_registered_file_keeps_its_mode(tmp_path: Path) -> None:
         (work.path / "rootfs.squashfs").symlink_to(outside)
         publish(work, describe_image(work.path, "mine", "registered", external=outside))
     assert outside.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_config_that_no_command_could_be_made_of_is_not_published(tmp_path: Path) -> None:
+    with pytest.raises(BangerError) as refused:
+        add(tmp_path, b"content", config=ImageConfig(cmd=["a\0b"]))
+    assert refused.value.code is Code.INVALID
+    assert list(tmp_path.iterdir()) == []

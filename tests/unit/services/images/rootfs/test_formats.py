@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from services.images.rootfs.formats import Extent, check_qcow2, find_filesystem, format_of
+from services.images.rootfs.formats import DiskExtent, check_qcow2, find_filesystem, format_of
 from shared.errors import BangerError, Code
 from tests.unit.services.images.rootfs.disks import ext4, squashfs, tar_of, with_gpt, with_mbr
 
@@ -79,13 +79,13 @@ def test_a_partition_with_a_filesystem_is_found(
     disk = table(tmp_path / "disk", content)
     with disk.open("rb") as file:
         found = find_filesystem(file, disk.stat().st_size)
-    assert found == Extent(2048 * 512, len(content), "ext4")
+    assert found == DiskExtent(2048 * 512, len(content), "ext4")
 
 
 def test_a_disk_that_is_a_filesystem_is_the_whole(tmp_path: Path) -> None:
     disk = squashfs(tmp_path / "fs")
     with disk.open("rb") as file:
-        assert find_filesystem(file, 100) == Extent(0, 100, "squashfs")
+        assert find_filesystem(file, 100) == DiskExtent(0, 100, "squashfs")
 
 
 GPT = b"\0" * 450 + b"\xee" + b"\0" * 59 + b"\x55\xaa" + b"EFI PART"

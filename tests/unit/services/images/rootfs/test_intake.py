@@ -91,7 +91,7 @@ def test_a_qcow2_file_on_another_is_refused_before_anything_reads_it(
     secret = tmp_path / "secret"
     secret.write_bytes(b"secret" * 1000)
     disk = tmp_path / "disk"
-    on = ["-b", secret, "-F", "raw"]
+    on = ["-b", str(secret), "-F", "raw"]
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *on, disk], check=True)
     with pytest.raises(BangerError, match="needs another file"):
         take_rootfs(disk, work, quiet)

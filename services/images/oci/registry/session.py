@@ -1,0 +1,205 @@
+"""Requests to one repository of a registry: its scheme, who asks, redirects, and another try.
+
+OCI distribution specification, "Pull"; token authentication of the distribution project.
+docs/oci.md holds each request against the specification's wording.
+"""
+
+import random
+import threading
+from collections.abc import Callable, Mapping
+from urllib.parse import urljoin, urlsplit
+
+import msgspec
+
+from services.images.oci.reference import Reference
+from services.images.oci.registry.authorization import Authorization
+from services.images.oci.registry.transport import (
+    Interrupted,
+    NoTls,
+    Response,
+    Transport,
+    is_loopback,
+    read_all,
+)
+from shared.errors import BangerError, Code
+from shared.plain_text import printable
+
+MOST_REDIRECTS = 5
+TRIES = 6
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.3, 30.0
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_BUSY = frozenset({408, 429, 500, 502, 503, 504})
+_LONGEST_PROBLEM = 1 << 16
+
+Pause = Callable[[float], None]
+"""Waits so many seconds; raises when the whole pull has been given up."""
+
+
+class _Problem(msgspec.Struct):
+    code: str = ""
+    message: str = ""
+
+
+class _Problems(msgspec.Struct):
+    """The body of a refusal (distribution specification, "Error Codes")."""
+
+    errors: list[_Problem] = []
+
+
+class RegistrySession:
+    """One repository, and what is known of its registry. Threads may share it."""
+
+    def __init__(
+        self, reference: Reference, *, auth_file: str = "", insecure: bool = False, pause: Pause
+    ) -> None:
+        self.reference = reference
+        self._transport = Transport(reference.host, insecure=insecure)
+        self._may_be_plain = insecure or is_loopback(_hostname(reference.host))
+        self._authorization = Authorization(reference, self._transport, auth_file, self._check_url)
+        self._pause = pause
+        self._lock = threading.Lock()
+        self._scheme = ""
+
+    def get(self, path: str, headers: Mapping[str, str], allowed: frozenset[int]) -> Response:
+        """GET of a path below ``/v2/<name>/`` that ends with one of the ``allowed`` statuses.
+
+        What passes by itself (a broken connection, a busy registry) is tried again.
+
+        Raises:
+            BangerError: ``not_found``, ``denied``, ``unavailable`` or ``invalid``.
+        """
+        return self.persist(lambda: self._ask(path, headers, allowed))
+
+    def persist(self, action: Callable[[], Response]) -> Response:
+        """What ``action`` returns, tried again when it is interrupted."""
+        for attempt in range(1, TRIES + 1):
+            try:
+                return action()
+            except Interrupted as problem:
+                if attempt == TRIES:
+                    raise self.unavailable(problem) from problem
+                self.wait(attempt, problem)
+        raise AssertionError("a loop that ends by itself")
+
+    def wait(self, attempt: int, problem: Interrupted) -> None:
+        """Wait as long as the registry asks for, or longer after each attempt."""
+        own = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**attempt) * random.uniform(0.5, 1)
+        self._pause(min(_LONGEST_PAUSE, max(own, problem.pause)))
+
+    def unavailable(self, problem: Interrupted) -> BangerError:
+        return BangerError(
+            Code.UNAVAILABLE,
+            f"{self.reference.registry} does not deliver: {printable(problem.problem, 300)}",
+            hint="check the network, and try again; what has arrived is kept",
+        )
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def _ask(self, path: str, headers: Mapping[str, str], allowed: frozenset[int]) -> Response:
+        """One try; a second request when the registry wants to know who asks."""
+        url = f"{self._base()}/v2/{self.reference.repository}/{path}"
+        known = self._authorization.header
+        response = self._follow(url, headers, known)
+        if response.status == 401:
+            challenge = ", ".join(response.headers.getlist("WWW-Authenticate"))
+            response.drain_conn()
+            self._authorization.renew(challenge, known)
+            response = self._follow(url, headers, self._authorization.header)
+        if response.status in allowed:
+            return response
+        raise self._refusal(response)
+
+    def _follow(self, url: str, headers: Mapping[str, str], authorization: str) -> Response:
+        """The answer behind the redirects. Only the registry itself learns who asks."""
+        origin = _origin(url)
+        for _ in range(MOST_REDIRECTS + 1):
+            own = {"Authorization": authorization} if authorization else {}
+            asked = {**headers, **own} if _origin(url) == origin else headers
+            response = self._get(url, asked)
+            target = response.headers.get("Location", "")
+            if response.status not in _REDIRECTS or not target:
+                return response
+            response.drain_conn()
+            url = urljoin(url, target)
+            self._check_url(url)
+        raise BangerError(
+            Code.INVALID, f"{self.reference.registry} redirects more than {MOST_REDIRECTS} times"
+        )
+
+    def _get(self, url: str, headers: Mapping[str, str]) -> Response:
+        try:
+            return self._transport.get(url, headers)
+        except NoTls as problem:
+            raise BangerError(
+                Code.UNAVAILABLE,
+                printable(str(problem), 300),
+                hint="use --insecure for a registry without TLS",
+            ) from problem
+
+    def _base(self) -> str:
+        """``https://HOST``, or ``http://HOST`` where that is allowed and no TLS is spoken."""
+        with self._lock:
+            if not self._scheme:
+                self._scheme = self._find_scheme() if self._may_be_plain else "https"
+        return f"{self._scheme}://{self.reference.host}"
+
+    def _find_scheme(self) -> str:
+        try:
+            self._transport.get(f"https://{self.reference.host}/v2/", {}).drain_conn()
+        except NoTls:
+            return "http"
+        return "https"
+
+    def _check_url(self, url: str) -> None:
+        """Raise ``denied`` for a URL of the registry's choice that it may not lead to: out of TLS,
+        or from elsewhere to the services of this machine."""
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        own_host = _hostname(self.reference.host)
+        plain = parts.scheme != "https" and not (self._scheme == "http" and parts.scheme == "http")
+        inwards = is_loopback(host) and not is_loopback(own_host)
+        if plain or inwards or parts.username is not None:
+            where = printable(f"{parts.scheme}://{parts.netloc}", 200)
+            raise BangerError(
+                Code.DENIED, f"{self.reference.registry} leads to {where}, which it may not"
+            )
+
+    def _refusal(self, response: Response) -> Exception:
+        status = response.status
+        said = self._said(response)
+        where = f"{self.reference.registry}/{self.reference.repository}"
+        if status in _BUSY:
+            return Interrupted(f"status {status}{said}", _pause_of(response))
+        if status == 404:
+            return BangerError(Code.NOT_FOUND, f"there is no {self.reference} (status 404{said})")
+        if status in (401, 403):
+            return BangerError(
+                Code.DENIED,
+                f"access to {where} is denied (status {status}{said})",
+                hint=f"it may not exist, or log in: docker login {self.reference.registry}",
+            )
+        return BangerError(Code.UNAVAILABLE, f"{where} answered with status {status}{said}")
+
+    def _said(self, response: Response) -> str:
+        try:
+            content = read_all(response, _LONGEST_PROBLEM)
+            problems = msgspec.json.decode(content, type=_Problems).errors
+        except (Interrupted, BangerError, msgspec.MsgspecError, RecursionError):
+            return ""
+        return "".join(f", {printable(p.code or p.message, 200)}" for p in problems[:1])
+
+
+def _pause_of(response: Response) -> float:
+    """Retry-After in seconds (RFC 9110 section 10.2.3); a date counts as none."""
+    said = response.headers.get("Retry-After", "")
+    return min(float(said), _LONGEST_PAUSE) if said.isascii() and said.isdigit() else 0.0
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc.lower()
+
+
+def _hostname(host: str) -> str:
+    return urlsplit(f"//{host}").hostname or ""

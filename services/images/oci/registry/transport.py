@@ -1,0 +1,184 @@
+"""One request over HTTP, as it is: no redirect is followed and nothing is tried again.
+
+HTTPS with the host's certificate authorities and those of containers-certs.d(5); plain HTTP only
+where the caller allows it. A proxy comes from the environment. Bodies are streams, never
+decompressed on the way: what counts is the sum of the bytes as they are stored.
+"""
+
+import ipaddress
+import ssl
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import urllib3
+from urllib3.exceptions import HTTPError, InsecureRequestWarning, SSLError
+from urllib3.exceptions import TimeoutError as UrllibTimeout
+
+from shared.errors import BangerError, Code
+from shared.version import __version__
+
+CHUNK = 1 << 20
+"""Bytes that are read at a time."""
+_CONNECT_SECONDS, _SILENCE_SECONDS = 15.0, 60.0
+_CONNECTIONS = 8
+_CERTIFICATES = (
+    "~/.config/containers/certs.d",
+    "/etc/containers/certs.d",
+    "/etc/docker/certs.d",
+)
+_LONGEST_URL = 16384
+
+Response = urllib3.BaseHTTPResponse
+
+
+class Interrupted(Exception):
+    """The connection failed, or the other side is busy: the same request may go well later.
+
+    ``pause``: seconds that the other side asks for."""
+
+    def __init__(self, problem: str, pause: float = 0.0) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.pause = pause
+
+
+class NoTls(Exception):
+    """The other side speaks no TLS."""
+
+
+class Transport:
+    """Connections to one registry and to where it redirects. Threads may share it."""
+
+    def __init__(self, registry: str, *, insecure: bool = False) -> None:
+        self._registry = registry
+        self._insecure = insecure
+        self._pools: dict[tuple[str, str], urllib3.PoolManager] = {}
+        self._lock = threading.Lock()
+
+    def get(self, url: str, headers: Mapping[str, str]) -> Response:
+        """GET. The body has to be read or closed.
+
+        Raises:
+            Interrupted, NoTls: as they say.
+            BangerError: ``denied`` for a certificate that nobody vouches for, ``invalid`` for a URL
+                that is none.
+        """
+        return self._request("GET", url, headers)
+
+    def post_form(self, url: str, fields: Mapping[str, str]) -> Response:
+        """POST a form. Raises as ``get``."""
+        kind = {"Content-Type": "application/x-www-form-urlencoded"}
+        return self._request("POST", url, kind, urlencode(fields))
+
+    def close(self) -> None:
+        for pool in self._pools.values():
+            pool.clear()
+
+    def _request(
+        self, method: str, url: str, headers: Mapping[str, str], body: str | None = None
+    ) -> Response:
+        parts = urlsplit(url)
+        if len(url) > _LONGEST_URL or parts.scheme not in ("http", "https") or not parts.hostname:
+            raise BangerError(Code.INVALID, f"{self._registry} leads to a URL that is none")
+        common = {"User-Agent": f"banger/{__version__}", "Accept-Encoding": "identity"}
+        try:
+            return self._pool(parts.scheme, parts.netloc, parts.hostname).request(
+                method,
+                url,
+                headers={**common, **headers},
+                body=body,
+                preload_content=False,
+                decode_content=False,
+                redirect=False,
+                retries=False,
+            )
+        except SSLError as error:
+            raise self._tls_problem(error, parts.netloc) from error
+        except (HTTPError, OSError) as error:
+            raise Interrupted(f"{parts.netloc} cannot be reached: {_reason(error)}") from error
+
+    def _tls_problem(self, error: SSLError, host: str) -> Exception:
+        cause = error.args[0] if error.args else None
+        if not isinstance(cause, ssl.SSLCertVerificationError):
+            return NoTls(f"{host} speaks no TLS: {_reason(error)}")
+        return BangerError(
+            Code.DENIED,
+            f"the certificate of {host} cannot be trusted: {cause.verify_message}",
+            hint=f"put its authority into /etc/containers/certs.d/{host}/ca.crt, or use --insecure",
+        )
+
+    def _pool(self, scheme: str, netloc: str, hostname: str) -> urllib3.PoolManager:
+        with self._lock:
+            if (scheme, netloc) not in self._pools:
+                self._pools[scheme, netloc] = self._new_pool(scheme, netloc, hostname)
+            return self._pools[scheme, netloc]
+
+    def _new_pool(self, scheme: str, netloc: str, hostname: str) -> urllib3.PoolManager:
+        arguments: dict[str, Any] = {
+            "maxsize": _CONNECTIONS,
+            "timeout": urllib3.Timeout(connect=_CONNECT_SECONDS, read=_SILENCE_SECONDS),
+        }
+        if scheme == "https":
+            arguments["ssl_context"] = self._tls(netloc)
+        proxy = getproxies().get(scheme)
+        if proxy and not is_loopback(hostname) and not proxy_bypass(netloc):
+            return urllib3.ProxyManager(proxy if "://" in proxy else f"http://{proxy}", **arguments)
+        return urllib3.PoolManager(**arguments)
+
+    def _tls(self, netloc: str) -> ssl.SSLContext:
+        context = ssl.create_default_context()
+        for directory in (Path(top).expanduser() / netloc for top in _CERTIFICATES):
+            for authority in sorted(directory.glob("*.crt")):
+                context.load_verify_locations(authority)
+            for certificate in sorted(directory.glob("*.cert")):
+                context.load_cert_chain(certificate, certificate.with_suffix(".key"))
+        if self._insecure and netloc == self._registry:
+            urllib3.disable_warnings(InsecureRequestWarning)  # the user has asked for it
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return context
+
+
+def chunks(response: Response) -> Iterator[bytes]:
+    """The body, about ``CHUNK`` bytes at a time. Raises ``Interrupted`` when it ends too early."""
+    try:
+        while block := response.read(CHUNK, decode_content=False):
+            yield block
+    except (HTTPError, OSError) as error:
+        raise Interrupted(f"the connection broke: {_reason(error)}") from error
+    finally:
+        response.close() if response.length_remaining else response.release_conn()
+
+
+def read_all(response: Response, limit: int) -> bytes:
+    """The whole body. Raises ``too_large`` for one of more than ``limit`` bytes."""
+    content = bytearray()
+    for block in chunks(response):
+        content += block
+        if len(content) > limit:
+            response.close()
+            raise BangerError(
+                Code.TOO_LARGE, f"the registry sent more than {limit >> 10} KiB for a document"
+            )
+    return bytes(content)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, without a port, is this machine by its name or address."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UrllibTimeout):
+        return "it does not answer in time"
+    text = str(error).rpartition(": ")[2].strip(" ()'")
+    return text[:200] or type(error).__name__
