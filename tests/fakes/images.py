@@ -3,8 +3,20 @@
 import asyncio
 
 from shared.bus.handlers import Call, handles
-from shared.contract.messages.image import Image, Kernel, Ref, Resolve
+from shared.contract.messages.build import (
+    BuildBase,
+    BuildKeep,
+    BuildPlan,
+    BuildQuestion,
+    BuildRun,
+    BuildStep,
+    DisksPlaced,
+)
+from shared.contract.messages.image import Image, ImageConfig, Kernel, Ref, Resolve
 from shared.contract.messages.image_work import (
+    ImageCapture,
+    ImageFileBuild,
+    ImageTag,
     Pruned,
     PruneUnused,
     SpaceUsed,
@@ -12,6 +24,7 @@ from shared.contract.messages.image_work import (
     UsageQuestion,
 )
 from shared.contract.verbs import images
+from shared.errors import BangerError, Code
 from tests.fakes.rows import find
 
 IMAGE = Image(
@@ -27,6 +40,67 @@ KERNEL = Kernel(
     size=1,
     path="/k",
 )
+
+
+STEPS = [
+    BuildStep(kind="packages", line=2, text="packages: git", argv=["git"]),
+    BuildStep(kind="copy", line=3, text="COPY a /a", sources=["a"], destination="/a"),
+    BuildStep(kind="run", line=4, text="RUN make", argv=["make"]),
+]
+"""What every build does here."""
+
+
+class FakeBuilds:
+    """Builds whose steps do nothing. ``held``: a step is done when this is set; ``failing``: the
+    line of a step that fails."""
+
+    def __init__(self) -> None:
+        self.plan = BuildPlan(
+            steps=STEPS, keys=[f"{n:064x}" for n in (1, 2, 3)], key="f" * 64, config=ImageConfig()
+        )
+        self.held: asyncio.Event | None = None
+        self.failing = 0
+        self.has_kept = True
+        self.ran: list[int] = []
+        self.kept: list[str] = []
+        self.captured: list[ImageCapture] = []
+
+    @handles(images.BUILD_BASE)
+    async def base(self, _request: ImageFileBuild, _call: Call) -> BuildBase:
+        return BuildBase(reference="debian-bookworm")
+
+    @handles(images.BUILD_PLAN)
+    async def plan_build(self, _request: BuildQuestion, _call: Call) -> BuildPlan:
+        return self.plan
+
+    @handles(images.BUILD_RUN)
+    async def run(self, request: BuildRun, _call: Call) -> None:
+        self.ran.append(request.step.line)
+        if self.held:
+            await self.held.wait()
+        if request.step.line == self.failing:
+            raise BangerError(Code.GUEST_FAILED, "it failed")
+
+    @handles(images.BUILD_KEEP)
+    async def keep(self, request: BuildKeep, _call: Call) -> None:
+        self.kept.append(request.key)
+
+    @handles(images.BUILD_DISKS)
+    async def disks(self, _request: BuildKeep, _call: Call) -> DisksPlaced:
+        return DisksPlaced(found=self.has_kept)
+
+    @handles(images.IMAGE_CAPTURE)
+    async def capture(self, request: ImageCapture, _call: Call) -> Image:
+        self.captured.append(request)
+        return _named(request.name)
+
+    @handles(images.IMAGE_TAG)
+    async def tag(self, request: ImageTag, _call: Call) -> Image:
+        return _named(request.name)
+
+
+def _named(name: str) -> Image:
+    return Image(id="3" * 16, name=name, arch="x86_64", created="", source="", size=1, path="/n")
 
 
 class FakeImages:

@@ -17,7 +17,7 @@ from shared.host.retry import poll_async
 from shared.logs import Log
 from shared.paths import Paths, make_private
 from tests.fakes.bus import FakeBus
-from tests.fakes.images import FakeImages
+from tests.fakes.images import FakeBuilds, FakeImages
 from tests.fakes.nat import FakeNat
 from tests.fakes.store import FakeStore
 from tests.fakes.supervisor import FakeSpare, FakeSupervisor
@@ -34,6 +34,7 @@ class Scene:
         self.bus = FakeBus()
         self.store = FakeStore(*vms)
         self.images = FakeImages()
+        self.builds = FakeBuilds()
         self.nat = FakeNat()
         self.workspaces = FakeWorkspaces()
         self.spare = FakeSpare(self.bus, paths, paths.run / "supervisors.err")
@@ -48,7 +49,7 @@ class Scene:
             self.spare,
         )
         self.bus.serve("store", self.store)
-        self.bus.serve("images", self.images)
+        self.bus.serve("images", self.images, self.builds)
         self.bus.serve("nat", self.nat)
         self.bus.serve("workspaces", self.workspaces)
         self.bus.serve("api", self, *(group(self.context) for group in GROUPS))

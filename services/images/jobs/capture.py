@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from services.images.capture.ext4 import ROOT_INODE, Ext4
@@ -63,20 +64,17 @@ def write_seed(disk: Ext4, output: Path) -> None:
     zstd = find_program("zstd")
     if zstd is None:
         raise BangerError(Code.MISSING_TOOL, "zstd: not installed", hint="sudo apt install zstd")
-    with output.open("xb") as file:
-        packer = subprocess.Popen(
-            [zstd, "-q", "-c"], stdin=subprocess.PIPE, stdout=file, stderr=subprocess.PIPE
-        )
+    argv, pipe = [zstd, "-q", "-c"], subprocess.PIPE
+    with (
+        output.open("xb") as file,
+        subprocess.Popen(argv, stdin=pipe, stdout=file, stderr=pipe) as packer,
+    ):
         assert packer.stdin
         assert packer.stderr
-        try:
-            write_tar(disk, _seed_entries(disk), packer.stdin.fileno(), lambda _: None)
-        except BrokenPipeError:
-            pass  # what it says tells why
-        finally:
-            packer.stdin.close()
-            said = packer.stderr.read(4096).decode(errors="replace")
-            status = packer.wait()
+        with suppress(BrokenPipeError), packer.stdin as archive:  # what it says tells why
+            write_tar(disk, _seed_entries(disk), archive.fileno(), lambda _: None)
+        said = packer.stderr.read(4096).decode(errors="replace")
+        status = packer.wait()
     if status:
         code = Code.NO_SPACE if "No space left" in said else Code.INTERNAL
         raise BangerError(code, f"zstd failed: {printable(said, 300)}")

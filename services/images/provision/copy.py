@@ -18,10 +18,10 @@ from shared.plain_text import printable
 from shared.ssh.guest_end import GuestEnd
 
 BUSYBOX = "/run/banger/busybox"
-_UNPACK = f'{BUSYBOX} mkdir -p -- "$1" && exec {BUSYBOX} tar -x -p -f - -C "$1"'
+_UNPACK = '"$2" mkdir -p -- "$1" && exec "$2" tar -x -p -f - -C "$1"'
 _ID_OF_USER = 'id -u -- "$1"'
-_ID_OF_GROUP = f"{BUSYBOX} awk -F: -v n=\"$1\" '$1 == n {{ print $3; exit }}' /etc/group"
 _GROUP_OF_USER = 'id -g -- "$1"'
+_ID_OF_GROUP = """"$2" awk -F: -v n="$1" '$1 == n { print $3; exit }' /etc/group"""
 _BLOCK = 512
 
 
@@ -44,7 +44,7 @@ def copy(commands: GuestCommands, step: BuildStep, context: BuildContext) -> Non
             if not end.write(piece):
                 return  # its status says why it takes no more
 
-    argv = ["/bin/sh", "-c", _UNPACK, "sh", place or "/"]
+    argv = ["/bin/sh", "-c", _UNPACK, "sh", place or "/", BUSYBOX]
     commands.feed(f"the copy to {printable(step.destination, 200)}", argv, write)
 
 
@@ -60,7 +60,7 @@ def owner_of(commands: GuestCommands, owner: str) -> tuple[int, int]:
 
 
 def _number(commands: GuestCommands, script: str, name: str) -> int:
-    answer = name if name.isdigit() else commands.answer(script, [name]).strip()
+    answer = name if name.isdigit() else commands.answer(script, [name, BUSYBOX]).strip()
     if not answer.isdigit() or int(answer) >= 1 << 32:
         raise BangerError(Code.NOT_FOUND, f"the image has no user or group {name!r}")
     return int(answer)
