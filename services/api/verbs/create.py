@@ -27,9 +27,14 @@ from shared.contract.sizes import host
 from shared.contract.verb import Request
 from shared.contract.verbs import api, images, store
 from shared.errors import BangerError
+from shared.host.files import require_space
 from shared.logs import log_context, now_rfc3339
 from shared.vmm.choice import Choice, choose
 from shared.vmm.info import LaunchContext
+
+FIRST_BOOT_BYTES = 128 << 20
+"""What the disks, the initrd and the logs of a VM take by the end of its first boot. The disks grow
+as the guest writes."""
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -78,6 +83,7 @@ class CreateVerbs:
         mode = context.config.network_mode
         if request.name is not None:
             check_name(request.name, "a VM")
+        require_space(context.paths.state, FIRST_BOOT_BYTES, "a VM")
         sizes = choose_sizes(request, context.config.defaults, host())
         given = chosen(request, mode)
         publish = publications_in(mode, request.publish, first_free_port())
@@ -154,10 +160,15 @@ class CreateVerbs:
             ref=request.image or defaults.image, auth_file=request.auth_file
         )
         kernel = images.KERNEL_RESOLVE(ref=defaults.kernel)
-        return await _both(
+        found, default = await _both(
             holds.enter_async_context(context.image_holds.held(holder, lambda: ask(image))),
             holds.enter_async_context(context.kernel_holds.held(holder, lambda: ask(kernel))),
         )
+        if not found.kernel:
+            return found, default
+        own = images.KERNEL_RESOLVE(ref=found.kernel)
+        held = context.kernel_holds.held(holder, lambda: ask(own))
+        return found, await holds.enter_async_context(held)
 
     # -- the boot ---------------------------------------------------------------------------
 

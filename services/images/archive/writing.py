@@ -5,7 +5,7 @@ import os
 import subprocess
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -103,11 +103,14 @@ def _compressed(output: Path) -> Iterator[IO[bytes]]:
         try:
             yield process.stdin
             process.stdin.close()
-        except BrokenPipeError:
-            pass  # zstd says why
-        except BaseException:
-            process.kill()
-            raise
+        except BaseException as error:
+            if not isinstance(error, BrokenPipeError):
+                process.kill()
+            with suppress(OSError):
+                process.stdin.close()
+            if not isinstance(error, BrokenPipeError):
+                raise
+            # zstd says why it has ended
         said = process.stderr.read().decode(errors="replace").strip()
         if process.wait():
             code = Code.NO_SPACE if "No space left" in said else Code.DENIED

@@ -16,9 +16,7 @@ from services.images.sources.debian.catalogue import DebianImage
 from services.images.sources.debian.mmdebstrap import bootstrap, is_root
 from services.images.sources.debian.progress import BuildProgress
 from shared.contract.messages.image import ImageOrigin
-
-_NEEDED_MIB = 1200
-"""The unpacked tree with its packages takes up to 700 MiB; the rest is margin."""
+from shared.host.files import require_space
 
 _LEAVE_OUT = (
     "path-exclude=/usr/share/doc/*",
@@ -74,6 +72,8 @@ async def build_image(
     """
     require("sqfstar", *(() if is_root() else ("newuidmap",)))
     rootfs = work.path / SQUASHFS
+    # lz4 makes less than half of it.
+    require_space(work.path, recipe.unpacked_mib << 19, f"the image {recipe.name}")
     prefix = () if is_root() else _AS_ROOT
     await bootstrap(
         f"image {recipe.name}",
@@ -81,7 +81,7 @@ async def build_image(
         recipe.suite,
         Program([*prefix, *_SQUASH, str(rootfs)], keep=(work.lock,)),
         mirror=mirror,
-        needed_mib=_NEEDED_MIB,
+        needed_mib=recipe.unpacked_mib,
         counter=BuildProgress(runs=2, touches=3, end=0.9),
         progress=progress,
     )

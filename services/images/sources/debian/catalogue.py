@@ -41,6 +41,8 @@ class DebianImage:
     included: tuple[str, ...] = ()
     """Those of ``packages`` that a user has added, sorted (extension.py)."""
     revision: int = 1
+    unpacked_mib: int = 1200
+    """What the tree takes with its packages while it is built, and a margin."""
 
     @property
     def source(self) -> str:
@@ -79,6 +81,8 @@ class _ImageFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     revision: _Revision
     description: _Line
     packages: dict[str, tuple[_Package, ...]]
+    unpacked_mib: Annotated[int, msgspec.Meta(ge=1, le=1 << 20)]
+    """What the tree takes with its packages while it is built, and a margin."""
     variant: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]+\Z", max_length=16)] | None = None
     extends: str | None = None
 
@@ -132,6 +136,7 @@ def _image(name: str, files: dict[str, _ImageFile]) -> DebianImage:
         description=file.description,
         variant=file.variant or "",
         revision=file.revision,
+        unpacked_mib=file.unpacked_mib,
     )
 
 

@@ -6,7 +6,6 @@ namespace for root, so its mounts are not visible outside, and a killed run leav
 """
 
 import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from services.images.sources.debian.catalogue import DEBIAN_ARCH
 from services.images.sources.debian.diagnosis import diagnose
 from services.images.sources.debian.progress import BuildProgress
 from shared.errors import BangerError, Code
+from shared.host.files import require_space
 
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 """Debian's keys, where the package debian-archive-keyring installs them."""
@@ -40,7 +40,10 @@ async def bootstrap(
     """
     _check_host(mirror)
     area = build_area()
-    _check_space(area, needed_mib)
+    if not area.is_dir():
+        hint = "set TMPDIR to a directory that you can write to"
+        raise BangerError(Code.DENIED, f"{area} is not a directory", hint=hint)
+    require_space(area, needed_mib << 20, what, "free some space, or set TMPDIR to a larger disk")
     with scratch(
         area, mode=0o711
     ) as chroot:  # 0711, because the uids of the namespace must be able to enter
@@ -78,23 +81,6 @@ def _check_host(mirror: str) -> None:
             Code.MISSING_TOOL,
             "Debian's archive keys are not installed",
             hint="sudo apt install debian-archive-keyring",
-        )
-
-
-def _check_space(area: Path, needed_mib: int) -> None:
-    try:
-        free = shutil.disk_usage(area).free >> 20
-    except OSError as error:
-        raise BangerError(
-            Code.DENIED,
-            f"cannot work in {area}: {error.strerror}",
-            hint="set TMPDIR to a directory that you can write to",
-        ) from error
-    if free < needed_mib:
-        raise BangerError(
-            Code.NO_SPACE,
-            f"{area} has {free} MiB free, the build needs {needed_mib}",
-            hint="free some space, or set TMPDIR to a directory on a larger disk",
         )
 
 

@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from services.api.machines import control
+from services.api.verbs import create
 from services.api.verbs.create import CreateVerbs
 from shared.contract.messages.guest_run import CommandWish, GuestRun
 from shared.contract.messages.image import ImageConfig
@@ -175,6 +176,32 @@ def test_an_image_is_held_until_the_row_names_it(paths: Paths) -> None:
                 await scene.bus.ask(api.IMAGE_DELETE(ref="deb"))
             await scene.bus.ask(api.VM_DELETE(ref="web"))
             await scene.bus.ask(api.IMAGE_DELETE(ref="deb"))
+
+    play(act())
+
+
+def test_the_kernel_that_an_image_wants_is_what_the_vm_boots(paths: Paths) -> None:
+    async def act() -> None:
+        async with Scene(paths) as scene:
+            scene.images.images = [replace(IMAGE, kernel="mine")]
+            mine = replace(KERNEL, id="1" * 16, name="mine")
+            scene.images.kernels = [KERNEL, mine]
+            shown = await scene.bus.ask(api.VM_CREATE(**SMALL))
+            assert shown.vm.kernel_id == mine.id
+
+    play(act())
+
+
+def test_a_full_disk_is_refused_before_anything_is_asked(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def act() -> None:
+        monkeypatch.setattr(create, "FIRST_BOOT_BYTES", 1 << 60)
+        async with Scene(paths) as scene:
+            with pytest.raises(BangerError, match=r"a VM needs .* is free") as refused:
+                await scene.bus.ask(api.VM_CREATE(**SMALL))
+            assert refused.value.code is Code.NO_SPACE
+            assert scene.bus.verbs() == ["api vm.create"]
 
     play(act())
 

@@ -6,9 +6,10 @@ import msgspec
 import pytest
 
 from services.images.archive.contents import ArchiveHead, decode_head, encode_head, members_of
+from services.images.library.scratch import scratch
 from shared.contract.messages.image import ImageConfig
 from shared.errors import BangerError, Code
-from tests.unit.services.images.library.shelf import add
+from tests.unit.services.images.library.shelf import add, put
 
 
 def test_a_head_is_read_back_and_lists_the_lowest_image_first(tmp_path: Path) -> None:
@@ -24,7 +25,8 @@ def test_a_head_is_read_back_and_lists_the_lowest_image_first(tmp_path: Path) ->
 
 def test_a_head_that_nobody_would_read_is_not_written(tmp_path: Path) -> None:
     config = ImageConfig(cmd=["x" * 60_000] * 100)
-    image = add(tmp_path, b"top", "top", config=config)
+    with scratch(tmp_path) as work:
+        image = put(work, b"top", "top", config=config)
     with pytest.raises(BangerError) as raised:
         encode_head(ArchiveHead(format=1, images=[image]))
     assert raised.value.code is Code.TOO_LARGE

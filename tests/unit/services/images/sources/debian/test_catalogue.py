@@ -44,6 +44,7 @@ GOOD = """source = "debian"
 name = "one"
 suite = "sid"
 revision = 1
+unpacked_mib = 100
 description = "One"
 [packages]
 all = ["git"]
