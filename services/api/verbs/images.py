@@ -51,7 +51,8 @@ class ImageVerbs:
 
     @handles(api.IMAGE_DELETE)
     async def delete_image(self, request: Ref, _call: Call) -> Deleted:
-        image = await self._to_delete(self._ask(images.IMAGE_SHOW(ref=request.ref)))
+        asked = self._ask(images.IMAGE_SHOW(ref=request.ref))
+        image = await self._to_delete(asked)
         with self._image_holds.removing(image):
             await self._refuse_used("image", image, lambda vm: vm.image_id)
             await self._ask(images.IMAGE_REMOVE(ref=by_id(image.id)))
@@ -59,7 +60,8 @@ class ImageVerbs:
 
     @handles(api.KERNEL_DELETE)
     async def delete_kernel(self, request: Ref, _call: Call) -> Deleted:
-        kernel = await self._to_delete(self._ask(images.KERNEL_SHOW(ref=request.ref)))
+        asked = self._ask(images.KERNEL_SHOW(ref=request.ref))
+        kernel = await self._to_delete(asked)
         with self._kernel_holds.removing(kernel):
             await self._refuse_used("kernel", kernel, lambda vm: vm.kernel_id)
             await self._ask(images.KERNEL_REMOVE(ref=by_id(kernel.id)))
