@@ -12,6 +12,7 @@ from typing import TypeVar
 import msgspec
 
 from services.images.library.scratch import sweep
+from services.images.library.single_flight import ReportProgress
 from shared.bus.handlers import Call
 from shared.errors import BangerError, Code
 from shared.host.programs import child_argv
@@ -36,8 +37,18 @@ class JobRunner:
         self._worker = worker or child_argv("services.images.worker")
         self.running = 0
 
-    async def run(self, name: str, request: msgspec.Struct, result: type[R], call: Call) -> R:
+    async def run(
+        self,
+        name: str,
+        request: msgspec.Struct,
+        result: type[R],
+        call: Call,
+        *,
+        progress: ReportProgress | None = None,
+    ) -> R:
         """Do the job ``name`` of services/images/jobs. All that it has started is gone afterwards.
+
+        ``progress``: who is told how far it is, if that is not the caller alone.
 
         Raises:
             BangerError: as the job.
@@ -45,10 +56,15 @@ class JobRunner:
         path = make_directory(self._area, call.request_id)
         body = msgspec.Raw(msgspec.json.encode(request))
         job = WorkerJob(verb=name, directory=str(path), body=body)
+        report = progress or call.progress
+
+        def tell(stage: str, message: str) -> None:
+            report(stage, message, None)
+
         self.running += 1
         try:
             worker = await WorkerProcess.start(self._worker)
-            end = await run_worker(worker, msgspec.json.encode(job), call.progress)
+            end = await run_worker(worker, msgspec.json.encode(job), tell)
         finally:
             self.running -= 1
             await asyncio.shield(asyncio.to_thread(remove_directory, path))

@@ -51,7 +51,7 @@ from shared.logs import Log
 from shared.paths import Paths
 from shared.workers.area import sweep as sweep_jobs
 
-GROUPS = (PullVerbs, ArchiveVerbs, StorageVerbs, CaptureVerbs, BuildVerbs)
+GROUPS = (ArchiveVerbs, StorageVerbs, CaptureVerbs, BuildVerbs)
 """What answers the other verbs, each made of the context."""
 
 
@@ -66,7 +66,8 @@ class ImagesService(Actor):
         self._images, self._image_catalogue = context.images, context.image_catalogue
         self._jobs = context.jobs
         self._kernels, self._kernel_catalogue = context.kernels, context.kernel_catalogue
-        self.serve(*(group(context) for group in GROUPS))
+        self._pulling = PullVerbs(context)
+        self.serve(self._pulling, *(group(context) for group in GROUPS))
 
     async def on_start(self) -> None:
         self._lock = await own(self.paths.lock("images"))
@@ -95,7 +96,10 @@ class ImagesService(Actor):
     async def image_resolve(self, request: Resolve, call: Call) -> Image:
         """An exact name of the catalogue comes before a prefix of something else."""
         recipe = self._image_catalogue.find(request.ref) if request.fetch else None
-        return await (self._build(recipe, call) if recipe else self._find_image(request.ref))
+        if recipe:
+            return await self._build(recipe, call)
+        pulled = await self._pulling.resolve(request, call) if request.fetch else None
+        return pulled or await self._find_image(request.ref)
 
     @handles(images.IMAGE_BUILD)
     async def image_build(self, request: ImageBuild, call: Call) -> Image:

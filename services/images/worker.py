@@ -15,6 +15,7 @@ JOBS = Jobs(
         "export_archive": requests.ExportJob,
         "import_archive": requests.ImportJob,
         "promote": requests.PromoteJob,
+        "pull": requests.PullJob,
         "register": requests.RegisterJob,
     },
 )

@@ -9,7 +9,7 @@ from services.images.capture.layer import LayerEntry, layer_entries, tree_entrie
 from services.images.capture.tar_stream import write_tar
 from services.images.jobs.requests import CaptureJob
 from services.images.library.describe import SEED, SQUASHFS
-from services.images.oci.flatten.reading.entry import Entry, Kind
+from services.images.oci.flatten.reading.member import LayerMember, MemberKind
 from services.images.oci.flatten.tree.inode import DirectoryInode
 from services.images.oci.flatten.writing.squashfs import squashfs_writer
 from shared.errors import BangerError, Code
@@ -53,7 +53,9 @@ def _opened(path: Path) -> Ext4:
 def _root(entry: LayerEntry) -> DirectoryInode:
     inode = entry.inode
     mode, mtime = inode.mode & 0o7777, max(0, inode.mtime)
-    return DirectoryInode(Entry(path=(), kind=Kind.DIRECTORY, mode=mode, uid=0, gid=0, mtime=mtime))
+    return DirectoryInode(
+        LayerMember(path=(), kind=MemberKind.DIRECTORY, mode=mode, uid=0, gid=0, mtime=mtime)
+    )
 
 
 def write_seed(disk: Ext4, output: Path) -> None:

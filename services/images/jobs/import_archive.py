@@ -1,4 +1,4 @@
-"""``image.import``: what ``image.export`` has written, on this machine or another."""
+"""``image.import``: what ``image.export`` has written, or ``docker save``."""
 
 import shutil
 import stat
@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from services.images.archive.reading import ArchiveReader, opened
 from services.images.jobs.progress import in_bytes
+from services.images.jobs.pull import publish_archive
 from services.images.jobs.requests import ImportJob, PublishedImage
 from services.images.library.library import Library
 from services.images.library.manifest import ImageManifest
@@ -19,18 +20,30 @@ from shared.errors import BangerError, Code
 from shared.host.files import is_full, require_space
 from shared.workers.job import JobContext, uninterrupted
 
+ZSTD = 0xFD2FB528.to_bytes(4, "little")
+"""The first bytes of a frame: RFC 8878 section 3.1.1."""
+
 
 def run(request: ImportJob, context: JobContext) -> PublishedImage:
     """Raises BangerError: ``invalid`` for an archive that is damaged or foreign, ``conflict`` when
     another image has the name, ``no_space``, ``denied``. Nothing of it stays then."""
     library = Library(Path(request.images), ImageManifest, "image")
     try:
-        with opened(regular_file(Path(request.file), context.directory)) as reader:
+        file = regular_file(Path(request.file), context.directory)
+        if not is_zstd(file):
+            return publish_archive(library, file, request.name, context)
+        with opened(file) as reader:
             return PublishedImage(image=_publish(library, reader, request.name, context))
     except OSError as error:
         code = Code.NO_SPACE if is_full(error) else Code.DENIED
         what = error.filename or request.file
         raise BangerError(code, f"cannot import {what}: {error.strerror}") from error
+
+
+def is_zstd(file: Path) -> bool:
+    """Whether it may be ours: docker writes tar archives, which some people pack with gzip."""
+    with file.open("rb") as content:
+        return content.read(4) == ZSTD
 
 
 def regular_file(file: Path, directory: Path) -> Path:

@@ -3,6 +3,7 @@
 import msgspec
 
 from services.images.library.manifest import ImageManifest
+from services.images.oci.reference import DEFAULT_REGISTRY
 
 
 class ExportJob(msgspec.Struct, kw_only=True):
@@ -40,6 +41,20 @@ class PromoteJob(msgspec.Struct, kw_only=True):
     id: str
 
 
+class PullJob(msgspec.Struct, kw_only=True):
+    """Publish what an OCI reference leads to. ``blobs``: the root of the cache of downloads; the
+    others as of ``ImagePull``."""
+
+    images: str
+    blobs: str
+    source: str
+    name: str = ""
+    default_registry: str = DEFAULT_REGISTRY
+    auth_file: str = ""
+    insecure: bool = False
+    force: bool = False
+
+
 class CaptureJob(msgspec.Struct, kw_only=True):
     """Write the layer of a stopped VM into the directory ``output``, and its work seed if that is
     wanted. ``vm_state``: the VM's state directory."""
@@ -50,9 +65,10 @@ class CaptureJob(msgspec.Struct, kw_only=True):
 
 
 class PublishedImage(msgspec.Struct, kw_only=True):
-    """What a job has published."""
+    """What a job has published, and how that differs from where it came from."""
 
     image: ImageManifest
+    notices: list[str] = []
 
 
 class Written(msgspec.Struct, kw_only=True):

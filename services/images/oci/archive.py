@@ -16,7 +16,7 @@ from services.images.library.publish import refused
 from services.images.oci.flatten.limits import FlattenLimits
 from services.images.oci.flatten.reading.byte_stream import ByteStream
 from services.images.oci.flatten.reading.decompression import Advance, uncompressed
-from services.images.oci.flatten.reading.entry import Entry, Kind
+from services.images.oci.flatten.reading.member import LayerMember, MemberKind
 from services.images.oci.flatten.reading.members import Budget, members
 from services.images.oci.layout import INDEX, read_file, read_layout
 from services.images.oci.manifest import (
@@ -98,19 +98,19 @@ def unpack(file: Path, directory: Path, advance: Advance) -> ArchiveFiles:
     return found
 
 
-def _take(entry: Entry, stream: ByteStream, found: ArchiveFiles) -> None:
+def _take(entry: LayerMember, stream: ByteStream, found: ArchiveFiles) -> None:
     name = _text(entry.path)
-    if entry.kind in (Kind.SYMLINK, Kind.HARD_LINK):
-        above = entry.path[:-1] if entry.kind is Kind.SYMLINK else ()
+    if entry.kind in (MemberKind.SYMLINK, MemberKind.HARD_LINK):
+        above = entry.path[:-1] if entry.kind is MemberKind.SYMLINK else ()
         target = os.path.normpath(b"/".join((*above, entry.target)))
         found.links[name] = _text(tuple(target.split(b"/")))
-    elif entry.kind is Kind.FILE and entry.extents is None:
+    elif entry.kind is MemberKind.FILE and entry.extents is None:
         path = found.directory / f"{len(found.files):06}"
         with open(path, "xb") as output:
             for piece in stream.pieces(entry.stored):
                 output.write(piece)
         found.files[name] = path
-    elif entry.kind is not Kind.DIRECTORY:
+    elif entry.kind is not MemberKind.DIRECTORY:
         raise invalid(f"the archive holds {printable(name, 200)!r}, which is no plain file")
 
 

@@ -3,6 +3,8 @@
 Directories come first, parents before children, then what has no contents. Contents follow layer by
 layer in the order in which the layers have them, each under the first name of its inode; further
 names of inodes come last, as hard links. Nothing is sought, and no content is kept.
+
+``early_contents`` may have written files before.
 """
 
 from collections import defaultdict
@@ -15,6 +17,7 @@ from services.images.oci.flatten.reading.decompression import Advance, uncompres
 from services.images.oci.flatten.tree.inode import DirectoryInode, FileInode, Inode
 from services.images.oci.flatten.tree.layer_tree import LayerTree
 from services.images.oci.flatten.writing.archive_sink import ArchiveSink
+from services.images.oci.flatten.writing.file_member import write_file
 from services.images.oci.flatten.writing.member_block import hard_link_block, member_block
 
 
@@ -37,14 +40,27 @@ class Emission:
         self._first_names: dict[int, bytes] = {}
         self.inodes = 1
         self.content_bytes = 0
+        self.found_early = 0
+        """Files in the tree that were in the archive before, under the name that they have."""
 
-    def write(self, layers: Sequence[LayerSource], sink: ArchiveSink, progress: OnProgress) -> None:
-        """Raises:
-        BangerError: ``invalid`` for a blob that was damaged since it was indexed.
-        OSError: when the reader of the archive has ended.
+    def write_names(self, sink: ArchiveSink) -> None:
+        """Write all that has no contents, and find the order of the rest.
+
+        Raises:
+            OSError: when nobody reads the archive any more.
         """
         for folder, directory in _directories(self._tree.root):
             self._write_names(folder, directory, sink)
+
+    def write_contents(
+        self, layers: Sequence[LayerSource], sink: ArchiveSink, progress: OnProgress
+    ) -> None:
+        """Write the rest, and end the archive.
+
+        Raises:
+            BangerError: ``invalid`` for a blob that was damaged since it was indexed.
+            OSError: when nobody reads the archive any more.
+        """
         advance = count_up("pack", self.content_bytes, progress)
         for number, contents in sorted(self._contents.items()):
             contents.sort(key=lambda content: content.offset)
@@ -61,6 +77,8 @@ class Emission:
         for name, inode in directory.children.items():
             if isinstance(inode, DirectoryInode):
                 self.inodes += 1
+            elif isinstance(inode, FileInode) and inode.written_as:
+                self._note_early(inode, folder + name)
             elif not inode.is_shared or self._is_first(inode, folder + name):
                 self.inodes += 1
                 if isinstance(inode, FileInode) and inode.size:
@@ -69,6 +87,13 @@ class Emission:
                     self._contents[inode.layer].append(content)
                 else:
                     sink.write(member_block(folder + name, inode))
+
+    def _note_early(self, inode: FileInode, path: bytes) -> None:
+        if inode.written_as == path:
+            self.inodes += 1
+            self.found_early += 1
+        else:
+            self._links.append((path, inode.written_as))
 
     def _is_first(self, inode: Inode, path: bytes) -> bool:
         first = self._first_names.setdefault(id(inode), path)
@@ -93,24 +118,6 @@ def _directories(root: DirectoryInode) -> Iterator[tuple[bytes, DirectoryInode]]
 def _write_contents(
     contents: Sequence[NamedContent], stream: ByteStream, sink: ArchiveSink, advance: Advance
 ) -> None:
-    for offset, folder, name, inode in contents:
-        stream.skip(offset - stream.position)
-        sink.write(member_block(folder + name, inode))
-        if inode.extents is None:
-            for piece in stream.pieces(inode.size):
-                sink.write(piece)
-        else:
-            _write_sparse(inode, stream, sink)
-        sink.pad(inode.size)
+    for _, folder, name, inode in contents:
+        write_file(folder + name, inode, stream, sink)
         advance(inode.size)
-
-
-def _write_sparse(inode: FileInode, stream: ByteStream, sink: ArchiveSink) -> None:
-    """The holes are written out; squashfs stores a block of zeros as a hole again."""
-    at = 0
-    for start, length in inode.extents or ():
-        sink.zeros(start - at)
-        for piece in stream.pieces(length):
-            sink.write(piece)
-        at = start + length
-    sink.zeros(inode.size - at)

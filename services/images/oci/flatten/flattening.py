@@ -1,11 +1,13 @@
 """Layers in, one squashfs out: as a stream, without root, and with nothing unpacked on the host."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from services.images.oci.flatten.early_contents import EarlyContents, SupersededEarly
 from services.images.oci.flatten.emission import Emission
-from services.images.oci.flatten.indexing import LayerSource, OnProgress, index_layers
+from services.images.oci.flatten.indexing import Indexing, LayerSource, OnProgress
 from services.images.oci.flatten.limits import FlattenLimits
 from services.images.oci.flatten.writing.archive_sink import ArchiveSink
 from services.images.oci.flatten.writing.squashfs import squashfs_writer
@@ -36,8 +38,36 @@ def flatten(
             what no image may; ``too_large``, ``no_space``, ``missing_tool``. Nothing of ``output``
             is left then.
     """
-    tree = index_layers(layers, limits, progress)
-    emission = Emission(tree)
-    with squashfs_writer(output, tree.root) as descriptor:
-        emission.write(layers, ArchiveSink(descriptor), progress)
-    return Flattened(emission.inodes, emission.content_bytes, tuple(tree.notices.lines()))
+    try:
+        return _flatten(layers, output, limits, progress, topmost_in_one_pass=True)
+    except SupersededEarly:
+        return _flatten(layers, output, limits, progress, topmost_in_one_pass=False)
+
+
+def _flatten(
+    layers: Sequence[LayerSource],
+    output: Path,
+    limits: FlattenLimits,
+    progress: OnProgress,
+    *,
+    topmost_in_one_pass: bool,
+) -> Flattened:
+    indexing = Indexing(layers, limits, progress)
+    tree = indexing.tree
+    with ExitStack() as open_files:
+        early = EarlyContents(
+            tree.root,
+            lambda: ArchiveSink(open_files.enter_context(squashfs_writer(output, tree.root))),
+        )
+        for layer in layers:
+            is_early = topmost_in_one_pass and layer is layers[-1]
+            indexing.read(layer, early.write if is_early else None)
+        emission = Emission(tree)
+        emission.write_names(early.sink)
+        early.check(emission.found_early)
+        emission.write_contents(layers, early.sink, progress)
+    return Flattened(
+        inodes=emission.inodes,
+        content_bytes=emission.content_bytes + early.content_bytes,
+        notices=tuple(tree.notices.lines()),
+    )

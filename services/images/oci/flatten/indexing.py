@@ -9,10 +9,13 @@ from services.images.oci.flatten.limits import FlattenLimits, damaged
 from services.images.oci.flatten.reading.byte_stream import ByteStream
 from services.images.oci.flatten.reading.decompression import Advance, uncompressed
 from services.images.oci.flatten.reading.members import Budget, members
-from services.images.oci.flatten.tree.layer_tree import LayerTree
+from services.images.oci.flatten.tree.layer_tree import LayerTree, NewFile
 
 OnProgress = Callable[[str, int, int], None]
 """Takes a stage ("index" or "pack"), and how many bytes of how many it has done."""
+
+
+OnFile = Callable[[NewFile, ByteStream], None]
 
 
 class LayerSource(Protocol):
@@ -28,23 +31,6 @@ class LayerSource(Protocol):
         empty for a tar that nobody has announced."""
 
 
-def index_layers(
-    layers: Sequence[LayerSource], limits: FlattenLimits, progress: OnProgress
-) -> LayerTree:
-    """Apply the layers, the lowest first, and check that each is the one it is called.
-
-    Raises:
-        BangerError: ``invalid`` for a layer that is damaged, not the announced one, or asks for
-            what no image may; ``too_large``; ``missing_tool``.
-    """
-    tree, budget = LayerTree(), Budget(limits)
-    advance = count_up("index", sum(layer.path.stat().st_size for layer in layers), progress)
-    for layer in layers:
-        tree.begin_layer()
-        _index(layer, tree, budget, advance)
-    return tree
-
-
 def count_up(stage: str, total: int, progress: OnProgress) -> Advance:
     """Adds up what is done of a stage, and reports it."""
     done = 0
@@ -57,19 +43,39 @@ def count_up(stage: str, total: int, progress: OnProgress) -> Advance:
     return advance
 
 
-def _index(layer: LayerSource, tree: LayerTree, budget: Budget, advance: Advance) -> None:
-    digest = hashlib.sha256()
+class Indexing:
+    """Applies layers to one ``tree``, the lowest first, and checks that each is the one it is
+    called. ``layers`` are all that are going to be read."""
 
-    def summed(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    def __init__(
+        self, layers: Sequence[LayerSource], limits: FlattenLimits, progress: OnProgress
+    ) -> None:
+        self.tree = LayerTree()
+        self._budget = Budget(limits)
+        total = sum(layer.path.stat().st_size for layer in layers)
+        self._advance = count_up("index", total, progress)
+
+    def read(self, layer: LayerSource, on_file: OnFile | None = None) -> None:
+        """Apply the next layer. ``on_file`` gets each file of it; it may read the contents.
+
+        Raises:
+            BangerError: ``invalid`` for a layer that is damaged, not the announced one, or asks for
+                what no image may; ``too_large``; ``missing_tool``.
+        """
+        digest = hashlib.sha256()
+        self.tree.begin_layer()
+        with uncompressed(layer.path, self._advance) as chunks:
+            stream = ByteStream(self._summed(chunks, digest))
+            for member in members(stream, self._budget):
+                new = self.tree.apply(member)
+                if new and on_file:
+                    on_file(new, stream)
+            stream.drain()
+        if layer.diff_id and layer.diff_id != f"sha256:{digest.hexdigest()}":
+            raise damaged(f"its archive is not {layer.diff_id[:80]}")
+
+    def _summed(self, chunks: Iterator[bytes], digest: "hashlib._Hash") -> Iterator[bytes]:
         for chunk in chunks:
-            budget.data(len(chunk))
+            self._budget.data(len(chunk))
             digest.update(chunk)
             yield chunk
-
-    with uncompressed(layer.path, advance) as chunks:
-        stream = ByteStream(summed(chunks))
-        for entry in members(stream, budget):
-            tree.apply(entry)
-        stream.drain()
-    if layer.diff_id and layer.diff_id != f"sha256:{digest.hexdigest()}":
-        raise damaged(f"its archive is not {layer.diff_id[:80]}")

@@ -35,7 +35,7 @@ _LONGEST_URL = 16384
 Response = urllib3.BaseHTTPResponse
 
 
-class Interrupted(Exception):
+class RequestInterrupted(Exception):
     """The connection failed, or the other side is busy: the same request may go well later.
 
     ``pause``: seconds that the other side asks for."""
@@ -63,7 +63,7 @@ class Transport:
         """GET. The body has to be read or closed.
 
         Raises:
-            Interrupted, NoTls: as they say.
+            RequestInterrupted, NoTls: as they say.
             BangerError: ``denied`` for a certificate that nobody vouches for, ``invalid`` for a URL
                 that is none.
         """
@@ -99,7 +99,9 @@ class Transport:
         except SSLError as error:
             raise self._tls_problem(error, parts.netloc) from error
         except (HTTPError, OSError) as error:
-            raise Interrupted(f"{parts.netloc} cannot be reached: {_reason(error)}") from error
+            raise RequestInterrupted(
+                f"{parts.netloc} cannot be reached: {_reason(error)}"
+            ) from error
 
     def _tls_problem(self, error: SSLError, host: str) -> Exception:
         cause = error.args[0] if error.args else None
@@ -144,12 +146,16 @@ class Transport:
 
 
 def chunks(response: Response) -> Iterator[bytes]:
-    """The body, about ``CHUNK`` bytes at a time. Raises ``Interrupted`` when it ends too early."""
+    """The body, about ``CHUNK`` bytes at a time.
+
+    Raises:
+        RequestInterrupted: when it ends too early.
+    """
     try:
         while block := response.read(CHUNK, decode_content=False):
             yield block
     except (HTTPError, OSError) as error:
-        raise Interrupted(f"the connection broke: {_reason(error)}") from error
+        raise RequestInterrupted(f"the connection broke: {_reason(error)}") from error
     finally:
         response.close() if response.length_remaining else response.release_conn()
 

@@ -12,7 +12,6 @@ from services.images.oci.flatten.limits import (
     too_large,
 )
 from services.images.oci.flatten.reading.byte_stream import ByteStream
-from services.images.oci.flatten.reading.entry import Entry, Kind
 from services.images.oci.flatten.reading.extended_header import ExtendedHeader
 from services.images.oci.flatten.reading.header import (
     BLOCK,
@@ -22,16 +21,17 @@ from services.images.oci.flatten.reading.header import (
     Header,
     read_header,
 )
+from services.images.oci.flatten.reading.member import LayerMember, MemberKind
 from services.images.oci.flatten.reading.names import link_path, member_path
 from services.images.oci.flatten.reading.sparse import checked, is_sparse, old_format, pax_format
 
 _KINDS = {
-    ord("1"): Kind.HARD_LINK,
-    ord("2"): Kind.SYMLINK,
-    ord("3"): Kind.CHARACTER_DEVICE,
-    ord("4"): Kind.BLOCK_DEVICE,
-    ord("5"): Kind.DIRECTORY,
-    ord("6"): Kind.FIFO,
+    ord("1"): MemberKind.HARD_LINK,
+    ord("2"): MemberKind.SYMLINK,
+    ord("3"): MemberKind.CHARACTER_DEVICE,
+    ord("4"): MemberKind.BLOCK_DEVICE,
+    ord("5"): MemberKind.DIRECTORY,
+    ord("6"): MemberKind.FIFO,
 }
 _LAST_TIME = 2**32 - 1
 _LAST_ID = 2**32 - 2
@@ -61,7 +61,7 @@ class Budget:
             raise too_large(f"it unpacks to more than {self.limits.total_bytes >> 20} MiB")
 
 
-def members(stream: ByteStream, budget: Budget) -> Iterator[Entry]:
+def members(stream: ByteStream, budget: Budget) -> Iterator[LayerMember]:
     """Read an archive up to its end: two blocks of zeros, or the end of the stream.
 
     Raises:
@@ -71,9 +71,9 @@ def members(stream: ByteStream, budget: Budget) -> Iterator[Entry]:
         header, block, extended = _next_header(stream, budget)
         if header is None:
             return
-        entry = _entry(header, block, extended, stream, budget)
-        offset, stored = entry.offset, entry.stored
-        yield entry
+        member = _member(header, block, extended, stream, budget)
+        offset, stored = member.offset, member.stored
+        yield member
         stream.skip(offset + stored + _padding(stored) - stream.position)
 
 
@@ -115,14 +115,14 @@ def _read_extension(header: Header, stream: ByteStream, extended: ExtendedHeader
     extended.total += BLOCK + header.size
 
 
-def _entry(
+def _member(
     header: Header, block: bytes, extended: ExtendedHeader, stream: ByteStream, budget: Budget
-) -> Entry:
+) -> LayerMember:
     said = extended.values
     name = said.get(b"GNU.sparse.name") or said.get(b"path", header.name)
     path = member_path(name)
     kind = _kind(header, name)
-    entry = Entry(
+    member = LayerMember(
         path=path,
         kind=kind,
         mode=header.mode & 0o7777,
@@ -133,20 +133,21 @@ def _entry(
         offset=stream.position,
         device=header.device,
     )
-    if kind in (Kind.SYMLINK, Kind.HARD_LINK):
-        entry.target = _target(said.get(b"linkpath", header.link), kind, name)
+    if kind in (MemberKind.SYMLINK, MemberKind.HARD_LINK):
+        member.target = _target(said.get(b"linkpath", header.link), kind, name)
     if header.type in WITH_DATA:
-        _describe_data(entry, header, block, extended, stream)
-    held = sum(len(key) + len(value) for key, value in entry.xattrs)
-    budget.names(len(name) + len(entry.target) + held + 16 * len(entry.extents or ()))
-    budget.data(entry.size - entry.stored if entry.extents else 0)  # its holes
-    return entry
+        _describe_data(member, header, block, extended, stream)
+    held = sum(len(key) + len(value) for key, value in member.xattrs)
+    budget.names(len(name) + len(member.target) + held + 16 * len(member.extents or ()))
+    budget.data(max(0, member.size - member.stored))  # its holes
+    return member
 
 
-def _kind(header: Header, name: bytes) -> Kind:
+def _kind(header: Header, name: bytes) -> MemberKind:
     if header.type in FILE_TYPES:
-        # Before ustar had a type for it, a directory was a file whose name ends so.
-        return Kind.DIRECTORY if name.endswith(b"/") else Kind.FILE
+        # Before ustar, directories had no type of their own, but a name that ends so.
+        is_directory = header.type == 0 and name.endswith(b"/")
+        return MemberKind.DIRECTORY if is_directory else MemberKind.FILE
     kind = _KINDS.get(header.type)
     if kind is None:
         raise refused(f"{show(name)} has the unknown type {show(bytes([header.type]))!r}")
@@ -154,12 +155,12 @@ def _kind(header: Header, name: bytes) -> Kind:
 
 
 def _describe_data(
-    entry: Entry, header: Header, block: bytes, extended: ExtendedHeader, stream: ByteStream
+    member: LayerMember, header: Header, block: bytes, extended: ExtendedHeader, stream: ByteStream
 ) -> None:
     told = extended.number(b"size")
     stored = header.size if told is None else told
     if stored < 0 or stored >= 1 << 63:
-        raise damaged(f"{show(b'/'.join(entry.path))} has the size {stored}")
+        raise damaged(f"{show(b'/'.join(member.path))} has the size {stored}")
     extents = None
     size = stored
     before = stream.position
@@ -170,18 +171,18 @@ def _describe_data(
         stored -= stream.position - before  # a map in front of the data counts as data
     if extents is not None:
         if size >= 1 << 63:
-            raise damaged(f"{show(b'/'.join(entry.path))} has the size {size}")
+            raise damaged(f"{show(b'/'.join(member.path))} has the size {size}")
         extents = checked(size, extents, stored)
-    entry.size, entry.stored, entry.extents = size, stored, extents
-    entry.offset = stream.position
-    if entry.kind is Kind.DIRECTORY:
-        entry.size = 0  # what it holds is skipped
+    member.size, member.stored, member.extents = size, stored, extents
+    member.offset = stream.position
+    if member.kind is MemberKind.DIRECTORY:
+        member.size = 0  # what it holds is skipped
 
 
-def _target(target: bytes, kind: Kind, name: bytes) -> bytes:
+def _target(target: bytes, kind: MemberKind, name: bytes) -> bytes:
     if not target or len(target) > PATH_BYTES:
         raise refused(f"the link {show(name)} has an impossible target")
-    return b"/".join(link_path(target)) if kind is Kind.HARD_LINK else target
+    return b"/".join(link_path(target)) if kind is MemberKind.HARD_LINK else target
 
 
 def _owner(said: int | None, header: int) -> int:

@@ -6,9 +6,9 @@ A map says where the data that the archive holds belongs in the file; the rest a
 from collections.abc import Callable, Iterable, Iterator
 
 from services.images.oci.flatten.limits import damaged
-from services.images.oci.flatten.reading.entry import Extents
 from services.images.oci.flatten.reading.extended_header import ExtendedHeader, decimal
 from services.images.oci.flatten.reading.header import BLOCK, number
+from services.images.oci.flatten.reading.member import Extents
 
 MOST_EXTENTS = 1 << 18
 """Of one file."""

@@ -10,9 +10,10 @@ it says nothing as ``umoci unpack`` does. Tests hold both against each other:
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from services.images.oci.flatten.limits import OWNERS, refused, show, too_large
-from services.images.oci.flatten.reading.entry import Entry, Kind, Xattrs
+from services.images.oci.flatten.reading.member import LayerMember, MemberKind, Xattrs
 from services.images.oci.flatten.tree.inode import (
     DirectoryInode,
     FileInode,
@@ -26,6 +27,18 @@ WHITEOUT = b".wh."
 OPAQUE = b".wh..wh..opq"
 _OF_AUFS = b".wh..wh."
 """Names of its own bookkeeping, in layers that AUFS has written."""
+
+
+class NewFile(NamedTuple):
+    """A file that a member has made, and where."""
+
+    inode: FileInode
+    place: Place
+    name: bytes
+
+    @property
+    def path(self) -> bytes:
+        return b"/".join((*self.place.names, self.name))
 
 
 class LayerTree:
@@ -47,60 +60,63 @@ class LayerTree:
             directory.fresh = None
         self._touched.clear()
 
-    def apply(self, entry: Entry) -> None:
-        """Apply one member of the layer.
+    def apply(self, member: LayerMember) -> NewFile | None:
+        """Apply one member of the layer; returns the file that it is, if it is one.
 
         Raises:
             BangerError: ``invalid`` for what no image may ask for.
         """
-        if not entry.path:
-            self._describe_root(entry)
-            return
-        *parents, name = entry.path
-        if any(part.startswith(WHITEOUT) for part in entry.path):
-            self._whiteout(entry.path, parents, name)
-            return
-        self._note_owners(entry)
-        entry.xattrs = kept_xattrs(entry, self.notices)
-        place = make_place(self.root, parents)
-        self._put(entry, place, name)
+        if not member.path:
+            self._describe_root(member)
+            return None
+        *parents, name = member.path
+        if any(part.startswith(WHITEOUT) for part in member.path):
+            self._whiteout(member.path, parents, name)
+            return None
+        self._note_owners(member)
+        member.xattrs = kept_xattrs(member, self.notices)
+        place = make_place(self.root, parents, name)
+        inode = self._put(member, place.directory, name)
         self._mark(place, name)
+        return NewFile(inode, place, name) if isinstance(inode, FileInode) else None
 
-    def _describe_root(self, entry: Entry) -> None:
-        if entry.kind is not Kind.DIRECTORY:
+    def _describe_root(self, member: LayerMember) -> None:
+        if member.kind is not MemberKind.DIRECTORY:
             raise refused("it replaces the root directory by something else")
-        self._note_owners(entry)
-        self.root.take_metadata(entry)
+        self._note_owners(member)
+        self.root.take_metadata(member)
 
-    def _put(self, entry: Entry, place: Place, name: bytes) -> None:
-        directory = place.directory
-        before = directory.children.get(name)
-        if entry.kind is Kind.DIRECTORY:
+    def _put(self, member: LayerMember, folder: DirectoryInode, name: bytes) -> Inode | None:
+        before = folder.children.get(name)
+        if member.kind is MemberKind.DIRECTORY:
             if isinstance(before, DirectoryInode):
-                before.take_metadata(entry)
+                before.take_metadata(member)
             else:
-                directory.children[name] = DirectoryInode(entry)
-            return
-        directory.children.pop(name, None)
-        if entry.kind is Kind.HARD_LINK:
-            directory.children[name] = self._linked(entry)
-        elif not is_left_out(entry, self.notices):
-            directory.children[name] = self._new_inode(entry)
+                folder.children[name] = DirectoryInode(member)
+            return None
+        folder.children.pop(name, None)
+        if member.kind is MemberKind.HARD_LINK:
+            folder.children[name] = self._linked(member)
+            return None
+        if is_left_out(member, self.notices):
+            return None
+        folder.children[name] = inode = self._new_inode(member)
+        return inode
 
-    def _new_inode(self, entry: Entry) -> Inode:
+    def _new_inode(self, member: LayerMember) -> Inode:
         # Many files have one date and one set of attributes: they share the objects.
-        entry.mtime = self._times.setdefault(entry.mtime, entry.mtime)
-        entry.xattrs = self._xattrs.setdefault(entry.xattrs, entry.xattrs)
-        return FileInode(entry, self._layer) if entry.kind is Kind.FILE else Inode(entry)
+        member.mtime = self._times.setdefault(member.mtime, member.mtime)
+        member.xattrs = self._xattrs.setdefault(member.xattrs, member.xattrs)
+        return FileInode(member, self._layer) if member.kind is MemberKind.FILE else Inode(member)
 
-    def _linked(self, entry: Entry) -> Inode:
-        *parents, name = entry.target.split(b"/")
+    def _linked(self, member: LayerMember) -> Inode:
+        *parents, name = member.target.split(b"/")
         place = place_of(self.root, parents)
         inode = place.directory.children.get(name) if place else None
         if inode is None or isinstance(inode, DirectoryInode):
             what = "a directory" if inode else "nothing that is there"
-            path = show(b"/".join(entry.path))
-            raise refused(f"the hard link {path} leads to {what}: {show(entry.target)}")
+            path = show(b"/".join(member.path))
+            raise refused(f"the hard link {path} leads to {what}: {show(member.target)}")
         inode.is_shared = True
         return inode
 
@@ -133,8 +149,8 @@ class LayerTree:
                 return
             directory.fresh.add(below)
 
-    def _note_owners(self, entry: Entry) -> None:
-        self._owners.update((entry.uid, entry.gid))
+    def _note_owners(self, member: LayerMember) -> None:
+        self._owners.update((member.uid, member.gid))
         if len(self._owners) > OWNERS:
             raise too_large(f"its files belong to more than {OWNERS} different ids")
 

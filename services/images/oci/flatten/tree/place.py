@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.images.oci.flatten.limits import LINKS_FOLLOWED, PATH_BYTES, refused, show
-from services.images.oci.flatten.reading.entry import Kind
+from services.images.oci.flatten.reading.member import MemberKind
 from services.images.oci.flatten.tree.inode import DirectoryInode, Inode, implied_directory
 
 
@@ -45,8 +45,8 @@ def place_of(root: DirectoryInode, path: Sequence[bytes]) -> Place | None:
     return Place([root, *known], [name for name, _ in steps]) if len(known) == len(found) else None
 
 
-def make_place(root: DirectoryInode, path: Sequence[bytes]) -> Place:
-    """The directory ``path``, with those that are missing made.
+def make_place(root: DirectoryInode, path: Sequence[bytes], name: bytes) -> Place:
+    """The directory ``path`` for a member called ``name``, with those that are missing made.
 
     Raises:
         BangerError: ``invalid``, also when something else has the name of a directory.
@@ -54,15 +54,15 @@ def make_place(root: DirectoryInode, path: Sequence[bytes]) -> Place:
     if place := place_of(root, path):
         return place
     place = Place([root], [])
-    for name, inode in _follow(root, path):
+    for part, inode in _follow(root, path):
         if inode is None:
             # Missing: an earlier round may have made it (a link that leads to the same name).
-            inode = place.directory.children.setdefault(name, implied_directory())
+            inode = place.directory.children.setdefault(part, implied_directory())
         if not isinstance(inode, DirectoryInode):
             raise refused(f"{show(b'/'.join(path))} is below something that is no directory")
         place.directories.append(inode)
-        place.names.append(name)
-    if sum(map(len, place.names)) + len(place.names) > PATH_BYTES:
+        place.names.append(part)
+    if sum(map(len, (*place.names, name))) + len(place.names) > PATH_BYTES:
         raise refused(f"a path has more than {PATH_BYTES} bytes: {show(b'/'.join(path))}")
     return place
 
@@ -83,7 +83,7 @@ def _follow(root: DirectoryInode, path: Sequence[bytes]) -> list[tuple[bytes, In
             continue
         above = steps[-1][1] if steps else root
         inode = above.children.get(name) if isinstance(above, DirectoryInode) else None
-        if inode is None or inode.kind is not Kind.SYMLINK:
+        if inode is None or inode.kind is not MemberKind.SYMLINK:
             steps.append((name, inode))
             continue
         links += 1

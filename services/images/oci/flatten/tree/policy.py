@@ -3,7 +3,7 @@
 from collections import defaultdict
 
 from services.images.oci.flatten.limits import show
-from services.images.oci.flatten.reading.entry import Entry, Kind, Xattrs
+from services.images.oci.flatten.reading.member import LayerMember, MemberKind, Xattrs
 
 STANDARD_NODES = frozenset(
     f"dev/{name}".encode()
@@ -45,30 +45,30 @@ class Notices:
         ]
 
 
-def is_left_out(entry: Entry, notices: Notices) -> bool:
+def is_left_out(member: LayerMember, notices: Notices) -> bool:
     """Whether it is a device that an image may not bring.
 
     A device node gives its owner the device, whatever the guest's own /dev says. Character device
     0:0 is a whiteout of overlayfs (kernel, filesystems/overlayfs) and no device.
     """
-    if entry.kind not in (Kind.CHARACTER_DEVICE, Kind.BLOCK_DEVICE):
+    if member.kind not in (MemberKind.CHARACTER_DEVICE, MemberKind.BLOCK_DEVICE):
         return False
-    if entry.kind is Kind.CHARACTER_DEVICE and entry.device == _OVERLAY_WHITEOUT:
+    if member.kind is MemberKind.CHARACTER_DEVICE and member.device == _OVERLAY_WHITEOUT:
         return False
-    if b"/".join(entry.path) not in STANDARD_NODES:
-        notices.add("device nodes", entry.path)
+    if b"/".join(member.path) not in STANDARD_NODES:
+        notices.add("device nodes", member.path)
     return True
 
 
-def kept_xattrs(entry: Entry, notices: Notices) -> Xattrs:
+def kept_xattrs(member: LayerMember, notices: Notices) -> Xattrs:
     """The extended attributes of a member without those that no image may or can have."""
-    if not entry.xattrs:
+    if not member.xattrs:
         return ()
     kept = []
-    for name, value in entry.xattrs:
+    for name, value in member.xattrs:
         if name.startswith(_PREFIXES) and not name.startswith(_OF_OVERLAY):
             if name not in _UNSAID:
                 kept.append((name, value))
         elif name not in _UNSAID:
-            notices.add("extended attributes that squashfs or overlayfs forbids", entry.path)
+            notices.add("extended attributes that squashfs or overlayfs forbids", member.path)
     return tuple(kept)

@@ -1,18 +1,18 @@
 """Writes members of the archive that sqfstar reads."""
 
-from services.images.oci.flatten.reading.entry import Kind
 from services.images.oci.flatten.reading.extended_header import XATTR, record
 from services.images.oci.flatten.reading.header import BLOCK
+from services.images.oci.flatten.reading.member import MemberKind
 from services.images.oci.flatten.tree.inode import FileInode, Inode
 
 _TYPES = {
-    Kind.FILE: b"0",
-    Kind.HARD_LINK: b"1",
-    Kind.SYMLINK: b"2",
-    Kind.CHARACTER_DEVICE: b"3",
-    Kind.BLOCK_DEVICE: b"4",
-    Kind.DIRECTORY: b"5",
-    Kind.FIFO: b"6",
+    MemberKind.FILE: b"0",
+    MemberKind.HARD_LINK: b"1",
+    MemberKind.SYMLINK: b"2",
+    MemberKind.CHARACTER_DEVICE: b"3",
+    MemberKind.BLOCK_DEVICE: b"4",
+    MemberKind.DIRECTORY: b"5",
+    MemberKind.FIFO: b"6",
 }
 _SHORT = 100
 """Bytes of a name that fit into the header."""
@@ -34,7 +34,7 @@ def member_block(path: bytes, inode: Inode) -> bytes:
 def hard_link_block(path: bytes, target: bytes) -> bytes:
     """The header of another name for a member that came before."""
     numbers = b"%07o\0%07o\0%07o\0%011o\0%011o\0" % (0, 0, 0, 0, 0)
-    return _block(path, numbers, _TYPES[Kind.HARD_LINK], target, (0, 0), [])
+    return _block(path, numbers, _TYPES[MemberKind.HARD_LINK], target, (0, 0), [])
 
 
 def _fitting(key: bytes, value: int, most: int, extended: list[bytes]) -> int:

@@ -27,8 +27,9 @@ _SAID_BYTES = 4096
 def squashfs_writer(output: Path, root: DirectoryInode) -> Iterator[int]:
     """The descriptor that takes the archive; at the end of the block ``output`` is complete.
 
-    sqfstar ignores a member for the root directory and takes its mode and date as options. Its
-    owner is whoever runs sqfstar, so an ordinary user runs it as root of a user namespace.
+    sqfstar ignores a member for the root directory and takes its mode as an option. Its date is
+    that of the day (4.5 ignores -root-time), and its owner whoever runs sqfstar: an ordinary user
+    runs it as root of a user namespace.
 
     Raises:
         BangerError: ``missing_tool``, ``no_space``, ``internal``. ``output`` is not there then.
@@ -60,9 +61,9 @@ def _start(output: Path, root: DirectoryInode, said: IO[bytes]) -> "subprocess.P
         hint = "sudo apt install squashfs-tools"
         raise BangerError(Code.MISSING_TOOL, "sqfstar: not installed", hint=hint)
     as_root = () if os.geteuid() == 0 else ("unshare", "--user", "--map-root-user", "--")
-    mode, time = f"{root.mode:04o}", str(root.mtime)
+    mode = f"{root.mode:04o}"
     process = subprocess.Popen(
-        [*as_root, program, *_OPTIONS, "-root-mode", mode, "-root-time", time, str(output)],
+        [*as_root, program, *_OPTIONS, "-root-mode", mode, str(output)],
         stdin=subprocess.PIPE,
         stdout=said,
         stderr=said,

@@ -8,7 +8,7 @@ Extents = tuple[tuple[int, int], ...]
 """(offset, length) of the data of a sparse file, ascending; holes are between them."""
 
 
-class Kind(Enum):
+class MemberKind(Enum):
     """What a member is. tar(5) has more types; they are refused."""
 
     FILE = auto()
@@ -21,12 +21,12 @@ class Kind(Enum):
 
 
 @dataclass(slots=True)
-class Entry:
+class LayerMember:
     """One member. Names are bytes: an image may have been made in any encoding."""
 
     path: tuple[bytes, ...]
     """The components, none of them "", "." or ".."; empty for the root directory."""
-    kind: Kind
+    kind: MemberKind
     mode: int
     """The permission bits, 07777."""
     uid: int
