@@ -18,13 +18,15 @@ from collections.abc import Sequence
 from cli.guest.transfer.plan import CopyTarget, TargetKind
 from shared.errors import BangerError, Code
 
+_TAR = "T=tar; [ ! -x /run/banger/tools/bin/tar ] || T=/run/banger/tools/bin/tar"
+"""An image that has no GNU tar has the one of the kernel's tools (docs/images.md)."""
 _CREATE = (
-    "tar -c -b 64 --format=pax --pax-option=delete=atime,delete=ctime --sparse "
+    "$T -c -b 64 --format=pax --pax-option=delete=atime,delete=ctime --sparse "
     "--xattrs --xattrs-include='user.*' -f -"
 )
 # Status 1: a file changed while it was read, as logs do.
 _SEND_ONE = rf"""
-export LC_ALL=C
+export LC_ALL=C; {_TAR}
 archive() {{ {_CREATE} "$@"; s=$?; [ $s -le 1 ] || f=1; }}
 say() {{ [ "$raw" ] || printf '%s\000%s\000' "$1" "$2"; }}
 refuse() {{ if [ "$raw" ]; then printf '%s\n' "$2" >&2; else say "$1" "$2"; fi; f=1; }}
@@ -65,12 +67,12 @@ say done ''
 """
 )
 
-_EXTRACT = "tar -x -b 256 -p --no-overwrite-dir --warning=no-timestamp --warning=no-unknown-keyword"
+_EXTRACT = "$T -x -b 256 -p --no-overwrite-dir --warning=no-timestamp --warning=no-unknown-keyword"
 _OURS = f"{_EXTRACT} --no-same-owner --xattrs --xattrs-include='user.*' -f -"
 _THEIRS = f"{_EXTRACT} --numeric-owner --xattrs --xattrs-include='user.*' -f -"
 
 RECEIVE = rf"""
-export LC_ALL=C
+export LC_ALL=C; {_TAR}
 kind() {{
   if [ -d "$1" ]; then k=dir; elif [ -f "$1" ]; then k=file; elif [ -e "$1" ]; then k=special
   elif [ -L "$1" ]; then k=dangling; else k=absent; fi

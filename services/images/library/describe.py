@@ -1,5 +1,6 @@
 """Makes the manifest of an image whose files are in a work directory."""
 
+import struct
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -22,6 +23,10 @@ SQUASHFS = "rootfs.squashfs"
 EXT4 = "rootfs.ext4"
 SEED = "seed.tar.zst"
 """The names of an image's files."""
+
+_SECTOR = 512
+_SKIPPABLE = 0x184D2A50
+_FRAME = struct.Struct("<II")
 
 _FORMATS: dict[str, Literal["squashfs", "ext4"]] = {SQUASHFS: "squashfs", EXT4: "ext4"}
 
@@ -76,5 +81,16 @@ def with_id(manifest: ImageManifest) -> ImageManifest:
 
 
 def _seed(path: Path) -> WorkSeed:
+    _fill_sector(path)
     found = sum_file(path)
     return WorkSeed(file=path.name, size=found.size, sha256=found.sha256)
+
+
+def _fill_sector(path: Path) -> None:
+    """Add a skippable frame of zstd (RFC 8878, 3.1.2), so that a guest can read the whole file as a
+    drive: a VMM may leave out what is less than a sector."""
+    over = path.stat().st_size % _SECTOR
+    if over:
+        spare = -(over + _FRAME.size) % _SECTOR
+        with path.open("ab") as file:
+            file.write(_FRAME.pack(_SKIPPABLE, spare) + bytes(spare))

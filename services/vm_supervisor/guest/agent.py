@@ -37,6 +37,10 @@ from services.vm_supervisor.guest.channel import AgentAddress, open_channel
 from shared.errors import BangerError, Code
 
 T = TypeVar("T")
+SHELL = "/run/initramfs/bin/sh"
+"""The busybox that init keeps in the guest: an image need not have a shell."""
+_RTMIN = 34
+"""SIGRTMIN of systemd's C library. Busybox knows such signals by number only."""
 _LINE_MAX = 1 << 20
 """Bytes of an answer. A piece in base64 has a third of it, and what a command here prints less."""
 _PIECE = 256 << 10
@@ -135,9 +139,9 @@ class Agent:
         ``by_reset``: the same shutdown with a reset at its end (SIGRTMIN+5, SIGTERM), for a VMM
         that its guests cannot switch off.
         """
-        systemd, other = ("RTMIN+5", "TERM") if by_reset else ("RTMIN+4", "USR2")
-        script = f"[ -d /run/systemd/system ] && exec kill -s {systemd} 1 || exec kill -s {other} 1"
-        await self._start(["/bin/sh", "-c", script], deadline, b"", {})
+        systemd, other = (_RTMIN + 5, "TERM") if by_reset else (_RTMIN + 4, "USR2")
+        script = f"[ -d /run/systemd/system ] && kill -s {systemd} 1 || kill -s {other} 1"
+        await self._start([SHELL, "-c", script], deadline, b"", {})
 
     async def set_time(self, deadline: float) -> None:
         """Set the guest's clock to the host's (after a resume)."""

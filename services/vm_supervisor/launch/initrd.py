@@ -22,13 +22,15 @@ from shared.vmm.info import Channel
 _GUEST = Path(__file__).parents[1] / "guest" / "rootfs"
 
 APPLETS = (
-    "chroot cp grep head insmod ip ln mkdir mkfifo mount poweroff reboot rm sh sleep sync timeout"
-    " tr umount"
+    "chmod chroot cp grep head insmod ip ln mkdir mkfifo mount poweroff reboot rm sh sleep sync"
+    " timeout tr umount"
 ).split()
 """What the scripts of guest/rootfs call, each a link to busybox."""
 _PROGRAMS = ("init", "shutdown")
 _FILES = ("start", "daemons")
-_LATE_UNMOUNTS = ("root", "usr-lib-modules-", "lib-modules-", "run-credentials-", "var-lib-")
+_LATE_UNMOUNTS = (
+    *("root", "usr-lib-modules-", "lib-modules-", "run-credentials-", "run-banger-", "var-lib-"),
+)
 """Names, or beginnings of names, of mount units (systemd.unit(5), drop-ins for truncated names)."""
 
 
@@ -95,7 +97,7 @@ def base_part(busybox: Path) -> bytes:
     archive.symlink("bin/banger-sshd", "/usr/sbin/sshd")
     archive.file("banger/exec", (_GUEST / "exec").read_bytes(), 0o755)
     archive.symlink("banger/busybox", "/run/initramfs/bin/busybox")
-    for name in ("sshd_config", "pam", "pam_env.conf"):
+    for name in ("sshd_config", "pam", "pam_tools", "pam_env.conf"):
         archive.file(f"banger/{name}", (_GUEST / name).read_bytes())
     _add_units(archive)
     return archive.to_bytes()

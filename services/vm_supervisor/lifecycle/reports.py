@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Awaitable, Iterator
 
-from services.vm_supervisor.guest.agent import Agent
+from services.vm_supervisor.guest.agent import SHELL, Agent
 from services.vm_supervisor.guest.ssh import master_pid
 from services.vm_supervisor.ports.forwards import MOST_FORWARDS
 from services.vm_supervisor.running_vm import RunningVm
@@ -133,14 +133,14 @@ async def _system(agent: Agent, limit: float) -> tuple[bool, str]:
     """The state that systemd reports ("offline": it has not started yet), if the guest has
     systemd."""
     script = "command -v systemctl >/dev/null && systemctl is-system-running || true"
-    answer = await agent.execute(["/bin/sh", "-c", script], limit)
+    answer = await agent.execute([SHELL, "-c", script], limit)
     said = answer.stdout.decode(errors="replace").strip()
     state = printable(said, WORD_LENGTH) or "no systemd"
     return state in ("running", "starting", "initializing", "offline", "no systemd"), state
 
 
 async def _disks(agent: Agent, limit: float) -> tuple[bool, str]:
-    answer = await agent.execute(["/bin/sh", "-c", "df -P / /root"], limit)
+    answer = await agent.execute([SHELL, "-c", "df -P / /root"], limit)
     rows = [line.split() for line in answer.stdout.decode(errors="replace").splitlines()[1:3]]
     used = {row[5]: int(row[4][:-1]) for row in rows if len(row) >= 6 and PERCENT.fullmatch(row[4])}
     shown = [f"{printable(mount, WORD_LENGTH)} {percent}% used" for mount, percent in used.items()]

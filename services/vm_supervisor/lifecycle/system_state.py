@@ -1,6 +1,6 @@
 """How far the guest's systemd is with its boot, which goes on after the guest is ready."""
 
-from services.vm_supervisor.guest.agent import Agent
+from services.vm_supervisor.guest.agent import SHELL, Agent
 from shared.contract.messages.machine import SystemState
 from shared.plain_text import printable
 
@@ -26,7 +26,7 @@ async def await_system(agent: Agent, deadline: float) -> SystemState:
         BangerError: ``timeout`` at ``deadline`` (CLOCK_MONOTONIC seconds), ``guest_failed`` when
             the guest powers off meanwhile.
     """
-    done = await agent.execute(["/bin/sh", "-c", WAIT], deadline)
+    done = await agent.execute([SHELL, "-c", WAIT], deadline)
     return parse_state(done.stdout.decode(errors="replace"))
 
 

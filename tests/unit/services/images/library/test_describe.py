@@ -1,6 +1,9 @@
 """Manifests of what is in a work directory."""
 
+import subprocess
 from pathlib import Path
+
+import pytest
 
 from services.images.library.describe import describe_image
 from services.images.library.manifest import sum_file
@@ -31,3 +34,22 @@ def test_an_external_file_is_described_with_its_time(tmp_path: Path) -> None:
     made = describe_image(tmp_path, "web", "x", external=outside)
     assert made.external == str(outside)
     assert made.external_mtime_ns == outside.stat().st_mtime_ns
+
+
+@pytest.mark.parametrize("size", [0, 1, 500, 505, 511, 512, 513, 1016])
+def test_a_work_seed_fills_whole_sectors_and_says_the_same(tmp_path: Path, size: int) -> None:
+    (tmp_path / "rootfs.squashfs").write_bytes(b"content")
+    content = subprocess.run(
+        ["zstd", "-q", "-c", "--no-check"], input=b"content", capture_output=True, check=True
+    ).stdout
+    # A skippable frame of its own brings the file to the size that the test is about.
+    padding = max(0, size - len(content) - 8)
+    frame = b"\x5f\x2a\x4d\x18" + padding.to_bytes(4, "little") + bytes(padding)
+    seed = tmp_path / "seed.tar.zst"
+    seed.write_bytes(content + (frame if size else b""))
+    made = describe_image(tmp_path, "web", "x")
+    assert made.seed
+    assert (made.seed.size % 512, made.seed.size) == (0, seed.stat().st_size)
+    said = subprocess.run(["zstd", "-dcq", seed], capture_output=True, check=True)
+    assert said.stdout == b"content"
+    assert describe_image(tmp_path, "web", "x").seed == made.seed
