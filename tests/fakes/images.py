@@ -112,10 +112,15 @@ class FakeImages:
         self.kernels = [KERNEL]
         self.used: list[str] = []
         """What the api said of the VMs' images last."""
+        self.damaged = False
+        """Whether what an image has on the disk cannot be read."""
 
     @handles(images.IMAGE_SHOW)
     async def show_image(self, request: Ref, _call: Call) -> Image:
-        return find("image", request.ref, self.images)
+        found = find("image", request.ref, self.images)
+        if self.damaged:
+            raise BangerError(Code.INVALID, "no readable manifest.json", details={"id": found.id})
+        return found
 
     @handles(images.IMAGE_RESOLVE)
     async def resolve_image(self, request: Resolve, _call: Call) -> Image:

@@ -1,14 +1,14 @@
 """Verbs about images and kernels that need to know the VMs: delete, prune, who uses what."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from services.api.context import ApiContext
 from services.api.machines.corrections import all_rows
 from services.api.machines.disk_use import used_by_vms
 from services.api.policy.holds import Published
 from shared.bus.handlers import Call, handles
-from shared.contract.messages.image import Deleted, Image, Ref
+from shared.contract.messages.image import Deleted, Image, Kernel, Ref
 from shared.contract.messages.image_work import Prune, Pruned, StorageUsage
 from shared.contract.messages.vm import Empty, Vm
 from shared.contract.names import NAMES_CARRIED, NAMES_SHOWN, few
@@ -51,19 +51,31 @@ class ImageVerbs:
 
     @handles(api.IMAGE_DELETE)
     async def delete_image(self, request: Ref, _call: Call) -> Deleted:
-        image = await self._ask(images.IMAGE_SHOW(ref=request.ref))
+        asked = self._ask(images.IMAGE_SHOW(ref=request.ref))
+        image = await self._to_delete(asked)
         with self._image_holds.removing(image):
             await self._refuse_used("image", image, lambda vm: vm.image_id)
             await self._ask(images.IMAGE_REMOVE(ref=by_id(image.id)))
-        return Deleted(id=image.id, name=image.name)
+        return image
 
     @handles(api.KERNEL_DELETE)
     async def delete_kernel(self, request: Ref, _call: Call) -> Deleted:
-        kernel = await self._ask(images.KERNEL_SHOW(ref=request.ref))
+        asked = self._ask(images.KERNEL_SHOW(ref=request.ref))
+        kernel = await self._to_delete(asked)
         with self._kernel_holds.removing(kernel):
             await self._refuse_used("kernel", kernel, lambda vm: vm.kernel_id)
             await self._ask(images.KERNEL_REMOVE(ref=by_id(kernel.id)))
-        return Deleted(id=kernel.id, name=kernel.name)
+        return kernel
+
+    async def _to_delete(self, asked: Awaitable[Image | Kernel]) -> Deleted:
+        """What a request for an entry finds, also when that is damaged: it has an id at least."""
+        try:
+            found = await asked
+        except BangerError as error:
+            if error.code is not Code.INVALID or not error.details.get("id"):
+                raise
+            return Deleted(id=error.details["id"], name=error.details["id"])
+        return Deleted(id=found.id, name=found.name)
 
     async def _refuse_used(self, kind: str, entry: Published, used: Callable[[Vm], str]) -> None:
         if users := [vm.name for vm in await all_rows(self._ask) if used(vm) == entry.id]:

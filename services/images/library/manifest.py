@@ -192,6 +192,7 @@ def broken(directory: Path, problem: str) -> BangerError:
     return BangerError(
         Code.INVALID,
         f"{directory}: {problem}",
+        details={"id": directory.name},
         hint=f"delete it by its id ({directory.name}), then build or pull it again",
     )
 

@@ -8,6 +8,7 @@ from services.images.library.stack import layers, refuse_base, stack_of
 from services.images.library.views import image_view
 from shared.contract.messages.image import Image
 from shared.contract.reference import by_id
+from shared.errors import BangerError
 
 Images = Library[ImageManifest]
 
@@ -21,8 +22,14 @@ def all_images(library: Images) -> tuple[list[Image], list[Damaged]]:
 
 
 def find_image(library: Images, reference: str) -> Image:
-    """The image meant by ``reference``. Raises as ``Library.find``."""
-    return view_of(library, library.find(reference))
+    """The image meant by ``reference``, which a VM can start from.
+
+    Raises:
+        BangerError: as ``Library.find``, and as ``stack_of`` when an image below it is missing.
+    """
+    entry = library.find(reference)
+    stack_of(library, entry)
+    return view_of(library, entry)
 
 
 def view_of(library: Images, entry: ImageManifest) -> Image:
@@ -31,14 +38,15 @@ def view_of(library: Images, entry: ImageManifest) -> Image:
 
 
 def image_with_layers(library: Images, reference: str) -> Image:
-    """As ``find_image``, with the images below it.
-
-    Raises:
-        BangerError: as ``find_image`` and ``stack_of``.
-    """
+    """The image meant by ``reference``, with those below it that are there: one whose base is lost
+    can be looked at and deleted. Raises as ``Library.find``."""
     entry = library.find(reference)
     shown = view_of(library, entry)
-    shown.layers = layers(library, stack_of(library, entry))
+    try:
+        stack = stack_of(library, entry)
+    except BangerError:
+        stack = [entry]
+    shown.layers = layers(library, stack)
     return shown
 
 

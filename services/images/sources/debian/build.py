@@ -34,6 +34,8 @@ _HOOKS = (
     # A VM has an identity, an image has none. An empty machine-id is filled at boot; a missing one
     # would also make systemd apply its presets again: machine-id(5).
     'rm -f "$1"/etc/ssh/ssh_host_* "$1/etc/hostname" "$1/etc/resolv.conf"; : >"$1/etc/machine-id"',
+    # What is there begins each work disk (docs/images.md). Those of /etc/skel are for people.
+    'rm -f "$1/root/.bashrc" "$1/root/.profile"',
     # Keys only, also when a password is set.
     "printf 'PermitRootLogin prohibit-password\\nPasswordAuthentication no\\n'"
     ' >"$1/etc/ssh/sshd_config.d/10-key-only.conf"',

@@ -99,3 +99,18 @@ def test_the_vms_disks_are_part_of_what_is_used(paths: Paths) -> None:
             assert usage.used[1].real_bytes == disk.stat().st_blocks * 512 > 0
 
     play(act())
+
+
+def test_a_damaged_image_is_deleted_unless_a_vm_needs_it(paths: Paths) -> None:
+    async def act() -> None:
+        async with Scene(paths, example_vm(id="web", name="web", **USED)) as scene:
+            scene.images.damaged = True
+            with pytest.raises(BangerError) as refused:
+                await scene.bus.ask(api.IMAGE_DELETE(ref="deb"))
+            assert refused.value.code is Code.CONFLICT
+        async with Scene(paths) as scene:
+            scene.images.damaged = True
+            gone = await scene.bus.ask(api.IMAGE_DELETE(ref="deb"))
+            assert (gone.id, scene.images.images) == (IMAGE.id, [])
+
+    play(act())

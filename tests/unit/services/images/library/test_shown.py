@@ -55,3 +55,27 @@ def test_a_damaged_image_is_removed_by_its_id(tmp_path: Path) -> None:
     (tmp_path / entry.id / "manifest.json").write_text("{")
     remove_image(library(tmp_path), entry.id)
     assert all_images(library(tmp_path)) == ([], [])
+
+
+def test_an_image_whose_base_is_lost_is_shown_and_removed_but_does_not_start(
+    tmp_path: Path,
+) -> None:
+    base = add(tmp_path, b"base", "base")
+    add(tmp_path, b"child", "child", base=base)
+    library(tmp_path).remove("base")
+    assert [layer.name for layer in image_with_layers(library(tmp_path), "child").layers] == [
+        "child"
+    ]
+    with pytest.raises(BangerError) as raised:
+        find_image(library(tmp_path), "child")
+    assert raised.value.code is Code.INVALID
+    remove_image(library(tmp_path), "child")
+    assert all_images(library(tmp_path)) == ([], [])
+
+
+def test_a_damaged_image_says_which_id_it_has(tmp_path: Path) -> None:
+    entry = add(tmp_path, b"content", "web")
+    (tmp_path / entry.id / "manifest.json").write_text("{")
+    with pytest.raises(BangerError) as raised:
+        image_with_layers(library(tmp_path), "web")
+    assert raised.value.details == {"id": entry.id}
