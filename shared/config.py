@@ -70,6 +70,11 @@ class DefaultsConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     overlay: str = "8G"
 
 
+class ImagesConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    default_registry: str = "docker.io"
+    """The registry of references without a host, as ``alpine:3.20``."""
+
+
 class Config(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     network: Literal["auto", "user", "bridge"] = "auto"
     accel: Literal["auto", "kvm", "tcg"] = "auto"
@@ -94,6 +99,7 @@ class Config(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Bridge mode: whether guests also have an IPv6 address, and their names AAAA records."""
     defaults: DefaultsConfig = msgspec.field(default_factory=DefaultsConfig)
     nat: NatConfig = msgspec.field(default_factory=NatConfig)
+    images: ImagesConfig = msgspec.field(default_factory=ImagesConfig)
     dns: DnsConfig = msgspec.field(default_factory=DnsConfig)
     firecracker: FirecrackerConfig = msgspec.field(default_factory=FirecrackerConfig)
     file_sync: list[FileSync] = []

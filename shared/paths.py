@@ -77,6 +77,16 @@ class Paths(NamedTuple):
         return self.data / "kernels"
 
     @property
+    def builds(self) -> Path:
+        """What builds find again, by the keys of their steps."""
+        return self.data / "builds"
+
+    @property
+    def blobs(self) -> Path:
+        """Downloads, by their digests."""
+        return self.data / "blobs"
+
+    @property
     def database(self) -> Path:
         return self.state / "banger.db"
 
@@ -102,6 +112,11 @@ class Paths(NamedTuple):
     def transfers(self) -> Path:
         """A directory for each transfer of a repository that is under way."""
         return self.state / "transfers"
+
+    @property
+    def image_jobs(self) -> Path:
+        """A directory for each import, export or the like of an image that is under way."""
+        return self.state / "image-jobs"
 
     @property
     def broker_socket(self) -> Path:

@@ -11,8 +11,9 @@ import stat
 import sys
 import termios
 import tty as terminal_modes
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cli.guest.running_command import RunningCommand, SessionEnd
@@ -25,7 +26,6 @@ from shared.contract.guest_command import (
     Announcement,
     GuestCommand,
     environment,
-    in_workspace,
 )
 from shared.contract.ssh_access import Access
 from shared.errors import BangerError, Code
@@ -52,33 +52,27 @@ def on_terminal() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
-def run_shell(
-    access: Access, *, tty: bool | None = None, user: str = "", workspace: str = ""
-) -> int:
-    """A login shell, of root or of ``user``; returns its exit status. Raises as ``run_command``."""
+def run_shell(access: Access, command: GuestCommand, *, tty: bool | None = None) -> int:
+    """The shell that ``command`` is, which has no words; returns its exit status. Raises as
+    ``run_command``."""
     tty = on_terminal() if tty is None else tty
-    if user or workspace:
-        return run_command(access, (), user=user, tty=tty, workspace=workspace)
-    return _run(access, "", [], "", None, terminal=tty).status
+    if command == GuestCommand(()):
+        return _run(access, "", [], "", None, terminal=tty).status
+    return run_command(access, command, tty=tty)
 
 
 def run_command(
     access: Access,
-    argv: Sequence[str],
+    command: GuestCommand,
     *,
-    cwd: str = "",
-    env: Mapping[str, str] | None = None,
     tty: bool | None = None,
     seconds: float | None = None,
-    user: str = "",
     stdin: bool = True,
-    workspace: str = "",
 ) -> int:
-    """Run exactly ``argv`` and return its exit status, 128+N when signal N ended it.
+    """Run exactly ``command`` and return its exit status, 128+N when signal N ended it.
 
     After ``seconds`` the command gets SIGTERM, and SIGKILL if that does not end it. Without
-    ``stdin`` it reads from /dev/null. ``workspace``, as of ``in_workspace``, is in place of
-    ``cwd``.
+    ``stdin`` it reads from /dev/null.
 
     Raises:
         BangerError: ``timeout`` when it was still running after ``seconds``, ``invalid`` when its
@@ -87,20 +81,19 @@ def run_command(
     """
     tty = on_terminal() if tty is None else tty
     token = os.urandom(8).hex()
-    command = in_workspace(GuestCommand(argv, cwd, env or {}, user, terminal=tty), workspace)
     announcement = None if tty else Announcement(token)
-    variables = environment(command, token)
+    variables = environment(replace(command, terminal=tty), token)
     running = _run(
         access, PROGRAM, variables, token, announcement,
         terminal=tty, seconds=seconds, stdin=stdin,
     )  # fmt: skip
     if running.expired:
+        what = command.argv[0] if command.argv else "the shell"
         raise BangerError(
-            Code.TIMEOUT,
-            f"{argv[0]} was still running after {seconds:g} s and was terminated",
+            Code.TIMEOUT, f"{what} was still running after {seconds:g} s and was terminated"
         )
     if announcement and announcement.word == NO_USER:
-        raise BangerError(Code.NOT_FOUND, f"the guest has no user {user!r}")
+        raise BangerError(Code.NOT_FOUND, f"the guest has no user {command.user!r}")
     return running.status
 
 

@@ -50,6 +50,8 @@ class ApiContext:
     operations: Operations = field(default_factory=Operations)
     image_holds: BootHolds = field(default_factory=lambda: BootHolds("image"))
     leased: LeasedVms = field(default_factory=LeasedVms)
+    being_deleted: set[str] = field(default_factory=set)
+    """Ids of VMs whose deletion has begun, and whose rows may still be there."""
     moved_heads: MovedHeads = field(default_factory=MovedHeads)
     kernel_holds: BootHolds = field(default_factory=lambda: BootHolds("kernel"))
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from services.images.building.kept_steps import KeptSteps
+from services.images.job_runner import JobRunner
 from services.images.library.library import Library
 from services.images.library.manifest import ImageManifest, KernelManifest
 from services.images.library.on_demand import BuildOnDemand
@@ -20,11 +22,15 @@ class ImagesContext:
     config: Config
     images: BuildOnDemand[ImageManifest] = field(init=False)
     kernels: BuildOnDemand[KernelManifest] = field(init=False)
+    jobs: JobRunner = field(init=False)
     image_catalogue: Catalogue[ImageManifest] = field(init=False)
     kernel_catalogue: Catalogue[KernelManifest] = field(init=False)
+    kept: KeptSteps = field(init=False)
 
     def __post_init__(self) -> None:
         self.images = BuildOnDemand(Library(self.paths.images, ImageManifest, "image"))
         self.kernels = BuildOnDemand(Library(self.paths.kernels, KernelManifest, "kernel"))
+        self.jobs = JobRunner(self.paths.image_jobs, self.paths.images, self.log)
         self.image_catalogue = image_sources(self.config)
         self.kernel_catalogue = kernel_sources(self.config)
+        self.kept = KeptSteps(self.paths.builds)

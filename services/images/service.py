@@ -5,20 +5,28 @@ threads, so that pings and cancels are answered meanwhile.
 """
 
 import asyncio
+from typing import Any
 
 from services.images.context import ImagesContext
 from services.images.library.manifest import ImageManifest, KernelManifest, M
 from services.images.library.on_demand import BuildOnDemand
 from services.images.library.scratch import build_area, sweep
+from services.images.library.shown import (
+    all_images,
+    find_image,
+    image_with_layers,
+    remove_image,
+    view_of,
+)
 from services.images.library.views import (
     broken_view,
     image_list,
-    image_view,
     kernel_list,
     kernel_view,
 )
 from services.images.sources.contract import Recipe
 from services.images.verbs.archives import ArchiveVerbs
+from services.images.verbs.building import BuildVerbs
 from services.images.verbs.capture import CaptureVerbs
 from services.images.verbs.pulling import PullVerbs
 from services.images.verbs.storage import StorageVerbs
@@ -41,9 +49,14 @@ from shared.contract.verbs import images
 from shared.errors import BangerError
 from shared.logs import Log
 from shared.paths import Paths
+from shared.workers.area import sweep as sweep_jobs
 
-GROUPS = (PullVerbs, ArchiveVerbs, StorageVerbs, CaptureVerbs)
+GROUPS = (ArchiveVerbs, StorageVerbs, CaptureVerbs, BuildVerbs)
 """What answers the other verbs, each made of the context."""
+
+
+SWEEP_SECONDS = 2.0
+"""For workers of an earlier service, which end with it."""
 
 
 class ImagesService(Actor):
@@ -51,35 +64,42 @@ class ImagesService(Actor):
         super().__init__("images", paths, log)
         context = ImagesContext(paths, log, config)
         self._images, self._image_catalogue = context.images, context.image_catalogue
+        self._jobs = context.jobs
         self._kernels, self._kernel_catalogue = context.kernels, context.kernel_catalogue
-        self.serve(*(group(context) for group in GROUPS))
+        self._pulling = PullVerbs(context)
+        self.serve(self._pulling, *(group(context) for group in GROUPS))
 
     async def on_start(self) -> None:
         self._lock = await own(self.paths.lock("images"))
-        for area in (self._images.library.root, self._kernels.library.root, build_area()):
+        await asyncio.to_thread(sweep_jobs, self.paths.image_jobs, SWEEP_SECONDS)
+        libraries = self._images.library.root, self._kernels.library.root
+        for area in (*libraries, self.paths.builds, build_area()):
             for path in await asyncio.to_thread(sweep, area):
                 self.log.warning("removed the remains of a crashed build", path=str(path))
 
-    def status(self) -> dict[str, list[str]]:
-        return {"building": self._images.busy, "pulling": self._kernels.busy}
+    def status(self) -> dict[str, Any]:
+        busy = {"building": self._images.busy, "pulling": self._kernels.busy}
+        return {**busy, "jobs": self._jobs.running}
 
     @handles(images.IMAGE_LIST)
     async def image_list(self, request: After, _call: Call) -> ImageList:
         library = self._images.library
-        entries, damaged = await asyncio.to_thread(library.entries)
-        views = [image_view(entry, library.path_of(entry)) for entry in entries]
+        views, damaged = await asyncio.to_thread(all_images, library)
         offers, broken = self._image_catalogue.available(), broken_view(damaged)
         return image_list(views, offers, broken, request.after)
 
     @handles(images.IMAGE_SHOW)
     async def image_show(self, request: Ref, _call: Call) -> Image:
-        return await self._find_image(request.ref)
+        return await asyncio.to_thread(image_with_layers, self._images.library, request.ref)
 
     @handles(images.IMAGE_RESOLVE)
     async def image_resolve(self, request: Resolve, call: Call) -> Image:
         """An exact name of the catalogue comes before a prefix of something else."""
         recipe = self._image_catalogue.find(request.ref) if request.fetch else None
-        return await (self._build(recipe, call) if recipe else self._find_image(request.ref))
+        if recipe:
+            return await self._build(recipe, call)
+        pulled = await self._pulling.resolve(request, call) if request.fetch else None
+        return pulled or await self._find_image(request.ref)
 
     @handles(images.IMAGE_BUILD)
     async def image_build(self, request: ImageBuild, call: Call) -> Image:
@@ -92,7 +112,7 @@ class ImagesService(Actor):
 
     @handles(images.IMAGE_REMOVE)
     async def image_remove(self, request: Ref, _call: Call) -> None:
-        await asyncio.to_thread(self._images.library.remove, request.ref)
+        await asyncio.to_thread(remove_image, self._images.library, request.ref)
 
     @handles(images.KERNEL_LIST)
     async def kernel_list(self, request: After, _call: Call) -> KernelList:
@@ -122,16 +142,14 @@ class ImagesService(Actor):
         await asyncio.to_thread(self._kernels.library.remove, request.ref)
 
     async def _find_image(self, reference: str) -> Image:
-        library = self._images.library
-        found = await asyncio.to_thread(library.find, reference)
-        return image_view(found, library.path_of(found))
+        return await asyncio.to_thread(find_image, self._images.library, reference)
 
     async def _build(
         self, recipe: Recipe[ImageManifest], call: Call, *, force: bool = False
     ) -> Image:
         made = await self._made(self._images, recipe, call, force=force)
         recipe.check_result("image", made.source)
-        return image_view(made, self._images.library.path_of(made))
+        return await asyncio.to_thread(view_of, self._images.library, made)
 
     def _outdated(self, recipe: Recipe[ImageManifest]) -> bool:
         """Whether the catalogue's image was made from an older recipe. ``vm run`` goes on with it,

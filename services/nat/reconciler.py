@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import signal
 import time
+from collections.abc import Sequence
 from ipaddress import IPv4Network
 
 from services.nat.deployment.identity import Identity
@@ -102,7 +103,7 @@ class Reconciler:
                 raise BangerError(Code.NOT_RUNNING, f"VM {request.id} is not on the bridge")
             await self._network.allow(vm, request)
 
-    async def jail(self, vm_id: str) -> Jailed:
+    async def jail(self, vm_id: str, bases: Sequence[str]) -> Jailed:
         """Start the VMM of an attached VM in a jail."""
         vm = await self._row(vm_id)
         guest_of(vm, self._network.base.subnet)  # the jail's uid is derived from a valid address
@@ -113,7 +114,7 @@ class Reconciler:
         async with self._passing:
             await self._thread.run(self._jails.prepare, vm)
             await self._pass()
-            process = await self._thread.run(self._jails.start, vm)
+            process = await self._thread.run(self._jails.start, vm, bases)
         self._log.info("jailed", vm=vm_id, of=process.pid)
         self._background.spawn(self._sweep_after(process))
         return Jailed(pid=process.pid, start_time=process.start_time)

@@ -78,7 +78,7 @@ class Nat(Actor):
     @handles(nat.JAIL)
     async def jail(self, request: NatJail, _call: Call) -> Jailed:
         """Start the VMM of an attached VM in a jail, which becomes the owner of the tap."""
-        return await self._in_bridge_mode().jail(request.id)
+        return await self._in_bridge_mode().jail(request.id, request.bases)
 
     @handles(nat.UNJAIL)
     async def unjail(self, request: NatUnjail, _call: Call) -> None:

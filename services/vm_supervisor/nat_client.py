@@ -1,6 +1,7 @@
 """What a supervisor asks of ``nat``: a tap on the bridge, and a jail for a VMM."""
 
 import signal
+from collections.abc import Sequence
 
 from shared.bus.actor import Actor
 from shared.contract.messages.network import Attachment
@@ -18,9 +19,9 @@ class NatClient:
         """The VM's tap, on the bridge."""
         return await self._actor.ask(nat.ATTACH(id=vm_id))
 
-    async def jail(self, vm_id: str) -> ProcessId:
+    async def jail(self, vm_id: str, bases: Sequence[str]) -> ProcessId:
         """Start the VM's VMM in a jail."""
-        jailed = await self._actor.ask(nat.JAIL(id=vm_id))
+        jailed = await self._actor.ask(nat.JAIL(id=vm_id, bases=list(bases)))
         return ProcessId(jailed.pid, jailed.start_time)
 
     async def signal(self, vm_id: str, signum: signal.Signals) -> None:

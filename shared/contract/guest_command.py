@@ -39,13 +39,16 @@ class GuestCommand:
     """Where it starts; empty for the home directory."""
     env: Mapping[str, str] = field(default_factory=dict)
     user: str = ""
-    """Empty for root."""
+    """Name or number, with ``:`` and a group of either form or not, as docker has it; empty for
+    root."""
     terminal: bool = False
     fallback: bool = False
     """Start in the home directory where ``cwd`` cannot be entered, and say so."""
     mise: bool = False
     """Run it by ``mise exec`` where the guest has mise, and ``cwd`` is a workspace with tools for
     it. A login shell then becomes an ordinary one, which keeps the PATH."""
+    plain_shell: bool = False
+    """Without words: an ordinary shell, for the same reason."""
 
 
 def in_workspace(command: GuestCommand, workspace: str) -> GuestCommand:
@@ -89,6 +92,7 @@ def text_of(command: GuestCommand, token: str) -> str:
         "tty": "yes" if command.terminal else "",
         "fallback": "yes" if command.fallback else "",
         "mise": "yes" if command.mise else "",
+        "plain": "yes" if command.plain_shell else "",
         "variables": f"export {exports}" if exports else "",
     }
     assignments = " ".join(f"{name}={shlex.quote(value)}" for name, value in values.items())

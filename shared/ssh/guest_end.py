@@ -8,7 +8,7 @@ import fcntl
 import os
 import select
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
 
@@ -36,7 +36,8 @@ REST_LIMIT = 1 << 20
 class GuestEnd:
     """``argv`` in the guest, as root or as ``user``. A context manager: the command ends with it.
 
-    ``idle_seconds``: how long the guest may neither take nor give a byte; ``IDLE_SECONDS`` if None.
+    ``cwd`` and ``env``: as of ``GuestCommand``. ``idle_seconds``: how long the guest may neither
+    take nor give a byte; ``IDLE_SECONDS`` if None.
 
     Raises:
         BangerError: ``unavailable`` when sshd does not answer, ``timeout`` for a guest that is
@@ -49,11 +50,13 @@ class GuestEnd:
         argv: Sequence[str],
         *,
         user: str = "",
+        cwd: str = "",
+        env: Mapping[str, str] | None = None,
         idle_seconds: float | None = None,
     ) -> None:
         self._idle_seconds = IDLE_SECONDS if idle_seconds is None else idle_seconds
         token = os.urandom(8).hex()
-        variables = environment(GuestCommand(argv, user=user), token)
+        variables = environment(GuestCommand(argv, user=user, cwd=cwd, env=env or {}), token)
         self._announcement = Announcement(token)
         self._access = access
         self._user = user

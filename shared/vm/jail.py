@@ -22,9 +22,15 @@ KERNEL = BOOT / "vmlinux"
 INITRD = BOOT / files.INITRD
 DISKS = Path("/disks")
 ROOTFS, OVERLAY, WORK, MODULES = (DISKS / n for n in ("rootfs", "overlay", "work", "modules"))
+TOOLS, SEED = DISKS / "tools", DISKS / "seed"
 LOGS = Path("/logs")
 LOG = LOGS / files.VMM_LOG
 METRICS = LOGS / files.METRICS
+
+
+def base(number: int) -> Path:
+    """The file of an image below the VM's own; the topmost has the number 0."""
+    return DISKS / f"base{number}"
 
 
 def sockets_of(vm_run: Path) -> Path:

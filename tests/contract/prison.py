@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,10 +104,12 @@ class Prison:
     def become(self, state: str) -> None:
         self.call("store", "vm.update", id=VM, state=state)
 
-    async def jail(self, vm_id: str) -> ProcessId:
+    async def jail(self, vm_id: str, bases: Sequence[str]) -> ProcessId:
         """As ``Jailer``."""
         self.give_to_the_user()
-        return ProcessId(**await asyncio.to_thread(self.call, "nat", "nat.jail", id=vm_id))
+        return ProcessId(
+            **await asyncio.to_thread(self.call, "nat", "nat.jail", id=vm_id, bases=list(bases))
+        )
 
     async def signal(self, vm_id: str, signum: signal.Signals) -> None:
         """As ``Jailer``."""

@@ -20,7 +20,6 @@ import pytest
 
 from services.vm_supervisor.disks.layout import ensure_overlay, ensure_work_disk
 from services.vm_supervisor.drivers.contract import (
-    Drives,
     ExitReason,
     Machine,
     MachineSpec,
@@ -30,8 +29,8 @@ from services.vm_supervisor.drivers.qemu.driver import QemuDriver
 from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.guest.listeners import Listeners
 from services.vm_supervisor.guest.ssh import ensure_key
+from services.vm_supervisor.launch.drives import drives_of, read_manifest
 from services.vm_supervisor.launch.initrd import GuestIdentity, write_initrd
-from services.vm_supervisor.launch.launcher import _manifest
 from services.vm_supervisor.network.modes import Forward, user_network
 from shared.errors import BangerError, Code
 from shared.host.process import start_time
@@ -85,9 +84,16 @@ def _spec(root: Path, paths: Paths) -> MachineSpec:
     image, kernel = (each / "by-name" / shelf.NAME for each in (paths.images, paths.kernels))
     network = user_network(VM, HOST, _free_port(), nat=False)
     host_key = ensure_key(root / files.HOST_KEY)
-    version = _manifest(kernel)["version"]
+    version, drives = read_manifest(kernel)["version"], drives_of(image, kernel, root)
     identity = GuestIdentity(
-        "contract", "0" * 32, host_key.private, host_key.public, version, network, "virtio-serial"
+        "contract",
+        "0" * 32,
+        host_key.private,
+        host_key.public,
+        version,
+        network,
+        "virtio-serial",
+        drives,
     )
     write_initrd(root / files.INITRD, kernel / "initrd-modules.cpio", identity)
     ensure_overlay(root / files.OVERLAY, 64 << 20)
@@ -99,12 +105,7 @@ def _spec(root: Path, paths: Paths) -> MachineSpec:
         accelerator=Accelerator(Accel.TCG, "the test wants it", host_tsc_khz()),
         kernel=kernel,
         initrd=root / files.INITRD,
-        drives=Drives(
-            rootfs=image / "rootfs.squashfs",
-            overlay=root / files.OVERLAY,
-            work=root / files.WORK_DISK,
-            modules=kernel / "modules.squashfs",
-        ),
+        drives=drives,
         network=network,
     )
 

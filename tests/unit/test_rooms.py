@@ -14,7 +14,9 @@ MOST_ARROWS = {
     "services/api": 11,
     "services/broker": 5,
     "services/dns": 14,  # server and forward share the rule of who makes room for whom
-    "services/images": 20,  # the rooms of OCI, of workers and of each group of verbs
+    # The rooms of OCI, of workers, of each group of verbs, of builds (what they read, what they do
+    # in a guest, and how they take it out), and of the archives and files of users.
+    "services/images": 30,
     "services/launcher": 2,
     "services/nat": 11,
     "services/store": 7,

@@ -1,5 +1,6 @@
 """``banger vm run``: create a VM, work in it, and clean up."""
 
+import sys
 from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,11 +12,13 @@ from cli.client.operation import LongRequest
 from cli.commands.vm.options.command_options import as_user, env, env_file, variables
 from cli.commands.vm.options.creation_options import creation_options
 from cli.commands.vm.workspace.repository_run import RepositoryRun, repository_options
+from cli.guest.image_command import Wish
 from cli.parsing.guest_argv import TrailingCommand, trailing
 from cli.parsing.param_types import Seconds
 from cli.terminal.interrupted import Interrupted
 from cli.terminal.output import Settings, echo, note, report
 from cli.terminal.signals import interrupts_raise, interrupts_wait
+from shared.contract.guest_command import GuestCommand, in_workspace
 from shared.contract.reference import by_id
 from shared.contract.verbs import api
 from shared.errors import BangerError
@@ -34,6 +37,11 @@ if TYPE_CHECKING:
 @env_file
 @as_user
 @click.option(
+    "--entrypoint",
+    metavar="PROG",
+    help="Run PROG in place of the image's entrypoint; '' is none at all.",
+)
+@click.option(
     "--timeout",
     type=Seconds(min_open=True),
     help="Terminate CMD after this time, and exit with 7.",
@@ -48,6 +56,7 @@ def run(
     env: tuple[tuple[str, str | None], ...],
     env_file: tuple[str, ...],
     user: str,
+    entrypoint: str | None,
     timeout: float | None,
     **sizing: Any,
 ) -> int:
@@ -56,6 +65,10 @@ def run(
     Without a command, opens a login shell. With one, connects standard input, output and error to
     it, and exits with its exit status. With PATH, the git repository around PATH is placed at
     /root/repo before, as banger vm workspace prepare does, and shell and command start there.
+
+    If the image was made for containers, its entrypoint, variables, user and working directory
+    count as with docker run: CMD is what its entrypoint is given. Without CMD, and if standard
+    input is no terminal, what the container would run is run.
 
     With --rm, the VM is deleted at exit, also after Ctrl-C and when this command is killed; a VM
     that never became ready is kept for inspection, and so is one whose changes could not be taken
@@ -67,23 +80,25 @@ def run(
       banger vm run --rm --memory 4G -- sh -c 'uname -r; exit 42'
       banger vm run --rm . -- make test
       banger vm run --rm . --nat --apply -- ./fix-everything
+      banger vm run --rm --image python:3.12 -- python -c 'print(6 * 7)'
       banger vm run -d --name web --nat -p 8080:80
     """
-    work = _Work(trailing(ctx), variables(env_file, env), timeout, user)
-    _refuse_contradictions(ctx, work.argv, repository, rm=rm, detach=detach)
-    _refuse_options_without_command(
-        ctx, work.argv, {"--env": env, "--env-file": env_file, "--timeout": timeout}
-    )
-    return _run(sizing, work, repository, rm=rm, detach=detach)
+    argv, shell = trailing(ctx), sys.stdin.isatty()
+    wish = Wish(argv, variables(env_file, env), user, "", entrypoint, shell)
+    _refuse_contradictions(ctx, argv, repository, rm=rm, detach=detach)
+    if shell and timeout and not argv and entrypoint is None:
+        raise click.UsageError("--timeout needs a command after --", ctx)
+    if detach:
+        _refuse_with_detach(ctx, {"--env": env, "--env-file": env_file, "--timeout": timeout,
+            "--entrypoint": entrypoint is not None})  # fmt: skip
+    return _run(sizing, _Work(wish, timeout), repository, rm=rm, detach=detach)
 
 
 class _Work(NamedTuple):
-    """What is run in the guest: ``argv``, or a login shell without any."""
+    """What is run in the guest, and how long it may take."""
 
-    argv: tuple[str, ...]
-    env: dict[str, str]
+    wish: Wish
     seconds: float | None
-    user: str
 
 
 def _refuse_contradictions(
@@ -105,12 +120,11 @@ def _refuse_contradictions(
         raise click.UsageError("--detach cannot be combined with --export or --apply", ctx)
 
 
-def _refuse_options_without_command(
-    ctx: click.Context, argv: tuple[str, ...], given: dict[str, object]
-) -> None:
+def _refuse_with_detach(ctx: click.Context, given: dict[str, object]) -> None:
+    """Options of a command, where none is run."""
     for option, value in given.items():
-        if value and not argv:
-            raise click.UsageError(f"{option} needs a command after --", ctx)
+        if value:
+            raise click.UsageError(f"--detach and {option} cannot be combined", ctx)
 
 
 def _run(
@@ -131,6 +145,8 @@ def _run(
         with lease() if rm else nullcontext("") as held:
             if held:
                 sizing["lease"] = held
+            if not detach:
+                sizing["command"] = work.wish.fields()
             creation = LongRequest(api.VM_CREATE(**sizing, start=True))
             if detach:
                 return _run_detached(creation, repository)
@@ -158,38 +174,39 @@ def _run_attached(
     try:
         view = _create(creation, rm=rm)
         access = access_of(view)
+        command = work.wish.command(view.command)
         if repository is None:
-            return _run_in(access, work)
+            return _run_in(access, command, work.seconds)
         repository.prepare(view.vm, wait_for_tools=False)
-        return _work_and_take_out(view.vm, access, work, repository)
+        command = in_workspace(command, repository.guest_path)
+        return _work_and_take_out(view.vm, access, command, work.seconds, repository)
     finally:
         if creation.result:  # whatever was raised
             _clean_up(creation.result.vm, repository, rm=rm)
 
 
-def _run_in(access: "Access", work: _Work, workspace: str = "") -> int:
+def _run_in(access: "Access", command: GuestCommand, seconds: float | None) -> int:
     from cli.client.lost_session import explained
     from cli.commands.vm.session.second_way import run_in_guest
     from cli.guest.session import run_shell
 
-    if work.argv:
-        return run_in_guest(
-            access,
-            work.argv,
-            env=work.env,
-            seconds=work.seconds,
-            user=work.user,
-            workspace=workspace,
-        )
+    if command.argv or seconds:
+        return run_in_guest(access, command, seconds=seconds)
     with explained():
-        return run_shell(access, user=work.user, workspace=workspace)
+        return run_shell(access, command)
 
 
-def _work_and_take_out(vm: "Vm", access: "Access", work: _Work, repository: RepositoryRun) -> int:
+def _work_and_take_out(
+    vm: "Vm",
+    access: "Access",
+    command: GuestCommand,
+    seconds: float | None,
+    repository: RepositoryRun,
+) -> int:
     """The command's status, or 1 when only what comes after it failed. What a command has done that
     failed, or that was ended, is taken out too."""
     try:
-        status = _run_in(access, work, repository.guest_path)
+        status = _run_in(access, command, seconds)
     except BangerError:
         repository.take_out(vm)
         raise

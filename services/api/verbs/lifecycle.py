@@ -146,11 +146,15 @@ class LifecycleVerbs:
     async def delete(self, request: VmDelete, _call: Call) -> VmView:
         vm = await self._context.find(request.ref)
         shown = self._context.view(vm)
+        if not request.unless_live:
+            self._context.being_deleted.add(vm.id)
         try:
             problems = await self._end_and_remove(vm, unless_live=request.unless_live)
         except BaseException:
             self._context.spawn(self._store_end(vm))
             raise
+        finally:
+            self._context.being_deleted.discard(vm.id)
         self._context.machines.forget(vm.id)
         self._context.leased.note_deleted(vm.id)
         self._context.moved_heads.forget(vm.id)

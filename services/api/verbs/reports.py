@@ -67,7 +67,7 @@ class ReportVerbs:
     async def show(self, request: VmRef, _call: Call) -> VmView:
         shown = self._context.view(await self._context.ask(store.VM_GET(ref=request.ref)))
         config = await self._context.image_configs.if_known(shown.vm.image_id)
-        shown.exposed = list(config.exposed) if config else []
+        shown.exposed = list(config.exposed) if config else None
         return shown
 
     @handles(api.VM_ACCESS)

@@ -165,12 +165,15 @@ class WorkspaceVerbs:
 
     async def _refuse_if_gone(self, vm: Vm) -> None:
         """Raises ``lost`` when the VM was deleted or has ended."""
+        deleted = BangerError(Code.LOST, f"{vm.name} was deleted during the transfer")
+        if vm.id in self._context.being_deleted:
+            raise deleted
         try:
             now = await self._context.find(by_id(vm.id))
         except BangerError as error:
             if error.code is not Code.NOT_FOUND:
                 return
-            raise BangerError(Code.LOST, f"{vm.name} was deleted during the transfer") from None
+            raise deleted from None
         if now.state not in LIVE or now.state == "stopping":
             raise BangerError(
                 Code.LOST,

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Generic, Literal
 
 from services.images.library import manifest as manifests
+from services.images.library.describe import EXT4, SEED, SQUASHFS
+from services.images.library.entry_name import file_name, name_of
 from services.images.library.manifest import FILE_NAME, ID_LENGTH, M
-from services.images.library.publish import BY_NAME, refused
+from services.images.library.publish import BY_NAME, point, refused
 from services.images.library.scratch import PREFIX, remove_tree
 from shared.contract.names import few
 from shared.contract.reference import find_id
@@ -53,7 +55,9 @@ class Library(Generic[M]):
     def names(self) -> dict[str, str]:
         """Name → id, for the links that lead to a directory."""
         links = (self.root / BY_NAME).glob("[a-z0-9]*")
-        targets = {link.name: link.readlink().name for link in sorted(links) if link.is_symlink()}
+        targets = {
+            name_of(link.name): link.readlink().name for link in sorted(links) if link.is_symlink()
+        }
         return {name: found for name, found in targets.items() if self._path(found).is_dir()}
 
     def find(self, reference: str) -> M:
@@ -62,8 +66,28 @@ class Library(Generic[M]):
         Raises:
             BangerError: as ``find_id``, and ``invalid`` when the entry is damaged.
         """
-        identifier = self._identify(reference)
+        identifier = self.identify(reference)
         return manifests.read(self._path(identifier), self._kind)
+
+    def tag(self, reference: str, name: str, *, force: bool = False) -> M:
+        """Give the entry one more name, with ``force`` also one that another entry has.
+
+        Raises:
+            BangerError: as ``find``; ``conflict``; ``no_space`` or ``denied``.
+        """
+        entry = self.find(reference)
+        holder = self.names().get(name, entry.id)
+        if holder != entry.id and not force:
+            raise BangerError(
+                Code.CONFLICT,
+                f"the name {name} is that of another {self._noun} ({holder})",
+                hint="choose another name, or take it away with --force",
+            )
+        try:
+            point(self.root, name, entry.id)
+        except OSError as error:
+            raise refused(self.root / BY_NAME / name, error) from error
+        return entry
 
     def has(self, name: str) -> bool:
         """Whether there is an entry of exactly this name that can be read."""
@@ -86,7 +110,7 @@ class Library(Generic[M]):
             BangerError: as ``find_id``; ``conflict`` when its directory holds a file that banger
                 did not put there; ``denied``.
         """
-        identifier = self._identify(reference)
+        identifier = self.identify(reference)
         try:
             self._remove(identifier)
         except OSError as error:
@@ -98,14 +122,14 @@ class Library(Generic[M]):
         self._check_owned(directory)
         for name, target in self.names().items():
             if target == identifier:
-                (self.root / BY_NAME / name).unlink()
+                (self.root / BY_NAME / file_name(name)).unlink()
         condemned = directory.with_name(f"{PREFIX}{identifier}")
         directory.rename(condemned)  # in one step, so that no reader finds a part of it
         remove_tree(condemned)
         sync(self.root)
 
     def _check_owned(self, directory: Path) -> None:
-        known = _PUBLISHED[self._noun] | {FILE_NAME}
+        known = PUBLISHED[self._noun] | {FILE_NAME}
         strays = sorted(p.name for p in directory.iterdir() if p.name not in known or p.is_dir())
         if directory.is_symlink() or strays:
             raise BangerError(
@@ -114,7 +138,9 @@ class Library(Generic[M]):
                 hint="move them away, then delete again",
             )
 
-    def _identify(self, reference: str) -> str:
+    def identify(self, reference: str) -> str:
+        """The id that ``reference`` means, of an entry that may be damaged. Raises as
+        ``find_id``."""
         unnamed = [(directory.name, "") for directory in self._directories()]
         named = [(identifier, name) for name, identifier in self.names().items()]
         return find_id(self._noun, reference, named + unnamed)
@@ -129,8 +155,10 @@ class Library(Generic[M]):
         return self.root / identifier
 
 
-_PUBLISHED: dict[Noun, frozenset[str]] = {
-    "image": frozenset({"rootfs.squashfs", "rootfs.ext4"}),
-    "kernel": frozenset({"vmlinuz", "vmlinux", "modules.squashfs", "initrd-modules.cpio"}),
+PUBLISHED: dict[Noun, frozenset[str]] = {
+    "image": frozenset({SQUASHFS, EXT4, SEED}),
+    "kernel": frozenset(
+        {"vmlinuz", "vmlinux", "modules.squashfs", "initrd-modules.cpio", "tools.squashfs"}
+    ),
 }
 """Every file name that is ever published, so that a damaged directory can be removed too."""

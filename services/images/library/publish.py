@@ -6,12 +6,17 @@ of its name. Readers see the old state or the new one, never a part.
 """
 
 import errno
-from collections.abc import Iterable
+import fcntl
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
-from services.images.library.manifest import FILE_NAME, M, Manifest, read
+from services.images.library.config_limits import checked
+from services.images.library.entry_name import file_name
+from services.images.library.manifest import FILE_NAME, ImageManifest, M, Manifest, read
 from services.images.library.scratch import PREFIX, Scratch
 from shared.errors import BangerError, Code
 from shared.host.files import is_full, sync
@@ -25,29 +30,68 @@ def publish(work: Scratch, manifest: M) -> Path:
     When the same content is published already, that directory is kept, unless it is damaged. Blocks
     until the disk has everything.
 
+    Without a name it is found by its id only.
+
     Raises:
-        BangerError: ``no_space`` or ``denied`` when the disk refuses.
+        BangerError: ``no_space`` or ``denied`` when the disk refuses; ``conflict`` when another
+            content has the same id; ``invalid`` for a config as of ``checked``.
     """
     root = work.path.parent
     target = root / manifest.id
+    if isinstance(manifest, ImageManifest) and manifest.config:
+        checked(manifest.config)
     try:
         _finish(work.path, manifest)
-        _rename(work.path, target, type(manifest))
+        _rename(work.path, target, manifest)
         sync(root)
-        point(root, manifest.name, manifest.id)
+        if manifest.name:
+            point(root, manifest.name, manifest.id)
     except OSError as error:
         raise refused(target, error) from error
     return target
+
+
+@contextmanager
+def together(root: Path) -> Iterator[None]:
+    """Inside, nothing is pruned: an image that lies on another is published after it, and until
+    then nobody needs the other one."""
+    with _locked(root, fcntl.LOCK_SH):
+        yield
+
+
+@contextmanager
+def exclusive(root: Path) -> Iterator[None]:
+    """Inside, no images are published together.
+
+    Raises:
+        BangerError: ``busy`` while some are.
+    """
+    with _locked(root, fcntl.LOCK_EX | fcntl.LOCK_NB):
+        yield
+
+
+@contextmanager
+def _locked(root: Path, how: int) -> Iterator[None]:
+    directory = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(directory, how)
+        yield
+    except BlockingIOError:
+        raise BangerError(
+            Code.BUSY, "an image is being imported", hint="prune again when it is here"
+        ) from None
+    finally:
+        os.close(directory)
 
 
 def point(root: Path, name: str, identifier: str) -> None:
     """Make ``by-name/<name>`` a link to ``../<identifier>``, atomically."""
     names = root / BY_NAME
     names.mkdir(exist_ok=True)
-    link = names / f"{PREFIX}{name}"
+    link = names / f"{PREFIX}{file_name(name)}"
     link.unlink(missing_ok=True)
     link.symlink_to(Path("..") / identifier)
-    link.replace(names / name)
+    link.replace(names / file_name(name))
     sync(names)
 
 
@@ -63,8 +107,9 @@ def refused(path: Path, error: OSError) -> BangerError:
 def _finish(directory: Path, manifest: Manifest) -> None:
     _keep_only(directory, manifest.sums())
     for name in manifest.sums():
-        (directory / name).chmod(0o644)
-        sync(directory / name)
+        if not (directory / name).is_symlink():  # a registered file stays as it is
+            (directory / name).chmod(0o644)
+            sync(directory / name)
     encoded = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
     (directory / FILE_NAME).write_bytes(encoded + b"\n")
     sync(directory / FILE_NAME)
@@ -79,20 +124,29 @@ def _keep_only(directory: Path, names: Iterable[str]) -> None:
         raise BangerError(Code.INTERNAL, f"{directory} still holds {', '.join(sorted(strays))}")
 
 
-def _rename(source: Path, target: Path, kind: type[M]) -> None:
+def _rename(source: Path, target: Path, manifest: M) -> None:
     try:
         source.rename(target)
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise
-        if not _is_good(target, kind):
+        if not _is_there(target, manifest):
             target.rename(source.with_name(f"{source.name}.old"))
             source.rename(target)
 
 
-def _is_good(directory: Path, kind: type[M]) -> bool:
+def _is_there(directory: Path, manifest: M) -> bool:
+    """Whether ``directory`` holds what is to be published, undamaged. Ids are short: somebody can
+    make another image of the same id, which must not take the place of the first."""
     try:
-        read(directory, kind)
+        found = read(directory, type(manifest))
     except BangerError:
         return False
+    if found.digest != manifest.digest:
+        raise BangerError(
+            Code.CONFLICT,
+            f"{manifest.name or 'the new entry'} ({manifest.digest}) has the same id as "
+            f"{found.name} ({found.digest}), which is another content",
+            hint=f"delete the other one first, by its id ({directory.name}), if it is not needed",
+        )
     return True

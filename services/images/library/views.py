@@ -5,6 +5,7 @@ from pathlib import Path
 
 from services.images.library.library import Damaged
 from services.images.library.manifest import ImageManifest, KernelManifest
+from services.images.library.stack import real_bytes
 from shared.bus.paging import cut
 from shared.contract.messages.image import (
     Available,
@@ -18,10 +19,12 @@ from shared.contract.messages.image import (
 Item = Image | Kernel | Available | Broken
 
 
-def image_view(entry: ImageManifest, path: Path) -> Image:
+def image_view(entry: ImageManifest, path: Path, names: Iterable[str] = ()) -> Image:
+    """``names``: those that it has now. The one it was made under may be another image's since."""
+    current = sorted(names)
     return Image(
         id=entry.id,
-        name=entry.name,
+        name=entry.name if entry.name in current or not current else current[0],
         arch=entry.arch,
         created=entry.created,
         source=entry.source,
@@ -29,6 +32,15 @@ def image_view(entry: ImageManifest, path: Path) -> Image:
         path=str(path),
         format=entry.rootfs.format,
         rootfs=entry.rootfs.file,
+        digest=entry.digest,
+        names=current,
+        config=entry.config,
+        base=entry.base,
+        origin=entry.origin,
+        kernel=entry.kernel,
+        external=entry.external,
+        real_bytes=real_bytes(path),
+        seed_bytes=entry.seed.size if entry.seed else 0,
     )
 
 

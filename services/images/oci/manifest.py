@@ -98,8 +98,16 @@ class _Kind(msgspec.Struct, rename="camel"):
 
     schema_version: int = 0
     media_type: _Text = ""
-    manifests: msgspec.Raw | None = None
-    layers: msgspec.Raw | None = None
+    manifests: msgspec.Raw = msgspec.Raw(b"null")
+    layers: msgspec.Raw = msgspec.Raw(b"null")
+
+    @property
+    def has_manifests(self) -> bool:
+        return bytes(self.manifests) != b"null"
+
+    @property
+    def has_layers(self) -> bool:
+        return bytes(self.layers) != b"null"
 
 
 class _RunConfig(msgspec.Struct, rename="pascal"):
@@ -193,12 +201,12 @@ def kind_of(content: bytes, media_type: str = "") -> str:
     media_type = media_type.partition(";")[0].strip().lower()
     if kind.schema_version == 1 or media_type.startswith(_SCHEMA_1):
         raise invalid("it has Docker's old manifest, schema 1", "push it again with a newer tool")
-    if kind.manifests is not None and kind.layers is not None:
+    if kind.has_manifests and kind.has_layers:
         raise invalid("a document is index and manifest at once")
     named = kind.media_type or media_type
-    by_fields = OCI_INDEX if kind.manifests is not None else OCI_MANIFEST
+    by_fields = OCI_INDEX if kind.has_manifests else OCI_MANIFEST
     if named not in INDEXES | MANIFESTS:
-        if kind.media_type or (kind.manifests is None and kind.layers is None):
+        if kind.media_type or not (kind.has_manifests or kind.has_layers):
             raise invalid(f"{printable(named, 100)!r} is no manifest of an image")
         return by_fields
     if (named in INDEXES) != (by_fields == OCI_INDEX):

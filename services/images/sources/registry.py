@@ -64,10 +64,11 @@ class Catalogue(Generic[M]):
             raise BangerError(Code.INVALID, f"no packages can be added to {base}")
         if name:
             check_name(name, "an image" if self._noun == "image" else "a kernel")
-            self._refuse_known(name)
+            self.refuse_known(name)
         return recipe.extend(name, packages)
 
-    def _refuse_known(self, name: str) -> None:
+    def refuse_known(self, name: str) -> None:
+        """Raise ``invalid`` for a name of the catalogue's, which a user cannot give."""
         if self.find(name):
             raise BangerError(
                 Code.INVALID,

@@ -13,7 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
@@ -111,16 +111,18 @@ class Jails:
                     hint="set another jail_uids in the configuration of one of the nats",
                 )
 
-    def start(self, vm: Vm) -> ProcessId:
-        """Start the VMM in the directory that ``prepare`` created; after an error remove that."""
+    def start(self, vm: Vm, bases: Sequence[str] = ()) -> ProcessId:
+        """Start the VMM in the directory that ``prepare`` created; after an error remove that.
+
+        ``bases``: as of ``jail_spec``."""
         try:
-            return self._start(vm)
+            return self._start(vm, bases)
         except BaseException:
             self._remove(vm.id, self.uid_of(vm))
             raise
 
-    def _start(self, vm: Vm) -> ProcessId:
-        spec = jail_spec(vm, self.uid_of(vm), self.user, self.base, self._programs())
+    def _start(self, vm: Vm, bases: Sequence[str]) -> ProcessId:
+        spec = jail_spec(vm, self.uid_of(vm), self.user, self.base, self._programs(), bases)
         helper = subprocess.Popen(
             self._helper(vm.id),
             stdin=subprocess.PIPE,

@@ -5,11 +5,13 @@ are checked character by character.
 """
 
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any, Literal
 
+from shared.contract.messages.image import MOST_LAYERS
 from shared.contract.messages.vm import Vm
 from shared.errors import BangerError, Code
 from shared.paths import Paths
@@ -118,8 +120,14 @@ def chroot_of(base: Path, vmm: Path, vm_id: str) -> Path:
     return base / vmm.name / process_name(vm_id) / "root"
 
 
-def jail_spec(vm: Vm, uid: int, user: JailUser, base: Path, programs: Programs) -> JailSpec:
-    """The specification of a VM's jail; raises ``invalid`` for a row with a malformed id."""
+def jail_spec(
+    vm: Vm, uid: int, user: JailUser, base: Path, programs: Programs, bases: Sequence[str] = ()
+) -> JailSpec:
+    """The specification of a VM's jail; ``bases`` are the ids of the images below the VM's own.
+
+    Raises:
+        BangerError: ``invalid`` for a malformed id, and for too many of them.
+    """
     run, state = user.paths.vm_run(check_id(vm.id)), user.paths.vm_state(vm.id)
     return JailSpec(
         uid=user.uid,
@@ -128,7 +136,7 @@ def jail_spec(vm: Vm, uid: int, user: JailUser, base: Path, programs: Programs) 
         jail=uid,
         chroot=str(chroot_of(base, programs.vmm, vm.id)),
         chroot_mib=CHROOT_MIB,
-        files=_files(vm, user.paths),
+        files=(*_files(vm, user.paths), *_base_files(bases, user.paths)),
         sockets=str(jail.sockets_of(run)),
         sockets_inside=str(jail.VM),
         stdin=str(run / files.CONSOLE_INPUT),
@@ -148,17 +156,30 @@ def _files(vm: Vm, paths: Paths) -> tuple[JailFile, ...]:
     image = paths.images / _content(vm.image_id)
     kernel = paths.kernels / _content(vm.kernel_id)
     run, state = paths.vm_run(vm.id), paths.vm_state(vm.id)
-    rootfs = (str(image / "rootfs.squashfs"), str(image / "rootfs.ext4"))
     return (
         JailFile(str(jail.KERNEL), (str(kernel / "vmlinux"),), "shared"),
         JailFile(str(jail.INITRD), (str(run / files.INITRD),), "private"),
-        JailFile(str(jail.ROOTFS), rootfs, "shared"),
+        JailFile(str(jail.ROOTFS), _rootfs_of(image), "shared"),
         JailFile(str(jail.OVERLAY), (str(state / files.OVERLAY),), "write"),
         JailFile(str(jail.WORK), (str(state / files.WORK_DISK),), "write"),
         JailFile(str(jail.MODULES), (str(kernel / "modules.squashfs"),), "shared"),
+        JailFile(str(jail.TOOLS), (str(kernel / "tools.squashfs"),), "shared", optional=True),
+        JailFile(str(jail.SEED), (str(image / "seed.tar.zst"),), "shared", optional=True),
         JailFile(str(jail.LOG), (str(state / files.VMM_LOG),), "write"),
         JailFile(str(jail.METRICS), (str(state / files.METRICS),), "write", optional=True),
     )
+
+
+def _base_files(bases: Sequence[str], paths: Paths) -> Iterator[JailFile]:
+    if len(bases) >= MOST_LAYERS:
+        raise BangerError(Code.INVALID, f"an image has at most {MOST_LAYERS} layers")
+    for number, each in enumerate(bases):
+        rootfs = _rootfs_of(paths.images / _content(each))
+        yield JailFile(str(jail.base(number)), rootfs, "shared")
+
+
+def _rootfs_of(image: Path) -> tuple[str, str]:
+    return str(image / "rootfs.squashfs"), str(image / "rootfs.ext4")
 
 
 def _content(content_id: str) -> str:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from signal import SIGKILL, Signals
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from services.vm_supervisor.guest.channel import AgentAddress
 from services.vm_supervisor.network.modes import Forward, GuestNetwork
@@ -29,18 +29,48 @@ from shared.vmm.accelerator import Accelerator
 from shared.vmm.info import DriverInfo
 
 
+class Drive(NamedTuple):
+    """One block device of a guest."""
+
+    name: str
+    path: Path
+    read_only: bool
+
+
 @dataclass(frozen=True)
 class Drives:
-    """The guest's block devices, in the order the guest sees them (/dev/vda, vdb, …).
+    """The files behind the guest's block devices.
 
-    ``rootfs`` and ``modules`` are read-only and shared by all VMs; ``overlay`` and ``work``
-    belong to the VM. guest/rootfs/init relies on this order: rootfs, overlay, work, modules.
+    ``overlay`` and ``work`` belong to the VM. All others are read-only and shared by all VMs.
     """
 
     rootfs: Path
+    """The image."""
     overlay: Path
     work: Path
     modules: Path
+    tools: Path | None = None
+    """Programs for an image that lacks them; None with a kernel of before there were any."""
+    bases: tuple[Path, ...] = ()
+    """The images below ``rootfs``, topmost first."""
+    seed: Path | None = None
+    """What a new work disk begins with."""
+
+    def devices(self) -> list[Drive]:
+        """All of them in the order in which the guest numbers them: /dev/vda, vdb, ..."""
+        return [
+            Drive("rootfs", self.rootfs, True),
+            Drive("overlay", self.overlay, False),
+            Drive("work", self.work, False),
+            Drive("modules", self.modules, True),
+            *([Drive("tools", self.tools, True)] if self.tools else []),
+            *(Drive(f"base{n}", path, True) for n, path in enumerate(self.bases)),
+            *([Drive("seed", self.seed, True)] if self.seed else []),
+        ]
+
+    def letters(self) -> dict[str, str]:
+        """Name of a drive → the guest's name of its device, e.g. "vda"."""
+        return {drive.name: f"vd{chr(ord('a') + n)}" for n, drive in enumerate(self.devices())}
 
 
 @dataclass(frozen=True)
@@ -164,8 +194,8 @@ class Machine(Protocol):
 class Jailer(Protocol):
     """What ``nat`` does for a driver that jails its VMMs. Raises what its verbs do."""
 
-    async def jail(self, vm_id: str) -> ProcessId:
-        """Start the VM's VMM in a jail."""
+    async def jail(self, vm_id: str, bases: Sequence[str]) -> ProcessId:
+        """Start the VM's VMM in a jail. ``bases``: ids of the images below the VM's own."""
 
     async def signal(self, vm_id: str, signum: Signals) -> None:
         """Signal the VM's jailed VMM."""
@@ -192,8 +222,7 @@ class Driver(Protocol):
 
 def check_files(spec: MachineSpec) -> None:
     """Raise ``not_found`` for a missing file of the VM; every VMM needs them all."""
-    drives = spec.drives
-    files = (drives.rootfs, drives.overlay, drives.work, drives.modules, spec.initrd)
-    for path in (*files, spec.kernel / "vmlinux"):
+    drives = (drive.path for drive in spec.drives.devices())
+    for path in (*drives, spec.initrd, spec.kernel / "vmlinux"):
         if not path.exists():
             raise BangerError(Code.NOT_FOUND, f"the VM needs {path}, which does not exist")

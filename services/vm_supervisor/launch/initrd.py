@@ -10,6 +10,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from services.vm_supervisor.drivers.contract import Drives
 from services.vm_supervisor.guest.channel import GUEST_CID, VSOCK_PORT
 from services.vm_supervisor.network.modes import GuestNetwork
 from shared.errors import BangerError, Code
@@ -46,6 +47,8 @@ class GuestIdentity:
     network: GuestNetwork
     agent: Channel
     """Where the guest's agent listens."""
+    drives: Drives
+    """Which of the guest's devices is what."""
 
 
 def write_initrd(target: Path, kernel_modules: Path, identity: GuestIdentity) -> None:
@@ -113,7 +116,9 @@ def _add_units(archive: Archive) -> None:
 
 def identity_part(identity: GuestIdentity) -> bytes:
     """The archive of one VM. Values are quoted: the scripts read them as shell variables."""
-    outside = identity.network.outside
+    outside, letters = identity.network.outside, identity.drives.letters()
+    bases = [letter for name, letter in letters.items() if name.startswith("base")]
+    seed = identity.drives.seed
     variables = {
         "hostname": identity.hostname,
         "machine_id": identity.machine_id,
@@ -124,6 +129,10 @@ def identity_part(identity: GuestIdentity) -> bytes:
         "address6": identity.network.address6,
         "gateway": identity.network.gateway,
         "resolvers": " ".join(identity.network.resolvers),
+        "tools": letters.get("tools", ""),
+        "bases": " ".join(bases),
+        "seed": letters.get("seed", ""),
+        "seed_bytes": str(seed.stat().st_size) if seed else "",
         "outside_mac": outside.mac if outside else "",
         "outside_address": outside.address if outside else "",
         "outside_gateway": outside.gateway if outside else "",

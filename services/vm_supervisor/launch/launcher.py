@@ -6,11 +6,10 @@ What fails before there is a VMM leaves the VM as it was. The guest's own part i
 import asyncio
 import contextlib
 import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from services.vm_supervisor.disks.layout import ensure_overlay, ensure_work_disk, refuse_lost
 from services.vm_supervisor.drivers.contract import (
@@ -24,6 +23,7 @@ from services.vm_supervisor.drivers.contract import (
 )
 from services.vm_supervisor.drivers.registry import make_driver
 from services.vm_supervisor.guest.ssh import ensure_key, write_known_hosts
+from services.vm_supervisor.launch.drives import drives_of, read_manifest
 from services.vm_supervisor.launch.initrd import GuestIdentity, write_initrd
 from services.vm_supervisor.network.modes import (
     GuestNetwork,
@@ -37,7 +37,6 @@ from shared.config import Config
 from shared.contract.messages.machine import SupervisorSpec
 from shared.contract.messages.network import Attachment
 from shared.contract.ssh_access import Access
-from shared.errors import BangerError, Code
 from shared.host.boot_id import host_boot_id
 from shared.log_limit import keep_end
 from shared.paths import Paths, make_private
@@ -94,6 +93,7 @@ class VmmLauncher:
         driver = self._driver(await self._choose(spec, report))
         report("disks", "preparing disks and keys")
         refuse_lost(place.state)
+        drives = drives_of(Path(spec.image), Path(spec.kernel), place.state)
         network, host_key, user_key, *_ = await asyncio.gather(
             self._network(spec),
             asyncio.to_thread(ensure_key, place.state / files.HOST_KEY, f"banger {vm.name}"),
@@ -110,16 +110,17 @@ class VmmLauncher:
             machine_id=hashlib.sha256(vm.id.encode()).hexdigest()[:32],
             host_key=host_key.private,
             authorized_keys=user_key.public,
-            kernel_version=_manifest(Path(spec.kernel))["version"],
+            kernel_version=read_manifest(Path(spec.kernel))["version"],
             network=network,
             agent=driver.info.agent,
+            drives=drives,
         )
         modules = Path(spec.kernel) / "initrd-modules.cpio"
         write_initrd(place.run / files.INITRD, modules, identity)
         context = self._context(spec, report, "accelerator")
         accelerator = await asyncio.to_thread(driver.info.accelerator, context)
         hardening = await asyncio.to_thread(driver.info.hardening, context)
-        machine_spec = self._machine_spec(spec, network, accelerator, hardening)
+        machine_spec = self._machine_spec(spec, drives, network, accelerator, hardening)
         try:
             return await self._start_vmm(driver, machine_spec, access, ports)
         except PortTaken:
@@ -190,11 +191,12 @@ class VmmLauncher:
     def _machine_spec(
         self,
         spec: SupervisorSpec,
+        drives: Drives,
         network: GuestNetwork,
         accelerator: Accelerator,
         hardening: tuple[str, ...],
     ) -> MachineSpec:
-        vm, image, place = spec.vm, Path(spec.image), self._place(spec.vm.id)
+        vm, place = spec.vm, self._place(spec.vm.id)
         return MachineSpec(
             place=place,
             vcpus=vm.vcpu,
@@ -202,12 +204,7 @@ class VmmLauncher:
             accelerator=accelerator,
             kernel=Path(spec.kernel),
             initrd=place.run / files.INITRD,
-            drives=Drives(
-                rootfs=image / _manifest(image)["rootfs"]["file"],
-                overlay=place.state / files.OVERLAY,
-                work=place.state / files.WORK_DISK,
-                modules=Path(spec.kernel) / "modules.squashfs",
-            ),
+            drives=drives,
             network=network,
             hardening=hardening,
         )
@@ -246,15 +243,3 @@ async def _undo(machine: Machine, run: Path) -> None:
         async with asyncio.timeout(KILL_SECONDS):
             await machine.ended()
     await machine.close()
-
-
-def _manifest(directory: Path) -> dict[str, Any]:
-    try:
-        manifest: dict[str, Any] = json.loads((directory / "manifest.json").read_text())
-    except (OSError, ValueError) as error:
-        raise BangerError(
-            Code.NOT_FOUND,
-            f"{directory} is not usable: {error}",
-            hint="list what is there: banger image list, banger kernel list",
-        ) from error
-    return manifest

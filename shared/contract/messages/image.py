@@ -71,7 +71,8 @@ class Image(msgspec.Struct, kw_only=True):
     format: Literal["squashfs", "ext4"] = "squashfs"
     rootfs: str = "rootfs.squashfs"
     digest: Digest = ""
-    """Of the root filesystem. What is trusted is compared by it, never by the id."""
+    """Of all that it is: its root filesystem, what lies below, its config. What is trusted is
+    compared by it, never by the id."""
     names: list[str] = []
     """All of them, ``name`` too."""
     config: ImageConfig | None = None

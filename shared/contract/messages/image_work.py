@@ -134,6 +134,9 @@ class ImageFileBuild(msgspec.Struct, kw_only=True):
     """Run every step again, although its outcome is cached."""
     work_seed: bool = False
     """Keep what the steps leave in /root as the image's work seed."""
+    nat: bool | None = None
+    """Whether the steps reach the outside, and ``allow`` what of it, as of ``VmChoice``."""
+    allow: list[str] | None = None
 
 
 class VmCommit(msgspec.Struct, kw_only=True):
@@ -146,26 +149,19 @@ class VmCommit(msgspec.Struct, kw_only=True):
 
 
 class ImageCapture(msgspec.Struct, kw_only=True):
-    """The images service's ``image.capture``: publish the layer in ``layer`` (squashfs) above the
-    image ``base``. The api asks, which has taken it out of a VM."""
+    """The images service's ``image.capture``: publish what the stopped VM has changed as a layer
+    above the image ``base`` (an id), which it was made of."""
 
+    vm_id: str
     base: str
     name: str
-    layer: HostPath
     origin: ImageOrigin
     config: ImageConfig | None = None
     """None: that of the image below."""
-    seed: str = ""
-    """The path of a tar.zst; empty: the work seed of the image below."""
+    work_seed: bool = False
+    """Take /root out too; otherwise the work seed is that of the image below."""
     key: str = ""
-    """The digest of the step in the cache of builds, which needs no ``name``; "" for what is not
-    cached."""
-
-
-class CachedStep(msgspec.Struct, kw_only=True):
-    """``image.cached``: the image that the step with this digest gave last time."""
-
-    key: str
+    """Of a build, under which it finds the image again."""
 
 
 class SpaceUsed(msgspec.Struct, kw_only=True):

@@ -32,6 +32,8 @@ class NatJail(msgspec.Struct, kw_only=True):
     """``nat.jail``: start this VM's VMM in a jail."""
 
     id: str
+    bases: list[str] = []
+    """Ids of the images below the VM's own, topmost first."""
 
 
 class NatUnjail(msgspec.Struct, kw_only=True):

@@ -106,8 +106,9 @@ class VmView(msgspec.Struct, kw_only=True):
     command: GuestRun | None = None
     """What the image makes of the command that ``vm.create`` or ``vm.access`` was asked with; None
     when it is run as it was asked for."""
-    exposed: list[str] = msgspec.field(default_factory=list)
-    """What the image says that it listens on, as "80/tcp"; from ``vm.create`` and ``vm.show``."""
+    exposed: list[str] | None = None
+    """What the image says that it listens on, as "80/tcp"; only from ``vm.create`` and ``vm.show``,
+    and None where the image says nothing."""
 
 
 class VmFilter(After, kw_only=True):

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 from shared.contract.verb import Structs, Verb
 
 if TYPE_CHECKING:
-    from shared.contract.messages import image, image_work, page
+    from shared.contract.messages import build, image, image_work, page
 else:
+    build = Structs("shared.contract.messages.build")
     image = Structs("shared.contract.messages.image")
     image_work = Structs("shared.contract.messages.image_work")
     page = Structs("shared.contract.messages.page")
@@ -93,13 +94,36 @@ IMAGE_TAG = Verb(
     image.Image,
     notes="`conflict` when another image has the name",
 )
-IMAGE_CACHED = Verb(
+BUILD_BASE = Verb(
     "images",
-    "image.cached",
-    image_work.CachedStep,
-    image.Image,
-    notes="asked by the api, which builds; `not_found` when the step has to be run",
+    "build.base",
+    image_work.ImageFileBuild,
+    build.BuildBase,
+    seconds=60.0,
+    notes="asked by the api, which builds; `invalid` names the line",
 )
+BUILD_PLAN = Verb(
+    "images", "build.plan", build.BuildQuestion, build.BuildPlan, partials=True, seconds=600.0
+)
+BUILD_RUN = Verb(
+    "images",
+    "build.run",
+    build.BuildRun,
+    type(None),
+    idempotent=False,
+    partials=True,
+    seconds=BUILD_SECONDS,
+    notes="`guest_failed` with the last lines of a command that failed",
+)
+BUILD_KEEP = Verb(
+    "images",
+    "build.keep",
+    build.BuildKeep,
+    type(None),
+    seconds=600.0,
+    notes="the VM is paused meanwhile",
+)
+BUILD_DISKS = Verb("images", "build.disks", build.BuildKeep, build.DisksPlaced, seconds=600.0)
 IMAGE_CAPTURE = Verb(
     "images",
     "image.capture",

@@ -209,6 +209,8 @@ def view(name: str = "web", vm_id: str = "0123456789ab", **fields: Any) -> dict[
         "ports": {},
         "console_log": "",
         "notices": [],
+        "command": None,
+        "exposed": None,
     }
     vm = row | fields
     return {"vm": vm, "access": access if vm["state"] == "running" else None, **state}

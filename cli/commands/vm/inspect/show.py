@@ -38,6 +38,7 @@ DETAILS: "Columns[VmView]" = {
     "EGRESS": lambda view: _egress(view.vm),
     "PUBLISHED": lambda view: _published(view.vm) or "-",
     "PORTS": lambda view: _ports(view) or "-",
+    "EXPOSED": lambda view: ", ".join(view.exposed or ()) or "-",
     "PID": lambda view: str(view.pid or "-"),
     "VMM": lambda view: view.running_vmm or view.vm.vmm,
     "ACCEL": lambda view: view.accel or "-",
@@ -94,7 +95,9 @@ def _published(vm: "Vm") -> str:
 
 def entry(view: "VmView") -> "ListEntry[VmView]":
     """A VM as ``-o json`` prints it: the fields of its row beside what was found to run."""
-    found = {name: value for name, value in fields_of(view).items() if name != "vm"}
+    found = {
+        name: value for name, value in fields_of(view).items() if name not in ("vm", "command")
+    }
     return ListEntry(view.vm.id, view.vm.name, {**fields_of(view.vm), **found}, view)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from cli.client.completers import image_names
+from cli.commands.image.sources import auth_file
 from cli.commands.vm.options.choice_options import choice_options
 from cli.commands.vm.options.wait_option import wait_option
 from cli.parsing.param_types import PublishedPort, VmName, Words
@@ -20,10 +21,10 @@ FIRST = (
     click.option("--name", type=VmName(), help="Name of the VM. Default: a random name."),
     click.option(
         "--image",
-        metavar="NAME",
+        metavar="IMAGE",
         type=Words(),
-        help="Image to start from, built first if needed. Default: defaults.image of the "
-        "configuration.",
+        help="Image to start from, as of banger image list or banger image pull; built or pulled "
+        "first if needed. Default: defaults.image of the configuration.",
         shell_complete=image_names,
     ),
 )
@@ -48,8 +49,10 @@ def creation_options(command: Command) -> Command:
     def with_fields(
         *arguments: Any, chosen: dict[str, Any], publish: "tuple[Publication, ...]", **others: Any
     ) -> Any:
-        published = {"publish": list(publish)} if publish else {}
-        return command(*arguments, **others, **chosen, **published)
+        given: dict[str, Any] = {"publish": list(publish)} if publish else {}
+        if passwords := auth_file():
+            given["auth_file"] = passwords
+        return command(*arguments, **others, **chosen, **given)
 
     decorated: Any = with_fields
     for option in reversed(LAST):

@@ -5,13 +5,12 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
 from cli.client.lost_session import explained
 from cli.guest.session import on_terminal, run_command
 from cli.terminal.output import note
-from shared.contract.guest_command import NO_USER, Announcement, GuestCommand, in_workspace, text_of
+from shared.contract.guest_command import NO_USER, Announcement, GuestCommand, text_of
 from shared.errors import BangerError, Code
 
 if TYPE_CHECKING:
@@ -28,30 +27,22 @@ ENDED = (128 + signal.SIGTERM, 128 + signal.SIGKILL)
 
 def run_in_guest(
     access: "Access",
-    argv: Sequence[str],
+    command: GuestCommand,
     *,
-    cwd: str = "",
-    env: Mapping[str, str],
     tty: bool | None = None,
     seconds: float | None = None,
-    user: str = "",
     stdin: bool = True,
-    workspace: str = "",
 ) -> int:
     """As ``run_command``, which see. A command that ssh certainly did not start is run by the
     agent, unless it wants a terminal; stderr says so."""
     tty = on_terminal() if tty is None else tty
     try:
         with explained():
-            return run_command(
-                access, argv, cwd=cwd, env=env, tty=tty, seconds=seconds, user=user, stdin=stdin,
-                workspace=workspace,
-            )  # fmt: skip
+            return run_command(access, command, tty=tty, seconds=seconds, stdin=stdin)
     except BangerError as error:
         if tty or error.details.get("started") is not False:
             raise
         note(f"{error.message}; running the command by the guest's agent, with limits")
-    command = in_workspace(GuestCommand(argv, cwd, env, user), workspace)
     return _run_by_agent(access.alias, command, _input() if stdin else b"", seconds)
 
 

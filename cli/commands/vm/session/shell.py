@@ -16,8 +16,10 @@ from cli.commands.vm.options.command_options import (
     no_stdin,
     variables,
 )
+from cli.guest.image_command import Wish
 from cli.parsing.guest_argv import TrailingCommand, trailing
 from cli.terminal.output import note
+from shared.contract.guest_command import GuestCommand, in_workspace
 from shared.contract.verbs import api
 
 if TYPE_CHECKING:
@@ -55,10 +57,11 @@ def ssh(ctx: click.Context, vm: str, command: tuple[str, ...], tty: bool, user: 
         )
     argv = command[1:] if command[:1] == ("--",) else command
     access = reach(vm)
+    wanted = GuestCommand(argv, user=user)
     if argv:
-        return run_in_guest(access, argv, env={}, tty=tty or None, user=user)
+        return run_in_guest(access, wanted, tty=tty or None)
     with explained():
-        return run_shell(access, tty=tty or None, user=user)
+        return run_shell(access, wanted, tty=tty or None)
 
 
 @click.command("exec", cls=TrailingCommand)
@@ -68,7 +71,7 @@ def ssh(ctx: click.Context, vm: str, command: tuple[str, ...], tty: bool, user: 
     "--workdir",
     metavar="DIR",
     default="",
-    help="Working directory of the command. Default: the VM's first workspace, if it has one.",
+    help="Working directory of the command. Default: the VM's first workspace, or the image's.",
 )
 @env
 @env_file
@@ -91,6 +94,8 @@ def exec_(
     """Run a command in a VM, and exit with its exit status.
 
     It starts in the VM's workspace, with the tools that were installed for it, if the VM has one.
+    Otherwise, the working directory of the VM's image counts, and so do its user and variables, as
+    with docker exec.
 
     The words after -- reach the guest unchanged, without a shell in between; use sh -c '...' for
     pipes and variables. The command gets a terminal if standard input and standard output are
@@ -118,18 +123,19 @@ def exec_(
     """
     if not (argv := trailing(ctx)):
         raise click.UsageError("missing command: put it after --", ctx)
-    chosen = variables(env_file, env)
-    return _execute(vm, argv, workdir, env=chosen, tty=tty or None, user=user, stdin=not no_stdin)
+    wish = Wish(argv, variables(env_file, env), user, workdir)
+    return _execute(vm, wish, tty=tty or None, stdin=not no_stdin)
 
 
-def _execute(vm: str, argv: tuple[str, ...], workdir: str, **how: Any) -> int:
+def _execute(vm: str, wish: Wish, *, tty: bool | None, stdin: bool) -> int:
     from cli.commands.vm.session.second_way import run_in_guest
     from cli.guest.session import access_of
 
-    view = reached(vm)
-    prepared = [] if workdir else view.vm.workspaces
+    view = reached(vm, wish)
+    prepared = [] if wish.workdir else view.vm.workspaces
     workspace = prepared[0].guest_path if prepared else ""
-    return run_in_guest(access_of(view), argv, cwd=workdir, workspace=workspace, **how)
+    command = in_workspace(wish.command(view.command), workspace)
+    return run_in_guest(access_of(view), command, tty=tty, stdin=stdin)
 
 
 def reach(ref: str) -> Access:
@@ -139,12 +145,14 @@ def reach(ref: str) -> Access:
     return access_of(reached(ref))
 
 
-def reached(ref: str) -> VmView:
+def reached(ref: str, wish: Wish | None = None) -> VmView:
     """The VM that ``ref`` means; raises ``not_running`` when it does not run. What somebody should
-    know who is about to work in it goes to stderr."""
+    know who is about to work in it goes to stderr. ``wish``: the command that is about to be run
+    there."""
     from cli.client.connection import ask
 
-    view = ask(api.VM_ACCESS(ref=ref))
+    asked: dict[str, Any] = {"command": wish.fields()} if wish else {}
+    view = ask(api.VM_ACCESS(ref=ref, **asked))
     for sentence in view.notices:
         note(sentence)
     return view

@@ -135,6 +135,9 @@ def repository_options(command: Command) -> Command:
         for option, is_given in given.items():
             if path is None and is_given:
                 raise click.UsageError(f"{option} needs PATH", click.get_current_context())
+        if export == "-":
+            ctx = click.get_current_context()
+            raise click.UsageError("--export needs a file: standard output is the command's", ctx)
         repository = None
         if path is not None:
             repository = RepositoryRun(path, choice, dry_run=dry_run, export=export, apply=apply)

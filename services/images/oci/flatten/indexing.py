@@ -27,7 +27,8 @@ class LayerSource(Protocol):
 
     @property
     def diff_id(self) -> str:
-        """``sha256:`` and the sum of the uncompressed archive, from the image's configuration."""
+        """``sha256:`` and the sum of the uncompressed archive, from the image's configuration;
+        empty for a tar that nobody has announced."""
 
 
 def count_up(stage: str, total: int, progress: OnProgress) -> Advance:
@@ -70,7 +71,7 @@ class Indexing:
                 if new and on_file:
                     on_file(new, stream)
             stream.drain()
-        if layer.diff_id != f"sha256:{digest.hexdigest()}":
+        if layer.diff_id and layer.diff_id != f"sha256:{digest.hexdigest()}":
             raise damaged(f"its archive is not {layer.diff_id[:80]}")
 
     def _summed(self, chunks: Iterator[bytes], digest: "hashlib._Hash") -> Iterator[bytes]:

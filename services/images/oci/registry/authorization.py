@@ -13,8 +13,8 @@ from services.images.oci.reference import Reference
 from services.images.oci.registry.challenge import AuthChallenge, read_challenges
 from services.images.oci.registry.credentials import Credentials, find_credentials
 from services.images.oci.registry.transport import (
-    Interrupted,
     NoTls,
+    RequestInterrupted,
     Response,
     Transport,
     read_all,
@@ -77,7 +77,7 @@ class Authorization:
         except NoTls as problem:
             raise self._denied(f"names a place for tokens without TLS ({problem})") from problem
         if response.status in (429, 500, 502, 503, 504):
-            raise Interrupted(f"the place for tokens answered with status {response.status}")
+            raise RequestInterrupted(f"the place for tokens answered with status {response.status}")
         if response.status != 200:
             raise self._denied(f"gives no token (status {response.status})")
         try:

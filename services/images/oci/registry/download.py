@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed, wait
 from pathlib import Path
 
 from services.images.oci.blobs import BlobCache, BlobDraft
@@ -21,7 +21,13 @@ from services.images.oci.manifest import (
 )
 from services.images.oci.reference import Reference, is_digest
 from services.images.oci.registry.session import TRIES, RegistrySession
-from services.images.oci.registry.transport import CHUNK, Interrupted, Response, chunks, read_all
+from services.images.oci.registry.transport import (
+    CHUNK,
+    RequestInterrupted,
+    Response,
+    chunks,
+    read_all,
+)
 from shared.errors import BangerError, Code
 
 AT_ONCE = 4
@@ -30,6 +36,10 @@ _OK = frozenset({200})
 _PARTIAL = frozenset({200, 206, 416})
 _MOST_TRIES = 100
 """For one blob, however well each of them goes."""
+
+_END_SECONDS = 3.0
+"""For the other downloads to end when one has failed. One whose registry is silent does not: it
+ends with the process."""
 
 OnBytes = Callable[[int, int], None]
 """Takes how many bytes are here, and how many there will be."""
@@ -65,7 +75,7 @@ class RegistryDownload:
         return choose(content, media_type, lambda found: self._document(found.digest)[0])
 
     def fetch(self, manifest: ManifestDocument, digest: str) -> Pulled:
-        """Everything the manifest names. On any exit no thread goes on.
+        """Everything the manifest names.
 
         Raises:
             BangerError: as ``manifest``, and ``no_space``.
@@ -104,14 +114,16 @@ class RegistryDownload:
         """The file of each. The first failure ends all of them."""
         self._count.expect(sum(layer.size for layer in layers.values()))
         pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="layer")
+        futures = {pool.submit(self._fetch, layer): digest for digest, layer in layers.items()}
         try:
-            futures = {pool.submit(self._fetch, layer): digest for digest, layer in layers.items()}
             return {futures[future]: future.result() for future in as_completed(futures)}
         except BaseException:
             self._stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            wait(futures, timeout=_END_SECONDS)
             raise
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(wait=False)
 
     def _fetch(self, layer: Descriptor) -> Path:
         if found := self._cache.find(layer.digest, layer.size):
@@ -134,12 +146,12 @@ class RegistryDownload:
                 return
             try:
                 self._continue(draft, layer)
-            except Interrupted as problem:
+            except RequestInterrupted as problem:
                 failures = 0 if draft.offset - before >= CHUNK else failures + 1
                 if failures == TRIES:
                     raise self._session.unavailable(problem) from problem
                 self._session.wait(failures, problem)
-        raise self._session.unavailable(Interrupted(f"{_MOST_TRIES} connections broke"))
+        raise self._session.unavailable(RequestInterrupted(f"{_MOST_TRIES} connections broke"))
 
     def _continue(self, draft: BlobDraft, layer: Descriptor) -> None:
         start = draft.offset
@@ -150,7 +162,7 @@ class RegistryDownload:
             draft.restart()
             if response.status != 200:
                 response.close()
-                raise Interrupted("the registry does not go on where the download ended")
+                raise RequestInterrupted("the registry does not go on where the download ended")
         for block in chunks(response):
             if self._stop.is_set():
                 response.close()
@@ -158,7 +170,7 @@ class RegistryDownload:
             draft.write(block)
             self._count.add(len(block))
         if draft.offset != layer.size:
-            raise Interrupted(f"{layer.digest} ended after {draft.offset} bytes")
+            raise RequestInterrupted(f"{layer.digest} ended after {draft.offset} bytes")
 
     def _pause(self, seconds: float) -> None:
         if self._stop.wait(seconds):

@@ -14,8 +14,8 @@ import msgspec
 from services.images.oci.reference import Reference
 from services.images.oci.registry.authorization import Authorization
 from services.images.oci.registry.transport import (
-    Interrupted,
     NoTls,
+    RequestInterrupted,
     Response,
     Transport,
     is_loopback,
@@ -75,18 +75,18 @@ class RegistrySession:
         for attempt in range(1, TRIES + 1):
             try:
                 return action()
-            except Interrupted as problem:
+            except RequestInterrupted as problem:
                 if attempt == TRIES:
                     raise self.unavailable(problem) from problem
                 self.wait(attempt, problem)
         raise AssertionError("a loop that ends by itself")
 
-    def wait(self, attempt: int, problem: Interrupted) -> None:
+    def wait(self, attempt: int, problem: RequestInterrupted) -> None:
         """Wait as long as the registry asks for, or longer after each attempt."""
         own = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**attempt) * random.uniform(0.5, 1)
         self._pause(min(_LONGEST_PAUSE, max(own, problem.pause)))
 
-    def unavailable(self, problem: Interrupted) -> BangerError:
+    def unavailable(self, problem: RequestInterrupted) -> BangerError:
         return BangerError(
             Code.UNAVAILABLE,
             f"{self.reference.registry} does not deliver: {printable(problem.problem, 300)}",
@@ -103,8 +103,8 @@ class RegistrySession:
         response = self._follow(url, headers, known)
         if response.status == 401:
             challenge = ", ".join(response.headers.getlist("WWW-Authenticate"))
-            self._authorization.renew(challenge, known)
             response.drain_conn()
+            self._authorization.renew(challenge, known)
             response = self._follow(url, headers, self._authorization.header)
         if response.status in allowed:
             return response
@@ -170,7 +170,7 @@ class RegistrySession:
         said = self._said(response)
         where = f"{self.reference.registry}/{self.reference.repository}"
         if status in _BUSY:
-            return Interrupted(f"status {status}{said}", _pause_of(response))
+            return RequestInterrupted(f"status {status}{said}", _pause_of(response))
         if status == 404:
             return BangerError(Code.NOT_FOUND, f"there is no {self.reference} (status 404{said})")
         if status in (401, 403):
@@ -185,7 +185,7 @@ class RegistrySession:
         try:
             content = read_all(response, _LONGEST_PROBLEM)
             problems = msgspec.json.decode(content, type=_Problems).errors
-        except (Interrupted, BangerError, msgspec.MsgspecError, RecursionError):
+        except (RequestInterrupted, BangerError, msgspec.MsgspecError, RecursionError):
             return ""
         return "".join(f", {printable(p.code or p.message, 200)}" for p in problems[:1])
 

@@ -11,11 +11,11 @@ import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import urllib3
-from urllib3.exceptions import HTTPError, SSLError
+from urllib3.exceptions import HTTPError, InsecureRequestWarning, SSLError
 from urllib3.exceptions import TimeoutError as UrllibTimeout
 
 from shared.errors import BangerError, Code
@@ -35,7 +35,7 @@ _LONGEST_URL = 16384
 Response = urllib3.BaseHTTPResponse
 
 
-class Interrupted(Exception):
+class RequestInterrupted(Exception):
     """The connection failed, or the other side is busy: the same request may go well later.
 
     ``pause``: seconds that the other side asks for."""
@@ -63,22 +63,23 @@ class Transport:
         """GET. The body has to be read or closed.
 
         Raises:
-            Interrupted, NoTls: as they say.
+            RequestInterrupted, NoTls: as they say.
             BangerError: ``denied`` for a certificate that nobody vouches for, ``invalid`` for a URL
                 that is none.
         """
-        return self._request("GET", url, headers, None)
+        return self._request("GET", url, headers)
 
     def post_form(self, url: str, fields: Mapping[str, str]) -> Response:
         """POST a form. Raises as ``get``."""
-        return self._request("POST", url, {}, fields)
+        kind = {"Content-Type": "application/x-www-form-urlencoded"}
+        return self._request("POST", url, kind, urlencode(fields))
 
     def close(self) -> None:
         for pool in self._pools.values():
             pool.clear()
 
     def _request(
-        self, method: str, url: str, headers: Mapping[str, str], fields: Mapping[str, str] | None
+        self, method: str, url: str, headers: Mapping[str, str], body: str | None = None
     ) -> Response:
         parts = urlsplit(url)
         if len(url) > _LONGEST_URL or parts.scheme not in ("http", "https") or not parts.hostname:
@@ -89,8 +90,7 @@ class Transport:
                 method,
                 url,
                 headers={**common, **headers},
-                fields=dict(fields) if fields is not None else None,
-                encode_multipart=False,
+                body=body,
                 preload_content=False,
                 decode_content=False,
                 redirect=False,
@@ -99,7 +99,9 @@ class Transport:
         except SSLError as error:
             raise self._tls_problem(error, parts.netloc) from error
         except (HTTPError, OSError) as error:
-            raise Interrupted(f"{parts.netloc} cannot be reached: {_reason(error)}") from error
+            raise RequestInterrupted(
+                f"{parts.netloc} cannot be reached: {_reason(error)}"
+            ) from error
 
     def _tls_problem(self, error: SSLError, host: str) -> Exception:
         cause = error.args[0] if error.args else None
@@ -137,18 +139,23 @@ class Transport:
             for certificate in sorted(directory.glob("*.cert")):
                 context.load_cert_chain(certificate, certificate.with_suffix(".key"))
         if self._insecure and netloc == self._registry:
+            urllib3.disable_warnings(InsecureRequestWarning)  # the user has asked for it
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         return context
 
 
 def chunks(response: Response) -> Iterator[bytes]:
-    """The body, about ``CHUNK`` bytes at a time. Raises ``Interrupted`` when it ends too early."""
+    """The body, about ``CHUNK`` bytes at a time.
+
+    Raises:
+        RequestInterrupted: when it ends too early.
+    """
     try:
         while block := response.read(CHUNK, decode_content=False):
             yield block
     except (HTTPError, OSError) as error:
-        raise Interrupted(f"the connection broke: {_reason(error)}") from error
+        raise RequestInterrupted(f"the connection broke: {_reason(error)}") from error
     finally:
         response.close() if response.length_remaining else response.release_conn()
 

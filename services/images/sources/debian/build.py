@@ -6,18 +6,16 @@ is needed. What a guest needs from banger is not put into the image: it comes as
 """
 
 import asyncio
-from datetime import UTC, datetime
-from pathlib import Path
 
-from services.images.library.manifest import ID_LENGTH, ImageManifest, Rootfs, sum_file
+from services.images.library.describe import SQUASHFS, describe_image
+from services.images.library.manifest import ImageManifest
 from services.images.library.scratch import Scratch
 from services.images.library.single_flight import ReportProgress
 from services.images.pipeline import Program, require
-from services.images.sources.debian.catalogue import ARCH, DebianImage
+from services.images.sources.debian.catalogue import DebianImage
 from services.images.sources.debian.mmdebstrap import bootstrap, is_root
 from services.images.sources.debian.progress import BuildProgress
-
-ROOTFS = "rootfs.squashfs"
+from shared.contract.messages.image import ImageOrigin
 
 _NEEDED_MIB = 1200
 """The unpacked tree with its packages takes up to 700 MiB; the rest is margin."""
@@ -75,7 +73,7 @@ async def build_image(
         BangerError: ``missing_tool``, ``no_space``, ``unavailable``, ``denied``.
     """
     require("sqfstar", *(() if is_root() else ("newuidmap",)))
-    rootfs = work.path / ROOTFS
+    rootfs = work.path / SQUASHFS
     prefix = () if is_root() else _AS_ROOT
     await bootstrap(
         f"image {recipe.name}",
@@ -88,7 +86,10 @@ async def build_image(
         progress=progress,
     )
     progress("verify", "computing the checksum", 0.97)
-    return await asyncio.to_thread(_describe, recipe, rootfs)
+    origin = ImageOrigin(kind="debian", reference=recipe.source)
+    return await asyncio.to_thread(
+        describe_image, work.path, recipe.name, recipe.source, origin=origin
+    )
 
 
 def _options(recipe: DebianImage) -> list[str]:
@@ -105,15 +106,3 @@ def _options(recipe: DebianImage) -> list[str]:
 def _check_packages(recipe: DebianImage) -> str:
     """apt takes an unknown name for a pattern and installs what matches: ask for each by name."""
     return f'chroot "$1" dpkg-query --show {" ".join(recipe.packages)} >/dev/null'
-
-
-def _describe(recipe: DebianImage, rootfs: Path) -> ImageManifest:
-    found = sum_file(rootfs)
-    return ImageManifest(
-        id=found.sha256[:ID_LENGTH],
-        name=recipe.name,
-        arch=ARCH,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        source=recipe.source,
-        rootfs=Rootfs(file=ROOTFS, format="squashfs", size=found.size, sha256=found.sha256),
-    )

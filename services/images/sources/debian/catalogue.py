@@ -1,14 +1,31 @@
-"""The images and kernels that can be made from Debian's packages, as data.
+"""The images and kernels that can be made from Debian's packages.
 
-No mirror is named here: mmdebstrap has defaults, and the configuration may name another.
+They are data: the files ``services/images/catalogue/*.toml``, checked when they are read. No mirror
+is named there: mmdebstrap has defaults, and the configuration may name another.
 """
 
+import re
+import tomllib
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
 
-ARCH = "x86_64"
-"""The architecture of everything in the catalogue, as ``uname -m`` prints it."""
+import msgspec
+
+from shared.contract.names import check_name
+from shared.errors import BangerError
 
 DEBIAN_ARCH = "amd64"
+
+FILES = Path(__file__).parents[2] / "catalogue"
+
+PACKAGE = r"[a-z0-9][a-z0-9.+-]*[a-z0-9+]"
+"""Debian Policy 5.6.1, without names that end in ``-``: for apt that means "remove"."""
+
+_Package = Annotated[str, msgspec.Meta(pattern=rf"^{PACKAGE}\Z", max_length=100)]
+_Suite = Annotated[str, msgspec.Meta(pattern=r"^[a-z]+\Z", max_length=32)]
+_Revision = Annotated[int, msgspec.Meta(ge=1)]
+_Line = Annotated[str, msgspec.Meta(pattern=r"^[ -~]+\Z", max_length=100)]
 
 
 @dataclass(frozen=True)
@@ -19,17 +36,18 @@ class DebianImage:
     suite: str
     packages: tuple[str, ...]
     description: str
+    variant: str = ""
+    """What tells it from other images of the suite."""
     included: tuple[str, ...] = ()
     """Those of ``packages`` that a user has added, sorted (extension.py)."""
     revision: int = 1
-    """Raise it with every change of ``packages``: ``image build`` then replaces older images."""
 
     @property
     def source(self) -> str:
-        """``debian:bookworm``, ``debian:bookworm.2``, ``debian:bookworm.2+nftables,python3``."""
-        revision = f".{self.revision}" if self.revision > 1 else ""
+        """``debian:bookworm-dev.2``, ``debian:bookworm.2+nftables,python3``."""
+        variant = f"-{self.variant}" if self.variant else ""
         further = f"+{','.join(self.included)}" if self.included else ""
-        return f"debian:{self.suite}{revision}{further}"
+        return f"debian:{self.suite}{variant}{_suffix(self.revision)}{further}"
 
 
 @dataclass(frozen=True)
@@ -40,73 +58,106 @@ class DebianKernel:
     suite: str
     package: str
     description: str
+    revision: int = 1
 
     @property
     def source(self) -> str:
-        return f"debian:{self.suite}/{self.package}"
+        return f"debian:{self.suite}/{self.package}{_suffix(self.revision)}"
 
 
-_BOOT = (
-    "systemd-sysv",
-    "udev",
-    "dbus",
-    "kmod",
-    "e2fsprogs",
-    "libpam-systemd",
-    "dbus-user-session",
-)
-"""Init, devices, what systemd calls for modules (modprobe) and disks (fsck), user managers."""
+def _suffix(revision: int) -> str:
+    return f".{revision}" if revision > 1 else ""
 
-_ACCESS = ("openssh-server", "qemu-guest-agent", "iproute2")
-"""How banger reaches the guest. It starts both daemons before systemd runs."""
 
-_DEVELOPER = (
-    "ca-certificates",
-    "curl",
-    "foot-terminfo",
-    "git",
-    "iputils-ping",
-    "kitty-terminfo",
-    "less",
-    "nano",
-    "ncurses-term",
-    "netbase",
-    "procps",
-    "rsync",
-    "sudo",
-    "unzip",
-    "vim",
-    "xz-utils",
-)
-"""What most people need at once. Everything else is an ``apt install`` away."""
+class _ImageFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``NAME.image.toml``. ``packages`` has groups, whose names are for the reader; those of the
+    image that it ``extends`` come first."""
 
-IMAGES: dict[str, DebianImage] = {
-    recipe.name: recipe
-    for recipe in (
-        DebianImage(
-            name="debian-bookworm",
-            suite="bookworm",
-            packages=_BOOT + _ACCESS + _DEVELOPER,
-            revision=3,
-            description="Debian 12 with systemd, ssh, git and curl, built on this machine",
-        ),
+    source: Literal["debian"]
+    name: str
+    suite: _Suite
+    revision: _Revision
+    description: _Line
+    packages: dict[str, tuple[_Package, ...]]
+    variant: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]+\Z", max_length=16)] | None = None
+    extends: str | None = None
+
+
+class _KernelFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``NAME.kernel.toml``."""
+
+    source: Literal["debian"]
+    name: str
+    suite: _Suite
+    package: _Package
+    description: _Line
+    revision: _Revision = 1
+
+
+class CatalogueError(ValueError):
+    """A file of the catalogue that is not as it has to be."""
+
+
+def load_images(directory: Path = FILES) -> dict[str, DebianImage]:
+    """The images by name. Raises CatalogueError, which names the file."""
+    files = _read(directory, "image", _ImageFile)
+    return {name: _image(name, files) for name in files}
+
+
+def load_kernels(directory: Path = FILES) -> dict[str, DebianKernel]:
+    """The kernels by name. Raises CatalogueError, which names the file."""
+    return {
+        name: DebianKernel(name, file.suite, file.package, file.description, file.revision)
+        for name, file in _read(directory, "kernel", _KernelFile).items()
+    }
+
+
+def _image(name: str, files: dict[str, _ImageFile]) -> DebianImage:
+    file = files[name]
+    packages = [package for group in file.packages.values() for package in group]
+    if file.extends is not None:
+        base = files.get(file.extends)
+        if base is None or base.extends is not None or base.suite != file.suite:
+            raise CatalogueError(
+                f"{name}.image.toml: extends {file.extends!r}, which is no image of the suite "
+                f"{file.suite} that extends nothing"
+            )
+        packages = [*(each for group in base.packages.values() for each in group), *packages]
+    if twice := sorted({each for each in packages if packages.count(each) > 1}):
+        raise CatalogueError(f"{name}.image.toml: listed twice: {', '.join(twice)}")
+    return DebianImage(
+        name=name,
+        suite=file.suite,
+        packages=tuple(packages),
+        description=file.description,
+        variant=file.variant or "",
+        revision=file.revision,
     )
-}
 
-KERNELS: dict[str, DebianKernel] = {
-    recipe.name: recipe
-    for recipe in (
-        DebianKernel(
-            name="debian-bookworm",
-            suite="bookworm",
-            package=f"linux-image-cloud-{DEBIAN_ARCH}",
-            description="Debian 12's cloud kernel (6.1)",
-        ),
-        DebianKernel(
-            name="debian-trixie",
-            suite="trixie",
-            package=f"linux-image-cloud-{DEBIAN_ARCH}",
-            description="Debian 13's cloud kernel (6.12)",
-        ),
-    )
-}
+
+F = TypeVar("F", _ImageFile, _KernelFile)
+
+
+def _read(directory: Path, noun: Literal["image", "kernel"], kind: type[F]) -> dict[str, F]:
+    found: dict[str, F] = {}
+    suffix = f".{noun}.toml"
+    names = sorted(path.name.removesuffix(suffix) for path in directory.glob(f"*{suffix}"))
+    for path in (directory / f"{name}{suffix}" for name in names):
+        try:
+            file = msgspec.convert(tomllib.loads(path.read_text()), kind)
+            check_name(file.name, "an image" if noun == "image" else "a kernel")
+        except (OSError, ValueError, msgspec.MsgspecError, BangerError) as error:
+            raise CatalogueError(f"{path.name}: {error}") from error
+        if path.name != f"{file.name}{suffix}":
+            raise CatalogueError(f"{path.name}: holds {file.name!r}")
+        found[file.name] = file
+    return found
+
+
+def is_package(word: str) -> bool:
+    """Whether ``word`` can be the name of a Debian package."""
+    return re.fullmatch(PACKAGE, word) is not None
+
+
+IMAGES: dict[str, DebianImage] = load_images()
+KERNELS: dict[str, DebianKernel] = load_kernels()

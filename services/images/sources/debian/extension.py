@@ -1,14 +1,10 @@
 """A recipe of the catalogue with further packages, under a name of its own. Pure."""
 
-import re
 from collections.abc import Iterable
 from dataclasses import replace
 
-from services.images.sources.debian.catalogue import DebianImage
+from services.images.sources.debian.catalogue import DebianImage, is_package
 from shared.errors import BangerError, Code
-
-_PACKAGE = re.compile(r"[a-z0-9][a-z0-9.+-]*[a-z0-9+]")
-"""Debian Policy 5.6.1, without names that end in ``-``: for apt that means "remove"."""
 
 
 def extended(base: DebianImage, name: str, include: Iterable[str]) -> DebianImage:
@@ -34,7 +30,7 @@ def extended(base: DebianImage, name: str, include: Iterable[str]) -> DebianImag
 
 
 def _package(word: str) -> str:
-    if not _PACKAGE.fullmatch(word):
+    if not is_package(word):
         raise BangerError(
             Code.INVALID,
             f"{word!r} is not a valid name of a Debian package",

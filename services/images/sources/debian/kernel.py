@@ -3,6 +3,7 @@
 vmlinuz                 as packaged; QEMU boots it
 vmlinux                 the ELF file inside it; Firecracker boots it
 modules.squashfs        lib/modules/<version>, decompressed, with depmod's indexes
+tools.squashfs          programs for images that lack them (tools.py)
 initrd-modules.cpio     the few modules needed to mount the root, and their order
 
 The same package gives the same bytes (times are 0) and so the same id on every machine.
@@ -13,18 +14,19 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from services.images.library.describe import ARCH
 from services.images.library.manifest import KernelManifest, id_of_files, sum_file
 from services.images.library.scratch import Scratch, remove_tree
 from services.images.library.single_flight import ReportProgress
 from services.images.pipeline import Program, ProgramFailed, require, run
-from services.images.sources.debian import bzimage, modules
-from services.images.sources.debian.catalogue import ARCH, DebianKernel
+from services.images.sources.debian import bzimage, modules, tools
+from services.images.sources.debian.catalogue import DebianKernel
 from services.images.sources.debian.diagnosis import diagnose
 from services.images.sources.debian.mmdebstrap import bootstrap, is_root
 from services.images.sources.debian.progress import BuildProgress
 from shared.errors import BangerError, Code
 
-_NEEDED_MIB = 600
+_NEEDED_MIB = 800
 """What the unpacked package and the downloads take at most."""
 
 _DECOMPRESS = {
@@ -54,6 +56,8 @@ async def pull_kernel(
     version = await pull.take_kernel()
     progress("modules", "indexing and packing the modules", 0.85)
     await pull.take_modules(version)
+    progress("tools", "packing the tools for images that lack them", 0.95)
+    await pull.take_tools()
     await asyncio.to_thread(remove_tree, unpacked)
     return await asyncio.to_thread(_describe, recipe, version, work.path)
 
@@ -62,13 +66,16 @@ async def _fetch(
     recipe: DebianKernel, work: Scratch, unpacked: Path, mirror: str, progress: ReportProgress
 ) -> None:
     """Nothing of the packages is executed, so an ordinary user needs no namespace."""
+    packages = ",".join((recipe.package, *tools.PACKAGES))
     mode = "unshare" if is_root() else "chrootless"
     unpack = ["tar", "--extract", "--no-same-owner", "--wildcards", f"--directory={unpacked}"]
     await bootstrap(
         f"kernel {recipe.name}",
-        [f"--mode={mode}", "--variant=extract", f"--include={recipe.package}"],
+        [f"--mode={mode}", "--variant=extract", f"--include={packages}"],
         recipe.suite,
-        Program([*unpack, "*/boot/vmlinuz-*", "*/lib/modules/*"], keep=(work.lock,)),
+        Program(
+            [*unpack, "*/boot/vmlinuz-*", "*/lib/modules/*", *tools.MEMBERS], keep=(work.lock,)
+        ),
         mirror=mirror,
         needed_mib=_NEEDED_MIB,
         counter=BuildProgress(runs=1, touches=1, end=0.4),
@@ -101,10 +108,16 @@ class _Pull:
             if packed := sorted(str(path) for path in tree.rglob(f"*.ko{suffix}")):
                 await self._run(*argv, "--", *packed)
         await self._run("depmod", "--basedir", str(self._unpacked), version)
-        await self._squash(tree)
+        await self._squash(tree, "modules.squashfs")
         order = modules.load_order((tree / "modules.dep").read_text())
         contents = {path: (tree / path).read_bytes() for path in order}
         (self._work.path / "initrd-modules.cpio").write_bytes(modules.initrd_part(order, contents))
+
+    async def take_tools(self) -> None:
+        """Make tools.squashfs."""
+        layer = self._unpacked / "tools"
+        await asyncio.to_thread(tools.gather_tools, self._unpacked, layer)
+        await self._squash(layer, "tools.squashfs")
 
     def _settle(self, version: str) -> Path:
         """The directory of the modules, below /lib for depmod: newer packages use /usr/lib."""
@@ -127,8 +140,8 @@ class _Pull:
                 Code.INVALID, f"the boot image of {self._name} does not hold a kernel"
             )
 
-    async def _squash(self, tree: Path) -> None:
-        target = str(self._work.path / "modules.squashfs")
+    async def _squash(self, tree: Path, name: str) -> None:
+        target = str(self._work.path / name)
         reproducible = ("-all-root", "-all-time", "0", "-mkfs-time", "0")
         quiet = ("-noappend", "-quiet", "-no-progress")
         await self._run("mksquashfs", str(tree), target, "-comp", "lz4", *reproducible, *quiet)

@@ -46,7 +46,7 @@ class JailingDriver(FirecrackerDriver):
             return await super().launch(spec)
         sockets = make_ready(spec, self._config)
         console_start = (spec.state / files.CONSOLE_LOG).stat().st_size
-        process = await self._jailer.jail(spec.place.vm_id)
+        process = await self._jailer.jail(spec.place.vm_id, base_ids(spec))
         requests = boot_requests(seen_from_inside(spec), jail.AGENT, self._config)
         watch = _watch(process, spec.state)
         return self._jailed(replace(spec.place, run=sockets), watch, console_start, requests)
@@ -123,9 +123,22 @@ def make_ready(spec: MachineSpec, config: FirecrackerConfig) -> Path:
 
 def seen_from_inside(spec: MachineSpec) -> MachineSpec:
     """The same VM with the paths that Firecracker knows its files by."""
-    drives = Drives(jail.ROOTFS, jail.OVERLAY, jail.WORK, jail.MODULES)
+    drives = Drives(
+        jail.ROOTFS,
+        jail.OVERLAY,
+        jail.WORK,
+        jail.MODULES,
+        tools=jail.TOOLS if spec.drives.tools else None,
+        bases=tuple(jail.base(number) for number, _ in enumerate(spec.drives.bases)),
+        seed=jail.SEED if spec.drives.seed else None,
+    )
     place = replace(spec.place, run=jail.VM, state=jail.LOGS)
     return replace(spec, kernel=jail.BOOT, initrd=jail.INITRD, drives=drives, place=place)
+
+
+def base_ids(spec: MachineSpec) -> list[str]:
+    """The ids of the images below the VM's own: their directories have them as names."""
+    return [path.parent.name for path in spec.drives.bases]
 
 
 def _watch(process: ProcessId, state: Path) -> Watch:

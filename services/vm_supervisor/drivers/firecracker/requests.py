@@ -72,15 +72,8 @@ def _metrics(spec: MachineSpec, config: FirecrackerConfig) -> Iterator[ApiReques
 
 def _drives(spec: MachineSpec, config: FirecrackerConfig) -> Iterator[ApiRequest]:
     """The guest numbers them in this order; guest/rootfs/init relies on it."""
-    drives = spec.drives
-    files = {
-        "rootfs": (drives.rootfs, True),
-        "overlay": (drives.overlay, False),
-        "work": (drives.work, False),
-        "modules": (drives.modules, True),
-    }
     limits = limiter(config.disk_mib_per_second, config.disk_operations_per_second)
-    for name, (path, read_only) in files.items():
+    for name, path, read_only in spec.drives.devices():
         drive: dict[str, Any] = {
             "drive_id": name,
             "path_on_host": str(path),

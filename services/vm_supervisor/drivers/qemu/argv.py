@@ -94,16 +94,10 @@ def _channels(spec: MachineSpec) -> list[str]:
 
 
 def _drives(spec: MachineSpec) -> list[str]:
-    drives = spec.drives
-    return [
-        *_drive("rootfs", drives.rootfs, read_only=True),
-        *_drive("overlay", drives.overlay, read_only=False),
-        *_drive("work", drives.work, read_only=False),
-        *_drive("modules", drives.modules, read_only=True),
-    ]
+    return [word for drive in spec.drives.devices() for word in _drive(*drive)]
 
 
-def _drive(name: str, path: Path, *, read_only: bool) -> list[str]:
+def _drive(name: str, path: Path, read_only: bool) -> list[str]:
     # Writes stay in the host's page cache. A flush from the guest is an fdatasync on the host, so
     # what the guest has synced is safe. Discards make the file sparse again.
     mode = "readonly=on" if read_only else "readonly=off,discard=unmap"

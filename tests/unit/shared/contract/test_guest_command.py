@@ -36,9 +36,10 @@ def test_the_rest_is_unpacked_too() -> None:
 
 
 def test_a_workspace_is_asked_for_by_two_words() -> None:
-    show = 'echo "$fallback|$mise"'
-    assert unpacked(GuestCommand(["x"], fallback=True, mise=True), show) == b"yes|yes\n"
-    assert unpacked(GuestCommand(["x"]), show) == b"|\n"
+    show = 'echo "$fallback|$mise|$plain"'
+    assert unpacked(GuestCommand(["x"], fallback=True, mise=True), show) == b"yes|yes|\n"
+    assert unpacked(GuestCommand([], plain_shell=True), show) == b"||yes\n"
+    assert unpacked(GuestCommand(["x"]), show) == b"||\n"
 
 
 def test_the_login_shell_is_kept_from_start_up_files() -> None:

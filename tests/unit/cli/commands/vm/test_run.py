@@ -45,6 +45,48 @@ def test_only_what_was_given_is_sent(cli: Cli, peer: Begin) -> None:
     }
 
 
+def made(**run: Any) -> dict[str, Answer]:
+    """A creation whose image makes this of the command."""
+    nothing = {"env": {}, "workdir": "", "user": "", "image_workdir": False, "image_env": False}
+    return CREATE | {"vm.create": lambda _: WEB | {"command": nothing | run}}
+
+
+def test_the_image_has_a_say_in_what_is_run(cli: Cli, peer: Begin) -> None:
+    show = 'echo "$0 $STAGE $(pwd)"'
+    run = {"argv": ["sh", "-c", show, "serve"], "env": {"STAGE": "image"}, "workdir": "/usr"}
+    services = peer(made(**run))
+    ran = cli("vm", "run", "--rm", "--image", "app", "-e", "A=b", "--entrypoint", "sh")
+    assert (ran.status, ran.out) == (0, "serve image /usr\n")
+    body = services.calls[0][1]
+    assert body["command"] == {"env": {"A": "b"}, "entrypoint": "sh"}
+    assert body["image"] == "app"
+
+
+def test_words_and_no_entrypoint_are_sent_as_they_were_given(cli: Cli, peer: Begin) -> None:
+    services = peer(made(argv=["true"]))
+    words = ["-u", "app", "--entrypoint", "", "--", "a b", "-c"]
+    assert cli("vm", "run", *words).status == 0
+    assert services.calls[0][1]["command"] == {
+        "argv": ["a b", "-c"],
+        "user": "app",
+        "entrypoint": "",
+    }
+
+
+def test_a_directory_of_the_image_that_is_not_there_is_no_obstacle(cli: Cli, peer: Begin) -> None:
+    peer(made(argv=["echo", "on"], workdir="/nonexistent", image_workdir=True))
+    ran = cli("vm", "run", "--rm")
+    assert (ran.status, ran.out) == (0, "on\n")
+    assert "warning: cannot enter /nonexistent" in ran.err
+
+
+def test_a_shell_is_asked_for_where_somebody_is_there_to_use_it(cli: Cli, peer: Begin) -> None:
+    services = peer(made(argv=["sh", "-c", "exit 3"]))
+    assert cli.on_terminal(["vm", "run", "--rm"], []).status == 3
+    assert services.calls[0][1]["command"] == {"shell": True}
+    assert cli.on_terminal(["vm", "run", "--timeout", "5"], []).status == 2
+
+
 def test_rm_deletes_the_vm_by_its_id_whatever_the_status(cli: Cli, peer: Begin) -> None:
     services = peer(CREATE)
     assert cli("vm", "run", "--rm", "--", "false").status == 1
@@ -90,8 +132,9 @@ def test_sizes_and_each_stage_once_go_to_stderr(cli: Cli, peer: Begin) -> None:
     [
         ["-d", "--rm"],
         ["-d", "--", "true"],
-        ["--env", "A=b"],
-        ["--timeout", "5"],
+        ["-d", "--env", "A=b"],
+        ["-d", "--timeout", "5"],
+        ["-d", "--entrypoint", ""],
         ["--timeout", "0", "--", "true"],
         ["--timeout", "nan", "--", "true"],
         ["--timeout", "inf", "--", "true"],

@@ -188,6 +188,25 @@ def test_a_transfer_whose_vm_has_ended_says_so(paths: Paths, ended: str, words: 
     play(act())
 
 
+def test_a_vm_that_is_being_deleted_counts_as_deleted(paths: Paths) -> None:
+    async def act() -> None:
+        async with Scene(paths) as scene:
+            vm = await scene.running()
+
+            async def lose(_call: Any) -> None:
+                scene.context.being_deleted.add(vm.id)
+                raise BangerError(Code.LOST, "the connection ended")
+
+            scene.workspaces._wait = lose  # type: ignore[method-assign]
+            error = await refusal(scene, api.WORKSPACE_PREPARE(ref="beta", path="/src"))
+            assert error.message == "beta was deleted during the transfer"
+            scene.context.being_deleted.clear()
+            await scene.bus.ask(api.VM_DELETE(ref="beta"))
+            assert scene.context.being_deleted == set()
+
+    play(act())
+
+
 def test_a_failure_that_is_not_the_vms_is_passed_on(paths: Paths) -> None:
     async def act() -> None:
         async with Scene(paths) as scene:

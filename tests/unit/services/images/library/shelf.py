@@ -1,30 +1,23 @@
 """Small published images for the tests: the content is a few bytes instead of a filesystem."""
 
 from pathlib import Path
+from typing import Any
 
-from services.images.library.manifest import ID_LENGTH, ImageManifest, Rootfs, sum_file
+from services.images.library.describe import describe_image
+from services.images.library.manifest import ImageManifest
 from services.images.library.publish import publish
 from services.images.library.scratch import Scratch, scratch
 
 
-def put(work: Scratch, content: bytes, name: str = "debian") -> ImageManifest:
+def put(work: Scratch, content: bytes, name: str = "debian", **more: Any) -> ImageManifest:
     """Write a root filesystem of ``content`` into ``work``; returns its manifest."""
-    path = work.path / "rootfs.squashfs"
-    path.write_bytes(content)
-    found = sum_file(path)
-    return ImageManifest(
-        id=found.sha256[:ID_LENGTH],
-        name=name,
-        arch="x86_64",
-        created="2026-11-22T10:00:00+00:00",
-        source="debian:bookworm",
-        rootfs=Rootfs(file=path.name, format="squashfs", size=found.size, sha256=found.sha256),
-    )
+    (work.path / "rootfs.squashfs").write_bytes(content)
+    return describe_image(work.path, name, "debian:bookworm", **more)
 
 
-def add(root: Path, content: bytes, name: str = "debian") -> ImageManifest:
-    """Publish an image of ``content`` in ``root``."""
+def add(root: Path, content: bytes, name: str = "debian", **more: Any) -> ImageManifest:
+    """Publish an image of ``content`` in ``root``. ``more``: as of ``describe_image``."""
     with scratch(root) as work:
-        manifest = put(work, content, name)
+        manifest = put(work, content, name, **more)
         publish(work, manifest)
     return manifest

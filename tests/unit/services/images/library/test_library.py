@@ -88,3 +88,22 @@ def test_removing_what_is_not_there_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(BangerError) as raised:
         library(tmp_path).remove("../../etc")
     assert raised.value.code is Code.NOT_FOUND
+
+
+def test_a_tag_is_one_more_name(tmp_path: Path) -> None:
+    entry = add(tmp_path, b"content", "team/web:1")
+    assert library(tmp_path).tag("team/web:1", "web:stable") == entry
+    assert library(tmp_path).names() == {"team/web:1": entry.id, "web:stable": entry.id}
+    assert library(tmp_path).find("web:stable") == library(tmp_path).find("team/") == entry
+    library(tmp_path).remove("web:stable")
+    assert library(tmp_path).names() == {}
+
+
+def test_a_tag_of_another_image_is_taken_only_by_force(tmp_path: Path) -> None:
+    one, two = add(tmp_path, b"one", "one"), add(tmp_path, b"two", "two")
+    with pytest.raises(BangerError, match="that of another image") as raised:
+        library(tmp_path).tag("one", "two")
+    assert raised.value.code is Code.CONFLICT
+    library(tmp_path).tag("one", "two", force=True)
+    assert library(tmp_path).names() == {"one": one.id, "two": one.id}
+    assert library(tmp_path).find(two.id) == two

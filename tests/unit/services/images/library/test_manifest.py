@@ -1,9 +1,15 @@
+import json
+import os
 from pathlib import Path
 
 import pytest
 
 from services.images.library import manifest as manifests
+from services.images.library.describe import describe_image
 from services.images.library.manifest import FileSum, ImageManifest, id_of_files, sum_file
+from services.images.library.publish import publish
+from services.images.library.scratch import scratch
+from shared.contract.messages.image import ImageConfig
 from shared.errors import BangerError, Code
 
 from .shelf import add
@@ -67,3 +73,53 @@ def test_a_kernels_id_depends_on_names_and_contents_but_not_on_order() -> None:
     assert identifier == id_of_files({"vmlinux": two, "vmlinuz": one})
     assert identifier != id_of_files({"vmlinuz": two, "vmlinux": one})
     assert len(identifier) == 16
+
+
+def test_a_manifest_of_the_first_banger_is_read_and_keeps_its_id(tmp_path: Path) -> None:
+    entry = add(tmp_path, b"root filesystem")
+    path = tmp_path / entry.id / "manifest.json"
+    assert set(json.loads(path.read_text())) == {
+        "id", "name", "arch", "created", "source", "rootfs",
+    }  # fmt: skip
+    assert entry.id == entry.rootfs.sha256[:16]
+    assert entry.digest == f"sha256:{entry.rootfs.sha256}"
+
+
+def test_what_an_image_is_besides_its_files_makes_another_image_of_it(tmp_path: Path) -> None:
+    made = [
+        add(tmp_path, b"content", "a", **more)
+        for more in (
+            {},
+            {"config": ImageConfig(cmd=["sh"])},
+            {"config": ImageConfig(cmd=["sh"], env={"A": "1", "B": "2"})},
+            {"kernel": "mine"},
+        )
+    ]
+    assert len({entry.id for entry in made}) == len({entry.digest for entry in made}) == 4
+    same = add(tmp_path, b"content", "b", config=ImageConfig(cmd=["sh"], env={"B": "2", "A": "1"}))
+    assert same.id == made[2].id
+    for entry in made:
+        assert manifests.read(tmp_path / entry.id, ImageManifest) == entry
+
+
+def test_a_manifest_whose_config_was_changed_is_refused(tmp_path: Path) -> None:
+    entry = add(tmp_path, b"content", config=ImageConfig(cmd=["sh"]))
+    path = tmp_path / entry.id / "manifest.json"
+    path.write_text(path.read_text().replace('"sh"', '"id"'))
+    with pytest.raises(BangerError, match="of another directory"):
+        manifests.read(tmp_path / entry.id, ImageManifest)
+
+
+def test_a_registered_file_that_was_changed_is_noticed(tmp_path: Path) -> None:
+    outside = tmp_path / "disk.img"
+    outside.write_bytes(b"content")
+    with scratch(tmp_path / "images") as work:
+        (work.path / "rootfs.squashfs").symlink_to(outside)
+        entry = describe_image(work.path, "mine", "registered", external=outside)
+        publish(work, entry)
+    directory = tmp_path / "images" / entry.id
+    assert manifests.read(directory, ImageManifest) == entry
+    outside.write_bytes(b"CONTENT")
+    os.utime(outside, ns=(0, 0))
+    with pytest.raises(BangerError, match="changed after it was registered"):
+        manifests.read(directory, ImageManifest)

@@ -1,11 +1,14 @@
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from services.images.library import manifest as manifests
+from services.images.library.describe import describe_image
 from services.images.library.manifest import ImageManifest
 from services.images.library.publish import point, publish
 from services.images.library.scratch import scratch
+from shared.contract.messages.image import ImageConfig
 from shared.errors import BangerError, Code
 
 from .shelf import add, put
@@ -74,4 +77,52 @@ def test_a_file_that_the_manifest_does_not_know_is_a_bug_and_is_not_published(
         with pytest.raises(BangerError, match="leftover") as raised:
             publish(work, manifest)
     assert raised.value.code is Code.INTERNAL
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_content_of_the_same_id_is_refused_and_the_first_stays(tmp_path: Path) -> None:
+    first = add(tmp_path, b"content", "first")
+    with scratch(tmp_path) as work:
+        other = put(work, b"changed", "other")
+        forged = msgspec.structs.replace(
+            other, id=first.id, rootfs=msgspec.structs.replace(other.rootfs, sha256=_like(first))
+        )
+        with pytest.raises(BangerError, match="has the same id") as raised:
+            publish(work, forged)
+    assert raised.value.code is Code.CONFLICT
+    assert (tmp_path / first.id / "rootfs.squashfs").read_bytes() == b"content"
+    assert {link.name for link in (tmp_path / "by-name").iterdir()} == {"first"}
+
+
+def _like(entry: ImageManifest) -> str:
+    """A sum that begins as the entry's, as if somebody had found content for it."""
+    return entry.id + "0" * 48
+
+
+def test_without_a_name_only_the_id_is_there(tmp_path: Path) -> None:
+    entry = add(tmp_path, b"content", "")
+    assert {path.name for path in tmp_path.iterdir()} == {entry.id}
+
+
+def test_a_name_with_slashes_and_a_tag_has_one_link(tmp_path: Path) -> None:
+    add(tmp_path, b"content", "registry:5000/team/web:2")
+    assert [link.name for link in (tmp_path / "by-name").iterdir()] == [
+        "registry:5000%2Fteam%2Fweb:2"
+    ]
+
+
+def test_a_registered_file_keeps_its_mode(tmp_path: Path) -> None:
+    outside = tmp_path / "disk.img"
+    outside.write_bytes(b"content")
+    outside.chmod(0o600)
+    with scratch(tmp_path / "images") as work:
+        (work.path / "rootfs.squashfs").symlink_to(outside)
+        publish(work, describe_image(work.path, "mine", "registered", external=outside))
+    assert outside.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_config_that_no_command_could_be_made_of_is_not_published(tmp_path: Path) -> None:
+    with pytest.raises(BangerError) as refused:
+        add(tmp_path, b"content", config=ImageConfig(cmd=["a\0b"]))
+    assert refused.value.code is Code.INVALID
     assert list(tmp_path.iterdir()) == []

@@ -7,4 +7,4 @@ from shared.contract.verbs import images
 
 def test_it_answers_its_verbs() -> None:
     handled = {verb.name for _, verb in handled_verbs(CaptureVerbs)}
-    assert handled == {images.IMAGE_CACHED.name, images.IMAGE_CAPTURE.name}
+    assert handled == {images.IMAGE_CAPTURE.name}

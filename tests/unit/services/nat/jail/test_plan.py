@@ -52,9 +52,25 @@ def test_every_file_is_the_users_and_read_only_unless_it_is_the_vms_own() -> Non
         "/disks/overlay": (f"{state}/overlay.ext4", "write"),
         "/disks/work": (f"{state}/work.ext4", "write"),
         "/disks/modules": (f"{kernel}/modules.squashfs", "shared"),
+        "/disks/tools": (f"{kernel}/tools.squashfs", "shared"),
+        "/disks/seed": (f"/home/ada/data/images/{'a' * 16}/seed.tar.zst", "shared"),
         "/logs/vmm.log": (f"{state}/vmm.log", "write"),
         "/logs/metrics.json": (f"{state}/metrics.json", "write"),
     }
+
+
+def test_images_below_the_vms_own_come_by_ids_that_are_checked() -> None:
+    def files(*bases: str) -> dict[str, str]:
+        plan = jail_spec(row(), BASE + 2, USER, Path("/srv"), PROGRAMS, bases)
+        return {file.inside: file.paths[0] for file in plan.files}
+
+    two = files("c" * 16, "d" * 16)
+    assert two["/disks/base0"] == f"/home/ada/data/images/{'c' * 16}/rootfs.squashfs"
+    assert two["/disks/base1"] == f"/home/ada/data/images/{'d' * 16}/rootfs.squashfs"
+    for bad in (["../../etc"], ["c" * 15], ["c" * 16 + "\n"], ["c" * 16] * 8):
+        with pytest.raises(BangerError) as caught:
+            files(*bad)
+        assert caught.value.code is Code.INVALID
 
 
 def test_the_jailer_is_told_uid_place_and_paths_inside() -> None:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 
 import pytest
 
@@ -24,7 +25,7 @@ print(json.dumps([before, [name for name in modules if name in sys.modules]]))
 class NoJailer:
     """A nat that is not there."""
 
-    async def jail(self, vm_id: str) -> ProcessId:
+    async def jail(self, vm_id: str, bases: Sequence[str]) -> ProcessId:
         raise AssertionError("making a driver jails nothing")
 
     async def signal(self, vm_id: str, signum: int) -> None:

@@ -141,7 +141,7 @@ def test_a_directory_that_is_gone_falls_back_to_the_home_directory(home: Home) -
     gone = str(home.directory / "gone")
     done = home.run(GuestCommand(["pwd"], gone, fallback=True))
     assert (done.returncode, done.stdout) == (0, f"{home.directory}\n")
-    warning = f"warning: cannot enter the workspace {gone}: this runs in {home.directory}\n"
+    warning = f"warning: cannot enter {gone}: this runs in {home.directory}\n"
     assert done.stderr.partition("\n")[2] == warning
     refused = home.run(GuestCommand(["pwd"], gone))
     assert (refused.returncode, refused.stdout) == (126, "")

@@ -2,10 +2,12 @@
 
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from services.vm_supervisor.drivers.contract import Drives
 from services.vm_supervisor.launch.initrd import (
     GuestIdentity,
     base_part,
@@ -18,6 +20,9 @@ from shared.host.busybox import find_busybox
 
 ROOTFS = Path("services/vm_supervisor/guest/rootfs")
 
+DRIVES = Drives(
+    Path("/i"), Path("/o"), Path("/w"), Path("/m"), Path("/t"), (Path("/1"), Path("/2"))
+)
 IDENTITY = GuestIdentity(
     hostname="it's; reboot",
     machine_id="ab" * 16,
@@ -26,6 +31,7 @@ IDENTITY = GuestIdentity(
     kernel_version="6.1.0",
     network=user_network("0123456789ab", "127.77.0.2", 22, nat=False),
     agent="virtio-serial",
+    drives=DRIVES,
 )
 
 
@@ -56,6 +62,18 @@ def test_the_guest_gets_its_keys_and_address() -> None:
     assert files["banger/host_key"] == b"KEY\n"
     assert files["banger/authorized_keys"] == b"ssh-ed25519 AAAA\n"
     assert b"address=10.0.2.15/24\n" in files["banger/identity"]
+
+
+def test_the_guest_is_told_which_of_its_devices_is_what(tmp_path: Path) -> None:
+    seed = tmp_path / "seed"
+    seed.write_bytes(b"x" * 700)
+    drives = replace(DRIVES, tools=None, seed=seed)
+    lines = read_newc(identity_part(replace(IDENTITY, drives=drives)))["banger/identity"]
+    assert b"tools=''\nbases='vde vdf'\nseed=vdg\nseed_bytes=700\n" in lines
+    assert (
+        b"tools=vde\nbases='vdf vdg'\nseed=''\n"
+        in read_newc(identity_part(IDENTITY))["banger/identity"]
+    )
 
 
 def base(tmp_path: Path) -> dict[str, bytes]:

@@ -145,7 +145,7 @@ class ScriptedNat:
             tap=f"tap-{vm_id[:4]}", mac="m", address="10.9.0.2", prefix=24, gateway="10.9.0.1"
         )
 
-    async def jail(self, vm_id: str) -> ProcessId:
+    async def jail(self, vm_id: str, bases: Sequence[str]) -> ProcessId:
         raise AssertionError("never")
 
     async def signal(self, vm_id: str, signum: signal.Signals) -> None:
@@ -268,7 +268,7 @@ def test_launch_makes_what_is_missing_and_writes_the_handle(played: Played) -> N
     async def scene(bench: Bench) -> None:
         running = await bench.launch()
         (spec,) = bench.driver.specs
-        assert {drive.exists() for drive in vars(spec.drives).values()} == {True}
+        assert {drive.path.exists() for drive in spec.drives.devices()} == {True}
         assert spec.drives.rootfs.read_bytes() == b"image"
         assert b"hostname=beta" in spec.initrd.read_bytes()
         assert (bench.state / files.KNOWN_HOSTS).read_text().startswith(bench.spec.vm.id)

@@ -35,12 +35,29 @@ def test_exec_starts_in_the_first_workspace_and_ssh_does_not(cli: Cli, peer: Beg
     assert cli("vm", "ssh", "web", "pwd").out != f"{cli.root}/work\n"
 
 
+def test_exec_runs_what_the_image_makes_of_the_command(cli: Cli, peer: Begin) -> None:
+    made = {
+        "argv": ["sh", "-c", 'echo "$STAGE $(pwd)"'],
+        "env": {"STAGE": "image"},
+        "workdir": "/usr",
+        "user": "",
+        "image_workdir": True,
+        "image_env": True,
+    }
+    services = peer({"vm.access": lambda _: view("web") | {"command": made}})
+    assert cli("vm", "exec", "web", "-e", "A=b", "-w", "/", "--", "x", "y").out == "image /usr\n"
+    command = {"argv": ["x", "y"], "env": {"A": "b"}, "workdir": "/"}
+    assert services.calls == [("vm.access", {"ref": "web", "command": command})]
+    cli("vm", "ssh", "web", "true")
+    assert services.calls[1:] == [("vm.access", {"ref": "web"})]
+
+
 def test_a_workspace_that_is_gone_is_no_obstacle(cli: Cli, peer: Begin) -> None:
     gone = view("web", workspaces=[workspace(guest_path="/nonexistent")])
     peer({"vm.access": lambda _: gone})
     ran = cli("vm", "exec", "web", "--", "sh", "-c", "exit 3")
     assert ran.status == 3
-    assert "cannot enter the workspace /nonexistent" in ran.err
+    assert "cannot enter /nonexistent" in ran.err
 
 
 @pytest.mark.parametrize("words", [["exec", "web", "--", "true"], ["ssh", "web", "true"]])

@@ -127,6 +127,7 @@ def test_a_dry_run_creates_nothing(cli: Cli, peer: Begin, script: dict[str, Answ
         [".", "--from", "main"],
         [".", "-d", "--apply"],
         [".", "-d", "--export", "f"],
+        [".", "--export", "-"],
         [".", "other"],
     ],
 )

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from services.images.library.describe import SQUASHFS
 from services.images.library.manifest import ImageManifest, sum_file
 from services.images.library.scratch import scratch
-from services.images.sources.debian.build import ROOTFS, build_image
+from services.images.sources.debian.build import build_image
 from services.images.sources.debian.catalogue import IMAGES
 from shared.errors import BangerError, Code
 from tests.unit.services.images.sources.debian.machine import BuildMachine, Reports
@@ -33,16 +34,16 @@ def test_a_tree_becomes_a_squashfs_and_its_manifest(machine: BuildMachine, tmp_p
     async def build() -> ImageManifest:
         with scratch(tmp_path / "library") as work:
             made = await build_image(RECIPE, "http://mirror.test", work, reports)
-            rootfs = work.path / ROOTFS
+            rootfs = work.path / SQUASHFS
             assert made.rootfs.sha256 == sum_file(rootfs).sha256
-            rootfs.rename(tmp_path / ROOTFS)
+            rootfs.rename(tmp_path / SQUASHFS)
         return made
 
     made = asyncio.run(build())
     assert (made.name, made.source, made.arch) == (RECIPE.name, RECIPE.source, "x86_64")
     assert made.rootfs.sha256.startswith(made.id)
     listed = subprocess.run(
-        ["unsquashfs", "-lls", str(tmp_path / ROOTFS)], capture_output=True, text=True, check=True
+        ["unsquashfs", "-lls", str(tmp_path / SQUASHFS)], capture_output=True, text=True, check=True
     )
     assert "squashfs-root/usr/sbin/sshd" in listed.stdout
     assert "drwxr-xr-x root/root" in listed.stdout

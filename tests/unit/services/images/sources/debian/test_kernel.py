@@ -15,6 +15,7 @@ from services.images.sources.debian.kernel import pull_kernel
 from shared.errors import BangerError, Code
 from tests.unit.services.images.sources.debian.machine import BuildMachine, Reports
 from tests.unit.services.images.sources.debian.test_bzimage import KERNEL, boot_image
+from tests.unit.services.images.sources.debian.tools_packages import TOOLS
 
 RECIPE = KERNELS["debian-bookworm"]
 VERSION = "6.1.0-test"
@@ -22,7 +23,7 @@ BOOT_IMAGE = {f"boot/vmlinuz-{VERSION}": boot_image(gzip.compress(KERNEL))}
 MODULE = {
     f"lib/modules/{VERSION}/kernel/drivers/virtio.ko.gz": gzip.compress(b"a module"),
     f"lib/modules/{VERSION}/kernel/fs/overlay.ko": b"another",
-}
+} | TOOLS
 
 
 def pull(place: Path, *, keep: Path | None = None) -> KernelManifest:
@@ -53,7 +54,7 @@ def test_a_package_becomes_what_a_vmm_and_an_initrd_need(
     manifest = pull(tmp_path / "library", keep=tmp_path / "kernel")
     assert (manifest.name, manifest.version) == (RECIPE.name, VERSION)
     assert sorted(manifest.files) == [
-        "initrd-modules.cpio", "modules.squashfs", "vmlinux", "vmlinuz"
+        "initrd-modules.cpio", "modules.squashfs", "tools.squashfs", "vmlinux", "vmlinuz"
     ]  # fmt: skip
     assert (tmp_path / "kernel" / "vmlinux").read_bytes() == KERNEL
     initrd = (tmp_path / "kernel" / "initrd-modules.cpio").read_bytes()
@@ -73,7 +74,8 @@ def test_the_same_package_gives_the_same_id(machine: BuildMachine, tmp_path: Pat
 
 
 def test_modules_below_usr_are_found(machine: BuildMachine, tmp_path: Path) -> None:
-    machine.answers(BOOT_IMAGE | {f"usr/{name}": data for name, data in MODULE.items()})
+    below = {f"usr/{name}": data for name, data in MODULE.items() if name.startswith("lib/modules")}
+    machine.answers(BOOT_IMAGE | TOOLS | below)
     assert pull(tmp_path / "library").version == VERSION
 
 
@@ -82,7 +84,7 @@ def test_modules_below_usr_are_found(machine: BuildMachine, tmp_path: Path) -> N
     [
         MODULE,
         BOOT_IMAGE | MODULE | {"boot/vmlinuz-6.2.0": b""},
-        BOOT_IMAGE | {"lib/modules/6.2.0/modules.order": b""},
+        BOOT_IMAGE | TOOLS | {"lib/modules/6.2.0/modules.order": b""},
         MODULE | {f"boot/vmlinuz-{VERSION}": boot_image(gzip.compress(b"no ELF file"))},
     ],
     ids=["no-kernel", "two-kernels", "other-modules", "no-elf"],

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from services.vm_supervisor.drivers.contract import MachineSpec
+from services.vm_supervisor.drivers.firecracker.jail import base_ids, seen_from_inside
 from services.vm_supervisor.drivers.firecracker.requests import START, boot_requests, limiter
 from services.vm_supervisor.network.modes import bridge_network
 from shared.config import FirecrackerConfig
@@ -36,6 +37,17 @@ def test_what_vms_share_is_read_only_and_what_a_guest_flushes_is_written() -> No
     drives = [body for path, body in asked().items() if path.startswith("/drives/")]
     assert [drive["is_read_only"] for drive in drives] == [True, False, False, True]
     assert {drive["cache_type"] for drive in drives} == {"Writeback"}
+
+
+def test_images_below_are_drives_of_their_own_under_names_of_the_jail() -> None:
+    drives = replace(
+        SPEC.drives, tools=Path("/t"), bases=(Path("/images/j/r"), Path("/images/k/r"))
+    )
+    inside = seen_from_inside(replace(SPEC, drives=drives))
+    requests = boot_requests(inside, Path("/a"), FirecrackerConfig())
+    paths = [r.body["path_on_host"] for r in requests if r.path.startswith("/drives/")]
+    assert paths[4:] == ["/disks/tools", "/disks/base0", "/disks/base1"]
+    assert base_ids(replace(SPEC, drives=drives)) == ["j", "k"]
 
 
 def test_a_guest_can_end_the_vmm_by_a_reset() -> None:

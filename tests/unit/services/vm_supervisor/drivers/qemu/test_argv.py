@@ -45,6 +45,16 @@ def test_drives_come_in_the_order_the_guests_init_relies_on() -> None:
     ]
 
 
+def test_tools_images_below_and_the_work_seed_come_after_the_disks_that_every_vm_has() -> None:
+    bases = (Path("/images/j"), Path("/images/k"))
+    drives = replace(SPEC.drives, tools=Path("/t"), bases=bases, seed=Path("/s"))
+    parts = option_values(qemu_argv(replace(SPEC, drives=drives)), "-drive")[4:]
+    files = [part.split(",")[2] for part in parts]
+    assert files == ["file=/t", "file=/images/j", "file=/images/k", "file=/s"]
+    assert all("readonly=on" in part for part in parts)
+    assert drives.letters()["seed"] == "vdh"
+
+
 def test_what_vms_share_is_read_only() -> None:
     modes = ["readonly=on" in part for part in option_values(qemu_argv(SPEC), "-drive")]
     assert modes == [True, False, False, True]

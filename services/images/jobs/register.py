@@ -1,0 +1,53 @@
+"""``image.register``: an image of a root filesystem that the user has."""
+
+from pathlib import Path
+
+from services.images.jobs.progress import in_bytes
+from services.images.jobs.requests import PublishedImage, RegisterJob
+from services.images.library.describe import describe_image
+from services.images.library.library import Library
+from services.images.library.manifest import ImageManifest
+from services.images.library.publish import publish
+from services.images.library.scratch import scratch
+from services.images.rootfs.intake import pack_seed, take_rootfs
+from shared.contract.messages.image import ImageOrigin
+from shared.errors import BangerError, Code
+from shared.workers.job import JobContext, uninterrupted
+
+
+def run(request: RegisterJob, context: JobContext) -> PublishedImage:
+    """Raises BangerError: ``invalid``, ``conflict`` when another image has the name, ``denied``,
+    and as ``take_rootfs``."""
+    library = Library(Path(request.images), ImageManifest, "image")
+    source = Path(request.rootfs)
+    try:
+        with scratch(library.root) as work:
+            external = take_rootfs(source, work.path, in_bytes(context.progress))
+            if request.work_seed:
+                pack_seed(Path(request.work_seed), work.path)
+            context.progress("verify", "computing the checksum")
+            made = describe_image(
+                work.path,
+                request.name,
+                f"file:{source.name}",
+                origin=ImageOrigin(kind="registered", reference=str(source)),
+                kernel=request.kernel,
+                external=external,
+            )
+            _check_name(library, made, force=request.force)
+            with uninterrupted():
+                publish(work, made)
+    except OSError as error:
+        what = error.filename or source
+        raise BangerError(Code.DENIED, f"cannot read {what}: {error.strerror}") from error
+    return PublishedImage(image=made)
+
+
+def _check_name(library: Library[ImageManifest], made: ImageManifest, *, force: bool) -> None:
+    holder = library.names().get(made.name, made.id)
+    if holder != made.id and not force:
+        raise BangerError(
+            Code.CONFLICT,
+            f"there is another image {made.name} ({holder})",
+            hint="choose another name, or take this one away with --force",
+        )
