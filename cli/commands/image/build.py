@@ -3,18 +3,20 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cli.client.completers import buildable_images
 from cli.client.operation import run_operation
 from cli.commands.image.details import details_of
+from cli.commands.vm.options.egress_option import egress_fields, egress_option
 from cli.parsing.param_types import BuildArgument
 from cli.terminal.output import entry, format_options, show_one
 from shared.contract.verbs import api, images
 
 if TYPE_CHECKING:
+    from shared.contract.egress import Egress
     from shared.contract.messages.image import Image
     from shared.contract.verb import Request
 
@@ -50,6 +52,8 @@ TOML = ".toml"
     "Repeatable.",
 )
 @click.option("--work-seed", is_flag=True, help="Keep what the steps leave in /root, too.")
+@click.option("--nat/--no-nat", default=None, help="Whether the steps reach the outside.")
+@egress_option
 @format_options
 @click.pass_context
 def build(
@@ -60,10 +64,9 @@ def build(
     force: bool,
     packages: tuple[str, ...],
     as_name: str,
-    arguments: tuple[tuple[str, str], ...],
-    work_seed: bool,
     output: str,
     quiet: bool,
+    **of_file: Any,
 ) -> None:
     """Build an image of the catalogue, or one that a file describes.
 
@@ -71,24 +74,23 @@ def build(
     packages.
 
     FILE.toml and a Dockerfile describe steps, which are run in a VM; a step that was run before is
-    not run again. Of a Dockerfile, FROM, RUN, COPY, ENV, WORKDIR, USER, CMD, ENTRYPOINT, ARG,
-    EXPOSE and LABEL are known.
+    not run again. They reach the outside only with --nat or --egress. Of a Dockerfile, FROM, RUN,
+    COPY, ENV, WORKDIR, USER, CMD, ENTRYPOINT, ARG, EXPOSE and LABEL are known.
 
     \b
     Examples:
       banger image build debian-bookworm
       banger image build debian-bookworm --name py --include python3,python3-venv
-      banger image build tools.toml
+      banger image build tools.toml --nat
       banger image build -f Dockerfile --name app .
     """
     described = file or (what if what.endswith(TOML) else "")
-    of_file = {"--build-arg": arguments, "--work-seed": work_seed}
-    _refuse_misplaced(ctx, {"--include": packages} if described else of_file, bool(described))
+    _refuse_misplaced(ctx, {"include": packages} if described else of_file, bool(described))
     if described:
         if not Path(described).is_file():
             raise click.UsageError(f"there is no file {described}", ctx)
         context = what or "." if file else str(Path(described).parent)
-        request = _of_file(described, context, dict(arguments), as_name, force, work_seed)
+        request = _of_file(described, context, as_name, force, **of_file)
     elif what:
         include = [word for option in packages for word in option.split(",")]
         request = images.IMAGE_BUILD(name=what, force=force, as_name=as_name, include=include)
@@ -100,14 +102,23 @@ def build(
 
 def _refuse_misplaced(ctx: click.Context, options: Mapping[str, object], described: bool) -> None:
     """Options of the other kind of build."""
-    for option, given in options.items():
-        if given:
+    for name, given in options.items():
+        if given not in ((), None, False):
+            option = "build-arg" if name == "arguments" else name.replace("_", "-")
             kind = "an image of the catalogue" if described else "a file that describes the image"
-            raise click.UsageError(f"{option} is for {kind}", ctx)
+            raise click.UsageError(f"--{option} is for {kind}", ctx)
 
 
 def _of_file(
-    file: str, context: str, arguments: dict[str, str], as_name: str, force: bool, work_seed: bool
+    file: str,
+    context: str,
+    as_name: str,
+    force: bool,
+    *,
+    arguments: tuple[tuple[str, str], ...],
+    work_seed: bool,
+    nat: bool | None,
+    egress: "Egress | None",
 ) -> "Request[Image]":
     """``context``: the directory that its copies come from."""
     return api.IMAGE_BUILD(
@@ -115,7 +126,8 @@ def _of_file(
         syntax="toml" if file.endswith(TOML) else "dockerfile",
         context=os.path.abspath(context),  # noqa: PTH100
         as_name=as_name,
-        arguments=arguments,
+        arguments=dict(arguments),
         force=force,
         work_seed=work_seed,
+        **egress_fields(egress, nat),
     )

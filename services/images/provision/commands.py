@@ -106,7 +106,7 @@ class GuestCommands:
             self._say(line)
 
 
-_NETWORK_HINT = "a build reaches the outside only with --nat or --allow"
+_NETWORK_HINT = "a build reaches the outside only with --nat or --egress"
 _CUT_OFF = ("resolv", "name resolution", "network is unreachable", "could not connect")
 
 

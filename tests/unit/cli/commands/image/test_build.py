@@ -53,12 +53,24 @@ def test_a_toml_file_needs_no_option_and_copies_from_beside_itself(cli: Cli, pee
     assert services.calls[1][1]["context"] == str(cli.root)
 
 
+def test_steps_reach_the_outside_when_that_is_asked_for(cli: Cli, peer: Begin) -> None:
+    services = peer(BUILD)
+    (cli.root / "tools.toml").write_text("")
+    assert cli("image", "build", "tools.toml", "--nat").status == 0
+    assert services.calls[0][1]["nat"] is True
+    assert cli("image", "build", "tools.toml", "--egress", "allow=192.0.2.1").status == 0
+    body = services.calls[1][1]
+    assert (body["nat"], body["allow"]) == (False, ["192.0.2.1"])
+
+
 @pytest.mark.parametrize(
     "words",
     [
         [],
         ["debian-bookworm", "--build-arg", "A=b"],
         ["debian-bookworm", "--work-seed"],
+        ["debian-bookworm", "--nat"],
+        ["there.toml", "--nat", "--egress", "none"],
         ["there.toml", "--include", "git"],
         ["-f", "there.toml", "--build-arg", "NOT_SET"],
         ["-f", "there.toml", "--build-arg", "1=b"],
