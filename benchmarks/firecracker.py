@@ -20,7 +20,7 @@ from typing import Any
 from benchmarks.harness.by_hand import answered, write_files
 from benchmarks.harness.measure import Figure, NotHere, Pair, medians
 from benchmarks.harness.product import default_image
-from services.vm_supervisor.drivers.contract import Drives, MachineSpec, VmPlace
+from services.vm_supervisor.drivers.contract import MachineSpec, VmPlace
 from services.vm_supervisor.drivers.firecracker.driver import FirecrackerDriver
 from services.vm_supervisor.drivers.firecracker.requests import boot_requests
 from services.vm_supervisor.guest.channel import VSOCK_PORT, AgentAddress, open_channel
@@ -149,10 +149,10 @@ def config_file(spec: MachineSpec, agent: Path) -> dict[str, Any]:
 
 
 def _spec(directory: Path) -> MachineSpec:
-    image, kernel = default_image()
+    _, kernel = default_image()
     network = bridge_network(VM_ID, TAP, "10.77.0.2/24", "10.77.0.1", ("10.77.0.1",))
-    write_files(
-        *(directory, kernel, network, "vsock"), overlay_bytes=DISK_BYTES, work_bytes=DISK_BYTES
+    drives = write_files(
+        *(directory, network, "vsock"), overlay_bytes=DISK_BYTES, work_bytes=DISK_BYTES
     )
     return MachineSpec(
         place=VmPlace(VM_ID, directory, directory),
@@ -161,11 +161,6 @@ def _spec(directory: Path) -> MachineSpec:
         accelerator=Accelerator(Accel.KVM, "Firecracker knows no other"),
         kernel=kernel,
         initrd=directory / files.INITRD,
-        drives=Drives(
-            rootfs=image / "rootfs.squashfs",
-            overlay=directory / files.OVERLAY,
-            work=directory / files.WORK_DISK,
-            modules=kernel / "modules.squashfs",
-        ),
+        drives=drives,
         network=network,
     )

@@ -14,10 +14,13 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.harness.product import default_image
 from services.vm_supervisor.disks.layout import ensure_overlay, ensure_work_disk
+from services.vm_supervisor.drivers.contract import Drives
 from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.guest.channel import AgentAddress
 from services.vm_supervisor.guest.ssh import ensure_key
+from services.vm_supervisor.launch.drives import drives_of
 from services.vm_supervisor.launch.initrd import GuestIdentity, write_initrd
 from services.vm_supervisor.network.modes import GuestNetwork, user_network
 from services.vm_supervisor.network.outside_filter import filtered_pair
@@ -35,20 +38,25 @@ ASK_SECONDS = 2.0
 
 def write_files(
     directory: Path,
-    kernel: Path,
     network: GuestNetwork,
     agent: Channel,
     *,
     overlay_bytes: int,
     work_bytes: int,
-) -> None:
-    """Make the initrd and both disks of a guest in ``directory``, where none is yet."""
+) -> Drives:
+    """Make the initrd and both disks of a guest of the default image in ``directory``, where none
+    is yet. Returns the guest's drives."""
+    image, kernel = default_image()
+    drives = drives_of(image, kernel, directory)
     key = ensure_key(directory / files.HOST_KEY)
     version = json.loads((kernel / "manifest.json").read_text())["version"]
-    identity = GuestIdentity("bench", "0" * 32, key.private, key.public, version, network, agent)
+    identity = GuestIdentity(
+        *("bench", "0" * 32, key.private, key.public, version, network, agent), drives
+    )
     write_initrd(directory / files.INITRD, kernel / "initrd-modules.cpio", identity)
     ensure_overlay(directory / files.OVERLAY, overlay_bytes)
     ensure_work_disk(directory / files.WORK_DISK, work_bytes)
+    return drives
 
 
 async def answered(address: AgentAddress) -> None:
@@ -78,7 +86,6 @@ class QemuByHand:
             f"hostfwd=tcp:{shown['access']['host']}:", f"hostfwd=tcp:{loopback.address(9)}:"
         )
         self._replace(f"banger-{self._vm_id}", "by-hand")
-        self._kernel = Path(self._argv[self._argv.index("-kernel") + 1]).parent
         self._process: subprocess.Popen[bytes] | None = None
 
     def _replace(self, old: str, new: str) -> None:
@@ -91,7 +98,7 @@ class QemuByHand:
         network = user_network(self._vm_id, loopback.OWN_ADDRESS, 22, nat=False)
         overlay, work = self._sizes
         write_files(
-            *(self._directory, self._kernel, network, "virtio-serial"),
+            *(self._directory, network, "virtio-serial"),
             overlay_bytes=overlay,
             work_bytes=work,
         )
