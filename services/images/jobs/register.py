@@ -19,7 +19,7 @@ def run(request: RegisterJob, context: JobContext) -> PublishedImage:
     """Raises BangerError: ``invalid``, ``conflict`` when another image has the name, ``denied``,
     and as ``take_rootfs``."""
     library = Library(Path(request.images), ImageManifest, "image")
-    source = Path(request.rootfs)
+    source = Path(request.rootfs).resolve()  # where it is, whatever leads to it later
     try:
         with scratch(library.root) as work:
             external = take_rootfs(source, work.path, in_bytes(context.progress))

@@ -12,7 +12,7 @@ from shared.vmm.registry import VMMS, check_wanted, choices, driver_info, explai
 
 ROOT = Path(__file__).parents[4]
 NAME = re.compile("|".join(info.name for info in VMMS), re.IGNORECASE)
-OTHER_THINGS = re.compile(r"qemu-guest-agent|qemu-ga|org\.qemu\.guest_agent|qemu-img")
+OTHER_THINGS = re.compile(r"qemu-guest-agent|qemu-ga|org\.qemu\.guest_agent|qemu-(?:img|utils)")
 """Programs and ports of guests that carry QEMU's name and serve every VMM."""
 FOLDERS = tuple(
     f"{folder}/{info.name}"

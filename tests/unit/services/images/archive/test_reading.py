@@ -1,6 +1,5 @@
 """Archives that are damaged, foreign or hostile. All are refused, and nothing of them stays."""
 
-import io
 import os
 import subprocess
 import tarfile
@@ -118,7 +117,6 @@ def refused(tmp_path: Path, data: bytes) -> BangerError:
         run(ImportJob(images=str(root), file=str(file)), JobContext(job, lambda *_: None))
     assert sorted(path.name for path in root.rglob("*")) == listing
     assert (root / before.id / "rootfs.squashfs").read_bytes() == b"before"
-    assert list(job.iterdir()) == []
     assert raised.value.message.isprintable()
     return raised.value
 
@@ -186,11 +184,3 @@ def test_a_stack_in_which_one_file_is_wrong_leaves_none_of_it(tmp_path: Path) ->
     place = raw.rindex(b"content")
     bad = raw[:place] + b"C" + raw[place + 1 :]
     assert refused(tmp_path, compressed(bad)).code is Code.INVALID
-
-
-def test_an_uncompressed_archive_is_read_as_well(tmp_path: Path, forge: Forge) -> None:
-    file = tmp_path / "archive"
-    file.write_bytes(io.BytesIO(forge.around(b"")).getvalue())
-    request = ImportJob(images=str(tmp_path / "images"), file=str(file), name="mine")
-    made = run(request, JobContext(tmp_path, lambda *_: None)).image
-    assert (made.name, made.id) == ("mine", forge.image.id)

@@ -6,7 +6,7 @@ import pytest
 from services.images.library.library import Library
 from services.images.library.manifest import ImageManifest
 from services.images.library.on_demand import BuildOnDemand
-from services.images.library.scratch import Scratch
+from services.images.library.scratch import Scratch, sweep
 from services.images.library.single_flight import ReportProgress
 from shared.errors import BangerError, Code
 
@@ -83,3 +83,36 @@ def test_a_failure_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(BangerError, match="full"):
         asyncio.run(builds(tmp_path).get("debian", fail, force=False, progress=silent))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_cancelled_in_the_middle_is_made_from_the_start(tmp_path: Path) -> None:
+    maker = Maker()
+
+    async def scenario() -> None:
+        on_demand, begun = builds(tmp_path), asyncio.Event()
+
+        async def hang(work: Scratch, progress: ReportProgress) -> ImageManifest:
+            (work.path / "half").touch()
+            begun.set()
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        asking = asyncio.create_task(on_demand.get("debian", hang, force=False, progress=silent))
+        await begun.wait()
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        assert list(tmp_path.iterdir()) == []
+        await on_demand.get("debian", maker, force=False, progress=silent)
+
+    asyncio.run(scenario())
+    assert maker.made == 1
+
+
+def test_what_a_crash_left_is_swept_and_made_from_the_start(tmp_path: Path) -> None:
+    left = tmp_path / ".banger-new-x"
+    left.mkdir()
+    (left / "rootfs.squashfs").write_bytes(b"half")
+    assert sweep(tmp_path) == [left]
+    made = asyncio.run(builds(tmp_path).get("debian", Maker(), force=False, progress=silent))
+    assert {path.name for path in tmp_path.iterdir()} == {made.id, "by-name"}
