@@ -51,7 +51,7 @@ from shared.logs import Log
 from shared.paths import Paths
 from shared.workers.area import sweep as sweep_jobs
 
-GROUPS = (ArchiveVerbs, StorageVerbs, CaptureVerbs, BuildVerbs)
+GROUPS = (PullVerbs, ArchiveVerbs, StorageVerbs, CaptureVerbs, BuildVerbs)
 """What answers the other verbs, each made of the context."""
 
 
@@ -66,8 +66,9 @@ class ImagesService(Actor):
         self._images, self._image_catalogue = context.images, context.image_catalogue
         self._jobs = context.jobs
         self._kernels, self._kernel_catalogue = context.kernels, context.kernel_catalogue
-        self._pulling = PullVerbs(context)
-        self.serve(self._pulling, *(group(context) for group in GROUPS))
+        groups = [group(context) for group in GROUPS]
+        self._pulling = next(each for each in groups if isinstance(each, PullVerbs))
+        self.serve(*groups)
 
     async def on_start(self) -> None:
         self._lock = await own(self.paths.lock("images"))

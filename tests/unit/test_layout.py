@@ -20,6 +20,7 @@ HOMES = {
     "pyroute2": "services/nat",
     "dnslib": "tests",
     "h11": "services/vm_supervisor/drivers",
+    "urllib3": "services/images/oci/registry",
     "isal": "services/images/oci",
 }
 ALSO = {
@@ -87,6 +88,8 @@ WITHOUT_MIRROR = {
     "cli/guest/transfer/ending.py": "whole copies: test_copying.py",
     "cli/guest/transfer/receiving.py": "whole copies: test_copying.py",
     "cli/guest/transfer/local_target.py": "compared with cp in test_plan.py",
+    "services/images/jobs/pull.py": "real registries: tests/integration/test_image_pulls.py",
+    "services/images/oci/pulling.py": "real registries: tests/integration/test_registries.py",
     "services/workspaces/jobs/first_prepare.py": "whole prepares: jobs/test_prepare.py",
     "services/workspaces/jobs/prepare_request.py": "whole prepares: jobs/test_prepare.py",
     "services/workspaces/applying/advance.py": "whole applies: workspaces/jobs/test_apply.py",

@@ -6,6 +6,7 @@ image layout in a tar.
 """
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -90,12 +91,21 @@ def unpack(file: Path, directory: Path, advance: Advance) -> ArchiveFiles:
     found = ArchiveFiles(directory)
     try:
         with uncompressed(file, advance) as chunks:
-            stream = ByteStream(chunks)
-            for entry in members(stream, Budget(_LIMITS)):
+            budget = Budget(_LIMITS)
+            stream = ByteStream(_counted(chunks, budget))
+            for entry in members(stream, budget):
                 _take(entry, stream, found)
+            stream.drain()  # a compressed one has its sum at its end
     except OSError as error:
         raise refused(Path(error.filename or directory), error) from error
     return found
+
+
+def _counted(chunks: Iterator[bytes], budget: Budget) -> Iterator[bytes]:
+    """Raises ``too_large`` for an archive that unpacks to too much."""
+    for chunk in chunks:
+        budget.data(len(chunk))
+        yield chunk
 
 
 def _take(entry: LayerMember, stream: ByteStream, found: ArchiveFiles) -> None:

@@ -35,15 +35,15 @@ Pause = Callable[[float], None]
 """Waits so many seconds; raises when the whole pull has been given up."""
 
 
-class _Problem(msgspec.Struct):
+class _RefusalCause(msgspec.Struct):
     code: str = ""
     message: str = ""
 
 
-class _Problems(msgspec.Struct):
+class _RefusalBody(msgspec.Struct):
     """The body of a refusal (distribution specification, "Error Codes")."""
 
-    errors: list[_Problem] = []
+    errors: list[_RefusalCause] = []
 
 
 class RegistrySession:
@@ -184,7 +184,7 @@ class RegistrySession:
     def _said(self, response: Response) -> str:
         try:
             content = read_all(response, _LONGEST_PROBLEM)
-            problems = msgspec.json.decode(content, type=_Problems).errors
+            problems = msgspec.json.decode(content, type=_RefusalBody).errors
         except (RequestInterrupted, BangerError, msgspec.MsgspecError, RecursionError):
             return ""
         return "".join(f", {printable(p.code or p.message, 200)}" for p in problems[:1])

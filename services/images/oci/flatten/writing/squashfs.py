@@ -17,9 +17,8 @@ from shared.errors import BangerError, Code
 from shared.host.programs import find_program, search_path
 from shared.plain_text import printable
 
-_OPTIONS = ("-comp", "lz4", "-mem", "32M", "-mkfs-time", "0", "-quiet", "-no-progress")
-"""lz4 as for images that are built here. With more memory it is no faster: docs/decisions/0042.
-The same layers give the same image whenever they are packed, so the date of packing is left out."""
+_OPTIONS = ("-comp", "lz4", "-mem", "32M", "-quiet", "-no-progress")
+"""lz4 as for images that are built here. With more memory it is no faster: docs/decisions/0042."""
 _PIPE_BYTES = 1 << 20
 _SAID_BYTES = 4096
 
