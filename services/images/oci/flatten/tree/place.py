@@ -13,7 +13,7 @@ from services.images.oci.flatten.reading.member import MemberKind
 from services.images.oci.flatten.tree.inode import DirectoryInode, Inode, implied_directory
 
 _MOST_STEPS = 1 << 14
-"""Names looked up for one path. 255 links of 4096 bytes would be half a million, for each member."""
+"""Names looked up for one path. 255 links of 4096 bytes each would be half a million of them."""
 
 
 @dataclass(slots=True)
