@@ -36,7 +36,9 @@ from tests.oci_layout import write_layout
 
 pytestmark = pytest.mark.skipif(not shutil.which("umoci"), reason="umoci is not installed")
 ROOTLESS = "user.rootlesscontainers"
-LISTED = re.compile(rb"\S+ (\d+)/(\d+) +\d+ \S+ \S+ squashfs-root/?(.*?)(?: -> .*)?", re.DOTALL)
+LISTED = re.compile(
+    rb"[-dlp](\S{9}) (\d+)/(\d+) +\d+ \S+ \S+ squashfs-root/?(.*?)(?: -> .*)?", re.DOTALL
+)
 """A line of unsquashfs -lln. A name may hold a line feed, a target may not hold an arrow."""
 UNCHANGED = 2**32 - 1
 
@@ -122,11 +124,26 @@ def by_flatten(image: Path, target: Path) -> dict[bytes, Found]:
     listing = subprocess.run(
         ["unsquashfs", "-lln", str(image)], stdout=subprocess.PIPE, check=True
     ).stdout
-    owners = {}
+    listed = {}
     for line in re.split(rb"\n(?=[-dlp][rwxsStT-]{9} \d+/\d+ )", listing.rstrip(b"\n")):
         if parts := LISTED.fullmatch(line):
-            owners[parts[3] or b"."] = (int(parts[1]), int(parts[2]))
-    return {name: replace(found, owner=owners[name]) for name, found in look(target).items()}
+            listed[parts[4] or b"."] = (mode_bits(parts[1]), (int(parts[2]), int(parts[3])))
+    found = look(target)
+    return {
+        name: replace(each, mode=stat.S_IFMT(each.mode) | listed[name][0], owner=listed[name][1])
+        for name, each in found.items()
+    }
+
+
+def mode_bits(letters: bytes) -> int:
+    """The permissions that ls(1) writes as "rwsr-xr-T"."""
+    bits = 0
+    for letter, bit in zip(letters, range(8, -1, -1), strict=True):
+        if letter in b"rwxst":
+            bits |= 1 << bit
+        if letter in b"sStT":
+            bits |= {6: 0o4000, 3: 0o2000, 0: 0o1000}[bit]
+    return bits
 
 
 def compare(tmp_path: Path, layers: Sequence[Iterable[bytes]], *, rootless: bool) -> None:
@@ -212,7 +229,7 @@ TORTURE: list[list[bytes]] = [
         file(b"d4", b"was a directory"),
         directory(b"d5/f0"),
         file(b"d5/f0/inside", b"was a file"),
-        directory(b"d6", mode=0o500, uid=77),
+        directory(b"d6", mode=0o710, uid=77),
         file(b"lib/through-link", b"1"),
         file(b"abs/through-absolute", b"2"),
         file(b"up/through-up", b"3"),

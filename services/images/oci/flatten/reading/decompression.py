@@ -6,7 +6,6 @@ takes half the time of zlib; zstd by its program, which limits its memory: docs/
 """
 
 import contextlib
-import fcntl
 import os
 import queue
 import subprocess
@@ -19,6 +18,7 @@ from typing import BinaryIO, cast
 from isal import igzip_lib, isal_zlib
 
 from services.images.oci.flatten.limits import damaged
+from services.images.oci.flatten.pipe import widen
 from shared.errors import BangerError, Code
 from shared.host.programs import find_program
 from shared.plain_text import printable
@@ -113,7 +113,7 @@ def _output_of(
     assert process.stdout
     assert process.stderr
     output, seen = process.stdout.fileno(), 0
-    fcntl.fcntl(output, fcntl.F_SETPIPE_SZ, CHUNK)
+    widen(output, CHUNK)
     while chunk := os.read(output, CHUNK):
         place = os.lseek(source, 0, os.SEEK_CUR)
         advance(place - seen)

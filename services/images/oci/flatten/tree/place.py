@@ -12,6 +12,9 @@ from services.images.oci.flatten.limits import LINKS_FOLLOWED, PATH_BYTES, refus
 from services.images.oci.flatten.reading.member import MemberKind
 from services.images.oci.flatten.tree.inode import DirectoryInode, Inode, implied_directory
 
+_MOST_STEPS = 1 << 14
+"""Names looked up for one path. 255 links of 4096 bytes each would be half a million of them."""
+
 
 @dataclass(slots=True)
 class Place:
@@ -71,9 +74,12 @@ def _follow(root: DirectoryInode, path: Sequence[bytes]) -> list[tuple[bytes, In
     """The names from the root on, links resolved, and what they are; None for what is missing."""
     steps: list[tuple[bytes, Inode | None]] = []
     ahead = list(reversed(path))
-    links = 0
+    links = walked = 0
     while ahead:
         name = ahead.pop()
+        walked += 1
+        if walked > _MOST_STEPS:
+            raise refused(f"{show(b'/'.join(path))} goes through links without an end")
         if name in (b"", b"."):
             continue
         if name == b"..":

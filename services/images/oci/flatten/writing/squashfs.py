@@ -3,7 +3,6 @@
 It parses only what ``member_block`` wrote, never an archive of somebody else.
 """
 
-import fcntl
 import os
 import subprocess
 import tempfile
@@ -12,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from services.images.oci.flatten.pipe import widen
 from services.images.oci.flatten.tree.inode import DirectoryInode
 from shared.errors import BangerError, Code
 from shared.host.programs import find_program, search_path
@@ -71,7 +71,7 @@ def _start(output: Path, root: DirectoryInode, said: IO[bytes]) -> "subprocess.P
         bufsize=0,
     )
     assert process.stdin
-    fcntl.fcntl(process.stdin, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+    widen(process.stdin.fileno(), _PIPE_BYTES)
     return process
 
 

@@ -63,3 +63,9 @@ def test_255_links_are_followed() -> None:
     top.children[b"end"] = link(b"other")
     with pytest.raises(BangerError, match="circle"):
         place_of(top, [b"l0"])
+
+
+def test_links_that_make_one_another_longer_are_given_up() -> None:
+    chain = {f"l{n}": link(b"./" * 1000 + b"l%d" % (n + 1)) for n in range(200)}
+    with pytest.raises(BangerError, match="without an end"):
+        place_of(root(**chain, l200=root()), [b"l0"])
