@@ -156,6 +156,8 @@ def test_archives_of_other_tools_are_imported(
         file = tmp_path / "image.tar.gz"
     image = machine.bring(file).image
     assert image.name == "app:3"
+    assert image.source.startswith("archive:")
+    assert image.source.endswith("app:3")
     assert machine.content(image) == EXPECTED
     assert machine.bring(file, "mine").image.name == "mine"
     assert machine.content(machine.pull(f"docker-archive:{file}", "again").image) == EXPECTED

@@ -93,12 +93,11 @@ def _publish(
         with _distrusting(cache, image, reference):
             made = flatten(image.layers, work.path / SQUASHFS, progress=report)
         context.progress("verify", "computing the checksum")
-        source = str(reference) if isinstance(reference, Reference) else request.source
-        kind: OriginKind = "archive" if isinstance(reference, ArchiveReference) else "oci"
+        kind, source = _origin(reference, image.name)
         described = describe_image(
             work.path,
             name,
-            f"oci:{source.removeprefix('oci:')}",
+            f"{kind}:{source}",
             origin=ImageOrigin(kind=kind, reference=source, digest=image.digest),
             config=image.config,
             blobs=tuple(dict.fromkeys(layer.digest for layer in image.layers)),
@@ -119,6 +118,18 @@ def _distrusting(cache: BlobCache, image: Pulled, reference: AnyReference) -> It
             for layer in image.layers:
                 cache.drop(layer.digest)
         raise
+
+
+def _origin(reference: AnyReference, told: str) -> tuple[OriginKind, str]:
+    """Where the image comes from: of an archive what it calls the image, since its file may be a
+    pipe."""
+    match reference:
+        case Reference():
+            return "oci", str(reference)
+        case LayoutReference(directory, tag):
+            return "oci", f"{directory}:{tag}" if tag else directory
+        case ArchiveReference(file):
+            return "archive", told or Path(file).name
 
 
 def _take_over(
