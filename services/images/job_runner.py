@@ -56,10 +56,12 @@ class JobRunner:
         path = make_directory(self._area, call.request_id)
         body = msgspec.Raw(msgspec.json.encode(request))
         job = WorkerJob(verb=name, directory=str(path), body=body)
-        report = progress or call.progress
 
         def tell(stage: str, message: str) -> None:
-            report(stage, message, None)
+            if progress:
+                progress(stage, message, None)
+            else:
+                call.progress(stage, message)
 
         self.running += 1
         try:

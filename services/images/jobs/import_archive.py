@@ -7,6 +7,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from services.images.archive.contents import HEAD
 from services.images.archive.reading import ArchiveReader, opened
 from services.images.jobs.progress import in_bytes
 from services.images.jobs.pull import publish_archive
@@ -20,8 +21,8 @@ from shared.errors import BangerError, Code
 from shared.host.files import is_full, require_space
 from shared.workers.job import JobContext, uninterrupted
 
-ZSTD = 0xFD2FB528.to_bytes(4, "little")
-"""The first bytes of a frame: RFC 8878 section 3.1.1."""
+GZIP = b"\x1f\x8b"
+"""RFC 1952 section 2.3.1."""
 
 
 def run(request: ImportJob, context: JobContext) -> PublishedImage:
@@ -30,7 +31,7 @@ def run(request: ImportJob, context: JobContext) -> PublishedImage:
     library = Library(Path(request.images), ImageManifest, "image")
     try:
         file = regular_file(Path(request.file), context.directory)
-        if not is_zstd(file):
+        if is_tar(file):
             return publish_archive(library, file, request.name, context)
         with opened(file) as reader:
             return PublishedImage(image=_publish(library, reader, request.name, context))
@@ -40,10 +41,13 @@ def run(request: ImportJob, context: JobContext) -> PublishedImage:
         raise BangerError(code, f"cannot import {what}: {error.strerror}") from error
 
 
-def is_zstd(file: Path) -> bool:
-    """Whether it may be ours: docker writes tar archives, which some people pack with gzip."""
+def is_tar(file: Path) -> bool:
+    """Whether docker may have written it: a tar, which some people pack with gzip. Ours are packed
+    with zstd, or unpacked again."""
     with file.open("rb") as content:
-        return content.read(4) == ZSTD
+        start = content.read(512)
+    is_ours = start.startswith(HEAD.encode() + b"\0")
+    return start[:2] == GZIP or (start[257:262] == b"ustar" and not is_ours)
 
 
 def regular_file(file: Path, directory: Path) -> Path:

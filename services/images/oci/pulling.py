@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from services.images.oci.archive import read_archive
 from services.images.oci.blobs import BlobCache
@@ -62,14 +63,15 @@ def pulled(
         case LayoutReference(directory, tag):
             yield _unless_known(read_directory(Path(directory), tag), is_known)
         case ArchiveReference(file, name):
-            yield _read(Path(file), name, options, progress, need_space)
+            with TemporaryDirectory(dir=options.directory) as unpacked:
+                yield _read(Path(file), name, Path(unpacked), progress, need_space)
         case Reference():
             with options.cache.in_use():
                 yield _download(reference, options, progress, is_known, need_space)
 
 
 def _read(
-    file: Path, name: str, options: PullOptions, progress: OnStage, need_space: NeedSpace
+    file: Path, name: str, directory: Path, progress: OnStage, need_space: NeedSpace
 ) -> Pulled:
     total = file.stat().st_size
     need_space(total)
@@ -80,8 +82,6 @@ def _read(
         done += count
         progress("read", done, max(total, done))
 
-    directory = options.directory / "archive"
-    directory.mkdir(mode=0o700)
     return read_archive(file, name, directory, advance)
 
 
