@@ -70,7 +70,8 @@ class Bench:
 
     def by_hand(self) -> None:
         """Clone into memory, pack with tar, unpack in the guest."""
-        script = f"mkdir -p {self._hand_path} && exec tar -x --warning=no-timestamp -C {self._hand_path}"
+        unpack = "tar -x --warning=no-timestamp"
+        script = f"mkdir -p {self._hand_path} && exec {unpack} -C {self._hand_path}"
         with tempfile.TemporaryDirectory(dir=IN_MEMORY, prefix="bgr") as directory:
             clone = Path(directory, "clone")
             self.clone(clone)

@@ -193,7 +193,7 @@ def test_a_vm_that_is_being_deleted_counts_as_deleted(paths: Paths) -> None:
         async with Scene(paths) as scene:
             vm = await scene.running()
 
-            async def lose(_call: Any) -> None:
+            async def lose(call: Any) -> None:
                 scene.context.being_deleted.add(vm.id)
                 raise BangerError(Code.LOST, "the connection ended")
 
