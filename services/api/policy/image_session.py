@@ -42,7 +42,9 @@ def exec_of(config: ImageConfig | None, wish: CommandWish) -> GuestRun | None:
 def odd_variables(config: ImageConfig, image: str) -> list[str]:
     """A sentence when the image has variables that no command in the guest gets, else nothing."""
     odd = [name for name in config.env if not _VARIABLE.fullmatch(name)]
-    return [f"variables of {image} with names that no shell takes: {few(odd)}"] if odd else []
+    if not odd:
+        return []
+    return [f"no shell takes these names of variables of {image}, so it runs without: {few(odd)}"]
 
 
 def _placed(config: ImageConfig, wish: CommandWish, argv: list[str]) -> GuestRun:

@@ -59,7 +59,8 @@ def test_what_is_run_in_it_is_what_the_image_makes_of_it(paths: Paths) -> None:
             assert shown.command == GuestRun(argv=["/e", "c"])
             assert shown.exposed == ["80/tcp"]
             assert shown.notices == [
-                "variables of debian-bookworm with names that no shell takes: a b"
+                "no shell takes these names of variables of debian-bookworm, "
+                "so it runs without: a b"
             ]
             assert (await scene.bus.ask(api.VM_CREATE(**SMALL))).command is None
             assert "images image.show" not in scene.bus.verbs()
