@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.home import Home
 
 DOCKERFILE = """\
@@ -16,6 +18,9 @@ cd /srv/app && stat -c '%u %g %h %n' tool
 [ -d /usr/share/moved ] && [ ! -e /usr/share/perl ] && echo moved
 cat /etc/added
 """
+
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 
 def test_a_build_and_a_commit_are_layers_of_a_vm(home: Home, tmp_path: Path) -> None:
