@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.home import Home
 
 DOCKERFILE = """\
@@ -18,12 +20,15 @@ cat /etc/added
 """
 
 
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+
 def test_a_build_and_a_commit_are_layers_of_a_vm(home: Home, tmp_path: Path) -> None:
     (tmp_path / "Dockerfile").write_text(DOCKERFILE)
     (tmp_path / "tool").write_text("#!/bin/sh\n")
     build = ["image", "build", "-f", str(tmp_path / "Dockerfile"), str(tmp_path), "-t", "e2e-built"]
     try:
-        built = home.banger(*build, "-q", timeout=300).stdout
+        built = home.banger(*build, "--force", "-q", timeout=300).stdout
         assert home.banger(*build, "-q", timeout=60).stdout == built  # nothing has changed
         home.banger("vm", "run", "-d", "--name", "one", "--image", "e2e-built", timeout=120)
         home.banger("vm", "exec", "one", "--", "sh", "-c", "echo yes >/etc/added")

@@ -56,14 +56,12 @@ class KeptSteps:
             self._publish(work.path, key)
 
     def keep_disks(self, key: str, vm_state: Path) -> None:
-        """Copy the disks of a VM that does not write to them, unless the disk of this host is
-        almost full. Takes as long as copying what they occupy.
+        """Copy the disks of a VM that does not write to them, in place of what was kept under the
+        key, unless the disk of this host is almost full. Takes as long as copying what they occupy.
 
         Raises:
             BangerError: ``no_space``.
         """
-        if self.has_disks(key):
-            return
         needed = sum((vm_state / name).stat().st_blocks * 512 for name in DISKS)
         self.root.mkdir(parents=True, exist_ok=True)
         if shutil.disk_usage(self.root).free < needed + _LEAST_FREE:

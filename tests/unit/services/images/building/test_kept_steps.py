@@ -91,3 +91,14 @@ def test_a_file_of_holes_and_an_empty_one_are_copied(tmp_path: Path) -> None:
         os.truncate(tmp_path / name, size)
         copy_sparse(tmp_path / name, tmp_path / f"{name}.copy")
         assert (tmp_path / f"{name}.copy").stat().st_size == size
+
+
+def test_a_step_that_was_run_again_takes_the_place_of_what_was_kept(
+    tmp_path: Path, vm: Path
+) -> None:
+    kept = KeptSteps(tmp_path / "builds")
+    kept.keep_disks(KEY, vm)
+    (vm / files.OVERLAY).write_text("another")
+    kept.keep_disks(KEY, vm)
+    assert (tmp_path / "builds" / KEY / files.OVERLAY).read_text() == "another"
+    assert [each.name for each in (tmp_path / "builds").iterdir()] == [KEY]
