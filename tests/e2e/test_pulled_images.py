@@ -58,10 +58,11 @@ class Run:
         self.hub = hub
         self.images: list[str] = []
 
-    def __call__(self, tag: str, *words: str) -> str:
+    def __call__(self, tag: str, *words: str, stdin: bytes = b"") -> str:
         """``vm run``: options and the command. Returns its output."""
         self.images.append(f"{self.hub.host}/team/app:{tag}")
-        return self.home.banger("vm", "run", "--image", self.images[-1], *words).stdout
+        run = ("vm", "run", "--image", self.images[-1], *words)
+        return self.home.banger(*run, stdin=stdin).stdout
 
 
 @pytest.fixture(scope="module", name="hub")
@@ -166,5 +167,5 @@ def test_127_layers_run_the_command_that_is_given(home: Home, run: Run) -> None:
 
 
 def test_a_debian_of_a_registry_boots_its_systemd(run: Run, debian: str) -> None:
-    asked = run(debian, "--rm", "--", "sh", "-c", ASK_SYSTEMD).splitlines()
+    asked = run(debian, "--rm", stdin=ASK_SYSTEMD.encode()).splitlines()
     assert asked == ["systemd", "sysinit.target", "C.UTF-8", "4755"]
