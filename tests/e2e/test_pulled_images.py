@@ -28,7 +28,7 @@ INITTAB = b"""::sysinit:/sbin/openrc sysinit
 ::ctrlaltdel:/sbin/reboot
 ::shutdown:/sbin/openrc shutdown
 """
-PASSWD = b"root:x:0:0:root:/root:/bin/ash\nweb:x:100:101::/srv:/sbin/nologin\n"
+PASSWD = b"root:x:0:0:root:/root:/sbin/nologin\nweb:x:100:101::/srv:/sbin/nologin\n"
 GROUP = b"root:x:0:\nweb:x:101:\n"
 CONFIG = {
     "Entrypoint": ["/entrypoint.sh", "first"],
@@ -117,7 +117,7 @@ def _layer(*members: bytes) -> bytes:
 
 
 def _of_busybox(busybox: bytes) -> list[bytes]:
-    """A tree as Alpine's: every program is busybox, init too, and it has accounts."""
+    """A tree as Alpine's: every program is busybox, init too. Root has no home and no shell."""
     directories = [directory(name) for name in (b"bin", b"sbin", b"etc", b"srv", b"layers")]
     return [
         *directories,
@@ -125,6 +125,8 @@ def _of_busybox(busybox: bytes) -> list[bytes]:
         file(b"bin/busybox", busybox, mode=0o755),
         *(symlink(b"bin/" + name, b"/bin/busybox") for name in (b"sh", b"ash", b"id", b"ls")),
         symlink(b"sbin/init", b"/bin/busybox"),
+        symlink(b"sbin/nologin", b"/bin/busybox"),
+        symlink(b"root", b"var/roothome"),
         file(b"etc/inittab", INITTAB),
         file(b"etc/passwd", PASSWD),
         file(b"etc/group", GROUP),
