@@ -14,6 +14,11 @@ from shared.contract.names import few
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 """What a shell can export (POSIX.1-2017 XBD 8.1), as the program in the guest does."""
 _NOTHING = ImageConfig()
+_INITS = frozenset(
+    {"init", "/sbin/init", "/usr/sbin/init", "/bin/systemd", "/usr/bin/systemd"}
+    | {"/lib/systemd/systemd", "/usr/lib/systemd/systemd"}
+)
+"""What an image with an init of its own names as its command: a VM runs it before any command."""
 
 
 def run_of(config: ImageConfig | None, wish: CommandWish) -> GuestRun | None:
@@ -30,7 +35,8 @@ def run_of(config: ImageConfig | None, wish: CommandWish) -> GuestRun | None:
         return _placed(config, wish, [*words, *wish.argv])
     if not wish.argv and wish.shell:
         return _placed(config, wish, [])
-    return _placed(config, wish, [*config.entrypoint, *(wish.argv or config.cmd)])
+    entrypoint, cmd = _without_init(config)
+    return _placed(config, wish, [*entrypoint, *(wish.argv or cmd)])
 
 
 def exec_of(config: ImageConfig | None, wish: CommandWish) -> GuestRun | None:
@@ -45,6 +51,15 @@ def odd_variables(config: ImageConfig, image: str) -> list[str]:
     if not odd:
         return []
     return [f"no shell takes these names of variables of {image}, so it runs without: {few(odd)}"]
+
+
+def _without_init(config: ImageConfig) -> tuple[list[str], list[str]]:
+    """Entrypoint and cmd. With an init as the entrypoint, cmd is its options."""
+    if not _INITS.isdisjoint(config.entrypoint[:1]):
+        return [], []
+    if not config.entrypoint and not _INITS.isdisjoint(config.cmd[:1]):
+        return [], []
+    return config.entrypoint, config.cmd
 
 
 def _placed(config: ImageConfig, wish: CommandWish, argv: list[str]) -> GuestRun:

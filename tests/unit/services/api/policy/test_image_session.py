@@ -10,6 +10,7 @@ from shared.contract.messages.image import ImageConfig
 
 SERVER = ImageConfig(entrypoint=["/entry.sh"], cmd=["serve", "-q"])
 SHELL = ImageConfig(cmd=["/bin/sh"])
+SYSTEMD = ImageConfig(entrypoint=["/lib/systemd/systemd"], cmd=["--log-level=info"])
 
 
 @pytest.mark.parametrize(
@@ -29,6 +30,13 @@ SHELL = ImageConfig(cmd=["/bin/sh"])
         (ImageConfig(entrypoint=["/app"]), CommandWish(), ["/app"]),
         (ImageConfig(entrypoint=["/app"]), CommandWish(argv=["-v"]), ["/app", "-v"]),
         (ImageConfig(), CommandWish(), []),
+        (ImageConfig(cmd=["/sbin/init"]), CommandWish(), []),
+        (ImageConfig(cmd=["/sbin/init"]), CommandWish(argv=["id"]), ["id"]),
+        (SYSTEMD, CommandWish(), []),
+        (SYSTEMD, CommandWish(argv=["id"]), ["id"]),
+        (SYSTEMD, CommandWish(entrypoint="/sbin/init", argv=["6"]), ["/sbin/init", "6"]),
+        (ImageConfig(entrypoint=["/e"], cmd=["init"]), CommandWish(), ["/e", "init"]),
+        (ImageConfig(entrypoint=["/init"]), CommandWish(), ["/init"]),
         (None, CommandWish(entrypoint="sh", argv=["-c", "id"]), ["sh", "-c", "id"]),
         (None, CommandWish(entrypoint="", argv=["id"]), ["id"]),
     ],
