@@ -9,8 +9,12 @@ from scripts.smoke.expect import Skipped, contains, equal, holds
 from scripts.smoke.own_library import DEV_IMAGE
 from scripts.smoke.registry import Group, scenario
 from services.images.sources.debian.catalogue import IMAGES as CATALOGUE
+from services.images.sources.debian.catalogue import KERNELS
+from shared.config import DefaultsConfig
 
 IMAGES = Group("images", own_library=True)
+
+KERNEL = DefaultsConfig().kernel
 
 DOCKERFILE = """\
 FROM debian-bookworm
@@ -48,6 +52,18 @@ def _names(case: Case) -> list[str]:
     return [name for image in listed for name in image["names"]]
 
 
+def _needs_current(case: Case, noun: str, name: str, source: str) -> None:
+    """Skip the scenario when the user's library has an older one, or none."""
+    done = case.banger(noun, "show", name, "-o", "json", status=None)
+    if done.status != 0 or done.json["source"] != source:
+        raise Skipped(f"banger {noun} pull {name} makes what it needs, in some minutes")
+
+
+def _needs_tools(case: Case) -> None:
+    """A work seed is unpacked by the kernel's tools, which kernels of before do not have."""
+    _needs_current(case, "kernel", KERNEL, KERNELS[KERNEL].source)
+
+
 @scenario(IMAGES)
 def image_of_a_dockerfile(case: Case) -> None:
     """``build -f Dockerfile``: steps run, ``run`` does its CMD, the next build takes no time."""
@@ -68,6 +84,7 @@ def image_of_a_dockerfile(case: Case) -> None:
 @scenario(IMAGES)
 def image_of_a_vm(case: Case) -> None:
     """``vm commit`` of a stopped VM: a new VM has its changes, and its /root with --work-seed."""
+    _needs_tools(case)
     case.run_vm("worked")
     case.inside("worked", "echo kept >/etc/kept; rm /etc/issue; echo mine >/root/mine; sync")
     case.banger("vm", "commit", "worked", "work", status=CONFLICT)
@@ -94,14 +111,15 @@ def image_carried(case: Case) -> None:
     equal("digest", back["digest"], shown["digest"])
     content = archive.read_bytes()
     before = _names(case)
-    case.banger("image", "import", "-", "--name", "cut", stdin=content[:-40], status=None)
+    damaged = case.banger("image", "import", "-", "--name", "cut", stdin=content[:-40], status=None)
+    holds("a damaged archive is refused", damaged.status)
     equal("images", _names(case), before)
-    holds("a damaged archive is refused", case.calls[-2].status not in (0, None))
 
 
 @scenario(IMAGES)
 def image_registered(case: Case) -> None:
     """A squashfs of one's own boots with its work seed, and stays while a VM uses it."""
+    _needs_tools(case)
     base = case.banger("image", "show", "debian-bookworm", "-o", "json").json
     top = _place(case, "registered")
     seed = _place(case, "seed", hello="#!/bin/sh\necho seeded\n")
@@ -155,9 +173,7 @@ podman run --rm made ip -o -4 addr show eth0 | grep -c inet
 @scenario(IMAGES)
 def container_in_a_vm(case: Case) -> None:
     """podman in debian-bookworm-dev builds a container and runs it, with a network of its own."""
-    images = {each["name"]: each for each in case.banger("image", "list", "-o", "json").json}
-    if images.get(DEV_IMAGE, {}).get("source") != CATALOGUE[DEV_IMAGE].source:
-        raise Skipped(f"banger image build {DEV_IMAGE} makes its image, in some minutes")
+    _needs_current(case, "image", DEV_IMAGE, CATALOGUE[DEV_IMAGE].source)
     case.run_vm("containers", "--image", DEV_IMAGE, "--memory", "1G")
     done = case.banger("vm", "exec", "containers", "--", "sh", "-c", CONTAINER, seconds=CONTAINERS)
     equal("stdout", done.out, "built\n1\n")
