@@ -7,6 +7,7 @@ import pytest
 from shared.contract.verbs import api
 from shared.errors import BangerError, Code
 from shared.paths import Paths
+from shared.vm import files
 from tests.example import example_vm
 from tests.fakes.images import IMAGE, KERNEL
 from tests.fakes.scene import Scene, play
@@ -90,7 +91,7 @@ def test_the_vms_disks_are_part_of_what_is_used(paths: Paths) -> None:
     async def act() -> None:
         vm = example_vm()
         async with Scene(paths, vm, example_vm(id="b" * 12, name="never-started")) as scene:
-            disk = paths.vm_state(vm.id) / "overlay.ext4"
+            disk = paths.vm_state(vm.id) / files.OVERLAY
             disk.parent.mkdir(parents=True)
             disk.write_bytes(b"x" * 8192)
             usage = await scene.bus.ask(api.SYSTEM_USAGE())
