@@ -16,7 +16,7 @@ QUICK = 60.0
 BOOT = 240.0
 """Seconds, scaled: for a command that asks, and for one that boots a guest."""
 
-BOOTING = ("run", "create", "start", "restart")
+BOOTING = ("run", "create", "start", "restart", "build", "commit")
 
 
 class Case:
@@ -36,14 +36,15 @@ class Case:
         stdin: bytes = b"",
         status: int | None = 0,
         env: dict[str, str] | None = None,
+        seconds: float | None = None,
     ) -> Call:
         """Run the command.
 
         Raises:
             Failed: unless it ends with ``status`` (None: with any) before its deadline.
         """
-        seconds = BOOT if set(arguments[:2]) & set(BOOTING) else QUICK
-        return self._call(self.stack.home.argv(*arguments), stdin, status, seconds, env)
+        usual = BOOT if set(arguments[:2]) & set(BOOTING) else QUICK
+        return self._call(self.stack.home.argv(*arguments), stdin, status, seconds or usual, env)
 
     def program(
         self,

@@ -21,11 +21,13 @@ class UnknownScenario(Exception):
 class Group:
     """Scenarios played one after another on one stack of services.
 
-    ``network``: the mode they need, None when they are for both.
+    ``network``: the mode they need, None when they are for both. ``own_library``: they make and
+    delete images.
     """
 
     name: str
     network: NetworkMode | None = None
+    own_library: bool = False
 
 
 @dataclass(frozen=True)

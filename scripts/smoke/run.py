@@ -81,7 +81,9 @@ class Run:
             return
         settings = self.settings
         network = group.network or settings.network
-        stack = Stack(number, network, settings.config, settings.environment)
+        stack = Stack(
+            number, network, settings.config, settings.environment, own_library=group.own_library
+        )
         try:
             for each in scenarios:
                 self._play_until_told(stack, each)

@@ -12,8 +12,10 @@ from pathlib import Path
 
 from scripts.smoke.expect import scaled
 from scripts.smoke.ground import OUTSIDE, Ground, OwnNamespaces, ThisMachine
+from scripts.smoke.own_library import fill
 from shared.contract.messages.vm import NetworkMode
 from shared.host.locks import holder
+from shared.paths import Paths
 from tests.home import Home, make_home
 from tests.waiting import last_answer
 
@@ -40,10 +42,16 @@ class Stack:
     """A context of its own for a group: ``home`` and ``ground``, both gone after ``close``."""
 
     def __init__(
-        self, number: int, network: NetworkMode, more: str, env: Mapping[str, str]
+        self,
+        number: int,
+        network: NetworkMode,
+        more: str,
+        env: Mapping[str, str],
+        *,
+        own_library: bool = False,
     ) -> None:
         """``more`` is appended to config.toml; ``number`` keeps stacks apart that share a
-        machine's loopback addresses."""
+        machine's loopback addresses. ``own_library``: images and kernels are not the user's."""
         self.network = network
         self.shared = ""
         self.dns_port = FIRST_PORT + number
@@ -57,8 +65,11 @@ class Stack:
             dns_port=self.dns_port,
             resolv_conf=resolv_conf,
         )
+        data = {"XDG_DATA_HOME": str(root / "data")} if own_library else {}
         self.ground: Ground = OwnNamespaces() if os.geteuid() == 0 else ThisMachine()
-        self.home: Home = make_home(root, config + more, self.ground.prefix, env)
+        self.home: Home = make_home(root, config + more, self.ground.prefix, {**env, **data})
+        if own_library:
+            fill(Paths.from_environment(), self.home.paths)
 
     @staticmethod
     def holder(lock: Path) -> int | None:

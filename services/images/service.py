@@ -8,6 +8,7 @@ import asyncio
 from typing import Any
 
 from services.images.context import ImagesContext
+from services.images.library.library import Library
 from services.images.library.manifest import ImageManifest, KernelManifest, M
 from services.images.library.on_demand import BuildOnDemand
 from services.images.library.scratch import build_area, sweep
@@ -108,7 +109,7 @@ class ImagesService(Actor):
             recipe = self._image_catalogue.extended(request.name, request.as_name, request.include)
         else:
             recipe = self._image_catalogue.get(request.name)
-        force = request.force or await asyncio.to_thread(self._outdated, recipe)
+        force = request.force or await asyncio.to_thread(_outdated, self._images.library, recipe)
         return await self._build(recipe, call, force=force)
 
     @handles(images.IMAGE_REMOVE)
@@ -136,7 +137,8 @@ class ImagesService(Actor):
     @handles(images.KERNEL_PULL)
     async def kernel_pull(self, request: KernelPull, call: Call) -> Kernel:
         recipe = self._kernel_catalogue.get(request.name)
-        return await self._pull(recipe, call, force=request.force)
+        old = await asyncio.to_thread(_outdated, self._kernels.library, recipe)
+        return await self._pull(recipe, call, force=request.force or old)
 
     @handles(images.KERNEL_REMOVE)
     async def kernel_remove(self, request: Ref, _call: Call) -> None:
@@ -151,13 +153,6 @@ class ImagesService(Actor):
         made = await self._made(self._images, recipe, call, force=force)
         recipe.check_result("image", made.source)
         return await asyncio.to_thread(view_of, self._images.library, made)
-
-    def _outdated(self, recipe: Recipe[ImageManifest]) -> bool:
-        """Whether the catalogue's image was made from an older recipe. ``vm run`` goes on with it,
-        because a person who only wants a machine should not wait for a build."""
-        library = self._images.library
-        there = library.has(recipe.name)
-        return there and recipe.is_newer_than(library.find(recipe.name).source)
 
     async def _find_kernel(self, reference: str) -> Kernel:
         library = self._kernels.library
@@ -181,3 +176,9 @@ class ImagesService(Actor):
             output = error.details.get("output", [])
             self.log.error("not made", name=recipe.name, problem=error.message, output=output)
             raise
+
+
+def _outdated(library: Library[M], recipe: Recipe[M]) -> bool:
+    """Whether what the catalogue has under this name was made from an older recipe. ``vm run`` goes
+    on with it, because a person who only wants a machine should not wait for a build."""
+    return library.has(recipe.name) and recipe.is_newer_than(library.find(recipe.name).source)

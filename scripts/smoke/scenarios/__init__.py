@@ -3,6 +3,7 @@
 import importlib
 
 MODULES = (
+    "images",
     "lifecycle",
     "crashes",
     "network",

@@ -15,7 +15,7 @@ from scripts.smoke.run import Run, Settings
 class Littered:
     """In a stack's place: what the first scenario leaves would not go."""
 
-    def __init__(self, *_: object) -> None:
+    def __init__(self, *_: object, own_library: bool) -> None:
         self.ground = self.network = None
         self.home = SimpleNamespace(root=Path())
         self.shared = "a VM that is not to be trusted any more"

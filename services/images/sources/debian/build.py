@@ -6,6 +6,8 @@ is needed. What a guest needs from banger is not put into the image: it comes as
 """
 
 import asyncio
+import posixpath
+import shlex
 
 from services.images.library.describe import SQUASHFS, describe_image
 from services.images.library.manifest import ImageManifest
@@ -101,6 +103,7 @@ def _options(recipe: DebianImage) -> list[str]:
         f"--include={','.join(recipe.packages)}",
         *(f"--dpkgopt={line}" for line in _LEAVE_OUT),
         f"--customize-hook={_check_packages(recipe)}",
+        *(f"--customize-hook={_write(path, text)}" for path, text in recipe.files),
         *(f"--customize-hook={line}" for line in _HOOKS),
     ]
 
@@ -108,3 +111,9 @@ def _options(recipe: DebianImage) -> list[str]:
 def _check_packages(recipe: DebianImage) -> str:
     """apt takes an unknown name for a pattern and installs what matches: ask for each by name."""
     return f'chroot "$1" dpkg-query --show {" ".join(recipe.packages)} >/dev/null'
+
+
+def _write(path: str, text: str) -> str:
+    """The shell line that makes a file of the recipe, and its directory."""
+    directory, file = (shlex.quote(each) for each in (posixpath.dirname(path), path))
+    return f'mkdir -p "$1"{directory} && printf %s {shlex.quote(text)} >"$1"{file}'

@@ -26,6 +26,7 @@ _Package = Annotated[str, msgspec.Meta(pattern=rf"^{PACKAGE}\Z", max_length=100)
 _Suite = Annotated[str, msgspec.Meta(pattern=r"^[a-z]+\Z", max_length=32)]
 _Revision = Annotated[int, msgspec.Meta(ge=1)]
 _Line = Annotated[str, msgspec.Meta(pattern=r"^[ -~]+\Z", max_length=100)]
+_Path = Annotated[str, msgspec.Meta(pattern=r"^(/[a-z0-9][a-z0-9._-]*)+\Z", max_length=200)]
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class DebianImage:
     revision: int = 1
     unpacked_mib: int = 1200
     """What the tree takes with its packages while it is built, and a margin."""
+    files: tuple[tuple[str, str], ...] = ()
+    """Configuration that is added to the packages': absolute path and content."""
 
     @property
     def source(self) -> str:
@@ -73,7 +76,7 @@ def _suffix(revision: int) -> str:
 
 class _ImageFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``NAME.image.toml``. ``packages`` has groups, whose names are for the reader; those of the
-    image that it ``extends`` come first."""
+    image that it ``extends`` come first. ``files`` has the content of each by its path."""
 
     source: Literal["debian"]
     name: str
@@ -83,6 +86,7 @@ class _ImageFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     packages: dict[str, tuple[_Package, ...]]
     unpacked_mib: Annotated[int, msgspec.Meta(ge=1, le=1 << 20)]
     """What the tree takes with its packages while it is built, and a margin."""
+    files: dict[_Path, Annotated[str, msgspec.Meta(max_length=4096)]] = {}
     variant: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]+\Z", max_length=16)] | None = None
     extends: str | None = None
 
@@ -119,6 +123,7 @@ def load_kernels(directory: Path = FILES) -> dict[str, DebianKernel]:
 def _image(name: str, files: dict[str, _ImageFile]) -> DebianImage:
     file = files[name]
     packages = [package for group in file.packages.values() for package in group]
+    content = file.files
     if file.extends is not None:
         base = files.get(file.extends)
         if base is None or base.extends is not None or base.suite != file.suite:
@@ -127,6 +132,7 @@ def _image(name: str, files: dict[str, _ImageFile]) -> DebianImage:
                 f"{file.suite} that extends nothing"
             )
         packages = [*(each for group in base.packages.values() for each in group), *packages]
+        content = base.files | content
     if twice := sorted({each for each in packages if packages.count(each) > 1}):
         raise CatalogueError(f"{name}.image.toml: listed twice: {', '.join(twice)}")
     return DebianImage(
@@ -137,6 +143,7 @@ def _image(name: str, files: dict[str, _ImageFile]) -> DebianImage:
         variant=file.variant or "",
         revision=file.revision,
         unpacked_mib=file.unpacked_mib,
+        files=tuple(content.items()),
     )
 
 

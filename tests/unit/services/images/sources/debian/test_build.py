@@ -3,6 +3,7 @@
 import asyncio
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,21 @@ def test_every_package_is_asked_for_and_looked_for_after(
     assert f"--include={','.join(RECIPE.packages)}" in machine.asked
     check = next(word for word in machine.asked if "dpkg-query --show" in word)
     assert all(f" {package} " in f"{check} " for package in RECIPE.packages)
+
+
+def test_a_file_of_the_recipe_is_written_by_a_hook(machine: BuildMachine, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, files=(("/etc/made/one.conf", "it's $1 %s"),))
+
+    async def build() -> None:
+        with scratch(tmp_path / "library") as work:
+            await build_image(recipe, "http://mirror.test", work, Reports())
+
+    asyncio.run(build())
+    hook = next(word for word in machine.asked if "one.conf" in word)
+    tree = tmp_path / "a tree"
+    script = hook.removeprefix("--customize-hook=")
+    subprocess.run(["sh", "-c", script, "exec", str(tree)], check=True)
+    assert (tree / "etc/made/one.conf").read_text() == "it's $1 %s"
 
 
 def test_a_failed_build_leaves_nothing(machine: BuildMachine, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def test_the_catalogue_has_what_the_documents_say() -> None:
     assert list(IMAGES) == ["debian-bookworm", "debian-bookworm-dev", "debian-trixie"]
     assert list(KERNELS) == ["debian-bookworm", "debian-trixie"]
     sources = [recipe.source for recipe in IMAGES.values()]
-    assert sources == ["debian:bookworm.3", "debian:bookworm-dev", "debian:trixie"]
+    assert sources == ["debian:bookworm.3", "debian:bookworm-dev.2", "debian:trixie"]
     lean, dev = IMAGES["debian-bookworm"], IMAGES["debian-bookworm-dev"]
     assert dev.packages[: len(lean.packages)] == lean.packages
     assert {"build-essential", "python3-venv", "nodejs", "podman", "jq"} <= set(dev.packages)
@@ -65,6 +65,8 @@ all = ["git"]
         ("one", GOOD.replace('"debian"', '"fedora"'), "fedora"),
         ("one", GOOD.replace('"One"', '"\\u001b[31m"'), "description"),
         ("one", "extends = 'two'\n" + GOOD, "extends 'two'"),
+        ("one", GOOD + "[files]\n'/../x' = ''", "files"),
+        ("one", GOOD + "[files]\n'x' = ''", "files"),
         ("two", GOOD, "holds 'one'"),
         ("one", "name = ", "one.image.toml"),
     ],
@@ -85,9 +87,10 @@ def test_a_kernel_of_another_schema_is_refused(tmp_path: Path) -> None:
         load_kernels(tmp_path)
 
 
-def test_an_image_takes_the_packages_of_the_one_that_it_extends(tmp_path: Path) -> None:
-    (tmp_path / "one.image.toml").write_text(GOOD)
-    two = GOOD.replace('"one"', '"two"').replace('"git"', '"gdb"')
+def test_an_image_takes_packages_and_files_of_the_one_that_it_extends(tmp_path: Path) -> None:
+    (tmp_path / "one.image.toml").write_text(GOOD + "[files]\n'/a' = '1'\n'/b' = '1'\n")
+    two = GOOD.replace('"one"', '"two"').replace('"git"', '"gdb"') + "[files]\n'/b' = '2'\n"
     (tmp_path / "two.image.toml").write_text("extends = 'one'\nvariant = 'x'\n" + two)
     made = load_images(tmp_path)["two"]
     assert (made.packages, made.source) == (("git", "gdb"), "debian:sid-x")
+    assert made.files == (("/a", "1"), ("/b", "2"))
