@@ -26,12 +26,14 @@ class Asked:
 
 @dataclass
 class Said:
-    """An answer. ``cut``: how many bytes of the body come before the connection ends."""
+    """An answer. ``cut``: how many bytes of the body come before the connection ends; ``endless``:
+    there are always more."""
 
     status: int = 200
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     cut: int | None = None
+    endless: bool = False
 
 
 Script = Callable[[Asked], Said]
@@ -80,10 +82,20 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(said.status)
         for name, value in said.headers.items():
             self.send_header(name, value)
+        if said.endless:
+            self._go_on()
+            return
         self.send_header("Content-Length", str(len(said.body)))
         self.end_headers()
         self.wfile.write(said.body if said.cut is None else said.body[: said.cut])
         self.close_connection = said.cut is not None
+
+    def _go_on(self) -> None:
+        self.close_connection = True
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            while True:
+                self.wfile.write(b"x" * (1 << 16))
 
     do_POST = do_GET  # noqa: N815
 

@@ -89,7 +89,6 @@ WITHOUT_MIRROR = {
     "cli/guest/transfer/receiving.py": "whole copies: test_copying.py",
     "cli/guest/transfer/local_target.py": "compared with cp in test_plan.py",
     "services/images/jobs/pull.py": "real registries: tests/integration/test_image_pulls.py",
-    "services/images/oci/pulling.py": "real registries: tests/integration/test_registries.py",
     "services/workspaces/jobs/first_prepare.py": "whole prepares: jobs/test_prepare.py",
     "services/workspaces/jobs/prepare_request.py": "whole prepares: jobs/test_prepare.py",
     "services/workspaces/applying/advance.py": "whole applies: workspaces/jobs/test_apply.py",

@@ -38,7 +38,9 @@ COLUMNS: "Columns[PrunedItem]" = {
 @format_options
 @click.pass_obj
 def delete(settings: Settings, images: tuple[str, ...], output: str, quiet: bool) -> int:
-    """Delete images. An image that a VM or another image uses is not deleted.
+    """Delete images, each with all of its names.
+
+    An image that a VM or another image uses is not deleted.
 
     \b
     Example:

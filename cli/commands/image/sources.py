@@ -10,6 +10,8 @@ def source_path(source: str) -> str:
     for scheme in LOCAL:
         if source.startswith(scheme):
             path = source.removeprefix(scheme)
+            while path.startswith("./"):
+                path = path[2:].lstrip("/")
             return scheme + os.path.join(os.getcwd(), path)  # noqa: PTH109, PTH118 - REF may follow
     return source
 

@@ -113,6 +113,6 @@ def foreign(what: str) -> BangerError:
     """Something else has written it."""
     return BangerError(
         Code.INVALID,
-        f"{what}: not written by banger image export",
-        hint="banger image register takes root filesystems",
+        f"{what} was not written by banger image export or docker save",
+        hint="for a root filesystem: banger image register NAME --rootfs FILE",
     )

@@ -41,7 +41,7 @@ class ArchiveReader:
         try:
             name, size = self._header()
         except BangerError as error:
-            raise foreign("the file") from error
+            raise foreign("the archive") from error
         if name != HEAD:
             raise foreign("the archive")
         if size > LONGEST_HEAD:
@@ -126,7 +126,7 @@ def opened(file: Path) -> Iterator[ArchiveReader]:
         with uncompressed(file) as chunks:
             stream = ByteStream(chunks)
             if stream.at_end():
-                raise foreign("the file is empty")
+                raise foreign("the archive, which is empty,")
             yield ArchiveReader(stream)
     except BangerError as error:
         if error.code is Code.INVALID and error.message.startswith("the layer is damaged"):

@@ -26,7 +26,7 @@ def run(request: PromoteJob, context: JobContext) -> PublishedImage:
     if not image.external:
         return PublishedImage(image=image)
     directory = library.path_of(image)
-    require_space(directory, image.rootfs.size, f"the copy of {image.external}")
+    require_space(library.root, image.rootfs.size, f"the copy of {image.external}")
     try:
         with scratch(library.root) as work:
             context.progress("copy", f"copying {image.external}")

@@ -7,11 +7,12 @@ from services.images.jobs.requests import PublishedImage, RegisterJob
 from services.images.library.describe import describe_image
 from services.images.library.library import Library
 from services.images.library.manifest import ImageManifest
-from services.images.library.publish import publish
+from services.images.library.publish import publish, refused
 from services.images.library.scratch import scratch
 from services.images.rootfs.intake import pack_seed, take_rootfs
 from shared.contract.messages.image import ImageOrigin
 from shared.errors import BangerError, Code
+from shared.host.files import is_full
 from shared.workers.job import JobContext, uninterrupted
 
 
@@ -39,6 +40,8 @@ def run(request: RegisterJob, context: JobContext) -> PublishedImage:
                 publish(work, made)
     except OSError as error:
         what = error.filename or source
+        if is_full(error):
+            raise refused(library.root, error) from error
         raise BangerError(Code.DENIED, f"cannot read {what}: {error.strerror}") from error
     return PublishedImage(image=made)
 

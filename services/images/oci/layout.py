@@ -49,7 +49,13 @@ def read_directory(directory: Path, tag: str) -> Pulled:
         BangerError: ``not_found``, ``ambiguous``, ``invalid``, ``incompatible``, ``denied``.
     """
     if not directory.is_dir():
-        raise BangerError(Code.NOT_FOUND, f"there is no directory {directory}")
+        raise BangerError(
+            Code.NOT_FOUND,
+            f"there is no directory {directory}",
+            hint="it is written oci:DIR[:TAG]",
+        )
+    if not (directory / INDEX).exists():
+        raise invalid(f"{directory} has no {INDEX}", "name the directory of an OCI image layout")
     return read_layout(lambda name: directory / name, tag)
 
 

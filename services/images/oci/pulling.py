@@ -17,6 +17,7 @@ from services.images.oci.reference import (
     Reference,
 )
 from services.images.oci.registry.download import RegistryDownload
+from shared.errors import BangerError, Code
 
 OnStage = Callable[[str, int, int], None]
 """Takes a stage, and how many bytes of how many it has done."""
@@ -61,7 +62,9 @@ def pulled(
     """
     match reference:
         case LayoutReference(directory, tag):
-            yield _unless_known(read_directory(Path(directory), tag), is_known)
+            image = _unless_known(read_directory(Path(directory), tag), is_known)
+            need_space(2 * sum(layer.size for layer in image.layers))
+            yield image
         case ArchiveReference(file, name):
             with TemporaryDirectory(dir=options.directory) as unpacked:
                 yield _read(Path(file), name, Path(unpacked), progress, need_space)
@@ -73,7 +76,10 @@ def pulled(
 def _read(
     file: Path, name: str, directory: Path, progress: OnStage, need_space: NeedSpace
 ) -> Pulled:
-    total = file.stat().st_size
+    try:
+        total = file.stat().st_size
+    except OSError as error:
+        raise _unreadable(file, error) from error
     need_space(total)
     done = 0
 
@@ -83,6 +89,13 @@ def _read(
         progress("read", done, max(total, done))
 
     return read_archive(file, name, directory, advance)
+
+
+def _unreadable(file: Path, error: OSError) -> BangerError:
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        hint = "it is written docker-archive:FILE[:NAME]"
+        return BangerError(Code.NOT_FOUND, f"there is no file {file}", hint=hint)
+    return BangerError(Code.DENIED, f"cannot read {file}: {error.strerror}")
 
 
 def _download(

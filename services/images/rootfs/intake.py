@@ -42,7 +42,7 @@ def take_rootfs(source: Path, work: Path, progress: OnProgress) -> Path | None:
     if kind in ("squashfs", "ext4"):
         (work / _FILES[kind]).symlink_to(source)
         return source
-    require_space(work, source.stat().st_size, f"the image of {source.name}")
+    require_space(work.parent, source.stat().st_size, f"the image of {source.name}")
     if kind == "tar":
         flatten([OneLayer(source)], work / SQUASHFS, progress=progress)
     else:

@@ -6,6 +6,7 @@ from types import NoneType
 from msgspec.structs import replace
 
 from services.images.context import ImagesContext
+from services.images.library.entry_name import check_user_name
 from services.images.library.shown import view_of
 from services.images.verbs.capture import base_with_room
 from shared.bus.handlers import Call, handles
@@ -32,7 +33,12 @@ class BuildVerbs:
 
     @handles(images.BUILD_BASE)
     async def base(self, request: ImageFileBuild, call: Call) -> BuildBase:
-        return await self._context.jobs.run("build_base", request, BuildBase, call)
+        """What the image will be called is checked now, before a base is fetched and a VM runs."""
+        found = await self._context.jobs.run("build_base", request, BuildBase, call)
+        if name := request.as_name or found.name:
+            check_user_name(name)
+            self._context.image_catalogue.refuse_known(name)
+        return found
 
     @handles(images.BUILD_PLAN)
     async def plan(self, request: BuildQuestion, call: Call) -> BuildPlan:

@@ -26,7 +26,6 @@ from services.images.oci.registry.transport import (
     RequestInterrupted,
     Response,
     chunks,
-    read_all,
 )
 from shared.errors import BangerError, Code
 
@@ -96,19 +95,17 @@ class RegistryDownload:
 
     def _document(self, wanted: str) -> tuple[bytes, str]:
         """A manifest or an index, and what the registry calls it."""
-        response = self._session.persist(
-            lambda: self._session.get(f"manifests/{wanted}", {"Accept": ", ".join(ACCEPTED)}, _OK)
+        content, headers = self._session.get_whole(
+            f"manifests/{wanted}", {"Accept": ", ".join(ACCEPTED)}, LONGEST_DOCUMENT
         )
-        content = read_all(response, LONGEST_DOCUMENT)
-        told = response.headers.get("Docker-Content-Digest", "")
+        told = headers.get("Docker-Content-Digest", "")
         for digest in {wanted, told} if is_digest(told) else {wanted}:
             if is_digest(digest):
                 check_content(content, digest)
-        return content, response.headers.get("Content-Type", "")
+        return content, headers.get("Content-Type", "")
 
     def _config(self, descriptor: Descriptor) -> bytes:
-        response = self._session.get(f"blobs/{descriptor.digest}", {}, _OK)
-        return read_all(response, descriptor.size)
+        return self._session.get_whole(f"blobs/{descriptor.digest}", {}, descriptor.size)[0]
 
     def _fetch_all(self, layers: Mapping[str, Descriptor]) -> dict[str, Path]:
         """The file of each. The first failure ends all of them."""

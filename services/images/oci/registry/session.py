@@ -7,6 +7,7 @@ docs/oci.md holds each request against the specification's wording.
 import random
 import threading
 from collections.abc import Callable, Mapping
+from typing import TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import msgspec
@@ -18,8 +19,11 @@ from services.images.oci.registry.transport import (
     RequestInterrupted,
     Response,
     Transport,
+    discard,
     is_loopback,
+    leads_here,
     read_all,
+    split_url,
 )
 from shared.errors import BangerError, Code
 from shared.plain_text import printable
@@ -30,6 +34,8 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.3, 30.0
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _BUSY = frozenset({408, 429, 500, 502, 503, 504})
 _LONGEST_PROBLEM = 1 << 16
+
+T = TypeVar("T")
 
 Pause = Callable[[float], None]
 """Waits so many seconds; raises when the whole pull has been given up."""
@@ -68,9 +74,24 @@ class RegistrySession:
         Raises:
             BangerError: ``not_found``, ``denied``, ``unavailable`` or ``invalid``.
         """
-        return self.persist(lambda: self._ask(path, headers, allowed))
+        return self._persist(lambda: self._ask(path, headers, allowed))
 
-    def persist(self, action: Callable[[], Response]) -> Response:
+    def get_whole(
+        self, path: str, headers: Mapping[str, str], limit: int
+    ) -> tuple[bytes, Mapping[str, str]]:
+        """The body and the headers of what ``get`` finds with status 200.
+
+        Raises:
+            BangerError: as ``get``; ``too_large`` for a body of more than ``limit`` bytes.
+        """
+
+        def ask() -> tuple[bytes, Mapping[str, str]]:
+            response = self._ask(path, headers, frozenset({200}))
+            return read_all(response, limit), response.headers
+
+        return self._persist(ask)
+
+    def _persist(self, action: Callable[[], T]) -> T:
         """What ``action`` returns, tried again when it is interrupted."""
         for attempt in range(1, TRIES + 1):
             try:
@@ -103,7 +124,7 @@ class RegistrySession:
         response = self._follow(url, headers, known)
         if response.status == 401:
             challenge = ", ".join(response.headers.getlist("WWW-Authenticate"))
-            response.drain_conn()
+            discard(response)
             self._authorization.renew(challenge, known)
             response = self._follow(url, headers, self._authorization.header)
         if response.status in allowed:
@@ -120,7 +141,8 @@ class RegistrySession:
             target = response.headers.get("Location", "")
             if response.status not in _REDIRECTS or not target:
                 return response
-            response.drain_conn()
+            discard(response)
+            split_url(target, self.reference.registry)
             url = urljoin(url, target)
             self._check_url(url)
         raise BangerError(
@@ -146,7 +168,7 @@ class RegistrySession:
 
     def _find_scheme(self) -> str:
         try:
-            self._transport.get(f"https://{self.reference.host}/v2/", {}).drain_conn()
+            discard(self._transport.get(f"https://{self.reference.host}/v2/", {}))
         except NoTls:
             return "http"
         return "https"
@@ -154,11 +176,11 @@ class RegistrySession:
     def _check_url(self, url: str) -> None:
         """Raise ``denied`` for a URL of the registry's choice that it may not lead to: out of TLS,
         or from elsewhere to the services of this machine."""
-        parts = urlsplit(url)
+        parts = split_url(url, self.reference.registry)
         host = parts.hostname or ""
         own_host = _hostname(self.reference.host)
         plain = parts.scheme != "https" and not (self._scheme == "http" and parts.scheme == "http")
-        inwards = is_loopback(host) and not is_loopback(own_host)
+        inwards = leads_here(host) and not leads_here(own_host)
         if plain or inwards or parts.username is not None:
             where = printable(f"{parts.scheme}://{parts.netloc}", 200)
             raise BangerError(

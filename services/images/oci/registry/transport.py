@@ -6,12 +6,13 @@ decompressed on the way: what counts is the sum of the bytes as they are stored.
 """
 
 import ipaddress
+import socket
 import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import SplitResult, urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import urllib3
@@ -31,6 +32,8 @@ _CERTIFICATES = (
     "/etc/docker/certs.d",
 )
 _LONGEST_URL = 16384
+_SHORT_BODY = 1 << 16
+"""Bytes that are read to keep a connection; rather than more, a new one is made."""
 
 Response = urllib3.BaseHTTPResponse
 
@@ -81,9 +84,9 @@ class Transport:
     def _request(
         self, method: str, url: str, headers: Mapping[str, str], body: str | None = None
     ) -> Response:
-        parts = urlsplit(url)
-        if len(url) > _LONGEST_URL or parts.scheme not in ("http", "https") or not parts.hostname:
-            raise BangerError(Code.INVALID, f"{self._registry} leads to a URL that is none")
+        parts = split_url(url, self._registry)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise _no_url(self._registry)
         common = {"User-Agent": f"banger/{__version__}", "Accept-Encoding": "identity"}
         try:
             return self._pool(parts.scheme, parts.netloc, parts.hostname).request(
@@ -145,6 +148,26 @@ class Transport:
         return context
 
 
+def split_url(url: str, registry: str) -> SplitResult:
+    """The parts of a URL that ``registry`` has chosen. Raises ``invalid`` for one that is none."""
+    try:
+        parts = urlsplit(url)
+        assert parts.port is None or parts.port >= 0  # reading it checks it
+    except ValueError:
+        raise _no_url(registry) from None
+    if len(url) > _LONGEST_URL:
+        raise _no_url(registry)
+    return parts
+
+
+def discard(response: Response) -> None:
+    """Finish with a response whose body is of no use, however long it is."""
+    if response.length_remaining is not None and response.length_remaining <= _SHORT_BODY:
+        response.drain_conn()
+    else:
+        response.close()
+
+
 def chunks(response: Response) -> Iterator[bytes]:
     """The body, about ``CHUNK`` bytes at a time.
 
@@ -181,6 +204,38 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def leads_here(host: str) -> bool:
+    """Whether a connection to a host may reach this machine: in any spelling that the resolver
+    knows of a loopback address (inet_aton(3), RFC 4291 section 2.5.5.2) or of ``localhost`` (RFC
+    6761 section 6.3), and the unspecified address, which Linux takes for a loopback one."""
+    name = host.lower().strip("[]").rstrip(".")
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(_plain_address(name))
+    except ValueError:
+        return False
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    return address.is_loopback or address.is_unspecified
+
+
+def _plain_address(name: str) -> str:
+    """An IPv4 address of fewer parts, octal or hexadecimal ones, as four decimal ones."""
+    try:
+        return socket.inet_ntoa(socket.inet_aton(name))
+    except OSError:
+        return name.partition("%")[0]
+
+
+def _no_url(registry: str) -> BangerError:
+    return BangerError(
+        Code.INVALID,
+        f"{registry} leads to a URL that is none",
+        hint="the registry or a proxy before it is at fault: ask whoever runs it",
+    )
 
 
 def _reason(error: Exception) -> str:

@@ -5,7 +5,6 @@ It parses only what ``member_block`` wrote, never an archive of somebody else.
 
 import os
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,7 +33,7 @@ def squashfs_writer(output: Path, root: DirectoryInode) -> Iterator[int]:
     Raises:
         BangerError: ``missing_tool``, ``no_space``, ``internal``. ``output`` is not there then.
     """
-    with tempfile.TemporaryFile(dir=output.parent) as said:
+    with os.fdopen(os.memfd_create("sqfstar"), "w+b") as said:  # the disk may be full
         process = _start(output, root, said)
         assert process.stdin
         try:
@@ -81,7 +80,9 @@ def _failure(process: "subprocess.Popen[bytes]", said: IO[bytes]) -> BangerError
     reason = next((line for line in lines if "No space left" in line), "")
     if reason:
         return BangerError(
-            Code.NO_SPACE, "the image does not fit on the disk", hint="banger system df"
+            Code.NO_SPACE,
+            "the image does not fit on the disk",
+            hint="see what takes it: banger system df; remove downloads: banger image prune",
         )
     last = printable(lines[-1] if lines else f"status {process.returncode}", 300)
     return BangerError(Code.INTERNAL, f"sqfstar failed: {last}")

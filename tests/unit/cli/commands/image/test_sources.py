@@ -13,6 +13,8 @@ from cli.commands.image.sources import auth_file, source_path
         ("alpine:3.20", "alpine:3.20"),
         ("localhost:5000/a/b", "localhost:5000/a/b"),
         ("oci:dir", "oci:{here}/dir"),
+        ("oci:./dir:latest", "oci:{here}/dir:latest"),
+        ("oci:.//./dir", "oci:{here}/dir"),
         ("oci:../dir:latest", "oci:{here}/../dir:latest"),
         ("oci:/abs:1", "oci:/abs:1"),
         ("docker-archive:a.tar:alpine:3.20", "docker-archive:{here}/a.tar:alpine:3.20"),

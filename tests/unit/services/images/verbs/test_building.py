@@ -13,6 +13,7 @@ from shared.bus.handlers import Call, handled_verbs
 from shared.config import Config
 from shared.contract.messages.build import BuildKeep, BuildPlan, BuildQuestion
 from shared.contract.verbs import images
+from shared.errors import BangerError, Code
 from shared.logs import Log
 from shared.paths import Paths
 from shared.vm import files
@@ -99,3 +100,16 @@ def test_kept_disks_are_given_to_a_vm(context: ImagesContext) -> None:
 
     assert asyncio.run(act()) == [True, False]
     assert (context.paths.vm_state(other) / files.OVERLAY).read_text() == files.OVERLAY
+
+
+@pytest.mark.parametrize("name", ["Web", "debian-trixie"])
+def test_a_name_that_cannot_be_given_is_refused_before_anything_is_built(
+    context: ImagesContext, tmp_path: Path, name: str
+) -> None:
+    async def act() -> None:
+        asked = request(tmp_path, f'base = "debian-bookworm"\nname = "{name}"', "toml")
+        await BuildVerbs(context).base(asked, CALL)
+
+    with pytest.raises(BangerError, match=name) as caught:
+        asyncio.run(act())
+    assert caught.value.code is Code.INVALID

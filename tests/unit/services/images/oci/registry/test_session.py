@@ -123,3 +123,54 @@ def test_a_refusal_says_what_the_registry_says(
     if status == 404:
         assert "MANIFEST_UNKNOWN" in caught.value.message
     assert len(registry.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "host", ["0.0.0.0", "127.1", "0x7f000001", "[::ffff:127.0.0.1]", "localhost.", "a.localhost"]
+)
+def test_no_spelling_of_this_machine_is_a_way_to_it(host: str) -> None:
+    session = RegistrySession(parse("r.example/app"), pause=lambda _: None)
+    with pytest.raises(BangerError, match="which it may not"):
+        session._check_url(f"https://{host}/x")
+
+
+@pytest.mark.parametrize("url", ["http://[::1/", "http://127.0.0.1:x/", "http://h:99999/"])
+def test_a_url_that_is_none_is_refused_at_once(registry: ScriptedRegistry, url: str) -> None:
+    for said in (
+        Said(302, headers={"Location": url}),
+        Said(401, headers={"WWW-Authenticate": f'Bearer realm="{url}"'}),
+    ):
+        registry.asked.clear()
+        registry.script = lambda _, said=said: said  # type: ignore[misc]
+        with pytest.raises(BangerError, match="a URL that is none") as caught:
+            Client(registry).get()
+        assert caught.value.code is Code.INVALID
+        assert len(registry.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Location": "/x"}, {"WWW-Authenticate": "Basic"}],
+)
+def test_an_endless_body_that_is_of_no_use_is_not_read(
+    registry: ScriptedRegistry, headers: dict[str, str]
+) -> None:
+    status = 302 if "Location" in headers else 401
+    registry.script = lambda _: Said(status, headers=headers, endless=True)
+    with pytest.raises(BangerError):
+        Client(registry).get()
+
+
+def test_a_document_that_breaks_is_asked_for_again(registry: ScriptedRegistry) -> None:
+    answers = [Said(body=b"0123456789", cut=4), Said(body=b"0123456789")]
+    registry.script = lambda _: answers.pop(0)
+    assert Client(registry).session.get_whole("blobs/x", {}, 100)[0] == b"0123456789"
+    assert not answers
+
+
+def test_a_document_that_always_breaks_is_unavailable(registry: ScriptedRegistry) -> None:
+    registry.script = lambda _: Said(body=b"0123456789", cut=4)
+    with pytest.raises(BangerError) as caught:
+        Client(registry).session.get_whole("blobs/x", {}, 100)
+    assert caught.value.code is Code.UNAVAILABLE
+    assert len(registry.asked) == TRIES

@@ -65,3 +65,15 @@ def test_a_program_that_is_not_there_is_named(
     with pytest.raises(BangerError) as raised, squashfs_writer(tmp_path / "i", implied_directory()):
         pass
     assert raised.value.code is Code.MISSING_TOOL
+
+
+def test_what_the_program_says_is_not_kept_on_the_disk_that_may_be_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "sqfstar"
+    program.write_text("#!/bin/sh\nreadlink /proc/$$/fd/2 >&2\nexit 1\n")
+    program.chmod(0o700)
+    monkeypatch.setattr(squashfs, "find_program", lambda _: str(program))
+    with pytest.raises(BangerError) as raised:
+        write_until_it_fails(tmp_path / "image")
+    assert str(tmp_path) not in raised.value.message
