@@ -100,7 +100,8 @@ def require_space(path: Path, needed: int, what: str, hint: str = "") -> None:
     if free < needed + RESERVE:
         raise BangerError(
             Code.NO_SPACE,
-            f"{what} needs {_mib(needed + RESERVE)} in {path}, {_mib(free, up=False)} is free",
+            f"not enough space: {what} needs {_mib(needed + RESERVE)} in {path}, "
+            f"{_mib(free, up=False)} is free",
             hint=hint
             or "see what takes it: banger system df; remove downloads: banger image prune",
             details={"path": str(path), "needed": needed + RESERVE, "free": free},

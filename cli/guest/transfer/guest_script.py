@@ -77,6 +77,8 @@ kind() {{
   if [ -d "$1" ]; then k=dir; elif [ -f "$1" ]; then k=file; elif [ -e "$1" ]; then k=special
   elif [ -L "$1" ]; then k=dangling; else k=absent; fi
 }}
+# That the directory is there has been looked at; a shell's own words give no reason.
+enter() {{ cd -- "$1" 2>/dev/null || {{ echo "$1: Permission denied" >&2; exit 1; }}; }}
 p=${{1:-.}}; space=$2; shift 2
 t=$p
 while [ "$t" != "${{t%/}}" ] && [ "$t" != / ]; do t=${{t%/}}; done
@@ -97,11 +99,11 @@ done
 echo "$facts"
 read -r way token || exit 0
 case $way in
-into) cd -- "$t/" && exec {_OURS};;
-unpack) cd -- "$t/" && exec {_THEIRS};;
+into) enter "$t/"; exec {_OURS};;
+unpack) enter "$t/"; exec {_THEIRS};;
 write) {_OURS} -O >"$t";;
 beside)
-  cd -- "$d" || exit
+  enter "$d"
   [ "$token" ] || exec {_OURS}
   trap 'rm -f "./$token"; exit 3' HUP INT TERM PIPE
   {_OURS} && mv -f -- "./$token" "./$b"
