@@ -249,7 +249,7 @@ def test_flood_of_questions_does_not_fill_connection_tracking(lab: Lab) -> None:
         send(guest, *(frame(octets(NOBODY.mac), ALPHA.mac, ETH_IP, one) for one in packets))
         settle_flood(lab, questions)
         most = (time.monotonic() - began + 2) * FLOOD  # 2: what may come at once
-        assert FLOOD < connections(lab) <= most < questions
+        assert 2 * FLOOD - 10 < connections(lab) <= most < questions  # 10: settle's, in between
 
 
 def settle_flood(lab: Lab, frames: int) -> None:

@@ -50,13 +50,21 @@ def web(guests: Guests) -> Iterator[str]:
 
 
 def leftovers(guests: Guests) -> list[str]:
-    """Workers but the one that may wait for a job, what they have started, their directories."""
-    lines = list(guests.home.processes().values())
-    workers = [line for line in lines if PROCESS in line]
-    children = [line for line in lines if "sleep" in line]
+    """Workers at work, what they have started, and their directories."""
+    processes = guests.home.processes().items()
+    children = [line for _, line in processes if "sleep" in line]
     area = guests.home.paths.transfers
+    workers = [line for pid, line in processes if PROCESS in line and _has_open(pid, area)]
     directories = [str(path) for path in (area.iterdir() if area.is_dir() else [])]
-    return [*workers[1:], *children, *directories]
+    return [*workers, *children, *directories]
+
+
+def _has_open(pid: int, area: Path) -> bool:
+    """A worker with a job holds its directory, also when that has been removed."""
+    try:
+        return any(str(area) in str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir())
+    except OSError:
+        return False
 
 
 class Repository:
@@ -168,6 +176,7 @@ def test_ops_cancel_ends_the_worker_and_lets_it_undo(
 ) -> None:
     with guests.peer() as peer:
         request = begin(peer, slow)
+        assert _has_open(slow.worker, guests.home.paths.transfers)
         operations = guests.call("ops.list")["operations"]
         running = [each for each in operations if each["state"] == "running"]
         assert [(each["verb"], each["subject"]) for each in running] == [("workspace.prepare", web)]

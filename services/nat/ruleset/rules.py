@@ -189,7 +189,8 @@ def _egress(facts: BridgeFacts) -> str:
     links.py). IP options can name routes (RFC 791), and nothing needs them.
 
     Packets to the host are counted here, before dns and connection tracking see them: a flood would
-    take the time of the one and fill the other, for all guests.
+    take the time of the one and fill the other, for all guests. Each packet is counted by one rule
+    alone: counted twice, a guest would have half of what it may send.
     """
     bridge = facts.bridge
     return f"""\tchain raw {{
@@ -201,7 +202,7 @@ def _egress(facts: BridgeFacts) -> str:
 \tchain prerouting {{
 \t\ttype filter hook prerouting priority filter; policy accept;
 \t\tiifname "{bridge}" ct direction original fib daddr type local meta l4proto udp jump flood
-\t\tiifname "{bridge}" fib daddr type local ct state new jump flood
+\t\tiifname "{bridge}" fib daddr type local meta l4proto != udp ct state new jump flood
 \t\tiifname "{bridge}" meta nfproto ipv4 fib daddr type != local jump guest_to_outside
 \t\tiifname "{bridge}" ip6 daddr != {{ fe80::/10, ff00::/8 }} fib daddr type != local jump refuse
 \t}}
