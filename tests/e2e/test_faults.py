@@ -59,15 +59,20 @@ def own_home(images: None, request: pytest.FixtureRequest) -> Iterator[Home]:
         close_home(home)
 
 
-def with_broken_image(home: Home, name: str, break_it: "str") -> Home:
-    """The same home with a data directory whose default image is changed by ``break_it``."""
+def with_broken_image(home: Home, name: str, break_it: str) -> Home:
+    """The same home with a library of its own that has this image, changed by ``break_it``.
+
+    Other tests add and delete images of the user's library meanwhile, so no more of it is copied.
+    """
     data = home.root / "data"
-    real = home.paths.data
-    (data / "banger").mkdir(parents=True)
-    for kind in ("images", "kernels"):
-        shutil.copytree(real / kind, data / "banger" / kind, symlinks=True)
+    for entry in (Path("images/by-name", name), Path("kernels/by-name/debian-bookworm")):
+        original, copy = home.paths.data / entry, data / "banger" / entry
+        copy.parent.mkdir(parents=True)
+        copy.symlink_to(original.readlink())
+        shutil.copytree(original, copy.parent / original.readlink())
     environment = {**home.environment, "XDG_DATA_HOME": str(data)}
-    subprocess.run(["sh", "-c", break_it], cwd=data / "banger" / name, check=True)
+    image = data / "banger/images/by-name" / name
+    subprocess.run(["sh", "-c", break_it], cwd=image, check=True)
     return Home(home.root, environment, home.prefix)
 
 
@@ -75,7 +80,7 @@ def with_broken_image(home: Home, name: str, break_it: "str") -> Home:
 def test_a_guest_without_a_root_says_so_and_is_kept(own_home: Home) -> None:
     home = with_broken_image(
         own_home,
-        "images/by-name/debian-bookworm",
+        "debian-bookworm",
         "chmod u+w rootfs.squashfs; dd if=/dev/zero of=rootfs.squashfs bs=4k count=1 conv=notrunc",
     )
     done = home.banger("vm", "run", "--rm", "--name", "broken", "--", "true", check=False)
