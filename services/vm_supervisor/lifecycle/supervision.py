@@ -45,6 +45,8 @@ RELAUNCH_SECONDS = 30.0
 RELAUNCH_PAUSE = 0.5
 NEEDS_VMM: frozenset[State] = LIVE - {"starting"}
 """States that a row can claim only while there is a VMM."""
+PART_SECONDS = 2.0
+"""What a guest that is about to be paused may take to close its agent's connection."""
 IDLE_SECONDS = 5.0
 """How long a supervisor without a VMM waits to be asked for one."""
 
@@ -190,7 +192,12 @@ class Supervision:
 
     async def pause(self) -> None:
         if self.running and check(self.vm.name, self.state, Action.PAUSE):
-            await self.running.machine.pause()
+            async with contextlib.AsyncExitStack() as stack:
+                if self.agent:  # it may be saved while it is paused
+                    await stack.enter_async_context(
+                        self.agent.parted(time.monotonic() + PART_SECONDS)
+                    )
+                await self.running.machine.pause()
             await self._report("paused")
 
     async def resume(self) -> None:
