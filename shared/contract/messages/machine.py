@@ -23,6 +23,8 @@ class SupervisorSpec(msgspec.Struct, kw_only=True):
     image: str
     kernel: str
     ran_before: bool = True
+    saved: str = ""
+    """The directory of the saved machine that a new VM is a copy of; of use until it has disks."""
 
 
 class MachineState(msgspec.Struct, kw_only=True):
