@@ -29,6 +29,10 @@ SNAPSHOTS = "snapshots"
 """A directory with one saved machine for each snapshot, by its name."""
 SUSPENDED = "suspended"
 """The saved machine of a VM that is suspended; its disks are those of the VM."""
+RESTORING = "restoring"
+"""The saved machine that the VM is about to become; whoever finds it goes on with that."""
+FORKS = "forks"
+"""A directory with what copies of this VM are being made from."""
 
 # In the directory of a saved machine, beside copies of OVERLAY and WORK_DISK (vm/saved.py).
 
