@@ -14,10 +14,10 @@ from typing import Any
 
 from services.vm_supervisor.guest import commands
 from services.vm_supervisor.guest.agent import Agent
+from services.vm_supervisor.guest.system_state import await_system
 from services.vm_supervisor.launch.launcher import VmmLauncher
 from services.vm_supervisor.lifecycle import reports
 from services.vm_supervisor.lifecycle.supervision import Supervision
-from services.vm_supervisor.lifecycle.system_state import await_system
 from services.vm_supervisor.nat_client import NatClient
 from services.vm_supervisor.ports import listing
 from services.vm_supervisor.running_vm import RunningVm
