@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import Coroutine
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from services.vm_supervisor.guest import commands
@@ -29,6 +30,9 @@ from shared.contract.messages.machine import (
     GuestStats,
     MachineApply,
     MachineKill,
+    MachineRestore,
+    MachineSave,
+    MachineSaved,
     MachineState,
     MachineStop,
     SupervisorSpec,
@@ -137,6 +141,26 @@ class Supervisor(Actor):
     @handles(supervisor.RESUME)
     async def resume(self, _request: Empty, _call: Call) -> MachineState:
         await self._supervision.resume()
+        return self._state()
+
+    @handles(supervisor.SUSPEND)
+    async def suspend(self, _request: Empty, call: Call) -> MachineState:
+        await self._supervision.saving.suspend(call.progress)
+        return self._state()
+
+    @handles(supervisor.DISCARD)
+    async def discard(self, _request: Empty, _call: Call) -> MachineState:
+        await self._supervision.saving.discard()
+        return self._state()
+
+    @handles(supervisor.SAVE)
+    async def save(self, request: MachineSave, call: Call) -> MachineSaved:
+        target, saving = Path(request.directory), self._supervision.saving
+        return await saving.save(target, memory=request.memory, report=call.progress)
+
+    @handles(supervisor.RESTORE)
+    async def restore(self, request: MachineRestore, call: Call) -> MachineState:
+        await self._supervision.saving.restore(Path(request.directory), call.progress)
         return self._state()
 
     @handles(supervisor.STATE)

@@ -74,3 +74,25 @@ def require_room(directory: Path, needed: int, what: str) -> None:
     """Raise ``no_space`` unless ``needed`` bytes more fit where ``directory`` is."""
     hint = "free some space: see what takes it with banger system df, delete VMs or snapshots"
     require_space(directory, needed, what, hint)
+
+
+def real_bytes(directory: Path) -> int:
+    """What all files in ``directory`` occupy."""
+    return sum(occupied(path) for path in directory.iterdir())
+
+
+def shares_blocks(directory: Path) -> bool:
+    """Whether copies in ``directory`` share the blocks of their originals. It is tried.
+
+    Raises:
+        BangerError: ``no_space``, ``denied``.
+    """
+    one, other = directory / ".one", directory / ".other"
+    try:
+        one.write_bytes(b"x" * BLOCK)
+        return copy_sparse(one, other) == "reflink"
+    except OSError as error:
+        raise refused(one, error) from error
+    finally:
+        one.unlink(missing_ok=True)
+        other.unlink(missing_ok=True)

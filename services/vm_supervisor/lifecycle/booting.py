@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from functools import partial
 
+from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.launch.launcher import ReportProgress
 from services.vm_supervisor.launch.readiness import await_ready, release_init
 from services.vm_supervisor.lifecycle import vmm_end
-from services.vm_supervisor.lifecycle.guest_tasks import limit_vmm
+from services.vm_supervisor.lifecycle.guest_tasks import limit_vmm, set_clock
+from services.vm_supervisor.lifecycle.live_changes import set_hostname
 from services.vm_supervisor.lifecycle.shared_boot import BootUnderWay
 from services.vm_supervisor.lifecycle.vm_life import VmLife
 from services.vm_supervisor.running_vm import RunningVm
@@ -14,6 +16,7 @@ from shared.contract.lifecycle import Action, check
 from shared.contract.messages.vm import State
 from shared.errors import BangerError, Code
 from shared.host.retry import RetryWindow, retry
+from shared.vm.at_rest import state_at_rest
 
 RELAUNCH_SECONDS = 30.0
 """How long a guest that reboots itself is launched again while a service is away."""
@@ -58,7 +61,7 @@ class Booting:
         """``again``: the guest has rebooted itself, and nobody waits to hear why it cannot. A
         service that is being restarted just then is worth some more attempts."""
         life = self._life
-        before: State = "created" if life.state == "created" else "stopped"
+        was_created = life.state == "created"
         life.end_asked = False
         stored = life.vm.state == "starting" and not again
         reporting = life.process.spawn(life.report("starting", stored=stored))
@@ -70,6 +73,7 @@ class Booting:
         except BaseException as error:
             await reporting
             failed = again and isinstance(error, Exception)
+            before: State = "created" if was_created else state_at_rest(life.directory)
             await life.report(*(("failed", str(error)) if failed else (before, "")))
             life.process.spawn(life.finish())
             raise
@@ -77,14 +81,16 @@ class Booting:
         self._guard(running)
         await reporting
         limit_vmm(life.vm, running, life.log)
-        self.under_way.report("boot", f"booting with {running.handle.accel}")
+        verb = "booting" if running.handle.beginning == "boot" else "going on"
+        self.under_way.report("boot", f"{verb} with {running.handle.accel}")
         await self._become_ready(running)
 
     async def _become_ready(self, running: RunningVm) -> None:
         life = self._life
         name, seconds = life.vm.name, life.config.boot_timeout
         try:
-            agent = await await_ready(running, name, life.directory, seconds)
+            awaited = await_ready(running, name, life.directory, seconds, self._prepare)
+            agent = await awaited
         except Exception as error:  # whatever its guest has caused: no VM is starting for ever
             life.reason = str(error)
             running.machine.kill()
@@ -95,6 +101,15 @@ class Booting:
         running.handle.ready = True
         vmm_end.remove_initrd(life.run)
         life.reached(running, agent)
-        life.tasks.run_once("release init", partial(release_init, agent, running.handle.accel))
+        if running.handle.beginning == "boot":
+            life.tasks.run_once("release init", partial(release_init, agent, running.handle.accel))
         await life.report("running")
         self.under_way.report("ready", "the guest answers")
+
+    async def _prepare(self, running: RunningVm, agent: Agent) -> None:
+        """What a guest needs before anybody is let in: its own identity, and the time."""
+        life = self._life
+        if running.handle.beginning == "copy":
+            await set_hostname(agent, life.vm.name, life.log)
+        if running.handle.beginning != "boot":
+            await set_clock(agent, life.log)

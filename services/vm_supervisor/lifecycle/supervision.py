@@ -13,6 +13,8 @@ from functools import partial
 
 from msgspec.structs import replace
 
+from services.vm_supervisor.disks.placement import clear_up
+from services.vm_supervisor.disks.uninterrupted import in_thread
 from services.vm_supervisor.handle_file import keep_handle
 from services.vm_supervisor.launch.launcher import ReportProgress, VmmLauncher
 from services.vm_supervisor.lifecycle import recovery, vmm_end
@@ -20,6 +22,7 @@ from services.vm_supervisor.lifecycle.booting import Booting
 from services.vm_supervisor.lifecycle.guest_tasks import limit_logs, set_clock
 from services.vm_supervisor.lifecycle.live_changes import apply_row, set_hostname
 from services.vm_supervisor.lifecycle.process import SupervisorProcess
+from services.vm_supervisor.lifecycle.saving import Saving
 from services.vm_supervisor.lifecycle.stopping import Stopping
 from services.vm_supervisor.lifecycle.vm_life import VmLife
 from services.vm_supervisor.running_vm import RunningVm
@@ -30,6 +33,7 @@ from shared.contract.messages.vm import State, Vm
 from shared.errors import BangerError, Code
 from shared.host.process import ENDING
 from shared.logs import Log
+from shared.vm.at_rest import state_at_rest
 
 NEEDS_VMM: frozenset[State] = LIVE - {"starting"}
 """States that a row can claim only while there is a VMM."""
@@ -51,21 +55,25 @@ class Supervision:
         self.life = VmLife(spec, config, launcher, log, process)
         self._booting = Booting(self.life, self._guard)
         self._stopping = Stopping(self.life)
+        self.saving = Saving(self.life)
 
     # -- takeover ---------------------------------------------------------------------------
 
     async def take_over(self) -> None:
         """Take over the VMM that an earlier supervisor launched, if there is one."""
         life = self.life
+        await in_thread(clear_up, life.directory)
         if life.spec.ran_before:
             life.running = await recovery.take_over(life.launcher, life.vm)
         running = life.running
         if running is None:
-            if life.state in NEEDS_VMM:  # the VMM ended with the earlier supervisor
-                life.state = "stopped"
+            at_rest = state_at_rest(life.directory)
+            if life.state in NEEDS_VMM or at_rest == "suspended":
+                life.state = at_rest  # the VMM ended with the earlier supervisor
             life.process.spawn(self._exit_if_never_asked())
             return
         self._guard(running)
+        await recovery.let_go_on(running, life.vm, life.log)
         await recovery.restore_uplink(running, life.vm, life.log)
         await life.ports.take_over(running.machine, running.handle, life.vm.publish)
         if life.running is not running:
@@ -139,8 +147,10 @@ class Supervision:
     async def stop(
         self, limit: float, *, stored: bool = False, taken_back: Callable[[], bool] = lambda: False
     ) -> None:
-        """As ``Stopping.stop``; a boot that has no VMM yet is given up."""
-        self.life.refuse_if_over()
+        """As ``Stopping.stop``; a boot that has no VMM yet is given up. A guest that stands still
+        to be saved is asked afterwards."""
+        async with self.life.changing:
+            self.life.refuse_if_over()
         if (running := self.life.running) is None:
             await self._booting.give_up()
             return
@@ -191,7 +201,8 @@ class Supervision:
         if vmm_end.is_reboot(end, ready=ready, asked=asked):
             self._booting.again()
         else:
-            final = vmm_end.final_state(end, ready=ready, asked=asked, trouble=life.reason)
+            at_rest = state_at_rest(life.directory)
+            final = vmm_end.final_state(end, at_rest, ready=ready, asked=asked, trouble=life.reason)
             await life.report(*final)
             await life.finish()
 

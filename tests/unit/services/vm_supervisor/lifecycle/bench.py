@@ -54,6 +54,7 @@ class ScriptedMachine:
         self.user_network = network
         self.agent = AgentAddress(absent)
         self.signals: list[signal.Signals] = []
+        self.paused = False
         self._end: asyncio.Future[VmmExit] = asyncio.get_running_loop().create_future()
 
     def kill(self, signum: signal.Signals = signal.SIGKILL) -> None:
@@ -64,6 +65,12 @@ class ScriptedMachine:
 
     async def ended(self) -> VmmExit:
         return await asyncio.shield(self._end)
+
+    async def pause(self) -> None:
+        self.paused = True
+
+    async def resume(self) -> None:
+        self.paused = False
 
     async def close(self) -> None:
         pass
