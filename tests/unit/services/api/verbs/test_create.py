@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from services.api.machines import control
 from services.api.verbs import create
+from services.api.verbs.create import CreateVerbs
 from services.api.verbs.reservation import undo
 from shared.contract.messages.guest_run import CommandWish, GuestRun
 from shared.contract.messages.image import ImageConfig
