@@ -82,6 +82,7 @@ WITHOUT_MIRROR = {
     "services/vm_supervisor/lifecycle/process.py": "a protocol only",
     "services/vm_supervisor/nat_client.py": "real nat: tests/contract/test_jailed_vm.py",
     "cli/commands/vm/group.py": "a table of commands: each is called in test_app.py",
+    "cli/commands/vm/snapshot/group.py": "a table of commands: each is called in test_app.py",
     "cli/commands/vm/workspace/group.py": "a table of commands: each is called in test_app.py",
     "cli/commands/vm/options/arguments.py": "declarations only",
     "cli/doctor/finding.py": "three constructors",

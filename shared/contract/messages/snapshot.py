@@ -106,16 +106,17 @@ class SnapshotsDeleted(msgspec.Struct, kw_only=True):
 class VmFork(msgspec.Struct, kw_only=True):
     """``vm.fork``: make ``count`` new VMs of what ``ref`` is now, or of its ``snapshot``.
 
-    ``name``: what one is called, and what several begin with: NAME-1, NAME-2, …; None: as the VM
-    itself. Each runs if the memory was copied; a copy of disks alone is ``stopped``. ``labels`` are
-    those of the new VMs; what they have of the first is as for ``VmCreate.from_vm``.
+    ``name``: what one is called, and what several begin with: NAME-1, NAME-2 and so on, or
+    ``conflict`` when one of these is taken. None: the VM's name and the first numbers that are
+    free. Each new VM runs if it has a memory; a copy of disks alone is ``stopped``. ``labels`` are
+    those of the new VMs, as ``VmChoice`` has them; the rest is as for ``VmCreate.from_vm``.
     """
 
     ref: str
     name: str | None = None
     count: Annotated[int, msgspec.Meta(ge=1, le=MOST_FORKS)] = 1
     snapshot: SnapshotName = ""
-    labels: dict[str, str] = {}
+    labels: dict[str, str | None] = {}
 
 
 class Fork(msgspec.Struct, kw_only=True):
