@@ -1,14 +1,17 @@
 """How a VM comes up: one boot at a time, which everybody who asks for a start joins."""
 
+import time
 from collections.abc import Callable
 from functools import partial
 
 from services.vm_supervisor.guest.agent import Agent
+from services.vm_supervisor.guest.renewal import renew
+from services.vm_supervisor.launch.initrd import identity_files
 from services.vm_supervisor.launch.launcher import ReportProgress
 from services.vm_supervisor.launch.readiness import await_ready, release_init
 from services.vm_supervisor.lifecycle import vmm_end
 from services.vm_supervisor.lifecycle.guest_tasks import limit_vmm, set_clock
-from services.vm_supervisor.lifecycle.live_changes import set_hostname
+from services.vm_supervisor.lifecycle.live_changes import keep_hostname
 from services.vm_supervisor.lifecycle.shared_boot import BootUnderWay
 from services.vm_supervisor.lifecycle.vm_life import VmLife
 from services.vm_supervisor.running_vm import RunningVm
@@ -109,7 +112,13 @@ class Booting:
     async def _prepare(self, running: RunningVm, agent: Agent) -> None:
         """What a guest needs before anybody is let in: its own identity, and the time."""
         life = self._life
-        if running.handle.beginning == "copy":
-            await set_hostname(agent, life.vm.name, life.log)
-        if running.handle.beginning != "boot":
-            await set_clock(agent, life.log)
+        match running.handle.beginning:
+            case "copy":
+                identity = await life.launcher.identity(life.spec, running.info.agent)
+                deadline = time.monotonic() + life.config.boot_timeout
+                await renew(agent, identity_files(identity), deadline)
+            case "resumed":
+                await set_clock(agent, life.log)
+                await keep_hostname(agent, life.vm.name, life.log)
+            case "boot":
+                pass

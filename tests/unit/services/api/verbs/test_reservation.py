@@ -6,9 +6,7 @@ from shared.paths import Paths
 from tests.example import example_vm
 from tests.fakes.scene import Scene, play
 
-SPEC = {
-    name: value for name, value in asdict(example_vm()).items() if name in VmSpec.__struct_fields__
-}
+SPEC = {name: getattr(example_vm(), name) for name in VmSpec.__struct_fields__}
 
 
 def test_the_same_request_takes_the_same_row(paths: Paths) -> None:

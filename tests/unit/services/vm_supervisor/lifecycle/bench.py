@@ -18,10 +18,14 @@ from shared.contract.messages.vm import State
 from shared.errors import BangerError
 from shared.logs import Log
 from shared.paths import Paths
+from shared.vm import files
 from shared.vm.handle import write_handle
+from shared.vm.saved import MachineFacts, MemoryForm
 from shared.vmm.qemu.info import Qemu
 from tests.example import example_vm
+from tests.unit.services.vm_supervisor.disks.saved_machines import save
 from tests.unit.shared.vm.test_handle import own_handle
+from tests.unit.shared.vm.test_saved import FACTS
 
 SECONDS = 10.0
 HOST = "127.77.255.8"
@@ -48,17 +52,26 @@ class ScriptedNetwork:
 
 
 class ScriptedMachine:
-    """A VMM that ends when the test says so; its guest's agent never answers."""
+    """A VMM that ends when it is killed or the test says so, killed or not when it is ``stuck``;
+    its guest's agent never answers. ``saving`` holds a save until it is set, which ``trouble`` ends
+    then."""
 
     def __init__(self, absent: Path, network: ScriptedNetwork) -> None:
         self.user_network = network
         self.agent = AgentAddress(absent)
         self.signals: list[signal.Signals] = []
         self.paused = False
+        self.pauses = 0
+        self.begun = asyncio.Event()
+        self.saving: asyncio.Event | None = None
+        self.trouble: BangerError | None = None
+        self.stuck = True
         self._end: asyncio.Future[VmmExit] = asyncio.get_running_loop().create_future()
 
     def kill(self, signum: signal.Signals = signal.SIGKILL) -> None:
         self.signals.append(signum)
+        if not self.stuck and not self._end.done():
+            self.end(ExitReason.KILLED)
 
     def end(self, reason: ExitReason, detail: str = "it ended") -> None:
         self._end.set_result(VmmExit(reason, detail))
@@ -68,9 +81,21 @@ class ScriptedMachine:
 
     async def pause(self) -> None:
         self.paused = True
+        self.pauses += 1
 
     async def resume(self) -> None:
         self.paused = False
+
+    async def save(self, target: Path) -> MemoryForm:
+        self.begun.set()
+        if self.saving:
+            await self.saving.wait()
+        if self.trouble:
+            raise self.trouble
+        assert self.paused
+        for name in (files.MEMORY, files.DEVICE_STATE):
+            (target / name).write_text("saved")
+        return "file"
 
     async def close(self) -> None:
         pass
@@ -83,11 +108,15 @@ class ScriptedLauncher:
         self.paths = paths
         self.troubles: Iterator[BangerError] = iter(())
         self.launching = asyncio.Event()
+        self.wanted: MachineFacts | None = None
         self._machine = machine
 
     async def adopt(self, handle: Any) -> RunningVm:
         machine = cast(Machine, self._machine)
         return RunningVm(machine, handle, Qemu())
+
+    async def facts(self, *_: Any) -> MachineFacts:
+        return self.wanted or MachineFacts(**FACTS)
 
     async def launch(self, *_: Any) -> RunningVm:
         self.launching.set()
@@ -108,6 +137,9 @@ class Bench:
         trouble: BangerError | None = None,
         ran_before: bool = True,
         state: State | None = None,
+        facts: dict[str, Any] | None = None,
+        suspended: bool = False,
+        still: bool = False,
     ) -> None:
         names = ("config", "data", "state", "run")
         paths = Paths(**{name: root / name for name in names})
@@ -121,7 +153,14 @@ class Bench:
         if machine:
             handle = own_handle()
             handle.ready = True
+            handle.facts = MachineFacts(**facts) if facts else None
             write_handle(run, handle)
+        self.directory = paths.vm_state(self.vm.id)
+        if facts:
+            self.machine.stuck = False
+        if suspended:
+            save(self.directory / files.SUSPENDED, "old", disks=False)
+        self.machine.paused = still or claimed == "paused"
         self.told: list[tuple[State, str]] = []
         self.left = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -159,9 +198,24 @@ def scenario(
     trouble: BangerError | None = None,
     ran_before: bool = True,
     state: State | None = None,
+    facts: dict[str, Any] | None = None,
+    suspended: bool = False,
+    still: bool = False,
 ) -> None:
+    """``facts``: what is known of the machine. ``suspended``: its memory is on disk. ``still``: its
+    guest stands still."""
+
     async def played() -> None:
-        bench = Bench(root, machine=machine, trouble=trouble, ran_before=ran_before, state=state)
+        bench = Bench(
+            root,
+            machine=machine,
+            trouble=trouble,
+            ran_before=ran_before,
+            state=state,
+            facts=facts,
+            suspended=suspended,
+            still=still,
+        )
         try:
             async with asyncio.timeout(SECONDS):
                 await bench.supervision.take_over()
