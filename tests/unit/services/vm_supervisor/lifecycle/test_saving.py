@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
+from services.vm_supervisor.disks import copies
 from services.vm_supervisor.drivers.contract import ExitReason
 from services.vm_supervisor.lifecycle import saving as under_test
 from shared.contract.messages.vm import State
 from shared.errors import BangerError, Code
 from shared.host.retry import poll_async
-from shared.vm import files
+from shared.vm import files, publish_saved
 from shared.vm.at_rest import state_at_rest
 from shared.vm.handle import read_handle
 from shared.vm.saved import MachineFacts, read_saved
@@ -120,14 +121,13 @@ def test_a_suspend_that_is_cancelled_leaves_the_guest_as_it_was(
 def test_a_cancel_that_comes_too_late_is_not_heard(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    published = under_test.publish
     tasks: list[asyncio.Task[None]] = []
 
     async def play(bench: Bench) -> None:
         loop = asyncio.get_running_loop()
 
         def publish(*arguments: Any) -> None:
-            published(*arguments)
+            publish_saved.publish(*arguments)
             loop.call_soon_threadsafe(tasks[0].cancel)
 
         monkeypatch.setattr(under_test, "publish", publish)
@@ -227,7 +227,7 @@ def test_a_guest_goes_on_when_its_disks_cannot_be_copied(
     paused = True
 
     async def play(bench: Bench) -> None:
-        monkeypatch.setattr(under_test.copies, "copy_disks", refuse)
+        monkeypatch.setattr(copies, "copy_disks", refuse)
         target = bench.directory / files.SNAPSHOTS / "one"
         with pytest.raises(BangerError, match="the disk is full"):
             await bench.supervision.saving.save(target, memory=True, report=silent)
