@@ -46,8 +46,8 @@ Boot = Callable[[str, MachineSpec, Ready], Coroutine[Any, Any, None]]
 
 
 def figures(*, smoke: bool) -> list[Figure]:
-    program = _program(smoke=smoke)
-    ready, runs = (_listening, 1) if smoke else (answered, RUNS)
+    program = firecracker_program(smoke=smoke)
+    ready, runs = (listening, 1) if smoke else (answered, RUNS)
     place = Namespace()
     try:
         place.sh(f"ip tuntap add {TAP} mode tap")
@@ -59,7 +59,7 @@ def figures(*, smoke: bool) -> list[Figure]:
     return [Figure(name, "s", measured, by_hand, against, runs, bar=1.2)]
 
 
-def _program(*, smoke: bool) -> str:
+def firecracker_program(*, smoke: bool) -> str:
     """The Firecracker to run. Raises ``NotHere`` where there can be no guest for it to run."""
     obstacle = "it needs root" if os.geteuid() else kvm_obstacle()
     if obstacle:
@@ -83,7 +83,7 @@ def _check_that_guests_run(program: str) -> None:
             raise NotHere(error.message) from error
 
 
-async def _listening(address: AgentAddress) -> None:
+async def listening(address: AgentAddress) -> None:
     """Return when Firecracker has made the socket by which the agent would be reached."""
     async with asyncio.timeout(SOCKET_SECONDS):
         _, writer = await open_channel(AgentAddress(address.socket), 1024)
@@ -102,7 +102,7 @@ async def _pairs(program: str, runs: int, ready: Ready) -> list[Pair]:
 async def _timed(program: str, boot: Boot, ready: Ready) -> float:
     """Seconds from the launch to the agent's answer, on fresh disks."""
     with tempfile.TemporaryDirectory(prefix="bgr") as directory:
-        spec = _spec(Path(directory))
+        spec = spec_in(Path(directory))
         started = time.perf_counter()
         await boot(program, spec, ready)
         return time.perf_counter() - started
@@ -136,19 +136,22 @@ async def _by_hand(program: str, spec: MachineSpec, ready: Ready) -> None:
 
 def config_file(spec: MachineSpec, agent: Path) -> dict[str, Any]:
     """The same machine, as ``--config-file`` takes it."""
-    bodies = {r.path: r.body for r in boot_requests(spec, agent, FirecrackerConfig())}
+    bodies = {r.path: r.body for r in boot_requests(spec, FirecrackerConfig())}
+    paths = {drive.name: str(drive.path) for drive in spec.drives.devices()}
+    drives = [body for path, body in bodies.items() if path.startswith("/drives/")]
     return {
         "boot-source": bodies["/boot-source"],
-        "drives": [body for path, body in bodies.items() if path.startswith("/drives/")],
+        "drives": [each | {"path_on_host": paths[each["drive_id"]]} for each in drives],
         "machine-config": bodies["/machine-config"],
         "network-interfaces": [bodies["/network-interfaces/net0"]],
-        "vsock": bodies["/vsock"],
+        "vsock": bodies["/vsock"] | {"uds_path": str(agent)},
         "entropy": bodies["/entropy"],
         "balloon": bodies["/balloon"],
     }
 
 
-def _spec(directory: Path) -> MachineSpec:
+def spec_in(directory: Path) -> MachineSpec:
+    """A machine with new disks in ``directory``."""
     _, kernel = default_image()
     network = bridge_network(VM_ID, TAP, "10.77.0.2/24", "10.77.0.1", ("10.77.0.1",))
     drives = write_files(

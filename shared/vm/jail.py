@@ -13,19 +13,22 @@ SPAN = range(2_000_000_000, 2_147_483_647)
 """The uids of jails. They are above all that systemd and useradd assign (user namespaces end at
 1 879 048 191, systemd.io/UIDS-GIDS), and below 2^31, the limit of old file systems and tools."""
 
-VM = Path("/vm")
+VM = Path("/") / files.SOCKETS_LINK
 """Bound to ``jail`` in the VM's run directory, for sockets. Not /run, which the jailer uses."""
 API = VM / files.API_SOCKET
-AGENT = VM / files.AGENT_SOCKET
 BOOT = Path("/boot")
 KERNEL = BOOT / "vmlinux"
 INITRD = BOOT / files.INITRD
-DISKS = Path("/disks")
+DISKS = Path("/") / files.DRIVES
 ROOTFS, OVERLAY, WORK, MODULES = (DISKS / n for n in ("rootfs", "overlay", "work", "modules"))
 TOOLS, SEED = DISKS / "tools", DISKS / "seed"
 LOGS = Path("/logs")
 LOG = LOGS / files.VMM_LOG
 METRICS = LOGS / files.METRICS
+SAVING = Path("/") / files.SAVE_LINK
+"""Two files of the VM's own that it is saved to."""
+SAVED = Path("/") / files.SAVED_MACHINE
+"""The two files that it is started from, if it is."""
 
 
 def base(number: int) -> Path:

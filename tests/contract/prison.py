@@ -156,14 +156,14 @@ class Prison:
             network=bridge_network(VM, f"bgr{VM}", "10.77.0.2/24", "10.77.0.1", ("10.77.0.1",)),
         )
 
-    async def launch(self) -> FirecrackerMachine:
+    async def launch(self, saved: Path | None = None) -> FirecrackerMachine:
         await asyncio.to_thread(self.call, "nat", "nat.attach", id=VM)
-        return await self.driver.launch(self.spec)
+        return await self.driver.launch(self.spec, saved)
 
     @asynccontextmanager
-    async def launched(self) -> AsyncIterator[FirecrackerMachine]:
+    async def launched(self, saved: Path | None = None) -> AsyncIterator[FirecrackerMachine]:
         """Launched and not attached; ended with the block."""
-        machine = await self.launch()
+        machine = await self.launch(saved)
         try:
             yield machine
         finally:

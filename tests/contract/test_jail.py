@@ -61,7 +61,7 @@ async def test_everything_asked_for_a_vm_is_granted_in_the_jail(prison: Prison) 
         assert (await prison.ask(DESCRIBE))["state"] == "Running"
         whole = await prison.ask(ApiRequest("GET", "/vm/config", {}))
         assert {drive["path_on_host"] for drive in whole["drives"]} == {
-            "/disks/rootfs", "/disks/overlay", "/disks/work", "/disks/modules",
+            "disks/rootfs", "disks/overlay", "disks/work", "disks/modules",
         }  # fmt: skip
         assert (prison.sockets / files.AGENT_SOCKET).is_socket()
         assert machine.agent.socket == prison.sockets / files.AGENT_SOCKET
@@ -77,7 +77,7 @@ async def test_it_is_nobody_but_the_jails_uid_and_sees_only_its_own(prison: Pris
         assert set(status["CapEff"] + status["CapPrm"]) == {"0" * 16}
         inside = Path(f"/proc/{machine.process.pid}/root")
         assert {path.name for path in inside.iterdir()} <= {
-            "boot", "dev", "disks", "firecracker", "firecracker.pid", "logs", "run", "vm",
+            "boot", "dev", "disks", "firecracker", "firecracker.pid", "logs", "run", "save", "vm",
         }  # fmt: skip
         mounts = Path(f"/proc/{machine.process.pid}/mounts").read_text().splitlines()
         flags = {line.split()[1]: line.split()[3].split(",") for line in mounts}
@@ -230,7 +230,7 @@ def _planted(prison: Prison, path: Path, how: str, target: Path) -> None:
     prison.give_to_the_user()
 
 
-def _ready(prison: Prison) -> None:
+def make_ready_for_nat(prison: Prison) -> None:
     """All that a supervisor makes before it asks for the jail."""
     prison.sockets.mkdir(mode=0o700)
     os.mkfifo(prison.run / files.CONSOLE_INPUT, 0o600)
@@ -258,7 +258,7 @@ def _ready(prison: Prison) -> None:
 def test_what_is_planted_in_a_files_place_is_refused_and_its_target_untouched(
     prison: Prison, tmp_path: Path, name: str, how: str
 ) -> None:
-    _ready(prison)
+    make_ready_for_nat(prison)
     target = tmp_path / "roots"
     if name == "jail":
         target.mkdir(mode=0o755)
@@ -280,7 +280,7 @@ def test_what_is_planted_in_a_files_place_is_refused_and_its_target_untouched(
 
 
 def test_a_file_of_somebody_else_is_refused(prison: Prison) -> None:
-    _ready(prison)
+    make_ready_for_nat(prison)
     overlay = prison.state / files.OVERLAY
     os.chown(overlay, TWO, TWO)
     overlay.chmod(0o666)
@@ -291,7 +291,7 @@ def test_a_file_of_somebody_else_is_refused(prison: Prison) -> None:
 
 def test_a_link_on_the_way_leads_only_where_the_user_may_go(prison: Prison, tmp_path: Path) -> None:
     """A file that everybody may read, in a directory that is closed to the user."""
-    _ready(prison)
+    make_ready_for_nat(prison)
     closed, image = tmp_path / "closed", prison.one.paths.images / IMAGE
     closed.mkdir(mode=0o700)
     (closed / "rootfs.squashfs").write_text("root's")
@@ -318,7 +318,7 @@ def test_ids_and_signals_that_are_none_are_refused(prison: Prison) -> None:
 
 
 def test_a_vm_that_was_not_attached_is_not_jailed(prison: Prison) -> None:
-    _ready(prison)
+    make_ready_for_nat(prison)
     prison.restart_nat()  # it forgets who was attached in the tests before
     assert prison.refusal("nat", "nat.jail", id=VM).code is Code.CONFLICT
 

@@ -158,16 +158,28 @@ def _files(vm: Vm, paths: Paths) -> tuple[JailFile, ...]:
     run, state = paths.vm_run(vm.id), paths.vm_state(vm.id)
     return (
         JailFile(str(jail.KERNEL), (str(kernel / "vmlinux"),), "shared"),
-        JailFile(str(jail.INITRD), (str(run / files.INITRD),), "private"),
+        # A VM that is started from a saved one boots nothing.
+        JailFile(str(jail.INITRD), (str(run / files.INITRD),), "private", optional=True),
         JailFile(str(jail.ROOTFS), _rootfs_of(image), "shared"),
         JailFile(str(jail.OVERLAY), (str(state / files.OVERLAY),), "write"),
         JailFile(str(jail.WORK), (str(state / files.WORK_DISK),), "write"),
         JailFile(str(jail.MODULES), (str(kernel / "modules.squashfs"),), "shared"),
         JailFile(str(jail.TOOLS), (str(kernel / "tools.squashfs"),), "shared", optional=True),
         JailFile(str(jail.SEED), (str(image / "seed.tar.zst"),), "shared", optional=True),
+        *_saved_files(run, state),
         JailFile(str(jail.LOG), (str(state / files.VMM_LOG),), "write"),
         JailFile(str(jail.METRICS), (str(state / files.METRICS),), "write", optional=True),
     )
+
+
+def _saved_files(run: Path, state: Path) -> Iterator[JailFile]:
+    """What the VM is saved to, and what it is started from if it is. The second is under a link
+    that its supervisor makes: it may belong to another VM of the user, and to several at once, so
+    it is read by its mode and not by a group."""
+    for name in (files.MEMORY, files.DEVICE_STATE):
+        saving, saved = state / files.SAVING / name, run / files.SAVED_MACHINE / name
+        yield JailFile(str(jail.SAVING / name), (str(saving),), "write", optional=True)
+        yield JailFile(str(jail.SAVED / name), (str(saved),), "shared", optional=True)
 
 
 def _base_files(bases: Sequence[str], paths: Paths) -> Iterator[JailFile]:
@@ -192,12 +204,13 @@ def _argv(vm: Vm, uid: int, base: Path, programs: Programs) -> tuple[str, ...]:
     """The jailer's command line. It has no cgroup options, because nat puts the helper into its
     group already (shared/host/cgroup.py).
 
-    No file of the VM, its disks and logs, grows beyond the larger disk, whoever has taken
-    Firecracker over (RLIMIT_FSIZE)."""
+    No file of the VM, its disks, logs and what it is saved to, grows beyond the largest that it
+    needs, whoever has taken Firecracker over (RLIMIT_FSIZE)."""
+    largest = max(vm.disk_bytes, vm.overlay_bytes, vm.memory_mib << 20, LEAST_FILE)
     return (
         *(str(programs.jailer), "--id", process_name(vm.id)),
         *("--exec-file", str(programs.vmm), "--uid", str(uid), "--gid", str(uid)),
         *("--chroot-base-dir", str(base)),
-        *("--resource-limit", f"fsize={max(vm.disk_bytes, vm.overlay_bytes, LEAST_FILE)}"),
+        *("--resource-limit", f"fsize={largest}"),
         *("--", *programs.arguments),
     )

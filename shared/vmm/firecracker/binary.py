@@ -72,3 +72,16 @@ def newer_than_tested(version: Version) -> bool:
 
 def show(version: Version) -> str:
     return ".".join(str(number) for number in version)
+
+
+def of_states(version: Version) -> str:
+    """So much of a version as saved machines depend on: patches leave their format alone
+    (docs/RELEASE_POLICY.md of Firecracker)."""
+    return show(version).rpartition(".")[0]
+
+
+def parse(text: str) -> Version:
+    """What ``show`` has written, and what the API says of a running Firecracker; 0.0.0 for
+    anything else."""
+    numbers = re.match(r"(\d{1,4})\.(\d{1,4})\.(\d{1,4})", text)
+    return tuple(int(number) for number in numbers.groups()) if numbers else (0, 0, 0)  # type: ignore[return-value]

@@ -30,7 +30,7 @@ class Firecracker:
     console: Console = "fifo"
     agent: Channel = "vsock"
     powers_off = False
-    snapshots = False
+    snapshots = True
     packages: Mapping[str, str] = {}
 
     def program(self, config: "Config") -> str:
@@ -73,9 +73,9 @@ class Firecracker:
         return ()
 
     def version(self, context: LaunchContext) -> str:
-        from shared.vmm.firecracker.binary import find_program, show, version_of
+        from shared.vmm.firecracker.binary import find_program, of_states, version_of
 
-        return show(version_of(find_program(self.program(context.config))))
+        return of_states(version_of(find_program(self.program(context.config))))
 
     def cpu(self, _context: LaunchContext, _accelerator: "Accelerator") -> str:
         from shared.vmm.processor import host_processor

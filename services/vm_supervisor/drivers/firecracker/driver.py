@@ -4,6 +4,8 @@ Firecracker is in a session of its own and keeps running when the supervisor die
 its API socket again. Its serial console is its own stdin and stdout: a FIFO, which outlives every
 writer, and console.log.
 
+Firecracker is started in the VM's run directory, where relative names lead to its files (names.py).
+
 A guest cannot switch a Firecracker machine off, only reset it, which ends the VMM. When a guest
 powers off all the same ("reboot: System halted" on its console), this driver ends the VMM.
 """
@@ -11,6 +13,7 @@ powers off all the same ("reboot: System halted" on its console), this driver en
 import asyncio
 import os
 import signal
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +22,28 @@ from services.vm_supervisor.drivers.contract import (
     MachineSpec,
     VmmExit,
     VmPlace,
-    cannot_save,
     check_files,
 )
 from services.vm_supervisor.drivers.exit import conclude, guest_failed, tail
+from services.vm_supervisor.drivers.firecracker import names
 from services.vm_supervisor.drivers.firecracker.api import ApiRefusal, call
 from services.vm_supervisor.drivers.firecracker.requests import (
+    LOAD_PATH,
     PAUSE,
     RESUME,
+    SAVE,
+    SHOW_CONFIG,
     ApiRequest,
     boot_requests,
+    limit_requests,
+    load_requests,
+)
+from services.vm_supervisor.drivers.firecracker.saving import (
+    check_device,
+    check_room,
+    take_out,
+    unloaded,
+    unsaved,
 )
 from services.vm_supervisor.guest.channel import VSOCK_PORT, AgentAddress
 from shared.config import FirecrackerConfig
@@ -36,7 +51,7 @@ from shared.errors import BangerError, Code
 from shared.host.process import ProcessId, Watch, spawn_detached
 from shared.vm import files
 from shared.vm.saved import MemoryForm
-from shared.vmm.firecracker.binary import check_version, find_program
+from shared.vmm.firecracker.binary import Version, check_version, find_program, of_states, parse
 from shared.vmm.firecracker.info import Firecracker, program_arguments
 from shared.vmm.info import DriverInfo, process_name
 
@@ -72,51 +87,73 @@ class FirecrackerDriver:
             )
 
     async def launch(self, spec: MachineSpec, saved: Path | None = None) -> "FirecrackerMachine":
-        if saved:
-            raise cannot_save(self.info.title)
         api, agent, keys = (
             spec.run / name for name in (files.API_SOCKET, files.AGENT_SOCKET, files.CONSOLE_INPUT)
         )
         for path in (api, agent, keys):
             path.unlink(missing_ok=True)
         os.mkfifo(keys, 0o600)
+        names.make_links(spec.run, spec.state, spec.drives)
+        names.make_room(spec.state)
+        names.link_saved(spec.run, saved)
         vmm_log, console = spec.state / files.VMM_LOG, spec.state / files.CONSOLE_LOG
         vmm_log.write_bytes(b"")
         if self._config.metrics:
             (spec.state / files.METRICS).touch()  # it writes only into a file that exists
         console_start = console.stat().st_size if console.exists() else 0
-        argv = firecracker_argv(str(find_program(self._program)), spec.place.vm_id, api, vmm_log)
+        argv = firecracker_argv(str(find_program(self._program)), spec.place, api, vmm_log)
         # Opened for reading and writing: a FIFO that has a writer never ends.
         stdin = os.open(keys, os.O_RDWR | os.O_CLOEXEC)
         try:
             process = spawn_detached(argv, vmm_log, stdin=stdin, stdout=console)
         finally:
             os.close(stdin)
-        requests = boot_requests(spec, agent, self._config)
-        return FirecrackerMachine(spec.place, Watch(process), console_start, requests)
+        beginning = Beginning(spec, self._config, saved)
+        return FirecrackerMachine(spec.place, Watch(process), console_start, beginning)
 
     def adopt(self, place: VmPlace, process: ProcessId, console_start: int) -> "FirecrackerMachine":
-        return FirecrackerMachine(place, Watch(process), console_start, [])
+        return FirecrackerMachine(place, Watch(process), console_start, None)
 
 
-def firecracker_argv(program: str, vm_id: str, api: Path, log: Path) -> list[str]:
-    """``--id`` names the VM in the process table (``DriverInfo.recognises``)."""
-    return [program, "--id", process_name(vm_id), *program_arguments(str(api), str(log))]
+def firecracker_argv(program: str, place: VmPlace, api: Path, log: Path) -> list[str]:
+    """``--id`` names the VM in the process table (``DriverInfo.recognises``). The shell becomes
+    Firecracker: posix_spawn(3) cannot change the directory everywhere."""
+    enter = ["sh", "-c", 'cd "$0" && exec "$@"', str(place.run)]
+    words = program_arguments(str(api), str(log))
+    return [*enter, program, "--id", process_name(place.vm_id), *words]
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """How a machine that was just launched comes to run. ``spec``: with paths as Firecracker sees
+    them; ``saved``: the saved machine to load instead of booting."""
+
+    spec: MachineSpec
+    config: FirecrackerConfig
+    saved: Path | None
+
+    def requests(self, version: Version) -> list[ApiRequest]:
+        """What this ``version`` of Firecracker is asked. Raises ``incompatible``."""
+        if not self.saved:
+            return boot_requests(self.spec, self.config)
+        check_device(version, self.saved, self.spec.network.tap)
+        return load_requests(self.spec, self.config, version)
 
 
 class FirecrackerMachine:
-    """One running Firecracker; see ``contract.Machine``. ``requests`` make the machine."""
+    """One running Firecracker; see ``contract.Machine``. ``beginning`` is None for one that an
+    earlier supervisor has launched."""
 
     user_network = None
 
     def __init__(
-        self, place: VmPlace, watch: Watch, console_start: int, requests: list[ApiRequest]
+        self, place: VmPlace, watch: Watch, console_start: int, beginning: Beginning | None
     ) -> None:
         self._watch = watch
         self._run = place.run
         self._state = place.state
         self._console_start = console_start
-        self._requests = requests
+        self._beginning = beginning
         self._halted = False
         self._watching_console: asyncio.Task[None] | None = None
 
@@ -133,10 +170,10 @@ class FirecrackerMachine:
         return AgentAddress(self._run / files.AGENT_SOCKET, VSOCK_PORT)
 
     async def attach(self) -> None:
-        """Make the machine and start it, or find it started."""
+        """Make the machine and start it, or load it, or find it started."""
         described = await self._described()
-        if self._requests:
-            await self._make()
+        if self._beginning:
+            await self._make(self._beginning, parse(str(described.get("vmm_version"))))
         elif described.get("state") == "Not started":
             self.kill()  # the supervisor before this one died before it had sent the requests
             await self._watch.ended()
@@ -150,10 +187,26 @@ class FirecrackerMachine:
         await self._ask(RESUME)
 
     async def version(self) -> str:
-        raise cannot_save("Firecracker")
+        described = await self._described()
+        return of_states(parse(str(described.get("vmm_version"))))
 
-    async def save(self, _target: Path) -> MemoryForm:
-        raise cannot_save("Firecracker")
+    async def save(self, target: Path) -> MemoryForm:
+        saving = self._state / files.SAVING
+        shown = await self._ask(SHOW_CONFIG)
+        if not names.are_relative(shown):
+            raise BangerError(
+                Code.CONFLICT,
+                "this VM was started by an older version, and has to be started again before it "
+                "can be saved",
+                hint="banger vm restart",
+            )
+        await asyncio.to_thread(check_room, saving, shown["machine-config"]["mem_size_mib"] << 20)
+        try:
+            await self._ask(SAVE)
+        except ApiRefusal as refusal:
+            raise unsaved(refusal.details["fault_message"], saving) from refusal
+        await asyncio.to_thread(take_out, saving, target)
+        return "file"
 
     def kill(self, signum: signal.Signals = signal.SIGKILL) -> None:
         self._watch.kill(signum)
@@ -185,23 +238,30 @@ class FirecrackerMachine:
             raise guest_failed(await self.ended(), self._state)
         raise BangerError(Code.TIMEOUT, "Firecracker does not answer on its API socket")
 
-    async def _make(self) -> None:
-        for request in self._requests:
-            try:
+    async def _make(self, beginning: Beginning, version: Version) -> None:
+        requests = beginning.requests(version)
+        try:
+            for request in requests:
                 await self._ask(request)
-            except ApiRefusal as refusal:
-                refusal.hint = refusal.hint or f"see {self._state / files.VMM_LOG}"
+            if beginning.saved:
+                for request in limit_requests(await self._ask(SHOW_CONFIG), beginning.config):
+                    await self._ask(request)
+        except ApiRefusal as refusal:
+            log = self._state / files.VMM_LOG
+            if refusal.details["path"] == LOAD_PATH:
+                raise unloaded(refusal.details["fault_message"], log) from refusal
+            refusal.hint = refusal.hint or f"see {log}"
+            raise
+        except BangerError:
+            if self._watch.alive:
                 raise
-            except BangerError:
-                if self._watch.alive:
-                    raise
-                raise guest_failed(await self.ended(), self._state) from None
+            raise guest_failed(await self.ended(), self._state) from None
 
-    async def _ask(self, request: ApiRequest) -> None:
+    async def _ask(self, request: ApiRequest) -> Any:
         if not self._watch.alive:
             raise BangerError(Code.NOT_RUNNING, "the VMM is gone")
         try:
-            await call(self._run / files.API_SOCKET, request)
+            return await call(self._run / files.API_SOCKET, request)
         except BangerError as error:
             if error.code is Code.UNAVAILABLE and not self._watch.alive:
                 raise BangerError(Code.NOT_RUNNING, "the VMM is gone") from error

@@ -14,17 +14,19 @@ from pathlib import Path
 
 from services.vm_supervisor.drivers.contract import (
     Driver,
-    Drives,
     ExitReason,
     Jailer,
     MachineSpec,
     VmmExit,
     VmPlace,
-    cannot_save,
 )
 from services.vm_supervisor.drivers.exit import guest_failed, last_line_with, tail
-from services.vm_supervisor.drivers.firecracker.driver import FirecrackerDriver, FirecrackerMachine
-from services.vm_supervisor.drivers.firecracker.requests import ApiRequest, boot_requests
+from services.vm_supervisor.drivers.firecracker import names
+from services.vm_supervisor.drivers.firecracker.driver import (
+    Beginning,
+    FirecrackerDriver,
+    FirecrackerMachine,
+)
 from shared.config import Config, FirecrackerConfig
 from shared.errors import BangerError, Code
 from shared.host.process import ProcessId, Watch
@@ -45,26 +47,24 @@ class JailingDriver(FirecrackerDriver):
     async def launch(self, spec: MachineSpec, saved: Path | None = None) -> FirecrackerMachine:
         if not self._config.jailer:
             return await super().launch(spec, saved)
-        if saved:
-            raise cannot_save(self.info.title)
-        sockets = make_ready(spec, self._config)
+        sockets = make_ready(spec, self._config, saved)
         console_start = (spec.state / files.CONSOLE_LOG).stat().st_size
         process = await self._jailer.jail(spec.place.vm_id, base_ids(spec))
-        requests = boot_requests(seen_from_inside(spec), jail.AGENT, self._config)
+        beginning = Beginning(seen_from_inside(spec), self._config, saved)
         watch = _watch(process, spec.state)
-        return self._jailed(replace(spec.place, run=sockets), watch, console_start, requests)
+        return self._jailed(replace(spec.place, run=sockets), watch, console_start, beginning)
 
     def adopt(self, place: VmPlace, process: ProcessId, console_start: int) -> FirecrackerMachine:
         if not jail.is_jailed(process):
             return super().adopt(place, process, console_start)
         inside = replace(place, run=jail.sockets_of(place.run))
-        return self._jailed(inside, Watch(process), console_start, [])
+        return self._jailed(inside, Watch(process), console_start, None)
 
     def _jailed(
-        self, place: VmPlace, watch: Watch, console_start: int, requests: list[ApiRequest]
+        self, place: VmPlace, watch: Watch, console_start: int, beginning: Beginning | None
     ) -> "JailedMachine":
         signal_it = partial(self._jailer.signal, place.vm_id)
-        return JailedMachine(signal_it, place, watch, console_start, requests)
+        return JailedMachine(signal_it, place, watch, console_start, beginning)
 
 
 def make_driver(config: Config, jailer: Jailer) -> Driver:
@@ -81,9 +81,9 @@ class JailedMachine(FirecrackerMachine):
         place: VmPlace,
         watch: Watch,
         console_start: int,
-        requests: list[ApiRequest],
+        beginning: Beginning | None,
     ) -> None:
-        super().__init__(place, watch, console_start, requests)
+        super().__init__(place, watch, console_start, beginning)
         self._signal_it = signal_it
         self._signalling: set[asyncio.Task[None]] = set()
 
@@ -106,12 +106,16 @@ class JailedMachine(FirecrackerMachine):
     async def ended(self) -> VmmExit:
         """The exit status of a process that is no child is unknown. Its log may say why."""
         end = await super().ended()
-        never_served = self._watching_console is None and self._requests
+        never_served = self._watching_console is None and self._beginning is not None
         return _crash(self._state) if never_served and end.reason is ExitReason.UNKNOWN else end
 
 
-def make_ready(spec: MachineSpec, config: FirecrackerConfig) -> Path:
+def make_ready(spec: MachineSpec, config: FirecrackerConfig, saved: Path | None = None) -> Path:
     """Make the files that ``nat`` looks for; returns the directory of the sockets."""
+    names.make_room(spec.state)
+    names.link_saved(spec.run, saved)
+    if saved:
+        let_jails_read(saved)
     sockets = jail.sockets_of(spec.run)
     sockets.mkdir(mode=0o700, exist_ok=True)
     keys = spec.run / files.CONSOLE_INPUT
@@ -124,19 +128,18 @@ def make_ready(spec: MachineSpec, config: FirecrackerConfig) -> Path:
     return sockets
 
 
+def let_jails_read(saved: Path) -> None:
+    """Each jail has a group of its own, and several may be started from one saved machine. The
+    directories above it keep other users out."""
+    for name in (files.MEMORY, files.DEVICE_STATE):
+        (saved / name).chmod(0o644)
+
+
 def seen_from_inside(spec: MachineSpec) -> MachineSpec:
-    """The same VM with the paths that Firecracker knows its files by."""
-    drives = Drives(
-        jail.ROOTFS,
-        jail.OVERLAY,
-        jail.WORK,
-        jail.MODULES,
-        tools=jail.TOOLS if spec.drives.tools else None,
-        bases=tuple(jail.base(number) for number, _ in enumerate(spec.drives.bases)),
-        seed=jail.SEED if spec.drives.seed else None,
-    )
+    """The same VM with the paths that Firecracker knows its files by. The drives have the same
+    names everywhere (names.py)."""
     place = replace(spec.place, run=jail.VM, state=jail.LOGS)
-    return replace(spec, kernel=jail.BOOT, initrd=jail.INITRD, drives=drives, place=place)
+    return replace(spec, kernel=jail.BOOT, initrd=jail.INITRD, place=place)
 
 
 def base_ids(spec: MachineSpec) -> list[str]:

@@ -6,14 +6,15 @@ could be lost (docs/api_requests/block-caching.md).
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from services.vm_supervisor.drivers.contract import MachineSpec
+from services.vm_supervisor.drivers.firecracker import names
 from services.vm_supervisor.drivers.kernel_arguments import kernel_arguments
 from services.vm_supervisor.guest.channel import GUEST_CID
 from shared.config import FirecrackerConfig
 from shared.vm import files
+from shared.vmm.firecracker.binary import Version
 
 _MACHINE_ARGUMENTS = (
     "reboot=k",  # a reset by the keyboard controller, the only way for a guest to end the VMM
@@ -26,6 +27,14 @@ _MACHINE_ARGUMENTS = (
 )
 _MIB = 1 << 20
 _REFILL_MS = 1000
+_NETWORK = "net0"
+ANSWER_SECONDS = 10.0
+"""A pause of a guest with many processors takes longest; most requests take milliseconds."""
+_SAVE_SECONDS = 600.0
+"""All of the guest's memory is written to a disk and flushed."""
+_LOAD_SECONDS = 60.0
+OVERRIDES: Version = (1, 12, 0)
+"""The first that gives a saved machine another network device (#4731 of its CHANGELOG)."""
 
 
 class ApiRequest(NamedTuple):
@@ -34,35 +43,110 @@ class ApiRequest(NamedTuple):
     method: str
     path: str
     body: dict[str, Any]
+    seconds: float = ANSWER_SECONDS
+    """How long its answer may take."""
 
 
 START = ApiRequest("PUT", "/actions", {"action_type": "InstanceStart"})
 PAUSE = ApiRequest("PATCH", "/vm", {"state": "Paused"})
 RESUME = ApiRequest("PATCH", "/vm", {"state": "Resumed"})
+LOAD_PATH = "/snapshot/load"
+SHOW_CONFIG = ApiRequest("GET", "/vm/config", {})
+SAVE = ApiRequest(
+    "PUT",
+    "/snapshot/create",
+    {
+        "snapshot_type": "Full",
+        "snapshot_path": names.SAVING_STATE,
+        "mem_file_path": names.SAVING_MEMORY,
+    },
+    _SAVE_SECONDS,
+)
 
 
-def boot_requests(spec: MachineSpec, agent: Path, config: FirecrackerConfig) -> list[ApiRequest]:
-    """All that makes the machine and starts it. ``agent``: the socket to make for vsock."""
+def boot_requests(spec: MachineSpec, config: FirecrackerConfig) -> list[ApiRequest]:
+    """All that makes the machine and starts it. Of ``spec.drives`` the names are used alone."""
     machine = {"vcpu_count": spec.vcpus, "mem_size_mib": spec.memory_mib, "smt": False}
     boot = {
         "kernel_image_path": str(spec.kernel / "vmlinux"),
         "initrd_path": str(spec.initrd),
         "boot_args": kernel_arguments(spec.accelerator, _MACHINE_ARGUMENTS),
     }
-    network = {"iface_id": "net0", "host_dev_name": spec.network.tap, "guest_mac": spec.network.mac}
-    vsock = {"guest_cid": GUEST_CID, "uds_path": str(agent)}
+    network = {
+        "iface_id": _NETWORK,
+        "host_dev_name": spec.network.tap,
+        "guest_mac": spec.network.mac,
+    }
+    vsock = {"guest_cid": GUEST_CID, "uds_path": names.AGENT}
     balloon = {"amount_mib": 0, "deflate_on_oom": True, "stats_polling_interval_s": 0}
     return [
         *_metrics(spec, config),
         ApiRequest("PUT", "/machine-config", machine),
         ApiRequest("PUT", "/boot-source", boot),
         *_drives(spec, config),
-        ApiRequest("PUT", "/network-interfaces/net0", network | _network_limits(config)),
+        ApiRequest("PUT", f"/network-interfaces/{_NETWORK}", network | _network_limits(config)),
         ApiRequest("PUT", "/vsock", vsock),
         ApiRequest("PUT", "/entropy", {}),
         ApiRequest("PUT", "/balloon", balloon),
         START,
     ]
+
+
+def load_requests(
+    spec: MachineSpec, config: FirecrackerConfig, version: Version
+) -> list[ApiRequest]:
+    """All that loads a saved machine, which is paused then. ``version``: of the Firecracker."""
+    load: dict[str, Any] = {
+        "snapshot_path": names.SAVED_STATE,
+        # Mapped privately (MAP_PRIVATE), and opened for reading: many machines can have the file.
+        "mem_backend": {"backend_type": "File", "backend_path": names.SAVED_MEMORY},
+        "resume_vm": False,
+    }
+    if version >= OVERRIDES:
+        load["network_overrides"] = [{"iface_id": _NETWORK, "host_dev_name": spec.network.tap}]
+    return [*_metrics(spec, config), ApiRequest("PUT", LOAD_PATH, load, _LOAD_SECONDS)]
+
+
+def limit_requests(shown: dict[str, Any], config: FirecrackerConfig) -> list[ApiRequest]:
+    """What gives a loaded machine the limits of this host: it has those of the host that saved it.
+    ``shown``: the answer to ``SHOW_CONFIG``."""
+    network = limiter(config.network_mib_per_second, 0)
+    disk = limiter(config.disk_mib_per_second, config.disk_operations_per_second)
+    return [
+        *(
+            _limit("/drives", "drive_id", each["drive_id"], {"rate_limiter": _complete(disk)})
+            for each in shown.get("drives") or []
+            if not _same(each.get("rate_limiter"), disk)
+        ),
+        *(
+            _limit(
+                "/network-interfaces",
+                "iface_id",
+                each["iface_id"],
+                {"rx_rate_limiter": _complete(network), "tx_rate_limiter": _complete(network)},
+            )
+            for each in shown.get("network-interfaces") or []
+            if not all(_same(each.get(f"{way}_rate_limiter"), network) for way in ("rx", "tx"))
+        ),
+    ]
+
+
+def _limit(path: str, key: str, name: str, limits: dict[str, Any]) -> ApiRequest:
+    return ApiRequest("PATCH", f"{path}/{name}", {key: name, **limits})
+
+
+def _complete(limits: dict[str, Any]) -> dict[str, Any]:
+    """A bucket of size 0 takes the limit away; one that is not named stays."""
+    none = {"size": 0, "refill_time": 0}
+    return {name: limits.get(name, none) for name in ("bandwidth", "ops")}
+
+
+def _same(shown: dict[str, Any] | None, limits: dict[str, Any]) -> bool:
+    return {
+        name: (bucket["size"], bucket["refill_time"])
+        for name, bucket in (shown or {}).items()
+        if bucket
+    } == {name: (bucket["size"], bucket["refill_time"]) for name, bucket in limits.items()}
 
 
 def _metrics(spec: MachineSpec, config: FirecrackerConfig) -> Iterator[ApiRequest]:
@@ -73,10 +157,10 @@ def _metrics(spec: MachineSpec, config: FirecrackerConfig) -> Iterator[ApiReques
 def _drives(spec: MachineSpec, config: FirecrackerConfig) -> Iterator[ApiRequest]:
     """The guest numbers them in this order; guest/rootfs/init relies on it."""
     limits = limiter(config.disk_mib_per_second, config.disk_operations_per_second)
-    for name, path, read_only in spec.drives.devices():
+    for name, _, read_only in spec.drives.devices():
         drive: dict[str, Any] = {
             "drive_id": name,
-            "path_on_host": str(path),
+            "path_on_host": names.drive(name),
             "is_root_device": False,
             "is_read_only": read_only,
             "cache_type": "Writeback",

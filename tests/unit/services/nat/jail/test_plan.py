@@ -54,6 +54,10 @@ def test_every_file_is_the_users_and_read_only_unless_it_is_the_vms_own() -> Non
         "/disks/modules": (f"{kernel}/modules.squashfs", "shared"),
         "/disks/tools": (f"{kernel}/tools.squashfs", "shared"),
         "/disks/seed": (f"/home/ada/data/images/{'a' * 16}/seed.tar.zst", "shared"),
+        "/save/memory": (f"{state}/saving/memory", "write"),
+        "/save/device_state": (f"{state}/saving/device_state", "write"),
+        "/saved/memory": (f"/run/user/1000/banger/vms/{VM}/saved/memory", "shared"),
+        "/saved/device_state": (f"/run/user/1000/banger/vms/{VM}/saved/device_state", "shared"),
         "/logs/vmm.log": (f"{state}/vmm.log", "write"),
         "/logs/metrics.json": (f"{state}/metrics.json", "write"),
     }

@@ -9,6 +9,8 @@ from shared.vmm.firecracker.binary import (
     check_version,
     find_program,
     newer_than_tested,
+    of_states,
+    parse,
     show,
     version_of,
 )
@@ -61,3 +63,9 @@ def test_patches_of_a_tested_version_are_not_new() -> None:
     assert not newer_than_tested((1, 12, 9))
     assert newer_than_tested((1, 13, 0))
     assert show((1, 13, 0)) == "1.13.0"
+
+
+def test_a_version_is_read_as_it_is_shown_and_patches_leave_states_alone() -> None:
+    assert parse(show((1, 12, 1))) == (1, 12, 1)
+    assert parse("None") == parse("") == (0, 0, 0)
+    assert of_states((1, 12, 1)) == of_states((1, 12, 0)) == "1.12"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from services.vm_supervisor.drivers.contract import ExitReason
+from services.vm_supervisor.drivers.contract import ExitReason, VmPlace
 from services.vm_supervisor.drivers.firecracker.driver import firecracker_argv, last_act
 
 
@@ -24,5 +24,6 @@ def test_the_last_lines_tell(console: str, act: ExitReason | None) -> None:
 
 
 def test_the_process_is_named_for_its_vm() -> None:
-    argv = firecracker_argv("fc", "0123456789ab", Path("/r/api.sock"), Path("/s/vmm.log"))
+    place = VmPlace("0123456789ab", Path("/r"), Path("/s"))
+    argv = firecracker_argv("fc", place, Path("/r/api.sock"), Path("/s/vmm.log"))
     assert argv[argv.index("--id") + 1] == "banger-0123456789ab"

@@ -6,7 +6,13 @@ from typing import Any
 
 from services.vm_supervisor.drivers.contract import MachineSpec
 from services.vm_supervisor.drivers.firecracker.jail import base_ids, seen_from_inside
-from services.vm_supervisor.drivers.firecracker.requests import START, boot_requests, limiter
+from services.vm_supervisor.drivers.firecracker.requests import (
+    START,
+    boot_requests,
+    limit_requests,
+    limiter,
+    load_requests,
+)
 from services.vm_supervisor.network.modes import bridge_network
 from shared.config import FirecrackerConfig
 from shared.vmm.accelerator import Accel, Accelerator
@@ -22,12 +28,12 @@ SPEC: MachineSpec = replace(
 
 
 def asked(config: FirecrackerConfig | None = None) -> dict[str, dict[str, Any]]:
-    requests = boot_requests(SPEC, Path("/run/vm/agent.sock"), config or FirecrackerConfig())
+    requests = boot_requests(SPEC, config or FirecrackerConfig())
     return {request.path: request.body for request in requests}
 
 
 def test_the_start_comes_last_and_the_drives_in_the_order_of_guest_init() -> None:
-    requests = boot_requests(SPEC, Path("/a"), FirecrackerConfig())
+    requests = boot_requests(SPEC, FirecrackerConfig())
     drives = [r.body["drive_id"] for r in requests if r.path.startswith("/drives/")]
     assert drives == ["rootfs", "overlay", "work", "modules"]
     assert requests[-1] == START
@@ -44,9 +50,9 @@ def test_images_below_are_drives_of_their_own_under_names_of_the_jail() -> None:
         SPEC.drives, tools=Path("/t"), bases=(Path("/images/j/r"), Path("/images/k/r"))
     )
     inside = seen_from_inside(replace(SPEC, drives=drives))
-    requests = boot_requests(inside, Path("/a"), FirecrackerConfig())
+    requests = boot_requests(inside, FirecrackerConfig())
     paths = [r.body["path_on_host"] for r in requests if r.path.startswith("/drives/")]
-    assert paths[4:] == ["/disks/tools", "/disks/base0", "/disks/base1"]
+    assert paths[4:] == ["disks/tools", "disks/base0", "disks/base1"]
     assert base_ids(replace(SPEC, drives=drives)) == ["j", "k"]
 
 
@@ -79,3 +85,43 @@ def test_limits_are_buckets_refilled_every_second() -> None:
     assert limited["/network-interfaces/net0"]["tx_rate_limiter"] == one
     assert limited["/metrics"]["metrics_path"] == "/state/vms/0123456789ab/metrics.json"
     assert limiter(0, 5) == {"ops": {"size": 5, "refill_time": 1000}}
+
+
+def test_a_saved_machine_is_loaded_with_the_network_device_of_the_vm_and_stays_paused() -> None:
+    config = FirecrackerConfig(metrics=True)
+    metrics, load = load_requests(SPEC, config, (1, 12, 1))
+    assert metrics.path == "/metrics"
+    assert load.body == {
+        "snapshot_path": "saved/device_state",
+        "mem_backend": {"backend_type": "File", "backend_path": "saved/memory"},
+        "resume_vm": False,
+        "network_overrides": [{"iface_id": "net0", "host_dev_name": "bgr0123456789ab"}],
+    }
+
+
+def test_an_older_firecracker_is_not_asked_for_what_it_does_not_know() -> None:
+    (load,) = load_requests(SPEC, FirecrackerConfig(), (1, 11, 9))
+    assert "network_overrides" not in load.body
+
+
+def test_a_loaded_machine_gets_the_limits_of_this_host() -> None:
+    old = {"bandwidth": {"size": 1, "one_time_burst": None, "refill_time": 1000}, "ops": None}
+    shown: dict[str, Any] = {
+        "drives": [
+            {"drive_id": "rootfs", "rate_limiter": None},
+            {"drive_id": "work", "rate_limiter": old},
+        ],
+        "network-interfaces": [
+            {"iface_id": "net0", "rx_rate_limiter": old, "tx_rate_limiter": None}
+        ],
+    }
+    none, size = {"size": 0, "refill_time": 0}, {"size": 1 << 20, "refill_time": 1000}
+    work, network = limit_requests(shown, FirecrackerConfig())
+    assert work.path == "/drives/work"
+    assert work.body["rate_limiter"] == {"bandwidth": none, "ops": none}
+    assert network.body["tx_rate_limiter"] == {"bandwidth": none, "ops": none}
+    limited = limit_requests(shown, FirecrackerConfig(disk_mib_per_second=1))
+    assert [each.body.get("drive_id") for each in limited] == ["rootfs", "work", None]
+    assert limited[0].body["rate_limiter"] == {"bandwidth": size, "ops": none}
+    shown = {"drives": [{"drive_id": "work", "rate_limiter": {"bandwidth": size}}]}
+    assert limit_requests(shown, FirecrackerConfig(disk_mib_per_second=1)) == []
