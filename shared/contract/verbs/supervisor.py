@@ -83,8 +83,8 @@ RESTORE = Verb(
     operation=True,
     partials=True,
     seconds=BOOT_SECONDS,
-    notes="ends the VMM, replaces the disks, and starts from the memory if there is one; "
-    "refuses a saved machine that is damaged or does not fit before anything changes",
+    notes="ends the VMM and replaces the disks: the VM is `suspended` then, or `stopped` without "
+    "memory; refuses a saved machine that is damaged or does not fit before anything changes",
 )
 APPLY = Verb(
     "vm",
