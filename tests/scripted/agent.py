@@ -48,6 +48,18 @@ class Agent:
     def unbind_udp(self, port: int) -> None:
         self._bound.remove(port)
 
+    def remember(self) -> dict[str, Any]:
+        """What the guest has in its memory."""
+        written = {path: base64.b64encode(each).decode() for path, each in self._written.items()}
+        known = {"boot_id": self._boot_id, "listening": self._listening, "bound": self._bound}
+        return known | {"written": written}
+
+    def become(self, memory: dict[str, Any]) -> None:
+        """Go on as the guest whose memory it is."""
+        self._boot_id = memory["boot_id"]
+        self._listening, self._bound = memory["listening"], memory["bound"]
+        self._written = {path: base64.b64decode(each) for path, each in memory["written"].items()}
+
     def receive(self, data: bytes) -> bytes:
         """Bytes from the host; returns what is answered."""
         # 0xFF is in no JSON text: the agent's parser starts afresh there.

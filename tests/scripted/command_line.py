@@ -3,8 +3,10 @@ the stand-in is as strict as QEMU, so that a wrong line does not pass."""
 
 from pathlib import Path
 
-_FLAGS = ("-nodefaults", "-no-user-config", "-no-reboot")
-_NEEDED = ("-qmp", "-chardev", "-netdev", "-kernel", "-initrd", "-append", "-drive")
+_FLAGS = ("-nodefaults", "-no-user-config", "-no-reboot", "-S")
+_NEEDED = ("-nodefaults", "-no-user-config", "-no-reboot", "-qmp", "-chardev", "-netdev", "-drive")
+_BOOT = ("-kernel", "-initrd", "-append")
+_LOAD = ("-incoming", "-S")
 
 
 def _options(argv: list[str]) -> dict[str, list[str]]:
@@ -12,7 +14,8 @@ def _options(argv: list[str]) -> dict[str, list[str]]:
     words = iter(argv)
     for word in words:
         found.setdefault(word, []).append("" if word in _FLAGS else next(words))
-    missing = [option for option in (*_FLAGS, *_NEEDED) if option not in found]
+    needed = (*_NEEDED, *(_LOAD if "-incoming" in found else _BOOT))
+    missing = [option for option in needed if option not in found]
     if missing:
         raise SystemExit(f"scripted qemu: the command line lacks {' '.join(missing)}")
     return found
@@ -42,12 +45,20 @@ class CommandLine:
         networks = [fields(each) for each in options["-netdev"]]
         self.networks = {each["id"]: each for each in networks}
         self.hostfwd = networks[0].get("hostfwd", "").split()
-        self.kernel = Path(options["-kernel"][0])
-        self.initrd = Path(options["-initrd"][0])
+        self.incoming = "-incoming" in options
+        self.boot = [Path(options[name][0]) for name in _BOOT[:2] if name in options]
         self.drives = [Path(fields(drive)["file"]) for drive in options["-drive"]]
+        objects = [fields(each) for each in options.get("-object", [])]
+        backends = [each for each in objects if each[""] == "memory-backend-file"]
+        self.memory = backends[0] if backends else {}
+        named = fields(options["-M"][0]).get("memory-backend", "")
+        if self.memory.get("id", "") != named:
+            raise SystemExit(f"scripted qemu: -M wants the memory {named or 'of its own'}")
 
     @property
     def hostname(self) -> str:
-        """As the guest reads it: from /banger/identity of the initrd."""
-        _, found, tail = self.initrd.read_bytes().rpartition(b"hostname=")
+        """As the guest reads it: from /banger/identity of the initrd; "" for one that is loaded."""
+        if self.incoming:
+            return ""
+        _, found, tail = self.boot[-1].read_bytes().rpartition(b"hostname=")
         return tail.partition(b"\n")[0].decode().strip("'") if found else ""

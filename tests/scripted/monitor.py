@@ -4,6 +4,8 @@ import json
 import time
 from typing import Any, Protocol
 
+from tests.scripted.migration import Migration, Refused
+
 _GREETING: dict[str, Any] = {
     "QMP": {"version": {"qemu": {"major": 7, "minor": 2, "micro": 0}, "package": "scripted"}}
 }
@@ -12,16 +14,13 @@ _GREETING: dict[str, Any] = {
 _decoder = json.JSONDecoder()
 
 
-class Refused(Exception):
-    """Becomes {"error": {"class": "GenericError", "desc": ...}}."""
-
-
 class Machine(Protocol):
     """What the monitor can do to the machine it belongs to."""
 
     paused: bool
     networks: dict[str, dict[str, Any]]
     """By id, as -netdev or netdev_add made them."""
+    migration: Migration
 
     def end(self, reason: str) -> None: ...
 
@@ -94,11 +93,15 @@ class Monitor:
             case "query-status":
                 stopped = "io-error" if self._failed_write else "paused"
                 status = stopped if machine.paused else "running"
+                status = machine.migration.runstate or status
                 result = {"running": not machine.paused, "singlestep": False, "status": status}
+            case "query-version":
+                result = _GREETING["QMP"]["version"]
             case "stop":
                 events = self._set_paused(True)
             case "cont":
                 self._failed_write = False
+                machine.migration.go_on()
                 events = self._set_paused(False)
             case "quit":
                 machine.end("host-qmp-quit")
@@ -116,6 +119,10 @@ class Monitor:
                     raise Refused(f"Device '{arguments['id']}' not found")
             case "set_link":
                 pass
+            case "getfd" | "qom-get" | "migrate-set-capabilities" | "migrate-set-parameters":
+                result = machine.migration.answer(command, arguments)
+            case "migrate" | "migrate-incoming" | "query-migrate" | "migrate_cancel":
+                result = machine.migration.answer(command, arguments)
             case _:
                 raise Refused(f"The command {command} has not been found")
         return events, result

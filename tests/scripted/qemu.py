@@ -19,6 +19,7 @@ from typing import Any
 
 from tests.scripted.agent import Agent
 from tests.scripted.command_line import CommandLine
+from tests.scripted.migration import Migration, Unloadable, map_memory
 from tests.scripted.monitor import Monitor
 from tests.scripted.script import Script
 
@@ -55,10 +56,17 @@ class Loop:
 class Channel:
     """A Unix socket as a chardev has it: one client at a time, the next one waits."""
 
-    def __init__(self, loop: Loop, path: Path, receive: Callable[[bytes], bytes]) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        path: Path,
+        receive: Callable[[bytes], bytes],
+        descriptors: list[int] | None = None,
+    ) -> None:
         self._loop = loop
         self._path = path
         self._receive = receive
+        self._descriptors = [] if descriptors is None else descriptors
         self._client: socket.socket | None = None
         self._readable = True
         self.greeting: Callable[[], bytes] = bytes
@@ -97,7 +105,8 @@ class Channel:
     def _read(self) -> None:
         assert self._client
         try:
-            data = self._client.recv(1 << 20)
+            data, received, _, _ = socket.recv_fds(self._client, 1 << 20, 4)
+            self._descriptors += received
         except OSError:
             data = b""
         if data:
@@ -153,10 +162,12 @@ class Machine:
         self._script = Script.find(line.console_log.parent, line.hostname)
         if "die" in self._script:
             raise Crash(self._script["die"])
-        for path in (line.kernel, line.initrd, *line.drives):
+        for path in (*line.boot, *line.drives):
             if not path.exists():
                 raise Crash(f"could not open '{path}': No such file or directory")
-        self._paused = False
+        if line.memory:
+            map_memory(line.memory)
+        self._paused = line.incoming
         self._reason: str | None = None
         self._asked = False
         self._loop = Loop()
@@ -168,18 +179,24 @@ class Machine:
             self._add_or_crash(rule)
         boot_id = Path("/proc/sys/kernel/random/uuid").read_text().strip()
         self._agent = Agent(boot_id, self._power_off)
+        self.migration = Migration(
+            self, line.memory, incoming=line.incoming, full="no-space" in self._script
+        )
         self._monitor = Monitor(self)
         self._agent_channel = Channel(self._loop, line.agent, self._agent.receive)
         self._agent_channel.set_readable(False)
         self._up = self._booted = self._controlled = False
         self._console = Channel(self._loop, line.console, self._type)
-        self._qmp = Channel(self._loop, line.qmp, self._monitor.receive)
+        self._qmp = Channel(self._loop, line.qmp, self._monitor.receive, self.migration.descriptors)
         self._qmp.greeting = self._monitor.greeting
 
     def run(self) -> None:
         """Boot, and serve until the end."""
-        self._print("Linux version 6.1.0-scripted")
-        if "hold" in self._script:
+        if not self._line.incoming:
+            self._print("Linux version 6.1.0-scripted")
+        if self._line.incoming:
+            pass
+        elif "hold" in self._script:
             self._wait_for(self._script["hold"], self._boot)
         else:
             self._boot()
@@ -299,6 +316,13 @@ class Machine:
         self._paused = paused
         self._agent_channel.set_readable(self._up and not paused)
 
+    def remember(self) -> dict[str, Any]:
+        return self._agent.remember()
+
+    def become(self, memory: dict[str, Any]) -> None:
+        self._agent.become(memory)
+        self._up = self._booted = True
+
     def add_forward(self, rule: str) -> str:
         return self._forwards.add(rule)
 
@@ -324,7 +348,7 @@ def run(read: Callable[[list[str]], CommandLine]) -> int:
     try:
         machine = Machine(read(sys.argv[1:]))
         machine.run()
-    except Crash as crash:
+    except (Crash, Unloadable) as crash:
         sys.stderr.write(f"qemu-system-x86_64: {crash}\n")
         return 1
     except Signalled:

@@ -33,6 +33,18 @@ def release(context: LaunchContext) -> str:
     return str(entry["release"])
 
 
+def release_of(answer: object) -> str:
+    """The same of a QEMU that runs, by its answer to query-version (QEMU QMP Reference).
+
+    Raises:
+        BangerError: ``incompatible`` for one that does not say.
+    """
+    match answer:
+        case {"qemu": {"major": int(major), "minor": int(minor)}}:
+            return f"{major}.{minor}"
+    raise BangerError(Code.INCOMPATIBLE, "QEMU does not say which release it is")
+
+
 def _ask(program: Path) -> str:
     try:
         done = subprocess.run(

@@ -21,7 +21,8 @@ class PaperLine(CommandLine):
         self.networks = {}
         self.hostfwd = [f"tcp:{words['address']}:{words['ssh']}-:22"]
         self.initrd = Path(words["initrd"])
-        self.kernel = self.initrd
+        self.boot = [self.initrd]
+        self.incoming, self.memory = False, {}
         self.drives = [state / files.OVERLAY, state / files.WORK_DISK]
 
 

@@ -12,6 +12,7 @@ from services.vm_supervisor.drivers.qemu.hubs import CLOSED, FIRST_HUB, OPEN, fi
 from services.vm_supervisor.network.modes import GuestNetwork, Outside
 from services.vm_supervisor.network.outside_filter import filter_id
 from shared.vm import files
+from shared.vm.saved import memory_form
 from shared.vmm.accelerator import Accel
 from shared.vmm.info import process_name
 from shared.vmm.qemu.binary import PROGRAM
@@ -21,24 +22,56 @@ _RESET = ("reboot=t",)
 655,360 times, which microvm does not have; while QEMU serves hundreds of forwards that takes a
 minute."""
 
+_LOAD = ("-incoming", "defer", "-S")
+MEMORY = "microvm.ram"
+"""The id of the memory's object: what QEMU calls it when nobody names one, so that a machine with
+one kind of memory can be loaded into the other."""
+
 
 def qemu_argv(
-    spec: MachineSpec, program: str = PROGRAM, cpu: str = "", ends: tuple[int, int] = (-1, -1)
+    spec: MachineSpec,
+    program: str = PROGRAM,
+    cpu: str = "",
+    ends: tuple[int, int] = (-1, -1),
+    saved: Path | None = None,
 ) -> list[str]:
     """The whole command line. ``cpu``: the model to emulate without KVM; empty: QEMU's own.
-    ``ends``: the descriptors of ``filtered_pair``, which QEMU inherits, in user mode."""
+    ``ends``: the descriptors of ``filtered_pair``, which QEMU inherits, in user mode. ``saved``:
+    the directory of a saved machine, to be loaded by ``Migration.load``."""
     return [
         program,
         *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
         *("-name", process_name(spec.place.vm_id), *spec.hardening),
-        *("-M", "microvm", *_accelerator(spec, cpu)),
+        *(*_memory(spec, saved), *_accelerator(spec, cpu)),
         *("-smp", str(spec.vcpus), "-m", f"{spec.memory_mib}M"),
-        *("-kernel", str(spec.kernel / "vmlinux"), "-initrd", str(spec.initrd)),
-        *("-append", kernel_arguments(spec.accelerator, _RESET)),
+        *(_LOAD if saved else _boot(spec)),
         *_channels(spec),
         *_drives(spec),
         *_first_device(spec.network),
         *_outside(spec.network.outside, ends),
+    ]
+
+
+def _boot(spec: MachineSpec) -> list[str]:
+    return [
+        *("-kernel", str(spec.kernel / "vmlinux"), "-initrd", str(spec.initrd)),
+        *("-append", kernel_arguments(spec.accelerator, _RESET)),
+    ]
+
+
+def _memory(spec: MachineSpec, saved: Path | None) -> list[str]:
+    """The machine and its memory: anonymous, a file of its own, or a private mapping of a saved
+    one. What the guest writes to a private mapping is seen by nobody else (mmap(2))."""
+    if spec.memory_file:
+        path, share = spec.memory_file, "on"
+    elif saved and memory_form(saved) == "file":
+        path, share = saved / files.MEMORY, "off"
+    else:
+        return ["-M", "microvm"]
+    backend = f"memory-backend-file,id={MEMORY},size={spec.memory_mib}M"
+    return [
+        *("-object", f"{backend},mem-path={_escape(path)},share={share}"),
+        *("-M", f"microvm,memory-backend={MEMORY}"),
     ]
 
 

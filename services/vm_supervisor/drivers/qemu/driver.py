@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from services.vm_supervisor.drivers.contract import (
     Driver,
@@ -18,12 +17,13 @@ from services.vm_supervisor.drivers.contract import (
     PortTaken,
     VmmExit,
     VmPlace,
-    cannot_save,
     check_files,
 )
-from services.vm_supervisor.drivers.exit import LINE_MAX, conclude, guest_failed, tail
+from services.vm_supervisor.drivers.exit import conclude, guest_failed, tail
 from services.vm_supervisor.drivers.halted import wait_until_halted
 from services.vm_supervisor.drivers.qemu.argv import qemu_argv
+from services.vm_supervisor.drivers.qemu.control import QmpControl
+from services.vm_supervisor.drivers.qemu.migration import Migration
 from services.vm_supervisor.drivers.qemu.network import QemuUserNetwork
 from services.vm_supervisor.guest.channel import AgentAddress
 from services.vm_supervisor.network.backlog import ListenBacklog
@@ -33,18 +33,13 @@ from shared.addresses.mac import mac_address
 from shared.config import Config
 from shared.errors import BangerError, Code
 from shared.host.process import ProcessId, Watch, spawn_detached
-from shared.plain_text import printable
 from shared.vm import files
 from shared.vm.saved import MemoryForm
 from shared.vmm.info import DriverInfo
 from shared.vmm.qemu.binary import PROGRAM, find_program
 from shared.vmm.qemu.info import Qemu
+from shared.vmm.qemu.release import release_of
 
-if TYPE_CHECKING:  # imported when QEMU runs already: the guest boots meanwhile
-    from qemu.qmp import QMPClient
-
-_CONNECT_RETRY_SECONDS = 0.01
-_CONNECT_SECONDS = 10.0
 _LAST_WORDS_SECONDS = 0.5
 _SPACE_AGAIN_SECONDS = 1.0
 """Between attempts to resume a guest that QEMU stopped because the host's disk was full."""
@@ -76,20 +71,19 @@ class QemuDriver:
         check_files(spec, saved)
 
     async def launch(self, spec: MachineSpec, saved: Path | None = None) -> "QemuMachine":
-        if saved:
-            raise cannot_save(self.info.title)
         for name in (files.QMP_SOCKET, files.CONSOLE_SOCKET, files.AGENT_SOCKET):
             (spec.run / name).unlink(missing_ok=True)
         vmm_log = spec.state / files.VMM_LOG
         vmm_log.unlink(missing_ok=True)
         console = spec.state / files.CONSOLE_LOG
         console_start = console.stat().st_size if console.exists() else 0
-        return QemuMachine(spec.place, Watch(self._spawn(spec, vmm_log)), console_start)
+        watch = Watch(self._spawn(spec, vmm_log, saved))
+        return QemuMachine(spec.place, watch, console_start, saved=saved)
 
-    def _spawn(self, spec: MachineSpec, log: Path) -> ProcessId:
+    def _spawn(self, spec: MachineSpec, log: Path, saved: Path | None) -> ProcessId:
         outside = spec.network.outside
         if outside is None:
-            return spawn_detached(qemu_argv(spec, self._program, self._cpu), log)
+            return spawn_detached(qemu_argv(spec, self._program, self._cpu, saved=saved), log)
         try:
             guest_end, outside_end = filtered_pair(outside.literal)
         except OSError as error:
@@ -101,11 +95,11 @@ class QemuDriver:
         with guest_end, outside_end:
             ends = guest_end.fileno(), outside_end.fileno()
             return spawn_detached(
-                qemu_argv(spec, self._program, self._cpu, ends), log, inherited=ends
+                qemu_argv(spec, self._program, self._cpu, ends, saved), log, inherited=ends
             )
 
     def adopt(self, place: VmPlace, process: ProcessId, console_start: int) -> "QemuMachine":
-        return QemuMachine(place, Watch(process), console_start)
+        return QemuMachine(place, Watch(process), console_start, adopted=True)
 
 
 def make_driver(config: Config, _jailer: Jailer) -> Driver:
@@ -114,16 +108,26 @@ def make_driver(config: Config, _jailer: Jailer) -> Driver:
 
 
 class QemuMachine:
-    """One running QEMU; see ``contract.Machine``."""
+    """One running QEMU; see ``contract.Machine``. ``saved``: what ``attach`` is to load."""
 
-    def __init__(self, place: VmPlace, watch: Watch, console_start: int) -> None:
+    def __init__(
+        self,
+        place: VmPlace,
+        watch: Watch,
+        console_start: int,
+        *,
+        saved: Path | None = None,
+        adopted: bool = False,
+    ) -> None:
         self._watch = watch
         self._run = place.run
         self._state = place.state
         self._console_start = console_start
+        self._saved = saved
+        self._adopted = adopted
         self._shutdown: ExitReason | None = None
         self._shutdown_read = asyncio.Event()
-        self._qmp: QMPClient | None = None
+        self._control = QmpControl(watch, place.run / files.QMP_SOCKET)
         self._events: asyncio.Task[None] | None = None
         self._stopped = asyncio.Event()
         self._resuming: asyncio.Task[None] | None = None
@@ -131,7 +135,8 @@ class QemuMachine:
         self._watching_console: asyncio.Task[None] | None = None
         relay = UdpRelay(place.run, mac_address(place.vm_id))
         backlog = ListenBacklog(watch.process)
-        self._user_network = QemuUserNetwork(self._execute, relay, backlog)
+        self._user_network = QemuUserNetwork(self._control.execute, relay, backlog)
+        self._migration = Migration(self._control.execute, self._control.send_descriptor)
 
     @property
     def process(self) -> ProcessId:
@@ -150,53 +155,64 @@ class QemuMachine:
         return self._user_network
 
     async def attach(self) -> None:
-        """Connect QMP. Raises ``guest_failed`` with QEMU's last words when it is gone."""
-        from qemu.qmp import ConnectError, QMPClient
-
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + _CONNECT_SECONDS
-        while self._watch.alive and loop.time() < deadline:
-            qmp = QMPClient(f"banger-{self._watch.process.pid}")
-            # QEMU makes the socket some milliseconds after it starts: no need for a log line.
-            qmp.logger.setLevel("CRITICAL")
-            try:
-                # The library asserts that the other side is still there after the handshake. A
-                # VMM that has gone was reached all the same, and ``ended`` says why it went.
-                with contextlib.suppress(AssertionError):
-                    async with asyncio.timeout_at(deadline):
-                        await qmp.connect(str(self._run / files.QMP_SOCKET))
-            except TimeoutError:
-                break  # it took the connection and sent no greeting
-            except ConnectError:
-                await asyncio.sleep(_CONNECT_RETRY_SECONDS)
-            else:
-                self._qmp = qmp
-                self._user_network.make_room()  # at the forward to ssh, or those of a predecessor
-                self._events = asyncio.create_task(self._read_events(qmp))
-                self._stopped.set()  # an event may have passed while nobody was connected
-                self._resuming = asyncio.create_task(self._resume_after_full_disk())
-                self._watching_console = asyncio.create_task(self._end_when_halted())
-                return
-        if not self._watch.alive:
+        """Connect QMP, and load what was saved. Raises as ``contract.Machine`` says."""
+        if not await self._control.connect():
             raise await self._failure()
-        raise BangerError(Code.TIMEOUT, "QEMU does not answer on its QMP socket")
+        if self._saved:
+            await self._load(self._saved)
+        elif self._adopted:
+            await self._refuse_never_loaded()
+        self._user_network.make_room()  # at the forward to ssh, or those of a predecessor
+        self._events = asyncio.create_task(self._read_events())
+        self._stopped.set()  # an event may have passed while nobody was connected
+        self._resuming = asyncio.create_task(self._resume_after_full_disk())
+        self._watching_console = asyncio.create_task(self._end_when_halted())
+
+    async def _refuse_never_loaded(self) -> None:
+        """The supervisor before this one may have died before it had told QEMU what to load."""
+        status = ""
+        with contextlib.suppress(BangerError):  # QEMU is gone: ``ended`` says why
+            status = await self._migration.status()
+        if status == "inmigrate":
+            self.kill()
+            await self._watch.ended()
+            raise BangerError(Code.NOT_RUNNING, "the guest of this VMM was never loaded")
+
+    async def _load(self, saved: Path) -> None:
+        try:
+            await self._migration.load(saved)
+        except BangerError:
+            # A QEMU that refuses what it reads ends. Its connection may be gone a moment before.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_WORDS_SECONDS):
+                    await self._watch.ended()
+            if self._watch.alive:
+                raise
+            raise await self._failure() from None
 
     async def _failure(self) -> BangerError:
         end = await self.ended()
-        kind = PortTaken if _NO_FORWARD in end.detail else BangerError
-        return guest_failed(end, self._state, kind)
+        if _NO_FORWARD in end.detail:
+            return guest_failed(end, self._state, PortTaken)
+        if self._saved and end.reason is ExitReason.CRASHED:
+            return BangerError(
+                Code.INVALID,
+                f"QEMU refuses the saved machine: {end.detail}",
+                hint=f"see {self._state / files.VMM_LOG}",
+            )
+        return guest_failed(end, self._state)
 
     async def pause(self) -> None:
-        await self._execute("stop")
+        await self._control.execute("stop")
 
     async def resume(self) -> None:
-        await self._execute("cont")
+        await self._control.execute("cont")
 
     async def version(self) -> str:
-        raise cannot_save("QEMU")
+        return release_of(await self._control.execute("query-version"))
 
-    async def save(self, _target: Path) -> MemoryForm:
-        raise cannot_save("QEMU")
+    async def save(self, target: Path) -> MemoryForm:
+        return await self._migration.save(target)
 
     def kill(self, signum: signal.Signals = signal.SIGKILL) -> None:
         self._watch.kill(signum)
@@ -216,12 +232,11 @@ class QemuMachine:
         for task in (self._events, self._resuming, self._watching_console):
             if task is not None:
                 task.cancel()
-        if self._qmp is not None:
-            await _disconnect(self._qmp)
+        await self._control.disconnect()
         self._watch.close()
 
-    async def _read_events(self, qmp: "QMPClient") -> None:
-        async for event in qmp.events:
+    async def _read_events(self) -> None:
+        async for event in self._control.events():
             data = event.get("data")
             if event["event"] == "SHUTDOWN" and isinstance(data, dict):
                 self._shutdown = _CAUSES.get(str(data.get("reason")), ExitReason.UNKNOWN)
@@ -238,9 +253,9 @@ class QemuMachine:
         with contextlib.suppress(BangerError):  # the VMM is gone: ``ended`` says why
             while await self._stopped.wait():
                 self._stopped.clear()
-                while await self._status() == "io-error":
+                while await self._migration.status() == "io-error":
                     await asyncio.sleep(_SPACE_AGAIN_SECONDS)
-                    await self._execute("cont")
+                    await self._control.execute("cont")
 
     async def _end_when_halted(self) -> None:
         """End the VMM of a guest that has halted (``halt -f``, or an init that halts): QEMU sends
@@ -248,30 +263,3 @@ class QemuMachine:
         await wait_until_halted(self._state / files.CONSOLE_LOG, self._console_start)
         self._halted = True
         self.kill(signal.SIGTERM)
-
-    async def _status(self) -> str:
-        """A RunState of the QEMU QMP Reference."""
-        answer = await self._execute("query-status")
-        return str(answer["status"]) if isinstance(answer, dict) else ""
-
-    async def _execute(self, command: str, arguments: dict[str, object] | None = None) -> object:
-        from qemu.qmp import QMPError
-
-        if self._qmp is None or not self._watch.alive:
-            raise BangerError(Code.NOT_RUNNING, "the VMM is gone")
-        try:
-            return await self._qmp.execute(command, arguments)
-        except QMPError as error:
-            if not self._watch.alive:
-                raise BangerError(Code.NOT_RUNNING, "the VMM is gone") from error
-            words = printable(str(error), LINE_MAX)
-            raise BangerError(Code.INTERNAL, f"QEMU refused {command}: {words}") from error
-
-
-async def _disconnect(qmp: "QMPClient") -> None:
-    from qemu.qmp import QMPError
-
-    try:
-        await qmp.disconnect()
-    except (QMPError, OSError, EOFError):
-        return  # QEMU closed the connection first

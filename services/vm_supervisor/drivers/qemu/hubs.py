@@ -6,6 +6,7 @@ is on hub 1, so that a wire for UDP ports (network/udp_relay.py) can be added wh
 Ids are QEMU's; values are those of its -netdev option.
 """
 
+import re
 from dataclasses import dataclass
 
 
@@ -46,3 +47,21 @@ FIRST_HUB = ("hubport,id=nic0,hubid=1", "hubport,id=port0,hubid=1,netdev=net0")
 """The first device's hub, with the closed network (``net0``) on it."""
 WIRE, WIRE_PORT = "datagrams", "wire"
 """Ids of the network that leads to the UDP relay and of its port on the first device's hub."""
+
+
+def network_ids(answer: str) -> set[str]:
+    """The ids in the answer to "info network", whose lines are like `` \\ drain: sink: index=0,…``;
+    what follows them may contain paths of the host. Pure."""
+    heads = (line.partition("index=")[0] for line in answer.splitlines())
+    return {word for head in heads for word in re.split(r"[\s\\:]+", head) if word}
+
+
+def netdev_arguments(option: str) -> dict[str, object]:
+    """A -netdev value as netdev_add takes it (QEMU QMP Reference, Netdev)."""
+    kind, *pairs = option.split(",")
+    arguments: dict[str, object] = {"type": kind}
+    for pair in pairs:
+        name, _, value = pair.partition("=")
+        typed = int(value) if value.isdigit() else value
+        arguments[name] = value == "on" if value in ("on", "off") else typed
+    return arguments

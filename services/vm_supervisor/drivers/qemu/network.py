@@ -1,11 +1,17 @@
 """QEMU's user-mode network while it runs: QMP changes forwards and the guest's way out."""
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable, Sequence
 
 from services.vm_supervisor.drivers.exit import LINE_MAX
-from services.vm_supervisor.drivers.qemu.hubs import CLOSED, OPEN, WIRE, WIRE_PORT
+from services.vm_supervisor.drivers.qemu.hubs import (
+    CLOSED,
+    OPEN,
+    WIRE,
+    WIRE_PORT,
+    netdev_arguments,
+    network_ids,
+)
 from services.vm_supervisor.network.backlog import ListenBacklog
 from services.vm_supervisor.network.modes import Forward
 from services.vm_supervisor.network.outside_filter import filter_id
@@ -80,7 +86,7 @@ class QemuUserNetwork:
                 "outside had a filter",
                 hint="restart the VM",
             )
-        for netdev in map(_netdev, new.netdevs):
+        for netdev in map(netdev_arguments, new.netdevs):
             if netdev["id"] not in present:
                 await self._execute("netdev_add", netdev)
         await self._remove(old.port, old.network)
@@ -120,7 +126,7 @@ class QemuUserNetwork:
             await self._execute("netdev_add", wire | {"local": local, "remote": remote})
         if WIRE_PORT not in present:
             await self._execute(
-                "netdev_add", _netdev(f"hubport,id={WIRE_PORT},hubid=1,netdev={WIRE}")
+                "netdev_add", netdev_arguments(f"hubport,id={WIRE_PORT},hubid=1,netdev={WIRE}")
             )
 
     async def _remove_udp(self, forward: Forward) -> None:
@@ -152,21 +158,3 @@ class QemuUserNetwork:
 def forward_rule(forward: Forward) -> str:
     """QEMU's hostfwd syntax: tcp:127.77.0.2:8080-:80."""
     return f"{forward.protocol}:{forward.host}:{forward.port}-:{forward.guest_port}"
-
-
-def network_ids(answer: str) -> set[str]:
-    """The ids in the answer to "info network", whose lines are like `` \\ drain: sink: index=0,…``;
-    what follows them may contain paths of the host. Pure."""
-    heads = (line.partition("index=")[0] for line in answer.splitlines())
-    return {word for head in heads for word in re.split(r"[\s\\:]+", head) if word}
-
-
-def _netdev(option: str) -> dict[str, object]:
-    """A -netdev value as netdev_add takes it (QEMU QMP Reference, Netdev)."""
-    kind, *pairs = option.split(",")
-    arguments: dict[str, object] = {"type": kind}
-    for pair in pairs:
-        name, _, value = pair.partition("=")
-        typed = int(value) if value.isdigit() else value
-        arguments[name] = value == "on" if value in ("on", "off") else typed
-    return arguments

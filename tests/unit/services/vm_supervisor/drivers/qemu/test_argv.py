@@ -8,9 +8,10 @@ import pytest
 
 from services.vm_supervisor.drivers.contract import Drives, MachineSpec, VmPlace
 from services.vm_supervisor.drivers.kernel_arguments import kernel_arguments
-from services.vm_supervisor.drivers.qemu.argv import qemu_argv
+from services.vm_supervisor.drivers.qemu.argv import MEMORY, qemu_argv
 from services.vm_supervisor.network.modes import bridge_network, user_network
 from services.vm_supervisor.network.outside_filter import filter_id
+from shared.vm import files
 from shared.vmm.accelerator import Accel, Accelerator
 
 VM = Path("/state/vms/0123456789ab")
@@ -118,3 +119,43 @@ def test_a_tap_needs_no_hub() -> None:
     argv = qemu_argv(replace(SPEC, network=network))
     assert option_values(argv, "-netdev") == ["tap,id=net0,ifname=bgr0,script=no,downscript=no"]
     assert f"virtio-net-device,mac={network.mac},netdev=net0" in option_values(argv, "-device")
+
+
+def saved_in(directory: Path, *names: str) -> Path:
+    for name in names:
+        (directory / name).touch()
+    return directory
+
+
+def test_memory_of_its_own_is_what_nobody_sees() -> None:
+    argv = qemu_argv(SPEC)
+    assert option_values(argv, "-M") == ["microvm"]
+    assert not [each for each in option_values(argv, "-object") if "memory" in each]
+
+
+def test_memory_in_a_file_is_shared_with_it() -> None:
+    argv = qemu_argv(replace(SPEC, memory_file=Path("/ram")))
+    assert option_values(argv, "-M") == [f"microvm,memory-backend={MEMORY}"]
+    backend = f"memory-backend-file,id={MEMORY},size=512M,mem-path=/ram,share=on"
+    assert backend in option_values(argv, "-object")
+    assert "-incoming" not in argv
+
+
+def test_saved_memory_is_mapped_privately_and_nothing_boots(tmp_path: Path) -> None:
+    saved = saved_in(tmp_path, files.MEMORY, files.DEVICE_STATE)
+    argv = qemu_argv(SPEC, saved=saved)
+    (backend,) = [each for each in option_values(argv, "-object") if "memory" in each]
+    assert backend.endswith(f"mem-path={saved / files.MEMORY},share=off")
+    assert option_values(argv, "-incoming") == ["defer"]
+    assert "-S" in argv
+    assert not {"-kernel", "-initrd", "-append"} & set(argv)
+
+
+def test_stream_is_loaded_into_memory_of_its_own_or_into_the_file_that_is_asked_for(
+    tmp_path: Path,
+) -> None:
+    saved = saved_in(tmp_path, files.MEMORY)
+    assert option_values(qemu_argv(SPEC, saved=saved), "-M") == ["microvm"]
+    argv = qemu_argv(replace(SPEC, memory_file=Path("/ram")), saved=saved)
+    (backend,) = [each for each in option_values(argv, "-object") if "memory" in each]
+    assert backend.endswith("mem-path=/ram,share=on")

@@ -1,37 +1,47 @@
-"""A QEMU that hangs. What one does that is well: tests/contract."""
+"""A QEMU that was to load a machine when its supervisor died. The rest: tests/contract."""
 
 import asyncio
-import os
+import json
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from services.vm_supervisor.drivers.contract import VmPlace
-from services.vm_supervisor.drivers.qemu import driver as qemu
 from services.vm_supervisor.drivers.qemu.driver import QemuDriver
 from shared.errors import BangerError, Code
 from shared.host.process import ProcessId, start_time
 from shared.vm import files
 from tests.unit.services.vm_supervisor.serving import serving
 
+GREETING: dict[str, object] = {"QMP": {"version": {}, "capabilities": []}}
 
-def test_one_that_does_not_greet_is_given_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(qemu, "_CONNECT_SECONDS", 0.05)
 
-    async def silent(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
-        await reader.read()
+@pytest.mark.parametrize("status", ["inmigrate", "paused"])
+def test_one_that_never_loaded_is_ended_when_it_is_adopted(tmp_path: Path, status: str) -> None:
+    async def waits(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(json.dumps(GREETING).encode() + b"\n")
+        while line := await reader.read(65536):  # one request at a time, without a line break
+            request = json.loads(line)
+            answers = {"query-status": {"status": status}}
+            tag = {"id": request["id"]} if "id" in request else {}
+            answer = {"return": answers.get(request["execute"], {})} | tag
+            writer.write(json.dumps(answer).encode() + b"\n")
 
-    async def scenario() -> None:
-        process = ProcessId(os.getpid(), start_time(os.getpid()) or 0)
+    async def scenario(pid: int) -> Code | None:
+        process = ProcessId(pid, start_time(pid) or 0)
         place = VmPlace("0123456789ab", tmp_path, tmp_path)
-        async with serving(place.run / files.QMP_SOCKET, silent):
+        async with serving(place.run / files.QMP_SOCKET, waits), asyncio.timeout(10):
             machine = QemuDriver().adopt(place, process, 0)
-            async with asyncio.timeout(10):
-                with pytest.raises(BangerError) as caught:
-                    await machine.attach()
-            assert caught.value.code is Code.TIMEOUT
-            await machine.close()
+            try:
+                await machine.attach()
+            except BangerError as error:
+                return error.code
+            finally:
+                await machine.close()
+        return None
 
-    asyncio.run(scenario())
+    with subprocess.Popen(["sleep", "60"]) as other:
+        code = asyncio.run(scenario(other.pid))
+        other.kill()
+    assert code is (Code.NOT_RUNNING if status == "inmigrate" else None)

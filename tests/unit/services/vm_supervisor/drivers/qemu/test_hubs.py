@@ -11,6 +11,7 @@ from services.vm_supervisor.drivers.qemu.hubs import (
     WIRE_PORT,
     HubEnd,
     filtered,
+    network_ids,
 )
 
 
@@ -57,3 +58,19 @@ def test_no_id_is_used_twice_or_found_in_another() -> None:
     first += [FILTER_PORT, "net1"]
     ids = [OPEN.network, OPEN.port, CLOSED.network, CLOSED.port, WIRE, WIRE_PORT, *first]
     assert [(one, other) for one in ids for other in ids if one in other] == [(i, i) for i in ids]
+
+
+def test_ids_are_those_of_qemu_and_no_words_of_a_path() -> None:
+    answer = (
+        "hub 0\r\n"
+        " \\ net1: virtio-net-device.1: index=0,type=nic,model=virtio-net-device\r\n"
+        " \\ drain: sink: index=0,type=user,net=10.0.3.0,restrict=on\r\n"
+        "hub 1\r\n"
+        " \\ wire: datagrams: index=0,type=dgram,udp=/run/uplink/a:/run/outside: b\r\n"
+        "hub 3\r\n"
+        " \\ lonely\r\n"
+        "half: index=0,type=user,net=10.0.2.0,restrict=off\r\n"
+    )
+    ids = network_ids(answer)
+    assert ids >= {"net1", "drain", "sink", "wire", "datagrams", "lonely", "half"}
+    assert not ids & {OPEN.network, OPEN.port}

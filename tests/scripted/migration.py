@@ -1,0 +1,134 @@
+"""Migration to files and from them (the QEMU QMP Reference, Migration), as strict as QEMU is.
+
+A guest's memory is what its agent knows. It is in the file of memory-backend-file, or in the stream
+with the device state. Both end with the description that QEMU writes.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any, Protocol
+
+_IGNORE_SHARED = "x-ignore-shared"
+
+
+class Refused(Exception):
+    """Becomes {"error": {"class": "GenericError", "desc": ...}}."""
+
+
+class Guest(Protocol):
+    """What is saved and loaded."""
+
+    def remember(self) -> dict[str, Any]: ...
+
+    def become(self, memory: dict[str, Any]) -> None: ...
+
+
+class Unloadable(Exception):
+    """QEMU ends with status 1 and these words."""
+
+
+class Migration:
+    """``memory``: the options of memory-backend-file, empty without. ``full``: a save finds no
+    space."""
+
+    def __init__(self, guest: Guest, memory: dict[str, str], *, incoming: bool, full: bool) -> None:
+        self.runstate = "inmigrate" if incoming else ""
+        """A RunState that only a migration brings; empty for the others."""
+        self.descriptors: list[int] = []
+        """As they came over the control socket."""
+        self._guest = guest
+        self._memory = memory
+        self._full = full
+        self._named: dict[str, int] = {}
+        self._ignore_shared = False
+        self._outcome: dict[str, Any] = {}
+
+    def answer(self, command: str, arguments: dict[str, Any]) -> object:
+        match command:
+            case "getfd":
+                if not self.descriptors:
+                    raise Refused("No file descriptor supplied via SCM_RIGHTS")
+                self._named[arguments["fdname"]] = self.descriptors.pop()
+            case "migrate-set-capabilities":
+                for each in arguments["capabilities"]:
+                    if each["capability"] == _IGNORE_SHARED:
+                        self._ignore_shared = each["state"]
+            case "migrate-set-parameters" | "migrate_cancel":
+                pass
+            case "migrate":
+                self._save(self._take(arguments["uri"]))
+            case "query-migrate":
+                return self._outcome
+            case "migrate-incoming":
+                self._load(self._take(arguments["uri"]))
+            case "qom-get":
+                return self._property(arguments["property"])
+        return {}
+
+    def go_on(self) -> None:
+        if self.runstate == "inmigrate":
+            raise Refused("Guest is waiting for an incoming migration")
+        self.runstate = ""
+
+    def _take(self, uri: str) -> int:
+        if uri.removeprefix("fd:") not in self._named:
+            raise Refused(f"File descriptor named '{uri}' has not been found")
+        return self._named.pop(uri.removeprefix("fd:"))
+
+    def _property(self, name: str) -> object:
+        if name == "share":
+            return self._memory.get("share") == "on"
+        if name == "mem-path" and self._memory:
+            return self._memory["mem-path"]
+        raise Refused(f"Property 'memory-backend-ram.{name}' not found")
+
+    def _save(self, descriptor: int) -> None:
+        if self.runstate == "postmigrate":
+            raise Refused("Can't migrate the vm that was paused due to previous migration")
+        memory = self._guest.remember()
+        with open(descriptor, "wb") as state:
+            if self._full:
+                words = "Unable to write to file: No space left on device"
+                self._outcome = {"status": "failed", "error-desc": words}
+                return
+            if self._ignore_shared and self._memory.get("share") == "on":
+                _write_memory(Path(self._memory["mem-path"]), memory)
+                memory = {}
+            state.write(json.dumps({"memory": memory}).encode())
+            description = json.dumps({"devices": [{"name": "slirp", "instance_id": 0}]}).encode()
+            state.write(b"\x06" + len(description).to_bytes(4, "big") + description)
+        self._outcome = {"status": "completed"}
+        self.runstate = "postmigrate"
+
+    def _load(self, descriptor: int) -> None:
+        if self.runstate != "inmigrate":
+            raise Refused("'-incoming' was not specified on the command line")
+        with open(descriptor, "rb") as state:
+            try:
+                saved, _ = json.JSONDecoder().raw_decode(state.read().decode(errors="replace"))
+                memory = saved["memory"] or self._mapped()
+            except (ValueError, KeyError):
+                raise Unloadable("load of migration failed: Invalid argument") from None
+        self._guest.become(memory)
+        self.runstate = ""
+
+    def _mapped(self) -> Any:
+        return json.loads(Path(self._memory["mem-path"]).read_bytes().partition(b"\0")[0])
+
+
+def map_memory(options: dict[str, str]) -> None:
+    """Make the file of a memory-backend-file, or refuse one that is too short."""
+    path, size = Path(options["mem-path"]), int(options["size"].removesuffix("M")) << 20
+    if not path.exists() or path.stat().st_size == 0:
+        with path.open("wb") as file:
+            os.truncate(file.fileno(), size)
+    elif path.stat().st_size < size:
+        raise Unloadable(
+            f"backing store size {path.stat().st_size:#x} does not match 'size' option {size:#x}"
+        )
+
+
+def _write_memory(path: Path, memory: dict[str, Any]) -> None:
+    with path.open("r+b") as file:
+        file.write(json.dumps(memory).encode() + b"\0")
