@@ -61,5 +61,5 @@ def _failed(cause: str) -> BangerError:
     return BangerError(
         Code.GUEST_FAILED,
         f"the copy could not be given an identity of its own: {cause}",
-        hint="a guest that was booted by an older banger must be restarted before it is copied",
+        hint="restart the guest that is copied: an older version may have booted it",
     )
