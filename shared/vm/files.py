@@ -25,6 +25,22 @@ GUEST_WRITTEN = (CONSOLE_LOG, VMM_LOG, SSH_LOG, METRICS)
 HOST_KEY = "ssh/host_key"
 """The guest's ssh host key, which has its directory to itself."""
 KNOWN_HOSTS = "known_hosts"
+SNAPSHOTS = "snapshots"
+"""A directory with one saved machine for each snapshot, by its name."""
+SUSPENDED = "suspended"
+"""The saved machine of a VM that is suspended; its disks are those of the VM."""
+RESTORING = "restoring"
+"""The saved machine that the VM is about to become; whoever finds it goes on with that."""
+FORKS = "forks"
+"""A directory with what copies of this VM are being made from."""
+
+# In the directory of a saved machine, beside copies of OVERLAY and WORK_DISK (vm/saved.py).
+
+SAVED = "saved.json"
+MEMORY = "memory"
+"""The guest's memory, byte for byte; or a stream of the VMM's own, with the device state."""
+DEVICE_STATE = "device_state"
+"""What the VMM knows of processors and devices; not there where MEMORY is a stream."""
 
 # In the run directory: gone with the host's next boot.
 

@@ -5,6 +5,7 @@ VMM is gone. A handle counts only for this boot of the host and this start time 
 """
 
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -14,8 +15,12 @@ from shared.host.boot_id import host_boot_id
 from shared.host.files import write_atomically
 from shared.host.process import ProcessId, start_time
 from shared.vm import files
+from shared.vm.saved import MachineFacts
 
 VERSION = 1
+Beginning = Literal["boot", "resumed", "copy"]
+"""How a guest came to run. resumed: it is itself of an earlier moment, so its clock is to be set.
+copy: it is the image of another one, and not ``ready`` before it has an identity of its own."""
 
 
 class Handle(msgspec.Struct, kw_only=True):
@@ -38,6 +43,11 @@ class Handle(msgspec.Struct, kw_only=True):
     """Forwards made for listening guest ports: "tcp/80" -> host port."""
     publish: list[Publication] = msgspec.field(default_factory=list)
     """User mode: published ports that the VMM leads to the guest."""
+    beginning: Beginning = "boot"
+    loading: bool = False
+    """Whether the VMM was to load a saved machine, and the guest did not run yet."""
+    facts: MachineFacts | None = None
+    """What a start from this machine, saved, would need; None when only a restart tells."""
 
     @property
     def process(self) -> ProcessId:

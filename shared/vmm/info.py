@@ -86,7 +86,7 @@ class DriverInfo(Protocol):
     powers_off: bool
     """Whether it ends when the guest powers off. Else only a reset of the guest ends it at once."""
     snapshots: bool
-    """Whether it can save a running guest and resume it. No driver can yet."""
+    """Whether it can save a running guest and start from what was saved."""
     packages: Mapping[str, str]
     """The package that has the program, by family of distributions; empty where none has."""
 
@@ -114,6 +114,17 @@ class DriverInfo(Protocol):
     def hardening(self, context: LaunchContext, /) -> tuple[str, ...]:
         """Options of its program that confine the VMM itself, as far as it has them here. May run
         the program, once per boot of the host."""
+
+    def version(self, context: LaunchContext, /) -> str:
+        """What has to be the same where a saved machine is started: so much of the program's
+        version as its state depends on, as "7.2". May run the program, once per boot of the host.
+
+        Raises:
+            BangerError: ``missing_tool``, ``incompatible`` for one that does not say.
+        """
+
+    def cpu(self, context: LaunchContext, accelerator: "Accelerator", /) -> str:
+        """The processor that guests see, in a few words: the same where the words are the same."""
 
     def recognises(self, argv: Sequence[str], vm_id: str) -> bool:
         """Whether a process with this command line is the VMM of this VM."""

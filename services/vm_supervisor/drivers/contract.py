@@ -1,4 +1,4 @@
-"""What a VMM driver does, whichever VMM it is: launch, adopt, pause, resume, end.
+"""What a VMM driver does, whichever VMM it is: launch, adopt, pause, resume, save, end.
 
 A driver turns a ``MachineSpec`` into a running VMM process and returns a ``Machine``. Killing the
 supervisor leaves the VMM running; ``adopt`` takes it over again by its process identity::
@@ -10,6 +10,15 @@ supervisor leaves the VMM running; ``adopt`` takes it over again by its process 
     await machine.attach()
     agent = await Agent.connect(machine.agent, deadline=...)
     end = await machine.ended()             # VmmExit(reason=ExitReason.POWEROFF, ...)
+
+A machine is saved to a directory, and a VMM is launched from it instead of booting::
+
+    await machine.pause()
+    form = await machine.save(directory)    # writes memory and device state
+    await machine.resume()
+    copy = await driver.launch(spec, directory)
+    await copy.attach()                     # loads them; the guest is paused
+    await copy.resume()
 
 A scripted VMM passes the same contract test as the real ones.
 """
@@ -25,6 +34,8 @@ from services.vm_supervisor.guest.channel import AgentAddress
 from services.vm_supervisor.network.modes import Forward, GuestNetwork
 from shared.errors import BangerError, Code
 from shared.host.process import ProcessId
+from shared.vm import files
+from shared.vm.saved import MemoryForm
 from shared.vmm.accelerator import Accelerator
 from shared.vmm.info import DriverInfo
 
@@ -100,6 +111,9 @@ class MachineSpec:
     network: GuestNetwork
     hardening: tuple[str, ...] = ()
     """What ``DriverInfo.hardening`` answered."""
+    memory_file: Path | None = None
+    """The guest's memory is this file, which is made, and mapped shared: ``save`` into the file's
+    directory copies no memory. None: it is anonymous, or a private mapping of a saved one."""
 
     @property
     def run(self) -> Path:
@@ -173,13 +187,31 @@ class Machine(Protocol):
     async def attach(self) -> None:
         """Connect to the VMM's control socket, once; the guest boots when this returns.
 
+        A saved machine is loaded when this returns, and paused until ``resume``. Nobody needs its
+        files any more.
+
         Raises ``guest_failed`` with the VMM's last words when the VMM has died or refuses the
-        machine, and ``not_running`` for an adopted VMM whose guest was never started.
+        machine, ``invalid`` when it refuses what was saved, and ``not_running`` for an adopted VMM
+        whose guest was never started or that was still loading.
         """
 
     async def pause(self) -> None: ...
 
     async def resume(self) -> None: ...
+
+    async def version(self) -> str:
+        """``DriverInfo.version`` of the program that runs, which may have been replaced since."""
+
+    async def save(self, target: Path) -> MemoryForm:
+        """Write ``files.MEMORY`` into ``target``; and ``files.DEVICE_STATE``, unless the first is a
+        stream.
+
+        The guest must be paused, and still is when this returns or raises: whatever fails,
+        ``resume`` lets it go on. Nothing is flushed to the disk. What is written of a save that
+        failed is of no use.
+
+        Raises ``no_space``, ``conflict`` for a VMM that cannot be saved, with why.
+        """
 
     def kill(self, signum: Signals = SIGKILL) -> None:
         """Signal the VMM; nothing happens if it is gone. ``ended`` returns when it is."""
@@ -206,11 +238,16 @@ class Driver(Protocol):
 
     info: DriverInfo
 
-    def prepare(self, spec: MachineSpec) -> None:
+    def prepare(self, spec: MachineSpec, saved: Path | None = None) -> None:
         """Check tools and files before anything is created: ``missing_tool``, ``not_found``."""
 
-    async def launch(self, spec: MachineSpec) -> Machine:
-        """Start the VMM in a session of its own and return while the guest boots."""
+    async def launch(self, spec: MachineSpec, saved: Path | None = None) -> Machine:
+        """Start the VMM in a session of its own and return while the guest boots.
+
+        ``saved``: the directory of a saved machine, which ``attach`` loads instead. Its files must
+        be there until then, and those of ``spec.drives`` must be as they were when it was saved.
+        Kernel and initrd are not read. With ``spec.memory_file`` a stream is loaded into that file.
+        """
 
     def adopt(self, place: VmPlace, process: ProcessId, console_start: int) -> Machine:
         """Take over a VMM that an earlier supervisor launched; ``console_start`` as its machine
@@ -220,9 +257,17 @@ class Driver(Protocol):
         """
 
 
-def check_files(spec: MachineSpec) -> None:
+def check_files(spec: MachineSpec, saved: Path | None = None) -> None:
     """Raise ``not_found`` for a missing file of the VM; every VMM needs them all."""
     drives = (drive.path for drive in spec.drives.devices())
-    for path in (*drives, spec.initrd, spec.kernel / "vmlinux"):
+    boot = (saved / files.MEMORY,) if saved else (spec.initrd, spec.kernel / "vmlinux")
+    for path in (*drives, *boot):
         if not path.exists():
             raise BangerError(Code.NOT_FOUND, f"the VM needs {path}, which does not exist")
+
+
+def cannot_save(title: str) -> BangerError:
+    """The error of a VMM that cannot save machines, or start from saved ones."""
+    return BangerError(
+        Code.CONFLICT, f"{title} cannot save a running guest, or start from a saved one"
+    )

@@ -72,6 +72,16 @@ class Firecracker:
         """Its own seccomp filters are on without an option (docs/seccomp.md of Firecracker)."""
         return ()
 
+    def version(self, context: LaunchContext) -> str:
+        from shared.vmm.firecracker.binary import find_program, show, version_of
+
+        return show(version_of(find_program(self.program(context.config))))
+
+    def cpu(self, _context: LaunchContext, _accelerator: "Accelerator") -> str:
+        from shared.vmm.processor import host_processor
+
+        return host_processor()
+
     def recognises(self, argv: Sequence[str], vm_id: str) -> bool:
         """The jailer hands Firecracker the second form."""
         name = process_name(vm_id)

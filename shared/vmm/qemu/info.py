@@ -40,7 +40,7 @@ class Qemu:
     console: Console = "socket"
     agent: Channel = "virtio-serial"
     powers_off = True
-    snapshots = False
+    snapshots = True
     packages: Mapping[str, str] = _PACKAGES
 
     def program(self, config: "Config") -> str:
@@ -69,6 +69,19 @@ class Qemu:
         from shared.vmm.qemu.sandbox import sandbox_options
 
         return sandbox_options(context)
+
+    def version(self, context: LaunchContext) -> str:
+        from shared.vmm.qemu.release import release
+
+        return release(context)
+
+    def cpu(self, context: LaunchContext, accelerator: "Accelerator") -> str:
+        from shared.vmm.accelerator import Accel
+        from shared.vmm.processor import host_processor
+
+        if accelerator.accel is Accel.KVM:
+            return host_processor()
+        return context.config.qemu_cpu or "QEMU's default"
 
     def recognises(self, argv: Sequence[str], vm_id: str) -> bool:
         return has_option(argv, "-name", process_name(vm_id))

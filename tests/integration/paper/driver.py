@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from pathlib import Path
 
 from services.vm_supervisor.drivers.contract import (
     Driver,
@@ -10,6 +11,7 @@ from services.vm_supervisor.drivers.contract import (
     MachineSpec,
     VmmExit,
     VmPlace,
+    cannot_save,
     check_files,
 )
 from services.vm_supervisor.drivers.exit import conclude, tail
@@ -17,6 +19,7 @@ from services.vm_supervisor.guest.channel import AgentAddress
 from shared.config import Config
 from shared.host.process import ProcessId, Watch, spawn_detached
 from shared.vm import files
+from shared.vm.saved import MemoryForm
 from shared.vmm.info import DriverInfo, process_name
 from tests.unit.shared.vmm.example import Paper
 
@@ -30,10 +33,12 @@ class PaperDriver:
 
     info: DriverInfo = Paper()
 
-    def prepare(self, spec: MachineSpec) -> None:
-        check_files(spec)
+    def prepare(self, spec: MachineSpec, saved: Path | None = None) -> None:
+        check_files(spec, saved)
 
-    async def launch(self, spec: MachineSpec) -> "PaperMachine":
+    async def launch(self, spec: MachineSpec, saved: Path | None = None) -> "PaperMachine":
+        if saved:
+            raise cannot_save(self.info.title)
         console = spec.state / files.CONSOLE_LOG
         console_start = console.stat().st_size if console.exists() else 0
         words = {
@@ -76,6 +81,12 @@ class PaperMachine:
 
     async def pause(self) -> None:
         self.kill(signal.SIGSTOP)
+
+    async def version(self) -> str:
+        raise cannot_save("Paper")
+
+    async def save(self, target: Path) -> MemoryForm:
+        raise cannot_save("Paper")
 
     async def resume(self) -> None:
         self.kill(signal.SIGCONT)

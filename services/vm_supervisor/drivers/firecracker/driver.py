@@ -19,6 +19,7 @@ from services.vm_supervisor.drivers.contract import (
     MachineSpec,
     VmmExit,
     VmPlace,
+    cannot_save,
     check_files,
 )
 from services.vm_supervisor.drivers.exit import conclude, guest_failed, tail
@@ -34,6 +35,7 @@ from shared.config import FirecrackerConfig
 from shared.errors import BangerError, Code
 from shared.host.process import ProcessId, Watch, spawn_detached
 from shared.vm import files
+from shared.vm.saved import MemoryForm
 from shared.vmm.firecracker.binary import check_version, find_program
 from shared.vmm.firecracker.info import Firecracker, program_arguments
 from shared.vmm.info import DriverInfo, process_name
@@ -59,9 +61,9 @@ class FirecrackerDriver:
         self._program = program
         self._config = config
 
-    def prepare(self, spec: MachineSpec) -> None:
+    def prepare(self, spec: MachineSpec, saved: Path | None = None) -> None:
         check_version(find_program(self._program))
-        check_files(spec)
+        check_files(spec, saved)
         if spec.vcpus > MAX_VCPUS:
             raise BangerError(
                 Code.INVALID,
@@ -69,7 +71,9 @@ class FirecrackerDriver:
                 hint=f"banger vm set --vcpu {MAX_VCPUS}, or choose another --vmm",
             )
 
-    async def launch(self, spec: MachineSpec) -> "FirecrackerMachine":
+    async def launch(self, spec: MachineSpec, saved: Path | None = None) -> "FirecrackerMachine":
+        if saved:
+            raise cannot_save(self.info.title)
         api, agent, keys = (
             spec.run / name for name in (files.API_SOCKET, files.AGENT_SOCKET, files.CONSOLE_INPUT)
         )
@@ -144,6 +148,12 @@ class FirecrackerMachine:
 
     async def resume(self) -> None:
         await self._ask(RESUME)
+
+    async def version(self) -> str:
+        raise cannot_save("Firecracker")
+
+    async def save(self, _target: Path) -> MemoryForm:
+        raise cannot_save("Firecracker")
 
     def kill(self, signum: signal.Signals = signal.SIGKILL) -> None:
         self._watch.kill(signum)

@@ -20,6 +20,7 @@ from services.vm_supervisor.drivers.contract import (
     MachineSpec,
     VmmExit,
     VmPlace,
+    cannot_save,
 )
 from services.vm_supervisor.drivers.exit import guest_failed, last_line_with, tail
 from services.vm_supervisor.drivers.firecracker.driver import FirecrackerDriver, FirecrackerMachine
@@ -41,9 +42,11 @@ class JailingDriver(FirecrackerDriver):
         super().__init__(program, config)
         self._jailer = jailer
 
-    async def launch(self, spec: MachineSpec) -> FirecrackerMachine:
+    async def launch(self, spec: MachineSpec, saved: Path | None = None) -> FirecrackerMachine:
         if not self._config.jailer:
-            return await super().launch(spec)
+            return await super().launch(spec, saved)
+        if saved:
+            raise cannot_save(self.info.title)
         sockets = make_ready(spec, self._config)
         console_start = (spec.state / files.CONSOLE_LOG).stat().st_size
         process = await self._jailer.jail(spec.place.vm_id, base_ids(spec))

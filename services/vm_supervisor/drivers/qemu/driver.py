@@ -18,6 +18,7 @@ from services.vm_supervisor.drivers.contract import (
     PortTaken,
     VmmExit,
     VmPlace,
+    cannot_save,
     check_files,
 )
 from services.vm_supervisor.drivers.exit import LINE_MAX, conclude, guest_failed, tail
@@ -34,6 +35,7 @@ from shared.errors import BangerError, Code
 from shared.host.process import ProcessId, Watch, spawn_detached
 from shared.plain_text import printable
 from shared.vm import files
+from shared.vm.saved import MemoryForm
 from shared.vmm.info import DriverInfo
 from shared.vmm.qemu.binary import PROGRAM, find_program
 from shared.vmm.qemu.info import Qemu
@@ -69,11 +71,13 @@ class QemuDriver:
         self._program = program
         self._cpu = cpu
 
-    def prepare(self, spec: MachineSpec) -> None:
+    def prepare(self, spec: MachineSpec, saved: Path | None = None) -> None:
         find_program(self._program)
-        check_files(spec)
+        check_files(spec, saved)
 
-    async def launch(self, spec: MachineSpec) -> "QemuMachine":
+    async def launch(self, spec: MachineSpec, saved: Path | None = None) -> "QemuMachine":
+        if saved:
+            raise cannot_save(self.info.title)
         for name in (files.QMP_SOCKET, files.CONSOLE_SOCKET, files.AGENT_SOCKET):
             (spec.run / name).unlink(missing_ok=True)
         vmm_log = spec.state / files.VMM_LOG
@@ -187,6 +191,12 @@ class QemuMachine:
 
     async def resume(self) -> None:
         await self._execute("cont")
+
+    async def version(self) -> str:
+        raise cannot_save("QEMU")
+
+    async def save(self, _target: Path) -> MemoryForm:
+        raise cannot_save("QEMU")
 
     def kill(self, signum: signal.Signals = signal.SIGKILL) -> None:
         self._watch.kill(signum)

@@ -55,6 +55,12 @@ class Paper:
     def hardening(self, _context: LaunchContext) -> tuple[str, ...]:
         return ()
 
+    def version(self, _context: LaunchContext) -> str:
+        return "1.0"
+
+    def cpu(self, _context: LaunchContext, _accelerator: Accelerator) -> str:
+        return "paper"
+
     def recognises(self, argv: Sequence[str], vm_id: str) -> bool:
         return f"vm={process_name(vm_id)}" in argv
 

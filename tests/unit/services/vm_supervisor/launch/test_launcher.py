@@ -37,6 +37,7 @@ from shared.host.process import ProcessId
 from shared.logs import Log
 from shared.paths import Paths
 from shared.vm import files
+from shared.vm.saved import MemoryForm
 from tests.example import example_vm
 from tests.loopback import address
 from tests.scripted import shelf
@@ -92,6 +93,12 @@ class ScriptedMachine:
         raise AssertionError("never")
 
     async def resume(self) -> None:
+        self.told.append("resume")
+
+    async def version(self) -> str:
+        return "1.0"
+
+    async def save(self, target: Path) -> MemoryForm:
         raise AssertionError("never")
 
     def kill(self, signum: signal.Signals = signal.SIGKILL) -> None:
@@ -116,15 +123,17 @@ class ScriptedDriver:
     def __init__(self, machine: ScriptedMachine) -> None:
         self.machine = machine
         self.specs: list[MachineSpec] = []
+        self.saved: list[Path | None] = []
         self.missing: BangerError | None = None
         self.on_launch: Callable[[MachineSpec], None] = lambda _: None
 
-    def prepare(self, _spec: MachineSpec) -> None:
+    def prepare(self, _spec: MachineSpec, _saved: Path | None = None) -> None:
         if self.missing:
             raise self.missing
 
-    async def launch(self, spec: MachineSpec) -> ScriptedMachine:
+    async def launch(self, spec: MachineSpec, saved: Path | None = None) -> ScriptedMachine:
         self.specs.append(spec)
+        self.saved.append(saved)
         self.on_launch(spec)
         return self.machine
 
