@@ -50,8 +50,8 @@ class Snapshot(msgspec.Struct, kw_only=True):
     real_bytes: int
     """What it occupies. Blocks that reflinks share are counted."""
     problems: list[str] = []
-    """Sentences: why it cannot be restored here and now. ``snapshot.list`` does not look for damage
-    in its files, ``snapshot.show`` does."""
+    """Sentences: what is damaged. ``snapshot.list`` compares the sizes of files, ``snapshot.show``
+    their sums too. Whether this host can load the memory, a restore finds out."""
 
 
 class SnapshotCreate(msgspec.Struct, kw_only=True):

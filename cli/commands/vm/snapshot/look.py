@@ -60,7 +60,7 @@ def list_(vm: str | None, output: str, quiet: bool) -> None:
     shots = ask(api.SNAPSHOT_LIST(ref=vm or "")).snapshots
     for shot in shots:
         for problem in shot.problems:
-            note(f"warning: {shot.vm_name}/{shot.name} cannot be restored: {problem}")
+            note(f"warning: {shot.vm_name}/{shot.name}: {problem}")
     show_many([entry(shot) for shot in shots], COLUMNS, output, quiet=quiet)
 
 
@@ -69,7 +69,7 @@ def list_(vm: str | None, output: str, quiet: bool) -> None:
 @its_name
 @format_options
 def show(vm: str, name: str | None, output: str, quiet: bool) -> None:
-    """Show the details of a snapshot, and whether it can be restored here.
+    """Show the details of a snapshot, and whether its files are whole.
 
     \b
     Examples:

@@ -12,7 +12,7 @@ from tests.unit.cli.peer import Peer, refuse
 
 Begin = Callable[..., Peer]
 DISKS = shot("disks", memory=False, vmm="", vmm_version="", cpu="", copied="reflink")
-FOREIGN = shot("old", problems=["it was made by QEMU 7.2, and this is QEMU 9.1"])
+DAMAGED = shot("old", problems=["the saved machine in /s/old is damaged: memory is missing"])
 
 
 def test_the_snapshots_of_one_vm_are_listed(cli: Cli, peer: Begin) -> None:
@@ -33,19 +33,19 @@ def test_those_of_all_vms_are_told_apart_by_their_vm(cli: Cli, peer: Begin) -> N
     assert services.calls[0][1] == {"ref": ""}
 
 
-def test_a_snapshot_that_cannot_be_restored_is_warned_of(cli: Cli, peer: Begin) -> None:
-    peer({"snapshot.list": lambda _: {"snapshots": [shot(), FOREIGN], "next": ""}})
+def test_a_snapshot_that_is_damaged_is_warned_of(cli: Cli, peer: Begin) -> None:
+    peer({"snapshot.list": lambda _: {"snapshots": [shot(), DAMAGED], "next": ""}})
     ran = cli("vm", "snapshot", "list", "-o", "name")
     assert ran.out == "clean\nold\n"
-    assert ran.err == f"warning: web/old cannot be restored: {FOREIGN['problems'][0]}\n"
+    assert ran.err == f"warning: web/old: {DAMAGED['problems'][0]}\n"
 
 
 @pytest.mark.parametrize("words", [["web", "old"], ["web/old"]])
 def test_one_is_shown_with_what_is_wrong_with_it(cli: Cli, peer: Begin, words: list[str]) -> None:
-    services = peer({"snapshot.show": lambda _: FOREIGN})
+    services = peer({"snapshot.show": lambda _: DAMAGED})
     rows = dict(line.split(maxsplit=1) for line in cli("vm", "snapshot", "show", *words)
                 .out.splitlines())  # fmt: skip
-    assert rows["problem"] == FOREIGN["problems"][0]
+    assert rows["problem"] == DAMAGED["problems"][0]
     assert (rows["vmm"], rows["image"]) == ("qemu 7.2.0", "debian-bookworm")
     assert services.calls == [("snapshot.show", {"ref": "web", "name": "old"})]
 
