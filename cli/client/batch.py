@@ -31,11 +31,15 @@ class CancelledBatch(Interrupted):
 
 
 def ask_each(
-    refs: Sequence[str], request_for: "Callable[[str], Request[Result]]"
+    refs: Sequence[str],
+    request_for: "Callable[[str], Request[Result]]",
+    *,
+    progress: bool = False,
 ) -> "dict[str, Result | BangerError]":
     """Ask for all VMs at once; the outcomes by reference, in first-seen order.
 
     ``request_for`` makes the request for one VM. A VM that several references mean is asked once.
+    ``progress`` as of ``act_on``.
 
     Raises:
         CancelledBatch: a signal came while the answers were awaited.
@@ -45,7 +49,7 @@ def ask_each(
 
     with interrupts_raise(), connect() as client:
         if len(set(refs)) == 1:
-            return _ask(client, {refs[0]: request_for(refs[0])})
+            return _ask(client, {refs[0]: request_for(refs[0])}, progress=progress)
         requests: dict[str, Request[Result] | BangerError] = {}
         for found in client.ask(api.VM_RESOLVE(refs=list(refs))).resolved:
             requests[found.ref] = (
@@ -65,17 +69,36 @@ def ask_exactly(
 
 
 def _ask(
-    client: "Client", requests: "Mapping[str, Request[Result] | BangerError]"
+    client: "Client",
+    requests: "Mapping[str, Request[Result] | BangerError]",
+    *,
+    progress: bool = False,
 ) -> "dict[str, Result | BangerError]":
     sent = [each for each in requests.values() if not isinstance(each, BangerError)]
     try:
-        answers = client.ask_all(sent)
+        answers = _ask_with_progress(client, sent) if progress else client.ask_all(sent)
     except Interrupted as interrupt:
         note(f"Cancelling {sent[0].verb.name.replace('.', ' ')}.")
         with interrupts_wait():
             answers = client.cancel_all(sent)
         raise CancelledBatch(interrupt.number, _joined(requests, answers)) from None
     return _joined(requests, answers)
+
+
+def _ask_with_progress(
+    client: "Client", requests: "Sequence[Request[Result]]"
+) -> "list[Result | BangerError]":
+    """One after the other; there is one request."""
+    from cli.terminal.progress import Progress
+
+    answers: list[Result | BangerError] = []
+    for request in requests:
+        try:
+            with Progress() as shown:
+                answers.append(client.ask(request, on_partial=shown))
+        except BangerError as error:
+            answers.append(error)
+    return answers
 
 
 def _joined(
@@ -105,12 +128,14 @@ def act_on(
     output: str,
     *,
     quiet: bool,
+    progress: bool = False,
 ) -> int:
-    """Ask for each VM and print those for which it was done.
+    """Ask for each VM and print those for which it was done. ``progress``: show that of a VM that
+    is alone.
 
     Returns the exit status: 0, that of the first failure, or 128+N when signal N came.
     """
-    outcomes, interrupted = as_far_as_done(lambda: ask_each(refs, request_for))
+    outcomes, interrupted = as_far_as_done(lambda: ask_each(refs, request_for, progress=progress))
     say_notices(outcomes.values())
     status = print_outcomes(vms_of(outcomes), settings, output, quiet=quiet)
     return interrupted or status

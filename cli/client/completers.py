@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from shared.contract.messages.image import ImageList, KernelList
+    from shared.contract.messages.snapshot import Snapshot
     from shared.contract.messages.vm import VmView
     from shared.contract.verb import Request
 
@@ -66,6 +67,26 @@ def workspace_paths(ctx: click.Context, param: click.Parameter, incomplete: str)
             yield from (each.guest_path for each in view.vm.workspaces)
 
     return _of_vms(paths)(ctx, param, incomplete)
+
+
+def _of_snapshots(ref: str, name: "Callable[[Snapshot], str]") -> Complete:
+    request = api.SNAPSHOT_LIST(ref=ref)
+    return _live(request, lambda answer: [name(shot) for shot in answer.snapshots])
+
+
+def snapshot_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """The snapshots of the VM of this command line that are not in it yet."""
+    given = {*(ctx.params.get("names") or ()), *ctx.args}
+    complete = _of_snapshots(ctx.params.get("vm") or "", lambda shot: shot.name)
+    return [name for name in complete(ctx, param, incomplete) if name not in given]
+
+
+def snapshots_or_vms(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """VMs, and VM/SNAPSHOT once the word has a slash."""
+    vm, slash, _ = incomplete.partition("/")
+    if not slash:
+        return vm_names(ctx, param, incomplete)
+    return _of_snapshots(vm, lambda shot: f"{vm}/{shot.name}")(ctx, param, incomplete)
 
 
 operation_ids = _live(

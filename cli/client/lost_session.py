@@ -62,4 +62,6 @@ def _ask(vm_id: str, seconds: float) -> tuple[str, str]:
             return vm.name, f"failed ({vm.reason})" if vm.reason else "failed"
         case "stopping":
             return vm.name, "was being stopped"
+        case "suspended":
+            return vm.name, "was suspended"
     return vm.name, "was stopped"

@@ -16,7 +16,7 @@ QUICK = 60.0
 BOOT = 240.0
 """Seconds, scaled: for a command that asks, and for one that boots a guest."""
 
-BOOTING = ("run", "create", "start", "restart", "build", "commit")
+BOOTING = frozenset("run create start restart build commit suspend resume snapshot fork".split())
 
 
 class Case:
@@ -43,7 +43,7 @@ class Case:
         Raises:
             Failed: unless it ends with ``status`` (None: with any) before its deadline.
         """
-        usual = BOOT if set(arguments[:2]) & set(BOOTING) else QUICK
+        usual = BOOT if BOOTING & set(arguments[:2]) else QUICK
         return self._call(self.stack.home.argv(*arguments), stdin, status, seconds or usual, env)
 
     def program(

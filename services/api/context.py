@@ -18,6 +18,7 @@ from services.api.operations import Operations
 from services.api.policy.holds import BootHolds
 from services.api.policy.leased import LeasedVms
 from services.api.policy.moved_heads import MovedHeads
+from services.api.policy.snapshot_rules import SnapshotHolds
 from shared.bus.ask import Ask
 from shared.config import Config
 from shared.contract.lifecycle import LIVE, Action, check
@@ -53,6 +54,7 @@ class ApiContext:
     being_deleted: set[str] = field(default_factory=set)
     """Ids of VMs whose deletion has begun, and whose rows may still be there."""
     moved_heads: MovedHeads = field(default_factory=MovedHeads)
+    snapshot_holds: SnapshotHolds = field(default_factory=SnapshotHolds)
     kernel_holds: BootHolds = field(default_factory=lambda: BootHolds("kernel"))
 
     def __post_init__(self) -> None:

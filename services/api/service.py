@@ -6,17 +6,19 @@ it may die at any time; its successor finds everything again (``_recover``).
 
 from services.api.context import ApiContext
 from services.api.machines.spare_supervisor import Spare
+from services.api.unasked.idle_stop import IdleStop
+from services.api.unasked.lease_end import LeaseEnd
 from services.api.verbs.configure import ConfigureVerbs
 from services.api.verbs.create import CreateVerbs
+from services.api.verbs.forks import ForkVerbs
 from services.api.verbs.guest_exec import GuestExecVerbs
-from services.api.verbs.idle_stop import IdleStop
 from services.api.verbs.image_build import ImageBuildVerbs
 from services.api.verbs.images import ImageVerbs
-from services.api.verbs.lease_end import LeaseEnd
 from services.api.verbs.lifecycle import LifecycleVerbs
 from services.api.verbs.operations import OperationVerbs
 from services.api.verbs.publish import PublishVerbs
 from services.api.verbs.reports import ReportVerbs
+from services.api.verbs.snapshots import SnapshotVerbs
 from services.api.verbs.workspaces import WorkspaceVerbs
 from shared.bus.actor import Actor
 from shared.bus.background import keep_running
@@ -39,6 +41,8 @@ GROUPS = (
     ImageVerbs,
     ImageBuildVerbs,
     GuestExecVerbs,
+    SnapshotVerbs,
+    ForkVerbs,
     WorkspaceVerbs,
 )
 """What answers the verbs, each made of the context. ``OperationVerbs`` needs less."""
@@ -74,7 +78,7 @@ class Api(Actor):
         context = self._context
         vms = await context.corrections.rows()
         for vm in await context.supervisors.recover(vms):
-            if vm.state in LIVE:
+            if vm.state in LIVE or vm.origin:
                 await self._correct(vm.id, "its VMM was gone when the services started")
         for vm in vms:
             if vm.state == "stopping":

@@ -10,14 +10,15 @@ import signal
 import time
 from collections.abc import Coroutine
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from services.vm_supervisor.guest import commands
 from services.vm_supervisor.guest.agent import Agent
+from services.vm_supervisor.guest.system_state import await_system
 from services.vm_supervisor.launch.launcher import VmmLauncher
 from services.vm_supervisor.lifecycle import reports
 from services.vm_supervisor.lifecycle.supervision import Supervision
-from services.vm_supervisor.lifecycle.system_state import await_system
 from services.vm_supervisor.nat_client import NatClient
 from services.vm_supervisor.ports import listing
 from services.vm_supervisor.running_vm import RunningVm
@@ -29,6 +30,9 @@ from shared.contract.messages.machine import (
     GuestStats,
     MachineApply,
     MachineKill,
+    MachineRestore,
+    MachineSave,
+    MachineSaved,
     MachineState,
     MachineStop,
     SupervisorSpec,
@@ -53,6 +57,7 @@ class Supervisor(Actor):
         self._vm_id = spec.vm.id
         launcher = VmmLauncher(paths, config, NatClient(self))
         self._supervision = Supervision(spec, config, launcher, log, self)
+        self._life = self._supervision.life
 
     async def on_start(self) -> None:
         make_vm_run(self.paths, self._vm_id)
@@ -78,7 +83,7 @@ class Supervisor(Actor):
     # -- what the supervision asks of its process (``SupervisorProcess``) ---------------------
 
     async def store_state(self, state: State, reason: str) -> None:
-        while self._supervision.state == state:
+        while self._life.state == state:
             try:
                 await self.ask(store.VM_UPDATE(id=self._vm_id, state=state, reason=reason))
                 return
@@ -97,7 +102,7 @@ class Supervisor(Actor):
 
     def status(self) -> dict[str, Any]:
         """In the answer to a ping: the VM's state, which the store may not have yet."""
-        return {"state": self._supervision.state}
+        return {"state": self._life.state}
 
     # -- verbs ------------------------------------------------------------------------------
 
@@ -138,12 +143,32 @@ class Supervisor(Actor):
         await self._supervision.resume()
         return self._state()
 
+    @handles(supervisor.SUSPEND)
+    async def suspend(self, _request: Empty, call: Call) -> MachineState:
+        await self._supervision.saving.suspend(call.progress)
+        return self._state()
+
+    @handles(supervisor.DISCARD)
+    async def discard(self, _request: Empty, _call: Call) -> MachineState:
+        await self._supervision.saving.discard()
+        return self._state()
+
+    @handles(supervisor.SAVE)
+    async def save(self, request: MachineSave, call: Call) -> MachineSaved:
+        target, saving = Path(request.directory), self._supervision.saving
+        return await saving.save(target, memory=request.memory, report=call.progress)
+
+    @handles(supervisor.RESTORE)
+    async def restore(self, request: MachineRestore, call: Call) -> MachineState:
+        await self._supervision.saving.restore(Path(request.directory), call.progress)
+        return self._state()
+
     @handles(supervisor.STATE)
     async def state(self, _request: Empty, _call: Call) -> MachineState:
         return self._state()
 
     def _state(self) -> MachineState:
-        return MachineState(state=self._supervision.state, reason=self._supervision.reason)
+        return MachineState(state=self._life.state, reason=self._life.reason)
 
     @handles(supervisor.APPLY)
     async def apply(self, request: MachineApply, _call: Call) -> None:
@@ -158,12 +183,12 @@ class Supervisor(Actor):
     async def stats(self, _request: Empty, call: Call) -> GuestStats:
         running, agent = self._running()
         asked = None if self._is_paused else agent
-        return await reports.stats(self._supervision.vm, running, asked, call.deadline)
+        return await reports.stats(self._life.vm, running, asked, call.deadline)
 
     @handles(supervisor.PORTS)
     async def ports(self, _request: Empty, call: Call) -> PortList:
         running, agent = self._answering()
-        return await listing.ports(self._supervision.vm, running, agent, call.deadline)
+        return await listing.ports(self._life.vm, running, agent, call.deadline)
 
     @handles(supervisor.EXEC)
     async def execute(self, request: GuestExec, call: Call) -> GuestOutput:
@@ -173,23 +198,23 @@ class Supervisor(Actor):
     @handles(supervisor.HEALTH)
     async def health(self, _request: Empty, call: Call) -> Health:
         running, agent = self._running()
-        vm, paused = self._supervision.vm, self._is_paused
+        vm, paused = self._life.vm, self._is_paused
         return await reports.health(vm, running, agent, call.deadline, paused=paused)
 
     @property
     def _is_paused(self) -> bool:
-        return self._supervision.state == "paused"
+        return self._life.state == "paused"
 
     def _running(self) -> tuple[RunningVm, Agent | None]:
-        if self._supervision.running is None:
-            raise BangerError(Code.NOT_RUNNING, f"{self._supervision.vm.name} is not running")
-        return self._supervision.running, self._supervision.agent
+        if self._life.running is None:
+            raise BangerError(Code.NOT_RUNNING, f"{self._life.vm.name} is not running")
+        return self._life.running, self._life.agent
 
     def _answering(self) -> tuple[RunningVm, Agent]:
         running, agent = self._running()
         if agent is None:
             raise BangerError(
                 Code.NOT_RUNNING,
-                f"the guest agent of {self._supervision.vm.name} does not answer yet",
+                f"the guest agent of {self._life.vm.name} does not answer yet",
             )
         return running, agent

@@ -24,6 +24,10 @@ class Action(StrEnum):
     PAUSE = "pause"
     RESUME = "resume"
     RESIZE = "resize"  # set --vcpu, --memory, --disk-size
+    SUSPEND = "suspend"
+    SNAPSHOT = "snapshot"
+    RESTORE = "restore"  # put a snapshot in place of what the VM is now
+    FORK = "fork"  # fork, run --from: make another VM of what this one is now
 
 
 class Meaning(StrEnum):
@@ -43,21 +47,28 @@ def _row(*meanings: Meaning) -> dict[Action, Meaning]:
 
 
 TABLE: "dict[State, dict[Action, Meaning]]" = {
-    #               start stop kill session restart pause resume resize
-    "created": _row(_A, _N, _N, _R, _A, _R, _R, _A),
-    "starting": _row(_A, _A, _A, _R, _C, _C, _C, _C),  # start joins the boot under way
-    "running": _row(_N, _A, _A, _A, _A, _A, _N, _C),
-    "paused": _row(_C, _A, _A, _R, _A, _N, _A, _C),
-    "stopping": _row(_C, _A, _A, _R, _C, _C, _C, _C),  # stop joins the one under way
-    "stopped": _row(_A, _N, _N, _R, _A, _R, _R, _A),
-    # A failed VM may still have a VMM (its supervisor was lost): to kill, and to start again.
-    "failed": _row(_A, _A, _A, _R, _A, _R, _R, _A),
+    #                start stop kill session restart pause resume resize suspend snap restore fork
+    "created": _row(_A, _N, _N, _R, _A, _R, _R, _A, _R, _R, _A, _R),  # it has no disks yet
+    "starting": _row(_A, _A, _A, _R, _C, _C, _C, _C, _C, _C, _C, _C),  # start joins the boot
+    "running": _row(_N, _A, _A, _A, _A, _A, _N, _C, _A, _A, _A, _A),
+    "paused": _row(_C, _A, _A, _R, _A, _N, _A, _C, _A, _A, _A, _A),
+    # Its memory is not dropped by the way: stop and kill find nothing that runs.
+    "suspended": _row(_A, _N, _N, _R, _C, _R, _A, _C, _N, _A, _A, _A),
+    "stopping": _row(_C, _A, _A, _R, _C, _C, _C, _C, _C, _C, _C, _C),  # stop joins the stop
+    "stopped": _row(_A, _N, _N, _R, _A, _R, _R, _A, _R, _A, _A, _A),
+    # A failed VM may still have a VMM (its supervisor was lost): to kill, and to start again. It
+    # may be writing to the disks.
+    "failed": _row(_A, _A, _A, _R, _A, _R, _R, _A, _R, _C, _A, _C),
 }
 
 LIVE: "frozenset[State]" = frozenset({"starting", "running", "paused", "stopping"})
 """States in which a VMM process is there, or about to be."""
 
+PRUNABLE: "frozenset[State]" = frozenset({"created", "stopped", "failed"})
+"""States in which a VM holds nothing but its disks: ``vm prune`` deletes it."""
+
 _WAIT = "wait until it is done, or: banger vm kill {name}"
+_END = "end it first: banger vm kill {name}"
 _HINTS: "dict[tuple[State, Action], str]" = {
     (
         "starting",
@@ -68,6 +79,19 @@ _HINTS: "dict[tuple[State, Action], str]" = {
     ("paused", Action.SESSION): "resume it: banger vm resume {name}",
     ("paused", Action.RESIZE): "stop it first: banger vm stop {name}",
     ("running", Action.RESIZE): "stop it first: banger vm stop {name}",
+    ("suspended", Action.SESSION): "resume it: banger vm resume {name}",
+    ("suspended", Action.PAUSE): "resume it: banger vm resume {name}",
+    (
+        "suspended",
+        Action.RESTART,
+    ): "resume it first: banger vm resume {name}; or boot it anew, without what is in its memory: "
+    "banger vm start --discard-memory {name}",
+    (
+        "suspended",
+        Action.RESIZE,
+    ): "resume and stop it first: banger vm resume {name}, then banger vm stop {name}",
+    ("failed", Action.SNAPSHOT): _END,
+    ("failed", Action.FORK): _END,
 }
 
 

@@ -22,9 +22,9 @@ def few(names: Sequence[str]) -> str:
     return f"{shown} and {more} more" if more > 0 else shown
 
 
-What = Literal["a VM", "an image", "a kernel"]
+What = Literal["a VM", "an image", "a kernel", "a snapshot"]
 ID_LENGTHS: dict[What, int] = {"a VM": 12, "an image": 16, "a kernel": 16}
-"""How many hexadecimal digits an id has."""
+"""How many hexadecimal digits an id has. A snapshot has none."""
 
 
 def check_name(name: str, what: What) -> str:
@@ -40,10 +40,11 @@ def check_name(name: str, what: What) -> str:
             f"{name!r} is not a valid name for {what}",
             hint="use 1 to 63 characters of a-z, 0-9 and -, without a - at either end",
         )
-    if re.fullmatch(f"[0-9a-f]{{{ID_LENGTHS[what]}}}", name):
+    digits = ID_LENGTHS.get(what)
+    if digits and re.fullmatch(f"[0-9a-f]{{{digits}}}", name):
         raise BangerError(
             Code.INVALID,
             f"{name!r} is not a valid name for {what}: it has the form of an id",
-            hint=f"use a name that is not {ID_LENGTHS[what]} hexadecimal digits",
+            hint=f"use a name that is not {digits} hexadecimal digits",
         )
     return name

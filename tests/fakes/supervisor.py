@@ -16,6 +16,9 @@ from shared.contract.messages.machine import (
     GuestStats,
     MachineApply,
     MachineKill,
+    MachineRestore,
+    MachineSave,
+    MachineSaved,
     MachineState,
     MachineStop,
     SupervisorSpec,
@@ -37,8 +40,12 @@ from shared.errors import BangerError, Code
 from shared.host.boot_id import host_boot_id
 from shared.host.process import ENDING, ProcessId, Watch, spawn_detached
 from shared.paths import Paths
+from shared.vm import files
 from shared.vm.handle import Handle, remove_handle, write_handle
+from shared.vm.publish_saved import discard
+from shared.vm.saved import SavedMachine, read_saved
 from tests.fakes.bus import FakeBus
+from tests.fakes.saved import save_machine
 
 
 class FakeSupervisor:
@@ -46,7 +53,9 @@ class FakeSupervisor:
     VMM that ``ran`` or did not. ``too_late``: a boot or a stop that is cancelled is done already.
     """
 
-    def __init__(self, spec: SupervisorSpec, process: ProcessId, ask: Ask, run: Path) -> None:
+    def __init__(
+        self, spec: SupervisorSpec, process: ProcessId, ask: Ask, run: Path, state: Path
+    ) -> None:
         self.spec = spec
         self.state: State = spec.vm.state
         self.reason = ""
@@ -59,6 +68,7 @@ class FakeSupervisor:
         self.on_end: Callable[[], None] = lambda: None
         self._ask = ask
         self._run = run
+        self._state = state
         self._process = process
         self._forgotten = False
         self._up = False
@@ -84,6 +94,10 @@ class FakeSupervisor:
         return self._told()
 
     async def _come_up(self) -> MachineState:
+        if self.spec.saved:
+            self._copy(read_saved(Path(self.spec.saved)))
+        if self._state.is_dir():
+            discard(self._state / files.SUSPENDED)
         self._write_handle()
         self._up = True
         await self._report("running")
@@ -118,6 +132,51 @@ class FakeSupervisor:
         if check(self.spec.vm.name, self.state, Action.RESUME):
             await self._report("running")
         return self._told()
+
+    @handles(supervisor.SUSPEND)
+    async def suspend(self, _request: Empty, _call: Call) -> MachineState:
+        check(self.spec.vm.name, self.state, Action.SUSPEND)
+        await self._wait()
+        if self.failure:
+            raise self.failure
+        save_machine(self._state / files.SUSPENDED, self.spec.vm, disks=False)
+        return await self._end("suspended")
+
+    @handles(supervisor.DISCARD)
+    async def discard(self, _request: Empty, _call: Call) -> MachineState:
+        discard(self._state / files.SUSPENDED)
+        return await self._end("stopped")
+
+    @handles(supervisor.SAVE)
+    async def save(self, request: MachineSave, _call: Call) -> MachineSaved:
+        vm, target = self.spec.vm, Path(request.directory)
+        check(vm.name, self.state, Action.SNAPSHOT)
+        if target.exists():
+            raise BangerError(Code.CONFLICT, f"{target} is there already")
+        await self._wait()
+        if self.failure:
+            raise self.failure
+        memory = request.memory and (self._up or self.state == "suspended")
+        save_machine(target, vm, memory=memory)
+        return MachineSaved(memory=memory, pause_seconds=0.1, copied="sparse", real_bytes=4096)
+
+    @handles(supervisor.RESTORE)
+    async def restore(self, request: MachineRestore, _call: Call) -> MachineState:
+        check(self.spec.vm.name, self.state, Action.RESTORE)
+        saved = read_saved(Path(request.directory))
+        await self._wait()
+        if self.failure:
+            raise self.failure
+        self._copy(saved)
+        return await self._end("suspended" if saved.memory else "stopped")
+
+    def _copy(self, saved: SavedMachine) -> None:
+        self._state.mkdir(exist_ok=True, parents=True)
+        for name in (files.OVERLAY, files.WORK_DISK):
+            (self._state / name).write_bytes(b"disk")
+        discard(self._state / files.SUSPENDED)
+        if saved.memory:
+            save_machine(self._state / files.SUSPENDED, self.spec.vm, disks=False)
 
     @handles(supervisor.APPLY)
     async def apply(self, request: MachineApply, _call: Call) -> None:
@@ -157,10 +216,10 @@ class FakeSupervisor:
         if self.held:
             await self.held.wait()
 
-    async def _end(self) -> MachineState:
+    async def _end(self, state: State = "stopped") -> MachineState:
         remove_handle(self._run)
         self._up = False
-        await self._report("stopped")
+        await self._report(state)
         self.on_end()
         return self._told()
 
@@ -216,7 +275,8 @@ class FakeSpare(Spare):
         process = spawn_detached(["cat"], self.errors, stdin=read)
         os.close(read)
         self._pipes.append(write)
-        given = FakeSupervisor(spec, process, self._bus.ask, self._paths.vm_run(spec.vm.id))
+        places = self._paths.vm_run(spec.vm.id), self._paths.vm_state(spec.vm.id)
+        given = FakeSupervisor(spec, process, self._bus.ask, *places)
         given.on_end = lambda: self._end(spec.vm.id, write)
         self.setup(given)
         self.given.append(given)

@@ -9,6 +9,7 @@ import base64
 import json
 from collections.abc import Callable
 from pathlib import Path
+from time import time_ns as now
 from typing import Any
 
 _HEADER = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid\n"
@@ -87,6 +88,9 @@ class Agent:
     def guest_ping(self) -> dict[str, Any]:
         return {}
 
+    def guest_get_time(self) -> int:
+        return now()
+
     def guest_set_time(self, time: int) -> dict[str, Any]:
         return {}
 
@@ -103,6 +107,8 @@ class Agent:
         if "kill -s RTMIN+4 1" in script or "kill -s USR2 1" in script:
             self._exited[self._next] = {"exited": True, "exitcode": 0}
             self._on_power_off()
+        elif script == "/run/initramfs/renew":
+            self._exited[self._next] = {"exited": True, "exitcode": 0}
         else:
             self._exited[self._next] = _run([path, *arg], env, base64.b64decode(input_data))
         return {"pid": self._next}

@@ -11,7 +11,7 @@ from scripts.rooms import HOUSES, ROOT, modules, survey
 MOST_MODULES = 14
 MOST_ARROWS = {
     "cli": 11,
-    "services/api": 11,
+    "services/api": 14,  # what it does without being asked has a room of its own
     "services/broker": 5,
     "services/dns": 14,  # server and forward share the rule of who makes room for whom
     # The rooms of OCI, of workers, of each group of verbs, of builds (what they read, what they do
@@ -20,7 +20,7 @@ MOST_ARROWS = {
     "services/launcher": 2,
     "services/nat": 11,
     "services/store": 7,
-    "services/vm_supervisor": 28,
+    "services/vm_supervisor": 29,  # what is saved are disks too: lifecycle asks for them
     "services/workspaces": 16,  # what was placed is read by what sends and by the jobs
     # The way to the stack of a state is where paths are, and it is found by a lock; ssh, which
     # services and the command line share, needs five. The configuration checks file_sync's paths.

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.client.batch import act_on
-from cli.commands.vm.options.arguments import some_vms
+from cli.commands.vm.options.arguments import some_running_vms, some_vms
 from cli.commands.vm.options.wait_option import wait_option
 from cli.parsing.param_types import Seconds, SignalName
 from cli.terminal.output import Settings, format_options
@@ -27,20 +27,32 @@ grace = click.option(
 @click.command()
 @some_vms
 @wait_option
+@click.option(
+    "--discard-memory",
+    is_flag=True,
+    help="Boot a suspended VM from its disks. What is in its memory is lost, as in a power cut.",
+)
 @format_options
 @click.pass_obj
 def start(
-    settings: Settings, vms: tuple[str, ...], wait: "WaitFor", output: str, quiet: bool
+    settings: Settings,
+    vms: tuple[str, ...],
+    wait: "WaitFor",
+    discard_memory: bool,
+    output: str,
+    quiet: bool,
 ) -> int:
-    """Start stopped VMs. Their disks are as they were.
+    """Start stopped VMs. Their disks are as they were. Suspended VMs go on where they were.
 
     \b
-    Example:
+    Examples:
       banger vm start web db
+      banger vm start --discard-memory web
     """
+    more = {"discard_memory": True} if discard_memory else {}
 
     def request(ref: str) -> "Request[VmView]":
-        return api.VM_START(ref=ref, wait=wait)
+        return api.VM_START(ref=ref, wait=wait, **more)
 
     return act_on(vms, request, settings, output, quiet=quiet)
 
@@ -127,7 +139,7 @@ def kill(settings: Settings, vms: tuple[str, ...], name: str, output: str, quiet
 @format_options
 @click.pass_obj
 def pause(settings: Settings, vms: tuple[str, ...], output: str, quiet: bool) -> int:
-    """Pause running VMs. Their processors stand still, their memory is kept.
+    """Pause running VMs. Their processors stand still; they keep their memory.
 
     \b
     Example:
@@ -141,13 +153,40 @@ def pause(settings: Settings, vms: tuple[str, ...], output: str, quiet: bool) ->
 @format_options
 @click.pass_obj
 def resume(settings: Settings, vms: tuple[str, ...], output: str, quiet: bool) -> int:
-    """Resume paused VMs.
+    """Resume paused and suspended VMs.
 
     \b
     Example:
       banger vm resume web
     """
-    return act_on(vms, lambda ref: api.VM_RESUME(ref=ref), settings, output, quiet=quiet)
+
+    def request(ref: str) -> "Request[VmView]":
+        return api.VM_RESUME(ref=ref)
+
+    return act_on(vms, request, settings, output, quiet=quiet, progress=True)
+
+
+@click.command()
+@some_running_vms
+@format_options
+@click.pass_obj
+def suspend(settings: Settings, vms: tuple[str, ...], output: str, quiet: bool) -> int:
+    """Suspend VMs: save their memory to disk and end their VMMs.
+
+    A suspended VM takes no memory and no processor of the host. It goes on where it was after
+    banger vm resume or banger vm start, also when the host was rebooted meanwhile. The network
+    connections of its guest are lost.
+
+    \b
+    Examples:
+      banger vm suspend web
+      banger vm suspend $(banger vm ps -q)
+    """
+
+    def request(ref: str) -> "Request[VmView]":
+        return api.VM_SUSPEND(ref=ref)
+
+    return act_on(vms, request, settings, output, quiet=quiet, progress=True)
 
 
 @click.command()
@@ -155,7 +194,7 @@ def resume(settings: Settings, vms: tuple[str, ...], output: str, quiet: bool) -
 @format_options
 @click.pass_obj
 def delete(settings: Settings, vms: tuple[str, ...], output: str, quiet: bool) -> int:
-    """Delete VMs and their disks. Running VMs are killed. This cannot be undone.
+    """Delete VMs, their disks and their snapshots. Running VMs are killed. This cannot be undone.
 
     \b
     Examples:

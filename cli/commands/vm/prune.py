@@ -7,7 +7,7 @@ import click
 
 from cli.client.batch import as_far_as_done, ask_exactly, print_outcomes, vms_of
 from cli.commands.vm.inspect.show import COLUMNS
-from cli.terminal.output import Settings, format_options, note, print_table
+from cli.terminal.output import Columns, Settings, format_options, note, print_table
 from shared.contract.reference import by_id
 from shared.contract.verbs import api
 from shared.errors import BangerError, Code
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from shared.contract.messages.vm import VmView
     from shared.contract.verb import Request
 
-SHOWN = ("ID", "NAME", "STATE", "DISK", "CREATED")
+SHOWN: "Columns[VmView]" = {
+    **{column: COLUMNS[column] for column in ("ID", "NAME", "STATE", "DISK", "CREATED")},
+    "SNAPSHOTS": lambda view: str(view.snapshots or "-"),
+}
 
 
 @click.command()
@@ -24,9 +27,10 @@ SHOWN = ("ID", "NAME", "STATE", "DISK", "CREATED")
 @format_options
 @click.pass_obj
 def prune(settings: Settings, force: bool, output: str, quiet: bool) -> int:
-    """Delete all VMs that are not running, and their disks.
+    """Delete all VMs that are stopped, that failed or that never started.
 
-    Lists them first and asks for confirmation.
+    Their disks and snapshots go with them. A suspended VM is not deleted. Lists the VMs first and
+    asks for confirmation.
 
     \b
     Examples:
@@ -37,8 +41,8 @@ def prune(settings: Settings, force: bool, output: str, quiet: bool) -> int:
 
     doomed = ask(api.VM_PRUNABLE()).vms
     if doomed:
-        rows = [[COLUMNS[column](view) for column in SHOWN] for view in doomed]
-        print_table(SHOWN, rows, err=True)
+        rows = [[of(view) for of in SHOWN.values()] for view in doomed]
+        print_table(list(SHOWN), rows, err=True)
         if not force and not _agreed(len(doomed)):
             note("Nothing was deleted.")
             return 1

@@ -66,6 +66,8 @@ def run(
     it, and exits with its exit status. With PATH, the git repository around PATH is placed at
     /root/repo before, as banger vm workspace prepare does, and shell and command start there.
 
+    With --from, the VM begins as a copy of another one, or of a snapshot: what ran there runs on.
+
     If the image was made for containers, its entrypoint, variables, user and working directory
     count as with docker run: CMD is what its entrypoint is given. Without CMD, and if standard
     input is no terminal, what the container would run is run.
@@ -81,17 +83,14 @@ def run(
       banger vm run --rm . -- make test
       banger vm run --rm . --nat --apply -- ./fix-everything
       banger vm run --rm --image python:3.12 -- python -c 'print(6 * 7)'
+      banger vm run --rm --from web/clean -- make test
       banger vm run -d --name web --nat -p 8080:80
     """
     argv, shell = trailing(ctx), sys.stdin.isatty()
     wish = Wish(argv, variables(env_file, env), user, "", entrypoint, shell)
-    _refuse_contradictions(ctx, argv, repository, rm=rm, detach=detach)
-    if shell and timeout and not argv and entrypoint is None:
-        raise click.UsageError("--timeout needs a command after --", ctx)
-    if detach:
-        _refuse_with_detach(ctx, {"--env": env, "--env-file": env_file, "--timeout": timeout,
-            "--entrypoint": entrypoint is not None})  # fmt: skip
-    return _run(sizing, _Work(wish, timeout), repository, rm=rm, detach=detach)
+    work = _Work(wish, timeout)
+    _refuse_contradictions(ctx, work, repository, rm=rm, detach=detach)
+    return _run(sizing, work, repository, rm=rm, detach=detach)
 
 
 class _Work(NamedTuple):
@@ -103,28 +102,34 @@ class _Work(NamedTuple):
 
 def _refuse_contradictions(
     ctx: click.Context,
-    argv: tuple[str, ...],
+    work: _Work,
     repository: RepositoryRun | None,
     *,
     rm: bool,
     detach: bool,
 ) -> None:
     """Before anything is created."""
+    wish = work.wish
     if detach and rm:
         raise click.UsageError("--detach and --rm cannot be combined", ctx)
-    if detach and argv:
+    if detach and wish.argv:
         raise click.UsageError(
             "--detach takes no command; run it afterwards with: banger vm exec", ctx
         )
     if detach and repository and repository.takes_out:
         raise click.UsageError("--detach cannot be combined with --export or --apply", ctx)
+    if wish.shell and work.seconds and not wish.argv and wish.entrypoint is None:
+        raise click.UsageError("--timeout needs a command after --", ctx)
+    if detach:
+        _refuse_with_detach(ctx)
 
 
-def _refuse_with_detach(ctx: click.Context, given: dict[str, object]) -> None:
+def _refuse_with_detach(ctx: click.Context) -> None:
     """Options of a command, where none is run."""
-    for option, value in given.items():
-        if value:
-            raise click.UsageError(f"--detach and {option} cannot be combined", ctx)
+    for option in ("env", "env_file", "timeout", "entrypoint"):
+        if ctx.params[option] not in (None, ()):
+            name = option.replace("_", "-")
+            raise click.UsageError(f"--detach and --{name} cannot be combined", ctx)
 
 
 def _run(

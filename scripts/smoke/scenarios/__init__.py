@@ -5,6 +5,7 @@ import importlib
 MODULES = (
     "images",
     "lifecycle",
+    "saving",
     "crashes",
     "network",
     "bridge",

@@ -10,6 +10,7 @@ from scripts.smoke.scenarios.network import (
     published_ports,
     udp_port,
 )
+from scripts.smoke.scenarios.saving import forks, run_from, snapshot_and_restore, suspend_and_resume
 
 USER = Group("user", "user")
 
@@ -21,5 +22,9 @@ for play in (
     egress_list,
     supervisor_killed_with_a_vm_up,
     names_in_dns,
+    suspend_and_resume,
+    snapshot_and_restore,
+    forks,
+    run_from,
 ):
     REGISTRY.add(USER, play, prefix="user-")

@@ -83,7 +83,7 @@ def workspace_refusals(case: Case) -> None:
     top = _repository(case, "refused")
     relative = ("--guest-path", "not/absolute")
     case.banger("vm", "run", "--rm", *relative, str(top), "--", "true", status=2)
-    case.banger("vm", "run", "--rm", "--from", "HEAD", str(top), "--", "true", status=2)
+    case.banger("vm", "run", "--rm", "--branch-from", "HEAD", str(top), "--", "true", status=2)
     equal("VMs", case.names(), [])
 
 

@@ -5,6 +5,7 @@ import contextlib
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from msgspec.structs import replace
 
@@ -23,6 +24,7 @@ from shared.host.process import ENDING, Watch
 from shared.host.retry import RetryWindow
 from shared.logs import Log
 from shared.paths import Paths
+from shared.vm.at_rest import state_at_rest
 from shared.vm.handle import remove_handle
 
 KILL_SECONDS = 10.0
@@ -63,17 +65,20 @@ class Machines:
         """Whether the VM has a supervisor, or is about to get one."""
         return self._supervisors.knows(vm_id) or vm_id in self._expected
 
-    async def boot(self, vm: Vm, call: Call, *, is_new: bool = False) -> MachineState:
+    async def boot(
+        self, vm: Vm, call: Call, *, is_new: bool = False, saved: str = ""
+    ) -> MachineState:
         """Return when the guest answers. Raises what the supervisor says.
 
         A caller that is cancelled waits until the boot is undone. When the guest was ready by then,
         nothing is undone and the caller is not cancelled.
 
-        ``is_new``: the VM was made a moment ago, so no VMM of its own is looked for.
+        ``is_new``: the VM was made a moment ago, so no VMM of its own is looked for. ``saved``: the
+        directory of the saved machine that it is a copy of, of use until it has disks.
         """
         window = _window()
         while True:
-            spec = self._corrections.supervisor_spec(vm, is_new=is_new)
+            spec = self._corrections.supervisor_spec(vm, is_new=is_new, saved=saved)
             await self._supervisors.ensure(spec)
             try:
                 return await self._request(vm, supervisor.START(), call, settle=True)
@@ -129,6 +134,33 @@ class Machines:
     async def ask(self, vm: Vm, request: Request[MachineState], call: Call) -> MachineState:
         """Ask the VM's supervisor within the deadline of ``call``, and pass its progress on."""
         return await self._request(vm, request, call)
+
+    async def have_done(self, vm: Vm, request: Request[Result], call: Call) -> Result:
+        """Ask the VM's supervisor for what needs no VMM; one is started if there is none.
+
+        A caller that is cancelled waits until it is undone, or gets the result of what could not
+        be prevented any more.
+        """
+        window = _window()
+        while True:
+            await self._supervisors.ensure(self._corrections.supervisor_spec(vm))
+            try:
+                return await self._request(vm, request, call, settle=True)
+            except BangerError as error:
+                await window.wait_or_raise(error)  # as in ``boot``
+
+    async def save(self, vm: Vm, directory: Path, call: Call, *, memory: bool = True) -> None:
+        """Have the VM saved to ``directory``, which is not there. Raises what the supervisor says.
+
+        A supervisor that was killed may have done it before: then its successor says that the
+        directory is there.
+        """
+        request = supervisor.SAVE(directory=str(directory), memory=memory)
+        try:
+            await self.have_done(vm, request, call)
+        except BangerError as error:
+            if error.code is not Code.CONFLICT or not directory.exists():
+                raise
 
     async def apply(self, vm: Vm, call: Call) -> bool:
         """Make the running VM what the row ``vm`` says; False when it does not run."""
@@ -231,8 +263,9 @@ class Machines:
         return MachineState(state=row.state, reason=row.reason)
 
     async def _stopped(self, vm: Vm) -> MachineState:
-        await self._ask(store.VM_UPDATE(id=vm.id, state="stopped", reason=""))
-        return MachineState(state="stopped")
+        state = state_at_rest(self._paths.vm_state(vm.id))
+        await self._ask(store.VM_UPDATE(id=vm.id, state=state, reason=""))
+        return MachineState(state=state)
 
     async def _signal(self, vm: Vm, watch: Watch, number: signal.Signals) -> None:
         """A jailed VMM has a uid of its own; only nat, which made the jail, may signal it."""

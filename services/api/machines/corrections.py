@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from services.api.machines.removal import remove
 from shared.bus.ask import Ask
 from shared.bus.paging import pages
 from shared.contract.lifecycle import LIVE
@@ -14,6 +15,8 @@ from shared.errors import BangerError, Code
 from shared.host.retry import RetryWindow, retry
 from shared.logs import Log
 from shared.paths import Paths
+from shared.vm import files
+from shared.vm.at_rest import state_at_rest
 
 STORE_TROUBLES = (Code.UNAVAILABLE, Code.TIMEOUT, Code.BUSY, Code.NO_SPACE)
 """They pass by themselves, or an administrator ends them: the store is asked again."""
@@ -45,15 +48,36 @@ class Corrections:
         """What the VM's supervisor is handed. Raises ``not_found``."""
         return self.supervisor_spec(await self.row(vm_id))
 
-    def supervisor_spec(self, vm: Vm, *, is_new: bool = False) -> SupervisorSpec:
-        """``is_new``: the VM was made a moment ago and has had no supervisor yet."""
+    def supervisor_spec(self, vm: Vm, *, is_new: bool = False, saved: str = "") -> SupervisorSpec:
+        """``is_new``: the VM was made a moment ago and has had no supervisor yet. ``saved``: what
+        it is a copy of."""
         image, kernel = self._paths.images / vm.image_id, self._paths.kernels / vm.kernel_id
-        return SupervisorSpec(vm=vm, image=str(image), kernel=str(kernel), ran_before=not is_new)
+        return SupervisorSpec(
+            vm=vm, image=str(image), kernel=str(kernel), ran_before=not is_new, saved=saved
+        )
 
     async def vm_ended(self, vm_id: str, reason: str, holds: Callable[[], bool]) -> None:
-        """Nothing of this VM runs: correct a row that says otherwise."""
-        update = VmUpdate(id=vm_id, state="stopped", reason=reason, expected=list(LIVE))
+        """Nothing of this VM runs: correct a row that says otherwise. A copy of another VM that was
+        broken off before it had disks is removed: it would boot empty."""
+        if await self._removed_unmade(vm_id, holds):
+            return
+        state = state_at_rest(self._paths.vm_state(vm_id))
+        if state == "suspended":
+            reason = ""
+        update = VmUpdate(id=vm_id, state=state, reason=reason, expected=list(LIVE))
         await self._store_while(holds, update)
+
+    async def _removed_unmade(self, vm_id: str, holds: Callable[[], bool]) -> bool:
+        try:
+            vm = await self.row(vm_id)
+        except BangerError:
+            return False
+        if not vm.origin or (self._paths.vm_state(vm_id) / files.OVERLAY).exists() or not holds():
+            return False
+        self._log.info("a copy was broken off, it is removed", vm=vm_id, name=vm.name)
+        for problem in await remove(vm, self._ask, self._paths):
+            self._log.error("not removed", vm=vm_id, problem=str(problem))
+        return True
 
     async def supervisor_given_up(self, vm_id: str, reason: str, holds: Callable[[], bool]) -> None:
         """The VMM runs on, and nobody supervises it."""

@@ -11,6 +11,7 @@ from shared.contract.messages.vm import Vm, VmView
 from shared.host.process import ProcessId
 from shared.paths import Paths
 from shared.vm import files
+from shared.vm.at_rest import state_at_rest
 from shared.vm.handle import Handle, read_handle
 from shared.vmm.search import find_vmm
 
@@ -29,11 +30,13 @@ def vmm_of(vm_id: str, paths: Paths) -> ProcessId | None:
 
 
 def with_live_state(vm: Vm, paths: Paths, *, supervised: bool) -> Vm:
-    """The row, ``stopped`` when it claims to be alive and nothing of the VM runs.
+    """The row; ``stopped`` or ``suspended`` when it claims to be alive and nothing of the VM runs.
 
     ``supervised``: whether it has a supervisor, which watches the VMM itself: then a handle that
     cannot be read (none yet, or damaged) is no sign of its end.
     """
+    if vm.state == "suspended":
+        return _at_rest(vm, paths, "its memory is gone")
     if vm.state not in LIVE:
         return vm
     return _held_against(read_handle(paths.vm_run(vm.id)), vm, paths, supervised=supervised)
@@ -41,7 +44,15 @@ def with_live_state(vm: Vm, paths: Paths, *, supervised: bool) -> Vm:
 
 def _held_against(handle: Handle | None, vm: Vm, paths: Paths, *, supervised: bool) -> Vm:
     runs = handle.alive if handle else supervised or vmm_of(vm.id, paths) is not None
-    return vm if runs else replace(vm, state="stopped", reason=vm.reason or "its VMM is gone")
+    return vm if runs else _at_rest(vm, paths, "its VMM is gone")
+
+
+def _at_rest(vm: Vm, paths: Paths, reason: str) -> Vm:
+    """The row of a VM without a VMM; ``reason``: why it is ``stopped``, if it is."""
+    state = state_at_rest(paths.vm_state(vm.id))
+    if state == "suspended":
+        return replace(vm, state=state, reason="")
+    return replace(vm, state=state, reason=vm.reason or reason)
 
 
 def view(vm: Vm, paths: Paths, *, supervised: bool) -> VmView:
@@ -49,7 +60,9 @@ def view(vm: Vm, paths: Paths, *, supervised: bool) -> VmView:
     # A failed VM may have a VMM still: its supervisor was lost.
     has_vmm = vm.state in LIVE or vm.state == "failed"
     handle = read_handle(paths.vm_run(vm.id)) if has_vmm else None
-    if vm.state in LIVE:
+    if vm.state == "suspended":
+        vm = with_live_state(vm, paths, supervised=supervised)
+    elif vm.state in LIVE:
         vm = _held_against(handle, vm, paths, supervised=supervised)
     shown = VmView(vm=vm, console_log=str(paths.vm_state(vm.id) / files.CONSOLE_LOG))
     if handle and handle.alive:

@@ -12,7 +12,8 @@ Test = Callable[[Vm], bool]
 
 def matcher(filters: Iterable[str]) -> Test:
     """Whether a VM passes all ``filters``: ``state=STATE``, ``image=GLOB``, ``name=GLOB``,
-    ``label=KEY`` or ``label=KEY=VALUE``. Globs are those of fnmatch, matched with case.
+    ``origin=GLOB``, ``label=KEY`` or ``label=KEY=VALUE``. An origin is matched by what it names, as
+    it was called then: a VM, or VM/SNAPSHOT. Globs are those of fnmatch, matched with case.
 
     Raises:
         BangerError: ``invalid`` for another filter, and for a state that there is not.
@@ -38,11 +39,13 @@ def _parsed(text: str) -> Test:
             return lambda vm: fnmatchcase(vm.image_name, wanted)
         case "name":
             return lambda vm: fnmatchcase(vm.name, wanted)
+        case "origin":
+            return lambda vm: bool(vm.origin) and fnmatchcase(vm.origin.split()[-1], wanted)
         case "label":
             key, separator, value = wanted.partition("=")
             return lambda vm: key in vm.labels and (not separator or vm.labels[key] == value)
     raise BangerError(
         Code.INVALID,
         f"{text!r} is not a filter",
-        hint="use state=STATE, image=GLOB, name=GLOB, label=KEY or label=KEY=VALUE",
+        hint="use state=STATE, image=GLOB, name=GLOB, origin=GLOB, label=KEY or label=KEY=VALUE",
     )

@@ -4,31 +4,38 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
 from services.api.context import ApiContext
-from services.api.machines.removal import remove
 from services.api.policy import names
 from services.api.policy.choice import chosen
 from services.api.policy.image_session import odd_variables, run_of
 from services.api.policy.network_policy import first_free_port, publications_in
 from services.api.policy.sizing import choose_sizes
 from services.api.verbs.file_sync import send_files
+from services.api.verbs.forks import (
+    Origin,
+    bring_up,
+    chosen_of_copy,
+    origin_of,
+    refuse_snapshot_alone,
+)
 from services.api.verbs.operations import under_way
+from services.api.verbs.reservation import reservation, reserve, undo_creation
 from shared.bus.handlers import Call, handles
 from shared.contract.messages.image import Image, Kernel
-from shared.contract.messages.rows import VmReserve
-from shared.contract.messages.vm import Vm, VmCreate, VmmWanted, VmView, WaitFor
+from shared.contract.messages.vm import Publication, Vm, VmCreate, VmmWanted, VmView
 from shared.contract.names import ID_LENGTHS, check_name
 from shared.contract.sizes import host
 from shared.contract.verb import Request
 from shared.contract.verbs import api, images, store
 from shared.errors import BangerError
 from shared.host.files import require_space
-from shared.logs import log_context, now_rfc3339
+from shared.logs import log_context
 from shared.vmm.choice import Choice, choose
 from shared.vmm.info import LaunchContext
 
@@ -50,19 +57,21 @@ class CreateVerbs:
     async def create(self, request: VmCreate, call: Call) -> VmView:
         context, new_id = self._context, secrets.token_hex(ID_LENGTHS["a VM"] // 2)
         notices: list[str] = []
-        async with under_way(
-            context.operations, call, "vm.create", request.name or ""
-        ) as operation:
+        async with (
+            under_way(context.operations, call, "vm.create", request.name or "") as operation,
+            contextlib.AsyncExitStack() as holds,
+        ):
             with context.machines.expected(new_id):
-                vm = await self._reserve_by_plan(new_id, request, call)
+                origin = await self._origin(request, call, holds)
+                vm = await self._reserve_by_plan(new_id, request, call, origin)
                 context.leased.add(vm)
                 is_new = vm.id == new_id
                 if not is_new:  # made by the same request before a crash; it may run by now
                     vm = context.live(vm)
                 operation.subject = vm.name
                 with log_context(vm=vm.id):
-                    if request.start:
-                        vm = await self._boot_or_undo(vm, request.wait, call, is_new=is_new)
+                    if request.start or origin:
+                        vm = await self._bring_up_or_undo(vm, origin, request, call, is_new=is_new)
                         notices = await send_files(context, vm, call)
         shown = context.view(vm)
         shown.notices = notices
@@ -76,22 +85,47 @@ class CreateVerbs:
 
     # -- the plan ---------------------------------------------------------------------------
 
-    async def _reserve_by_plan(self, new_id: str, request: VmCreate, call: Call) -> Vm:
-        """The new row. What can be refused is refused before there is one. Image and kernel are
-        held until the row names them."""
-        context = self._context
-        mode = context.config.network_mode
+    async def _origin(
+        self, request: VmCreate, call: Call, holds: contextlib.AsyncExitStack
+    ) -> Origin | None:
+        """What the VM is to be a copy of, if it is to be one. What is taken is refused before."""
+        if not request.from_vm:
+            refuse_snapshot_alone(request)
+            return None
+        await self._refuse_taken(request, call)
+        origin = origin_of(self._context, request.from_vm, request.from_snapshot, 1, call)
+        return await holds.enter_async_context(origin)
+
+    async def _refuse_taken(self, request: VmCreate, call: Call) -> list[Publication]:
+        """The ports that the VM will publish."""
         if request.name is not None:
             check_name(request.name, "a VM")
-        require_space(context.paths.state, FIRST_BOOT_BYTES, "a VM")
-        sizes = choose_sizes(request, context.config.defaults, host())
-        given = chosen(request, mode)
+        mode = self._context.config.network_mode
         publish = publications_in(mode, request.publish, first_free_port())
-        if request.name is not None or publish:  # before images are built
+        if request.name is not None or publish:
             claim = store.VM_CHECK(
                 name=request.name or "", publish=publish, request_id=call.request_id
             )
-            await context.ask(claim)
+            await self._context.ask(claim)
+        return publish
+
+    async def _reserve_by_plan(
+        self, new_id: str, request: VmCreate, call: Call, origin: Origin | None
+    ) -> Vm:
+        """The new row. What can be refused is refused before there is one. Image and kernel are
+        held until the row names them."""
+        context = self._context
+        candidates = [request.name] if request.name else names.candidates(secrets.randbits(32))
+        take = partial(reservation, context, new_id, candidates, call.request_id)
+        if origin:
+            spec = origin.spec(**chosen_of_copy(request, origin, context.config.network_mode))
+            call.progress("spec", f"a {origin.words}")
+            starts = request.start
+            return await reserve(context, take(spec, starts=starts))
+        require_space(context.paths.state, FIRST_BOOT_BYTES, "a VM")
+        sizes = choose_sizes(request, context.config.defaults, host())
+        given = chosen(request, context.config.network_mode)
+        publish = await self._refuse_taken(request, call)  # before images are built
         async with contextlib.AsyncExitStack() as holds:
             image, kernel = await self._resolve(request, call, holds)
             context.image_configs.learn(image)
@@ -100,38 +134,7 @@ class CreateVerbs:
             call.progress("spec", f"{sizes} | {choice.vmm} ({choice.reason})")
             own = {"publish": publish, "lease": request.lease}
             spec = given | sizes.fields() | own | _boot_files(image, kernel)
-            return await self._reserve(self._reservation(new_id, request, call, spec))
-
-    def _reservation(
-        self, new_id: str, request: VmCreate, call: Call, spec: dict[str, Any]
-    ) -> VmReserve:
-        """The request's id is in it: sent again after a crash, it gives the same VM."""
-        config = self._context.config
-        mode = config.network_mode
-        return VmReserve(
-            id=new_id,
-            names=[request.name] if request.name else names.candidates(secrets.randbits(32)),
-            network=mode,
-            subnet=str(config.user_network) if mode == "user" else config.nat.subnet,
-            request_id=call.request_id,
-            state="starting" if request.start else "created",
-            touched_at=now_rfc3339() if request.start else "",
-            **spec,
-        )
-
-    async def _reserve(self, reservation: VmReserve) -> Vm:
-        """A request that is cancelled here may still make the row; then the row is removed. When
-        this api stops, the row stays: the caller asks the next api again."""
-        context = self._context
-        asking = asyncio.ensure_future(context.ask(store.VM_RESERVE.of(reservation)))
-        try:
-            return await asyncio.shield(asking)
-        except asyncio.CancelledError:
-            if context.stopping.is_set():
-                raise
-            with contextlib.suppress(BangerError):
-                await self._undo(await asking)
-            raise
+            return await reserve(context, take(spec, starts=request.start))
 
     async def _choose(self, wanted: VmmWanted, kernel: Path, call: Call) -> Choice:
         """Which VMM would run the VM now. Raises what speaks against it, while there is nothing to
@@ -172,49 +175,24 @@ class CreateVerbs:
 
     # -- the boot ---------------------------------------------------------------------------
 
-    async def _boot_or_undo(self, vm: Vm, stage: WaitFor, call: Call, *, is_new: bool) -> Vm:
+    async def _bring_up_or_undo(
+        self, vm: Vm, origin: Origin | None, request: VmCreate, call: Call, *, is_new: bool
+    ) -> Vm:
         context = self._context
         try:
             async with context.machines.serialised(vm.id):
-                told = await context.machines.boot(vm, call, is_new=is_new)
-            await context.machines.await_stage(vm, stage, call)
+                if origin:
+                    starts = request.start
+                    told = await bring_up(context, vm, origin, call, starts=starts, is_new=is_new)
+                else:
+                    told = await context.machines.boot(vm, call, is_new=is_new)
+            if request.start:
+                await context.machines.await_stage(vm, request.wait, call)
         except (BangerError, asyncio.CancelledError) as error:
             if not context.stopping.is_set():
-                await self._undo_creation(vm, error)
+                await undo_creation(context, vm, error)
             raise
         return replace(vm, state=told.state, reason=told.reason)
-
-    async def _undo_creation(self, vm: Vm, error: BaseException) -> None:
-        """Remove a VM whose VMM never ran; keep one that failed, or whose systemd did, for a
-        post-mortem."""
-        try:
-            row = await self._context.corrections.row(vm.id)
-        except BangerError:
-            return  # deleted meanwhile
-        if isinstance(error, BangerError) and row.state in ("failed", "running"):
-            error.details["kept"] = vm.name
-            try:
-                await self._context.end_lease(row)
-            except BangerError as problem:  # the first error is what the caller has to hear
-                error.details["undo_errors"] = [str(problem)]
-            error.hint = f"{error.hint}; delete it with: banger vm delete {vm.name}".lstrip("; ")
-            return
-        problems = await self._undo(vm)
-        if problems and isinstance(error, BangerError):
-            error.details["undo_errors"] = problems
-            error.message += f" (and undoing it failed: {'; '.join(problems)})"
-
-    async def _undo(self, vm: Vm) -> list[str]:
-        """Remove a VM; returns what went wrong. One that could not be ended keeps files and row."""
-        context = self._context
-        try:
-            await context.machines.end(vm)
-            problems = [str(each) for each in await remove(vm, context.ask, context.paths)]
-        except BangerError as error:
-            problems = [str(error)]
-        for words in problems:
-            context.log.error("undo failed", vm=vm.id, problem=words)
-        return problems
 
 
 def _boot_files(image: Image, kernel: Kernel) -> dict[str, Any]:

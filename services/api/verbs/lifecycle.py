@@ -1,4 +1,4 @@
-"""Verbs that change whether a VM runs: start, stop, restart, kill, pause, resume, delete."""
+"""Verbs that change whether a VM runs: start, stop, restart, kill, pause, suspend, delete."""
 
 import asyncio
 import signal
@@ -46,12 +46,20 @@ class LifecycleVerbs:
         async with under_way(self._context.operations, call, "vm.start", vm.name):
             async with self._context.exclusively(vm) as vm:
                 if boots := check(vm.name, vm.state, Action.START):
+                    if request.discard_memory:
+                        vm = await self._without_memory(vm, call)
                     vm = await self._boot(vm, call)
             return await self._booted(vm, request.wait, call, sends_files=boots)
 
     async def _boot(self, vm: Vm, call: Call) -> Vm:
         self._context.spawn(self._context.touch(vm.id))
         return _told(vm, await self._context.machines.boot(vm, call))
+
+    async def _without_memory(self, vm: Vm, call: Call) -> Vm:
+        if vm.state != "suspended":
+            return vm
+        machines = self._context.machines
+        return _told(vm, await machines.have_done(vm, supervisor.DISCARD(), call))
 
     async def _booted(self, vm: Vm, stage: WaitFor, call: Call, *, sends_files: bool) -> VmView:
         await self._context.machines.await_stage(vm, stage, call)
@@ -132,7 +140,27 @@ class LifecycleVerbs:
         if vm.state == "paused":
             # Before it runs, or it would be found unused that moment.
             await self._context.touch(vm.id)
+        if vm.state == "suspended":
+            return await self._wake(vm, call)
         return await self._ask(vm, Action.RESUME, supervisor.RESUME(), call)
+
+    async def _wake(self, vm: Vm, call: Call) -> VmView:
+        async with under_way(self._context.operations, call, "vm.resume", vm.name):
+            async with self._context.exclusively(vm) as vm:
+                if vm.state == "suspended":
+                    vm = await self._boot(vm, call)
+            return self._context.view(vm)
+
+    @handles(api.VM_SUSPEND)
+    async def suspend(self, request: VmRef, call: Call) -> VmView:
+        context = self._context
+        vm = await context.find(request.ref)
+        async with under_way(context.operations, call, "vm.suspend", vm.name):
+            async with context.exclusively(vm) as vm:
+                if check(vm.name, vm.state, Action.SUSPEND):
+                    told = await context.machines.have_done(vm, supervisor.SUSPEND(), call)
+                    vm = _told(vm, told)
+            return context.view(vm)
 
     async def _ask(
         self, vm: Vm, what: Action, request: Request[MachineState], call: Call

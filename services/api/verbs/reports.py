@@ -1,14 +1,17 @@
 """Verbs that only look: list, resolve, show, access, stats, ports, health."""
 
+import asyncio
 import time
 from collections.abc import Callable
 
 from services.api.context import ApiContext
+from services.api.machines.disk_use import occupied
+from services.api.machines.snapshots import snapshot_names
 from services.api.policy.filters import matcher
 from services.api.policy.image_session import exec_of
 from shared.bus.handlers import Call, handles
 from shared.bus.paging import Page
-from shared.contract.lifecycle import LIVE, Action, check
+from shared.contract.lifecycle import LIVE, PRUNABLE, Action, check
 from shared.contract.messages.guest_run import CommandWish
 from shared.contract.messages.page import After
 from shared.contract.messages.rows import row_cursor
@@ -46,7 +49,13 @@ class ReportVerbs:
     @handles(api.VM_PRUNABLE)
     async def prunable(self, request: After, _call: Call) -> VmList:
         """A VM that is stopping is none of them: it may be one that is being restarted."""
-        return await self._page(request.after, lambda vm: vm.state not in LIVE)
+        page = await self._page(request.after, lambda vm: vm.state in PRUNABLE)
+        for view in page.vms:
+            view.snapshots = self._number_of_snapshots(view.vm)
+        return page
+
+    def _number_of_snapshots(self, vm: Vm) -> int:
+        return len(snapshot_names(self._context.paths.vm_state(vm.id)))
 
     async def _page(self, after: str, passes: Callable[[Vm], bool]) -> VmList:
         """The VMs that pass on one page of the store; fewer when their views are too large."""
@@ -68,6 +77,7 @@ class ReportVerbs:
         shown = self._context.view(await self._context.ask(store.VM_GET(ref=request.ref)))
         config = await self._context.image_configs.if_known(shown.vm.image_id)
         shown.exposed = list(config.exposed) if config else None
+        shown.snapshots = self._number_of_snapshots(shown.vm)
         return shown
 
     @handles(api.VM_ACCESS)
@@ -96,6 +106,7 @@ class ReportVerbs:
     async def stats(self, request: VmRef, call: Call) -> VmStats:
         vm = await self._context.find(request.ref)
         sample = self._disk_stats(vm)
+        sample.saved_bytes = await asyncio.to_thread(self._saved_bytes, vm)
         sample.at = time.monotonic()
         if self._is_served(vm):
             try:
@@ -110,10 +121,15 @@ class ReportVerbs:
                 sample.cpu_seconds = running.cpu_seconds
                 sample.resident_bytes = running.resident_bytes
                 sample.guest_memory_bytes = running.guest_memory_bytes
+                sample.unique_memory_bytes = running.unique_memory_bytes
                 sample.uptime = running.uptime
                 sample.received_bytes = running.received_bytes
                 sample.sent_bytes = running.sent_bytes
         return sample
+
+    def _saved_bytes(self, vm: Vm) -> int:
+        state = self._context.paths.vm_state(vm.id)
+        return sum(occupied(state / name) for name in (files.SNAPSHOTS, files.SUSPENDED))
 
     def _disk_stats(self, vm: Vm) -> VmStats:
         apparent = allocated = 0

@@ -29,6 +29,7 @@ from services.vm_supervisor.guest.agent_answers import (
     ExecStarted,
     ExecStatus,
     GuestInterface,
+    GuestTime,
     Piece,
     decode_answer,
     is_sync_reply,
@@ -147,8 +148,13 @@ class Agent:
         script = f"[ -d /run/systemd/system ] && kill -s {systemd} 1 || kill -s {other} 1"
         await self._start([SHELL, "-c", script], deadline, b"", {})
 
+    async def get_time(self, deadline: float) -> int:
+        """The guest's clock: nanoseconds since the epoch."""
+        return await self._call("guest-get-time", {}, deadline, GuestTime)
+
     async def set_time(self, deadline: float) -> None:
-        """Set the guest's clock to the host's (after a resume)."""
+        """Set the guest's clock to the host's, late by what the call takes, in a guest that has
+        hwclock(8). See guest/clock.py for a better way."""
         await self._call("guest-set-time", {"time": time.time_ns()}, deadline)
 
     async def traffic(self, deadline: float) -> tuple[int, int]:

@@ -18,6 +18,8 @@ WORDS_MAX = 200
 
 _Number = Annotated[int, msgspec.Meta(ge=0, lt=1 << 47)]
 """Bounded, so that sums stay within 64 bits."""
+GuestTime = Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)]
+"""``guest-get-time``: nanoseconds since the epoch."""
 _ExitStatus = Annotated[int, msgspec.Meta(ge=-(1 << 31), lt=1 << 32)]
 _Signal = Annotated[int, msgspec.Meta(ge=0, le=64)]
 

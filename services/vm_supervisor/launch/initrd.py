@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.vm_supervisor.drivers.contract import Drives
+from services.vm_supervisor.guest import adjust
 from services.vm_supervisor.guest.channel import GUEST_CID, VSOCK_PORT
 from services.vm_supervisor.network.modes import GuestNetwork
 from shared.errors import BangerError, Code
@@ -22,12 +23,12 @@ from shared.vmm.info import Channel
 _GUEST = Path(__file__).parents[1] / "guest" / "rootfs"
 
 APPLETS = (
-    "chmod chroot cp grep head insmod ip ln mkdir mkfifo mount poweroff reboot rm sh sleep sync"
+    "chmod chroot cp grep head insmod ip ln mkdir mkfifo mount mv poweroff reboot rm sh sleep sync"
     " timeout tr umount"
 ).split()
 """What the scripts of guest/rootfs call, each a link to busybox."""
 _PROGRAMS = ("init", "shutdown")
-_FILES = ("start", "daemons")
+_FILES = ("start", "daemons", "apply", "renew")
 _LATE_UNMOUNTS = (
     *("root", "usr-lib-modules-", "lib-modules-", "run-credentials-", "run-banger-", "var-lib-"),
 )
@@ -94,6 +95,7 @@ def base_part(busybox: Path) -> bytes:
     archive.file("bin/busybox", busybox.read_bytes(), 0o755)
     for applet in APPLETS:
         archive.symlink(f"bin/{applet}", "busybox")
+    archive.file("bin/adjust", adjust.program(), 0o755)
     archive.symlink("bin/banger-sshd", "/usr/sbin/sshd")
     archive.file("banger/exec", (_GUEST / "exec").read_bytes(), 0o755)
     archive.symlink("banger/busybox", "/run/initramfs/bin/busybox")
@@ -117,7 +119,18 @@ def _add_units(archive: Archive) -> None:
 
 
 def identity_part(identity: GuestIdentity) -> bytes:
-    """The archive of one VM. Values are quoted: the scripts read them as shell variables."""
+    """The archive of one VM."""
+    archive = Archive()
+    for name, text in identity_files(identity).items():
+        # sshd reads authorized_keys as the user who logs in.
+        mode = 0o644 if name == "authorized_keys" else 0o600
+        archive.file(f"banger/{name}", text.encode(), mode)
+    return archive.to_bytes()
+
+
+def identity_files(identity: GuestIdentity) -> dict[str, str]:
+    """The files of /banger, by name. Values in ``identity`` are quoted: the scripts read them as
+    shell variables."""
     outside, letters = identity.network.outside, identity.drives.letters()
     bases = [letter for name, letter in letters.items() if name.startswith("base")]
     seed = identity.drives.seed
@@ -140,12 +153,11 @@ def identity_part(identity: GuestIdentity) -> bytes:
         "outside_gateway": outside.gateway if outside else "",
     }
     lines = [f"{name}={shlex.quote(value)}\n" for name, value in variables.items()]
-    archive = Archive()
-    archive.file("banger/identity", "".join(lines).encode(), 0o600)
-    archive.file("banger/host_key", identity.host_key.encode(), 0o600)
-    # sshd reads it as the user who logs in.
-    archive.file("banger/authorized_keys", identity.authorized_keys.encode(), 0o644)
-    return archive.to_bytes()
+    return {
+        "identity": "".join(lines),
+        "host_key": identity.host_key,
+        "authorized_keys": identity.authorized_keys,
+    }
 
 
 def _read_modules(path: Path) -> bytes:

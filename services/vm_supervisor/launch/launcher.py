@@ -5,16 +5,14 @@ What fails before there is a VMM leaves the VM as it was. The guest's own part i
 
 import asyncio
 import contextlib
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from services.vm_supervisor.disks.layout import ensure_overlay, ensure_work_disk, refuse_lost
+from services.vm_supervisor.disks.uninterrupted import in_thread
 from services.vm_supervisor.drivers.contract import (
     Driver,
-    Drives,
     Jailer,
     Machine,
     MachineSpec,
@@ -22,9 +20,13 @@ from services.vm_supervisor.drivers.contract import (
     VmPlace,
 )
 from services.vm_supervisor.drivers.registry import make_driver
-from services.vm_supervisor.guest.ssh import ensure_key, write_known_hosts
-from services.vm_supervisor.launch.drives import drives_of, read_manifest
+from services.vm_supervisor.guest.ssh import write_known_hosts
+from services.vm_supervisor.launch.beginning import beginning_of, make_disks, vmm_of_memory
+from services.vm_supervisor.launch.drives import drives_of
+from services.vm_supervisor.launch.facts import facts_of_machine, refuse_different
+from services.vm_supervisor.launch.identity import identity_of, keys_of
 from services.vm_supervisor.launch.initrd import GuestIdentity, write_initrd
+from services.vm_supervisor.launch.plan import LaunchPlan
 from services.vm_supervisor.network.modes import (
     GuestNetwork,
     bridge_network,
@@ -36,20 +38,22 @@ from services.vm_supervisor.running_vm import RunningVm
 from shared.config import Config
 from shared.contract.messages.machine import SupervisorSpec
 from shared.contract.messages.network import Attachment
+from shared.contract.messages.vm import VmmWanted
 from shared.contract.ssh_access import Access
-from shared.host.boot_id import host_boot_id
 from shared.log_limit import keep_end
 from shared.paths import Paths, make_private
 from shared.vm import files, known_hosts
 from shared.vm.handle import Handle, remove_handle, write_handle
-from shared.vmm.accelerator import Accelerator
+from shared.vm.publish_saved import discard
+from shared.vm.saved import MachineFacts
 from shared.vmm.choice import choose
-from shared.vmm.info import LaunchContext
+from shared.vmm.info import Channel, LaunchContext
 
 ReportProgress = Callable[[str, str], None]
 """Called with a stage and a sentence about it."""
 SSH_PORTS = (22, 2222)
 """Preferred ports of the VM's own loopback address: 22 where the host allows it, else 2222."""
+NO_MEMORY = "boot it without what is in its memory: banger vm start --discard-memory {name}"
 KILL_SECONDS = 5.0
 """How soon a VMM that was killed is expected to be gone."""
 
@@ -88,47 +92,45 @@ class VmmLauncher:
     async def _launch(
         self, spec: SupervisorSpec, ports: PublishedPorts, report: ReportProgress
     ) -> RunningVm:
-        vm, place = spec.vm, self._place(spec.vm.id)
+        place = self._place(spec.vm.id)
         make_private(place.state)
         driver = self._driver(await self._choose(spec, report))
         report("disks", "preparing disks and keys")
-        refuse_lost(place.state)
-        drives = drives_of(Path(spec.image), Path(spec.kernel), place.state)
-        network, host_key, user_key, *_ = await asyncio.gather(
+        saved, network, keys = await asyncio.gather(
+            in_thread(make_disks, spec, place.state),
             self._network(spec),
-            asyncio.to_thread(ensure_key, place.state / files.HOST_KEY, f"banger {vm.name}"),
-            asyncio.to_thread(ensure_key, self.paths.ssh_key),
-            asyncio.to_thread(ensure_overlay, place.state / files.OVERLAY, vm.overlay_bytes),
-            asyncio.to_thread(ensure_work_disk, place.state / files.WORK_DISK, vm.disk_bytes),
+            keys_of(self.paths, spec.vm),
         )
-        access = access_to(self.paths, vm.id, network.access_host, network.access_port)
-        write_known_hosts(access, host_key.public)
-        names = known_hosts.names_of(vm.id, vm.name, access.host, access.port)
-        known_hosts.pin(self.paths.known_hosts, names, " ".join(host_key.public.split()[:2]))
-        identity = GuestIdentity(
-            hostname=vm.name,
-            machine_id=hashlib.sha256(vm.id.encode()).hexdigest()[:32],
-            host_key=host_key.private,
-            authorized_keys=user_key.public,
-            kernel_version=read_manifest(Path(spec.kernel))["version"],
-            network=network,
-            agent=driver.info.agent,
-            drives=drives,
-        )
-        modules = Path(spec.kernel) / "initrd-modules.cpio"
-        write_initrd(place.run / files.INITRD, modules, identity)
-        context = self._context(spec, report, "accelerator")
-        accelerator = await asyncio.to_thread(driver.info.accelerator, context)
-        hardening = await asyncio.to_thread(driver.info.hardening, context)
-        machine_spec = self._machine_spec(spec, drives, network, accelerator, hardening)
+        plan = await self._plan(spec, driver, network, keys.host.public, report)
+        if saved:
+            refuse_different(saved, plan.facts, spec.vm.name, NO_MEMORY.format(name=spec.vm.name))
+            plan.beginning = beginning_of(saved, spec.vm)
+        else:
+            agent, drives = driver.info.agent, plan.spec.drives
+            identity = identity_of(spec, network, drives, agent, keys)
+            modules = Path(spec.kernel) / "initrd-modules.cpio"
+            write_initrd(plan.spec.initrd, modules, identity)
         try:
-            return await self._start_vmm(driver, machine_spec, access, ports)
+            return await self._start_vmm(plan, ports)
         except PortTaken:
             # Found free a moment ago; another user's VM may have the same loopback address.
             network = await self._network(spec)
-            access = replace(access, port=network.access_port)
-            machine_spec = replace(machine_spec, network=network)
-            return await self._start_vmm(driver, machine_spec, access, ports)
+            plan.access = replace(plan.access, port=network.access_port)
+            plan.spec = replace(plan.spec, network=network)
+            return await self._start_vmm(plan, ports)
+
+    async def facts(self, spec: SupervisorSpec, vmm: VmmWanted) -> MachineFacts:
+        """What a start of the VM by ``vmm`` would be like now. Raises as ``launch``."""
+        driver = self._driver(await self._choose(spec, _say_nothing, vmm))
+        network = await self._network(spec)
+        return (await self._describe(spec, driver, network, _say_nothing))[1]
+
+    async def identity(self, spec: SupervisorSpec, agent: Channel) -> GuestIdentity:
+        """What a guest of this VM is to be, whatever it was made of."""
+        state = self._place(spec.vm.id).state
+        network, keys = await asyncio.gather(self._network(spec), keys_of(self.paths, spec.vm))
+        drives = drives_of(Path(spec.image), Path(spec.kernel), state)
+        return identity_of(spec, network, drives, agent, keys)
 
     async def adopt(self, handle: Handle) -> RunningVm:
         """Take over the VMM of ``handle``. Raises ``not_running`` when it is gone."""
@@ -143,30 +145,35 @@ class VmmLauncher:
     def _driver(self, name: str) -> Driver:
         return make_driver(name, self.config, self.nat)
 
-    async def _start_vmm(
-        self, driver: Driver, spec: MachineSpec, access: Access, ports: PublishedPorts
-    ) -> RunningVm:
-        driver.prepare(spec)
+    async def _start_vmm(self, plan: LaunchPlan, ports: PublishedPorts) -> RunningVm:
+        spec, saved = plan.spec, plan.saved
+        plan.driver.prepare(spec, saved)
         for name in files.GUEST_WRITTEN:
             # A disk that is too full for it is no reason not to start.
             with contextlib.suppress(OSError):
                 keep_end(spec.state / name)
-        machine = await driver.launch(spec)
+        machine = await plan.driver.launch(spec, saved)
         try:
-            handle = _handle_of(machine, driver, spec, access)
+            handle = plan.handle_of(machine)
             write_handle(spec.run, handle)
             await machine.attach()
             await ports.begin(machine, handle)
+            if saved:
+                await _let_go_on(machine, handle, saved, spec.run)
         except BaseException:
             # Also when it has no handle: nobody would find it again.
             await _undo(machine, spec.run)
             raise
-        return RunningVm(machine, handle, driver.info)
+        return RunningVm(machine, handle, plan.driver.info)
 
-    async def _choose(self, spec: SupervisorSpec, report: ReportProgress) -> str:
-        """The VMM, asked for at each start: what the host can do may have changed."""
+    async def _choose(
+        self, spec: SupervisorSpec, report: ReportProgress, wanted: VmmWanted = ""
+    ) -> str:
+        """The VMM, asked for at each start: what the host can do may have changed. Memory that was
+        saved is of use to one of them."""
         context = self._context(spec, report, "vmm")
-        choice = await asyncio.to_thread(choose, spec.vm.vmm, spec.vm.network, context)
+        wanted = wanted or vmm_of_memory(spec, self._place(spec.vm.id).state) or spec.vm.vmm
+        choice = await asyncio.to_thread(choose, wanted, spec.vm.network, context)
         return choice.vmm
 
     def _context(self, spec: SupervisorSpec, report: ReportProgress, stage: str) -> LaunchContext:
@@ -188,26 +195,44 @@ class VmmLauncher:
         address = f"{tap.address}/{tap.prefix}"
         return bridge_network(vm.id, tap.tap, address, tap.gateway, (tap.gateway,), tap.address6)
 
-    def _machine_spec(
+    async def _plan(
         self,
         spec: SupervisorSpec,
-        drives: Drives,
+        driver: Driver,
         network: GuestNetwork,
-        accelerator: Accelerator,
-        hardening: tuple[str, ...],
-    ) -> MachineSpec:
-        vm, place = spec.vm, self._place(spec.vm.id)
-        return MachineSpec(
+        host_key: str,
+        report: ReportProgress,
+    ) -> LaunchPlan:
+        """The launch of a VM whose disks are there. ssh will know the guest by ``host_key``."""
+        machine, facts = await self._describe(spec, driver, network, report)
+        access = access_to(self.paths, spec.vm.id, network.access_host, network.access_port)
+        write_known_hosts(access, host_key)
+        names = known_hosts.names_of(spec.vm.id, spec.vm.name, access.host, access.port)
+        known_hosts.pin(self.paths.known_hosts, names, " ".join(host_key.split()[:2]))
+        return LaunchPlan(driver, machine, access, facts)
+
+    async def _describe(
+        self, spec: SupervisorSpec, driver: Driver, network: GuestNetwork, report: ReportProgress
+    ) -> tuple[MachineSpec, MachineFacts]:
+        """The machine, and what of it must be the same where it is started from a saved one."""
+        place = self._place(spec.vm.id)
+        context = self._context(spec, report, "accelerator")
+        accelerator = await asyncio.to_thread(driver.info.accelerator, context)
+        machine = MachineSpec(
             place=place,
-            vcpus=vm.vcpu,
-            memory_mib=vm.memory_mib,
+            vcpus=spec.vm.vcpu,
+            memory_mib=spec.vm.memory_mib,
             accelerator=accelerator,
             kernel=Path(spec.kernel),
             initrd=place.run / files.INITRD,
-            drives=drives,
+            drives=drives_of(Path(spec.image), Path(spec.kernel), place.state),
             network=network,
-            hardening=hardening,
+            hardening=await asyncio.to_thread(driver.info.hardening, context),
         )
+        facts = await asyncio.to_thread(
+            facts_of_machine, spec, driver.info, context, accelerator, machine.drives
+        )
+        return machine, facts
 
 
 def access_to(paths: Paths, vm_id: str, host: str, port: int) -> Access:
@@ -222,17 +247,17 @@ def access_to(paths: Paths, vm_id: str, host: str, port: int) -> Access:
     )
 
 
-def _handle_of(machine: Machine, driver: Driver, spec: MachineSpec, access: Access) -> Handle:
-    return Handle(
-        vm_id=spec.place.vm_id,
-        host_boot=host_boot_id(),
-        pid=machine.process.pid,
-        start_time=machine.process.start_time,
-        vmm=driver.info.name,
-        accel=spec.accelerator.accel.value,
-        access=access,
-        console_start=machine.console_start,
-    )
+async def _let_go_on(machine: Machine, handle: Handle, saved: Path, run: Path) -> None:
+    """Let a guest that was loaded run. Its memory is given up before that: while it is there, no
+    guest has run since (shared/vm/at_rest.py)."""
+    await in_thread(discard, saved)
+    handle.loading = False
+    write_handle(run, handle)
+    await machine.resume()
+
+
+def _say_nothing(_stage: str, _words: str) -> None:
+    """Nobody waits for these questions."""
 
 
 async def _undo(machine: Machine, run: Path) -> None:

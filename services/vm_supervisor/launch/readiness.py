@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,6 +17,8 @@ from shared.vm import files
 from shared.vmm.accelerator import Accel
 
 T = TypeVar("T")
+Prepare = Callable[[RunningVm, Agent], Awaitable[None]]
+"""What a guest whose agent answers needs before ssh is let in."""
 EXIT_SECONDS = 1.0
 """How soon a VMM that has closed its sockets is expected to be gone."""
 BOOT_ID_LENGTH = 36
@@ -26,8 +28,11 @@ RELEASE_SECONDS = 5.0
 """What the agent may take to write a line into a pipe."""
 
 
-async def await_ready(running: RunningVm, name: str, state: Path, seconds: float) -> Agent:
-    """Wait until agent and sshd answer. The agent is returned, the ssh master is up.
+async def await_ready(
+    running: RunningVm, name: str, state: Path, seconds: float, prepare: Prepare
+) -> Agent:
+    """Wait until agent and sshd answer. The agent is returned, the ssh master is up. ``prepare`` is
+    done to the guest in between.
 
     Raises:
         BangerError: ``guest_failed`` when the VMM ends, or nothing answers in ``seconds``.
@@ -35,7 +40,7 @@ async def await_ready(running: RunningVm, name: str, state: Path, seconds: float
     deadline = time.monotonic() + seconds
     console = state / files.CONSOLE_LOG
     try:
-        return await _unless_ended(running.machine, _answers(running, state, deadline))
+        return await _unless_ended(running.machine, _answers(running, state, deadline, prepare))
     except _Ended as ended:
         raise BangerError(
             Code.GUEST_FAILED,
@@ -53,10 +58,11 @@ async def await_ready(running: RunningVm, name: str, state: Path, seconds: float
         ) from None
 
 
-async def _answers(running: RunningVm, state: Path, deadline: float) -> Agent:
+async def _answers(running: RunningVm, state: Path, deadline: float, prepare: Prepare) -> Agent:
     # ssh not before the agent answers: a SYN that finds no network is sent again seconds later.
     agent = await Agent.connect(running.machine.agent, deadline)
     try:
+        await prepare(running, agent)
         await asyncio.gather(
             open_session(running, state, deadline), _read_boot_id(running, agent, deadline)
         )

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from services.vm_supervisor.drivers.contract import UserNetwork
+from services.vm_supervisor.guest import clock
 from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.handle_file import note_handle
 from services.vm_supervisor.lifecycle.process import SupervisorProcess
@@ -100,7 +101,7 @@ async def limit_logs(state: Path, log: Log) -> None:
 async def set_clock(agent: Agent, log: Log) -> None:
     """Set the guest's clock, which stood still during a pause."""
     try:
-        await agent.set_time(time.monotonic() + CLOCK_SECONDS)
+        await clock.set_clock(agent, time.monotonic() + CLOCK_SECONDS)
     except BangerError as error:
         log.warning("the guest's clock was not set", error=error.message)
 

@@ -11,6 +11,7 @@ from shared.errors import BangerError
 from shared.logs import Log
 
 HOSTNAME_SECONDS = 5.0
+_HOSTNAME = "/proc/sys/kernel/hostname"
 _OWN_NAME = re.compile(rb"^127\.0\.1\.1[ \t].*$", re.MULTILINE)
 
 
@@ -34,13 +35,24 @@ async def set_hostname(agent: Agent, name: str, log: Log) -> None:
     not answer gets it at its next start."""
     deadline = time.monotonic() + HOSTNAME_SECONDS
     try:
-        for path in ("/proc/sys/kernel/hostname", "/etc/hostname"):
+        for path in (_HOSTNAME, "/etc/hostname"):
             await agent.write_file(path, f"{name}\n".encode(), deadline)
         hosts = await agent.read_file("/etc/hosts", deadline)
         own = f"127.0.1.1 {name}.vm {name}".encode()
         await agent.write_file("/etc/hosts", _OWN_NAME.sub(own, hosts), deadline)
     except BangerError as error:
         log.warning("hostname not changed in the guest", name=name, error=error.message)
+
+
+async def keep_hostname(agent: Agent, name: str, log: Log) -> None:
+    """Give a guest that goes on another hostname when the VM was renamed meanwhile."""
+    try:
+        has = await agent.read_file(_HOSTNAME, time.monotonic() + HOSTNAME_SECONDS)
+    except BangerError as error:
+        log.warning("hostname not read in the guest", name=name, error=error.message)
+        return
+    if has.decode(errors="replace").strip() != name:
+        await set_hostname(agent, name, log)
 
 
 async def set_uplink(running: RunningVm, vm: Vm) -> None:

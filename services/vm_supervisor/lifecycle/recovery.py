@@ -16,6 +16,7 @@ from shared.host.boot_id import host_boot_id
 from shared.logs import Log
 from shared.paths import Paths
 from shared.vm import files
+from shared.vm.at_rest import state_at_rest
 from shared.vm.handle import Handle, read_handle, remove_handle
 from shared.vmm.search import find_vmm
 
@@ -31,13 +32,32 @@ async def take_over(launcher: VmmLauncher, vm: Vm) -> RunningVm | None:
     handle = read_handle(run) or rediscover(vm, launcher.paths)
     if handle and handle.alive:
         try:
-            return await launcher.adopt(handle)
+            running = await launcher.adopt(handle)
+            if state_at_rest(launcher.paths.vm_state(vm.id)) == "stopped":
+                return running
+            await _end(running)  # no guest has run since its memory was published
         except BangerError as error:
             # not_running: it ended this moment, or its guest was never started.
             if error.code is not Code.NOT_RUNNING:
                 raise
     remove_handle(run)
     return None
+
+
+async def _end(running: RunningVm) -> None:
+    running.machine.kill()
+    await running.machine.ended()
+    await running.machine.close()
+
+
+async def let_go_on(running: RunningVm, vm: Vm, log: Log) -> None:
+    """Let a guest run that stands still because the process that saved or started it has died."""
+    if vm.state == "paused":
+        return
+    try:
+        await running.machine.resume()
+    except BangerError as error:
+        log.warning("the guest may stand still", error=error.message)
 
 
 def rediscover(vm: Vm, paths: Paths) -> Handle | None:
@@ -60,6 +80,7 @@ def rediscover(vm: Vm, paths: Paths) -> Handle | None:
         # Where this boot's output began is lost: from here on, an old panic is not this boot's.
         console_start=console.stat().st_size if console.exists() else 0,
         ready=vm.state in ("running", "paused"),
+        beginning="copy" if vm.origin and vm.state == "starting" else "boot",
         publish=vm.publish,
     )
 

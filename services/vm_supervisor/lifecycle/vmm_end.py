@@ -23,11 +23,16 @@ def is_reboot(end: VmmExit, *, ready: bool, asked: bool) -> bool:
     return end.reason is ExitReason.REBOOT and ready and not asked
 
 
-def final_state(end: VmmExit, *, ready: bool, asked: bool, trouble: str) -> tuple[State, str]:
+def final_state(
+    end: VmmExit, at_rest: State, *, ready: bool, asked: bool, trouble: str
+) -> tuple[State, str]:
     """The VM's state and the reason for it. A guest may power itself off once it was ``ready``.
 
-    ``trouble``: what went wrong before the VMM was ended for it, if anything did.
+    ``at_rest``: what its files say; ``trouble``: what went wrong before the VMM was ended for it,
+    if anything did.
     """
+    if at_rest == "suspended":  # whatever ended the VMM: no guest has run since
+        return at_rest, ""
     if asked or (end.reason is ExitReason.POWEROFF and ready):
         return "stopped", ""
     return "failed", trouble or end.detail

@@ -2,7 +2,9 @@
 
 import msgspec
 
+from shared.contract.messages.snapshot import CopyForm
 from shared.contract.messages.vm import State, Vm
+from shared.contract.messages.workspace import HostPath
 
 
 class SupervisorReady(msgspec.Struct, kw_only=True):
@@ -16,7 +18,8 @@ class SupervisorSpec(msgspec.Struct, kw_only=True):
     """What a supervisor is handed at its start: the row and where image and kernel are.
 
     ``ran_before`` is False for a VM that was made a moment ago and has had no supervisor yet: there
-    is no VMM to look for.
+    is no VMM to look for. ``saved`` is the directory of the saved machine that a new VM starts
+    from; it counts as long as the VM has no disks.
     """
 
     vm: Vm
@@ -24,7 +27,6 @@ class SupervisorSpec(msgspec.Struct, kw_only=True):
     kernel: str
     ran_before: bool = True
     saved: str = ""
-    """The directory of the saved machine that a new VM is a copy of; of use until it has disks."""
 
 
 class MachineState(msgspec.Struct, kw_only=True):
@@ -57,6 +59,32 @@ class MachineKill(msgspec.Struct, kw_only=True):
     forget: bool = False
 
 
+class MachineSave(msgspec.Struct, kw_only=True):
+    """``machine.save``: write what the machine is now into ``directory``, which is not there yet:
+    its disks, and with ``memory`` its memory. A VM without a VMM has none, unless it is
+    suspended."""
+
+    directory: HostPath
+    memory: bool = True
+
+
+class MachineSaved(msgspec.Struct, kw_only=True):
+    """``memory``: whether that was saved too. ``pause_seconds``: how long the guest stood still; 0
+    for one that did not run."""
+
+    memory: bool
+    pause_seconds: float
+    copied: CopyForm
+    real_bytes: int
+
+
+class MachineRestore(msgspec.Struct, kw_only=True):
+    """``machine.restore``: put the saved machine in ``directory`` in place of what the VM is now.
+    The directory stays as it is."""
+
+    directory: HostPath
+
+
 class MachineApply(msgspec.Struct, kw_only=True):
     """``machine.apply``: the VM's row as it is wanted from now on."""
 
@@ -71,6 +99,7 @@ class GuestStats(msgspec.Struct, kw_only=True):
     cpu_seconds: float
     resident_bytes: int
     guest_memory_bytes: int | None = None
+    unique_memory_bytes: int | None = None
     uptime: float
     received_bytes: int | None
     sent_bytes: int | None

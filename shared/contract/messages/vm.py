@@ -12,7 +12,9 @@ from shared.contract.messages.page import After, Paged
 from shared.contract.messages.workspace import Workspace
 from shared.contract.ssh_access import Access
 
-State = Literal["created", "starting", "running", "paused", "stopping", "stopped", "failed"]
+State = Literal[
+    "created", "starting", "running", "paused", "suspended", "stopping", "stopped", "failed"
+]
 NetworkMode = Literal["user", "bridge"]
 VmmName = str
 """One of ``shared.vmm.registry``."""
@@ -68,6 +70,9 @@ class VmSpec(msgspec.Struct, kw_only=True):
     """Of the command that the VM is to live as long as; empty: until it is deleted."""
     workspaces: list[Workspace] = msgspec.field(default_factory=list)
     """Repositories that were placed in the guest, the latest last; each guest path once."""
+    origin: str = ""
+    """What it was made of: "fork of NAME" or "snapshot NAME/SNAPSHOT", as they were called then;
+    empty: an image."""
 
 
 LONGEST_REASON = 500
@@ -109,6 +114,8 @@ class VmView(msgspec.Struct, kw_only=True):
     exposed: list[str] | None = None
     """What the image says that it listens on, as "80/tcp"; only from ``vm.create`` and ``vm.show``,
     and None where the image says nothing."""
+    snapshots: int | None = None
+    """How many it has, which a delete deletes too; only from ``vm.show`` and ``vm.prunable``."""
 
 
 class VmFilter(After, kw_only=True):
@@ -184,7 +191,14 @@ class VmChoice(msgspec.Struct, kw_only=True):
 
 
 class VmCreate(VmChoice, kw_only=True):
-    """``vm.create``: defaults for what was not chosen have one home, the api."""
+    """``vm.create``: defaults for what was not chosen have one home, the api.
+
+    ``from_vm`` refers to a VM: the new one begins as a copy of what that is now, or of its snapshot
+    ``from_snapshot``. What is not chosen is then as it is there: image, kernel, sizes, VMM, egress
+    and workspaces. Labels, published ports and lease are the new one's own. ``invalid`` for
+    ``from_snapshot`` alone, for an image beside ``from_vm``, and for what a copied memory fixes:
+    the sizes and the VMM.
+    """
 
     name: str | None = None
     image: str | None = None
@@ -196,6 +210,8 @@ class VmCreate(VmChoice, kw_only=True):
     """What is to be run in it once it answers; whoever asks runs it."""
     auth_file: str = ""
     """As of ``ImagePull``, for an image that has to be pulled first."""
+    from_vm: str = ""
+    from_snapshot: str = ""
 
 
 class VmSet(VmChoice, kw_only=True):
@@ -237,9 +253,11 @@ class VmRename(msgspec.Struct, kw_only=True):
 
 
 class VmStart(VmRef, kw_only=True):
-    """``vm.start``."""
+    """``vm.start``: boots a VM, or brings a suspended one back. ``discard_memory``: boot a
+    suspended one from its disks, as after a power cut; no other state has such memory."""
 
     wait: WaitFor = "ready"
+    discard_memory: bool = False
 
 
 class VmStop(msgspec.Struct, kw_only=True):
@@ -309,6 +327,10 @@ class VmStats(msgspec.Struct, kw_only=True):
     """Of the whole VMM, which has memory of its own beside the guest's."""
     guest_memory_bytes: int | None = None
     """Of the guest's memory, what this host has given it; None where that is not known."""
+    unique_memory_bytes: int | None = None
+    """Of that, what no other VM shares: a fork shares what neither has written since."""
+    saved_bytes: int = 0
+    """What its snapshots, and its memory while it is suspended, occupy on disk."""
     uptime: float | None = None
     received_bytes: int | None = None
     sent_bytes: int | None = None

@@ -5,13 +5,23 @@ from typing import TYPE_CHECKING
 from shared.contract.verb import Structs, Verb
 
 if TYPE_CHECKING:
-    from shared.contract.messages import image, image_work, machine, operation, page, vm, workspace
+    from shared.contract.messages import (
+        image,
+        image_work,
+        machine,
+        operation,
+        page,
+        snapshot,
+        vm,
+        workspace,
+    )
 else:
     image = Structs("shared.contract.messages.image")
     image_work = Structs("shared.contract.messages.image_work")
     machine = Structs("shared.contract.messages.machine")
     operation = Structs("shared.contract.messages.operation")
     page = Structs("shared.contract.messages.page")
+    snapshot = Structs("shared.contract.messages.snapshot")
     vm = Structs("shared.contract.messages.vm")
     workspace = Structs("shared.contract.messages.workspace")
 
@@ -21,6 +31,8 @@ BUILD_SECONDS = 3600.0
 """Image and kernel may have to be built first."""
 END_SECONDS = 120.0
 """Ending a VM: the supervisor's own bounds, and a supervisor that has to be started first."""
+SAVE_SECONDS = 900.0
+"""A guest's memory of gigabytes is written to a slow disk."""
 ANSWER_SECONDS = 60.0
 """What a guest is asked about itself."""
 TRANSFER_SECONDS = 3600.0
@@ -36,7 +48,9 @@ VM_RESOLVE = Verb(
     vm.ResolvedList,
     notes="a reference that means no VM carries its error; a VM that is named twice appears once",
 )
-VM_PRUNABLE = Verb("api", "vm.prunable", page.After, vm.VmList, notes="the VMs that have no VMM")
+VM_PRUNABLE = Verb(
+    "api", "vm.prunable", page.After, vm.VmList, notes="the VMs that hold nothing but their disks"
+)
 VM_SHOW = Verb("api", "vm.show", vm.VmRef, vm.VmView)
 VM_ACCESS = Verb(
     "api",
@@ -81,7 +95,80 @@ VM_STOP = Verb(
 )
 VM_KILL = Verb("api", "vm.kill", vm.VmKill, vm.VmView, seconds=END_SECONDS)
 VM_PAUSE = Verb("api", "vm.pause", vm.VmRef, vm.VmView, seconds=END_SECONDS)
-VM_RESUME = Verb("api", "vm.resume", vm.VmRef, vm.VmView, seconds=END_SECONDS)
+VM_RESUME = Verb(
+    "api",
+    "vm.resume",
+    vm.VmRef,
+    vm.VmView,
+    operation=True,
+    partials=True,
+    seconds=BOOT_SECONDS,
+    notes="a paused or a suspended one; an operation when it is suspended",
+)
+VM_SUSPEND = Verb(
+    "api",
+    "vm.suspend",
+    vm.VmRef,
+    vm.VmView,
+    operation=True,
+    partials=True,
+    seconds=SAVE_SECONDS,
+    notes="after any error the guest goes on; `no_space` before it stands still",
+)
+VM_FORK = Verb(
+    "api",
+    "vm.fork",
+    snapshot.VmFork,
+    snapshot.Forked,
+    idempotent=False,
+    operation=True,
+    partials=True,
+    seconds=TRANSFER_SECONDS,
+    notes="all of them or none; space and memory are checked for all before the first is made",
+)
+
+SNAPSHOT_CREATE = Verb(
+    "api",
+    "snapshot.create",
+    snapshot.SnapshotCreate,
+    snapshot.Snapshot,
+    idempotent=False,
+    operation=True,
+    partials=True,
+    seconds=SAVE_SECONDS,
+    notes="`conflict` when the VM has one of that name; after any error the guest goes on and "
+    "there is no snapshot",
+)
+SNAPSHOT_LIST = Verb("api", "snapshot.list", snapshot.SnapshotFilter, snapshot.SnapshotList)
+SNAPSHOT_SHOW = Verb(
+    "api",
+    "snapshot.show",
+    snapshot.SnapshotRef,
+    snapshot.Snapshot,
+    seconds=ANSWER_SECONDS,
+    notes="reads its files to find damage",
+)
+SNAPSHOT_RESTORE = Verb(
+    "api",
+    "snapshot.restore",
+    snapshot.SnapshotRestore,
+    vm.VmView,
+    idempotent=False,
+    operation=True,
+    partials=True,
+    seconds=BOOT_SECONDS,
+    notes="`conflict` with `details.lost` unless forced; `incompatible` says what differs, "
+    "`invalid` what is damaged, and then nothing has changed",
+)
+SNAPSHOT_DELETE = Verb(
+    "api",
+    "snapshot.delete",
+    snapshot.SnapshotDelete,
+    snapshot.SnapshotsDeleted,
+    seconds=ANSWER_SECONDS,
+    notes="`not_found` names what is not there, and then none is deleted; `conflict` while one is "
+    "being restored or copied",
+)
 VM_SET = Verb(
     "api",
     "vm.set",

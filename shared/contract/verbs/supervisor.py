@@ -12,6 +12,7 @@ else:
 
 SECONDS = 30.0
 BOOT_SECONDS = 900.0
+SAVE_SECONDS = 900.0
 EXEC_SECONDS = 630.0
 
 START = Verb(
@@ -23,7 +24,7 @@ START = Verb(
     operation=True,
     partials=True,
     seconds=BOOT_SECONDS,
-    notes="boots, or joins the boot under way",
+    notes="boots, brings a suspended VM back, or joins the boot under way",
 )
 AWAIT_SYSTEM = Verb(
     "vm",
@@ -45,6 +46,46 @@ STOP = Verb(
 KILL = Verb("vm", "machine.kill", machine.MachineKill, machine.MachineState, seconds=SECONDS)
 PAUSE = Verb("vm", "machine.pause", vm.Empty, machine.MachineState, seconds=SECONDS)
 RESUME = Verb("vm", "machine.resume", vm.Empty, machine.MachineState, seconds=SECONDS)
+SUSPEND = Verb(
+    "vm",
+    "machine.suspend",
+    vm.Empty,
+    machine.MachineState,
+    partials=True,
+    seconds=SAVE_SECONDS,
+    notes="saves the memory and ends the VMM; after an error or a cancel the guest goes on",
+)
+DISCARD = Verb(
+    "vm",
+    "machine.discard",
+    vm.Empty,
+    machine.MachineState,
+    seconds=SECONDS,
+    notes="drops the memory of a suspended VM, which is `stopped` then",
+)
+SAVE = Verb(
+    "vm",
+    "machine.save",
+    machine.MachineSave,
+    machine.MachineSaved,
+    idempotent=False,
+    partials=True,
+    seconds=SAVE_SECONDS,
+    notes="the guest stands still meanwhile and then goes on, whatever has failed; the directory "
+    "is there whole, or not at all",
+)
+RESTORE = Verb(
+    "vm",
+    "machine.restore",
+    machine.MachineRestore,
+    machine.MachineState,
+    idempotent=False,
+    operation=True,
+    partials=True,
+    seconds=BOOT_SECONDS,
+    notes="ends the VMM and replaces the disks: the VM is `suspended` then, or `stopped` without "
+    "memory; refuses a saved machine that is damaged or does not fit before anything changes",
+)
 APPLY = Verb(
     "vm",
     "machine.apply",

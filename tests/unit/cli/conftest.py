@@ -191,6 +191,7 @@ def view(name: str = "web", vm_id: str = "0123456789ab", **fields: Any) -> dict[
         "labels": {},
         "publish": [],
         "workspaces": [],
+        "origin": "",
     }
     access = {
         "host": "127.77.0.2",
@@ -211,6 +212,7 @@ def view(name: str = "web", vm_id: str = "0123456789ab", **fields: Any) -> dict[
         "notices": [],
         "command": None,
         "exposed": None,
+        "snapshots": None,
     }
     vm = row | fields
     return {"vm": vm, "access": access if vm["state"] == "running" else None, **state}

@@ -37,7 +37,16 @@ def test_the_page_about_the_commands_is_current() -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["vm", "ls"], ["image", "ls"], ["image", "rm"], ["kernel", "rm"], ["ops", "ls"]]
+    "words",
+    [
+        ["vm", "ls"],
+        ["vm", "snapshot", "ls"],
+        ["vm", "snapshot", "rm"],
+        ["image", "ls"],
+        ["image", "rm"],
+        ["kernel", "rm"],
+        ["ops", "ls"],
+    ],
 )
 def test_the_short_words_are_understood(cli: Cli, words: list[str]) -> None:
     assert cli(*words, "--help").status == 0

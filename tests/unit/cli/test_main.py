@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.home import REPOSITORY
+from tests.unit.cli.commands.vm.snapshot.answers import shot
 from tests.unit.cli.conftest import Cli, view
 from tests.unit.cli.peer import Peer
 
@@ -66,6 +67,13 @@ EVERYDAY: dict[str, dict[str, Any]] = {
     "vm run --rm -- true": {"vm.create": WEB, "vm.delete": WEB},
     "vm start web": {"vm.start": WEB},
     "vm stop web": {"vm.stop": WEB},
+    "vm suspend web": {"vm.suspend": WEB},
+    "vm resume web": {"vm.resume": WEB},
+    "vm snapshot create web": {"snapshot.create": shot()},
+    "vm snapshot list": {"snapshot.list": {"snapshots": [shot()]}},
+    "vm snapshot restore web clean": {"snapshot.restore": WEB},
+    "vm fork web": {"vm.fork": {"vms": [], "pause_seconds": 0.1, "notices": []}},
+    "vm run --rm --from web/clean -- true": {"vm.create": WEB, "vm.delete": WEB},
     "vm workspace list": {"vm.list": {"vms": [WEB]}},
     "vm ports web": {
         "vm.ports": {"id": "0", "name": "web", "ports": []},

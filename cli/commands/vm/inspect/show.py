@@ -33,6 +33,8 @@ DETAILS: "Columns[VmView]" = {
     "WORKSPACE": lambda view: ", ".join(map(_placed, view.vm.workspaces)) or "-",
     "OVERLAY": lambda view: show_size(view.vm.overlay_bytes),
     "REASON": lambda view: view.vm.reason or "-",
+    "ORIGIN": lambda view: view.vm.origin or "-",
+    "SNAPSHOTS": lambda view: str(view.snapshots or "-"),
     "LABELS": lambda view: ", ".join(f"{k}={v}" for k, v in view.vm.labels.items()) or "-",
     "NETWORK": lambda view: view.vm.network,
     "EGRESS": lambda view: _egress(view.vm),
@@ -107,8 +109,9 @@ filter_option = click.option(
     "filters",
     metavar="FILTER",
     multiple=True,
-    help="List only the VMs that match: state=STATE, image=GLOB, name=GLOB, label=KEY or "
-    "label=KEY=VALUE. Repeatable; a VM has to match all.",
+    help="List only the VMs that match: state=STATE, image=GLOB, name=GLOB, label=KEY, "
+    "label=KEY=VALUE, or origin=GLOB for the VM or VM/SNAPSHOT that it is a copy of. Repeatable; a "
+    "VM has to match all.",
 )
 
 
@@ -122,6 +125,7 @@ def list_(filters: tuple[str, ...], output: str, quiet: bool) -> None:
     Examples:
       banger vm list
       banger vm list --filter state=running --filter label=team=web
+      banger vm list --filter origin=web
       banger vm ls -o json | jq -r '.[] | select(.vcpu > 2) | .name'
       banger vm delete $(banger vm list -q --filter 'name=ci-*')
     """

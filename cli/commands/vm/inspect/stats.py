@@ -40,7 +40,7 @@ UP_AND_CLEAR = "\x1b[{}A\x1b[J"
 Sample = dict[str, "VmStats"]
 """By VM id."""
 
-HEADER = ("NAME", "STATE", "CPU", "MEM", "DISK", "NET IN", "NET OUT", "UPTIME")
+HEADER = ("NAME", "STATE", "CPU", "MEM", "UNIQUE", "DISK", "SAVED", "NET IN", "NET OUT", "UPTIME")
 
 
 @click.command()
@@ -52,9 +52,10 @@ def stats(ctx: click.Context, vms: tuple[str, ...], watch: bool, output: str, qu
     """Show the resource usage of VMs. Without VM, shows all running VMs.
 
     CPU is the percentage of one host processor, measured over half a second. MEM and DISK: used on
-    this host / configured size. MEM leaves out what the VMM itself takes. JSON output has one
-    sample for each VM; the CPU usage is the difference of cpu_seconds between two samples. With
-    --watch, output that does not go to a terminal is JSON, one sample per line.
+    this host / configured size. MEM leaves out what the VMM itself takes. UNIQUE: of that memory,
+    what no other VM shares. SAVED: what snapshots, and the memory of a suspended VM, take on disk.
+    JSON output has one sample for each VM; the CPU usage is the difference of cpu_seconds between
+    two samples. With --watch, output that does not go to a terminal is JSON, one sample per line.
 
     \b
     Examples:
@@ -149,7 +150,9 @@ def table(before: Sample, after: Sample) -> list[list[str]]:
             vm.state,
             show_rate(before.get(vm_id), vm),
             f"{_size(_memory(vm))} / {show_size(vm.memory_bytes)}",
+            _size(vm.unique_memory_bytes),
             f"{show_size(vm.disk_allocated)} / {show_size(vm.disk_apparent)}",
+            _size(vm.saved_bytes or None),
             _size(vm.received_bytes),
             _size(vm.sent_bytes),
             "-" if vm.uptime is None else show_seconds(vm.uptime),

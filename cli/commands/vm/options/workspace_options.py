@@ -22,6 +22,7 @@ FIELDS = {
     ),
     "start": click.option(
         "--from",
+        "--branch-from",
         "start",
         metavar="REV",
         help="Where the branch of --branch begins. Default: the host's HEAD.",
@@ -44,12 +45,20 @@ FIELDS = {
     ),
 }
 """Field of WorkspaceChoice -> the option that gives it."""
+START_OF_RUN = click.option(
+    "--branch-from",
+    "start",
+    metavar="REV",
+    help="Where the branch of --branch begins. Default: the host's HEAD. --from does too where "
+    "there is no --branch-from.",
+)
+"""``vm run`` has a ``--from`` of its own."""
 UNSET = {"bootstrap": (True,)}
 """What means that an option was not given, where it is not None or False."""
 NAMES = {
     "guest_path": "--guest-path",
     "branch": "--branch",
-    "start": "--from",
+    "start": "--branch-from",
     "include_untracked": "--include-untracked",
     "full": "--full",
     "bootstrap": "--no-bootstrap",
@@ -73,7 +82,15 @@ def workspace_options(command: Command) -> Command:
 
     Raises ``UsageError`` for ``--from`` without ``--branch``.
     """
+    return _with_options(command, FIELDS, "--from")
 
+
+def options_of_run(command: Command) -> Command:
+    """The same for ``vm run``, whose ``--from`` may mean another thing."""
+    return _with_options(command, {**FIELDS, "start": START_OF_RUN}, "--branch-from")
+
+
+def _with_options(command: Command, options: dict[str, Callable[..., Any]], start: str) -> Command:
     @wraps(command)
     def with_choice(*arguments: Any, **others: Any) -> Any:
         values = {field: others.pop(field) for field in FIELDS}
@@ -83,10 +100,10 @@ def workspace_options(command: Command) -> Command:
             if value not in UNSET.get(field, (None, False))
         }
         if "start" in choice and "branch" not in choice:
-            raise click.UsageError("--from needs --branch", click.get_current_context())
+            raise click.UsageError(f"{start} needs --branch", click.get_current_context())
         return command(*arguments, choice=choice, **others)
 
     decorated: Any = with_choice
-    for option in reversed(FIELDS.values()):
+    for option in reversed(options.values()):
         decorated = option(decorated)
     return cast(Command, decorated)

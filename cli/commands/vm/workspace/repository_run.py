@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from cli.commands.vm.options.workspace_options import NAMES, dry_run_option, workspace_options
+from cli.client.completers import snapshots_or_vms
+from cli.commands.vm.options.workspace_options import NAMES, dry_run_option, options_of_run
+from cli.commands.vm.snapshot.place import split
+from cli.parsing.param_types import Words
 from cli.terminal.interrupted import Interrupted
 from cli.terminal.output import Settings, note, report
 from shared.contract.reference import by_id
@@ -20,7 +23,16 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 OPTIONS = (
     click.argument("path", type=click.Path(), required=False),
-    workspace_options,
+    options_of_run,
+    click.option(
+        "--from",
+        "origin",
+        metavar="VM[/SNAPSHOT]",
+        type=Words(),
+        help="Start from a copy of a VM as it is now, or of a snapshot of it. With --branch, and "
+        "without --branch-from: the revision that the branch begins at.",
+        shell_complete=snapshots_or_vms,
+    ),
     dry_run_option,
     click.option(
         "--export",
@@ -115,7 +127,8 @@ class RepositoryRun:
 
 
 def repository_options(command: Command) -> Command:
-    """Add PATH and its options. The command gets ``repository``, None without PATH.
+    """Add PATH, its options and ``--from``. The command gets ``repository``, None without PATH,
+    and with ``--from`` the fields of VmCreate that say what the VM is a copy of.
 
     Raises ``UsageError`` for an option that needs PATH.
     """
@@ -125,11 +138,20 @@ def repository_options(command: Command) -> Command:
         *arguments: Any,
         path: str | None,
         choice: dict[str, Any],
+        origin: str | None,
         dry_run: bool,
         export: str,
         apply: bool,
         **others: Any,
     ) -> Any:
+        source = {}
+        if origin and "branch" in choice and "start" not in choice:
+            choice["start"] = origin
+        elif origin:
+            if others.get("image"):
+                ctx = click.get_current_context()
+                raise click.UsageError("--from and --image cannot be combined", ctx)
+            source = dict(zip(("from_vm", "from_snapshot"), split(origin), strict=True))
         given = {NAMES[field]: True for field in choice}
         given |= {"--dry-run": dry_run, "--export": bool(export), "--apply": apply}
         for option, is_given in given.items():
@@ -141,7 +163,7 @@ def repository_options(command: Command) -> Command:
         repository = None
         if path is not None:
             repository = RepositoryRun(path, choice, dry_run=dry_run, export=export, apply=apply)
-        return command(*arguments, repository=repository, **others)
+        return command(*arguments, repository=repository, **source, **others)
 
     decorated: Any = with_repository
     for option in reversed(OPTIONS):

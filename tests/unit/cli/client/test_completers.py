@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.unit.cli.commands.vm.snapshot.answers import shot
 from tests.unit.cli.commands.vm.workspace.answers import workspace
 from tests.unit.cli.conftest import Cli, view
 from tests.unit.cli.peer import Peer
@@ -55,3 +56,25 @@ def test_operations_and_signals_are_offered(cli: Cli, services: Peer) -> None:
 def test_nothing_is_offered_and_nothing_started_without_services(cli: Cli) -> None:
     assert offered(cli, "vm", "start", "w") == []
     assert not cli.run_dir.exists()
+
+
+def test_snapshots_of_the_vm_are_offered_once(cli: Cli, peer: Begin) -> None:
+    shots = {"snapshots": [shot("clean"), shot("clear"), shot("old")], "next": ""}
+    services = peer({"snapshot.list": lambda _: shots})
+    assert offered(cli, "vm", "snapshot", "show", "web", "cl") == ["plain,clean", "plain,clear"]
+    line = ("vm", "snapshot", "delete", "web", "clean", "cl")
+    assert offered(cli, *line) == ["plain,clear"]
+    assert services.calls == [("snapshot.list", {"ref": "web"})] * 2
+
+
+@pytest.mark.parametrize(
+    "line", [("vm", "run", "--from"), ("vm", "fork"), ("vm", "snapshot", "show")]
+)
+def test_what_can_be_copied_is_a_vm_or_one_of_its_snapshots(
+    cli: Cli, peer: Begin, line: tuple[str, ...]
+) -> None:
+    shots = {"snapshots": [shot("clean"), shot("old")], "next": ""}
+    services = peer({"vm.list": lambda _: LISTING, "snapshot.list": lambda _: shots})
+    assert offered(cli, *line, "w") == ["plain,web", "plain,wax"]
+    assert offered(cli, *line, "web/c") == ["plain,web/clean"]
+    assert services.calls[-1] == ("snapshot.list", {"ref": "web"})

@@ -37,6 +37,7 @@ def here(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("stopped", "", "was stopped"),
         ("stopping", "", "was being stopped"),
+        ("suspended", "", "was suspended"),
         ("failed", "the VMM was killed by SIGKILL", "failed (the VMM was killed by SIGKILL)"),
     ],
 )

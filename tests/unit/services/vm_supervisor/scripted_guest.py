@@ -1,6 +1,7 @@
 """A guest whose agent answers on a socket, and an ssh that does as it is told."""
 
 import base64
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,7 +22,7 @@ BOOT_ID = "/proc/sys/kernel/random/boot_id"
 class ScriptedGuest:
     """Answers as the agent of a guest with ``files``. ``prints``: the output of each script that
     has the word in it. ``refuses_opens``: how often a file is not opened at first.
-    ``silent``: a command that is never answered."""
+    ``silent``: a command that is never answered. ``behind``: seconds, of its clock."""
 
     def __init__(
         self,
@@ -30,11 +31,14 @@ class ScriptedGuest:
         prints: dict[str, str] | None = None,
         refuses_opens: int = 0,
         silent: str = "",
+        behind: float = 0.0,
     ) -> None:
         self.files = files or {}
         self._prints = prints or {}
         self._refuses = refuses_opens
         self.silent = silent
+        self.executed: list[dict[str, Any]] = []
+        self._behind = behind
         self._opened: list[str] = []
         self._outputs: list[str] = []
 
@@ -51,7 +55,10 @@ class ScriptedGuest:
             case "guest-file-write":
                 written = base64.b64decode(arguments["buf-b64"])
                 self.files[self._opened[arguments["handle"]]] = written
+            case "guest-get-time":
+                return {"return": time.time_ns() - int(self._behind * 1e9)}
             case "guest-exec":
+                self.executed.append(arguments)
                 script = " ".join(arguments["arg"])
                 words = (text for word, text in self._prints.items() if word in script)
                 self._outputs.append(next(words, ""))

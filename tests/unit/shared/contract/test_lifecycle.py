@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from shared.contract.lifecycle import LIVE, TABLE, Action, check, states_for
+from shared.contract.lifecycle import LIVE, PRUNABLE, TABLE, Action, check, states_for
 from shared.contract.messages.vm import State
 from shared.errors import BangerError
 
@@ -18,11 +18,26 @@ created  act      nothing nothing not_running act      not_running not_running a
 starting act      act     act     not_running conflict conflict    conflict    conflict
 running  nothing  act     act     act         act      act         nothing     conflict
 paused   conflict act     act     not_running act      nothing     act         conflict
+suspended act     nothing nothing not_running conflict not_running act         conflict
 stopping conflict act     act     not_running conflict conflict    conflict    conflict
 stopped  act      nothing nothing not_running act      not_running not_running act
 failed   act      act     act     not_running act      not_running not_running act
 """
-ROWS = [line.split() for line in MATRIX.strip().splitlines()]
+SAVING = """
+state     suspend     snapshot    restore  fork
+created   not_running not_running act      not_running
+starting  conflict    conflict    conflict conflict
+running   act         act         act      act
+paused    act         act         act      act
+suspended nothing     act         act      act
+stopping  conflict    conflict    conflict conflict
+stopped   not_running act         act      act
+failed    not_running conflict    act      conflict
+"""
+ROWS = [
+    [*line.split(), *more.split()[1:]]
+    for line, more in zip(MATRIX.strip().splitlines(), SAVING.strip().splitlines(), strict=True)
+]
 CELLS = [
     (row[0], verb, expected)
     for row in ROWS[1:]
@@ -72,6 +87,23 @@ def test_running_vm_answers_start_with_success_so_that_scripts_may_repeat_it() -
 
 def test_live_states_are_those_in_which_there_is_something_to_stop() -> None:
     assert states_for(Action.STOP) == LIVE | {"failed"}, "a failed VM may have a VMM still"
+
+
+@pytest.mark.parametrize("action", [Action.SESSION, Action.PAUSE])
+def test_what_needs_the_guest_says_how_a_suspended_vm_comes_back(action: Action) -> None:
+    with pytest.raises(BangerError) as caught:
+        check("beta", "suspended", action)
+    assert caught.value.hint == "resume it: banger vm resume beta"
+
+
+def test_a_restart_does_not_drop_the_memory_of_a_suspended_vm_by_the_way() -> None:
+    with pytest.raises(BangerError) as caught:
+        check("beta", "suspended", Action.RESTART)
+    assert "--discard-memory beta" in caught.value.hint
+
+
+def test_a_prune_takes_no_vm_with_a_vmm_or_a_memory() -> None:
+    assert set(get_args(State)) - LIVE - {"suspended"} == PRUNABLE
 
 
 def test_document_is_what_the_table_says() -> None:

@@ -5,7 +5,7 @@ from importlib import import_module
 import msgspec
 import pytest
 
-MODULES = ("guest_run", "image", "image_work", "machine", "network", "operation", "vm")
+MODULES = ("guest_run", "image", "image_work", "machine", "network", "operation", "snapshot", "vm")
 STRUCTS = [
     kind
     for name in MODULES

@@ -99,7 +99,7 @@ def test_an_unknown_signal_is_a_usage_error_that_names_some(cli: Cli, written: s
     assert not cli.run_dir.exists()
 
 
-@pytest.mark.parametrize("verb", ["pause", "resume", "restart"])
+@pytest.mark.parametrize("verb", ["pause", "resume", "restart", "suspend"])
 def test_each_verb_is_asked_of_every_vm(cli: Cli, peer: Begin, verb: str) -> None:
     services = peer(RESOLVE | {f"vm.{verb}": by_ref(WEB, DB)})
     assert cli("vm", verb, "web", "db").out == "web\ndb\n"
@@ -120,3 +120,36 @@ def test_ctrl_c_cancels_what_is_in_flight_and_tells_what_was_done(cli: Cli, peer
     assert err.startswith(b"Cancelling vm stop.\n")
     assert (web["ok"], web["error"]["code"]) == (False, "cancelled")
     assert (db["ok"], db["name"]) == (True, "db")
+
+
+@pytest.mark.parametrize("verb", ["suspend", "resume"])
+def test_the_progress_of_one_is_shown_and_its_failure_told(
+    cli: Cli, peer: Begin, verb: str
+) -> None:
+    def answer(_: dict[str, Any]) -> dict[str, Any]:
+        services.progress("save", "web (40 %)")
+        raise BangerError(Code.NO_SPACE, "web needs 300M", hint="free some")
+
+    services = peer({f"vm.{verb}": answer})
+    ran = cli("vm", verb, "web")
+    assert (ran.status, ran.out) == (1, "")
+    assert ran.err == "save: web (40 %)\nerror: web needs 300M\nhint: free some\n"
+
+
+def test_ctrl_c_in_a_suspend_is_a_cancel(cli: Cli, peer: Begin) -> None:
+    services = peer({"vm.suspend": hold})
+    process = cli.popen("vm", "suspend", "web", stderr=-1)
+    eventually(lambda: services.verbs() == ["vm.suspend"], "it is in flight")
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=50)
+    assert process.returncode == 128 + signal.SIGINT
+    assert err.startswith(b"Cancelling vm suspend.\n")
+    assert services.cancelled.is_set()
+
+
+def test_a_memory_is_dropped_only_when_asked_for(cli: Cli, peer: Begin) -> None:
+    services = peer({"vm.start": lambda _: WEB})
+    cli("vm", "start", "web")
+    cli("vm", "start", "--discard-memory", "web")
+    plain = {"ref": "web", "wait": "ready"}
+    assert [body for _, body in services.calls] == [plain, plain | {"discard_memory": True}]

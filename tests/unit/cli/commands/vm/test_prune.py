@@ -12,6 +12,7 @@ from tests.unit.cli.peer import Answer, Peer
 
 Begin = Callable[..., Peer]
 VMS = [view("created", "0" * 12, state="created"), view("failed", "1" * 12, state="failed")]
+VMS[1]["snapshots"] = 3
 SCRIPT: dict[str, Answer] = {
     "vm.prunable": lambda _: {"vms": VMS},
     "vm.delete": by_ref(*VMS),
@@ -23,6 +24,7 @@ def test_all_that_do_not_run_are_shown_and_deleted(cli: Cli, peer: Begin) -> Non
     ran = cli("vm", "prune", "-f")
     assert (ran.status, ran.out) == (0, "created\nfailed\n")
     assert [line.split()[1] for line in ran.err.splitlines()] == ["NAME", "created", "failed"]
+    assert [line.split()[-1] for line in ran.err.splitlines()] == ["SNAPSHOTS", "-", "3"]
     assert services.calls[1:] == [
         ("vm.delete", {"ref": "id=" + "0" * 12, "unless_live": True}),
         ("vm.delete", {"ref": "id=" + "1" * 12, "unless_live": True}),

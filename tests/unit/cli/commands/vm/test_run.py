@@ -262,3 +262,26 @@ def test_what_the_boot_has_to_say_is_said(cli: Cli, peer: Begin) -> None:
     peer({"vm.create": lambda _: told, "vm.start": lambda _: told})
     for words in (["run", "-d"], ["create"], ["start", "web"]):
         assert cli("vm", *words).err == "file_sync: ~/.netrc is not there\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "fields"),
+    [
+        ("db", {"from_vm": "db", "from_snapshot": ""}),
+        ("db/clean", {"from_vm": "db", "from_snapshot": "clean"}),
+    ],
+)
+def test_a_copy_is_made_runs_and_is_gone(
+    cli: Cli, peer: Begin, source: str, fields: dict[str, str]
+) -> None:
+    services = peer(CREATE)
+    ran = cli("vm", "run", "--rm", "--from", source, "--", "echo", "out")
+    assert (ran.status, ran.out) == (0, "out\n")
+    assert services.verbs() == ["vm.create", "vm.delete"]
+    assert fields.items() <= services.calls[0][1].items()
+
+
+@pytest.mark.parametrize("words", [["--image", "alpine"], ["--from", ""]])
+def test_a_copy_of_two_things_or_of_nothing_is_refused(cli: Cli, words: list[str]) -> None:
+    assert cli("vm", "run", "--from", "web", *words).status == 2
+    assert not cli.run_dir.exists()

@@ -7,7 +7,9 @@ from shared.contract.messages.vm import State
 from shared.contract.verbs import store, supervisor
 from shared.errors import BangerError, Code
 from shared.paths import Paths
+from shared.vm import files
 from tests.example import example_vm
+from tests.fakes.saved import save_machine
 from tests.fakes.scene import Scene, play
 
 FULL = BangerError(Code.NO_SPACE, "the disk is full")
@@ -113,5 +115,35 @@ def test_a_row_that_is_not_stopping_is_not_asked_about(paths: Paths) -> None:
             await scene.running()
             await scene.context.corrections.stop_not_heard("beta")
             assert f"vm {supervisor.STATE.name}" not in scene.bus.verbs()
+
+    play(act())
+
+
+def test_a_vm_whose_memory_is_on_disk_is_suspended(paths: Paths) -> None:
+    async def act() -> None:
+        vm = example_vm(state="running")
+        save_machine(paths.vm_state(ID) / files.SUSPENDED, vm, disks=False)
+        async with Scene(paths, vm) as scene:
+            await scene.context.corrections.vm_ended(ID, "it ended", lambda: True)
+            assert (scene.row().state, scene.row().reason) == ("suspended", "")
+
+    play(act())
+
+
+@pytest.mark.parametrize("has_disks", [False, True])
+@pytest.mark.parametrize("origin", ["", "fork of alpha"])
+def test_a_copy_that_never_had_disks_is_removed(
+    paths: Paths, *, has_disks: bool, origin: str
+) -> None:
+    async def act() -> None:
+        paths.vm_state(ID).mkdir(parents=True)
+        if has_disks:
+            (paths.vm_state(ID) / files.OVERLAY).touch()
+        async with Scene(paths, example_vm(state="starting", origin=origin)) as scene:
+            await scene.context.corrections.vm_ended(ID, "it ended", lambda: True)
+            removed = bool(origin) and not has_disks
+            assert (ID in scene.store.vms, paths.vm_state(ID).exists()) == (
+                *(not removed, not removed),
+            )
 
     play(act())

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from services.api.machines import control
 from services.api.verbs import create
 from services.api.verbs.create import CreateVerbs
+from services.api.verbs.reservation import undo
 from shared.contract.messages.guest_run import CommandWish, GuestRun
 from shared.contract.messages.image import ImageConfig
 from shared.contract.messages.machine import SystemState
@@ -289,7 +290,7 @@ def test_a_vmm_that_cannot_be_ended_keeps_its_disks_and_its_row(
             scene.bus.troubles["nat nat.unjail"].append(BangerError(Code.DENIED, "no"))
             paths.vm_run(vm.id).mkdir(parents=True)
             paths.vm_state(vm.id).mkdir(parents=True)
-            assert await CreateVerbs(scene.context)._undo(vm) == ["no"]
+            assert await undo(scene.context, vm) == ["no"]
             assert scene.bus.verbs() == ["nat nat.unjail"]
             assert paths.vm_state(vm.id).exists()
 

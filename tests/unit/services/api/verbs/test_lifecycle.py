@@ -8,11 +8,14 @@ import pytest
 
 from services.api.verbs.lifecycle import signal_number
 from shared.contract.messages.machine import SupervisorSpec
+from shared.contract.messages.vm import Vm
 from shared.contract.verbs import api
 from shared.errors import BangerError, Code
 from shared.paths import Paths
+from shared.vm import files
 from shared.vm.handle import read_handle
 from tests.example import example_vm
+from tests.fakes.saved import save_machine
 from tests.fakes.scene import Scene, play, settled
 from tests.fakes.supervisor import FakeSupervisor
 
@@ -428,3 +431,91 @@ def test_what_is_no_signal_is_invalid(name: str) -> None:
     with pytest.raises(BangerError) as refused:
         signal_number(name)
     assert refused.value.code is Code.INVALID
+
+
+# -- suspended ------------------------------------------------------------------------------
+
+
+def suspended(paths: Paths) -> Vm:
+    vm = example_vm(state="suspended")
+    save_machine(paths.vm_state(vm.id) / files.SUSPENDED, vm, disks=False)
+    return vm
+
+
+def test_a_running_vm_is_suspended_once(paths: Paths) -> None:
+    async def act() -> None:
+        async with Scene(paths) as scene:
+            await scene.running()
+            for _ in range(2):
+                shown = await scene.bus.ask(api.VM_SUSPEND(ref="beta"))
+                assert shown.vm.state == scene.row().state == "suspended"
+            assert scene.bus.verbs().count("vm machine.suspend") == 1
+            assert scene.context.operations.list()[-1].verb == "vm.suspend"
+
+    play(act())
+
+
+def test_a_vm_that_does_not_run_cannot_be_suspended(paths: Paths) -> None:
+    async def act() -> None:
+        async with Scene(paths, example_vm(state="stopped")) as scene:
+            with pytest.raises(BangerError) as refused:
+                await scene.bus.ask(api.VM_SUSPEND(ref="beta"))
+            assert refused.value.code is Code.NOT_RUNNING
+
+    play(act())
+
+
+@pytest.mark.parametrize("verb", [api.VM_START, api.VM_RESUME])
+def test_start_and_resume_bring_a_suspended_vm_back(paths: Paths, verb: Any) -> None:
+    async def act() -> None:
+        async with Scene(paths, suspended(paths)) as scene:
+            shown = await scene.bus.ask(verb(ref="beta"))
+            assert shown.vm.state == scene.row().state == "running"
+            assert "vm machine.discard" not in scene.bus.verbs()
+            (operation,) = scene.context.operations.list()
+            assert operation.state == "done"
+
+    play(act())
+
+
+def test_memory_is_dropped_only_when_that_is_asked_for(paths: Paths) -> None:
+    async def act() -> None:
+        async with Scene(paths, suspended(paths)) as scene:
+            for verb in (api.VM_STOP, api.VM_KILL):
+                assert (await scene.bus.ask(verb(ref="beta"))).vm.state == "suspended"
+            with pytest.raises(BangerError) as refused:
+                await scene.bus.ask(api.VM_RESTART(ref="beta"))
+            assert refused.value.code is Code.CONFLICT
+            shown = await scene.bus.ask(api.VM_START(ref="beta", discard_memory=True))
+            assert shown.vm.state == "running"
+            assert scene.bus.verbs().count("vm machine.discard") == 1
+
+    play(act())
+
+
+def test_a_vm_without_such_memory_is_started_all_the_same(paths: Paths) -> None:
+    async def act() -> None:
+        async with Scene(paths, example_vm(state="stopped")) as scene:
+            shown = await scene.bus.ask(api.VM_START(ref="beta", discard_memory=True))
+            assert shown.vm.state == "running"
+            assert "vm machine.discard" not in scene.bus.verbs()
+
+    play(act())
+
+
+def test_a_suspended_vm_is_deleted_with_its_memory(paths: Paths) -> None:
+    async def act() -> None:
+        async with Scene(paths, vm := suspended(paths)) as scene:
+            await scene.bus.ask(api.VM_DELETE(ref="beta", unless_live=True))
+            assert scene.store.vms == {}
+            assert not paths.vm_state(vm.id).exists()
+
+    play(act())
+
+
+def test_a_suspended_vm_is_not_pruned(paths: Paths) -> None:
+    async def act() -> None:
+        async with Scene(paths, suspended(paths)) as scene:
+            assert (await scene.bus.ask(api.VM_PRUNABLE())).vms == []
+
+    play(act())

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from services.vm_supervisor.drivers.contract import Drives
+from services.vm_supervisor.guest import adjust
 from services.vm_supervisor.launch.initrd import (
     GuestIdentity,
     base_part,
@@ -114,15 +115,21 @@ def test_systemd_removes_nothing_that_users_have_made_since_the_boot(tmp_path: P
     assert "ExecStart=systemd-tmpfiles --remove" not in text
 
 
-@pytest.mark.parametrize("script", ["init", "start", "daemons", "shutdown"])
+@pytest.mark.parametrize("script", ["init", "start", "daemons", "apply", "renew", "shutdown"])
 def test_scripts_are_valid(script: str) -> None:
     subprocess.run(["sh", "-n", str(ROOTFS / script)], check=True)
 
 
+def test_the_program_that_moves_the_clock_is_in_every_guest(tmp_path: Path) -> None:
+    assert base(tmp_path)["bin/adjust"] == adjust.program()
+
+
 def run_function(script: str, **replaced: str) -> str:
     """Run shell text after the functions of "start", some of whose paths are replaced."""
-    functions = (ROOTFS / "start").read_text().partition("\nRECORDS=")[0]
+    functions, doing, _ = (ROOTFS / "start").read_text().partition("\n[ -e /run/initramfs/first")
+    assert doing  # what follows is for a guest alone
     functions = functions.replace(". /run/initramfs/daemons", "")
+    functions = functions.replace(". /run/initramfs/apply", (ROOTFS / "apply").read_text())
     for name, path in replaced.items():
         functions = functions.replace(f"/{name.replace('_', '/')}/tmpfiles.d", path)
     done = subprocess.run(

@@ -50,8 +50,14 @@ class Boot:
         self.vmm = Vmm()
         self.running: RunningVm = running_vm(root, ended=self.vmm.ended)
 
+    async def prepare(self, running: RunningVm, agent: Agent) -> None:
+        """A guest that is let in at once, if it has answered."""
+        await agent.ping(time.monotonic() + SECONDS)
+        assert running is self.running
+        assert not self.running.handle.guest_boot
+
     async def ready(self, seconds: float = SECONDS) -> None:
-        agent = await await_ready(self.running, "beta", self.root, seconds)
+        agent = await await_ready(self.running, "beta", self.root, seconds, self.prepare)
         await agent.ping(time.monotonic() + SECONDS)
         agent.close()
 

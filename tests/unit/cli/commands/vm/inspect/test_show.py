@@ -152,3 +152,12 @@ def test_a_page_that_leads_to_itself_ends_the_command(cli: Cli, peer: Begin) -> 
     peer({"vm.list": lambda _: {"vms": [], "next": "1"}})
     ran = cli("vm", "list")
     assert (ran.status, "leads to itself" in ran.err) == (1, True)
+
+
+def test_a_copy_says_of_what_and_how_many_snapshots_go_with_it(cli: Cli, peer: Begin) -> None:
+    copy = view("try", origin="snapshot web/clean", state="suspended") | {"snapshots": 2}
+    peer({"vm.show": lambda _: copy})
+    rows = [line.split(maxsplit=1) for line in cli("vm", "show", "try").out.splitlines()]
+    shown = {row[0]: row[1] for row in rows}
+    assert (shown["origin"], shown["snapshots"]) == ("snapshot web/clean", "2")
+    assert shown["state"] == "suspended"

@@ -35,6 +35,8 @@ def stats(at: float = 0.0, cpu: float | None = 0.0, **fields: Any) -> dict[str, 
         "cpu_seconds": cpu,
         "resident_bytes": 700 << 20,
         "guest_memory_bytes": 300 << 20,
+        "unique_memory_bytes": 40 << 20,
+        "saved_bytes": 0,
         "uptime": 61.0,
         "received_bytes": 2048,
         "sent_bytes": None,
@@ -64,7 +66,9 @@ def test_a_table_takes_two_samples_of_all_that_run(cli: Cli, peer: Begin) -> Non
     samples = iter([stats(10.0, 1.0), stats(11.0, 1.5)])
     services = peer({"vm.list": lambda _: LISTING, "vm.stats": lambda _: next(samples)})
     ran = cli("vm", "stats")
-    assert ran.out.splitlines()[1].split() == ("web running 50% 300M / 2G 3M / 16G 2K - 1m".split())
+    assert ran.out.splitlines()[1].split() == (
+        "web running 50% 300M / 2G 40M 3M / 16G - 2K - 1m".split()
+    )
     assert [body for verb, body in services.calls if verb == "vm.stats"] == [
         {"ref": "id=0123456789ab"},
         {"ref": "id=0123456789ab"},

@@ -6,7 +6,12 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from cli.commands.vm.options.workspace_options import FIELDS, NAMES, workspace_options
+from cli.commands.vm.options.workspace_options import (
+    FIELDS,
+    NAMES,
+    options_of_run,
+    workspace_options,
+)
 from shared.contract.messages.workspace import WorkspaceChoice
 
 
@@ -33,6 +38,7 @@ def test_nothing_given_is_nothing_chosen() -> None:
     [
         (["--guest-path", "/a"], {"guest_path": "/a"}),
         (["--branch", "b", "--from", "c"], {"branch": "b", "start": "c"}),
+        (["--branch", "b", "--branch-from", "c"], {"branch": "b", "start": "c"}),
         (["--include-untracked"], {"include_untracked": True}),
         (["--full"], {"full": True}),
         (["--no-bootstrap"], {"bootstrap": False}),
@@ -49,3 +55,14 @@ def test_a_start_needs_its_branch() -> None:
 
 def test_every_field_of_the_choice_has_an_option() -> None:
     assert set(WorkspaceChoice.__struct_fields__) == {*FIELDS, "path"} == {*NAMES, "path"}
+
+
+def test_a_run_says_where_its_branch_begins_without_from() -> None:
+    @click.command()
+    @options_of_run
+    def command(choice: dict[str, Any]) -> None:
+        assert choice == {"branch": "b", "start": "c"}
+
+    words = ["--branch", "b", "--branch-from", "c"]
+    assert not CliRunner().invoke(command, words, standalone_mode=False).exception
+    assert CliRunner().invoke(command, ["--from", "c"]).exit_code == 2

@@ -124,7 +124,8 @@ def test_a_dry_run_creates_nothing(cli: Cli, peer: Begin, script: dict[str, Answ
         ["--dry-run"],
         ["--export", "f"],
         ["--apply", "--", "true"],
-        [".", "--from", "main"],
+        [".", "--branch-from", "main"],
+        ["--branch", "b", "--from", "main"],
         [".", "-d", "--apply"],
         [".", "-d", "--export", "f"],
         [".", "--export", "-"],
@@ -243,3 +244,29 @@ def test_a_lost_vm_that_cannot_give_its_changes_is_kept(
     guest.lose()
     assert process.wait(30) == 125
     assert services.verbs()[-1] == "vm.keep"
+
+
+@pytest.mark.parametrize(
+    ("words", "start", "source"),
+    [
+        (["--branch", "b", "--from", "main", "--image", "alpine"], "main", None),
+        (["--branch", "b", "--branch-from", "main"], "main", None),
+        (["--branch", "b", "--branch-from", "main", "--from", "web/a"], "main", ("web", "a")),
+        (["--from", "web"], None, ("web", "")),
+    ],
+)
+def test_from_is_a_revision_only_where_a_branch_needs_one(
+    cli: Cli,
+    peer: Begin,
+    script: dict[str, Answer],
+    words: list[str],
+    start: str | None,
+    source: tuple[str, str] | None,
+) -> None:
+    services = peer(script)
+    assert cli("vm", "run", "--rm", ".", *words, "--", "true").status == 0
+    bodies = dict(services.calls)
+    assert bodies["workspace.prepare"].get("start") == start
+    created = bodies["vm.create"]
+    copied = (created["from_vm"], created["from_snapshot"]) if "from_vm" in created else None
+    assert copied == source

@@ -2,7 +2,7 @@
 
 import subprocess
 
-from services.vm_supervisor.lifecycle.system_state import (
+from services.vm_supervisor.guest.system_state import (
     MOST_UNITS,
     WAIT,
     WORD_LENGTH,

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from services.api.verbs.lease_end import LeaseEnd
+from services.api.unasked.lease_end import LeaseEnd
 from shared.contract.verbs import api
 from shared.errors import BangerError, Code
 from shared.host.locks import Lock

@@ -2,8 +2,8 @@
 
 import pytest
 
-from services.api.verbs import idle_stop
-from services.api.verbs.idle_stop import IdleStop
+from services.api.unasked import idle_stop
+from services.api.unasked.idle_stop import IdleStop
 from shared.paths import Paths
 from tests.fakes.scene import Scene, play
 

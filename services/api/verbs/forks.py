@@ -1,0 +1,233 @@
+"""``vm.fork``, and the half of it that ``vm.create`` has with ``from_vm``: VMs made of another one.
+
+What they are made of is a saved machine: a snapshot, or one that is made for them and removed when
+all have their copies. Each copy is a VM from the moment when it has its disks.
+"""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from msgspec.structs import replace
+
+from services.api.context import ApiContext
+from services.api.machines.disk_use import allocated, occupied
+from services.api.machines.snapshots import find_snapshot
+from services.api.policy.choice import AT_REST, chosen
+from services.api.policy.copy_room import require_copies
+from services.api.policy.network_policy import first_free_port, publications_in
+from services.api.verbs.operations import under_way
+from services.api.verbs.reservation import reservation, reserve, undo
+from services.api.verbs.snapshots import sizes_of
+from shared.bus.handlers import Call, handles
+from shared.contract.labels import merged
+from shared.contract.lifecycle import Action, check
+from shared.contract.messages.machine import MachineState
+from shared.contract.messages.snapshot import Fork, Forked, VmFork
+from shared.contract.messages.vm import NetworkMode, Vm, VmCreate, VmSpec
+from shared.contract.names import ID_LENGTHS, check_name
+from shared.contract.verbs import api, store, supervisor
+from shared.errors import BangerError, Code
+from shared.vm import files
+from shared.vm.publish_saved import discard
+from shared.vm.saved import SavedMachine, read_saved
+
+AT_ONCE = 4
+"""Copies that are started at the same time."""
+FREE_NUMBERS = 300
+"""How many names NAME-1, NAME-2, … are tried for a copy that is given none."""
+LONGEST_BASE = 58
+"""Characters of a name that a number is put behind."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What VMs are made of: the saved machine in ``directory``, which was made of ``vm``. ``words``
+    are for ``VmSpec.origin``."""
+
+    vm: Vm
+    directory: Path
+    saved: SavedMachine
+    words: str
+
+    @property
+    def has_memory(self) -> bool:
+        return self.saved.memory is not None
+
+    def spec(self, **own: Any) -> dict[str, Any]:
+        """The fields of ``VmSpec`` of a copy; ``own``: what is not as it was there."""
+        fields = {name: getattr(self.vm, name) for name in VmSpec.__struct_fields__}
+        alone = {"publish": [], "labels": {}, "lease": "", "origin": self.words}
+        return fields | alone | sizes_of(self.saved) | own
+
+
+@asynccontextmanager
+async def origin_of(
+    context: ApiContext, ref: str, snapshot: str, count: int, call: Call
+) -> AsyncIterator[Origin]:
+    """What ``count`` VMs are to be made of; inside, it is there. That there is room for all is
+    checked before anything is copied.
+
+    Raises:
+        BangerError: ``no_space``, ``not_found``, and as the table of states has it.
+    """
+    vm = await context.find(ref)
+    state = context.paths.vm_state(vm.id)
+    if snapshot:
+        directory = find_snapshot(vm, state, snapshot)
+        with context.snapshot_holds.held(vm.id, snapshot):
+            saved = await asyncio.to_thread(read_saved, directory)
+            await asyncio.to_thread(_require_room, context, directory, saved, count)
+            yield Origin(vm, directory, saved, f"snapshot {vm.name}/{snapshot}")
+        return
+    directory = state / files.FORKS / call.request_id
+    try:
+        async with context.exclusively(vm) as vm:
+            check(vm.name, vm.state, Action.FORK)
+            disks = sum(allocated(state / name) for name in (files.OVERLAY, files.WORK_DISK))
+            require_copies(state, 1, disks, 0)
+            await context.machines.save(vm, directory, call)
+        saved = await asyncio.to_thread(read_saved, directory, check=False)
+        await asyncio.to_thread(_require_room, context, directory, saved, count)
+        yield Origin(vm, directory, saved, f"fork of {vm.name}")
+    finally:
+        await context.completed(asyncio.to_thread(discard, directory))
+
+
+def _require_room(context: ApiContext, directory: Path, saved: SavedMachine, count: int) -> None:
+    memory = allocated(directory / files.MEMORY)
+    disk = 0 if saved.copied == "reflink" else occupied(directory) - memory
+    require_copies(context.paths.state, count, disk, memory)
+
+
+async def bring_up(
+    context: ApiContext, vm: Vm, origin: Origin, call: Call, *, starts: bool, is_new: bool = False
+) -> MachineState:
+    """Make the new row ``vm`` the VM that it is to be. Without ``starts`` it is suspended then, or
+    stopped when there is no memory."""
+    if starts:
+        saved = str(origin.directory)
+        return await context.machines.boot(vm, call, is_new=is_new, saved=saved)
+    request = supervisor.RESTORE(directory=str(origin.directory))
+    return await context.machines.have_done(vm, request, call)
+
+
+def refuse_snapshot_alone(request: VmCreate) -> None:
+    """Raises ``invalid`` for a snapshot of no VM."""
+    if request.from_snapshot:
+        raise BangerError(Code.INVALID, "a snapshot is one of a VM: from_vm is missing")
+
+
+def chosen_of_copy(request: VmCreate, origin: Origin, mode: NetworkMode) -> dict[str, Any]:
+    """The fields of ``VmSpec`` that a copy does not have of its origin. Pure.
+
+    Raises:
+        BangerError: ``invalid`` for what cannot be chosen, and as ``chosen``.
+    """
+    if request.image:
+        raise BangerError(
+            Code.INVALID,
+            f"a copy of {origin.vm.name} has its image",
+            hint="leave the image out",
+        )
+    given = chosen(request, mode, replace(origin.vm, labels={}, **sizes_of(origin.saved)))
+    if origin.has_memory and (fixed := [name for name in AT_REST if name in given]):
+        raise BangerError(
+            Code.INVALID,
+            f"a copy of a VM with its memory has its sizes and its VMM: {', '.join(fixed)}",
+            hint="leave them out, or copy a stopped VM or a snapshot without memory",
+        )
+    publish = publications_in(mode, request.publish, first_free_port())
+    return given | {"publish": publish, "lease": request.lease}
+
+
+class ForkVerbs:
+    """Several VMs at once of one: all of them or none."""
+
+    def __init__(self, context: ApiContext) -> None:
+        self._context = context
+
+    @handles(api.VM_FORK)
+    async def fork(self, request: VmFork, call: Call) -> Forked:
+        context = self._context
+        source = await context.find(request.ref)
+        async with under_way(context.operations, call, "vm.fork", source.name):
+            await self._refuse_taken(request, call)
+            origin_kept = origin_of(context, request.ref, request.snapshot, request.count, call)
+            async with origin_kept as origin:
+                vms = await self._make_all(request, origin, call)
+        forks = [Fork(id=vm.id, name=vm.name, state=vm.state, address=vm.address) for vm in vms]
+        pause = 0.0 if request.snapshot else origin.saved.pause_seconds
+        return Forked(vms=forks, pause_seconds=pause, copied=origin.saved.copied or "sparse")
+
+    async def _refuse_taken(self, request: VmFork, call: Call) -> None:
+        if request.name is None:
+            return
+        for number, name in enumerate(numbered(request.name, request.count)):
+            check_name(name, "a VM")
+            own = request_of(call, number)
+            await self._context.ask(store.VM_CHECK(name=name, request_id=own))
+
+    async def _make_all(self, request: VmFork, origin: Origin, call: Call) -> list[Vm]:
+        """Reserve all, then bring them up, some at a time."""
+        context, made = self._context, []
+        turns = asyncio.Semaphore(AT_ONCE)
+        labels = merged({}, dict(request.labels))
+        try:
+            for number in range(request.count):
+                vm = await self._reserve(request, number, origin, labels, call)
+                made.append(vm)
+            async with asyncio.TaskGroup() as group:
+                starts = [group.create_task(self._bring_up(vm, origin, turns, call)) for vm in made]
+            return [start.result() for start in starts]
+        except BaseException as error:
+            if not context.stopping.is_set():
+                await context.completed(self._undo_all(made))
+            if isinstance(error, BaseExceptionGroup):
+                raise error.exceptions[0] from None
+            raise
+
+    async def _reserve(
+        self, request: VmFork, number: int, origin: Origin, labels: dict[str, str], call: Call
+    ) -> Vm:
+        new_id = secrets.token_hex(ID_LENGTHS["a VM"] // 2)
+        if request.name is not None:
+            names = [numbered(request.name, request.count)[number]]
+        else:
+            base = origin.vm.name[:LONGEST_BASE].rstrip("-")
+            names = [f"{base}-{free}" for free in range(1, FREE_NUMBERS)]
+        spec = origin.spec(labels=labels)
+        wanted = reservation(
+            self._context,
+            new_id,
+            names,
+            request_of(call, number),
+            spec,
+            starts=origin.has_memory,
+        )
+        return await reserve(self._context, wanted)
+
+    async def _bring_up(self, vm: Vm, origin: Origin, turns: asyncio.Semaphore, call: Call) -> Vm:
+        context = self._context
+        with context.machines.expected(vm.id):
+            async with turns, context.machines.serialised(vm.id):
+                call.progress("fork", f"starting {vm.name}")
+                told = await bring_up(context, vm, origin, call, starts=origin.has_memory)
+        return replace(vm, state=told.state, reason=told.reason)
+
+    async def _undo_all(self, made: list[Vm]) -> None:
+        await asyncio.gather(*(undo(self._context, vm) for vm in made))
+
+
+def numbered(name: str, count: int) -> list[str]:
+    """What ``count`` forks are called. Pure."""
+    return [name] if count == 1 else [f"{name}-{number}" for number in range(1, count + 1)]
+
+
+def request_of(call: Call, number: int) -> str:
+    """What the store knows the request for one fork by."""
+    return f"{call.request_id}-{number}"

@@ -1,0 +1,65 @@
+"""Make a copy of a running guest a machine of its own, by guest/rootfs/renew.
+
+A copy begins as its original in every bit of memory: with its ssh host key, its clock, and the
+state of its random generators. So it is renewed before anybody is let in::
+
+    agent = await Agent.connect(machine.agent, deadline)
+    await renew(agent, identity_files(identity), deadline)
+    await open_session(running, state, deadline)    # sshd has the new host key
+
+The guest is not trusted. It can keep itself from being renewed, and then the copy is not used.
+"""
+
+import secrets
+import uuid
+from collections.abc import Mapping
+
+from services.vm_supervisor.guest import adjust
+from services.vm_supervisor.guest.agent import SHELL, Agent, Executed
+from services.vm_supervisor.guest.agent_answers import WORDS_MAX
+from services.vm_supervisor.guest.clock import measure_lag
+from shared.errors import BangerError, Code
+from shared.plain_text import printable
+
+SCRIPT = "/run/initramfs/renew"
+
+
+async def renew(
+    agent: Agent, identity: Mapping[str, str], deadline: float, *, template: bool = False
+) -> None:
+    """Give the guest its own identity, entropy and time. It may be done again.
+
+    ``identity``: the files of launch/initrd.py's ``identity_files``. ``template``: the copy is of a
+    machine that nobody has used, so that nothing of before is kept; else files and programs of
+    users are. Connections never are.
+
+    Raises:
+        BangerError: ``guest_failed`` with the cause, whatever it is. The copy must not be used.
+    """
+    try:
+        executed = await _run(agent, identity, deadline, template)
+    except BangerError as error:
+        raise _failed(error.message) from error
+    if executed.status:
+        words = executed.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        raise _failed(printable(words, WORDS_MAX) or f"its script ended with {executed.status}")
+
+
+async def _run(
+    agent: Agent, identity: Mapping[str, str], deadline: float, template: bool
+) -> Executed:
+    environment = dict(identity) | {
+        "boot_id": str(uuid.uuid4()),
+        "template": "yes" if template else "",
+    }
+    lag = await measure_lag(agent, deadline)
+    message = adjust.message(lag, secrets.token_bytes(adjust.SEED_BYTES))
+    return await agent.execute([SHELL, SCRIPT], deadline, stdin=message, env=environment)
+
+
+def _failed(cause: str) -> BangerError:
+    return BangerError(
+        Code.GUEST_FAILED,
+        f"the copy could not be given an identity of its own: {cause}",
+        hint="restart the guest that is copied: an older version may have booted it",
+    )

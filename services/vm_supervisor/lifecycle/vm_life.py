@@ -1,0 +1,93 @@
+"""What is known of one VM: the facts that all parts of its supervision share."""
+
+import asyncio
+import time
+from contextlib import AbstractAsyncContextManager, nullcontext
+
+from services.vm_supervisor.guest.agent import Agent
+from services.vm_supervisor.handle_file import note_handle
+from services.vm_supervisor.launch.launcher import VmmLauncher
+from services.vm_supervisor.lifecycle.guest_tasks import GuestTasks
+from services.vm_supervisor.lifecycle.process import SupervisorProcess
+from services.vm_supervisor.ports.publishing import PublishedPorts
+from services.vm_supervisor.running_vm import RunningVm
+from shared.config import Config
+from shared.contract.messages.machine import SupervisorSpec
+from shared.contract.messages.vm import LONGEST_REASON, State, Vm
+from shared.errors import BangerError, Code
+from shared.logs import Log
+from shared.plain_text import printable
+
+PART_SECONDS = 2.0
+"""What a guest that is about to be paused may take to close its agent's connection."""
+
+
+class VmLife:
+    """The VM of one supervisor. ``running`` is None while there is no VMM, ``agent`` until it has
+    answered; ``over`` is set when the VM has ended for good."""
+
+    def __init__(
+        self,
+        spec: SupervisorSpec,
+        config: Config,
+        launcher: VmmLauncher,
+        log: Log,
+        process: SupervisorProcess,
+    ) -> None:
+        self.state: State = spec.vm.state
+        self.reason = ""
+        self.running: RunningVm | None = None
+        self.agent: Agent | None = None
+        self.over = asyncio.Event()
+        self.end_asked = False
+        """Whether somebody has asked for the end of the VMM."""
+        self.forgotten = False
+        """Whether the VM is being deleted: nobody wants to know its state any more."""
+        self.changing = asyncio.Lock()
+        """Held while the machine is changed, paused, resumed or saved: one after another."""
+        self.spec = spec
+        self.config = config
+        self.launcher = launcher
+        self.log = log
+        self.process = process
+        self.run = launcher.paths.vm_run(spec.vm.id)
+        self.directory = launcher.paths.vm_state(spec.vm.id)
+        self.ports = PublishedPorts(spec.vm.network, self.run, log)
+        self.tasks = GuestTasks(process, self.run, log)
+
+    @property
+    def vm(self) -> Vm:
+        """The row as it is wanted: the one copy here, replaced whole by ``Supervision.apply``."""
+        return self.spec.vm
+
+    def reached(self, running: RunningVm, agent: Agent) -> None:
+        """The guest's agent has answered."""
+        self.agent = agent
+        note_handle(self.run, running.handle, self.log)
+        if not self.end_asked:
+            self.tasks.start_polling(self.vm, running, agent)
+
+    def parted(self) -> AbstractAsyncContextManager[None]:
+        """Inside, the guest may be paused and saved: its agent has no connection that a save would
+        break."""
+        if self.agent is None:
+            return nullcontext()
+        return self.agent.parted(time.monotonic() + PART_SECONDS)
+
+    async def report(self, state: State, reason: str = "", *, stored: bool = False) -> None:
+        """Return when the store has the state. ``stored``: the row says so already. The reason may
+        quote a guest or its VMM."""
+        reason = printable(reason, LONGEST_REASON)
+        self.state, self.reason = state, reason
+        if not stored and not self.forgotten:
+            await self.process.store_state(state, reason)
+
+    async def finish(self) -> None:
+        """Nothing is left to supervise: the process ends once its last verb is answered."""
+        self.over.set()
+        await self.process.leave()
+
+    def refuse_if_over(self) -> None:
+        """Raises ``unavailable`` when the VM has ended and this supervisor is about to."""
+        if self.over.is_set():
+            raise BangerError(Code.UNAVAILABLE, "this supervisor is ending, its VM has stopped")
