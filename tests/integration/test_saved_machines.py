@@ -3,10 +3,11 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from shared.errors import Code
+from shared.errors import BangerError, Code
 from shared.vm import files
 from tests.integration.guests import NOTHING, Guests, View, kill, new_guests
 from tests.integration.peer import error_of
@@ -27,7 +28,17 @@ def created(guests: Guests, name: str, port: int) -> View:
 
 def listening(guests: Guests, name: str, port: int) -> View:
     guests.type(name, f"listen {port}")
-    return eventually(lambda: has_port(shown := guests.show(name), port) and shown)
+    eventually(lambda: has_port(guests.show(name), port))
+    return guests.show(name)
+
+
+def refused_by(guests: Guests, verb: str, **body: Any) -> BangerError:
+    return error_of(lambda: guests.call(verb, **body))
+
+
+def listens(guests: Guests, name: str, port: int) -> None:
+    """Return when the guest does."""
+    eventually(lambda: has_port(guests.show(name), port))
 
 
 def has_port(shown: View, port: int) -> bool:
@@ -70,7 +81,7 @@ def test_a_suspended_vm_is_left_alone_unless_its_memory_is_to_be_dropped(guests:
         ("vm.set", {"vcpu": 2}),
         ("vm.set", {"disk_bytes": 128 << 20}),
     ):
-        refused = error_of(lambda verb=verb, body=body: guests.call(verb, ref="web", **body))
+        refused = refused_by(guests, verb, ref="web", **body)
         assert refused.code is Code.CONFLICT
     assert guests.call("vm.rename", ref="web", name="site")["vm"]["state"] == "suspended"
     started = guests.call("vm.start", ref="site", discard_memory=True)
@@ -85,16 +96,16 @@ def test_memory_that_is_damaged_or_of_another_machine_stays_where_it_is(guests: 
     memory = state_of(guests, "web") / files.SUSPENDED / files.MEMORY
     content = memory.read_bytes()
     memory.write_bytes(content[:-1] + b"!")
-    refused = error_of(lambda: guests.call("vm.start", ref="web"))
+    refused = refused_by(guests, "vm.start", ref="web")
     assert refused.code is Code.INVALID
     memory.write_bytes(content[:-1])
-    refused = error_of(lambda: guests.call("vm.resume", ref="web"))
+    refused = refused_by(guests, "vm.resume", ref="web")
     assert refused.code is Code.INVALID
     memory.write_bytes(content)
     description = memory.parent / files.SAVED
     text = description.read_text()
     description.write_text(text.replace('"7.2"', '"9.1"'))
-    refused = error_of(lambda: guests.call("vm.start", ref="web"))
+    refused = refused_by(guests, "vm.start", ref="web")
     assert refused.code is Code.INCOMPATIBLE
     assert "qemu 9.1" in refused.message
     assert "--discard-memory" in str(refused.hint)
@@ -112,7 +123,7 @@ def test_a_vm_comes_back_to_its_snapshot(guests: Guests) -> None:
     work = state_of(guests, "web") / files.WORK_DISK
     with work.open("r+b") as disk:
         disk.write(b"changed")
-    refused = error_of(lambda: guests.call("snapshot.restore", ref="web", name="one"))
+    refused = refused_by(guests, "snapshot.restore", ref="web", name="one")
     assert (refused.code, len(refused.details["lost"])) == (Code.CONFLICT, 2)
     after = guests.call("snapshot.restore", ref="web", name="one", force=True)
     assert after["vm"]["state"] == "running"
@@ -149,21 +160,21 @@ def test_a_paused_vm_stays_paused(guests: Guests) -> None:
 
 
 def test_a_guest_goes_on_when_it_cannot_be_saved(guests: Guests) -> None:
-    guests.script("web", "no-space")
-    before = created(guests, "web", 4000)
+    guests.script("full", "no-space")
+    before = created(guests, "full", 4000)
     for verb, body in (
         ("vm.suspend", {}),
         ("snapshot.create", {"name": "one"}),
         ("vm.fork", {"count": 2}),
     ):
-        refused = error_of(lambda verb=verb, body=body: guests.call(verb, ref="web", **body))
+        refused = refused_by(guests, verb, ref="full", **body)
         assert refused.code is Code.NO_SPACE
-        shown = listening(guests, "web", 5000)
+        shown = listening(guests, "full", 5000)
         assert (shown["vm"]["state"], shown["pid"]) == ("running", before["pid"])
-        guests.type("web", "unlisten 5000")
-        eventually(lambda: not has_port(guests.show("web"), 5000))
+        guests.type("full", "unlisten 5000")
+        eventually(lambda: not has_port(guests.show("full"), 5000))
     assert (hidden(guests), len(guests.call("vm.list")["vms"])) == ([], 1)
-    guests.call("vm.delete", ref="web")
+    guests.call("vm.delete", ref="full")
 
 
 def test_forks_are_machines_of_their_own(guests: Guests) -> None:
@@ -178,7 +189,7 @@ def test_forks_are_machines_of_their_own(guests: Guests) -> None:
     assert len({each["vm"]["address"] for each in shown}) == 3
     assert shown[0]["pid"] == before["pid"]
     for name in ("copy-1", "copy-2"):
-        eventually(lambda name=name: has_port(guests.show(name), 4000))
+        listens(guests, name, 4000)
         assert guests.row(name)["origin"] == "fork of web"
     listening(guests, "copy-1", 5000)
     assert not has_port(guests.show("copy-2"), 5000)
@@ -216,6 +227,6 @@ def test_an_image_stays_as_long_as_a_snapshot_needs_it(guests: Guests) -> None:
     guests.call("snapshot.create", ref="web", name="one")
     guests.call("vm.stop", ref="web")
     for verb in ("image.delete", "kernel.delete"):
-        refused = error_of(lambda verb=verb: guests.call(verb, ref="debian-bookworm"))
+        refused = refused_by(guests, verb, ref="debian-bookworm")
         assert refused.code is Code.CONFLICT
     guests.call("vm.delete", ref="web")
