@@ -37,7 +37,7 @@ class Script:
     def find(cls, state: Path, hostname: str) -> "Script":
         directory = os.environ.get(VARIABLE, "")
         places = [state / "script", *([Path(directory, hostname)] if directory else [])]
-        place = next((place for place in places if place.exists()), None)
+        place = next((place for place in places if place.is_file()), None)
         script = cls(place.read_text() if place else "")
         if place and "once" in script:
             place.unlink()
