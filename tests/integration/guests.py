@@ -153,9 +153,10 @@ NOTHING: dict[str, Any] = {"rows": [], "files": [], "ssh": [], "vmms": []}
 
 @contextmanager
 def new_guests(
-    config: str = "", site: Path | None = None, procfile: str = PROCFILE
+    config: str = "", site: Path | None = None, procfile: str = PROCFILE, **environment: str
 ) -> Iterator[Guests]:
-    """A stack of the test's own. ``site``: a directory on the Python path of its processes."""
+    """A stack of the test's own. ``site``: a directory on the Python path of its processes, which
+    get the variables of ``environment`` with the root of the stack in place of {root}."""
     own_network = f'user_subnet = "{loopback.subnet()}"\n'
     with new_stack() as stack:
         home = stack.home
@@ -163,6 +164,8 @@ def new_guests(
         home.environment.update(shelf.environment(home.root / "bin"))
         if site:
             home.environment["PYTHONPATH"] = f"{site}:{home.environment['PYTHONPATH']}"
+        for name, value in environment.items():
+            home.environment[name] = value.format(root=home.root)
         home.environment[VARIABLE] = str(home.root / "scripts")
         home.configure(shelf.configuration(qemu, own_network + config))
         shelf.stock(home.paths)

@@ -108,6 +108,7 @@ class Agent:
             self._exited[self._next] = {"exited": True, "exitcode": 0}
             self._on_power_off()
         elif script == "/run/initramfs/renew":
+            self._boot_id = dict(each.split("=", 1) for each in env or [])["boot_id"]
             self._exited[self._next] = {"exited": True, "exitcode": 0}
         else:
             self._exited[self._next] = _run([path, *arg], env, base64.b64decode(input_data))

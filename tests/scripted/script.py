@@ -18,7 +18,6 @@ WISHES = {
     "stubborn": "a power-off is accepted and not done",
     "deaf": "the first request to power off is lost, as before an init listens",
     "linger": "a power-off ends the agent at once, and the guest when the FIFO is written to",
-    "no-space": "a save finds no space on the host's disk",
     "once": "the next launch finds no script any more",
     "hold": "the boot waits until the FIFO named by the rest of the line has been written to",
 }
@@ -38,7 +37,7 @@ class Script:
     def find(cls, state: Path, hostname: str) -> "Script":
         directory = os.environ.get(VARIABLE, "")
         places = [state / "script", *([Path(directory, hostname)] if directory else [])]
-        place = next((place for place in places if place.exists()), None)
+        place = next((place for place in places if place.is_file()), None)
         script = cls(place.read_text() if place else "")
         if place and "once" in script:
             place.unlink()

@@ -40,6 +40,7 @@ from shared.contract.messages.machine import SupervisorSpec
 from shared.contract.messages.network import Attachment
 from shared.contract.messages.vm import VmmWanted
 from shared.contract.ssh_access import Access
+from shared.errors import BangerError
 from shared.log_limit import keep_end
 from shared.paths import Paths, make_private
 from shared.vm import files, known_hosts
@@ -103,9 +104,11 @@ class VmmLauncher:
         )
         plan = await self._plan(spec, driver, network, keys.host.public, report)
         if saved:
-            refuse_different(saved, plan.facts, spec.vm.name, NO_MEMORY.format(name=spec.vm.name))
-            plan.beginning = beginning_of(saved, spec.vm)
+            facts = await self._facts(spec, driver, plan.spec)
+            refuse_different(saved, facts, spec.vm.name, NO_MEMORY.format(name=spec.vm.name))
+            plan.facts, plan.beginning = facts, beginning_of(saved, spec.vm)
         else:
+            plan.facts = await self._facts_if_known(spec, driver, plan.spec)
             agent, drives = driver.info.agent, plan.spec.drives
             identity = identity_of(spec, network, drives, agent, keys)
             modules = Path(spec.kernel) / "initrd-modules.cpio"
@@ -122,8 +125,8 @@ class VmmLauncher:
     async def facts(self, spec: SupervisorSpec, vmm: VmmWanted) -> MachineFacts:
         """What a start of the VM by ``vmm`` would be like now. Raises as ``launch``."""
         driver = self._driver(await self._choose(spec, _say_nothing, vmm))
-        network = await self._network(spec)
-        return (await self._describe(spec, driver, network, _say_nothing))[1]
+        machine = await self._describe(spec, driver, await self._network(spec), _say_nothing)
+        return await self._facts(spec, driver, machine)
 
     async def identity(self, spec: SupervisorSpec, agent: Channel) -> GuestIdentity:
         """What a guest of this VM is to be, whatever it was made of."""
@@ -204,21 +207,20 @@ class VmmLauncher:
         report: ReportProgress,
     ) -> LaunchPlan:
         """The launch of a VM whose disks are there. ssh will know the guest by ``host_key``."""
-        machine, facts = await self._describe(spec, driver, network, report)
+        machine = await self._describe(spec, driver, network, report)
         access = access_to(self.paths, spec.vm.id, network.access_host, network.access_port)
         write_known_hosts(access, host_key)
         names = known_hosts.names_of(spec.vm.id, spec.vm.name, access.host, access.port)
         known_hosts.pin(self.paths.known_hosts, names, " ".join(host_key.split()[:2]))
-        return LaunchPlan(driver, machine, access, facts)
+        return LaunchPlan(driver, machine, access)
 
     async def _describe(
         self, spec: SupervisorSpec, driver: Driver, network: GuestNetwork, report: ReportProgress
-    ) -> tuple[MachineSpec, MachineFacts]:
-        """The machine, and what of it must be the same where it is started from a saved one."""
+    ) -> MachineSpec:
         place = self._place(spec.vm.id)
         context = self._context(spec, report, "accelerator")
         accelerator = await asyncio.to_thread(driver.info.accelerator, context)
-        machine = MachineSpec(
+        return MachineSpec(
             place=place,
             vcpus=spec.vm.vcpu,
             memory_mib=spec.vm.memory_mib,
@@ -229,10 +231,23 @@ class VmmLauncher:
             network=network,
             hardening=await asyncio.to_thread(driver.info.hardening, context),
         )
-        facts = await asyncio.to_thread(
-            facts_of_machine, spec, driver.info, context, accelerator, machine.drives
+
+    async def _facts(
+        self, spec: SupervisorSpec, driver: Driver, machine: MachineSpec
+    ) -> MachineFacts:
+        """What of the machine must be the same where it is started from a saved one."""
+        context = self._context(spec, _say_nothing, "")
+        return await asyncio.to_thread(
+            facts_of_machine, spec, driver.info, context, machine.accelerator, machine.drives
         )
-        return machine, facts
+
+    async def _facts_if_known(
+        self, spec: SupervisorSpec, driver: Driver, machine: MachineSpec
+    ) -> MachineFacts | None:
+        """None is no reason not to boot: the machine cannot be saved then."""
+        with contextlib.suppress(BangerError):
+            return await self._facts(spec, driver, machine)
+        return None
 
 
 def access_to(paths: Paths, vm_id: str, host: str, port: int) -> Access:

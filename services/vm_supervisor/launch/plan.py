@@ -13,12 +13,12 @@ from shared.vm.saved import MachineFacts
 
 @dataclass
 class LaunchPlan:
-    """``facts``: what must be the same where this machine, saved, is started."""
+    """``facts``: what must be the same where this machine, saved, is started, if that is known."""
 
     driver: Driver
     spec: MachineSpec
     access: Access
-    facts: MachineFacts
+    facts: MachineFacts | None = None
     beginning: Beginning = "boot"
 
     @property

@@ -213,7 +213,7 @@ class Saving:
         if life.state == "paused":
             yield
             return
-        async with life.parted():
+        async with life.agent_parted():
             try:
                 await running.machine.pause()
                 yield
@@ -270,7 +270,7 @@ class Saving:
             memory=memory_form(work),
             files=describe_files(work),
             created=now_rfc3339(),
-            pause_seconds=round(pause, 3),
+            pause_seconds=round(pause, 6),
             copied=copied,
         )
 
@@ -287,7 +287,8 @@ def _facts_of_memory(running: RunningVm, name: str) -> MachineFacts:
     if running.handle.facts is None:
         raise BangerError(
             Code.CONFLICT,
-            f"the memory of {name} cannot be saved: it was started by an older version",
+            f"the memory of {name} cannot be saved: its VMM was started by an older version of "
+            "banger, or did not say its own",
             hint=f"start it again: banger vm restart {name}",
         )
     return running.handle.facts

@@ -114,7 +114,7 @@ class Supervision:
         life = self.life
         async with life.changing:
             if life.running and check(life.vm.name, life.state, Action.PAUSE):
-                async with life.parted():  # it may be saved while it is paused
+                async with life.agent_parted():  # it may be saved while it is paused
                     await life.running.machine.pause()
                 await life.report("paused")
 

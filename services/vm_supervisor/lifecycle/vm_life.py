@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.handle_file import note_handle
@@ -67,12 +68,14 @@ class VmLife:
         if not self.end_asked:
             self.tasks.start_polling(self.vm, running, agent)
 
-    def parted(self) -> AbstractAsyncContextManager[None]:
-        """Inside, the guest may be paused and saved: its agent has no connection that a save would
-        break."""
+    @asynccontextmanager
+    async def agent_parted(self) -> AsyncIterator[None]:
+        """Inside, the guest may be paused and saved (``Agent.parted``)."""
         if self.agent is None:
-            return nullcontext()
-        return self.agent.parted(time.monotonic() + PART_SECONDS)
+            yield
+            return
+        async with self.agent.parted(time.monotonic() + PART_SECONDS):
+            yield
 
     async def report(self, state: State, reason: str = "", *, stored: bool = False) -> None:
         """Return when the store has the state. ``stored``: the row says so already. The reason may

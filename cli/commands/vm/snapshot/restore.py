@@ -64,8 +64,6 @@ def lost_by(error: BangerError) -> list[str]:
 
 def _agreed(error: BangerError, vm: str, name: str, lost: list[str]) -> bool:
     """Raises ``error``, with the way out, where there is nobody to ask."""
-    for sentence in lost:
-        note(sentence)
     if not sys.stdin.isatty():
         raise BangerError(
             error.code,
@@ -73,4 +71,6 @@ def _agreed(error: BangerError, vm: str, name: str, lost: list[str]) -> bool:
             hint=f"restore it all the same: banger vm snapshot restore --yes {vm} {name}",
             details=error.details,
         )
+    for sentence in lost:
+        note(sentence)
     return bool(click.confirm(f"Restore {vm} to {name}?", default=False, err=True))
