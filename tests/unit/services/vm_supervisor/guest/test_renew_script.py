@@ -105,7 +105,7 @@ def test_other_addresses_and_resolvers_are_taken(guest: ScratchGuest) -> None:
     renewed(guest, bridge.replace("address6=''", "address6=fd00::9/64"))
     assert guest.noted[2:] == [
         "ip link set dev eth0 address 02:00:01:00:00:01",
-        "ip address flush dev eth0",
+        "ip -4 address flush dev eth0",
         "ip address add 10.77.0.9/24 brd + dev eth0",
         "ip link set eth0 up",
         "ip -6 address add fd00::9/64 dev eth0",
