@@ -13,9 +13,10 @@ supervisor leaves the VMM running; ``adopt`` takes it over again by its process 
 
 A machine is saved to a directory, and a VMM is launched from it instead of booting::
 
-    await machine.pause()
-    form = await machine.save(directory)    # writes memory and device state
-    await machine.resume()
+    async with agent.parted(deadline):          # a vsock connection does not outlive a save
+        await machine.pause()
+        form = await machine.save(directory)    # writes memory and device state
+        await machine.resume()
     copy = await driver.launch(spec, directory)
     await copy.attach()                     # loads them; the guest is paused
     await copy.resume()

@@ -67,9 +67,13 @@ class Agent:
     """One connection. Calls are made one after another. A call that misses its deadline raises
     ``timeout``, and the next call first skips late answers to it."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self, address: AgentAddress, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self._address = address
         self._reader = reader
         self._writer = writer
+        self._parted = False
         self._turn = asyncio.Lock()
         self._in_step = False
         self._sync_id = int(time.monotonic_ns()) & 0x7FFF_FFFF
@@ -83,7 +87,7 @@ class Agent:
         """
         async with _until(deadline, f"the guest agent of {address.socket} did not answer"):
             reader, writer = await open_channel(address, _LINE_MAX)
-        agent = cls(reader, writer)
+        agent = cls(address, reader, writer)
         try:
             await agent.ping(deadline)
         except BaseException:
@@ -208,6 +212,46 @@ class Agent:
     def close(self) -> None:
         self._writer.close()
 
+    @contextlib.asynccontextmanager
+    async def parted(self, deadline: float) -> AsyncIterator[None]:
+        """Inside, the guest may be paused and saved: the agent has no connection by vsock, and
+        calls wait. The first one afterwards connects again.
+
+        A vsock connection does not outlive a save. The agent, which is told so by an error that it
+        does not look for, would never take another one. So our end is shut, and the agent has until
+        ``deadline`` to close its own: a guest that hangs, or is busy with a call, is saved as it
+        is. Behind virtio-serial nothing has to be done.
+        """
+        if self._address.vsock_port is None or not await self._take_turn(deadline):
+            yield
+            return
+        try:
+            if not self._parted:
+                await self._part(deadline)
+            yield
+        finally:
+            self._turn.release()
+
+    async def _take_turn(self, deadline: float) -> bool:
+        try:
+            async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
+                return await self._turn.acquire()
+        except TimeoutError:
+            return False
+
+    async def _part(self, deadline: float) -> None:
+        self._parted = True
+        with contextlib.suppress(BangerError, OSError):
+            async with _until(deadline, "the guest agent did not close its connection"):
+                self._writer.write_eof()
+                while await self._reader.read(_LINE_MAX):
+                    pass
+        self._writer.close()
+
+    async def _connect_again(self) -> None:
+        self._reader, self._writer = await open_channel(self._address, _LINE_MAX)
+        self._parted, self._in_step = False, False
+
     async def _call(
         self,
         command: str,
@@ -217,6 +261,8 @@ class Agent:
     ) -> T:
         """The answer to a command, as a ``kind``."""
         async with _until(deadline, f"the guest agent did not answer {command}"), self._turn:
+            if self._parted:
+                await self._connect_again()
             if not self._in_step:
                 await self._sync()
             self._in_step = False

@@ -6,6 +6,7 @@ there (docs/vsock.md of Firecracker, "Host-Initiated Connections").
 """
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,10 @@ VSOCK_PORT = 1024
 GUEST_CID = 3
 """The same in every guest, since each VMM has a socket of its own. 0 to 2 are reserved."""
 
+RESET_SECONDS = 2.0
+"""What a guest may take to refuse a connection. One that is emulated takes 0.1 s."""
+_CLOSED_PORT = 0xFFFF_FFF0
+"""Nobody listens there: a program would have to ask for it by number."""
 _RETRY_SECONDS = 0.01
 _ANSWER_SECONDS = 0.5
 
@@ -64,3 +69,33 @@ async def _accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, 
     except (OSError, TimeoutError, ValueError):  # the last: a line without an end
         return False
     return answer.startswith(b"OK ")
+
+
+async def await_reset(socket: Path, seconds: float = RESET_SECONDS) -> bool:
+    """Wait until a guest that has just been resumed has reset its vsock connections.
+
+    A save leaves it the order to do so (VIRTIO_VSOCK_EVENT_TRANSPORT_RESET), which it would carry
+    out on a connection that is made too early, too; its agent never notices the end of that one.
+    The kernel of the guest answers in order, so a port where nothing listens is knocked at first.
+
+    Returns whether the guest has refused it; a guest that hangs does not.
+    """
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            reader, writer = await _connected(socket)
+            try:
+                writer.write(f"CONNECT {_CLOSED_PORT}\n".encode())
+                await reader.read()
+            except OSError:  # closed with our line unread
+                pass
+            finally:
+                writer.close()
+            return True
+    return False
+
+
+async def _connected(socket: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    while True:
+        with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
+            return await connect(socket)
+        await asyncio.sleep(_RETRY_SECONDS)

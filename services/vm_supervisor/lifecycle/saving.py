@@ -213,12 +213,13 @@ class Saving:
         if life.state == "paused":
             yield
             return
-        try:
-            await running.machine.pause()
-            yield
-        finally:
-            if life.running is running and not self._is_suspended:
-                await self._resume(running)
+        async with life.agent_parted():
+            try:
+                await running.machine.pause()
+                yield
+            finally:
+                if life.running is running and not self._is_suspended:
+                    await self._resume(running)
 
     async def _resume(self, running: RunningVm) -> None:
         try:

@@ -114,7 +114,8 @@ class Supervision:
         life = self.life
         async with life.changing:
             if life.running and check(life.vm.name, life.state, Action.PAUSE):
-                await life.running.machine.pause()
+                async with life.agent_parted():  # it may be saved while it is paused
+                    await life.running.machine.pause()
                 await life.report("paused")
 
     async def resume(self) -> None:

@@ -1,6 +1,9 @@
 """What is known of one VM: the facts that all parts of its supervision share."""
 
 import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.handle_file import note_handle
@@ -15,6 +18,9 @@ from shared.contract.messages.vm import LONGEST_REASON, State, Vm
 from shared.errors import BangerError, Code
 from shared.logs import Log
 from shared.plain_text import printable
+
+PART_SECONDS = 2.0
+"""What a guest that is about to be paused may take to close its agent's connection."""
 
 
 class VmLife:
@@ -61,6 +67,15 @@ class VmLife:
         note_handle(self.run, running.handle, self.log)
         if not self.end_asked:
             self.tasks.start_polling(self.vm, running, agent)
+
+    @asynccontextmanager
+    async def agent_parted(self) -> AsyncIterator[None]:
+        """Inside, the guest may be paused and saved (``Agent.parted``)."""
+        if self.agent is None:
+            yield
+            return
+        async with self.agent.parted(time.monotonic() + PART_SECONDS):
+            yield
 
     async def report(self, state: State, reason: str = "", *, stored: bool = False) -> None:
         """Return when the store has the state. ``stored``: the row says so already. The reason may

@@ -45,7 +45,7 @@ from services.vm_supervisor.drivers.firecracker.saving import (
     unloaded,
     unsaved,
 )
-from services.vm_supervisor.guest.channel import VSOCK_PORT, AgentAddress
+from services.vm_supervisor.guest.channel import VSOCK_PORT, AgentAddress, await_reset
 from shared.config import FirecrackerConfig
 from shared.errors import BangerError, Code
 from shared.host.process import ProcessId, Watch, spawn_detached
@@ -155,6 +155,8 @@ class FirecrackerMachine:
         self._console_start = console_start
         self._beginning = beginning
         self._halted = False
+        self._saved = beginning is not None and beginning.saved is not None
+        """Whether the guest has yet to learn that it was saved: its vsock connections are gone."""
         self._watching_console: asyncio.Task[None] | None = None
 
     @property
@@ -178,6 +180,8 @@ class FirecrackerMachine:
             self.kill()  # the supervisor before this one died before it had sent the requests
             await self._watch.ended()
             raise BangerError(Code.NOT_RUNNING, "the guest of this VMM was never started")
+        elif described.get("state") == "Paused":
+            self._saved = True  # it may have been
         self._watching_console = asyncio.create_task(self._end_when_halted())
 
     async def pause(self) -> None:
@@ -185,6 +189,9 @@ class FirecrackerMachine:
 
     async def resume(self) -> None:
         await self._ask(RESUME)
+        if self._saved:
+            self._saved = False
+            await await_reset(self.agent.socket)
 
     async def version(self) -> str:
         described = await self._described()
@@ -201,6 +208,7 @@ class FirecrackerMachine:
                 hint="banger vm restart",
             )
         await asyncio.to_thread(check_room, saving, shown["machine-config"]["mem_size_mib"] << 20)
+        self._saved = True
         try:
             await self._ask(SAVE)
         except ApiRefusal as refusal:

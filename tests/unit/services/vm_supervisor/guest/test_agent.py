@@ -192,3 +192,68 @@ def test_only_a_delimited_reply_with_our_number_is_in_step() -> None:
     assert is_sync_reply(b'\xff{"return": 3}\n', 3)
     assert not is_sync_reply(b'\xff{"return": 2}\n', 3)
     assert not is_sync_reply(b'{"return": 3}\n', 3)
+
+
+def vsock_agent(events: list[str]) -> Callable[..., Awaitable[None]]:
+    """An agent behind vsock that notes when it is connected to and when a client shuts its end."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert await reader.readline() == b"CONNECT 1024\n"
+        events.append("connected")
+        writer.write(b"OK 1\n")
+        await answering(obedient)(reader, writer)
+        events.append("closed")
+
+    return serve
+
+
+def with_vsock_agent(path: Path, use: Callable[[Agent, list[str]], Awaitable[Any]]) -> Any:
+    events: list[str] = []
+
+    async def scenario() -> Any:
+        async with serving(path, vsock_agent(events)):
+            agent = await Agent.connect(AgentAddress(path, 1024), soon())
+            try:
+                return await use(agent, events)
+            finally:
+                agent.close()
+
+    return asyncio.run(scenario())
+
+
+def test_a_guest_that_is_saved_has_closed_its_connection_and_gets_another_afterwards(
+    tmp_path: Path,
+) -> None:
+    async def use(agent: Agent, events: list[str]) -> None:
+        async with agent.parted(soon()):
+            assert events == ["connected", "closed"]
+            call = asyncio.create_task(agent.ping(soon()))
+            await asyncio.sleep(0)
+            assert not call.done()
+        await call
+        await agent.ping(soon())
+        assert events == ["connected", "closed", "connected"]
+        for _ in range(2):
+            async with agent.parted(soon()):
+                assert events.count("closed") == 2
+
+    with_vsock_agent(tmp_path / "a", use)
+
+
+def test_a_guest_whose_agent_hangs_or_is_busy_is_saved_all_the_same(tmp_path: Path) -> None:
+    async def use(agent: Agent, _events: list[str]) -> None:
+        async with agent._turn, agent.parted(time.monotonic()):
+            assert not agent._parted
+        agent._reader = asyncio.StreamReader()  # as of an agent that never closes its end
+        async with agent.parted(time.monotonic() + 0.01):
+            assert agent._parted
+
+    with_vsock_agent(tmp_path / "a", use)
+
+
+def test_a_virtio_serial_port_is_kept_through_a_save(tmp_path: Path) -> None:
+    async def use(agent: Agent) -> None:
+        async with agent.parted(soon()):
+            await agent.ping(soon())
+
+    with_agent(tmp_path / "a", answering(obedient), use)

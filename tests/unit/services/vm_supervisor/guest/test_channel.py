@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from services.vm_supervisor.guest.channel import AgentAddress, open_channel
+from services.vm_supervisor.guest.channel import AgentAddress, await_reset, open_channel
 from shared.errors import BangerError, Code
 from tests.unit.services.vm_supervisor.serving import serving
 
@@ -78,3 +78,29 @@ def test_a_socket_that_cannot_be_used_is_a_failed_guest(tmp_path: Path) -> None:
     with pytest.raises(BangerError, match="Not a directory") as caught:
         asyncio.run(open_channel(AgentAddress(tmp_path / "file" / "s"), 1024))
     assert caught.value.code is Code.GUEST_FAILED
+
+
+def test_a_guest_that_was_saved_is_ready_when_it_has_refused_a_connection(tmp_path: Path) -> None:
+    heard: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        heard.append(await reader.readline())
+
+    async def scenario() -> bool:
+        async with serving(tmp_path / "s", serve):
+            return await await_reset(tmp_path / "s")
+
+    assert asyncio.run(scenario())
+    assert heard == [b"CONNECT 4294967280\n"]
+
+
+def test_a_guest_that_hangs_after_a_save_is_not_waited_for_long(tmp_path: Path) -> None:
+    async def serve(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async def scenario() -> tuple[bool, bool]:
+        async with serving(tmp_path / "s", serve):
+            hung = await await_reset(tmp_path / "s", seconds=0.02)
+        return hung, await await_reset(tmp_path / "nothing", seconds=0.02)
+
+    assert asyncio.run(scenario()) == (False, False)
