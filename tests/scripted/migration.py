@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 _IGNORE_SHARED = "x-ignore-shared"
+_MOST = 1 << 20
+"""Bytes that a guest's agent knows."""
 
 
 class Refused(Exception):
@@ -113,7 +115,8 @@ class Migration:
         self.runstate = ""
 
     def _mapped(self) -> Any:
-        return json.loads(Path(self._memory["mem-path"]).read_bytes().partition(b"\0")[0])
+        with Path(self._memory["mem-path"]).open("rb") as file:
+            return json.loads(file.read(_MOST).partition(b"\0")[0])
 
 
 def map_memory(options: dict[str, str]) -> None:

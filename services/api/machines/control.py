@@ -46,7 +46,7 @@ class Machines:
         self._supervisors = supervisors
         self._corrections = corrections
         self._locks: dict[str, asyncio.Lock] = {}
-        self._expected: set[str] = set()
+        self._expected = corrections.being_made
 
     def serialised(self, vm_id: str) -> asyncio.Lock:
         """Held while a VM starts, stops or is removed: per VM, never globally."""

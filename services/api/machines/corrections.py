@@ -33,6 +33,8 @@ class Corrections:
         self._ask = ask
         self._paths = paths
         self._log = log
+        self.being_made: set[str] = set()
+        """Ids of VMs that a verb of this api is making: nobody else has to clear up after it."""
 
     async def rows(self) -> list[Vm]:
         """All rows, as soon as the store serves: all services start at the same time."""
@@ -71,6 +73,8 @@ class Corrections:
         try:
             vm = await self.row(vm_id)
         except BangerError:
+            return False
+        if vm_id in self.being_made:
             return False
         if not vm.origin or (self._paths.vm_state(vm_id) / files.OVERLAY).exists() or not holds():
             return False

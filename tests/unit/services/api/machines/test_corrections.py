@@ -130,6 +130,16 @@ def test_a_vm_whose_memory_is_on_disk_is_suspended(paths: Paths) -> None:
     play(act())
 
 
+def test_a_copy_that_is_being_made_is_left_to_whoever_makes_it(paths: Paths) -> None:
+    async def act() -> None:
+        async with Scene(paths, example_vm(state="starting", origin="fork of alpha")) as scene:
+            with scene.context.machines.expected(ID):
+                await scene.context.corrections.vm_ended(ID, "it ended", lambda: True)
+            assert ID in scene.store.vms
+
+    play(act())
+
+
 @pytest.mark.parametrize("has_disks", [False, True])
 @pytest.mark.parametrize("origin", ["", "fork of alpha"])
 def test_a_copy_that_never_had_disks_is_removed(
