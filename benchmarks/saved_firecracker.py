@@ -28,7 +28,7 @@ from shared.vm import files
 from tests.integration.namespaces import Namespace
 
 RUNS = 3
-SETTLE_SECONDS = 60.0
+SETTLE_SECONDS = 30.0
 """Until systemd has started everything in an emulated host."""
 FIRECRACKER_SECONDS = 600.0
 
