@@ -362,6 +362,7 @@ def test_rules_flushed_by_another_program_are_back_with_the_next_change(
     before = lab.dump()
     lab.place.sh("nft flush ruleset")
     want(stack.call, VM, nat=False)
+    eventually(lambda: "table inet banger" in lab.dump())
     want(stack.call, VM, nat=True)
     eventually(lambda: lab.dump() == before)
 

@@ -49,8 +49,11 @@ class Store:
 
 
 async def connected(publisher: "zmq.Socket[bytes]") -> None:
-    while not await asyncio.to_thread(publisher.poll, 20):
-        pass  # a subscription comes with the connection
+    """Return when the publisher knows every topic: an event that it sends before is lost."""
+    for _ in range(3):
+        while not await asyncio.to_thread(publisher.poll, 20):
+            pass
+        publisher.recv()
     await asyncio.sleep(0)
 
 
