@@ -18,8 +18,11 @@ VSOCK_PORT = 1024
 GUEST_CID = 3
 """The same in every guest, since each VMM has a socket of its own. 0 to 2 are reserved."""
 
-RESET_SECONDS = 2.0
-"""What a guest may take to refuse a connection. One that is emulated takes 0.1 s."""
+RESET_SECONDS = 10.0
+"""What a guest may take to refuse a connection. One that is emulated takes 0.1 s on an idle host."""
+_KNOCK_SECONDS = 1.5
+"""After 2 s Firecracker closes a connection that the guest has not answered (its vsock backend's
+CONN_REQUEST_TIMEOUT_MS), which looks like a refusal."""
 _CLOSED_PORT = 0xFFFF_FFF0
 """Nobody listens there: a program would have to ask for it by number."""
 _RETRY_SECONDS = 0.01
@@ -82,16 +85,26 @@ async def await_reset(socket: Path) -> bool:
     """
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(RESET_SECONDS):
-            reader, writer = await _connected(socket)
-            try:
-                writer.write(f"CONNECT {_CLOSED_PORT}\n".encode())
-                await reader.read()
-            except OSError:  # closed with our line unread
+            while not await _refuses(socket):
                 pass
-            finally:
-                writer.close()
             return True
     return False
+
+
+async def _refuses(socket: Path) -> bool:
+    """Whether the guest itself refuses a connection soon."""
+    reader, writer = await _connected(socket)
+    try:
+        async with asyncio.timeout(_KNOCK_SECONDS):
+            writer.write(f"CONNECT {_CLOSED_PORT}\n".encode())
+            await reader.read()
+    except TimeoutError:
+        return False
+    except OSError:  # closed with our line unread
+        pass
+    finally:
+        writer.close()
+    return True
 
 
 async def _connected(socket: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

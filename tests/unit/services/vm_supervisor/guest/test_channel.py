@@ -109,3 +109,23 @@ def test_a_guest_that_hangs_after_a_save_is_not_waited_for_long(
         return hung, await await_reset(tmp_path / "nothing")
 
     assert asyncio.run(scenario()) == (False, False)
+
+
+def test_an_end_that_comes_late_is_no_refusal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Firecracker ends a connection by itself that a slow guest has not answered."""
+    monkeypatch.setattr(channel, "_KNOCK_SECONDS", 0.02)
+    knocks: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        knocks.append(await reader.readline())
+        if len(knocks) < 3:
+            await reader.read()
+
+    async def scenario() -> bool:
+        async with serving(tmp_path / "s", serve):
+            return await await_reset(tmp_path / "s")
+
+    assert asyncio.run(scenario())
+    assert len(knocks) == 3
