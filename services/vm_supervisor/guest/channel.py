@@ -19,7 +19,7 @@ GUEST_CID = 3
 """The same in every guest, since each VMM has a socket of its own. 0 to 2 are reserved."""
 
 RESET_SECONDS = 10.0
-"""What a guest may take to refuse a connection. One that is emulated takes 0.1 s on an idle host."""
+"""What a guest may take to refuse a connection: 0.1 s, on a busy host that emulates it seconds."""
 _KNOCK_SECONDS = 1.5
 """After 2 s Firecracker closes a connection that the guest has not answered (its vsock backend's
 CONN_REQUEST_TIMEOUT_MS), which looks like a refusal."""
