@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 _IGNORE_SHARED = "x-ignore-shared"
+_HEAD = b"QEVM\0\0\0\3\x07"
+"""Format 3, and that the name of the machine follows."""
 _MOST = 1 << 20
 """Bytes that a guest's agent knows."""
 
@@ -77,6 +79,8 @@ class Migration:
         return self._named.pop(uri.removeprefix("fd:"))
 
     def _property(self, name: str) -> object:
+        if name == "size":
+            return 1 << 29
         if name == "share":
             return self._memory.get("share") == "on"
         if name == "mem-path" and self._memory:
@@ -94,7 +98,7 @@ class Migration:
         tail = b"\x06" + len(description).to_bytes(4, "big") + description
         try:
             with open(descriptor, "wb") as state:
-                state.write(json.dumps({"memory": memory}).encode() + tail)
+                state.write(_HEAD + json.dumps({"memory": memory}).encode() + tail)
         except OSError as error:
             words = f"Unable to write to file: {error.strerror}"
             self._outcome = {"status": "failed", "error-desc": words}
@@ -107,7 +111,8 @@ class Migration:
             raise Refused("'-incoming' was not specified on the command line")
         with open(descriptor, "rb") as state:
             try:
-                saved, _ = json.JSONDecoder().raw_decode(state.read().decode(errors="replace"))
+                text = state.read().removeprefix(_HEAD).decode(errors="replace")
+                saved, _ = json.JSONDecoder().raw_decode(text)
                 memory = saved["memory"] or self._mapped()
             except (ValueError, KeyError):
                 raise Unloadable("load of migration failed: Invalid argument") from None
