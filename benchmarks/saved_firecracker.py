@@ -22,12 +22,12 @@ from benchmarks.harness.measure import Figure, Pair, medians
 from services.vm_supervisor.drivers.contract import Machine, MachineSpec
 from services.vm_supervisor.drivers.firecracker import names
 from services.vm_supervisor.drivers.firecracker.driver import FirecrackerDriver
-from services.vm_supervisor.guest.channel import VSOCK_PORT, AgentAddress
+from services.vm_supervisor.guest.channel import VSOCK_PORT, AgentAddress, await_reset
 from shared.config import FirecrackerConfig
 from shared.vm import files
 from tests.integration.namespaces import Namespace
 
-RUNS = 5
+RUNS = 3
 SETTLE_SECONDS = 60.0
 """Until systemd has started everything in an emulated host."""
 FIRECRACKER_SECONDS = 600.0
@@ -142,7 +142,9 @@ async def _by_hand(
     )
     try:
         await asyncio.to_thread(_put, api, "PUT", "/snapshot/load", load)
-        await ready(AgentAddress(spec.run / files.AGENT_SOCKET, VSOCK_PORT))
+        agent = AgentAddress(spec.run / files.AGENT_SOCKET, VSOCK_PORT)
+        await await_reset(agent.socket)  # without this an agent that is asked too early hangs
+        await ready(agent)
         loaded = time.perf_counter()
         with tempfile.TemporaryDirectory(dir=spec.state) as target:
             paths = (f"{target}/{name}" for name in ("state", "memory"))

@@ -4,12 +4,15 @@ A guest's memory is what its agent knows. It is in the file of memory-backend-fi
 with the device state. Both end with the description that QEMU writes.
 """
 
+import errno
 import json
 import os
 from pathlib import Path
 from typing import Any, Protocol
 
 _IGNORE_SHARED = "x-ignore-shared"
+_MOST = 1 << 20
+"""Bytes that a guest's agent knows."""
 
 
 class Refused(Exception):
@@ -32,7 +35,9 @@ class Migration:
     """``memory``: the options of memory-backend-file, empty without. ``full``: a save finds no
     space."""
 
-    def __init__(self, guest: Guest, memory: dict[str, str], *, incoming: bool, full: bool) -> None:
+    def __init__(
+        self, guest: Guest, memory: dict[str, str], *, incoming: bool, full: bool = False
+    ) -> None:
         self.runstate = "inmigrate" if incoming else ""
         """A RunState that only a migration brings; empty for the others."""
         self.descriptors: list[int] = []
@@ -87,17 +92,20 @@ class Migration:
         if self.runstate == "postmigrate":
             raise Refused("Can't migrate the vm that was paused due to previous migration")
         memory = self._guest.remember()
-        with open(descriptor, "wb") as state:
-            if self._full:
-                words = "Unable to write to file: No space left on device"
-                self._outcome = {"status": "failed", "error-desc": words}
-                return
-            if self._ignore_shared and self._memory.get("share") == "on":
-                _write_memory(Path(self._memory["mem-path"]), memory)
-                memory = {}
-            state.write(json.dumps({"memory": memory}).encode())
-            description = json.dumps({"devices": [{"name": "slirp", "instance_id": 0}]}).encode()
-            state.write(b"\x06" + len(description).to_bytes(4, "big") + description)
+        if self._ignore_shared and self._memory.get("share") == "on":
+            _write_memory(Path(self._memory["mem-path"]), memory)
+            memory = {}
+        description = json.dumps({"devices": [{"name": "slirp", "instance_id": 0}]}).encode()
+        tail = b"\x06" + len(description).to_bytes(4, "big") + description
+        try:
+            with open(descriptor, "wb") as state:
+                if self._full:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                state.write(json.dumps({"memory": memory}).encode() + tail)
+        except OSError as error:
+            words = f"Unable to write to file: {error.strerror}"
+            self._outcome = {"status": "failed", "error-desc": words}
+            return
         self._outcome = {"status": "completed"}
         self.runstate = "postmigrate"
 
@@ -114,7 +122,8 @@ class Migration:
         self.runstate = ""
 
     def _mapped(self) -> Any:
-        return json.loads(Path(self._memory["mem-path"]).read_bytes().partition(b"\0")[0])
+        with Path(self._memory["mem-path"]).open("rb") as file:
+            return json.loads(file.read(_MOST).partition(b"\0")[0])
 
 
 def map_memory(options: dict[str, str]) -> None:

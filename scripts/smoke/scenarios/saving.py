@@ -14,8 +14,7 @@ SLEEPER = "cat /run/sleeper"
 """Prints the pid of a program that goes on as long as the guest does."""
 BEGIN = f"setsid sleep 86400 </dev/null >/dev/null 2>&1 & echo $! >/run/sleeper; : >{IN_MEMORY}"
 OWN = (
-    "hostname; cat /etc/machine-id /proc/sys/kernel/random/boot_id; "
-    "sha256sum </run/banger/host_key"
+    "hostname; cat /etc/machine-id /proc/sys/kernel/random/boot_id; sha256sum </run/banger/host_key"
 )
 CLOCK_SECONDS = 5.0
 """The guest's clock is asked by a command, which takes a while to start."""

@@ -9,12 +9,10 @@ import os
 import re
 from pathlib import Path
 
-from services.vm_supervisor.drivers.firecracker.requests import OVERRIDES
 from shared.errors import BangerError, Code
 from shared.vm import files
 from shared.vm.publish_saved import refused
 from shared.vm.sparse import extents
-from shared.vmm.firecracker.binary import Version, show
 
 STATE_MAX = 16 << 20
 """Bytes of a device state. A machine with all devices and 32 processors has some hundred KiB."""
@@ -81,18 +79,6 @@ def copy_with_holes(source: Path, target: Path) -> None:
                 chunk = os.pread(reading.fileno(), min(_CHUNK, size - place), place)
                 if chunk != _ZEROS[: len(chunk)]:
                     os.pwrite(writing.fileno(), chunk, place)
-
-
-def check_device(version: Version, saved: Path, tap: str) -> None:
-    """Raise ``incompatible`` where the network device cannot be the VM's own: a Firecracker that
-    is too old for another one than was saved, which is that of the VM that was saved."""
-    if version < OVERRIDES and tap.encode() not in (saved / files.DEVICE_STATE).read_bytes():
-        raise BangerError(
-            Code.INCOMPATIBLE,
-            f"Firecracker {show(version)} cannot start a copy of a saved machine: it cannot give "
-            "it a network device of its own",
-            hint=f"install Firecracker {show(OVERRIDES)} or newer",
-        )
 
 
 def unsaved(fault: str, saving: Path) -> BangerError:

@@ -7,7 +7,6 @@ import pytest
 
 from services.vm_supervisor.drivers.firecracker import saving
 from services.vm_supervisor.drivers.firecracker.saving import (
-    check_device,
     check_room,
     copy_with_holes,
     take_out,
@@ -76,16 +75,6 @@ def test_a_disk_that_is_too_full_is_told_before_anything_is_written(tmp_path: Pa
     with pytest.raises(BangerError) as caught:
         check_room(tmp_path, 1 << 60)
     assert caught.value.code is Code.NO_SPACE
-
-
-def test_an_old_firecracker_starts_the_same_vm_again_and_no_copy(tmp_path: Path) -> None:
-    (tmp_path / files.DEVICE_STATE).write_bytes(b"\x07\0\0\0bgr0123\0")
-    check_device((1, 8, 0), tmp_path, "bgr0123")
-    check_device((1, 12, 0), tmp_path, "bgr4567")
-    with pytest.raises(BangerError) as caught:
-        check_device((1, 11, 9), tmp_path, "bgr4567")
-    assert caught.value.code is Code.INCOMPATIBLE
-    assert "1.12.0" in caught.value.hint
 
 
 @pytest.mark.parametrize(
