@@ -22,13 +22,13 @@ from benchmarks.harness.measure import Figure, Pair, medians
 from services.vm_supervisor.drivers.contract import Machine, MachineSpec
 from services.vm_supervisor.drivers.firecracker import names
 from services.vm_supervisor.drivers.firecracker.driver import FirecrackerDriver
-from services.vm_supervisor.guest.channel import VSOCK_PORT, AgentAddress
+from services.vm_supervisor.guest.channel import VSOCK_PORT, AgentAddress, await_reset
 from shared.config import FirecrackerConfig
 from shared.vm import files
 from tests.integration.namespaces import Namespace
 
-RUNS = 5
-SETTLE_SECONDS = 60.0
+RUNS = 3
+SETTLE_SECONDS = 30.0
 """Until systemd has started everything in an emulated host."""
 FIRECRACKER_SECONDS = 600.0
 
@@ -75,7 +75,7 @@ async def _saved(program: str, spec: MachineSpec, ready: Ready, *, smoke: bool) 
         await machine.attach()
         await ready(machine.agent)
         await asyncio.sleep(0 if smoke else SETTLE_SECONDS)
-        await _save(machine, target)
+        await _kept(machine, target)
     finally:
         await _end(machine)
     for name in (files.OVERLAY, files.WORK_DISK):
@@ -117,6 +117,11 @@ async def _save(machine: Machine, target: Path) -> None:
     await machine.resume()
 
 
+async def _kept(machine: Machine, target: Path) -> None:
+    await _save(machine, target)
+    await machine.collect(target)
+
+
 async def _end(machine: Machine) -> None:
     machine.kill()
     await machine.ended()
@@ -142,7 +147,9 @@ async def _by_hand(
     )
     try:
         await asyncio.to_thread(_put, api, "PUT", "/snapshot/load", load)
-        await ready(AgentAddress(spec.run / files.AGENT_SOCKET, VSOCK_PORT))
+        agent = AgentAddress(spec.run / files.AGENT_SOCKET, VSOCK_PORT)
+        await await_reset(agent.socket)  # without this an agent that is asked too early hangs
+        await ready(agent)
         loaded = time.perf_counter()
         with tempfile.TemporaryDirectory(dir=spec.state) as target:
             paths = (f"{target}/{name}" for name in ("state", "memory"))

@@ -54,6 +54,9 @@ class FirecrackerConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True
     """The first uid and gid that nat uses for jails; a VM's number in the subnet is added."""
     metrics: bool = False
     """Whether Firecracker writes metrics.json beside a VM's logs: about 10 KB a minute."""
+    track_dirty_pages: bool = False
+    """Whether KVM notes which pages a guest writes to. The first save after a boot then writes only
+    these, and a guest pays for each page that it touches."""
     disk_mib_per_second: Rate = 0
     disk_operations_per_second: Rate = 0
     network_mib_per_second: Rate = 0

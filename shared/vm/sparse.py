@@ -101,7 +101,8 @@ def _copy_range(source: int, target: int, place: int, count: int) -> int:
     try:
         return os.copy_file_range(source, target, count, place, place)
     except OSError as error:
-        # Between two filesystems an older kernel refuses; some filesystems always do.
+        # Between two filesystems the kernel refuses, as from memory to a disk; some always do.
         if error.errno not in (errno.EXDEV, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
             raise
-    return os.pwrite(target, os.pread(source, min(count, 1 << 20), place), place)
+    os.lseek(target, place, os.SEEK_SET)
+    return os.sendfile(target, source, place, count)

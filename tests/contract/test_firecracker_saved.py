@@ -90,6 +90,22 @@ async def test_what_is_saved_is_sparse_complete_and_out_of_the_vmms_reach(bench:
 
 
 @contract
+async def test_the_pages_that_a_guest_has_touched_are_all_that_there_is(bench: Bench) -> None:
+    config = FirecrackerConfig(track_dirty_pages=True)
+    machine = await FirecrackerDriver(bench.program, config).launch(bench.spec)
+    try:
+        await machine.attach()
+        touched = await bench.save(machine, "touched")  # while it still boots, if it does
+        everything = await bench.save(machine, "everything")
+        one, other = (each / files.MEMORY for each in (touched, everything))
+        assert one.read_bytes() == other.read_bytes()
+    finally:
+        machine.kill()
+        await machine.ended()
+        await machine.close()
+
+
+@contract
 async def test_a_machine_that_was_loaded_is_saved_and_loaded_in_turn(bench: Bench) -> None:
     saved = await bench.saved()
     async with bench.launched(saved=saved) as second:

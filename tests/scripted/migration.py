@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 _IGNORE_SHARED = "x-ignore-shared"
+_MOST = 1 << 20
+"""Bytes that a guest's agent knows."""
 
 
 class Refused(Exception):
@@ -29,17 +31,15 @@ class Unloadable(Exception):
 
 
 class Migration:
-    """``memory``: the options of memory-backend-file, empty without. ``full``: a save finds no
-    space."""
+    """``memory``: the options of memory-backend-file, empty without."""
 
-    def __init__(self, guest: Guest, memory: dict[str, str], *, incoming: bool, full: bool) -> None:
+    def __init__(self, guest: Guest, memory: dict[str, str], *, incoming: bool) -> None:
         self.runstate = "inmigrate" if incoming else ""
         """A RunState that only a migration brings; empty for the others."""
         self.descriptors: list[int] = []
         """As they came over the control socket."""
         self._guest = guest
         self._memory = memory
-        self._full = full
         self._named: dict[str, int] = {}
         self._ignore_shared = False
         self._outcome: dict[str, Any] = {}
@@ -87,17 +87,18 @@ class Migration:
         if self.runstate == "postmigrate":
             raise Refused("Can't migrate the vm that was paused due to previous migration")
         memory = self._guest.remember()
-        with open(descriptor, "wb") as state:
-            if self._full:
-                words = "Unable to write to file: No space left on device"
-                self._outcome = {"status": "failed", "error-desc": words}
-                return
-            if self._ignore_shared and self._memory.get("share") == "on":
-                _write_memory(Path(self._memory["mem-path"]), memory)
-                memory = {}
-            state.write(json.dumps({"memory": memory}).encode())
-            description = json.dumps({"devices": [{"name": "slirp", "instance_id": 0}]}).encode()
-            state.write(b"\x06" + len(description).to_bytes(4, "big") + description)
+        if self._ignore_shared and self._memory.get("share") == "on":
+            _write_memory(Path(self._memory["mem-path"]), memory)
+            memory = {}
+        description = json.dumps({"devices": [{"name": "slirp", "instance_id": 0}]}).encode()
+        tail = b"\x06" + len(description).to_bytes(4, "big") + description
+        try:
+            with open(descriptor, "wb") as state:
+                state.write(json.dumps({"memory": memory}).encode() + tail)
+        except OSError as error:
+            words = f"Unable to write to file: {error.strerror}"
+            self._outcome = {"status": "failed", "error-desc": words}
+            return
         self._outcome = {"status": "completed"}
         self.runstate = "postmigrate"
 
@@ -114,7 +115,8 @@ class Migration:
         self.runstate = ""
 
     def _mapped(self) -> Any:
-        return json.loads(Path(self._memory["mem-path"]).read_bytes().partition(b"\0")[0])
+        with Path(self._memory["mem-path"]).open("rb") as file:
+            return json.loads(file.read(_MOST).partition(b"\0")[0])
 
 
 def map_memory(options: dict[str, str]) -> None:

@@ -18,7 +18,6 @@ WISHES = {
     "stubborn": "a power-off is accepted and not done",
     "deaf": "the first request to power off is lost, as before an init listens",
     "linger": "a power-off ends the agent at once, and the guest when the FIFO is written to",
-    "no-space": "a save finds no space on the host's disk",
     "once": "the next launch finds no script any more",
     "hold": "the boot waits until the FIFO named by the rest of the line has been written to",
 }

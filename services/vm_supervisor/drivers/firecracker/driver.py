@@ -13,7 +13,6 @@ powers off all the same ("reboot: System halted" on its console), this driver en
 import asyncio
 import os
 import signal
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,17 +30,17 @@ from services.vm_supervisor.drivers.firecracker.requests import (
     LOAD_PATH,
     PAUSE,
     RESUME,
-    SAVE,
     SHOW_CONFIG,
     ApiRequest,
-    boot_requests,
+    Beginning,
     limit_requests,
-    load_requests,
+    save_request,
 )
 from services.vm_supervisor.drivers.firecracker.saving import (
-    check_device,
     check_room,
+    empty,
     take_out,
+    undisturbed,
     unloaded,
     unsaved,
 )
@@ -123,23 +122,6 @@ def firecracker_argv(program: str, place: VmPlace, api: Path, log: Path) -> list
     return [*enter, program, "--id", process_name(place.vm_id), *words]
 
 
-@dataclass(frozen=True)
-class Beginning:
-    """How a machine that was just launched comes to run. ``spec``: with paths as Firecracker sees
-    them; ``saved``: the saved machine to load instead of booting."""
-
-    spec: MachineSpec
-    config: FirecrackerConfig
-    saved: Path | None
-
-    def requests(self, version: Version) -> list[ApiRequest]:
-        """What this ``version`` of Firecracker is asked. Raises ``incompatible``."""
-        if not self.saved:
-            return boot_requests(self.spec, self.config)
-        check_device(version, self.saved, self.spec.network.tap)
-        return load_requests(self.spec, self.config, version)
-
-
 class FirecrackerMachine:
     """One running Firecracker; see ``contract.Machine``. ``beginning`` is None for one that an
     earlier supervisor has launched."""
@@ -155,6 +137,8 @@ class FirecrackerMachine:
         self._console_start = console_start
         self._beginning = beginning
         self._halted = False
+        self._all_tracked = beginning is not None and beginning.tracks_pages
+        """Whether the pages that Firecracker knows to be written to are all that are not zero."""
         self._saved = beginning is not None and beginning.saved is not None
         """Whether the guest has yet to learn that it was saved: its vsock connections are gone."""
         self._watching_console: asyncio.Task[None] | None = None
@@ -197,7 +181,7 @@ class FirecrackerMachine:
         described = await self._described()
         return of_states(parse(str(described.get("vmm_version"))))
 
-    async def save(self, target: Path) -> MemoryForm:
+    async def save(self, _target: Path) -> MemoryForm:
         saving = self._state / files.SAVING
         shown = await self._ask(SHOW_CONFIG)
         if not names.are_relative(shown):
@@ -208,13 +192,17 @@ class FirecrackerMachine:
                 hint="banger vm restart",
             )
         await asyncio.to_thread(check_room, saving, shown["machine-config"]["mem_size_mib"] << 20)
+        touched, self._all_tracked = self._all_tracked, False
         self._saved = True
         try:
-            await self._ask(SAVE)
+            await undisturbed(self._ask(save_request(touched=touched)))
         except ApiRefusal as refusal:
+            empty(saving)
             raise unsaved(refusal.details["fault_message"], saving) from refusal
-        await asyncio.to_thread(take_out, saving, target)
         return "file"
+
+    async def collect(self, target: Path) -> None:
+        await undisturbed(asyncio.to_thread(take_out, self._state / files.SAVING, target))
 
     def kill(self, signum: signal.Signals = signal.SIGKILL) -> None:
         self._watch.kill(signum)

@@ -22,11 +22,8 @@ from services.vm_supervisor.drivers.contract import (
 )
 from services.vm_supervisor.drivers.exit import guest_failed, last_line_with, tail
 from services.vm_supervisor.drivers.firecracker import names
-from services.vm_supervisor.drivers.firecracker.driver import (
-    Beginning,
-    FirecrackerDriver,
-    FirecrackerMachine,
-)
+from services.vm_supervisor.drivers.firecracker.driver import FirecrackerDriver, FirecrackerMachine
+from services.vm_supervisor.drivers.firecracker.requests import Beginning
 from shared.config import Config, FirecrackerConfig
 from shared.errors import BangerError, Code
 from shared.host.process import ProcessId, Watch

@@ -6,6 +6,8 @@ could be lost (docs/api_requests/block-caching.md).
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from services.vm_supervisor.drivers.contract import MachineSpec
@@ -13,8 +15,9 @@ from services.vm_supervisor.drivers.firecracker import names
 from services.vm_supervisor.drivers.kernel_arguments import kernel_arguments
 from services.vm_supervisor.guest.channel import GUEST_CID
 from shared.config import FirecrackerConfig
+from shared.errors import BangerError, Code
 from shared.vm import files
-from shared.vmm.firecracker.binary import Version
+from shared.vmm.firecracker.binary import Version, show
 
 _MACHINE_ARGUMENTS = (
     "reboot=k",  # a reset by the keyboard controller, the only way for a guest to end the VMM
@@ -52,21 +55,37 @@ PAUSE = ApiRequest("PATCH", "/vm", {"state": "Paused"})
 RESUME = ApiRequest("PATCH", "/vm", {"state": "Resumed"})
 LOAD_PATH = "/snapshot/load"
 SHOW_CONFIG = ApiRequest("GET", "/vm/config", {})
-SAVE = ApiRequest(
-    "PUT",
-    "/snapshot/create",
-    {
-        "snapshot_type": "Full",
-        "snapshot_path": names.SAVING_STATE,
-        "mem_file_path": names.SAVING_MEMORY,
-    },
-    _SAVE_SECONDS,
-)
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """How a machine that was just launched comes to run. ``spec``: with paths as Firecracker sees
+    them; ``saved``: the saved machine to load instead of booting."""
+
+    spec: MachineSpec
+    config: FirecrackerConfig
+    saved: Path | None
+
+    @property
+    def tracks_pages(self) -> bool:
+        return self.config.track_dirty_pages and not self.saved
+
+    def requests(self, version: Version) -> list[ApiRequest]:
+        """What this ``version`` of Firecracker is asked. Raises ``incompatible``."""
+        if not self.saved:
+            return boot_requests(self.spec, self.config)
+        check_device(version, self.saved, self.spec.network.tap)
+        return load_requests(self.spec, self.config, version)
 
 
 def boot_requests(spec: MachineSpec, config: FirecrackerConfig) -> list[ApiRequest]:
     """All that makes the machine and starts it. Of ``spec.drives`` the names are used alone."""
-    machine = {"vcpu_count": spec.vcpus, "mem_size_mib": spec.memory_mib, "smt": False}
+    machine = {
+        "vcpu_count": spec.vcpus,
+        "mem_size_mib": spec.memory_mib,
+        "smt": False,
+        "track_dirty_pages": config.track_dirty_pages,
+    }
     boot = {
         "kernel_image_path": str(spec.kernel / "vmlinux"),
         "initrd_path": str(spec.initrd),
@@ -92,6 +111,17 @@ def boot_requests(spec: MachineSpec, config: FirecrackerConfig) -> list[ApiReque
     ]
 
 
+def save_request(*, touched: bool) -> ApiRequest:
+    """Saves a machine that is paused. ``touched``: only pages that were written to since the boot
+    or the last save, where they are tracked; the others are zero in a new file."""
+    body = {
+        "snapshot_type": "Diff" if touched else "Full",
+        "snapshot_path": names.SAVING_STATE,
+        "mem_file_path": names.SAVING_MEMORY,
+    }
+    return ApiRequest("PUT", "/snapshot/create", body, _SAVE_SECONDS)
+
+
 def load_requests(
     spec: MachineSpec, config: FirecrackerConfig, version: Version
 ) -> list[ApiRequest]:
@@ -105,6 +135,18 @@ def load_requests(
     if version >= OVERRIDES:
         load["network_overrides"] = [{"iface_id": _NETWORK, "host_dev_name": spec.network.tap}]
     return [*_metrics(spec, config), ApiRequest("PUT", LOAD_PATH, load, _LOAD_SECONDS)]
+
+
+def check_device(version: Version, saved: Path, tap: str) -> None:
+    """Raise ``incompatible`` where the network device cannot be the VM's own: a Firecracker that
+    is too old for another one than was saved, which is that of the VM that was saved."""
+    if version < OVERRIDES and tap.encode() not in (saved / files.DEVICE_STATE).read_bytes():
+        raise BangerError(
+            Code.INCOMPATIBLE,
+            f"Firecracker {show(version)} cannot start a copy of a saved machine: it cannot give "
+            "it a network device of its own",
+            hint=f"install Firecracker {show(OVERRIDES)} or newer",
+        )
 
 
 def limit_requests(shown: dict[str, Any], config: FirecrackerConfig) -> list[ApiRequest]:

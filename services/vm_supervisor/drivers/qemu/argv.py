@@ -4,6 +4,7 @@ The machine is microvm: no PCI, no legacy devices but PIT, PIC and a serial port
 at its init in about a second even when emulated. docs/boot.md has the measurements.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from services.vm_supervisor.drivers.contract import MachineSpec
@@ -23,32 +24,48 @@ _RESET = ("reboot=t",)
 minute."""
 
 _LOAD = ("-incoming", "defer", "-S")
+INHERITED = "/proc/self/fd"
+"""Where QEMU finds what it inherits. A file that has a name can stay where it is when the machine
+is saved; since 8.1 QEMU insists on the name."""
 MEMORY = "microvm.ram"
 """The id of the memory's object: what QEMU calls it when nobody names one, so that a machine with
 one kind of memory can be loaded into the other."""
+
+
+@dataclass(frozen=True)
+class Inherited:
+    """Descriptors that QEMU has from its start, by number; -1 without."""
+
+    ends: tuple[int, int] = (-1, -1)
+    """Of ``filtered_pair``, in user mode."""
+    memory: int = -1
+    """The guest's memory: a file in the host's memory (memfd_create(2))."""
+
+    def numbers(self) -> list[int]:
+        return [number for number in (*self.ends, self.memory) if number >= 0]
 
 
 def qemu_argv(
     spec: MachineSpec,
     program: str = PROGRAM,
     cpu: str = "",
-    ends: tuple[int, int] = (-1, -1),
+    inherited: "Inherited | None" = None,
     saved: Path | None = None,
 ) -> list[str]:
     """The whole command line. ``cpu``: the model to emulate without KVM; empty: QEMU's own.
-    ``ends``: the descriptors of ``filtered_pair``, which QEMU inherits, in user mode. ``saved``:
-    the directory of a saved machine, to be loaded by ``Migration.load``."""
+    ``saved``: the directory of a saved machine, to be loaded by ``Migration.load``."""
+    inherited = inherited or Inherited()
     return [
         program,
         *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
         *("-name", process_name(spec.place.vm_id), *spec.hardening),
-        *(*_memory(spec, saved), *_accelerator(spec, cpu)),
+        *(*_memory(spec, saved, inherited), *_accelerator(spec, cpu)),
         *("-smp", str(spec.vcpus), "-m", f"{spec.memory_mib}M"),
         *(_LOAD if saved else _boot(spec)),
         *_channels(spec),
         *_drives(spec),
         *_first_device(spec.network),
-        *_outside(spec.network.outside, ends),
+        *_outside(spec.network.outside, inherited.ends),
     ]
 
 
@@ -59,13 +76,15 @@ def _boot(spec: MachineSpec) -> list[str]:
     ]
 
 
-def _memory(spec: MachineSpec, saved: Path | None) -> list[str]:
+def _memory(spec: MachineSpec, saved: Path | None, inherited: Inherited) -> list[str]:
     """The machine and its memory: anonymous, a file of its own, or a private mapping of a saved
     one. What the guest writes to a private mapping is seen by nobody else (mmap(2))."""
     if spec.memory_file:
         path, share = spec.memory_file, "on"
     elif saved and memory_form(saved) == "file":
         path, share = saved / files.MEMORY, "off"
+    elif inherited.memory >= 0:
+        path, share = Path(f"{INHERITED}/{inherited.memory}"), "on"
     else:
         return ["-M", "microvm"]
     backend = f"memory-backend-file,id={MEMORY},size={spec.memory_mib}M"

@@ -6,7 +6,9 @@ its QMP socket again. QEMU reports the guest's end as a SHUTDOWN event just befo
 
 import asyncio
 import contextlib
+import os
 import signal
+import socket
 from pathlib import Path
 
 from services.vm_supervisor.drivers.contract import (
@@ -21,12 +23,13 @@ from services.vm_supervisor.drivers.contract import (
 )
 from services.vm_supervisor.drivers.exit import conclude, guest_failed, tail
 from services.vm_supervisor.drivers.halted import wait_until_halted
-from services.vm_supervisor.drivers.qemu.argv import qemu_argv
+from services.vm_supervisor.drivers.qemu.argv import Inherited, qemu_argv
 from services.vm_supervisor.drivers.qemu.control import QmpControl
 from services.vm_supervisor.drivers.qemu.migration import Migration
 from services.vm_supervisor.drivers.qemu.network import QemuUserNetwork
 from services.vm_supervisor.guest.channel import AgentAddress
 from services.vm_supervisor.network.backlog import ListenBacklog
+from services.vm_supervisor.network.modes import Outside
 from services.vm_supervisor.network.outside_filter import filtered_pair
 from services.vm_supervisor.network.udp_relay import UdpRelay
 from shared.addresses.mac import mac_address
@@ -35,6 +38,7 @@ from shared.errors import BangerError, Code
 from shared.host.process import ProcessId, Watch, spawn_detached
 from shared.vm import files
 from shared.vm.saved import MemoryForm
+from shared.vmm.accelerator import Accel
 from shared.vmm.info import DriverInfo
 from shared.vmm.qemu.binary import PROGRAM, find_program
 from shared.vmm.qemu.info import Qemu
@@ -81,25 +85,37 @@ class QemuDriver:
         return QemuMachine(spec.place, watch, console_start, saved=saved)
 
     def _spawn(self, spec: MachineSpec, log: Path, saved: Path | None) -> ProcessId:
-        outside = spec.network.outside
-        if outside is None:
-            return spawn_detached(qemu_argv(spec, self._program, self._cpu, saved=saved), log)
-        try:
-            guest_end, outside_end = filtered_pair(outside.literal)
-        except OSError as error:
-            raise BangerError(
-                Code.INVALID,
-                f"the kernel takes no filter for this egress list: {error.strerror}",
-                hint="shorten the list, or raise net.core.optmem_max (sysctl)",
-            ) from error
-        with guest_end, outside_end:
-            ends = guest_end.fileno(), outside_end.fileno()
-            return spawn_detached(
-                qemu_argv(spec, self._program, self._cpu, ends, saved), log, inherited=ends
-            )
+        with contextlib.ExitStack() as until_it_runs:
+            inherited = _inherited(spec, saved, until_it_runs)
+            argv = qemu_argv(spec, self._program, self._cpu, inherited, saved)
+            return spawn_detached(argv, log, inherited=inherited.numbers())
 
     def adopt(self, place: VmPlace, process: ProcessId, console_start: int) -> "QemuMachine":
         return QemuMachine(place, Watch(process), console_start, adopted=True)
+
+
+def _inherited(spec: MachineSpec, saved: Path | None, until: contextlib.ExitStack) -> Inherited:
+    """What QEMU needs to inherit; closed here with ``until``."""
+    ends, memory = (-1, -1), -1
+    if outside := spec.network.outside:
+        guest_end, outside_end = (until.enter_context(end) for end in _filtered_pair(outside))
+        ends = guest_end.fileno(), outside_end.fileno()
+    if spec.accelerator.accel is Accel.TCG and not (saved or spec.memory_file):
+        memory = os.memfd_create("banger-guest", os.MFD_CLOEXEC)
+        until.callback(os.close, memory)
+        os.truncate(memory, spec.memory_mib << 20)
+    return Inherited(ends, memory)
+
+
+def _filtered_pair(outside: Outside) -> tuple[socket.socket, socket.socket]:
+    try:
+        return filtered_pair(outside.literal)
+    except OSError as error:
+        raise BangerError(
+            Code.INVALID,
+            f"the kernel takes no filter for this egress list: {error.strerror}",
+            hint="shorten the list, or raise net.core.optmem_max (sysctl)",
+        ) from error
 
 
 def make_driver(config: Config, _jailer: Jailer) -> Driver:
@@ -136,7 +152,9 @@ class QemuMachine:
         relay = UdpRelay(place.run, mac_address(place.vm_id))
         backlog = ListenBacklog(watch.process)
         self._user_network = QemuUserNetwork(self._control.execute, relay, backlog)
-        self._migration = Migration(self._control.execute, self._control.send_descriptor)
+        self._migration = Migration(
+            self._control.execute, self._control.send_descriptor, watch.process.pid
+        )
 
     @property
     def process(self) -> ProcessId:
@@ -213,6 +231,9 @@ class QemuMachine:
 
     async def save(self, target: Path) -> MemoryForm:
         return await self._migration.save(target)
+
+    async def collect(self, _target: Path) -> None:
+        """Nothing is left to do."""
 
     def kill(self, signum: signal.Signals = signal.SIGKILL) -> None:
         self._watch.kill(signum)

@@ -37,11 +37,15 @@ _ACTIVE = ("setup", "active", "device", "pre-switchover", "cancelling")
 
 
 class Migration:
-    """By one QMP connection. ``send_descriptor`` hands the next command a descriptor."""
+    """By one QMP connection to the QEMU ``pid``. ``send_descriptor`` hands the next command a
+    descriptor."""
 
-    def __init__(self, execute: Execute, send_descriptor: Callable[[int], None]) -> None:
+    def __init__(
+        self, execute: Execute, send_descriptor: Callable[[int], None], pid: int = 0
+    ) -> None:
         self._execute = execute
         self._send_descriptor = send_descriptor
+        self._pid = pid
 
     async def save(self, target: Path) -> MemoryForm:
         """See ``contract.Machine.save``."""
@@ -101,7 +105,8 @@ class Migration:
         path = f"/objects/{MEMORY}"
         if await self._execute("qom-get", {"path": path, "property": "share"}) is not True:
             return None
-        return Path(str(await self._execute("qom-get", {"path": path, "property": "mem-path"})))
+        name = str(await self._execute("qom-get", {"path": path, "property": "mem-path"}))
+        return Path(name.replace("/proc/self/", f"/proc/{self._pid}/", 1))
 
     async def _write(self, path: Path, *, whole: bool) -> None:
         await self._configure(whole=whole)

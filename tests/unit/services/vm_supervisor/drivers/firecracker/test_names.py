@@ -32,7 +32,7 @@ def test_every_name_leads_to_the_file_of_this_vm(tmp_path: Path) -> None:
     for each in drives.devices():
         assert (run / names.drive(each.name)).read_text() == each.path.read_text()
     (run / names.AGENT).touch()
-    assert (run / "agent.sock").exists()
+    assert (run / files.AGENT_SOCKET).exists()
     (run / names.SAVING_MEMORY).write_text("saved")
     assert (state / files.SAVING / files.MEMORY).read_text() == "saved"
 

@@ -4,17 +4,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from services.vm_supervisor.drivers.contract import MachineSpec
 from services.vm_supervisor.drivers.firecracker.jail import base_ids, seen_from_inside
 from services.vm_supervisor.drivers.firecracker.requests import (
     START,
     boot_requests,
+    check_device,
     limit_requests,
     limiter,
     load_requests,
+    save_request,
 )
 from services.vm_supervisor.network.modes import bridge_network
 from shared.config import FirecrackerConfig
+from shared.errors import BangerError, Code
+from shared.vm import files
 from shared.vmm.accelerator import Accel, Accelerator
 from tests.unit.services.vm_supervisor.drivers.qemu.test_argv import SPEC as QEMU_SPEC
 
@@ -99,6 +105,18 @@ def test_a_saved_machine_is_loaded_with_the_network_device_of_the_vm_and_stays_p
     }
 
 
+def test_all_pages_are_saved_unless_they_were_tracked_since_the_boot() -> None:
+    assert save_request(touched=False).body == {
+        "snapshot_type": "Full",
+        "snapshot_path": "save/device_state",
+        "mem_file_path": "save/memory",
+    }
+    assert save_request(touched=True).body["snapshot_type"] == "Diff"
+    assert asked()["/machine-config"]["track_dirty_pages"] is False
+    tracked = asked(FirecrackerConfig(track_dirty_pages=True))
+    assert tracked["/machine-config"]["track_dirty_pages"] is True
+
+
 def test_an_older_firecracker_is_not_asked_for_what_it_does_not_know() -> None:
     (load,) = load_requests(SPEC, FirecrackerConfig(), (1, 11, 9))
     assert "network_overrides" not in load.body
@@ -125,3 +143,13 @@ def test_a_loaded_machine_gets_the_limits_of_this_host() -> None:
     assert limited[0].body["rate_limiter"] == {"bandwidth": size, "ops": none}
     shown = {"drives": [{"drive_id": "work", "rate_limiter": {"bandwidth": size}}]}
     assert limit_requests(shown, FirecrackerConfig(disk_mib_per_second=1)) == []
+
+
+def test_an_old_firecracker_starts_the_same_vm_again_and_no_copy(tmp_path: Path) -> None:
+    (tmp_path / files.DEVICE_STATE).write_bytes(b"\x07\0\0\0bgr0123\0")
+    check_device((1, 8, 0), tmp_path, "bgr0123")
+    check_device((1, 12, 0), tmp_path, "bgr4567")
+    with pytest.raises(BangerError) as caught:
+        check_device((1, 11, 9), tmp_path, "bgr4567")
+    assert caught.value.code is Code.INCOMPATIBLE
+    assert "1.12.0" in caught.value.hint

@@ -1,5 +1,6 @@
 """What was saved is taken out without its zeros, and what is wrong with it is told in words."""
 
+import asyncio
 import os
 from pathlib import Path
 
@@ -7,10 +8,10 @@ import pytest
 
 from services.vm_supervisor.drivers.firecracker import saving
 from services.vm_supervisor.drivers.firecracker.saving import (
-    check_device,
     check_room,
     copy_with_holes,
     take_out,
+    undisturbed,
     unloaded,
     unsaved,
 )
@@ -61,6 +62,37 @@ def test_what_is_taken_out_is_the_vmms_no_longer(tmp_path: Path) -> None:
         assert (tmp_path / "saving" / name).stat().st_size == 0
 
 
+def test_a_cancel_is_heard_when_the_work_has_ended() -> None:
+    async def scenario() -> None:
+        go, done = asyncio.Event(), []
+
+        async def work() -> None:
+            await go.wait()
+            done.append(True)
+
+        task = asyncio.create_task(undisturbed(work()))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.sleep(0)
+        assert not task.done()
+        go.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert done
+
+    asyncio.run(scenario())
+
+
+def test_after_a_save_that_failed_there_is_nothing_to_take_out(tmp_path: Path) -> None:
+    (tmp_path / "target").mkdir()
+    take_out(tmp_path / "absent", tmp_path / "target")
+    (tmp_path / files.MEMORY).write_bytes(b"half")
+    (tmp_path / files.DEVICE_STATE).touch()
+    take_out(tmp_path, tmp_path / "target")
+    assert not list((tmp_path / "target").iterdir())
+    assert (tmp_path / files.MEMORY).stat().st_size == 0
+
+
 def test_a_state_without_an_end_is_not_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -76,16 +108,6 @@ def test_a_disk_that_is_too_full_is_told_before_anything_is_written(tmp_path: Pa
     with pytest.raises(BangerError) as caught:
         check_room(tmp_path, 1 << 60)
     assert caught.value.code is Code.NO_SPACE
-
-
-def test_an_old_firecracker_starts_the_same_vm_again_and_no_copy(tmp_path: Path) -> None:
-    (tmp_path / files.DEVICE_STATE).write_bytes(b"\x07\0\0\0bgr0123\0")
-    check_device((1, 8, 0), tmp_path, "bgr0123")
-    check_device((1, 12, 0), tmp_path, "bgr4567")
-    with pytest.raises(BangerError) as caught:
-        check_device((1, 11, 9), tmp_path, "bgr4567")
-    assert caught.value.code is Code.INCOMPATIBLE
-    assert "1.12.0" in caught.value.hint
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from services.vm_supervisor.drivers.contract import Drives, MachineSpec, VmPlace
 from services.vm_supervisor.drivers.kernel_arguments import kernel_arguments
-from services.vm_supervisor.drivers.qemu.argv import MEMORY, qemu_argv
+from services.vm_supervisor.drivers.qemu.argv import MEMORY, Inherited, qemu_argv
 from services.vm_supervisor.network.modes import bridge_network, user_network
 from services.vm_supervisor.network.outside_filter import filter_id
 from shared.vm import files
@@ -97,7 +97,9 @@ def test_a_guest_reset_ends_the_vmm_so_that_it_is_seen() -> None:
 @pytest.mark.parametrize(("nat", "end"), [(True, "outside"), (False, "sink")])
 def test_the_hubs_always_lead_somewhere_and_outside_only_with_nat(nat: bool, end: str) -> None:
     network = user_network("0123456789ab", "127.77.0.2", 2222, nat=nat)
-    netdevs = option_values(qemu_argv(replace(SPEC, network=network), ends=(7, 9)), "-netdev")
+    netdevs = option_values(
+        qemu_argv(replace(SPEC, network=network), inherited=Inherited(ends=(7, 9))), "-netdev"
+    )
     ports = [part.split(",netdev=") for part in netdevs if part.startswith("hubport,")]
     # Of each hub the guest's device, or the filter behind it, and what it leads to.
     assert [to for _, *to in ports] == [[], ["net0"], [filter_id(())], [end]]
@@ -139,6 +141,14 @@ def test_memory_in_a_file_is_shared_with_it() -> None:
     backend = f"memory-backend-file,id={MEMORY},size=512M,mem-path=/ram,share=on"
     assert backend in option_values(argv, "-object")
     assert "-incoming" not in argv
+
+
+def test_memory_that_is_inherited_has_a_name() -> None:
+    argv = qemu_argv(SPEC, inherited=Inherited(memory=12))
+    (backend,) = [each for each in option_values(argv, "-object") if "memory" in each]
+    assert backend.endswith("mem-path=/proc/self/fd/12,share=on")
+    assert Inherited(ends=(7, 9), memory=12).numbers() == [7, 9, 12]
+    assert Inherited().numbers() == []
 
 
 def test_saved_memory_is_mapped_privately_and_nothing_boots(tmp_path: Path) -> None:

@@ -21,16 +21,16 @@ class Vmm:
 
     def __init__(
         self, memory: Path | None = None, *, share: str = "on", incoming: bool = False,
-        full: bool = False, runs: bool = False,
+        runs: bool = False,
     ) -> None:  # fmt: skip
         options = {"mem-path": str(memory), "share": share} if memory else {}
         self.paused = not runs
         self.networks: dict[str, dict[str, Any]] = {}
         self.knows: dict[str, Any] = {"word": "secret"}
         self.asked: list[str] = []
-        self.migration = Qemu(self, options, incoming=incoming, full=full)
+        self.migration = Qemu(self, options, incoming=incoming)
         self._monitor = Monitor(self)  # type: ignore[arg-type]
-        self.driven = Migration(self._execute, self._receive)
+        self.driven = Migration(self._execute, self._receive, os.getpid())
 
     def remember(self) -> dict[str, Any]:
         return self.knows
@@ -103,6 +103,18 @@ async def test_memory_that_is_where_it_is_saved_to_is_not_copied(tmp_path: Path)
 
 
 @scene
+async def test_memory_that_qemu_inherited_is_found_by_its_process(tmp_path: Path) -> None:
+    descriptor = os.memfd_create("guest")
+    try:
+        os.truncate(descriptor, 1 << 20)
+        vmm = Vmm(Path(f"/proc/self/fd/{descriptor}"))
+        assert await vmm.driven.save(tmp_path) == "file"
+    finally:
+        os.close(descriptor)
+    assert b"secret" in (tmp_path / files.MEMORY).read_bytes()
+
+
+@scene
 async def test_private_mapping_of_a_saved_memory_becomes_a_stream(tmp_path: Path) -> None:
     ram, target = memory_of(tmp_path / "ram", b"{}"), tmp_path / "saved"
     target.mkdir()
@@ -128,7 +140,8 @@ async def test_guest_that_runs_is_not_saved(tmp_path: Path) -> None:
 
 @scene
 async def test_disk_that_is_full_is_told_and_the_guest_can_go_on(tmp_path: Path) -> None:
-    vmm = Vmm(full=True)
+    vmm = Vmm()
+    (tmp_path / files.MEMORY).symlink_to("/dev/full")
     with pytest.raises(BangerError) as caught:
         await vmm.driven.save(tmp_path)
     assert caught.value.code is Code.NO_SPACE

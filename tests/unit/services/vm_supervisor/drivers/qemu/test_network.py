@@ -56,7 +56,7 @@ class Vmm:
     hub_0_was_without_an_end: bool = False
 
     def __post_init__(self) -> None:
-        self.migration = Migration(UntouchedGuest(), {}, incoming=False, full=False)
+        self.migration = Migration(UntouchedGuest(), {}, incoming=False)
         self._monitor = Monitor(self)
         self.relay = UdpRelay(self.run, "02:03:04:05:06:07")
         backlog = ListenBacklog(own_handle().process)
