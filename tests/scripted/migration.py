@@ -4,6 +4,7 @@ A guest's memory is what its agent knows. It is in the file of memory-backend-fi
 with the device state. Both end with the description that QEMU writes.
 """
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -33,15 +34,19 @@ class Unloadable(Exception):
 
 
 class Migration:
-    """``memory``: the options of memory-backend-file, empty without."""
+    """``memory``: the options of memory-backend-file, empty without. ``full``: a save finds no
+    space."""
 
-    def __init__(self, guest: Guest, memory: dict[str, str], *, incoming: bool) -> None:
+    def __init__(
+        self, guest: Guest, memory: dict[str, str], *, incoming: bool, full: bool = False
+    ) -> None:
         self.runstate = "inmigrate" if incoming else ""
         """A RunState that only a migration brings; empty for the others."""
         self.descriptors: list[int] = []
         """As they came over the control socket."""
         self._guest = guest
         self._memory = memory
+        self._full = full
         self._named: dict[str, int] = {}
         self._ignore_shared = False
         self._outcome: dict[str, Any] = {}
@@ -98,6 +103,8 @@ class Migration:
         tail = b"\x06" + len(description).to_bytes(4, "big") + description
         try:
             with open(descriptor, "wb") as state:
+                if self._full:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 state.write(_HEAD + json.dumps({"memory": memory}).encode() + tail)
         except OSError as error:
             words = f"Unable to write to file: {error.strerror}"
