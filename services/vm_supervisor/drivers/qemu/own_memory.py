@@ -75,7 +75,8 @@ def copy_memory(pid: int, mapping: Mapping, target: Path) -> None:
     """Write the memory to ``target``: what the file below has, and over it the pages of its own.
 
     Raises:
-        OSError: as read(2) and write(2). Unreachable: as ``locate``.
+        OSError: as read(2) and write(2).
+        Unreachable: the process has ended.
     """
     if mapping.inode:
         copy_sparse(_file_of(pid, mapping), target)
@@ -90,7 +91,7 @@ def copy_memory(pid: int, mapping: Mapping, target: Path) -> None:
         for start, end in own_pages(pid, mapping):
             for place in range(start, end, _PIECE):
                 count = min(_PIECE, end - place)
-                data = os.pread(memory.fileno(), count, mapping.start + place)
+                data = _read(memory.fileno(), count, mapping.start + place)
                 if mapping.inode or data.count(0) != len(data):
                     os.pwrite(copy.fileno(), data, place)
 
@@ -102,7 +103,7 @@ def own_pages(pid: int, mapping: Mapping) -> Iterator[tuple[int, int]]:
         first, last = mapping.start // _PAGE, mapping.end // _PAGE
         for page in range(first, last, _AT_ONCE):
             count = min(_AT_ONCE, last - page)
-            entries = os.pread(pagemap.fileno(), count * _ENTRY, page * _ENTRY)
+            entries = _read(pagemap.fileno(), count * _ENTRY, page * _ENTRY)
             for start, end in owned_runs(entries):
                 yield (page - first + start) * _PAGE, (page - first + end) * _PAGE
 
@@ -122,6 +123,14 @@ def owned_runs(entries: bytes) -> Iterator[tuple[int, int]]:
             begun = -1
     if begun >= 0:
         yield begun, len(numbers)
+
+
+def _read(fd: int, count: int, place: int) -> bytes:
+    """All of it: the files of a process that has ended are empty."""
+    data = os.pread(fd, count, place)
+    if len(data) != count:
+        raise Unreachable
+    return data
 
 
 def _file_of(pid: int, mapping: Mapping) -> Path:

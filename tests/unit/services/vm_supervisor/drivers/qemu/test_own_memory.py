@@ -99,6 +99,16 @@ def test_process_that_is_gone_or_maps_nothing_like_it_is_unreachable() -> None:
         locate(pid, SIZE)
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_process_that_ends_meanwhile_is_not_taken_for_one_without_pages(
+    tmp_path: Path, named: bool
+) -> None:
+    with mapping_process(str(base_in(tmp_path)) if named else "") as pid:
+        mapping = locate(pid, SIZE)
+    with pytest.raises((Unreachable, OSError)):
+        copy_memory(pid, mapping, tmp_path / "target")
+
+
 MAPS = """\
 1000-3000 rw-p 00000000 00:00 0
 5000-7000 r--p 00000000 fe:00 12 /usr/lib/x
