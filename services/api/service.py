@@ -4,7 +4,11 @@ The api keeps nothing that matters: rows are the store's, running machines their
 it may die at any time; its successor finds everything again (``_recover``).
 """
 
+import asyncio
+from pathlib import Path
+
 from services.api.context import ApiContext
+from services.api.machines.snapshots import origins
 from services.api.machines.spare_supervisor import Spare
 from services.api.unasked.idle_stop import IdleStop
 from services.api.unasked.lease_end import LeaseEnd
@@ -31,6 +35,7 @@ from shared.contract.reference import by_id
 from shared.contract.verbs import api
 from shared.logs import Log
 from shared.paths import Paths
+from shared.vm.publish_saved import discard
 
 GROUPS = (
     CreateVerbs,
@@ -61,7 +66,7 @@ class Api(Actor):
 
     async def on_start(self) -> None:
         self._lock = await own(self.paths.lock("api"))
-        self.background.spawn(self._recover())
+        self.background.spawn(self._recover(origins(self.paths)))
         self.background.spawn(keep_running("leases", LeaseEnd(self._context).run, self.log))
         limit = self._context.config.auto_stop_stale_after
         if limit > 0:
@@ -73,9 +78,12 @@ class Api(Actor):
     async def on_stop(self) -> None:
         self._context.supervisors.close()
 
-    async def _recover(self) -> None:
-        """After a start: believe what runs, and correct rows that say otherwise."""
+    async def _recover(self, left: list[Path]) -> None:
+        """After a start: believe what runs, and correct rows that say otherwise. ``left``: what
+        copies were being made of. A copy that has not got its disks by now will not be a VM."""
         context = self._context
+        for directory in left:
+            await asyncio.to_thread(discard, directory)
         vms = await context.corrections.rows()
         for vm in await context.supervisors.recover(vms):
             if vm.state in LIVE or vm.origin:

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 WORK = """
 exec 3>/root/open
-( i=0; while :; do i=$((i + 1)); echo $i >/run/count; echo line >&3; sleep 0.05; done ) &
+( i=0; while :; do i=$((i + 1)); echo $i >/run/count; echo line >&3; sleep 0.05; done ) </dev/null >/dev/null 2>&1 &
 echo $! >/run/worker
 cat /proc/sys/kernel/random/boot_id
 """
@@ -61,7 +61,7 @@ def saved(home: Home) -> list[str]:
 
 
 def test_a_guest_is_suspended_snapshotted_forked_and_copied(home: Home) -> None:
-    home.banger("vm", "create", "--name", "day", "--memory", "512M", "--wait", "system")
+    home.banger("vm", "create", "--name", "day", "--memory", "512M")
     boot_id = sh(home, "day", WORK).strip()
 
     # Suspended, through a reboot of the host, as far as its files tell.

@@ -138,6 +138,7 @@ def test_a_service_may_be_killed_meanwhile(guests: Guests, verb: str, service: s
     for view in guests.call("vm.list")["vms"]:
         vm = view["vm"]
         assert vm["name"] == "web" or (state_of(guests, vm["name"]) / files.OVERLAY).exists()
+    eventually(lambda: not any((state_of(guests, "web") / files.FORKS).glob("[!.]*")))
     check_swept(guests, "web")
     guests.delete_all()
 

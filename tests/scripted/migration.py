@@ -4,12 +4,15 @@ A guest's memory is what its agent knows. It is in the file of memory-backend-fi
 with the device state. Both end with the description that QEMU writes.
 """
 
+import errno
 import json
 import os
 from pathlib import Path
 from typing import Any, Protocol
 
 _IGNORE_SHARED = "x-ignore-shared"
+_HEAD = b"QEVM\0\0\0\3\x07"
+"""Format 3, and that the name of the machine follows."""
 _MOST = 1 << 20
 """Bytes that a guest's agent knows."""
 
@@ -31,15 +34,19 @@ class Unloadable(Exception):
 
 
 class Migration:
-    """``memory``: the options of memory-backend-file, empty without."""
+    """``memory``: the options of memory-backend-file, empty without. ``full``: a save finds no
+    space."""
 
-    def __init__(self, guest: Guest, memory: dict[str, str], *, incoming: bool) -> None:
+    def __init__(
+        self, guest: Guest, memory: dict[str, str], *, incoming: bool, full: bool = False
+    ) -> None:
         self.runstate = "inmigrate" if incoming else ""
         """A RunState that only a migration brings; empty for the others."""
         self.descriptors: list[int] = []
         """As they came over the control socket."""
         self._guest = guest
         self._memory = memory
+        self._full = full
         self._named: dict[str, int] = {}
         self._ignore_shared = False
         self._outcome: dict[str, Any] = {}
@@ -77,6 +84,8 @@ class Migration:
         return self._named.pop(uri.removeprefix("fd:"))
 
     def _property(self, name: str) -> object:
+        if name == "size":
+            return 1 << 29
         if name == "share":
             return self._memory.get("share") == "on"
         if name == "mem-path" and self._memory:
@@ -94,7 +103,9 @@ class Migration:
         tail = b"\x06" + len(description).to_bytes(4, "big") + description
         try:
             with open(descriptor, "wb") as state:
-                state.write(json.dumps({"memory": memory}).encode() + tail)
+                if self._full:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                state.write(_HEAD + json.dumps({"memory": memory}).encode() + tail)
         except OSError as error:
             words = f"Unable to write to file: {error.strerror}"
             self._outcome = {"status": "failed", "error-desc": words}
@@ -107,7 +118,8 @@ class Migration:
             raise Refused("'-incoming' was not specified on the command line")
         with open(descriptor, "rb") as state:
             try:
-                saved, _ = json.JSONDecoder().raw_decode(state.read().decode(errors="replace"))
+                text = state.read().removeprefix(_HEAD).decode(errors="replace")
+                saved, _ = json.JSONDecoder().raw_decode(text)
                 memory = saved["memory"] or self._mapped()
             except (ValueError, KeyError):
                 raise Unloadable("load of migration failed: Invalid argument") from None

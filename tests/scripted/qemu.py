@@ -179,7 +179,9 @@ class Machine:
             self._add_or_crash(rule)
         boot_id = Path("/proc/sys/kernel/random/uuid").read_text().strip()
         self._agent = Agent(boot_id, self._power_off)
-        self.migration = Migration(self, line.memory, incoming=line.incoming)
+        self.migration = Migration(
+            self, line.memory, incoming=line.incoming, full="no-space" in self._script
+        )
         self._monitor = Monitor(self)
         self._agent_channel = Channel(self._loop, line.agent, self._agent.receive)
         self._agent_channel.set_readable(False)

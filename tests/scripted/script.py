@@ -19,6 +19,7 @@ WISHES = {
     "deaf": "the first request to power off is lost, as before an init listens",
     "linger": "a power-off ends the agent at once, and the guest when the FIFO is written to",
     "once": "the next launch finds no script any more",
+    "no-space": "a save finds no space on the host's disk",
     "hold": "the boot waits until the FIFO named by the rest of the line has been written to",
 }
 

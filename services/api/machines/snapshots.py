@@ -7,6 +7,7 @@ from services.api.machines.disk_use import occupied
 from shared.contract.messages.snapshot import Snapshot
 from shared.contract.messages.vm import Vm
 from shared.errors import BangerError, Code
+from shared.paths import Paths
 from shared.plain_text import printable
 from shared.vm import files
 from shared.vm.publish_saved import PREFIX
@@ -27,6 +28,11 @@ def snapshot_names(vm_state: Path) -> list[str]:
 def snapshot_directory(vm_state: Path, name: str) -> Path:
     """Where the snapshot ``name`` is, or will be. ``name`` is one of ``check_name``."""
     return vm_state / files.SNAPSHOTS / name
+
+
+def origins(paths: Paths) -> list[Path]:
+    """What copies are being made of now; or were, by an api that was killed."""
+    return list((paths.state / "vms").glob(f"*/{files.FORKS}/[!.]*"))
 
 
 def find_snapshot(vm: Vm, vm_state: Path, name: str) -> Path:

@@ -84,7 +84,7 @@ async def origin_of(
             await asyncio.to_thread(_require_room, context, directory, saved, count)
             yield Origin(vm, directory, saved, f"snapshot {vm.name}/{snapshot}")
         return
-    directory = state / files.FORKS / call.request_id
+    directory = state / files.FORKS / f"{call.request_id}-{secrets.token_hex(4)}"
     try:
         async with context.exclusively(vm) as vm:
             check(vm.name, vm.state, Action.FORK)

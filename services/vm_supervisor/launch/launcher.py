@@ -47,6 +47,7 @@ from shared.vm import files, known_hosts
 from shared.vm.handle import Handle, remove_handle, write_handle
 from shared.vm.publish_saved import discard
 from shared.vm.saved import MachineFacts
+from shared.vmm.accelerator import Accelerator
 from shared.vmm.choice import choose
 from shared.vmm.info import Channel, LaunchContext
 
@@ -104,11 +105,11 @@ class VmmLauncher:
         )
         plan = await self._plan(spec, driver, network, keys.host.public, report)
         if saved:
-            facts = await self._facts(spec, driver, plan.spec)
+            facts = await self._facts(spec, driver, plan.spec.accelerator)
             refuse_different(saved, facts, spec.vm.name, NO_MEMORY.format(name=spec.vm.name))
             plan.facts, plan.beginning = facts, beginning_of(saved, spec.vm)
         else:
-            plan.facts = await self._facts_if_known(spec, driver, plan.spec)
+            plan.facts = await self._facts_if_known(spec, driver, plan.spec.accelerator)
             agent, drives = driver.info.agent, plan.spec.drives
             identity = identity_of(spec, network, drives, agent, keys)
             modules = Path(spec.kernel) / "initrd-modules.cpio"
@@ -125,8 +126,9 @@ class VmmLauncher:
     async def facts(self, spec: SupervisorSpec, vmm: VmmWanted) -> MachineFacts:
         """What a start of the VM by ``vmm`` would be like now. Raises as ``launch``."""
         driver = self._driver(await self._choose(spec, _say_nothing, vmm))
-        machine = await self._describe(spec, driver, await self._network(spec), _say_nothing)
-        return await self._facts(spec, driver, machine)
+        context = self._context(spec, _say_nothing, "")
+        accelerator = await asyncio.to_thread(driver.info.accelerator, context)
+        return await self._facts(spec, driver, accelerator)
 
     async def identity(self, spec: SupervisorSpec, agent: Channel) -> GuestIdentity:
         """What a guest of this VM is to be, whatever it was made of."""
@@ -233,20 +235,21 @@ class VmmLauncher:
         )
 
     async def _facts(
-        self, spec: SupervisorSpec, driver: Driver, machine: MachineSpec
+        self, spec: SupervisorSpec, driver: Driver, accelerator: Accelerator
     ) -> MachineFacts:
         """What of the machine must be the same where it is started from a saved one."""
         context = self._context(spec, _say_nothing, "")
+        drives = drives_of(Path(spec.image), Path(spec.kernel), self._place(spec.vm.id).state)
         return await asyncio.to_thread(
-            facts_of_machine, spec, driver.info, context, machine.accelerator, machine.drives
+            facts_of_machine, spec, driver.info, context, accelerator, drives
         )
 
     async def _facts_if_known(
-        self, spec: SupervisorSpec, driver: Driver, machine: MachineSpec
+        self, spec: SupervisorSpec, driver: Driver, accelerator: Accelerator
     ) -> MachineFacts | None:
         """None is no reason not to boot: the machine cannot be saved then."""
         with contextlib.suppress(BangerError):
-            return await self._facts(spec, driver, machine)
+            return await self._facts(spec, driver, accelerator)
         return None
 
 

@@ -260,7 +260,8 @@ class Saving:
 
     def _memory_bytes(self, running: RunningVm) -> int:
         memory_mib = self._life.vm.memory_mib
-        return guest_memory(running.handle.pid, memory_mib) or memory_mib * MIB
+        known = guest_memory(running.handle.pid, memory_mib)
+        return known.resident if known else memory_mib * MIB
 
     def _described(
         self, work: Path, facts: MachineFacts, pause: float, copied: CopyMethod | Literal[""]

@@ -10,6 +10,7 @@ from pathlib import Path
 from services.vm_supervisor.drivers.contract import MachineSpec
 from services.vm_supervisor.drivers.kernel_arguments import kernel_arguments
 from services.vm_supervisor.drivers.qemu.hubs import CLOSED, FIRST_HUB, OPEN, filtered
+from services.vm_supervisor.drivers.qemu.saved_networks import begins_with_configuration
 from services.vm_supervisor.network.modes import GuestNetwork, Outside
 from services.vm_supervisor.network.outside_filter import filter_id
 from shared.vm import files
@@ -24,6 +25,9 @@ _RESET = ("reboot=t",)
 minute."""
 
 _LOAD = ("-incoming", "defer", "-S")
+_WITHOUT_CONFIGURATION = ("-global", "migration.send-configuration=off")
+"""For a device state that does not begin with the name of the machine. Whoever has loaded one does
+not write it either."""
 INHERITED = "/proc/self/fd"
 """Where QEMU finds what it inherits. A file that has a name can stay where it is when the machine
 is saved; since 8.1 QEMU insists on the name."""
@@ -61,12 +65,18 @@ def qemu_argv(
         *("-name", process_name(spec.place.vm_id), *spec.hardening),
         *(*_memory(spec, saved, inherited), *_accelerator(spec, cpu)),
         *("-smp", str(spec.vcpus), "-m", f"{spec.memory_mib}M"),
-        *(_LOAD if saved else _boot(spec)),
+        *(_load(saved) if saved else _boot(spec)),
         *_channels(spec),
         *_drives(spec),
         *_first_device(spec.network),
         *_outside(spec.network.outside, inherited.ends),
     ]
+
+
+def _load(saved: Path) -> list[str]:
+    whole = memory_form(saved) == "stream"
+    configured = begins_with_configuration(saved / (files.MEMORY if whole else files.DEVICE_STATE))
+    return [*_LOAD, *(() if configured else _WITHOUT_CONFIGURATION)]
 
 
 def _boot(spec: MachineSpec) -> list[str]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from services.vm_supervisor.drivers.exit import LINE_MAX
+from services.vm_supervisor.drivers.qemu import own_memory
 from services.vm_supervisor.drivers.qemu.argv import MEMORY
 from services.vm_supervisor.drivers.qemu.saved_networks import network_instances, renumber_networks
 from shared.errors import BangerError, Code
@@ -26,6 +27,8 @@ from shared.vm.sparse import copy_sparse
 
 Execute = Callable[[str, dict[str, object] | None], Awaitable[object]]
 """Runs one QMP command with its arguments."""
+STATE_ALONE = "xen-save-devices-state"
+"""Writes the state of all devices, and no memory, into a file. Whether Xen is there or not."""
 BANDWIDTH = 1 << 40
 """Bytes a second: no limit. QEMU's own is 128 MiB/s."""
 POLL_SECONDS = 0.003
@@ -53,8 +56,7 @@ class Migration:
         memory = await self._shared_memory()
         try:
             if memory is None:
-                await self._write(target / files.MEMORY, whole=True)
-                return "stream"
+                return await self._save_private(target)
             await self._write(target / files.DEVICE_STATE, whole=False)
             copy = target / files.MEMORY
             if not (copy.exists() and copy.samefile(memory)):
@@ -62,6 +64,24 @@ class Migration:
             return "file"
         except OSError as error:
             raise refused(target, error) from error
+
+    async def _save_private(self, target: Path) -> MemoryForm:
+        """Copy the memory from outside, if that is allowed; else QEMU writes it into a stream."""
+        size = await self._execute("qom-get", {"path": f"/objects/{MEMORY}", "property": "size"})
+        state = target / files.DEVICE_STATE
+        try:
+            mapping = await asyncio.to_thread(own_memory.locate, self._pid, int(str(size)))
+            state.touch(0o600)
+            await self._execute(STATE_ALONE, {"filename": str(state), "live": False})
+            await asyncio.to_thread(
+                own_memory.copy_memory, self._pid, mapping, target / files.MEMORY
+            )
+        except (own_memory.Unreachable, BangerError):
+            # Not allowed, or a QEMU without that command. One without space says so again.
+            state.unlink(missing_ok=True)
+            await self._write(target / files.MEMORY, whole=True)
+            return "stream"
+        return "file"
 
     async def load(self, saved: Path) -> None:
         """Load what is in ``saved`` into a QEMU that was started with ``-incoming defer -S``.

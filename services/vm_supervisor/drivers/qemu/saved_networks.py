@@ -4,18 +4,26 @@ QEMU numbers what it saves under one name. Before 8.2 all user networks had the 
 a network that comes while the guest runs gets the highest number plus one (net/slirp.c). So a guest
 whose way out was closed and opened has the networks 0 and 3, say, and a new QEMU, which has 0 and
 1, would refuse the state of a network that it does not know. A saved machine ends with a
-description of itself, which has the numbers (QEMU_VM_VMDESCRIPTION of migration/savevm.c).
+description of itself, which has the numbers (QEMU_VM_VMDESCRIPTION of migration/savevm.c). A device
+state that was saved alone has no description; there the heads of its sections are looked for.
 """
 
 import json
 import os
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from services.vm_supervisor.drivers.qemu.hubs import CLOSED, OPEN, netdev_arguments, network_ids
 from shared.errors import BangerError, Code
+from shared.vm import files
 
+_PREAMBLE = 8
+"""Bytes: the mark of a saved machine, and the version of the format."""
+_CONFIGURATION = 0x07
+_HEAD_OF_SECTION = re.compile(rb"\x05slirp(.{4})", re.DOTALL)
+"""Length of the name, the name, the number."""
 _DESCRIPTION = 0x06
 _HEAD = 5
 """Bytes before the description: its mark, and its length as a big-endian number."""
@@ -29,23 +37,41 @@ def network_instances(state: Path) -> list[int]:
     """The numbers in the file that a machine was saved to, in order.
 
     Raises:
-        BangerError: ``invalid`` when the file does not end with a description.
+        BangerError: ``invalid`` for a file that does not end as QEMU writes it.
     """
     with state.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - _LONGEST))
-        described = _description(file.read())
+        end = file.read()
+    described = _description(end)
+    alone = state.name == files.DEVICE_STATE and not begins_with_configuration(state)
+    if described is None and alone:
+        heads = _HEAD_OF_SECTION.finditer(end)
+        return _believed(int.from_bytes(head[1], "big") for head in heads)
     try:
         devices = described["devices"]
-        numbers = sorted(int(each["instance_id"]) for each in devices if each["name"] == _NAME)
+        return _believed(int(each["instance_id"]) for each in devices if each["name"] == _NAME)
     except (KeyError, TypeError, ValueError):
         raise _unreadable() from None
+
+
+def begins_with_configuration(state: Path) -> bool:
+    """Whether what was saved begins with the name of its machine, as all that QEMU migrates does
+    (QEMU_VM_CONFIGURATION). A file that is too short is judged when it is loaded."""
+    with state.open("rb") as file:
+        head = file.read(_PREAMBLE + 1)
+    return len(head) <= _PREAMBLE or head[_PREAMBLE] == _CONFIGURATION
+
+
+def _believed(found: Iterable[int]) -> list[int]:
+    numbers = sorted(found)
     if numbers and numbers[-1] > MOST:
         raise _unreadable()
     return numbers
 
 
 def _description(end: bytes) -> Any:
+    """The description that ``end`` ends with; None without."""
     mark = end.rfind(_DESCRIPTION)
     while mark >= 0:
         length = int.from_bytes(end[mark + 1 : mark + _HEAD], "big")
@@ -53,9 +79,9 @@ def _description(end: bytes) -> Any:
             try:
                 return json.loads(end[mark + _HEAD :])
             except ValueError:
-                break
+                return None
         mark = end.rfind(_DESCRIPTION, 0, mark)
-    raise _unreadable()
+    return None
 
 
 def _unreadable() -> BangerError:

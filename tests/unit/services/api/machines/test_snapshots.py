@@ -5,8 +5,14 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from services.api.machines.snapshots import find_snapshot, snapshot_names, snapshot_of
+from services.api.machines.snapshots import (
+    find_snapshot,
+    origins,
+    snapshot_names,
+    snapshot_of,
+)
 from shared.errors import BangerError, Code
+from shared.paths import Paths
 from shared.vm import files
 from shared.vm.publish_saved import draft
 from tests.example import example_vm
@@ -21,6 +27,14 @@ def test_there_are_those_that_were_published(tmp_path: Path) -> None:
         save_machine(tmp_path / files.SNAPSHOTS / name, VM)
     with draft(tmp_path / files.SNAPSHOTS):
         assert snapshot_names(tmp_path) == ["one", "two"]
+
+
+def test_what_an_api_that_was_killed_made_copies_of_is_found(tmp_path: Path) -> None:
+    paths = Paths(*(tmp_path / name for name in ("config", "data", "state", "run")))
+    assert origins(paths) == []
+    left = save_machine(paths.vm_state(VM.id) / files.FORKS / "request", VM)
+    save_machine(paths.vm_state(VM.id) / files.SNAPSHOTS / "one", VM)
+    assert origins(paths) == [left]
 
 
 def test_one_that_is_not_there_is_answered_with_those_that_are(tmp_path: Path) -> None:

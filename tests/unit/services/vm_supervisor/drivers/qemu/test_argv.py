@@ -161,6 +161,16 @@ def test_saved_memory_is_mapped_privately_and_nothing_boots(tmp_path: Path) -> N
     assert not {"-kernel", "-initrd", "-append"} & set(argv)
 
 
+@pytest.mark.parametrize(("mark", "absent"), [(b"\x07", 0), (b"\x04", 1)])
+def test_qemu_is_told_of_a_device_state_that_does_not_name_its_machine(
+    tmp_path: Path, mark: bytes, absent: int
+) -> None:
+    saved = saved_in(tmp_path, files.MEMORY, files.DEVICE_STATE)
+    (saved / files.DEVICE_STATE).write_bytes(b"QEVM\0\0\0\3" + mark)
+    values = option_values(qemu_argv(SPEC, saved=saved), "-global")
+    assert values == ["migration.send-configuration=off"] * absent
+
+
 def test_stream_is_loaded_into_memory_of_its_own_or_into_the_file_that_is_asked_for(
     tmp_path: Path,
 ) -> None:

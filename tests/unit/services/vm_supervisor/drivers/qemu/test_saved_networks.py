@@ -10,13 +10,15 @@ import pytest
 from services.vm_supervisor.drivers.qemu.hubs import CLOSED, OPEN, HubEnd
 from services.vm_supervisor.drivers.qemu.saved_networks import (
     MOST,
+    begins_with_configuration,
     network_instances,
     renumber_networks,
 )
 from shared.errors import BangerError, Code
+from shared.vm import files
 
 
-def state_file(root: Path, *numbers: Any, before: bytes = b"state\x06\x00\x00") -> Path:
+def state_file(root: Path, *numbers: Any, before: bytes = b"QEVM\0\0\0\3\x07\x06\x00\x00") -> Path:
     devices = [{"name": "timer", "instance_id": 0}]
     devices += [{"name": "slirp", "instance_id": number} for number in numbers]
     text = json.dumps({"devices": devices}).encode()
@@ -34,7 +36,28 @@ def test_only_the_end_of_a_long_file_is_read(tmp_path: Path) -> None:
     assert network_instances(state_file(tmp_path, 0, 2, before=b"\x06" * (3 << 20))) == [0, 2]
 
 
-@pytest.mark.parametrize("content", [b"", b"\x06", b"\x06\0\0\0\x02{]", b"x" * 4096])
+@pytest.mark.parametrize("numbers", [[], [0, 0], [0, 7]])
+def test_device_state_that_was_saved_alone_has_them_in_the_heads_of_its_sections(
+    tmp_path: Path, numbers: list[int]
+) -> None:
+    path = tmp_path / files.DEVICE_STATE
+    heads = [b"\x04\0\0\0\1\x05slirp" + number.to_bytes(4, "big") for number in numbers]
+    path.write_bytes(b"QEVM\0\0\0\3\x04" + b"state\x7e".join(heads) + b"\0")
+    assert network_instances(path) == numbers
+    assert not begins_with_configuration(path)
+
+
+def test_all_that_qemu_migrates_begins_with_the_name_of_the_machine(tmp_path: Path) -> None:
+    path = tmp_path / "state"
+    path.write_bytes(b"QEVM\0\0\0\3\x07\0\0\0\7microvm")
+    assert begins_with_configuration(path)
+    path.write_bytes(b"QEVM")
+    assert begins_with_configuration(path), "what is cut off is refused by its end"
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\x06", b"\x06\0\0\0\x02{]", b"QEVM\0\0\0\3\x07" + b"x" * 4096]
+)
 def test_file_without_a_description_is_damaged(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "state"
     path.write_bytes(content)
