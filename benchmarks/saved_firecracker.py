@@ -28,7 +28,7 @@ from shared.vm import files
 from tests.integration.namespaces import Namespace
 
 RUNS = 3
-SETTLE_SECONDS = 60.0
+SETTLE_SECONDS = 30.0
 """Until systemd has started everything in an emulated host."""
 FIRECRACKER_SECONDS = 600.0
 
@@ -75,7 +75,7 @@ async def _saved(program: str, spec: MachineSpec, ready: Ready, *, smoke: bool) 
         await machine.attach()
         await ready(machine.agent)
         await asyncio.sleep(0 if smoke else SETTLE_SECONDS)
-        await _save(machine, target)
+        await _kept(machine, target)
     finally:
         await _end(machine)
     for name in (files.OVERLAY, files.WORK_DISK):
@@ -115,6 +115,11 @@ async def _save(machine: Machine, target: Path) -> None:
     await machine.pause()
     await machine.save(target)
     await machine.resume()
+
+
+async def _kept(machine: Machine, target: Path) -> None:
+    await _save(machine, target)
+    await machine.collect(target)
 
 
 async def _end(machine: Machine) -> None:

@@ -64,7 +64,7 @@ ended under the command. Otherwise the status is 0, or
 | 3 | not found, or an ambiguous prefix |
 | 4 | conflict: it already exists, or is in the wrong state |
 | 5 | the VM is not running |
-| 6 | unavailable: a service is down or busy |
+| 6 | unavailable: a service is down or busy, or a registry or mirror does not deliver |
 | 7 | timed out; also a command that `vm run --timeout` terminated |
 | 125 | the VM or the connection ended under a command in the guest (code `lost`) |
 | 130, 143, 129 | interrupted by Ctrl-C, SIGTERM, SIGHUP |

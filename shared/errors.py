@@ -17,7 +17,8 @@ class Code(StrEnum):
     AMBIGUOUS = "ambiguous"  # a prefix matches several
     CONFLICT = "conflict"  # it exists already, or its state does not allow this
     NOT_RUNNING = "not_running"
-    UNAVAILABLE = "unavailable"  # a service, or something it depends on, cannot be reached
+    UNAVAILABLE = "unavailable"  # a service cannot be reached: it may be back in a moment
+    UNREACHABLE = "unreachable"  # a registry or mirror does not deliver, after all attempts
     BUSY = "busy"  # a queue is full, or a lock is held
     TIMEOUT = "timeout"
     CANCELLED = "cancelled"
@@ -40,6 +41,7 @@ EXIT_STATUS: dict[Code, int] = {
     Code.CONFLICT: 4,
     Code.NOT_RUNNING: 5,
     Code.UNAVAILABLE: 6,
+    Code.UNREACHABLE: 6,
     Code.BUSY: 6,
     Code.TIMEOUT: 7,
     Code.LOST: 125,

@@ -53,7 +53,8 @@ class Peaks:
 
     @property
     def largest(self) -> float:
-        return max(self.megabytes.values())
+        """0.0 when every process ended before it was looked at."""
+        return max(self.megabytes.values(), default=0.0)
 
     def _look_on(self) -> None:
         while not self._over.wait(_EVERY):

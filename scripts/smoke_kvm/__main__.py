@@ -26,7 +26,7 @@ FAILED, UNUSABLE = 1, 2
 ATTEMPTS = 2
 """An L1 that was lost says nothing of banger; one that is lost twice is for people to look at."""
 PREPARE_SECONDS, FETCH_SECONDS = 300.0, 120.0
-JAILED_SECONDS, RESOLVED_SECONDS, BENCH_SECONDS = 900.0, 600.0, 900.0
+JAILED_SECONDS, RESOLVED_SECONDS, BENCH_SECONDS = 900.0, 600.0, 1500.0
 USERS = ("root", inside.USER)
 
 
@@ -146,7 +146,7 @@ def _judged(status: int) -> int:
 def _beyond_the_suite(l1: L1) -> list[int]:
     """What needs root and a user side by side, what needs L1's own network, and what is a figure
     and no test."""
-    bench = [*inside.module("benchmarks"), "firecracker"]
+    bench = [*inside.module("benchmarks"), "firecracker", "saved_firecracker"]
     return [
         _twice(
             l1,

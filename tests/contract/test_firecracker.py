@@ -88,6 +88,7 @@ class Bench:
         target.mkdir()
         await machine.pause()
         assert await machine.save(target) == "file"
+        await machine.collect(target)
         return target
 
     async def saved(self) -> Path:

@@ -34,6 +34,7 @@ async def _saved(prison: Prison) -> Path:
         await machine.attach()
         await machine.pause()
         assert await machine.save(target) == "file"
+        await machine.collect(target)
         assert (await prison.ask(DESCRIBE))["state"] == "Paused"
     await asyncio.to_thread(prison.expect_nothing_left)
     return target
@@ -81,6 +82,7 @@ async def test_what_was_saved_is_out_of_the_reach_of_its_jail(prison: Prison) ->
         await machine.attach()
         await machine.pause()
         await machine.save(target)
+        await machine.collect(target)
         inside = Path(f"/proc/{machine.process.pid}/root/save")
         for name in (files.MEMORY, files.DEVICE_STATE):
             assert not (inside / name).samefile(target / name)

@@ -19,7 +19,10 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 WORK = """
 exec 3>/root/open
-( i=0; while :; do i=$((i + 1)); echo $i >/run/count; echo line >&3; sleep 0.05; done ) </dev/null >/dev/null 2>&1 &
+(
+    i=0
+    while :; do i=$((i + 1)); echo $i >/run/count; echo line >&3; sleep 0.05; done
+) </dev/null >/dev/null 2>&1 &
 echo $! >/run/worker
 cat /proc/sys/kernel/random/boot_id
 """
@@ -33,7 +36,7 @@ IDENTITY = """
 cat /etc/hostname /etc/machine-id /proc/sys/kernel/random/boot_id
 cat /sys/class/net/eth0/address
 head -c 16 /dev/urandom | od -An -tx1 | tr -d ' '
-ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub 2>/dev/null || cat /run/banger/host_key | cksum
+cksum </run/banger/host_key
 """
 WIRED = "date +%s.%N"
 
@@ -84,7 +87,7 @@ def test_a_guest_is_suspended_snapshotted_forked_and_copied(home: Home) -> None:
     sh(home, "day", "kill $(cat /run/worker); rm /root/open; echo gone >/etc/gone; sync")
     home.banger("vm", "snapshot", "restore", "day", "noon", "--yes")
     assert sh(home, "day", "cat /proc/sys/kernel/random/boot_id").strip() == boot_id
-    sh(home, "day", f"{GOES_ON}; test ! -e /etc/gone")
+    sh(home, "day", f"{GOES_ON}test ! -e /etc/gone")
 
     # Two forks, which are three machines with the first. Its clock is a month behind.
     sh(home, "day", "date -s '-31 days'")
@@ -92,12 +95,9 @@ def test_a_guest_is_suspended_snapshotted_forked_and_copied(home: Home) -> None:
     assert forked["pause_seconds"] < 2
     names = ("day", "copy-1", "copy-2")
     told = [sh(home, name, IDENTITY).split("\n") for name in names]
-    for field in zip(*told, strict=True):
-        assert len(set(field)) in (1, 3), field
-    assert len({tuple(lines) for lines in told}) == 3
-    hostnames, machine_ids, boot_ids, macs, random = list(zip(*told, strict=True))[:5]
+    hostnames, *others = list(zip(*told, strict=True))[:6]
     assert hostnames == names
-    for different in (machine_ids, boot_ids, macs, random):
+    for different in others:
         assert len(set(different)) == 3, different
     assert_own_machines(home, "copy-1", "copy-2")
     for name in names:
@@ -106,9 +106,9 @@ def test_a_guest_is_suspended_snapshotted_forked_and_copied(home: Home) -> None:
     sh(home, "day", GOES_ON)
 
     # A copy for one command.
-    run = ("vm", "run", "--rm", "--from", "day/noon", "--", "sh", "-c", f"{GOES_ON}; hostname")
+    run = ("vm", "run", "--rm", "--from", "day/noon", "--", "sh", "-c", f"{GOES_ON}hostname")
     assert home.banger(*run).stdout.strip() not in ("", "day")
-    assert home.banger("vm", "list", "-q").stdout.split() == ["day"]
+    assert len(home.banger("vm", "list", "-q").stdout.split()) == 1
 
     # A supervisor that is killed while it saves.
     with home.start("vm", "suspend", "day") as process:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from shared.contract.verb import Request
 
 TOML = ".toml"
+DOCKERFILE = "Dockerfile"
 
 
 @click.command()
@@ -29,8 +30,8 @@ TOML = ".toml"
     "-f",
     "--file",
     metavar="FILE",
-    type=click.Path(exists=True, dir_okay=False),
-    help="A Dockerfile, or a .toml file. What it copies is taken from DIR (default: .).",
+    type=click.Path(dir_okay=False),
+    help="A Dockerfile, or a .toml file; also one in DIR, where its copies come from (default: .).",
 )
 @click.option("--force", is_flag=True, help="Build the image even if it exists, without the cache.")
 @click.option(
@@ -82,14 +83,14 @@ def build(
       banger image build debian-bookworm
       banger image build debian-bookworm --name py --include python3,python3-venv
       banger image build tools.toml --nat
-      banger image build -f Dockerfile --name app .
+      banger image build --name app .
+      banger image build -f app.dockerfile --name app ./app
     """
-    described = file or (what if what.endswith(TOML) else "")
+    described, context = _described(what, file)
     _refuse_misplaced(ctx, {"include": packages} if described else of_file, bool(described))
     if described:
         if not Path(described).is_file():
             raise click.UsageError(f"there is no file {described}", ctx)
-        context = what or "." if file else str(Path(described).parent)
         request = _of_file(described, context, as_name, force, **of_file)
     elif what:
         include = [word for option in packages for word in option.split(",")]
@@ -98,6 +99,20 @@ def build(
         raise click.UsageError("name an image of the catalogue or a file: -f FILE", ctx)
     built = run_operation(request)
     show_one(entry(built), details_of(built), output, quiet=quiet)
+
+
+def _described(what: str, file: str | None) -> tuple[str, str]:
+    """The file that describes the image, "" for one of the catalogue, and the directory that its
+    copies come from. A directory is written as a path: a bare word is a name of the catalogue."""
+    if file:
+        context = Path(what or ".")
+        in_context = not Path(file).is_file() and (context / file).is_file()
+        return str(context / file if in_context else file), str(context)
+    if what.endswith(TOML):
+        return what, str(Path(what).parent)
+    if what in (".", "..") or "/" in what:
+        return str(Path(what) / DOCKERFILE), what
+    return "", ""
 
 
 def _refuse_misplaced(ctx: click.Context, options: Mapping[str, object], described: bool) -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 COLUMNS: "Columns[Image]" = {
     "ID": lambda image: image.id,
-    "NAME": lambda image: ", ".join(image.names) or image.name or "-",
+    "NAME": lambda image: ", ".join(image.names) or "-",
     "ARCH": lambda image: image.arch,
     "FORMAT": lambda image: image.format,
     "SIZE": lambda image: show_size(image.real_bytes or image.size),

@@ -42,7 +42,7 @@ def start(
     output: str,
     quiet: bool,
 ) -> int:
-    """Start stopped VMs. Their disks are as they were. Suspended VMs go on where they were.
+    """Start stopped VMs, on their disks. Suspended VMs go on where they were.
 
     \b
     Examples:

@@ -27,9 +27,9 @@ SHOWN: "Columns[VmView]" = {
 @format_options
 @click.pass_obj
 def prune(settings: Settings, force: bool, output: str, quiet: bool) -> int:
-    """Delete all VMs that are stopped, that failed or that never started.
+    """Delete all stopped VMs, and those that failed or never started.
 
-    Their disks and snapshots go with them. A suspended VM is not deleted. Lists the VMs first and
+    Their disks and snapshots go with them. Suspended VMs are not deleted. Lists the VMs first and
     asks for confirmation.
 
     \b

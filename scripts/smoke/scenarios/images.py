@@ -88,7 +88,8 @@ def image_of_a_vm(case: Case) -> None:
     case.run_vm("worked")
     case.inside("worked", "echo kept >/etc/kept; rm /etc/issue; echo mine >/root/mine; sync")
     case.banger("vm", "commit", "worked", "work", status=CONFLICT)
-    case.banger("vm", "stop", "worked")
+    # A VM whose VMM had to be killed cannot be captured.
+    case.banger("vm", "stop", "--timeout", "240", "worked")
     case.banger("vm", "commit", "worked", "work", "--work-seed")
     script = "cat /etc/kept /root/mine; ls /etc/issue 2>&1 | grep -c 'No such'"
     ran = case.banger("vm", "run", "--rm", "--image", "work", "--", "sh", "-c", script)

@@ -40,7 +40,13 @@ def run(request: PullJob, context: JobContext) -> PublishedImage:
     reference = parse_any(request.source, request.default_registry)
     library = Library(Path(request.images), ImageManifest, "image")
     cache = BlobCache(Path(request.blobs))
-    options = PullOptions(cache, context.directory, request.auth_file, request.insecure)
+    options = PullOptions(
+        cache,
+        context.directory,
+        request.auth_file,
+        request.insecure,
+        context.progress,
+    )
     known = {} if request.force else _known(library)
     report = in_bytes(context.progress)
 

@@ -38,6 +38,7 @@ from shared.plain_text import printable
 MANIFEST = "manifest.json"
 _LIMITS = FlattenLimits(entries=20_000, metadata_bytes=32 << 20)
 _MOST_LINKS = 16
+_NO_ARCHIVE = "it is no archive of docker save"
 _TAR = "application/vnd.oci.image.layer.v1.tar"
 
 _Text = Annotated[str, msgspec.Meta(max_length=4096)]
@@ -81,9 +82,7 @@ def read_archive(file: Path, name: str, directory: Path, advance: Advance) -> Pu
         return _read_saved(found, name)
     if INDEX in found.files:
         return read_layout(found.locate, name)
-    raise invalid(
-        "it is no archive of docker save", f"it has neither {MANIFEST} nor {INDEX} at its top"
-    )
+    raise invalid(_NO_ARCHIVE, f"it has neither {MANIFEST} nor {INDEX} at its top")
 
 
 def unpack(file: Path, directory: Path, advance: Advance) -> ArchiveFiles:
@@ -98,6 +97,10 @@ def unpack(file: Path, directory: Path, advance: Advance) -> ArchiveFiles:
             stream.drain()  # a compressed one has its sum at its end
     except OSError as error:
         raise refused(Path(error.filename or directory), error) from error
+    except BangerError as error:
+        if error.code is Code.INVALID and not found.files:  # no tar, or of something else
+            raise invalid(_NO_ARCHIVE, "write one: docker save IMAGE -o FILE") from error
+        raise
     return found
 
 

@@ -17,6 +17,7 @@ from services.images.oci.reference import (
     Reference,
 )
 from services.images.oci.registry.download import RegistryDownload
+from services.images.oci.registry.session import Tell, tell_nobody
 from shared.errors import BangerError, Code
 
 OnStage = Callable[[str, int, int], None]
@@ -44,6 +45,7 @@ class PullOptions:
     """Private, for what is only needed until the image is made."""
     auth_file: str = ""
     insecure: bool = False
+    tell: Tell = tell_nobody
 
 
 @contextmanager
@@ -111,7 +113,9 @@ def _download(
         lambda here, total: progress("download", here, total),
         auth_file=options.auth_file,
         insecure=options.insecure,
+        tell=options.tell,
     )
+    options.tell("registry", f"asking {reference.registry} for {reference.familiar}")
     with closing(download):
         manifest, digest = download.manifest()
         if is_known(digest):

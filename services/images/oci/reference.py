@@ -115,6 +115,8 @@ def parse(text: str, default_registry: str = DEFAULT_REGISTRY) -> Reference:
     """
     if len(text) > _LONGEST:
         raise _invalid(text[:60] + "…", "it is too long")
+    if not text.strip():
+        raise _invalid(text, "it is empty")
     if _IDENTIFIER.fullmatch(text):
         raise _invalid(text, "64 hexadecimal digits are no name")
     rest, at, digest = text.partition("@")

@@ -17,6 +17,7 @@ A machine is saved to a directory, and a VMM is launched from it instead of boot
         await machine.pause()
         form = await machine.save(directory)    # writes memory and device state
         await machine.resume()
+    await machine.collect(directory)            # what could wait until the guest runs again
     copy = await driver.launch(spec, directory)
     await copy.attach()                     # loads them; the guest is paused
     await copy.resume()
@@ -212,6 +213,13 @@ class Machine(Protocol):
         failed is of no use.
 
         Raises ``no_space``, ``conflict`` for a VMM that cannot be saved, with why.
+        """
+
+    async def collect(self, target: Path) -> None:
+        """Finish what the last ``save`` into ``target`` began, before its files are used, or after
+        it has failed. The guest may run meanwhile, and its VMM may have ended.
+
+        Raises ``no_space`` and ``denied``, ``guest_failed`` for files that are none.
         """
 
     def kill(self, signum: Signals = SIGKILL) -> None:

@@ -71,17 +71,17 @@ async def _accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, 
     return answer.startswith(b"OK ")
 
 
-async def await_reset(socket: Path, seconds: float = RESET_SECONDS) -> bool:
+async def await_reset(socket: Path) -> bool:
     """Wait until a guest that has just been resumed has reset its vsock connections.
 
     A save leaves it the order to do so (VIRTIO_VSOCK_EVENT_TRANSPORT_RESET), which it would carry
     out on a connection that is made too early, too; its agent never notices the end of that one.
     The kernel of the guest answers in order, so a port where nothing listens is knocked at first.
 
-    Returns whether the guest has refused it; a guest that hangs does not.
+    Returns whether the guest has refused it; one that hangs has ``RESET_SECONDS`` for it.
     """
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(RESET_SECONDS):
             reader, writer = await _connected(socket)
             try:
                 writer.write(f"CONNECT {_CLOSED_PORT}\n".encode())

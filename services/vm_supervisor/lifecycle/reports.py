@@ -5,6 +5,7 @@ import os
 import re
 import time
 from collections.abc import Awaitable, Iterator
+from typing import NamedTuple
 
 from services.vm_supervisor.guest.agent import SHELL, Agent
 from services.vm_supervisor.guest.ssh import master_pid
@@ -25,20 +26,34 @@ PERCENT = re.compile("[0-9]{1,3}%")
 
 
 _MAPPING = re.compile(
-    r"^Size: +(\d+) kB\nKernelPageSize:.*\nMMUPageSize:.*\nRss: +(\d+) kB", re.MULTILINE
+    r"^Size: +(\d+) kB\nKernelPageSize:.*\nMMUPageSize:.*\nRss: +(\d+) kB\n"
+    r"(?:(?:Pss|Shared)\w*:.*\n)*Private_Clean: +(\d+) kB\nPrivate_Dirty: +(\d+) kB",
+    re.MULTILINE,
 )
 """One mapping of /proc/<pid>/smaps (proc_pid_smaps(5))."""
 
 
-def guest_memory(pid: int, memory_mib: int) -> int | None:
-    """Bytes of the guest's memory that the host has given it: what is resident of the VMM's mapping
-    that has its size. None where that cannot be read, as in a jail."""
+class GuestMemory(NamedTuple):
+    """Bytes of a guest's memory that the host has given it, and those of them that no other process
+    maps: copies share what neither has written."""
+
+    resident: int
+    unique: int
+
+
+def guest_memory(pid: int, memory_mib: int) -> GuestMemory | None:
+    """What is resident of the VMM's mapping that has the size of the guest's memory. None where
+    that cannot be read, as in a jail."""
     try:
         mappings = _MAPPING.findall(read_kernel_text(f"/proc/{pid}/smaps"))
     except OSError:
         return None
-    resident = [int(rss) for size, rss in mappings if int(size) == memory_mib << 10]
-    return max(resident) << 10 if resident else None
+    found = [
+        GuestMemory(int(rss) << 10, (int(clean) + int(dirty)) << 10)
+        for size, rss, clean, dirty in mappings
+        if int(size) == memory_mib << 10
+    ]
+    return max(found, default=None)
 
 
 async def stats(vm: Vm, running: RunningVm, agent: Agent | None, deadline: float) -> GuestStats:
@@ -57,12 +72,14 @@ async def stats(vm: Vm, running: RunningVm, agent: Agent | None, deadline: float
         raise BangerError(Code.NOT_RUNNING, f"process {pid} is gone") from None
     booted = float(read_kernel_text("/proc/uptime").split()[0])
     received, sent = await _traffic(agent, deadline)
+    # The kernel walks the page tables of the VMM for it.
+    memory = await asyncio.to_thread(guest_memory, pid, vm.memory_mib)
     return GuestStats(
         at=at,
         cpu_seconds=(int(fields[11]) + int(fields[12])) / TICKS,
         resident_bytes=pages * os.sysconf("SC_PAGE_SIZE"),
-        # The kernel walks the page tables of the VMM for it.
-        guest_memory_bytes=await asyncio.to_thread(guest_memory, pid, vm.memory_mib),
+        guest_memory_bytes=memory.resident if memory else None,
+        unique_memory_bytes=memory.unique if memory else None,
         uptime=booted - int(fields[19]) / TICKS,
         received_bytes=received,
         sent_bytes=sent,

@@ -79,6 +79,7 @@ class Saving:
         async with entered(draft(life.directory)) as work, self._still(running):
             began = time.monotonic()
             await running.machine.save(work)
+            await running.machine.collect(work)
             await in_thread(self._publish_suspended, work, facts, began)
 
     def _publish_suspended(self, work: Path, facts: MachineFacts, began: float) -> None:
@@ -129,12 +130,16 @@ class Saving:
         report("save", "saving memory and disks" if memory else "saving the disks")
         if not memory:
             await self._sync_guest()
-        async with self._still(running):
-            began = time.monotonic()
+        try:
+            async with self._still(running):
+                began = time.monotonic()
+                if memory:
+                    await running.machine.save(work)
+                copied = await in_thread(copies.copy_disks, life.directory, work)
+                pause = time.monotonic() - began
+        finally:
             if memory:
-                await running.machine.save(work)
-            copied = await in_thread(copies.copy_disks, life.directory, work)
-            pause = time.monotonic() - began
+                await running.machine.collect(work)
         return facts, pause if life.state != "paused" else 0.0, copied
 
     def _take_at_rest(self, work: Path, memory: bool) -> tuple[MachineFacts, float, CopyMethod]:
@@ -255,7 +260,8 @@ class Saving:
 
     def _memory_bytes(self, running: RunningVm) -> int:
         memory_mib = self._life.vm.memory_mib
-        return guest_memory(running.handle.pid, memory_mib) or memory_mib * MIB
+        known = guest_memory(running.handle.pid, memory_mib)
+        return known.resident if known else memory_mib * MIB
 
     def _described(
         self, work: Path, facts: MachineFacts, pause: float, copied: CopyMethod | Literal[""]

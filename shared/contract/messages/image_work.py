@@ -11,7 +11,7 @@ import msgspec
 from shared.contract.messages.image import ImageConfig, ImageOrigin
 from shared.contract.messages.workspace import HostPath
 
-Source = Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
+Source = Annotated[str, msgspec.Meta(max_length=4096)]
 
 
 class ImagePull(msgspec.Struct, kw_only=True):

@@ -88,6 +88,9 @@ class PaperMachine:
     async def save(self, target: Path) -> MemoryForm:
         raise cannot_save("Paper")
 
+    async def collect(self, target: Path) -> None:
+        raise cannot_save("Paper")
+
     async def resume(self) -> None:
         self.kill(signal.SIGCONT)
 

@@ -20,7 +20,7 @@ from services.images.oci.manifest import (
     read_config,
 )
 from services.images.oci.reference import Reference, is_digest
-from services.images.oci.registry.session import TRIES, RegistrySession
+from services.images.oci.registry.session import TRIES, RegistrySession, Tell, tell_nobody
 from services.images.oci.registry.transport import (
     CHUNK,
     RequestInterrupted,
@@ -55,10 +55,11 @@ class RegistryDownload:
         *,
         auth_file: str = "",
         insecure: bool = False,
+        tell: Tell = tell_nobody,
     ) -> None:
         self._stop = threading.Event()
         self._session = RegistrySession(
-            reference, auth_file=auth_file, insecure=insecure, pause=self._pause
+            reference, auth_file=auth_file, insecure=insecure, pause=self._pause, tell=tell
         )
         self._cache = cache
         self._count = _Count(progress)
@@ -146,9 +147,9 @@ class RegistryDownload:
             except RequestInterrupted as problem:
                 failures = 0 if draft.offset - before >= CHUNK else failures + 1
                 if failures == TRIES:
-                    raise self._session.unavailable(problem) from problem
+                    raise self._session.unreachable(problem) from problem
                 self._session.wait(failures, problem)
-        raise self._session.unavailable(RequestInterrupted(f"{_MOST_TRIES} connections broke"))
+        raise self._session.unreachable(RequestInterrupted(f"{_MOST_TRIES} connections broke"))
 
     def _continue(self, draft: BlobDraft, layer: Descriptor) -> None:
         start = draft.offset

@@ -39,6 +39,12 @@ T = TypeVar("T")
 
 Pause = Callable[[float], None]
 """Waits so many seconds; raises when the whole pull has been given up."""
+Tell = Callable[[str, str], None]
+"""Takes a stage and a sentence about it, for whoever waits for the pull."""
+
+
+def tell_nobody(_stage: str, _words: str) -> None:
+    """A ``Tell`` of pulls that nobody waits for."""
 
 
 class _RefusalCause(msgspec.Struct):
@@ -56,13 +62,20 @@ class RegistrySession:
     """One repository, and what is known of its registry. Threads may share it."""
 
     def __init__(
-        self, reference: Reference, *, auth_file: str = "", insecure: bool = False, pause: Pause
+        self,
+        reference: Reference,
+        *,
+        auth_file: str = "",
+        insecure: bool = False,
+        pause: Pause,
+        tell: Tell = tell_nobody,
     ) -> None:
         self.reference = reference
         self._transport = Transport(reference.host, insecure=insecure)
         self._may_be_plain = insecure or is_loopback(_hostname(reference.host))
         self._authorization = Authorization(reference, self._transport, auth_file, self._check_url)
         self._pause = pause
+        self._tell = tell
         self._lock = threading.Lock()
         self._scheme = ""
 
@@ -72,7 +85,7 @@ class RegistrySession:
         What passes by itself (a broken connection, a busy registry) is tried again.
 
         Raises:
-            BangerError: ``not_found``, ``denied``, ``unavailable`` or ``invalid``.
+            BangerError: ``not_found``, ``denied``, ``unreachable`` or ``invalid``.
         """
         return self._persist(lambda: self._ask(path, headers, allowed))
 
@@ -98,21 +111,26 @@ class RegistrySession:
                 return action()
             except RequestInterrupted as problem:
                 if attempt == TRIES:
-                    raise self.unavailable(problem) from problem
+                    raise self.unreachable(problem) from problem
                 self.wait(attempt, problem)
         raise AssertionError("a loop that ends by itself")
 
     def wait(self, attempt: int, problem: RequestInterrupted) -> None:
         """Wait as long as the registry asks for, or longer after each attempt."""
         own = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**attempt) * random.uniform(0.5, 1)
-        self._pause(min(_LONGEST_PAUSE, max(own, problem.pause)))
+        seconds = min(_LONGEST_PAUSE, max(own, problem.pause))
+        self._tell("retry", f"{self._complaint(problem)}; trying again in {seconds:.0f} s")
+        self._pause(seconds)
 
-    def unavailable(self, problem: RequestInterrupted) -> BangerError:
+    def unreachable(self, problem: RequestInterrupted) -> BangerError:
         return BangerError(
-            Code.UNAVAILABLE,
-            f"{self.reference.registry} does not deliver: {printable(problem.problem, 300)}",
+            Code.UNREACHABLE,
+            self._complaint(problem),
             hint="check the network, and try again; what has arrived is kept",
         )
+
+    def _complaint(self, problem: RequestInterrupted) -> str:
+        return f"{self.reference.registry} does not deliver: {printable(problem.problem, 300)}"
 
     def close(self) -> None:
         self._transport.close()
@@ -154,7 +172,7 @@ class RegistrySession:
             return self._transport.get(url, headers)
         except NoTls as problem:
             raise BangerError(
-                Code.UNAVAILABLE,
+                Code.UNREACHABLE,
                 printable(str(problem), 300),
                 hint="use --insecure for a registry without TLS",
             ) from problem
@@ -201,7 +219,7 @@ class RegistrySession:
                 f"access to {where} is denied (status {status}{said})",
                 hint=f"it may not exist, or log in: docker login {self.reference.registry}",
             )
-        return BangerError(Code.UNAVAILABLE, f"{where} answered with status {status}{said}")
+        return BangerError(Code.UNREACHABLE, f"{where} answered with status {status}{said}")
 
     def _said(self, response: Response) -> str:
         try:

@@ -16,7 +16,13 @@ from urllib.parse import SplitResult, urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import urllib3
-from urllib3.exceptions import HTTPError, InsecureRequestWarning, SSLError
+from urllib3.exceptions import (
+    HTTPError,
+    InsecureRequestWarning,
+    NameResolutionError,
+    NewConnectionError,
+    SSLError,
+)
 from urllib3.exceptions import TimeoutError as UrllibTimeout
 
 from shared.errors import BangerError, Code
@@ -239,7 +245,9 @@ def _no_url(registry: str) -> BangerError:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, UrllibTimeout):
+    if isinstance(error, NameResolutionError):
+        return "there is no host of this name"
+    if isinstance(error, UrllibTimeout) and not isinstance(error, NewConnectionError):
         return "it does not answer in time"
     text = str(error).rpartition(": ")[2].strip(" ()'")
     return text[:200] or type(error).__name__

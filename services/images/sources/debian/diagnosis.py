@@ -43,7 +43,7 @@ _CAUSES = (
             "Could not connect",
             "Failed to fetch",
         ),
-        Code.UNAVAILABLE,
+        Code.UNREACHABLE,
         "the package mirror cannot be reached",
         "check the network, a proxy, or `mirror` in the configuration file, then try again",
     ),
@@ -93,7 +93,7 @@ def diagnose(what: str, program: str, status: int, lines: Sequence[str]) -> Bang
             return BangerError(cause.code, message, hint=cause.hint, details={"output": last})
     said = _complaint(lines) or f"status {status}"
     return BangerError(
-        Code.UNAVAILABLE,
+        Code.UNREACHABLE,
         f"cannot make {what}: {program} failed: {said}",
         hint="see its last lines: banger daemon logs images",
         details={"output": last},

@@ -38,7 +38,9 @@ from services.vm_supervisor.drivers.firecracker.requests import (
 )
 from services.vm_supervisor.drivers.firecracker.saving import (
     check_room,
+    empty,
     take_out,
+    undisturbed,
     unloaded,
     unsaved,
 )
@@ -179,7 +181,7 @@ class FirecrackerMachine:
         described = await self._described()
         return of_states(parse(str(described.get("vmm_version"))))
 
-    async def save(self, target: Path) -> MemoryForm:
+    async def save(self, _target: Path) -> MemoryForm:
         saving = self._state / files.SAVING
         shown = await self._ask(SHOW_CONFIG)
         if not names.are_relative(shown):
@@ -193,11 +195,14 @@ class FirecrackerMachine:
         touched, self._all_tracked = self._all_tracked, False
         self._saved = True
         try:
-            await self._ask(save_request(touched=touched))
+            await undisturbed(self._ask(save_request(touched=touched)))
         except ApiRefusal as refusal:
+            empty(saving)
             raise unsaved(refusal.details["fault_message"], saving) from refusal
-        await asyncio.to_thread(take_out, saving, target)
         return "file"
+
+    async def collect(self, target: Path) -> None:
+        await undisturbed(asyncio.to_thread(take_out, self._state / files.SAVING, target))
 
     def kill(self, signum: signal.Signals = signal.SIGKILL) -> None:
         self._watch.kill(signum)

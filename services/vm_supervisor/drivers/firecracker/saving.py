@@ -5,17 +5,23 @@ that it writes are its own again afterwards: a Firecracker that a guest has take
 nothing that was saved before.
 """
 
+import asyncio
 import os
 import re
+from collections.abc import Coroutine
+from contextlib import suppress
 from pathlib import Path
+from typing import Any, TypeVar
 
 from shared.errors import BangerError, Code
 from shared.vm import files
 from shared.vm.publish_saved import refused
 from shared.vm.sparse import extents
 
+T = TypeVar("T")
 STATE_MAX = 16 << 20
 """Bytes of a device state. A machine with all devices and 32 processors has some hundred KiB."""
+_WRITTEN = (files.DEVICE_STATE, files.MEMORY)
 _CHUNK = 1 << 16
 _ZEROS = bytes(_CHUNK)
 _DAMAGED = (
@@ -48,21 +54,43 @@ def check_room(saving: Path, memory: int) -> None:
         )
 
 
+async def undisturbed(work: Coroutine[Any, Any, T]) -> T:
+    """The result of ``work``. A caller that is cancelled hears of it when the work has ended:
+    Firecracker goes on with a save, and a thread with a copy, and nothing may come in between."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
+
+
 def take_out(saving: Path, target: Path) -> None:
-    """Copy what Firecracker has written to ``saving`` into the directory ``target``, and empty it.
+    """Copy what Firecracker has written to ``saving`` into the directory ``target``, and empty it,
+    whatever happens. After a save that has failed there is nothing to copy.
 
     Raises:
         BangerError: ``no_space``, ``denied``; ``guest_failed`` for a state that is none.
     """
-    state = saving / files.DEVICE_STATE
     try:
+        state = saving / files.DEVICE_STATE
+        if not state.exists() or not state.stat().st_size:
+            return
         if state.stat().st_size > STATE_MAX:
             raise BangerError(Code.GUEST_FAILED, "Firecracker wrote a state without an end")
-        for name in (files.DEVICE_STATE, files.MEMORY):
+        for name in _WRITTEN:
             copy_with_holes(saving / name, target / name)
-            os.truncate(saving / name, 0)
     except OSError as error:
         raise refused(target, error) from error
+    finally:
+        empty(saving)
+
+
+def empty(saving: Path) -> None:
+    """Give back the space of what was written to ``saving``; nothing happens without it."""
+    for name in _WRITTEN:
+        with suppress(FileNotFoundError):
+            os.truncate(saving / name, 0)
 
 
 def copy_with_holes(source: Path, target: Path) -> None:

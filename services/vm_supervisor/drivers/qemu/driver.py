@@ -232,6 +232,9 @@ class QemuMachine:
     async def save(self, target: Path) -> MemoryForm:
         return await self._migration.save(target)
 
+    async def collect(self, _target: Path) -> None:
+        """Nothing is left to do."""
+
     def kill(self, signum: signal.Signals = signal.SIGKILL) -> None:
         self._watch.kill(signum)
 

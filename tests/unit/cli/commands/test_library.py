@@ -23,6 +23,7 @@ LIBRARY: dict[str, dict[str, Any]] = {
             source="the catalogue",
             size=72 << 20,
             path="/images/1",
+            names=["debian-bookworm"],
         )
     ),
     "kernel": {
@@ -57,6 +58,12 @@ def test_a_listing_shows_each_on_a_line(cli: Cli, peer: Begin, kind: str) -> Non
         "debian-bookworm",
     ]
     assert json.loads(cli(kind, "list", "-o", "json").out) == [LIBRARY[kind]]
+
+
+def test_an_image_whose_names_others_have_taken_is_shown_without(cli: Cli, peer: Begin) -> None:
+    older = LIBRARY["image"] | {"names": []}
+    peer({"image.list": lambda _: {"images": [older], "available": [], "broken": []}})
+    assert cli("image", "ls").out.splitlines()[1].split()[:2] == [older["id"], "-"]
 
 
 @kinds

@@ -41,6 +41,33 @@ def test_a_dockerfile_is_built_with_what_lies_in_a_directory(cli: Cli, peer: Beg
     }
 
 
+@pytest.mark.parametrize(
+    ("words", "file", "context"),
+    [
+        (["-f", "Dockerfile", "app"], "app/Dockerfile", "app"),
+        (["./app"], "app/Dockerfile", "app"),
+        (["-f", "other", "app"], "other", "app"),
+    ],
+)
+def test_a_dockerfile_may_lie_in_the_directory(
+    cli: Cli, peer: Begin, words: list[str], file: str, context: str
+) -> None:
+    services = peer(BUILD)
+    (cli.root / "app").mkdir()
+    for name in ("app/Dockerfile", "app/other", "other"):
+        (cli.root / name).write_text("FROM alpine\n")
+    assert cli("image", "build", *words, "-t", "app").status == 0
+    body = services.calls[0][1]
+    assert (body["file"], body["context"]) == (f"{cli.root}/{file}", f"{cli.root}/{context}")
+
+
+def test_a_word_that_is_no_path_is_a_name_of_the_catalogue(cli: Cli, peer: Begin) -> None:
+    services = peer(BUILD)
+    (cli.root / "app").mkdir()
+    assert cli("image", "build", "app").status == 0
+    assert services.calls[0][1]["name"] == "app"
+
+
 def test_a_toml_file_needs_no_option_and_copies_from_beside_itself(cli: Cli, peer: Begin) -> None:
     services = peer(BUILD)
     (cli.root / "sub").mkdir()

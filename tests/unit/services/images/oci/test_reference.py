@@ -56,6 +56,12 @@ def test_what_is_no_reference_is_refused(text: str) -> None:
     assert caught.value.code is Code.INVALID
 
 
+@pytest.mark.parametrize("text", ["", " "])
+def test_nothing_is_no_reference(text: str) -> None:
+    with pytest.raises(BangerError, match="it is empty"):
+        parse_any(text)
+
+
 def test_a_digest_comes_before_a_tag() -> None:
     assert parse(f"app:1@{SUM}").wanted == SUM
     assert parse("app:1").wanted == "1"

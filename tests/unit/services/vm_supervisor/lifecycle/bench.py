@@ -62,6 +62,8 @@ class ScriptedMachine:
         self.signals: list[signal.Signals] = []
         self.paused = False
         self.pauses = 0
+        self.collected: list[bool] = []
+        """Whether the guest stood still, of each call."""
         self.begun = asyncio.Event()
         self.saving: asyncio.Event | None = None
         self.trouble: BangerError | None = None
@@ -96,6 +98,9 @@ class ScriptedMachine:
         for name in (files.MEMORY, files.DEVICE_STATE):
             (target / name).write_text("saved")
         return "file"
+
+    async def collect(self, _target: Path) -> None:
+        self.collected.append(self.paused)
 
     async def close(self) -> None:
         pass

@@ -104,9 +104,23 @@ def test_moment_of_the_figures_is_that_of_the_reading(
 def test_memory_of_the_guest_is_the_mapping_of_its_size() -> None:
     with mmap.mmap(-1, 37 << 20) as memory:
         memory[: 5 << 20] = bytes(5 << 20)
-        assert guest_memory(os.getpid(), 37) == 5 << 20
+        assert guest_memory(os.getpid(), 37) == (5 << 20, 5 << 20)
         assert guest_memory(os.getpid(), 41) is None
     assert guest_memory(2**22 + 1, 37) is None
+
+
+def test_memory_that_another_process_maps_is_not_unique(tmp_path: Path) -> None:
+    with (tmp_path / "memory").open("w+b") as file:
+        file.truncate(37 << 20)
+        flags = mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_WRITE
+        with mmap.mmap(file.fileno(), 0, *flags) as own, mmap.mmap(file.fileno(), 0) as other:
+            other[: 5 << 20] = bytes(5 << 20)
+            assert own[: 5 << 20] == bytes(5 << 20)
+            own[: 1 << 20] = b"x" * (1 << 20)
+            found = guest_memory(os.getpid(), 37)
+    assert found
+    assert found.resident == 5 << 20
+    assert found.unique <= 1 << 20
 
 
 def test_vmm_that_has_ended_is_not_running(tmp_path: Path) -> None:

@@ -212,6 +212,7 @@ def test_a_machine_is_saved_and_goes_on(tmp_path: Path, state: State, *, memory:
         assert (saved.memory is not None, told.memory) == (memory, memory)
         assert {"overlay.ext4", "work.ext4"} <= saved.files.keys()
         assert (told.pause_seconds > 0) == (state == "running")
+        assert bench.machine.collected == ([state == "paused"] if memory else [])
         assert told.real_bytes > 0
 
     with_vm(tmp_path, play, state)

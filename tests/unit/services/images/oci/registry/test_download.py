@@ -118,7 +118,7 @@ def test_a_registry_that_never_gets_further_is_given_up(
     registry.script = Blob(*([10] * 100))
     with pytest.raises(BangerError) as caught:
         fetched(registry, tmp_path)
-    assert caught.value.code is Code.UNAVAILABLE
+    assert caught.value.code is Code.UNREACHABLE
     assert len(registry.asked) < 20
     assert [each.is_partial for each in BlobCache(tmp_path).entries()] in ([True], [])
 

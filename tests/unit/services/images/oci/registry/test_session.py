@@ -19,7 +19,13 @@ class Client:
     def __init__(self, registry: ScriptedRegistry, **options: str) -> None:
         self.pauses: list[float] = []
         reference = parse(f"{registry.host}/app:1")
-        self.session = RegistrySession(reference, pause=self.pauses.append, **options)  # type: ignore[arg-type]
+        self.told: list[tuple[str, str]] = []
+        self.session = RegistrySession(
+            reference,
+            pause=self.pauses.append,
+            tell=lambda *words: self.told.append(words),
+            **options,  # type: ignore[arg-type]
+        )
 
     def get(self, path: str = "blobs/x") -> bytes:
         return read_all(self.session.get(path, {}, OK), 1000)
@@ -87,6 +93,9 @@ def test_a_busy_registry_is_asked_again_when_it_wants_to_be(registry: ScriptedRe
     client = Client(registry)
     assert client.get() == b"x"
     assert client.pauses[0] == 7
+    stage, words = client.told[0]
+    assert stage == "retry"
+    assert "status 429; trying again in 7 s" in words
     assert 0 < client.pauses[1] < 7
 
 
@@ -95,7 +104,7 @@ def test_tries_come_to_an_end(registry: ScriptedRegistry) -> None:
     client = Client(registry)
     with pytest.raises(BangerError, match="status 500") as caught:
         client.get()
-    assert caught.value.code is Code.UNAVAILABLE
+    assert caught.value.code is Code.UNREACHABLE
     assert len(registry.asked) == TRIES
     assert max(client.pauses) <= 30
 
@@ -105,9 +114,9 @@ def test_tries_come_to_an_end(registry: ScriptedRegistry) -> None:
     [
         (404, Code.NOT_FOUND),
         (403, Code.DENIED),
-        (400, Code.UNAVAILABLE),
-        (206, Code.UNAVAILABLE),
-        (304, Code.UNAVAILABLE),
+        (400, Code.UNREACHABLE),
+        (206, Code.UNREACHABLE),
+        (304, Code.UNREACHABLE),
     ],
 )
 def test_a_refusal_says_what_the_registry_says(
@@ -168,9 +177,9 @@ def test_a_document_that_breaks_is_asked_for_again(registry: ScriptedRegistry) -
     assert not answers
 
 
-def test_a_document_that_always_breaks_is_unavailable(registry: ScriptedRegistry) -> None:
+def test_a_document_that_always_breaks_is_unreachable(registry: ScriptedRegistry) -> None:
     registry.script = lambda _: Said(body=b"0123456789", cut=4)
     with pytest.raises(BangerError) as caught:
         Client(registry).session.get_whole("blobs/x", {}, 100)
-    assert caught.value.code is Code.UNAVAILABLE
+    assert caught.value.code is Code.UNREACHABLE
     assert len(registry.asked) == TRIES

@@ -88,5 +88,5 @@ def test_a_failed_build_leaves_nothing(machine: BuildMachine, tmp_path: Path) ->
 
     with pytest.raises(BangerError) as raised:
         asyncio.run(build())
-    assert raised.value.code is Code.UNAVAILABLE
+    assert raised.value.code is Code.UNREACHABLE
     assert list((tmp_path / "library").iterdir()) == list(machine.area.iterdir()) == []

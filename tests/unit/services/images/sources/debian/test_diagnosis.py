@@ -10,7 +10,7 @@ from shared.errors import Code
         ("tar: ./usr/bin/git: Cannot write: No space left on device", Code.NO_SPACE, "df -h"),
         ("cannot write: Disk quota exceeded", Code.NO_SPACE, "quota"),
         ("Err:1 x InRelease: ... NO_PUBKEY 6ED0E7B82643E131", Code.MISSING_TOOL, "keyring"),
-        ("W: Failed to fetch x: Temporary failure resolving 'x'", Code.UNAVAILABLE, "network"),
+        ("W: Failed to fetch x: Temporary failure resolving 'x'", Code.UNREACHABLE, "network"),
         ("W: no entry in /etc/subuid for ann", Code.DENIED, "usermod --add-subuids"),
         ("E: unshare() failed: CLONE_NEWUSER", Code.DENIED, "user"),
         ("E: Unable to locate package linux-image", Code.NOT_FOUND, "mirror"),
@@ -26,7 +26,7 @@ def test_a_known_cause_gets_its_code_and_what_to_do(line: str, code: Code, hint:
 def test_an_unknown_cause_quotes_the_first_complaint_not_its_consequences() -> None:
     lines = ["I: going on", "E: hook failed: 3", "I: removing tempdir", "E: mmdebstrap failed"]
     error = diagnose("image x", "mmdebstrap", 25, lines)
-    assert error.code is Code.UNAVAILABLE
+    assert error.code is Code.UNREACHABLE
     assert error.message == "cannot make image x: mmdebstrap failed: E: hook failed: 3"
     assert error.details["output"] == lines
 

@@ -1,5 +1,6 @@
 """What was saved is taken out without its zeros, and what is wrong with it is told in words."""
 
+import asyncio
 import os
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from services.vm_supervisor.drivers.firecracker.saving import (
     check_room,
     copy_with_holes,
     take_out,
+    undisturbed,
     unloaded,
     unsaved,
 )
@@ -58,6 +60,37 @@ def test_what_is_taken_out_is_the_vmms_no_longer(tmp_path: Path) -> None:
     for name in (files.MEMORY, files.DEVICE_STATE):
         assert (tmp_path / "target" / name).read_bytes() == name.encode()
         assert (tmp_path / "saving" / name).stat().st_size == 0
+
+
+def test_a_cancel_is_heard_when_the_work_has_ended() -> None:
+    async def scenario() -> None:
+        go, done = asyncio.Event(), []
+
+        async def work() -> None:
+            await go.wait()
+            done.append(True)
+
+        task = asyncio.create_task(undisturbed(work()))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.sleep(0)
+        assert not task.done()
+        go.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert done
+
+    asyncio.run(scenario())
+
+
+def test_after_a_save_that_failed_there_is_nothing_to_take_out(tmp_path: Path) -> None:
+    (tmp_path / "target").mkdir()
+    take_out(tmp_path / "absent", tmp_path / "target")
+    (tmp_path / files.MEMORY).write_bytes(b"half")
+    (tmp_path / files.DEVICE_STATE).touch()
+    take_out(tmp_path, tmp_path / "target")
+    assert not list((tmp_path / "target").iterdir())
+    assert (tmp_path / files.MEMORY).stat().st_size == 0
 
 
 def test_a_state_without_an_end_is_not_taken(
