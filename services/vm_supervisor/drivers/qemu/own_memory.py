@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from shared.host.kernel_text import read_kernel_text
 from shared.vm.sparse import copy_sparse
 
 _PAGE = 4096
@@ -61,7 +62,7 @@ def locate(pid: int, size: int) -> Mapping:
         Unreachable: it may not, or the memory is not one private mapping.
     """
     try:
-        mapping = find_mapping(Path(f"/proc/{pid}/maps").read_text(), size)
+        mapping = find_mapping(read_kernel_text(f"/proc/{pid}/maps"), size)
         with Path(f"/proc/{pid}/mem").open("rb"):
             pass
         if mapping.inode:
