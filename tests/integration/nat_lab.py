@@ -88,7 +88,7 @@ class Lab:
         forwarding = "cat /proc/sys/net/ipv4/ip_forward"
         text = "\n".join(self.place.sh(command) for command in (*commands, forwarding))
         # The kernel notices carriers, and probes addresses, in its own time.
-        return re.sub(r",LOWER_UP|NO-CARRIER,| state [A-Z]+| tentative", "", text)
+        return re.sub(r",LOWER_UP|NO-CARRIER,| state [A-Z]+| tentative| linkdown", "", text)
 
 
 @dataclass
