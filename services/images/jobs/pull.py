@@ -175,10 +175,5 @@ def _familiar(told: str, request: PullJob) -> str:
 def _check_name(library: Library[ImageManifest], made: ImageManifest, request: PullJob) -> None:
     """A name that a user has chosen is not taken from another image; a tag moves with its source,
     as everywhere."""
-    holder = library.names().get(made.name, made.id)
-    if request.name and holder != made.id and not request.force:
-        raise BangerError(
-            Code.CONFLICT,
-            f"there is another image {made.name} ({holder})",
-            hint="choose another --name, or take this one away with --force",
-        )
+    if request.name and not request.force:
+        library.refuse_taken(made.name, made.id)

@@ -35,7 +35,8 @@ def run(request: RegisterJob, context: JobContext) -> PublishedImage:
                 kernel=request.kernel,
                 external=external,
             )
-            _check_name(library, made, force=request.force)
+            if not request.force:
+                library.refuse_taken(made.name, made.id)
             with uninterrupted():
                 publish(work, made)
     except OSError as error:
@@ -44,13 +45,3 @@ def run(request: RegisterJob, context: JobContext) -> PublishedImage:
             raise refused(library.root, error) from error
         raise BangerError(Code.DENIED, f"cannot read {what}: {error.strerror}") from error
     return PublishedImage(image=made)
-
-
-def _check_name(library: Library[ImageManifest], made: ImageManifest, *, force: bool) -> None:
-    holder = library.names().get(made.name, made.id)
-    if holder != made.id and not force:
-        raise BangerError(
-            Code.CONFLICT,
-            f"there is another image {made.name} ({holder})",
-            hint="choose another name, or take this one away with --force",
-        )
