@@ -158,7 +158,7 @@ def split_url(url: str, registry: str) -> SplitResult:
     """The parts of a URL that ``registry`` has chosen. Raises ``invalid`` for one that is none."""
     try:
         parts = urlsplit(url)
-        assert parts.port is None or parts.port >= 0  # reading it checks it
+        _ = parts.port  # raises ValueError for one that is not a port
     except ValueError:
         raise _no_url(registry) from None
     if len(url) > _LONGEST_URL:
