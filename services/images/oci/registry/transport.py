@@ -246,7 +246,7 @@ def _no_url(registry: str) -> BangerError:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, NameResolutionError):
-        return "there is no host of this name"
+        return "its name cannot be resolved"
     if isinstance(error, UrllibTimeout) and not isinstance(error, NewConnectionError):
         return "it does not answer in time"
     text = str(error).rpartition(": ")[2].strip(" ()'")
