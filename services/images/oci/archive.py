@@ -39,7 +39,6 @@ MANIFEST = "manifest.json"
 _LIMITS = FlattenLimits(entries=20_000, metadata_bytes=32 << 20)
 _MOST_LINKS = 16
 _NO_ARCHIVE = "it is no archive of docker save"
-_TAR = "application/vnd.oci.image.layer.v1.tar"
 
 _Text = Annotated[str, msgspec.Meta(max_length=4096)]
 
@@ -139,7 +138,7 @@ def _read_saved(found: ArchiveFiles, name: str) -> Pulled:
     layers = []
     for layer, diff_id in zip(saved.layers, image.diff_ids, strict=True):
         path = found.locate(layer)
-        layers.append(LayerBlob(path, _TAR, diff_id, diff_id, path.stat().st_size))
+        layers.append(LayerBlob(path, diff_id, diff_id, path.stat().st_size))
     return Pulled(image.config, layers, digest_of(config), (saved.repo_tags or [""])[0])
 
 

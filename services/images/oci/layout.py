@@ -138,4 +138,4 @@ def _layer(path: Path, layer: Descriptor, diff_id: str) -> LayerBlob:
             size += len(block)
     if (f"sha256:{found.hexdigest()}", size) != (layer.digest, layer.size):
         raise invalid(f"the content of {layer.digest} is another, or of another size")
-    return LayerBlob(path, layer.media_type, layer.digest, diff_id, size)
+    return LayerBlob(path, layer.digest, diff_id, size)

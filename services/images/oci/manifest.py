@@ -138,7 +138,6 @@ class LayerBlob:
     """One layer on this host. ``digest`` is of the file, ``diff_id`` of the tar stream in it."""
 
     path: Path
-    media_type: str
     digest: str
     diff_id: str
     size: int

@@ -84,7 +84,7 @@ class RegistryDownload:
         image = read_config(content, len(manifest.layers))
         files = self._fetch_all({layer.digest: layer for layer in manifest.layers})
         layers = [
-            LayerBlob(files[layer.digest], layer.media_type, layer.digest, diff_id, layer.size)
+            LayerBlob(files[layer.digest], layer.digest, diff_id, layer.size)
             for layer, diff_id in zip(manifest.layers, image.diff_ids, strict=True)
         ]
         return Pulled(image.config, layers, digest)
