@@ -97,7 +97,7 @@ def _publish(
     with scratch(library.root) as work:
         report = in_bytes(context.progress)
         with _distrusting(cache, image, reference):
-            made = flatten(image.layers, work.path / SQUASHFS, progress=report)
+            notices = flatten(image.layers, work.path / SQUASHFS, progress=report)
         context.progress("verify", "computing the checksum")
         kind, source = _origin(reference, image.name)
         described = describe_image(
@@ -111,7 +111,7 @@ def _publish(
         _check_name(library, described, request)
         with uninterrupted():
             publish(work, described)
-    return PublishedImage(image=described, notices=list(made.notices))
+    return PublishedImage(image=described, notices=list(notices))
 
 
 @contextlib.contextmanager

@@ -27,7 +27,6 @@ class EarlyContents:
         self._sink: ArchiveSink | None = None
         self._mode = 0
         self._files = 0
-        self.content_bytes = 0
 
     @property
     def sink(self) -> ArchiveSink:
@@ -45,7 +44,6 @@ class EarlyContents:
         write_file(path, new.inode, stream, self.sink)
         new.inode.written_as = path
         self._files += 1
-        self.content_bytes += new.inode.size
 
     def check(self, found: int) -> None:
         """``found``: how many of the files are still there, each under its name.
