@@ -1,4 +1,4 @@
-"""``docker-archive:FILE``: what ``docker save`` and ``podman save`` write, as a file or a stream.
+"""``docker-archive:FILE``: what ``docker save`` and ``podman save`` write, as a file.
 
 The archive is read once, in order. Its files are put into a directory under numbers; their names
 are looked up in a table and never become paths. It holds Docker's ``manifest.json``, or is an OCI
@@ -70,8 +70,8 @@ class ArchiveFiles:
 
 
 def read_archive(file: Path, name: str, directory: Path, advance: Advance) -> Pulled:
-    """The image ``name`` of an archive, or with "" the only one. ``file`` may be a pipe that can be
-    opened, and compressed; ``directory``, which is private, gets what is in it.
+    """The image ``name`` of an archive, or with "" the only one. ``file`` is a regular
+    file, and may be compressed; ``directory``, which is private, gets what is in it.
 
     Raises:
         BangerError: ``not_found``, ``ambiguous``, ``invalid``, ``too_large``, ``no_space``.

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 
 from services.images.oci.archive import read_archive
 from services.images.oci.blobs import BlobCache
+from services.images.oci.flatten.indexing import OnProgress, count_up
 from services.images.oci.layout import read_directory
 from services.images.oci.manifest import Pulled
 from services.images.oci.reference import (
@@ -20,8 +21,6 @@ from services.images.oci.registry.download import RegistryDownload
 from services.images.oci.registry.session import Tell, tell_nobody
 from shared.errors import BangerError, Code
 
-OnStage = Callable[[str, int, int], None]
-"""Takes a stage, and how many bytes of how many it has done."""
 IsKnown = Callable[[str], bool]
 """Whether an image of the manifest with this digest need not be fetched."""
 NeedSpace = Callable[[int], None]
@@ -52,7 +51,7 @@ class PullOptions:
 def pulled(
     reference: AnyReference,
     options: PullOptions,
-    progress: OnStage,
+    progress: OnProgress,
     is_known: IsKnown,
     need_space: NeedSpace,
 ) -> Iterator[Pulled]:
@@ -76,21 +75,14 @@ def pulled(
 
 
 def _read(
-    file: Path, name: str, directory: Path, progress: OnStage, need_space: NeedSpace
+    file: Path, name: str, directory: Path, progress: OnProgress, need_space: NeedSpace
 ) -> Pulled:
     try:
         total = file.stat().st_size
     except OSError as error:
         raise _unreadable(file, error) from error
     need_space(total)
-    done = 0
-
-    def advance(count: int) -> None:
-        nonlocal done
-        done += count
-        progress("read", done, max(total, done))
-
-    return read_archive(file, name, directory, advance)
+    return read_archive(file, name, directory, count_up("read", total, progress))
 
 
 def _unreadable(file: Path, error: OSError) -> BangerError:
@@ -103,7 +95,7 @@ def _unreadable(file: Path, error: OSError) -> BangerError:
 def _download(
     reference: Reference,
     options: PullOptions,
-    progress: OnStage,
+    progress: OnProgress,
     is_known: IsKnown,
     need_space: NeedSpace,
 ) -> Pulled:
