@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -49,10 +50,7 @@ def run(request: PullJob, context: JobContext) -> PublishedImage:
     )
     known = {} if request.force else _known(library)
     report = in_bytes(context.progress)
-
-    def need_space(count: int) -> None:
-        require_space(library.root, count, f"the image {request.source}")
-
+    need_space = partial(require_space, library.root, what=f"the image {request.source}")
     try:
         with pulled(reference, options, report, known.__contains__, need_space) as image:
             return _publish(library, image, reference, request, cache, context)
@@ -67,10 +65,7 @@ def publish_archive(
     request = PullJob(images=str(library.root), blobs="", source=str(file), name=name)
     reference = ArchiveReference(str(file), "")
     options = PullOptions(BlobCache(context.directory / "blobs"), context.directory)
-
-    def need_space(count: int) -> None:
-        require_space(library.root, count, "the image")
-
+    need_space = partial(require_space, library.root, what="the image")
     report = in_bytes(context.progress)
     with pulled(reference, options, report, lambda _: False, need_space) as image:
         return _publish(library, image, reference, request, options.cache, context)
