@@ -23,7 +23,7 @@ from services.images.oci.layout import INDEX, read_file, read_layout
 from services.images.oci.manifest import (
     LONGEST_CONFIG,
     LONGEST_DOCUMENT,
-    MOST_LAYERS,
+    MOST_OCI_LAYERS,
     LayerBlob,
     Pulled,
     decode,
@@ -45,7 +45,7 @@ _Text = Annotated[str, msgspec.Meta(max_length=4096)]
 
 class _SavedImage(msgspec.Struct, rename="pascal"):
     config: _Text
-    layers: Annotated[list[_Text], msgspec.Meta(max_length=MOST_LAYERS)]
+    layers: Annotated[list[_Text], msgspec.Meta(max_length=MOST_OCI_LAYERS)]
     repo_tags: list[_Text] | None = None
 
 

@@ -26,7 +26,7 @@ LONGEST_CONFIG = 16 << 20
 DEEPEST_INDEX = 3
 """How many indexes may stand one in another. A circle would need a collision of SHA-256, so this
 is about patience."""
-MOST_LAYERS = 1000
+MOST_OCI_LAYERS = 1000
 _MOST_MANIFESTS = 10_000
 LARGEST_LAYER = 1 << 40
 
@@ -88,7 +88,7 @@ class ManifestDocument(msgspec.Struct, frozen=True, rename="camel"):
     """A manifest; layers are in the order in which they are applied."""
 
     config: Descriptor
-    layers: Annotated[list[Descriptor], msgspec.Meta(max_length=MOST_LAYERS)]
+    layers: Annotated[list[Descriptor], msgspec.Meta(max_length=MOST_OCI_LAYERS)]
     schema_version: int = 0
     media_type: _Text = ""
 
@@ -123,7 +123,7 @@ class _RunConfig(msgspec.Struct, rename="pascal"):
 
 
 class _Rootfs(msgspec.Struct):
-    diff_ids: Annotated[list[_Text], msgspec.Meta(max_length=MOST_LAYERS)]
+    diff_ids: Annotated[list[_Text], msgspec.Meta(max_length=MOST_OCI_LAYERS)]
 
 
 class _ImageDocument(msgspec.Struct):
