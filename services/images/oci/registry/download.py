@@ -37,8 +37,8 @@ _MOST_TRIES = 100
 """For one blob, however well each of them goes."""
 
 _END_SECONDS = 3.0
-"""For the other downloads to end when one has failed. One whose registry is silent does not: it
-ends with the process."""
+"""How long the other downloads may take to end after one has failed. One that waits for a silent
+registry ends with the process."""
 
 OnBytes = Callable[[int, int], None]
 """Takes how many bytes are here, and how many there will be."""
@@ -160,7 +160,7 @@ class RegistryDownload:
             draft.restart()
             if response.status != 200:
                 response.close()
-                raise RequestInterrupted("the registry does not go on where the download ended")
+                raise RequestInterrupted("the registry cannot resume the download")
         for block in chunks(response):
             if self._stop.is_set():
                 response.close()

@@ -74,7 +74,7 @@ class Transport:
         Raises:
             RequestInterrupted, NoTls: as they say.
             BangerError: ``denied`` for a certificate that nobody vouches for, ``invalid`` for a URL
-                that is none.
+                that is not valid.
         """
         return self._request("GET", url, headers)
 
@@ -155,7 +155,7 @@ class Transport:
 
 
 def split_url(url: str, registry: str) -> SplitResult:
-    """The parts of a URL that ``registry`` has chosen. Raises ``invalid`` for one that is none."""
+    """The parts of a URL that ``registry`` has sent. Raises ``invalid`` if it is not valid."""
     try:
         parts = urlsplit(url)
         _ = parts.port  # raises ValueError for one that is not a port
@@ -239,8 +239,8 @@ def _plain_address(name: str) -> str:
 def _no_url(registry: str) -> BangerError:
     return BangerError(
         Code.INVALID,
-        f"{registry} leads to a URL that is none",
-        hint="the registry or a proxy before it is at fault: ask whoever runs it",
+        f"{registry} sent a URL that is not valid",
+        hint="report it to the operator of the registry, or of the proxy in front of it",
     )
 
 

@@ -163,7 +163,7 @@ def test_a_url_that_is_none_is_refused_at_once(registry: ScriptedRegistry, url: 
     ):
         registry.asked.clear()
         registry.script = lambda _, said=said: said  # type: ignore[misc]
-        with pytest.raises(BangerError, match="a URL that is none") as caught:
+        with pytest.raises(BangerError, match="sent a URL that is not valid") as caught:
             Client(registry).get()
         assert caught.value.code is Code.INVALID
         assert len(registry.asked) == 1
