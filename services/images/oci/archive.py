@@ -38,7 +38,7 @@ from shared.plain_text import printable
 MANIFEST = "manifest.json"
 _LIMITS = FlattenLimits(entries=20_000, metadata_bytes=32 << 20)
 _MOST_LINKS = 16
-_NO_ARCHIVE = "it is no archive of docker save"
+_NO_ARCHIVE = "it is not an archive of docker save"
 
 _Text = Annotated[str, msgspec.Meta(max_length=4096)]
 

@@ -52,7 +52,7 @@ def read_directory(directory: Path, tag: str) -> Pulled:
         raise BangerError(
             Code.NOT_FOUND,
             f"there is no directory {directory}",
-            hint="it is written oci:DIR[:TAG]",
+            hint="write it as oci:DIR[:TAG]",
         )
     if not (directory / INDEX).exists():
         raise invalid(f"{directory} has no {INDEX}", "name the directory of an OCI image layout")

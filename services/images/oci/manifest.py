@@ -292,7 +292,7 @@ def decode(content: bytes, kind: type[Document], what: str) -> Document:
 
 def invalid(problem: str, hint: str = "") -> BangerError:
     """The error for an image that cannot be used."""
-    return BangerError(Code.INVALID, f"the image is damaged or no image: {problem}", hint=hint)
+    return BangerError(Code.INVALID, f"not a valid image: {problem}", hint=hint)
 
 
 def _manifest(content: bytes) -> ManifestDocument:

@@ -87,7 +87,7 @@ def _read(
 
 def _unreadable(file: Path, error: OSError) -> BangerError:
     if isinstance(error, FileNotFoundError | NotADirectoryError):
-        hint = "it is written docker-archive:FILE[:NAME]"
+        hint = "write it as docker-archive:FILE[:NAME]"
         return BangerError(Code.NOT_FOUND, f"there is no file {file}", hint=hint)
     return BangerError(Code.DENIED, f"cannot read {file}: {error.strerror}")
 
