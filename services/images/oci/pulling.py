@@ -64,6 +64,7 @@ def pulled(
     match reference:
         case LayoutReference(directory, tag):
             image = _unless_known(read_directory(Path(directory), tag), is_known)
+            # lz4 packs a tree to about twice of what gzip does.
             need_space(2 * sum(layer.size for layer in image.layers))
             yield image
         case ArchiveReference(file, name):
