@@ -17,7 +17,7 @@ from services.images.library.publish import publish
 from services.images.library.scratch import scratch
 from services.images.oci.blobs import BlobCache
 from services.images.oci.flatten.flattening import flatten
-from services.images.oci.manifest import Pulled
+from services.images.oci.image_config import Pulled
 from services.images.oci.pulling import AlreadyHere, PullOptions, pulled
 from services.images.oci.reference import (
     AnyReference,

@@ -14,23 +14,20 @@ from typing import Annotated
 import msgspec
 
 from services.images.library.publish import refused
+from services.images.oci.documents import (
+    LONGEST_DOCUMENT,
+    MOST_OCI_LAYERS,
+    decode,
+    digest_of,
+    invalid,
+)
 from services.images.oci.flatten.limits import FlattenLimits
 from services.images.oci.flatten.reading.byte_stream import ByteStream
 from services.images.oci.flatten.reading.decompression import Advance, uncompressed
 from services.images.oci.flatten.reading.member import LayerMember, MemberKind
 from services.images.oci.flatten.reading.members import Budget, members
+from services.images.oci.image_config import LONGEST_CONFIG, LayerBlob, Pulled, read_config
 from services.images.oci.layout import INDEX, read_file, read_layout
-from services.images.oci.manifest import (
-    LONGEST_CONFIG,
-    LONGEST_DOCUMENT,
-    MOST_OCI_LAYERS,
-    LayerBlob,
-    Pulled,
-    decode,
-    digest_of,
-    invalid,
-    read_config,
-)
 from services.images.oci.reference import parse
 from shared.errors import BangerError, Code
 from shared.plain_text import printable

@@ -12,20 +12,16 @@ from pathlib import Path
 
 import msgspec
 
-from services.images.oci.manifest import (
-    LONGEST_CONFIG,
+from services.images.oci.documents import (
     LONGEST_DOCUMENT,
     Descriptor,
-    LayerBlob,
-    Pulled,
     check_digest,
-    choose,
     decode,
     fetch_checked,
-    for_this_platform,
     invalid,
-    read_config,
 )
+from services.images.oci.image_config import LONGEST_CONFIG, LayerBlob, Pulled, read_config
+from services.images.oci.manifest import choose, for_this_platform
 from shared.errors import BangerError, Code
 from shared.plain_text import printable
 

@@ -9,8 +9,8 @@ from tempfile import TemporaryDirectory
 from services.images.oci.archive import read_archive
 from services.images.oci.blobs import BlobCache
 from services.images.oci.flatten.indexing import OnProgress, count_up
+from services.images.oci.image_config import Pulled
 from services.images.oci.layout import read_directory
-from services.images.oci.manifest import Pulled
 from services.images.oci.reference import (
     AnyReference,
     ArchiveReference,

@@ -6,19 +6,16 @@ from concurrent.futures import ThreadPoolExecutor, as_completed, wait
 from pathlib import Path
 
 from services.images.oci.blobs import BlobCache, BlobDraft
-from services.images.oci.manifest import (
+from services.images.oci.documents import (
     ACCEPTED,
-    LONGEST_CONFIG,
     LONGEST_DOCUMENT,
     Descriptor,
-    LayerBlob,
     ManifestDocument,
-    Pulled,
     check_content,
-    choose,
     fetch_checked,
-    read_config,
 )
+from services.images.oci.image_config import LONGEST_CONFIG, LayerBlob, Pulled, read_config
+from services.images.oci.manifest import choose
 from services.images.oci.reference import Reference, is_digest
 from services.images.oci.registry.session import TRIES, RegistrySession, Tell, tell_nobody
 from services.images.oci.registry.transport import (

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from services.images.oci.archive import read_archive
-from services.images.oci.manifest import Pulled
+from services.images.oci.image_config import Pulled
 from shared.errors import BangerError, Code
 from tests.container_images import digest_of, layer
 
