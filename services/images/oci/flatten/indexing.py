@@ -12,9 +12,7 @@ from services.images.oci.flatten.reading.members import Budget, members
 from services.images.oci.flatten.tree.layer_tree import LayerTree, NewFile
 
 OnProgress = Callable[[str, int, int], None]
-"""Takes a stage ("index" or "pack"), and how many bytes of how many it has done."""
-
-
+"""Takes a stage, such as "index" or "pack", and how many bytes of how many it has done."""
 OnFile = Callable[[NewFile, ByteStream], None]
 
 
