@@ -23,7 +23,7 @@ def run(request: RegisterJob, context: JobContext) -> PublishedImage:
     source = Path(request.rootfs).resolve()  # where it is, whatever leads to it later
     try:
         with scratch(library.root) as work:
-            external = take_rootfs(source, work.path, in_bytes(context.progress))
+            taken = take_rootfs(source, work.path, in_bytes(context.progress))
             if request.work_seed:
                 pack_seed(Path(request.work_seed), work.path)
             context.progress("verify", "computing the checksum")
@@ -33,7 +33,7 @@ def run(request: RegisterJob, context: JobContext) -> PublishedImage:
                 f"file:{source.name}",
                 origin=ImageOrigin(kind="registered", reference=str(source)),
                 kernel=request.kernel,
-                external=external,
+                external=taken.external,
             )
             if not request.force:
                 library.refuse_taken(made.name, made.id)
@@ -44,4 +44,4 @@ def run(request: RegisterJob, context: JobContext) -> PublishedImage:
         if is_full(error):
             raise refused(library.root, error) from error
         raise BangerError(Code.DENIED, f"cannot read {what}: {error.strerror}") from error
-    return PublishedImage(image=made)
+    return PublishedImage(image=made, notices=list(taken.notices))
