@@ -1,17 +1,10 @@
 """``python -m benchmarks.harness.flatten_layer BLOB DIFF_ID OUTPUT``: what a worker does."""
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 from services.images.oci.flatten.flattening import flatten
-
-
-@dataclass(frozen=True)
-class BenchLayer:
-    path: Path
-    diff_id: str
-
+from services.images.rootfs.intake import OneLayer
 
 if __name__ == "__main__":
-    flatten([BenchLayer(Path(sys.argv[1]), sys.argv[2])], Path(sys.argv[3]))
+    flatten([OneLayer(Path(sys.argv[1]), sys.argv[2])], Path(sys.argv[3]))

@@ -85,7 +85,7 @@ def show(kernel: str, output: str, quiet: bool) -> None:
 @click.option("--force", is_flag=True, help="Download the kernel even if it exists.")
 @format_options
 def pull(name: str, force: bool, output: str, quiet: bool) -> None:
-    """Download a kernel of the catalogue, or its newer edition.
+    """Download a kernel of the catalogue. One of an older revision is replaced.
 
     \b
     Example:

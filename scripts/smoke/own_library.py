@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.config import DefaultsConfig
+from shared.contract.names import ID_LENGTHS
 from shared.paths import Paths
 
 DEV_IMAGE = "debian-bookworm-dev"
@@ -39,8 +40,8 @@ def _take(library: Path, into: Path, name: str) -> None:
 def _below(directory: Path, library: Path) -> list[Path]:
     """The images that an image lies on."""
     found: list[Path] = []
-    while base := _manifest(directory).get("base"):
-        directory = library / str(base)
+    while base := str(_manifest(directory).get("base_digest") or ""):
+        directory = library / base.removeprefix("sha256:")[: ID_LENGTHS["an image"]]
         found.append(directory)
     return found
 

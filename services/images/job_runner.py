@@ -48,7 +48,7 @@ class JobRunner:
     ) -> R:
         """Do the job ``name`` of services/images/jobs. All that it has started is gone afterwards.
 
-        ``progress``: who is told how far it is, if that is not the caller alone.
+        ``progress`` takes the progress of the job in place of the caller.
 
         Raises:
             BangerError: as the job.
@@ -57,11 +57,10 @@ class JobRunner:
         body = msgspec.Raw(msgspec.json.encode(request))
         job = WorkerJob(verb=name, directory=str(path), body=body)
 
+        report = progress or call.progress
+
         def tell(stage: str, message: str) -> None:
-            if progress:
-                progress(stage, message, None)
-            else:
-                call.progress(stage, message)
+            report(stage, message, None)
 
         self.running += 1
         try:

@@ -8,9 +8,7 @@ import asyncio
 from typing import Any
 
 from services.images.context import ImagesContext
-from services.images.library.library import Library
-from services.images.library.manifest import ImageManifest, KernelManifest, M
-from services.images.library.on_demand import BuildOnDemand
+from services.images.library.manifest import ImageManifest, KernelManifest
 from services.images.library.scratch import build_area, sweep
 from services.images.library.shown import (
     all_images,
@@ -47,7 +45,6 @@ from shared.contract.messages.image import (
 )
 from shared.contract.messages.page import After
 from shared.contract.verbs import images
-from shared.errors import BangerError
 from shared.logs import Log
 from shared.paths import Paths
 from shared.workers.area import sweep as sweep_jobs
@@ -63,7 +60,7 @@ SWEEP_SECONDS = 2.0
 class ImagesService(Actor):
     def __init__(self, paths: Paths, log: Log, config: Config) -> None:
         super().__init__("images", paths, log)
-        context = ImagesContext(paths, log, config)
+        context = self._context = ImagesContext(paths, log, config)
         self._images, self._image_catalogue = context.images, context.image_catalogue
         self._jobs = context.jobs
         self._kernels, self._kernel_catalogue = context.kernels, context.kernel_catalogue
@@ -109,8 +106,7 @@ class ImagesService(Actor):
             recipe = self._image_catalogue.extended(request.name, request.as_name, request.include)
         else:
             recipe = self._image_catalogue.get(request.name)
-        force = request.force or await asyncio.to_thread(_outdated, self._images.library, recipe)
-        return await self._build(recipe, call, force=force)
+        return await self._build(recipe, call, force=request.force, renew=True)
 
     @handles(images.IMAGE_REMOVE)
     async def image_remove(self, request: Ref, _call: Call) -> None:
@@ -137,8 +133,7 @@ class ImagesService(Actor):
     @handles(images.KERNEL_PULL)
     async def kernel_pull(self, request: KernelPull, call: Call) -> Kernel:
         recipe = self._kernel_catalogue.get(request.name)
-        old = await asyncio.to_thread(_outdated, self._kernels.library, recipe)
-        return await self._pull(recipe, call, force=request.force or old)
+        return await self._pull(recipe, call, force=request.force, renew=True)
 
     @handles(images.KERNEL_REMOVE)
     async def kernel_remove(self, request: Ref, _call: Call) -> None:
@@ -148,9 +143,16 @@ class ImagesService(Actor):
         return await asyncio.to_thread(find_image, self._images.library, reference)
 
     async def _build(
-        self, recipe: Recipe[ImageManifest], call: Call, *, force: bool = False
+        self,
+        recipe: Recipe[ImageManifest],
+        call: Call,
+        *,
+        force: bool = False,
+        renew: bool = False,
     ) -> Image:
-        made = await self._made(self._images, recipe, call, force=force)
+        made = await self._context.catalogue_entry(
+            self._images, recipe, call, force=force, renew=renew
+        )
         recipe.check_result("image", made.source)
         return await asyncio.to_thread(view_of, self._images.library, made)
 
@@ -160,25 +162,14 @@ class ImagesService(Actor):
         return kernel_view(found, library.path_of(found))
 
     async def _pull(
-        self, recipe: Recipe[KernelManifest], call: Call, *, force: bool = False
+        self,
+        recipe: Recipe[KernelManifest],
+        call: Call,
+        *,
+        force: bool = False,
+        renew: bool = False,
     ) -> Kernel:
-        made = await self._made(self._kernels, recipe, call, force=force)
+        made = await self._context.catalogue_entry(
+            self._kernels, recipe, call, force=force, renew=renew
+        )
         return kernel_view(made, self._kernels.library.path_of(made))
-
-    async def _made(
-        self, builds: BuildOnDemand[M], recipe: Recipe[M], call: Call, *, force: bool
-    ) -> M:
-        """The published entry of the recipe's name, made if need be. A failure is logged with the
-        last lines of the program that failed."""
-        try:
-            return await builds.get(recipe.name, recipe.make, force=force, progress=call.progress)
-        except BangerError as error:
-            output = error.details.get("output", [])
-            self.log.error("not made", name=recipe.name, problem=error.message, output=output)
-            raise
-
-
-def _outdated(library: Library[M], recipe: Recipe[M]) -> bool:
-    """Whether what the catalogue has under this name was made from an older recipe. ``vm run`` goes
-    on with it, because a person who only wants a machine should not wait for a build."""
-    return library.has(recipe.name) and recipe.is_newer_than(library.find(recipe.name).source)

@@ -176,6 +176,6 @@ def test_a_debian_of_a_registry_boots_its_systemd(run: Run, debian: str) -> None
 def test_a_registry_that_is_not_there_is_given_up(home: Home) -> None:
     done = home.banger("image", "pull", "127.0.0.1:1/nowhere", check=False)
     assert done.returncode == 6
-    assert done.stderr.splitlines()[-2].startswith("error: 127.0.0.1:1 does not deliver")
+    assert done.stderr.splitlines()[-2].startswith("error: cannot download from 127.0.0.1:1: ")
     assert done.stderr.splitlines()[-1].startswith("hint: ")
     assert "trying again in" in done.stderr

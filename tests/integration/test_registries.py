@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from services.images.oci.blobs import BlobCache
-from services.images.oci.manifest import Pulled
+from services.images.oci.image_config import Pulled
 from services.images.oci.pulling import AlreadyHere, PullOptions, pulled
 from services.images.oci.reference import parse_any
 from shared.errors import BangerError, Code

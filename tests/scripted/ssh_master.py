@@ -42,7 +42,7 @@ def main(argv: list[str]) -> int:
     os.setsid()
     _serve(connection, listener)
     control.unlink(missing_ok=True)
-    return 0
+    os._exit(0)  # at once, as ssh does: who finds no socket takes it that the master has ended
 
 
 def _serve(connection: socket.socket, listener: socket.socket) -> None:

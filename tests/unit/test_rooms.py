@@ -16,7 +16,7 @@ MOST_ARROWS = {
     "services/dns": 14,  # server and forward share the rule of who makes room for whom
     # The rooms of OCI, of workers, of each group of verbs, of builds (what they read, what they do
     # in a guest, and how they take it out), and of the archives and files of users.
-    "services/images": 35,
+    "services/images": 34,
     "services/launcher": 2,
     "services/nat": 11,
     "services/store": 7,

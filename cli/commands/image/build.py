@@ -31,7 +31,8 @@ DOCKERFILE = "Dockerfile"
     "--file",
     metavar="FILE",
     type=click.Path(dir_okay=False),
-    help="A Dockerfile, or a .toml file; also one in DIR, where its copies come from (default: .).",
+    help="A Dockerfile or a .toml file, by its path or by its path in DIR. Files to copy are taken "
+    "from DIR (default: .).",
 )
 @click.option("--force", is_flag=True, help="Build the image even if it exists, without the cache.")
 @click.option(

@@ -50,7 +50,7 @@ def odd_variables(config: ImageConfig, image: str) -> list[str]:
     odd = [name for name in config.env if not _VARIABLE.fullmatch(name)]
     if not odd:
         return []
-    return [f"no shell takes these names of variables of {image}, so it runs without: {few(odd)}"]
+    return [f"variables of {image} are left out, because no shell accepts their names: {few(odd)}"]
 
 
 def _without_init(config: ImageConfig) -> tuple[list[str], list[str]]:

@@ -114,5 +114,5 @@ def foreign(what: str) -> BangerError:
     return BangerError(
         Code.INVALID,
         f"{what} was not written by banger image export or docker save",
-        hint="for a root filesystem: banger image register NAME --rootfs FILE",
+        hint="to use a root filesystem: banger image register NAME --rootfs FILE",
     )

@@ -22,6 +22,7 @@ from services.images.archive.contents import (
     foreign,
     members_of,
 )
+from services.images.oci.flatten.limits import DamagedLayer
 from services.images.oci.flatten.reading.byte_stream import ByteStream
 from services.images.oci.flatten.reading.decompression import uncompressed
 from shared.errors import BangerError, Code
@@ -126,10 +127,7 @@ def opened(file: Path) -> Iterator[ArchiveReader]:
         with uncompressed(file) as chunks:
             stream = ByteStream(chunks)
             if stream.at_end():
-                raise foreign("the archive, which is empty,")
+                raise BangerError(Code.INVALID, "the archive is empty")
             yield ArchiveReader(stream)
-    except BangerError as error:
-        if error.code is Code.INVALID and error.message.startswith("the layer is damaged"):
-            what = error.message.partition(": ")[2]
-            raise damaged(what) from error
-        raise
+    except DamagedLayer as error:
+        raise damaged(error.what) from error

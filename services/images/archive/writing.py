@@ -103,14 +103,14 @@ def _compressed(output: Path) -> Iterator[IO[bytes]]:
         try:
             yield process.stdin
             process.stdin.close()
-        except BaseException as error:
-            if not isinstance(error, BrokenPipeError):
-                process.kill()
+        except BrokenPipeError:
+            pass  # zstd has ended, and says why below
+        except BaseException:
+            process.kill()
+            raise
+        finally:
             with suppress(OSError):
                 process.stdin.close()
-            if not isinstance(error, BrokenPipeError):
-                raise
-            # zstd says why it has ended
         said = process.stderr.read().decode(errors="replace").strip()
         if process.wait():
             code = Code.NO_SPACE if "No space left" in said else Code.DENIED

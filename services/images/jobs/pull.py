@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -16,7 +17,7 @@ from services.images.library.publish import publish
 from services.images.library.scratch import scratch
 from services.images.oci.blobs import BlobCache
 from services.images.oci.flatten.flattening import flatten
-from services.images.oci.manifest import Pulled
+from services.images.oci.image_config import Pulled
 from services.images.oci.pulling import AlreadyHere, PullOptions, pulled
 from services.images.oci.reference import (
     AnyReference,
@@ -49,10 +50,7 @@ def run(request: PullJob, context: JobContext) -> PublishedImage:
     )
     known = {} if request.force else _known(library)
     report = in_bytes(context.progress)
-
-    def need_space(count: int) -> None:
-        require_space(library.root, count, f"the image {request.source}")
-
+    need_space = partial(require_space, library.root, what=f"the image {request.source}")
     try:
         with pulled(reference, options, report, known.__contains__, need_space) as image:
             return _publish(library, image, reference, request, cache, context)
@@ -67,10 +65,7 @@ def publish_archive(
     request = PullJob(images=str(library.root), blobs="", source=str(file), name=name)
     reference = ArchiveReference(str(file), "")
     options = PullOptions(BlobCache(context.directory / "blobs"), context.directory)
-
-    def need_space(count: int) -> None:
-        require_space(library.root, count, "the image")
-
+    need_space = partial(require_space, library.root, what="the image")
     report = in_bytes(context.progress)
     with pulled(reference, options, report, lambda _: False, need_space) as image:
         return _publish(library, image, reference, request, options.cache, context)
@@ -97,7 +92,7 @@ def _publish(
     with scratch(library.root) as work:
         report = in_bytes(context.progress)
         with _distrusting(cache, image, reference):
-            made = flatten(image.layers, work.path / SQUASHFS, progress=report)
+            notices = flatten(image.layers, work.path / SQUASHFS, progress=report)
         context.progress("verify", "computing the checksum")
         kind, source = _origin(reference, image.name)
         described = describe_image(
@@ -111,7 +106,7 @@ def _publish(
         _check_name(library, described, request)
         with uninterrupted():
             publish(work, described)
-    return PublishedImage(image=described, notices=list(made.notices))
+    return PublishedImage(image=described, notices=list(notices))
 
 
 @contextlib.contextmanager
@@ -175,10 +170,5 @@ def _familiar(told: str, request: PullJob) -> str:
 def _check_name(library: Library[ImageManifest], made: ImageManifest, request: PullJob) -> None:
     """A name that a user has chosen is not taken from another image; a tag moves with its source,
     as everywhere."""
-    holder = library.names().get(made.name, made.id)
-    if request.name and holder != made.id and not request.force:
-        raise BangerError(
-            Code.CONFLICT,
-            f"there is another image {made.name} ({holder})",
-            hint="choose another --name, or take this one away with --force",
-        )
+    if request.name and not request.force:
+        library.refuse_taken(made.name, made.id)

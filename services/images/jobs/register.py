@@ -23,7 +23,7 @@ def run(request: RegisterJob, context: JobContext) -> PublishedImage:
     source = Path(request.rootfs).resolve()  # where it is, whatever leads to it later
     try:
         with scratch(library.root) as work:
-            external = take_rootfs(source, work.path, in_bytes(context.progress))
+            taken = take_rootfs(source, work.path, in_bytes(context.progress))
             if request.work_seed:
                 pack_seed(Path(request.work_seed), work.path)
             context.progress("verify", "computing the checksum")
@@ -33,9 +33,10 @@ def run(request: RegisterJob, context: JobContext) -> PublishedImage:
                 f"file:{source.name}",
                 origin=ImageOrigin(kind="registered", reference=str(source)),
                 kernel=request.kernel,
-                external=external,
+                external=taken.external,
             )
-            _check_name(library, made, force=request.force)
+            if not request.force:
+                library.refuse_taken(made.name, made.id)
             with uninterrupted():
                 publish(work, made)
     except OSError as error:
@@ -43,14 +44,4 @@ def run(request: RegisterJob, context: JobContext) -> PublishedImage:
         if is_full(error):
             raise refused(library.root, error) from error
         raise BangerError(Code.DENIED, f"cannot read {what}: {error.strerror}") from error
-    return PublishedImage(image=made)
-
-
-def _check_name(library: Library[ImageManifest], made: ImageManifest, *, force: bool) -> None:
-    holder = library.names().get(made.name, made.id)
-    if holder != made.id and not force:
-        raise BangerError(
-            Code.CONFLICT,
-            f"there is another image {made.name} ({holder})",
-            hint="choose another name, or take this one away with --force",
-        )
+    return PublishedImage(image=made, notices=list(taken.notices))

@@ -76,29 +76,31 @@ class Library(Generic[M]):
             BangerError: as ``find``; ``conflict``; ``no_space`` or ``denied``.
         """
         entry = self.find(reference)
-        holder = self.names().get(name, entry.id)
-        if holder != entry.id and not force:
-            raise BangerError(
-                Code.CONFLICT,
-                f"the name {name} is that of another {self._noun} ({holder})",
-                hint="choose another name, or take it away with --force",
-            )
+        if not force:
+            self.refuse_taken(name, entry.id)
         try:
             point(self.root, name, entry.id)
         except OSError as error:
             raise refused(self.root / BY_NAME / name, error) from error
         return entry
 
-    def has(self, name: str) -> bool:
-        """Whether there is an entry of exactly this name that can be read."""
+    def named(self, name: str) -> M | None:
+        """The entry of exactly this name, if there is one that can be read."""
         identifier = self.names().get(name)
-        if identifier is None:
-            return False
         try:
-            manifests.read(self._path(identifier), self._kind)
+            return manifests.read(self._path(identifier), self._kind) if identifier else None
         except BangerError:
-            return False
-        return True
+            return None
+
+    def refuse_taken(self, name: str, identifier: str) -> None:
+        """Raise ``conflict`` when another entry than ``identifier`` has the name."""
+        holder = self.names().get(name, identifier)
+        if holder != identifier:
+            raise BangerError(
+                Code.CONFLICT,
+                f"another {self._noun} ({holder}) has the name {name}",
+                hint="choose another name, or move the name to this one with --force",
+            )
 
     def path_of(self, entry: M) -> Path:
         return self._path(entry.id)

@@ -36,8 +36,8 @@ class BuildOnDemand(Generic[M]):
                 await _to_its_end(asyncio.to_thread(publish, place, manifest))
             return manifest
 
-        if not force and await asyncio.to_thread(self.library.has, name):
-            return await asyncio.to_thread(self.library.find, name)
+        if not force and (found := await asyncio.to_thread(self.library.named, name)):
+            return found
         return await self._builds.run(name, build, progress)
 
 

@@ -1,4 +1,4 @@
-"""``docker-archive:FILE``: what ``docker save`` and ``podman save`` write, as a file or a stream.
+"""``docker-archive:FILE``: what ``docker save`` and ``podman save`` write, as a file.
 
 The archive is read once, in order. Its files are put into a directory under numbers; their names
 are looked up in a table and never become paths. It holds Docker's ``manifest.json``, or is an OCI
@@ -14,23 +14,20 @@ from typing import Annotated
 import msgspec
 
 from services.images.library.publish import refused
+from services.images.oci.documents import (
+    LONGEST_DOCUMENT,
+    MOST_OCI_LAYERS,
+    decode,
+    digest_of,
+    invalid,
+)
 from services.images.oci.flatten.limits import FlattenLimits
 from services.images.oci.flatten.reading.byte_stream import ByteStream
 from services.images.oci.flatten.reading.decompression import Advance, uncompressed
 from services.images.oci.flatten.reading.member import LayerMember, MemberKind
 from services.images.oci.flatten.reading.members import Budget, members
+from services.images.oci.image_config import LONGEST_CONFIG, LayerBlob, Pulled, read_config
 from services.images.oci.layout import INDEX, read_file, read_layout
-from services.images.oci.manifest import (
-    LONGEST_CONFIG,
-    LONGEST_DOCUMENT,
-    MOST_LAYERS,
-    LayerBlob,
-    Pulled,
-    decode,
-    digest_of,
-    invalid,
-    read_config,
-)
 from services.images.oci.reference import parse
 from shared.errors import BangerError, Code
 from shared.plain_text import printable
@@ -38,15 +35,14 @@ from shared.plain_text import printable
 MANIFEST = "manifest.json"
 _LIMITS = FlattenLimits(entries=20_000, metadata_bytes=32 << 20)
 _MOST_LINKS = 16
-_NO_ARCHIVE = "it is no archive of docker save"
-_TAR = "application/vnd.oci.image.layer.v1.tar"
+_NO_ARCHIVE = "it is not an archive of docker save"
 
 _Text = Annotated[str, msgspec.Meta(max_length=4096)]
 
 
 class _SavedImage(msgspec.Struct, rename="pascal"):
     config: _Text
-    layers: Annotated[list[_Text], msgspec.Meta(max_length=MOST_LAYERS)]
+    layers: Annotated[list[_Text], msgspec.Meta(max_length=MOST_OCI_LAYERS)]
     repo_tags: list[_Text] | None = None
 
 
@@ -71,8 +67,8 @@ class ArchiveFiles:
 
 
 def read_archive(file: Path, name: str, directory: Path, advance: Advance) -> Pulled:
-    """The image ``name`` of an archive, or with "" the only one. ``file`` may be a pipe that can be
-    opened, and compressed; ``directory``, which is private, gets what is in it.
+    """The image ``name`` of an archive, or with "" the only one. ``file`` is a regular
+    file, and may be compressed; ``directory``, which is private, gets what is in it.
 
     Raises:
         BangerError: ``not_found``, ``ambiguous``, ``invalid``, ``too_large``, ``no_space``.
@@ -139,7 +135,7 @@ def _read_saved(found: ArchiveFiles, name: str) -> Pulled:
     layers = []
     for layer, diff_id in zip(saved.layers, image.diff_ids, strict=True):
         path = found.locate(layer)
-        layers.append(LayerBlob(path, _TAR, diff_id, diff_id, path.stat().st_size))
+        layers.append(LayerBlob(path, diff_id, diff_id, path.stat().st_size))
     return Pulled(image.config, layers, digest_of(config), (saved.repo_tags or [""])[0])
 
 

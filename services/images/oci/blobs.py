@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.images.library.publish import refused
-from services.images.oci.manifest import check_digest, invalid
+from services.images.oci.documents import check_digest, invalid
 from shared.errors import BangerError, Code
 
 PART = ".part"

@@ -12,20 +12,16 @@ from pathlib import Path
 
 import msgspec
 
-from services.images.oci.manifest import (
-    LONGEST_CONFIG,
+from services.images.oci.documents import (
     LONGEST_DOCUMENT,
     Descriptor,
-    LayerBlob,
-    Pulled,
     check_digest,
-    choose,
     decode,
     fetch_checked,
-    for_this_platform,
     invalid,
-    read_config,
 )
+from services.images.oci.image_config import LONGEST_CONFIG, LayerBlob, Pulled, read_config
+from services.images.oci.manifest import choose, for_this_platform
 from shared.errors import BangerError, Code
 from shared.plain_text import printable
 
@@ -52,7 +48,7 @@ def read_directory(directory: Path, tag: str) -> Pulled:
         raise BangerError(
             Code.NOT_FOUND,
             f"there is no directory {directory}",
-            hint="it is written oci:DIR[:TAG]",
+            hint="write it as oci:DIR[:TAG]",
         )
     if not (directory / INDEX).exists():
         raise invalid(f"{directory} has no {INDEX}", "name the directory of an OCI image layout")
@@ -138,4 +134,4 @@ def _layer(path: Path, layer: Descriptor, diff_id: str) -> LayerBlob:
             size += len(block)
     if (f"sha256:{found.hexdigest()}", size) != (layer.digest, layer.size):
         raise invalid(f"the content of {layer.digest} is another, or of another size")
-    return LayerBlob(path, layer.media_type, layer.digest, diff_id, size)
+    return LayerBlob(path, layer.digest, diff_id, size)

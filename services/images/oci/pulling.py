@@ -8,8 +8,9 @@ from tempfile import TemporaryDirectory
 
 from services.images.oci.archive import read_archive
 from services.images.oci.blobs import BlobCache
+from services.images.oci.flatten.indexing import OnProgress, count_up
+from services.images.oci.image_config import Pulled
 from services.images.oci.layout import read_directory
-from services.images.oci.manifest import Pulled
 from services.images.oci.reference import (
     AnyReference,
     ArchiveReference,
@@ -20,8 +21,6 @@ from services.images.oci.registry.download import RegistryDownload
 from services.images.oci.registry.session import Tell, tell_nobody
 from shared.errors import BangerError, Code
 
-OnStage = Callable[[str, int, int], None]
-"""Takes a stage, and how many bytes of how many it has done."""
 IsKnown = Callable[[str], bool]
 """Whether an image of the manifest with this digest need not be fetched."""
 NeedSpace = Callable[[int], None]
@@ -52,7 +51,7 @@ class PullOptions:
 def pulled(
     reference: AnyReference,
     options: PullOptions,
-    progress: OnStage,
+    progress: OnProgress,
     is_known: IsKnown,
     need_space: NeedSpace,
 ) -> Iterator[Pulled]:
@@ -65,6 +64,7 @@ def pulled(
     match reference:
         case LayoutReference(directory, tag):
             image = _unless_known(read_directory(Path(directory), tag), is_known)
+            # lz4 packs a tree to about twice of what gzip does.
             need_space(2 * sum(layer.size for layer in image.layers))
             yield image
         case ArchiveReference(file, name):
@@ -76,26 +76,19 @@ def pulled(
 
 
 def _read(
-    file: Path, name: str, directory: Path, progress: OnStage, need_space: NeedSpace
+    file: Path, name: str, directory: Path, progress: OnProgress, need_space: NeedSpace
 ) -> Pulled:
     try:
         total = file.stat().st_size
     except OSError as error:
         raise _unreadable(file, error) from error
     need_space(total)
-    done = 0
-
-    def advance(count: int) -> None:
-        nonlocal done
-        done += count
-        progress("read", done, max(total, done))
-
-    return read_archive(file, name, directory, advance)
+    return read_archive(file, name, directory, count_up("read", total, progress))
 
 
 def _unreadable(file: Path, error: OSError) -> BangerError:
     if isinstance(error, FileNotFoundError | NotADirectoryError):
-        hint = "it is written docker-archive:FILE[:NAME]"
+        hint = "write it as docker-archive:FILE[:NAME]"
         return BangerError(Code.NOT_FOUND, f"there is no file {file}", hint=hint)
     return BangerError(Code.DENIED, f"cannot read {file}: {error.strerror}")
 
@@ -103,7 +96,7 @@ def _unreadable(file: Path, error: OSError) -> BangerError:
 def _download(
     reference: Reference,
     options: PullOptions,
-    progress: OnStage,
+    progress: OnProgress,
     is_known: IsKnown,
     need_space: NeedSpace,
 ) -> Pulled:

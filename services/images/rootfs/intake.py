@@ -30,9 +30,16 @@ class OneLayer:
     diff_id: str = ""
 
 
-def take_rootfs(source: Path, work: Path, progress: OnProgress) -> Path | None:
-    """Leave ``rootfs.squashfs`` or ``rootfs.ext4`` in ``work``; returns ``source`` when that is
-    only a link to it.
+@dataclass(frozen=True)
+class TakenRootfs:
+    external: Path | None = None
+    """The user's file, when the image is only a link to it."""
+    notices: tuple[str, ...] = ()
+    """What the image lacks of its source."""
+
+
+def take_rootfs(source: Path, work: Path, progress: OnProgress) -> TakenRootfs:
+    """Leave ``rootfs.squashfs`` or ``rootfs.ext4`` in ``work``.
 
     Raises:
         BangerError: ``invalid``, ``too_large``, ``no_space``, ``missing_tool``.
@@ -41,13 +48,12 @@ def take_rootfs(source: Path, work: Path, progress: OnProgress) -> Path | None:
     kind = format_of(source)
     if kind in ("squashfs", "ext4"):
         (work / _FILES[kind]).symlink_to(source)
-        return source
+        return TakenRootfs(external=source)
     require_space(work.parent, source.stat().st_size, f"the image of {source.name}")
     if kind == "tar":
-        flatten([OneLayer(source)], work / SQUASHFS, progress=progress)
-    else:
-        _copy_out(source, work)
-    return None
+        return TakenRootfs(notices=flatten([OneLayer(source)], work / SQUASHFS, progress=progress))
+    _copy_out(source, work)
+    return TakenRootfs()
 
 
 def _copy_out(source: Path, work: Path) -> None:

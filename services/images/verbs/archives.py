@@ -13,7 +13,6 @@ from services.images.jobs.requests import (
     RegisterJob,
     Written,
 )
-from services.images.library.entry_name import check_user_name
 from services.images.library.shown import view_of
 from services.images.library.views import kernel_view
 from services.images.sources.kernel_directory import import_kernel
@@ -38,18 +37,14 @@ class ArchiveVerbs:
         self._context = context
         self._library = context.images.library
 
-    def _check_new_name(self, name: str) -> None:
-        """Raise ``invalid`` for what no image can be called, or what the catalogue has."""
-        check_user_name(name)
-        self._context.image_catalogue.refuse_known(name)
-
     @handles(images.IMAGE_IMPORT)
     async def import_image(self, request: ImageImport, call: Call) -> Image:
         if request.name:
-            self._check_new_name(request.name)
+            self._context.check_new_name(request.name)
         job = ImportJob(images=str(self._library.root), file=request.file, name=request.name)
         made = await self._context.jobs.run("import_archive", job, PublishedImage, call)
-        return await asyncio.to_thread(view_of, self._library, made.image)
+        image = self._context.published(made)
+        return await asyncio.to_thread(view_of, self._library, image)
 
     @handles(images.IMAGE_EXPORT)
     async def export(self, request: ImageExport, call: Call) -> ImageExported:
@@ -60,7 +55,7 @@ class ArchiveVerbs:
 
     @handles(images.IMAGE_REGISTER)
     async def register(self, request: ImageRegister, call: Call) -> Image:
-        self._check_new_name(request.name)
+        self._context.check_new_name(request.name)
         if request.kernel:
             kernels = self._context.kernels.library
             if self._context.kernel_catalogue.find(request.kernel) is None:
@@ -74,7 +69,8 @@ class ArchiveVerbs:
             force=request.force,
         )
         made = await self._context.jobs.run("register", job, PublishedImage, call)
-        return await asyncio.to_thread(view_of, self._library, made.image)
+        image = self._context.published(made)
+        return await asyncio.to_thread(view_of, self._library, image)
 
     @handles(images.IMAGE_PROMOTE)
     async def promote(self, request: Ref, call: Call) -> Image:
@@ -85,7 +81,7 @@ class ArchiveVerbs:
 
     @handles(images.IMAGE_TAG)
     async def tag(self, request: ImageTag, _call: Call) -> Image:
-        self._check_new_name(request.name)
+        self._context.check_new_name(request.name)
         tag = partial(self._library.tag, request.ref, request.name, force=request.force)
         entry = await asyncio.to_thread(tag)
         return await asyncio.to_thread(view_of, self._library, entry)

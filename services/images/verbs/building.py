@@ -6,7 +6,6 @@ from types import NoneType
 from msgspec.structs import replace
 
 from services.images.context import ImagesContext
-from services.images.library.entry_name import check_user_name
 from services.images.library.shown import view_of
 from services.images.verbs.capture import base_with_room
 from shared.bus.handlers import Call, handles
@@ -36,8 +35,7 @@ class BuildVerbs:
         """What the image will be called is checked now, before a base is fetched and a VM runs."""
         found = await self._context.jobs.run("build_base", request, BuildBase, call)
         if name := request.as_name or found.name:
-            check_user_name(name)
-            self._context.image_catalogue.refuse_known(name)
+            self._context.check_new_name(name)
         return found
 
     @handles(images.BUILD_PLAN)

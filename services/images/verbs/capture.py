@@ -7,7 +7,6 @@ from types import NoneType
 from services.images.context import ImagesContext
 from services.images.jobs.requests import CaptureJob
 from services.images.library.describe import SEED, describe_image
-from services.images.library.entry_name import check_user_name
 from services.images.library.manifest import ImageManifest
 from services.images.library.publish import publish
 from services.images.library.scratch import Scratch, scratch
@@ -30,8 +29,7 @@ class CaptureVerbs:
     @handles(images.IMAGE_CAPTURE)
     async def capture(self, request: ImageCapture, call: Call) -> Image:
         context, library = self._context, self._context.images.library
-        check_user_name(request.name)
-        context.image_catalogue.refuse_known(request.name)
+        context.check_new_name(request.name)
         base = await asyncio.to_thread(base_with_room, context, request.base)
         with scratch(library.root) as work:
             job = CaptureJob(

@@ -1,15 +1,19 @@
 """``image.pull``, and what ``vm run --image`` fetches: from the catalogue, a registry or a disk."""
 
 import asyncio
-from pathlib import Path
 
 from services.images.context import ImagesContext
 from services.images.jobs.requests import PublishedImage, PullJob
-from services.images.library.entry_name import check_user_name
 from services.images.library.manifest import ImageManifest
-from services.images.library.shown import view_of
+from services.images.library.shown import find_image, view_of
 from services.images.library.single_flight import ReportProgress, SingleFlight
-from services.images.oci.reference import AnyReference, Reference, parse_any
+from services.images.oci.reference import (
+    AnyReference,
+    ArchiveReference,
+    LayoutReference,
+    Reference,
+    parse_any,
+)
 from services.images.sources.contract import Recipe
 from shared.bus.handlers import Call, handles
 from shared.contract.messages.image import Image, Resolve
@@ -29,8 +33,7 @@ class PullVerbs:
     @handles(images.IMAGE_PULL)
     async def pull(self, request: ImagePull, call: Call) -> Image:
         if request.name:
-            check_user_name(request.name)
-            self._context.image_catalogue.refuse_known(request.name)
+            self._context.check_new_name(request.name)
         if recipe := self._context.image_catalogue.find(request.source):
             made = await self._build(recipe, request, call)
         else:
@@ -42,35 +45,29 @@ class PullVerbs:
         here; None for one that may be a name or an id of this machine."""
         if not any(sign in request.ref for sign in ":/@"):
             return None
+        if await asyncio.to_thread(self._library.named, request.ref):
+            return await asyncio.to_thread(find_image, self._library, request.ref)
         pull = ImagePull(source=request.ref, auth_file=request.auth_file)
-        if await asyncio.to_thread(self._library.has, request.ref):
-            made = await asyncio.to_thread(self._library.find, request.ref)
-        else:
-            made = await self._pull(self._parse(request.ref), pull, call)
+        made = await self._pull(self._parse(request.ref), pull, call)
         return await asyncio.to_thread(view_of, self._library, made)
 
     def _parse(self, source: str) -> AnyReference:
         """Raises ``invalid``, also for a path that depends on where somebody is."""
-        reference = parse_any(source, self._context.config.images.default_registry)
-        path = getattr(reference, "directory", "") or getattr(reference, "file", "")
-        if not isinstance(reference, Reference) and not Path(path).is_absolute():
-            raise BangerError(Code.INVALID, f"{path} is no absolute path")
-        return reference
+        match parse_any(source, self._context.config.images.default_registry):
+            case LayoutReference(path, _) | ArchiveReference(path, _) if not path.startswith("/"):
+                raise BangerError(Code.INVALID, f"{path} is not an absolute path")
+            case reference:
+                return reference
 
     async def _build(
         self, recipe: Recipe[ImageManifest], request: ImagePull, call: Call
     ) -> ImageManifest:
         """An image of the catalogue, in its newest edition."""
-        library = self._library
-        here = await asyncio.to_thread(library.has, recipe.name)
-        old = here and recipe.is_newer_than(
-            (await asyncio.to_thread(library.find, recipe.name)).source
-        )
-        builds, force = self._context.images, request.force or old
-        made = await builds.get(recipe.name, recipe.make, force=force, progress=call.progress)
+        context, force = self._context, request.force
+        made = await context.catalogue_entry(context.images, recipe, call, force=force, renew=True)
         if not request.name:
             return made
-        return await asyncio.to_thread(library.tag, recipe.name, request.name, force=request.force)
+        return await asyncio.to_thread(self._library.tag, recipe.name, request.name, force=force)
 
     async def _pull(self, reference: AnyReference, request: ImagePull, call: Call) -> ImageManifest:
         if not request.force and (found := await asyncio.to_thread(self._find, reference, request)):
@@ -88,9 +85,7 @@ class PullVerbs:
 
         async def work(report: ReportProgress) -> ImageManifest:
             made = await self._context.jobs.run("pull", job, PublishedImage, call, progress=report)
-            for notice in made.notices:
-                self._context.log.warning("pulled with a difference", image=job.source, what=notice)
-            return made.image
+            return self._context.published(made)
 
         return await self._pulls.run(repr(job), work, call.progress)
 
@@ -99,8 +94,6 @@ class PullVerbs:
         if not isinstance(reference, Reference):
             return None
         name = request.name or reference.familiar
-        if not self._library.has(name):
-            return None
-        found = self._library.find(name)
-        same = found.origin and found.origin.reference == str(reference)
+        found = self._library.named(name)
+        same = found and found.origin and found.origin.reference == str(reference)
         return found if same else None

@@ -27,7 +27,7 @@ from services.vm_supervisor.guest.agent_answers import WORDS_MAX
 from shared.contract.ssh_access import Access, control_argv, master_argv
 from shared.errors import BangerError, Code
 from shared.host.files import read_tail, sync, write_atomically
-from shared.host.process import Watch, spawn_detached
+from shared.host.process import ProcessId, Watch, spawn_detached, start_time
 from shared.plain_text import printable
 
 CONTROL_SECONDS = 5.0
@@ -156,10 +156,30 @@ async def master_pid(access: Access) -> int | None:
 
 
 async def stop_master(access: Access) -> None:
-    """End the shared connection and its sessions, if there is one."""
-    if Path(access.control).exists():
+    """End the shared connection and its sessions, if there is one; returns when its process ended.
+
+    A master that does not answer is left: it ends with its guest's side of the connection.
+    """
+    pid = await master_pid(access)
+    since = start_time(pid) if pid else None
+    if pid and since is not None:
+        await _end(access, ProcessId(pid, since))
+    Path(access.control).unlink(missing_ok=True)
+
+
+async def _end(access: Access, master: ProcessId) -> None:
+    """A master answers first and ends then."""
+    try:
+        watch = Watch(master)
+    except BangerError:
+        return  # it has ended meanwhile
+    try:
         await _control(access, "exit")
-        Path(access.control).unlink(missing_ok=True)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CONTROL_SECONDS):
+                await watch.ended()
+    finally:
+        watch.close()
 
 
 async def _control(access: Access, command: str) -> str:

@@ -1,7 +1,7 @@
 """The files behind a VM's block devices: its own disks, and those of its image and kernel.
 
-An image may hold only the changes to another one (docs/images.md, "base"); the guest then needs all
-that are below it, too.
+An image may hold only the changes to another one (docs/images.md, "Layers"); the guest then needs
+all that are below it, too.
 """
 
 import json

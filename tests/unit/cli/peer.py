@@ -9,6 +9,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import msgpack
@@ -92,14 +93,13 @@ class Peer:
         self._lock.release()
 
     def _serve(self) -> None:
-        router = Router(self._run / "broker.sock")
-        router.watch(self._stop_read)
-        self._ready.set()
-        while self._stop_read not in router.poll(10):
-            while (received := router.receive()) is not None:
-                self.requests += envelope.decode(received[1][0]).kind is Kind.REQUEST
-                self._route(router, received[0], received[1])
-        router.close()
+        with closing(Router(self._run / "broker.sock")) as router:
+            router.watch(self._stop_read)
+            self._ready.set()
+            while self._stop_read not in router.poll(10):
+                while (received := router.receive()) is not None:
+                    self.requests += envelope.decode(received[1][0]).kind is Kind.REQUEST
+                    self._route(router, received[0], received[1])
 
     def _route(self, router: Router, sender: bytes, frames: list[bytes]) -> None:
         for command in self._core.on_message(sender, frames, time.monotonic()):

@@ -1,7 +1,7 @@
-"""The topmost layer in one pass: its files are packed while it is read.
+"""Packs the files of the topmost layer while it is read.
 
-Nothing lies above them, so each stays as it is, unless the layer itself replaces it later. No tool
-writes such layers. For one that does, all is done again in two passes: ``SupersededEarly``.
+Nothing lies above them, so they are final unless the layer itself replaces one later, which no
+known tool does. ``SupersededEarly`` says that it has; the caller then starts over in two passes.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,6 @@ class EarlyContents:
         self._sink: ArchiveSink | None = None
         self._mode = 0
         self._files = 0
-        self.content_bytes = 0
 
     @property
     def sink(self) -> ArchiveSink:
@@ -45,7 +44,6 @@ class EarlyContents:
         write_file(path, new.inode, stream, self.sink)
         new.inode.written_as = path
         self._files += 1
-        self.content_bytes += new.inode.size
 
     def check(self, found: int) -> None:
         """``found``: how many of the files are still there, each under its name.

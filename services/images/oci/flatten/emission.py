@@ -38,7 +38,6 @@ class Emission:
         self._contents: defaultdict[int, list[NamedContent]] = defaultdict(list)
         self._links: list[tuple[bytes, bytes]] = []
         self._first_names: dict[int, bytes] = {}
-        self.inodes = 1
         self.content_bytes = 0
         self.found_early = 0
         """Files in the tree that were in the archive before, under the name that they have."""
@@ -76,11 +75,10 @@ class Emission:
             sink.write(member_block(folder[:-1], directory))
         for name, inode in directory.children.items():
             if isinstance(inode, DirectoryInode):
-                self.inodes += 1
-            elif isinstance(inode, FileInode) and inode.written_as:
+                continue
+            if isinstance(inode, FileInode) and inode.written_as:
                 self._note_early(inode, folder + name)
             elif not inode.is_shared or self._is_first(inode, folder + name):
-                self.inodes += 1
                 if isinstance(inode, FileInode) and inode.size:
                     self.content_bytes += inode.size
                     content = NamedContent(inode.offset, folder, name, inode)
@@ -90,7 +88,6 @@ class Emission:
 
     def _note_early(self, inode: FileInode, path: bytes) -> None:
         if inode.written_as == path:
-            self.inodes += 1
             self.found_early += 1
         else:
             self._links.append((path, inode.written_as))

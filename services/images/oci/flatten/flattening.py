@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 from services.images.oci.flatten.early_contents import EarlyContents, SupersededEarly
@@ -15,23 +14,14 @@ from services.images.oci.flatten.writing.squashfs import squashfs_writer
 _DEFAULT = FlattenLimits()
 
 
-@dataclass(frozen=True)
-class Flattened:
-    """What has become of an image's layers."""
-
-    inodes: int
-    content_bytes: int
-    notices: tuple[str, ...]
-    """What was left out of it, a line each; a person may read them."""
-
-
 def flatten(
     layers: Sequence[LayerSource],
     output: Path,
     limits: FlattenLimits = _DEFAULT,
     progress: OnProgress = lambda *_: None,
-) -> Flattened:
-    """Make the squashfs ``output``, which is not there yet, of layers, the lowest first.
+) -> tuple[str, ...]:
+    """Make the squashfs ``output``, which is not there yet, of layers, the lowest first. Returns
+    what was left out, in sentences.
 
     Raises:
         BangerError: ``invalid`` for layers that are damaged, not the announced ones, or ask for
@@ -51,7 +41,7 @@ def _flatten(
     progress: OnProgress,
     *,
     topmost_in_one_pass: bool,
-) -> Flattened:
+) -> tuple[str, ...]:
     indexing = Indexing(layers, limits, progress)
     tree = indexing.tree
     with ExitStack() as open_files:
@@ -66,8 +56,4 @@ def _flatten(
         emission.write_names(early.sink)
         early.check(emission.found_early)
         emission.write_contents(layers, early.sink, progress)
-    return Flattened(
-        inodes=emission.inodes,
-        content_bytes=emission.content_bytes + early.content_bytes,
-        notices=tuple(tree.notices.lines()),
-    )
+    return tuple(tree.notices.lines())

@@ -12,9 +12,7 @@ from services.images.oci.flatten.reading.members import Budget, members
 from services.images.oci.flatten.tree.layer_tree import LayerTree, NewFile
 
 OnProgress = Callable[[str, int, int], None]
-"""Takes a stage ("index" or "pack"), and how many bytes of how many it has done."""
-
-
+"""Takes a stage, such as "index" or "pack", and how many bytes of how many it has done."""
 OnFile = Callable[[NewFile, ByteStream], None]
 
 
@@ -64,8 +62,8 @@ class Indexing:
         """
         digest = hashlib.sha256()
         self.tree.begin_layer()
-        with uncompressed(layer.path, self._advance) as chunks:
-            stream = ByteStream(self._summed(chunks, digest))
+        with uncompressed(layer.path, self._advance, digest.update) as chunks:
+            stream = ByteStream(self._counted(chunks))
             for member in members(stream, self._budget):
                 new = self.tree.apply(member)
                 if new and on_file:
@@ -74,8 +72,7 @@ class Indexing:
         if layer.diff_id and layer.diff_id != f"sha256:{digest.hexdigest()}":
             raise damaged(f"its archive is not {layer.diff_id[:80]}")
 
-    def _summed(self, chunks: Iterator[bytes], digest: "hashlib._Hash") -> Iterator[bytes]:
+    def _counted(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         for chunk in chunks:
             self._budget.data(len(chunk))
-            digest.update(chunk)
             yield chunk

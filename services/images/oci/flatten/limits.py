@@ -38,9 +38,17 @@ def show(name: bytes) -> str:
     return printable(name.decode(errors="surrogateescape"), SHOWN)
 
 
-def damaged(what: str) -> BangerError:
-    """The layer is no archive that can be read, or not the one that was announced."""
-    return BangerError(Code.INVALID, f"the layer is damaged: {what}", hint="pull the image again")
+class DamagedLayer(BangerError):
+    """The layer is no archive that can be read, or not the one that was announced. ``what`` is
+    wrong with it, for a caller that reads something else than a layer."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(Code.INVALID, f"the layer is damaged: {what}", hint="pull the image again")
+        self.what = what
+
+
+def damaged(what: str) -> DamagedLayer:
+    return DamagedLayer(what)
 
 
 def refused(what: str) -> BangerError:

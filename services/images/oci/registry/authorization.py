@@ -75,9 +75,9 @@ class Authorization:
             response = self._ask(realm, challenge, credentials)
             content = read_all(response, _LONGEST_ANSWER)
         except NoTls as problem:
-            raise self._denied(f"names a place for tokens without TLS ({problem})") from problem
+            raise self._denied(f"names a token server without TLS ({problem})") from problem
         if response.status in (429, 500, 502, 503, 504):
-            raise RequestInterrupted(f"the place for tokens answered with status {response.status}")
+            raise RequestInterrupted(f"the token server answered with status {response.status}")
         if response.status != 200:
             raise self._denied(f"gives no token (status {response.status})")
         try:

@@ -6,19 +6,16 @@ from concurrent.futures import ThreadPoolExecutor, as_completed, wait
 from pathlib import Path
 
 from services.images.oci.blobs import BlobCache, BlobDraft
-from services.images.oci.manifest import (
+from services.images.oci.documents import (
     ACCEPTED,
-    LONGEST_CONFIG,
     LONGEST_DOCUMENT,
     Descriptor,
-    LayerBlob,
     ManifestDocument,
-    Pulled,
     check_content,
-    choose,
     fetch_checked,
-    read_config,
 )
+from services.images.oci.image_config import LONGEST_CONFIG, LayerBlob, Pulled, read_config
+from services.images.oci.manifest import choose
 from services.images.oci.reference import Reference, is_digest
 from services.images.oci.registry.session import TRIES, RegistrySession, Tell, tell_nobody
 from services.images.oci.registry.transport import (
@@ -37,8 +34,8 @@ _MOST_TRIES = 100
 """For one blob, however well each of them goes."""
 
 _END_SECONDS = 3.0
-"""For the other downloads to end when one has failed. One whose registry is silent does not: it
-ends with the process."""
+"""How long the other downloads may take to end after one has failed. One that waits for a silent
+registry ends with the process."""
 
 OnBytes = Callable[[int, int], None]
 """Takes how many bytes are here, and how many there will be."""
@@ -84,7 +81,7 @@ class RegistryDownload:
         image = read_config(content, len(manifest.layers))
         files = self._fetch_all({layer.digest: layer for layer in manifest.layers})
         layers = [
-            LayerBlob(files[layer.digest], layer.media_type, layer.digest, diff_id, layer.size)
+            LayerBlob(files[layer.digest], layer.digest, diff_id, layer.size)
             for layer, diff_id in zip(manifest.layers, image.diff_ids, strict=True)
         ]
         return Pulled(image.config, layers, digest)
@@ -160,7 +157,7 @@ class RegistryDownload:
             draft.restart()
             if response.status != 200:
                 response.close()
-                raise RequestInterrupted("the registry does not go on where the download ended")
+                raise RequestInterrupted("the registry cannot resume the download")
         for block in chunks(response):
             if self._stop.is_set():
                 response.close()

@@ -119,7 +119,8 @@ class RegistrySession:
         """Wait as long as the registry asks for, or longer after each attempt."""
         own = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**attempt) * random.uniform(0.5, 1)
         seconds = min(_LONGEST_PAUSE, max(own, problem.pause))
-        self._tell("retry", f"{self._complaint(problem)}; trying again in {seconds:.0f} s")
+        told = max(1, round(seconds))
+        self._tell("retry", f"{self._complaint(problem)}; trying again in {told} s")
         self._pause(seconds)
 
     def unreachable(self, problem: RequestInterrupted) -> BangerError:
@@ -130,7 +131,7 @@ class RegistrySession:
         )
 
     def _complaint(self, problem: RequestInterrupted) -> str:
-        return f"{self.reference.registry} does not deliver: {printable(problem.problem, 300)}"
+        return f"cannot download from {self.reference.registry}: {printable(problem.problem, 300)}"
 
     def close(self) -> None:
         self._transport.close()

@@ -74,7 +74,7 @@ class Transport:
         Raises:
             RequestInterrupted, NoTls: as they say.
             BangerError: ``denied`` for a certificate that nobody vouches for, ``invalid`` for a URL
-                that is none.
+                that is not valid.
         """
         return self._request("GET", url, headers)
 
@@ -155,10 +155,10 @@ class Transport:
 
 
 def split_url(url: str, registry: str) -> SplitResult:
-    """The parts of a URL that ``registry`` has chosen. Raises ``invalid`` for one that is none."""
+    """The parts of a URL that ``registry`` has sent. Raises ``invalid`` if it is not valid."""
     try:
         parts = urlsplit(url)
-        assert parts.port is None or parts.port >= 0  # reading it checks it
+        _ = parts.port  # raises ValueError for one that is not a port
     except ValueError:
         raise _no_url(registry) from None
     if len(url) > _LONGEST_URL:
@@ -239,14 +239,14 @@ def _plain_address(name: str) -> str:
 def _no_url(registry: str) -> BangerError:
     return BangerError(
         Code.INVALID,
-        f"{registry} leads to a URL that is none",
-        hint="the registry or a proxy before it is at fault: ask whoever runs it",
+        f"{registry} sent a URL that is not valid",
+        hint="report it to the operator of the registry, or of the proxy in front of it",
     )
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, NameResolutionError):
-        return "there is no host of this name"
+        return "its name cannot be resolved"
     if isinstance(error, UrllibTimeout) and not isinstance(error, NewConnectionError):
         return "it does not answer in time"
     text = str(error).rpartition(": ")[2].strip(" ()'")

@@ -72,12 +72,12 @@ async def build_image(
     a single mirror does not.
 
     Raises:
-        BangerError: ``missing_tool``, ``no_space``, ``unavailable``, ``denied``.
+        BangerError: ``missing_tool``, ``no_space``, ``unreachable``, ``denied``.
     """
     require("sqfstar", *(() if is_root() else ("newuidmap",)))
     rootfs = work.path / SQUASHFS
-    # lz4 makes less than half of it.
-    require_space(work.path, recipe.unpacked_mib << 19, f"the image {recipe.name}")
+    # The image, packed by lz4, takes less than half of the tree.
+    require_space(work.path.parent, recipe.unpacked_mib << 19, f"the image {recipe.name}")
     prefix = () if is_root() else _AS_ROOT
     await bootstrap(
         f"image {recipe.name}",

@@ -93,7 +93,7 @@ def diagnose(what: str, program: str, status: int, lines: Sequence[str]) -> Bang
             return BangerError(cause.code, message, hint=cause.hint, details={"output": last})
     said = _complaint(lines) or f"status {status}"
     return BangerError(
-        Code.UNREACHABLE,
+        Code.INTERNAL,
         f"cannot make {what}: {program} failed: {said}",
         hint="see its last lines: banger daemon logs images",
         details={"output": last},

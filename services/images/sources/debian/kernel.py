@@ -44,7 +44,7 @@ async def pull_kernel(
     """Leave the kernel's files in ``work`` and return their manifest. Takes ten seconds.
 
     Raises:
-        BangerError: ``missing_tool``, ``no_space``, ``unavailable``, ``denied``, or ``invalid``
+        BangerError: ``missing_tool``, ``no_space``, ``unreachable``, ``denied``, or ``invalid``
             when the package does not hold a kernel in the expected form.
     """
     require("tar", "depmod", "mksquashfs")

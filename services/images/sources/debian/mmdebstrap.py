@@ -36,7 +36,7 @@ async def bootstrap(
     """Run ``mmdebstrap OPTIONS SUITE - [MIRROR] | consumer``; ``what`` names it in errors.
 
     Raises:
-        BangerError: ``missing_tool``, ``no_space``, ``unavailable`` (mirror, network), ``denied``.
+        BangerError: ``missing_tool``, ``no_space``, ``unreachable`` (mirror, network), ``denied``.
     """
     _check_host(mirror)
     area = build_area()

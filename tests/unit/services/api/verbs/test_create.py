@@ -60,8 +60,8 @@ def test_what_is_run_in_it_is_what_the_image_makes_of_it(paths: Paths) -> None:
             assert shown.command == GuestRun(argv=["/e", "c"])
             assert shown.exposed == ["80/tcp"]
             assert shown.notices == [
-                "no shell takes these names of variables of debian-bookworm, "
-                "so it runs without: a b"
+                "variables of debian-bookworm are left out, "
+                "because no shell accepts their names: a b"
             ]
             assert (await scene.bus.ask(api.VM_CREATE(**SMALL))).command is None
             assert "images image.show" not in scene.bus.verbs()

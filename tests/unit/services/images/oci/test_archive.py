@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from services.images.oci.archive import read_archive
-from services.images.oci.manifest import Pulled
+from services.images.oci.image_config import Pulled
 from shared.errors import BangerError, Code
 from tests.container_images import digest_of, layer
 
@@ -178,6 +178,6 @@ def test_an_archive_that_ends_too_early_is_refused(tmp_path: Path, keep: int, pa
 def test_a_file_of_another_kind_is_no_archive(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "file").write_bytes(content)
     (tmp_path / "unpacked").mkdir()
-    with pytest.raises(BangerError, match="it is no archive of docker save") as caught:
+    with pytest.raises(BangerError, match="it is not an archive of docker save") as caught:
         read_archive(tmp_path / "file", "", tmp_path / "unpacked", lambda *_: None)
     assert caught.value.code is Code.INVALID

@@ -31,7 +31,7 @@ def test_what_is_not_there_is_named_with_how_it_is_written(tmp_path: Path, sourc
         needs(tmp_path, source.format(tmp_path))
     assert raised.value.code is Code.NOT_FOUND
     assert str(tmp_path / "none") in raised.value.message
-    assert raised.value.hint.startswith("it is written")
+    assert raised.value.hint.startswith("write it as ")
 
 
 def test_a_directory_that_is_no_layout_is_named(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from services.images.rootfs.intake import pack_seed, take_rootfs
+from services.images.rootfs.intake import TakenRootfs, pack_seed, take_rootfs
 from shared.errors import BangerError, Code
 from tests.unit.services.images.rootfs.disks import ext4, qcow2, squashfs, tar_of, with_mbr
 
@@ -26,10 +26,10 @@ def files_in(image: Path) -> str:
 
 def test_a_filesystem_stays_where_it_is(tmp_path: Path, work: Path) -> None:
     mine = squashfs(tmp_path / "mine.img")
-    assert take_rootfs(mine, work, quiet) == mine
+    assert take_rootfs(mine, work, quiet).external == mine
     assert (work / "rootfs.squashfs").readlink() == mine
     other = ext4(tmp_path / "other.img")
-    assert take_rootfs(other, work, quiet) == other
+    assert take_rootfs(other, work, quiet).external == other
     assert (work / "rootfs.ext4").readlink() == other
 
 
@@ -39,7 +39,7 @@ def test_a_tar_is_packed(tmp_path: Path, work: Path, program: str | None) -> Non
     if program:
         content = subprocess.run([program, "-c", tar], capture_output=True, check=True).stdout
         tar.write_bytes(content)
-    assert take_rootfs(tar, work, quiet) is None
+    assert take_rootfs(tar, work, quiet) == TakenRootfs()
     assert "squashfs-root/etc/hostname" in files_in(work / "rootfs.squashfs")
     assert [path.name for path in work.iterdir()] == ["rootfs.squashfs"]
 
@@ -70,7 +70,7 @@ qemu_img = pytest.mark.skipif(shutil.which("qemu-img") is None, reason="no qemu-
 @pytest.mark.parametrize("options", [(), ("-c",)])
 def test_a_qcow2_file_is_copied_out(tmp_path: Path, work: Path, options: tuple[str, ...]) -> None:
     raw = ext4(tmp_path / "raw")
-    assert take_rootfs(qcow2(tmp_path / "disk", raw, *options), work, quiet) is None
+    assert take_rootfs(qcow2(tmp_path / "disk", raw, *options), work, quiet) == TakenRootfs()
     assert (work / "rootfs.ext4").read_bytes() == raw.read_bytes()
     assert [path.name for path in work.iterdir()] == ["rootfs.ext4"]
 

@@ -2,6 +2,7 @@
 tests/integration/test_image_pulls.py."""
 
 import asyncio
+import shutil
 from pathlib import Path
 from typing import Any, cast
 
@@ -73,3 +74,12 @@ def test_a_tag_of_a_user_is_found_here(verbs: PullVerbs, tmp_path: Path) -> None
     found = asyncio.run(verbs.resolve(Resolve(ref="web:1"), NOBODY))
     assert found
     assert found.id == here.id
+
+
+def test_a_tag_whose_base_is_lost_starts_no_vm(verbs: PullVerbs, tmp_path: Path) -> None:
+    library = tmp_path / "data/images"
+    base = add(library, b"base", "base")
+    add(library, b"x", "web:1", base=base)
+    shutil.rmtree(library / base.id)
+    with pytest.raises(BangerError, match="lies on the image"):
+        asyncio.run(verbs.resolve(Resolve(ref="web:1"), NOBODY))

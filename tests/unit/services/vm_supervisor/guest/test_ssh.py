@@ -1,6 +1,7 @@
 """Keys are made once; the pin is one line; a master that hangs holds nobody up."""
 
 import asyncio
+import subprocess
 import time
 from pathlib import Path
 
@@ -68,6 +69,30 @@ def test_a_master_that_cannot_be_asked_holds_nobody_up(
             await stop_master(access)
 
     asyncio.run(scenario())
+    assert not control.exists()
+
+
+def test_a_master_has_ended_when_it_was_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It acknowledges first and ends then: "stopped" must not come in between."""
+    master = subprocess.Popen(["sleep", "60"])
+    program = tmp_path / "ssh"
+    program.write_text(
+        f"""#!/bin/sh
+case "$*" in
+*check*) echo "Master running (pid={master.pid})" >&2 ;;
+*exit*) (kill {master.pid}) & echo "Exit request sent." >&2 ;;
+esac
+"""
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    control = tmp_path / files.SSH_SOCKET
+    control.touch()
+    asyncio.run(stop_master(Access("127.77.0.2", 22, "id", "pins", "vm", str(control))))
+    assert start_time(master.pid) is None
+    master.wait()
     assert not control.exists()
 
 

@@ -5,6 +5,7 @@ import os
 import pty
 import termios
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 import pytest
@@ -82,8 +83,8 @@ def test_json_is_one_sample_with_the_raw_numbers(cli: Cli, peer: Begin) -> None:
 
 
 def test_watched_without_a_terminal_each_sample_is_a_line_of_json(cli: Cli, peer: Begin) -> None:
-    samples = iter([stats(10.0, 1.0), stats(12.0, 2.0)])
-    peer({"vm.list": lambda _: LISTING, "vm.stats": lambda _: next(samples)})
+    moments = count(10.0, 2.0)  # without an end: the command asks on until the test has ended it
+    peer({"vm.list": lambda _: LISTING, "vm.stats": lambda _: stats(next(moments))})
     process = cli.popen("vm", "stats", "--watch", stdout=-1, prelude=AT_ONCE)
     assert process.stdout
     assert [json.loads(process.stdout.readline())["at"] for _ in range(2)] == [10.0, 12.0]

@@ -61,10 +61,10 @@ def test_it_is_the_same_image_as_in_two_passes(
 
     monkeypatch.setattr(flattening, "_flatten", counted)
     layers = stored(tmp_path / "blobs", [LOWER, {**ONE_PASS, **TWO_PASSES}[name]], "gzip")
-    made = flatten(layers, tmp_path / "image")
+    notices = flatten(layers, tmp_path / "image")
     assert passes == ([True] if name in ONE_PASS else [True, False])
     expected = counted(
         layers, tmp_path / "two", flattening._DEFAULT, lambda *_: None, topmost_in_one_pass=False
     )
-    assert made == expected
+    assert notices == expected
     assert listed(tmp_path / "image") == listed(tmp_path / "two")

@@ -32,7 +32,7 @@ def test_an_image_has_owners_modes_and_links(compression: Compression, tmp_path:
         compression,
     )
     said: list[tuple[str, int, int]] = []
-    made = flatten(layers, tmp_path / "image", progress=lambda *words: said.append(words))
+    notices = flatten(layers, tmp_path / "image", progress=lambda *words: said.append(words))
     assert listed(tmp_path / "image") == [
         "drwx--x--x 0/0 squashfs-root",
         "-rw-r--r-- 70000/0 squashfs-root/a",
@@ -41,8 +41,7 @@ def test_an_image_has_owners_modes_and_links(compression: Compression, tmp_path:
         "drwxr-xr-x 0/0 squashfs-root/dev",
         "-rwsr-sr-x 0/3000 squashfs-root/s",
     ]
-    assert (made.inodes, made.content_bytes) == (5, 2)
-    assert len(made.notices) == 2
+    assert len(notices) == 2
     assert said[-1] == ("pack", 1, 1)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from services.images.oci.blobs import BlobCache
-from services.images.oci.manifest import OCI_MANIFEST, Descriptor, ManifestDocument, digest_of
+from services.images.oci.documents import OCI_MANIFEST, Descriptor, ManifestDocument, digest_of
 from services.images.oci.reference import parse
 from services.images.oci.registry.download import RegistryDownload
 from services.images.oci.registry.session import RegistrySession

@@ -99,6 +99,18 @@ def test_a_busy_registry_is_asked_again_when_it_wants_to_be(registry: ScriptedRe
     assert 0 < client.pauses[1] < 7
 
 
+def test_a_pause_of_less_than_a_second_is_told_as_one(
+    registry: ScriptedRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.images.oci.registry.session._FIRST_PAUSE", 0.1)
+    answers = [Said(503), Said(body=b"x")]
+    registry.script = lambda _: answers.pop(0)
+    client = Client(registry)
+    assert client.get() == b"x"
+    told = f"cannot download from {registry.host}: status 503; trying again in 1 s"
+    assert client.told == [("retry", told)]
+
+
 def test_tries_come_to_an_end(registry: ScriptedRegistry) -> None:
     registry.script = lambda _: Said(500, headers={"Retry-After": "99999999"})
     client = Client(registry)
@@ -151,7 +163,7 @@ def test_a_url_that_is_none_is_refused_at_once(registry: ScriptedRegistry, url: 
     ):
         registry.asked.clear()
         registry.script = lambda _, said=said: said  # type: ignore[misc]
-        with pytest.raises(BangerError, match="a URL that is none") as caught:
+        with pytest.raises(BangerError, match="sent a URL that is not valid") as caught:
             Client(registry).get()
         assert caught.value.code is Code.INVALID
         assert len(registry.asked) == 1

@@ -26,7 +26,7 @@ def test_a_known_cause_gets_its_code_and_what_to_do(line: str, code: Code, hint:
 def test_an_unknown_cause_quotes_the_first_complaint_not_its_consequences() -> None:
     lines = ["I: going on", "E: hook failed: 3", "I: removing tempdir", "E: mmdebstrap failed"]
     error = diagnose("image x", "mmdebstrap", 25, lines)
-    assert error.code is Code.UNREACHABLE
+    assert error.code is Code.INTERNAL
     assert error.message == "cannot make image x: mmdebstrap failed: E: hook failed: 3"
     assert error.details["output"] == lines
 

@@ -30,9 +30,11 @@ def test_all_of_a_blob_is_read(blob: bytes, tmp_path: Path) -> None:
     path = tmp_path / "blob"
     path.write_bytes(blob)
     seen: list[int] = []
-    with uncompressed(path, seen.append) as chunks:
+    looked_at: list[bytes] = []
+    with uncompressed(path, seen.append, looked_at.append) as chunks:
         found = list(chunks)
     assert b"".join(found) == PLAIN
+    assert looked_at == found
     assert max(map(len, found)) <= CHUNK
     assert sum(seen) == len(blob)
 
