@@ -47,6 +47,12 @@ Lease = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{16})?$")]
 """The name of a file in ``Paths.leases``, which its holder keeps locked."""
 
 
+Keeper = Literal["", "template", "pool"]
+"""Whose a VM is: a user's (""), or one that the services keep, to save it as a template or to have
+it ready for the next user. Users see, name and reach their own only; the name of another is its id,
+which no user's VM can have."""
+
+
 class VmSpec(msgspec.Struct, kw_only=True):
     """What is wanted of a VM: what it boots from, what it has, and what it may reach.
 
@@ -73,6 +79,9 @@ class VmSpec(msgspec.Struct, kw_only=True):
     origin: str = ""
     """What it was made of: "fork of NAME" or "snapshot NAME/SNAPSHOT", as they were called then;
     empty: an image."""
+    template: str = ""
+    """The key of the template that it was made of, or, with ``keeper`` "template", is made for."""
+    keeper: Keeper = ""
 
 
 LONGEST_REASON = 500
