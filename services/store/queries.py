@@ -13,11 +13,18 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from services.store.database import complaints
-from services.store.tables.claims import check_name, check_ports, free_address, free_name
+from services.store.tables.claims import (
+    check_name,
+    check_ports,
+    free_address,
+    free_name,
+    oldest_in_pool,
+)
 from services.store.tables.mapping import published, spec_but_workspaces, spec_column, vm_of
 from services.store.tables.models import MutationRow, SequenceRow, VmRow
 from shared.bus.paging import Page
 from shared.contract.messages.rows import (
+    PoolClaim,
     Transition,
     VmClaim,
     VmReserve,
@@ -130,11 +137,32 @@ class Store:
                 network=request.network,
                 address=free_address(session, request.network, request.subnet),
                 spec=spec_column(request),
-                created_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+                created_at=_now(),
                 touched_at=request.touched_at,
             )
             session.add(row)
             session.flush()
+            session.add(MutationRow(request_id=request.request_id, vm_id=row.id))
+            return vm_of(row), _next_sequence(session)
+
+    def claim(self, request: PoolClaim) -> tuple[Vm, int]:
+        """Make a user's VM of the oldest one in the pool that fits; as ``reserve``, the same
+        request again returns the same VM.
+
+        Raises:
+            BangerError: ``not_found`` when the pool has none; as ``reserve``, and then the pool
+                has it still.
+        """
+        with self._session() as session:
+            made = _made_by(session, request.request_id)
+            if made:
+                return vm_of(made), _sequence(session).seq
+            row = oldest_in_pool(session, request.template, request.network)
+            check_ports(session, request.publish, row)
+            row.name = free_name(session, request.names)
+            row.spec = spec_column(replace(request, keeper=""))
+            row.created_at, row.touched_at = _now(), request.touched_at
+            _set_state(row, "running", "")
             session.add(MutationRow(request_id=request.request_id, vm_id=row.id))
             return vm_of(row), _next_sequence(session)
 
@@ -232,6 +260,10 @@ def _made_by(session: Session, request_id: str) -> VmRow | None:
     """The VM that this request made, if it made one that is still there."""
     done = session.get(MutationRow, request_id) if request_id else None
     return session.get_one(VmRow, done.vm_id) if done else None
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 def _set_state(row: VmRow, state: State | None, reason: str | None) -> None:

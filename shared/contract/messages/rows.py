@@ -45,6 +45,17 @@ class VmClaim(msgspec.Struct, kw_only=True):
     request_id: str = ""
 
 
+class PoolClaim(VmSpec, kw_only=True):
+    """``vm.claim``: the oldest paused VM that the pool has of ``template`` becomes the VM that is
+    wanted. It keeps its id and its address, and gets name and specification from here."""
+
+    names: list[str]
+    """Candidates; the first that no VM has is taken."""
+    network: NetworkMode
+    request_id: str
+    touched_at: str = ""
+
+
 class VmUpdate(msgspec.Struct, kw_only=True, omit_defaults=True):
     """``vm.update``: change what is given, leave the rest.
 
