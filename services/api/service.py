@@ -31,6 +31,7 @@ from shared.bus.runner import own
 from shared.config import Config
 from shared.contract.lifecycle import LIVE
 from shared.contract.messages.machine import SupervisorReady
+from shared.contract.messages.vm import Empty, Vm
 from shared.contract.reference import by_id
 from shared.contract.verbs import api
 from shared.logs import Log
@@ -86,15 +87,24 @@ class Api(Actor):
             await asyncio.to_thread(discard, directory)
         vms = await context.corrections.rows()
         for vm in await context.supervisors.recover(vms):
-            if vm.state in LIVE or vm.origin:
+            if vm.state in LIVE or vm.origin or vm.keeper:
                 await self._correct(vm.id, "its VMM was gone when the services started")
         for vm in vms:
+            if vm.keeper == "template" and not self._is_made_here(vm):
+                await context.kept.delete(vm)  # whoever made it has died with the last api
             if vm.state == "stopping":
                 await context.corrections.stop_not_heard(by_id(vm.id))
+
+    def _is_made_here(self, vm: Vm) -> bool:
+        return vm.id in self._context.corrections.being_made
 
     async def _correct(self, vm_id: str, reason: str) -> None:
         knows = self._context.supervisors.knows
         await self._context.corrections.vm_ended(vm_id, reason, lambda: not knows(vm_id))
+
+    @handles(api.KEPT_CLOSE)
+    async def close_kept(self, _request: Empty, _call: Call) -> None:
+        await self._context.kept.close()
 
     @handles(api.SUPERVISOR_READY)
     async def supervisor_ready(self, request: SupervisorReady, _call: Call) -> None:
