@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from services.api.context import ApiContext
+from services.api.creation.reservation import reservation, reserve, undo_creation
 from services.api.policy import names
 from services.api.policy.choice import chosen
 from services.api.policy.image_session import odd_variables, run_of
@@ -25,7 +26,6 @@ from services.api.verbs.forks import (
     refuse_snapshot_alone,
 )
 from services.api.verbs.operations import under_way
-from services.api.verbs.reservation import reservation, reserve, undo_creation
 from shared.bus.handlers import Call, handles
 from shared.contract.messages.image import Image, Kernel
 from shared.contract.messages.vm import Publication, Vm, VmCreate, VmmWanted, VmView
