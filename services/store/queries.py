@@ -160,7 +160,7 @@ class Store:
             row = oldest_in_pool(session, request.template, request.network)
             check_ports(session, request.publish, row)
             row.name = free_name(session, request.names)
-            row.spec = spec_column(replace(request, keeper=""))
+            row.spec = spec_column(replace(request, keeper="", from_pool=True))
             row.created_at, row.touched_at = _now(), request.touched_at
             _set_state(row, "running", "")
             session.add(MutationRow(request_id=request.request_id, vm_id=row.id))
@@ -170,13 +170,15 @@ class Store:
         """Change what is given.
 
         Raises:
-            BangerError: ``not_found``; ``conflict`` with ``expected``, or when another VM has the
-                name or one of the ports.
+            BangerError: ``not_found``; ``conflict`` with ``expected`` or ``keeper``, or when
+                another VM has the name or one of the ports.
         """
         with self._session() as session:
             row = _row(session, request.id)
             if request.expected and row.state not in request.expected:
                 raise BangerError(Code.CONFLICT, f"{row.name} is {row.state}")
+            if request.keeper not in (None, vm_of(row).keeper):
+                raise BangerError(Code.CONFLICT, f"{row.name} has got a user")
             if request.name is not None:
                 check_name(session, request.name, row.id)
                 row.name = request.name

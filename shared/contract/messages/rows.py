@@ -3,7 +3,7 @@
 import msgspec
 
 from shared.contract.messages.page import Paged
-from shared.contract.messages.vm import NetworkMode, Publication, State, Vm, VmSpec
+from shared.contract.messages.vm import Keeper, NetworkMode, Publication, State, Vm, VmSpec
 from shared.contract.messages.workspace import Workspace
 
 
@@ -69,6 +69,8 @@ class VmUpdate(msgspec.Struct, kw_only=True, omit_defaults=True):
     reason: str | None = None
     expected: list[State] | None = None
     """Refuse with ``conflict`` unless the row's state is one of these."""
+    keeper: Keeper | None = None
+    """Refuse with ``conflict`` unless the VM is still this one's."""
 
 
 class VmWorkspace(msgspec.Struct, kw_only=True):

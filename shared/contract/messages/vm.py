@@ -82,6 +82,8 @@ class VmSpec(msgspec.Struct, kw_only=True):
     template: str = ""
     """The key of the template that it was made of, or, with ``keeper`` "template", is made for."""
     keeper: Keeper = ""
+    from_pool: bool = False
+    """Whether it was made before it was asked for, and waited in the pool."""
 
 
 LONGEST_REASON = 500

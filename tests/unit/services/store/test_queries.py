@@ -537,9 +537,21 @@ def test_claim_makes_the_vm_of_the_pool_the_one_that_is_wanted(store: Store) -> 
     publish = [Publication(host_port=8080, guest_port=80)]
     vm, seq = store.claim(claim("web", nat=True, publish=publish, touched_at="now"))
     assert (vm.id, vm.address, vm.name) == (before.id, before.address, "web")
-    assert (vm.state, vm.keeper, vm.template) == ("running", "", "key")
+    assert (vm.state, vm.keeper, vm.template, vm.from_pool) == ("running", "", "key", True)
     assert (vm.nat, vm.publish, vm.touched_at) == (True, publish, "now")
     assert (store.get("web"), store.rows().seq) == (vm, seq)
+
+
+def test_who_is_about_to_end_a_vm_of_the_pool_or_gets_it_is_one_of_both(store: Store) -> None:
+    kept(store, "waits")
+    kept(store, "other")
+    give_back = VmUpdate(id="id-waits", state="stopping", keeper="pool")
+    store.update(give_back)
+    assert claimed(store, claim("web")) == "id-other"
+    with pytest.raises(BangerError) as caught:
+        store.update(replace(give_back, id="id-other"))
+    assert caught.value.code is Code.CONFLICT
+    assert store.get("web").state == "running"
 
 
 def test_claim_takes_none_that_does_not_fit(store: Store) -> None:
