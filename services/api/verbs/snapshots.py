@@ -2,11 +2,13 @@
 
 import asyncio
 import time
+from functools import partial
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from services.api.context import ApiContext
+from services.api.machines.loading import obstacles
 from services.api.machines.snapshots import (
     find_snapshot,
     snapshot_directory,
@@ -92,7 +94,7 @@ class SnapshotVerbs:
 
     def _all_of(self, vms: list[Vm]) -> list[Snapshot]:
         return [
-            snapshot_of(vm, snapshot_directory(self._state(vm), name))
+            snapshot_of(vm, snapshot_directory(self._state(vm), name), self._obstacles)
             for vm in vms
             for name in snapshot_names(self._state(vm))
         ]
@@ -101,7 +103,11 @@ class SnapshotVerbs:
     async def show(self, request: SnapshotRef, _call: Call) -> Snapshot:
         vm = await self._context.find(request.ref)
         directory = find_snapshot(vm, self._state(vm), request.name)
-        return await asyncio.to_thread(snapshot_of, vm, directory, check=True)
+        find = partial(self._obstacles, probes=True)
+        return await asyncio.to_thread(snapshot_of, vm, directory, find, check=True)
+
+    def _obstacles(self, vm: Vm, saved: SavedMachine, *, probes: bool = False) -> list[str]:
+        return obstacles(vm, saved, self._context.config, self._context.paths, probes=probes)
 
     @handles(api.SNAPSHOT_RESTORE)
     async def restore(self, request: SnapshotRestore, call: Call) -> VmView:
