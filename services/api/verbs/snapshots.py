@@ -120,7 +120,9 @@ class SnapshotVerbs:
             check(vm.name, vm.state, Action.RESTORE)
             directory = find_snapshot(vm, self._state(vm), request.name)
             with context.snapshot_holds.held(vm.id, request.name):
-                saved = await asyncio.to_thread(read_saved, directory, check=False)
+                saved = await asyncio.to_thread(
+                    read_saved, directory, check=False, memory=request.memory
+                )
                 if not request.force:
                     written = last_written(self._state(vm))
                     lost = losses(vm.name, vm.state, written, saved.created)
@@ -139,7 +141,8 @@ class SnapshotVerbs:
         if wanted != vm:
             await context.ask(store.VM_UPDATE(id=vm.id, spec=wanted))
         try:
-            request = supervisor.RESTORE(directory=str(directory))
+            memory = saved.memory is not None
+            request = supervisor.RESTORE(directory=str(directory), memory=memory)
             told = await context.machines.have_done(wanted, request, call)
         except BaseException:
             if wanted != vm and not context.stopping.is_set():

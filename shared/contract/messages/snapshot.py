@@ -83,9 +83,11 @@ class SnapshotRef(msgspec.Struct, kw_only=True):
 
 class SnapshotRestore(SnapshotRef, kw_only=True):
     """``snapshot.restore``. ``force``: also when something is lost. Without it that is a
-    ``conflict``, whose ``details["lost"]`` are sentences that say what."""
+    ``conflict``, whose ``details["lost"]`` are sentences that say what. ``memory``: False for the
+    disks of a snapshot that has memory; the VM is stopped then."""
 
     force: bool = False
+    memory: bool = True
 
 
 class SnapshotDelete(msgspec.Struct, kw_only=True):

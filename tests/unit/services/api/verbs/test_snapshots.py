@@ -172,6 +172,17 @@ def test_a_snapshot_of_disks_alone_leaves_the_vm_stopped(paths: Paths) -> None:
     play(act())
 
 
+def test_of_a_snapshot_with_memory_the_disks_may_be_restored_alone(paths: Paths) -> None:
+    async def act() -> None:
+        async with Scene(paths, stopped(paths)) as scene:
+            restore = api.SNAPSHOT_RESTORE(ref="beta", name="one", memory=False)
+            shown = await scene.bus.ask(restore)
+            assert shown.vm.state == scene.row().state == "stopped"
+            assert "vm machine.start" not in scene.bus.verbs()
+
+    play(act())
+
+
 def test_what_would_be_lost_is_said_and_then_taken(paths: Paths) -> None:
     async def act() -> None:
         async with Scene(paths) as scene:
