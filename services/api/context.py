@@ -20,6 +20,7 @@ from services.api.policy.holds import BootHolds
 from services.api.policy.leased import LeasedVms
 from services.api.policy.moved_heads import MovedHeads
 from services.api.policy.snapshot_rules import SnapshotHolds
+from services.api.templates.templates import Templates
 from shared.bus.ask import Ask
 from shared.config import Config
 from shared.contract.lifecycle import LIVE, Action, check
@@ -49,6 +50,7 @@ class ApiContext:
     supervisors: Supervisors = field(init=False)
     machines: Machines = field(init=False)
     kept: KeptVms = field(init=False)
+    templates: Templates = field(init=False)
     image_configs: ImageConfigs = field(init=False)
     operations: Operations = field(default_factory=Operations)
     image_holds: BootHolds = field(default_factory=lambda: BootHolds("image"))
@@ -66,6 +68,7 @@ class ApiContext:
         )
         self.image_configs = ImageConfigs(self.ask)
         self.machines = Machines(self.ask, self.paths, self.log, self.supervisors, self.corrections)
+        self.templates = Templates(self.paths, self.config, self.log)
         self.kept = KeptVms(self.ask, self.paths, self.log, self.machines)
 
     # -- rows and what is true of them ------------------------------------------------------

@@ -12,6 +12,7 @@ from services.api.machines.snapshots import origins
 from services.api.machines.spare_supervisor import Spare
 from services.api.unasked.idle_stop import IdleStop
 from services.api.unasked.lease_end import LeaseEnd
+from services.api.unasked.templates import MakeTemplates
 from services.api.verbs.configure import ConfigureVerbs
 from services.api.verbs.create import CreateVerbs
 from services.api.verbs.forks import ForkVerbs
@@ -69,6 +70,9 @@ class Api(Actor):
         self._lock = await own(self.paths.lock("api"))
         self.background.spawn(self._recover(origins(self.paths)))
         self.background.spawn(keep_running("leases", LeaseEnd(self._context).run, self.log))
+        if self._context.templates.library.limit:
+            making = MakeTemplates(self._context)
+            self.background.spawn(keep_running("templates", making.run, self.log))
         limit = self._context.config.auto_stop_stale_after
         if limit > 0:
             # It reads the names of others' sockets and what guests have caused.

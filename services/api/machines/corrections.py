@@ -50,12 +50,19 @@ class Corrections:
         """What the VM's supervisor is handed. Raises ``not_found``."""
         return self.supervisor_spec(await self.row(vm_id))
 
-    def supervisor_spec(self, vm: Vm, *, is_new: bool = False, saved: str = "") -> SupervisorSpec:
+    def supervisor_spec(
+        self, vm: Vm, *, is_new: bool = False, saved: str = "", checked: bool = False
+    ) -> SupervisorSpec:
         """``is_new``: the VM was made a moment ago and has had no supervisor yet. ``saved``: what
-        it is a copy of."""
+        it is a copy of, which is ``checked``."""
         image, kernel = self._paths.images / vm.image_id, self._paths.kernels / vm.kernel_id
         return SupervisorSpec(
-            vm=vm, image=str(image), kernel=str(kernel), ran_before=not is_new, saved=saved
+            vm=vm,
+            image=str(image),
+            kernel=str(kernel),
+            ran_before=not is_new,
+            saved=saved,
+            checked=checked,
         )
 
     async def vm_ended(self, vm_id: str, reason: str, holds: Callable[[], bool]) -> None:

@@ -65,7 +65,7 @@ class Origin:
     def spec(self, **own: Any) -> dict[str, Any]:
         """The fields of ``VmSpec`` of a copy; ``own``: what is not as it was there."""
         fields = {name: getattr(self.vm, name) for name in VmSpec.__struct_fields__}
-        alone = {"publish": [], "labels": {}, "lease": "", "origin": self.words}
+        alone = {"publish": [], "labels": {}, "lease": "", "origin": self.words, "template": ""}
         return fields | alone | sizes_of(self.saved) | own
 
 

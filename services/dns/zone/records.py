@@ -1,4 +1,4 @@
-"""The VMs that have a name in the zone: users' VMs that are up, from starting to stopping."""
+"""The VMs that have a name in the zone: users', while they are ``starting`` to ``stopping``."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
