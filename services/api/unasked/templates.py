@@ -7,8 +7,8 @@ from pathlib import Path
 
 from services.api.context import ApiContext
 from services.api.policy.copy_room import available_memory
-from services.api.unasked.quiet import is_quiet
 from services.api.templates.wanted import WantedTemplate
+from services.api.unasked.quiet import is_quiet
 from services.api.unasked.template_making import TemplateMaker
 from shared.errors import BangerError
 

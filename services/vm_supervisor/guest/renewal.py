@@ -24,10 +24,15 @@ from shared.plain_text import printable
 SCRIPT = "/run/initramfs/renew"
 
 
+POLL_SECONDS = 0.03
+"""Between looks whether the script has ended: somebody waits for it."""
+
+
 async def renew(
     agent: Agent, identity: Mapping[str, str], deadline: float, *, template: bool = False
-) -> None:
-    """Give the guest its own identity, entropy and time. It may be done again.
+) -> str:
+    """Give the guest its own identity, entropy and time. It may be done again. Returns the boot id
+    that it has now.
 
     ``identity``: the files of launch/initrd.py's ``identity_files``. ``template``: the copy is of a
     machine that nobody has used, so that nothing of before is kept; else files and programs of
@@ -36,25 +41,24 @@ async def renew(
     Raises:
         BangerError: ``guest_failed`` with the cause, whatever it is. The copy must not be used.
     """
+    boot_id = str(uuid.uuid4())
+    environment = dict(identity) | {"boot_id": boot_id, "template": "yes" if template else ""}
     try:
-        executed = await _run(agent, identity, deadline, template)
+        executed = await _run(agent, environment, deadline)
     except BangerError as error:
         raise _failed(error.message) from error
     if executed.status:
         words = executed.stderr.decode(errors="replace").strip().rpartition("\n")[2]
         raise _failed(printable(words, WORDS_MAX) or f"its script ended with {executed.status}")
+    return boot_id
 
 
-async def _run(
-    agent: Agent, identity: Mapping[str, str], deadline: float, template: bool
-) -> Executed:
-    environment = dict(identity) | {
-        "boot_id": str(uuid.uuid4()),
-        "template": "yes" if template else "",
-    }
+async def _run(agent: Agent, environment: dict[str, str], deadline: float) -> Executed:
     lag = await measure_lag(agent, deadline)
     message = adjust.message(lag, secrets.token_bytes(adjust.SEED_BYTES))
-    return await agent.execute([SHELL, SCRIPT], deadline, stdin=message, env=environment)
+    return await agent.execute(
+        [SHELL, SCRIPT], deadline, stdin=message, env=environment, longest=POLL_SECONDS
+    )
 
 
 def _failed(cause: str) -> BangerError:
