@@ -36,7 +36,6 @@ def guest(tmp_path: Path, sshd: "list[subprocess.Popen[bytes]]") -> ScratchGuest
         "proc/4242/cmdline", f"/run/banger-sshd\0-r\0-f\0{tmp_path}/run/banger/sshd_config\0"
     )
     guest.write("proc/4242/wchan", "wait_for_partner")
-    guest.write("bin/fstrim", "")
     return guest
 
 
@@ -58,7 +57,8 @@ def test_sshd_ends_with_its_sessions_and_the_next_one_waits_for_its_configuratio
 def test_the_boot_id_is_a_file_of_its_own(guest: ScratchGuest) -> None:
     settled(guest)
     assert guest.read("run/banger/boot_id") == f"{BOOT}\n"
-    assert guest.noted == ["mount --bind /run/banger/boot_id /proc/sys/kernel/random/boot_id"]
+    mounted = "mount --bind /run/banger/boot_id /proc/sys/kernel/random/boot_id"
+    assert guest.noted == [mounted, "fstrim /root"]
 
 
 def test_nothing_is_left_of_the_session_that_prepared_it(guest: ScratchGuest) -> None:
