@@ -20,6 +20,7 @@ Uid = Annotated[int, msgspec.Meta(ge=1, le=2**32 - 2**24)]
 """So that 2**24 uids of jails follow it (uid_t has 32 bits)."""
 # Neither NaN nor infinity passes these bounds.
 BootSeconds = Annotated[float, msgspec.Meta(gt=0, le=86400)]
+Percent = Annotated[float, msgspec.Meta(ge=0, le=100_000)]
 IdleSeconds = Annotated[float, msgspec.Meta(ge=0, le=366 * 86400)]
 
 
@@ -110,6 +111,11 @@ class Config(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Seconds that a guest may take until its agent answers."""
     auto_stop_stale_after: IdleSeconds = 0.0
     """Seconds without use after which a running VM is stopped. 0: never."""
+    idle_suspend_after: IdleSeconds = 0.0
+    """Seconds without use after which a running VM is suspended, until somebody uses it. 0: never;
+    a VM may have a limit of its own."""
+    idle_cpu: Percent = 3.0
+    """Percent of one processor that the VMM of an unused VM may take; an idle guest takes 1."""
     user_subnet: str = ""
     """Loopback addresses of VMs in user mode. Empty: ``loopback_subnet`` of this user."""
     ipv6: bool = False

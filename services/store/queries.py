@@ -155,7 +155,7 @@ class Store:
             if request.spec is not None:
                 check_ports(session, request.spec.publish, row)
                 row.spec = spec_but_workspaces(request.spec, row)
-            _set_state(row, request.state, request.reason)
+            _set_state(row, request.state, request.reason, wakes=request.wakes)
             return vm_of(row), _next_sequence(session)
 
     def transition(self, request: VmTransition) -> tuple[Transition, int | None]:
@@ -237,9 +237,10 @@ def _made_by(session: Session, request_id: str) -> VmRow | None:
     return session.get_one(VmRow, done.vm_id) if done else None
 
 
-def _set_state(row: VmRow, state: State | None, reason: str | None) -> None:
+def _set_state(row: VmRow, state: State | None, reason: str | None, *, wakes: bool = False) -> None:
+    """Whatever sets a state says whether the VM comes back by itself from that one."""
     if state is not None:
-        row.state = state
+        row.state, row.wakes = state, wakes
     if reason is not None:
         row.reason = printable(reason, LONGEST_REASON)
 

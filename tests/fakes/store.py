@@ -117,6 +117,8 @@ class FakeStore:
         if request.spec is not None:
             self._refuse_ports(request.spec.publish, vm.id)
             vm = replace(vm, **_fields(request.spec) | {"workspaces": vm.workspaces})
+        if request.state is not None:
+            vm = replace(vm, wakes=request.wakes)
         return self._changed(_in_state(vm, request.state, request.reason))
 
     @handles(store.VM_TRANSITION)
@@ -124,7 +126,8 @@ class FakeStore:
         vm = await self.get(VmRef(ref=request.ref), call)
         if vm.state not in request.expected:
             return Transition(vm=vm, before=vm.state)
-        return Transition(vm=self._changed(_in_state(vm, request.state, "")), before=vm.state)
+        vm, before = replace(vm, wakes=False), vm.state
+        return Transition(vm=self._changed(_in_state(vm, request.state, "")), before=before)
 
     @handles(store.VM_WORKSPACE)
     async def place(self, request: VmWorkspace, _call: Call) -> Vm:

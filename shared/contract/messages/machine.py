@@ -82,9 +82,10 @@ class MachineSaved(msgspec.Struct, kw_only=True):
 
 class MachineRestore(msgspec.Struct, kw_only=True):
     """``machine.restore``: put the saved machine in ``directory`` in place of what the VM is now.
-    The directory stays as it is."""
+    The directory stays as it is. ``memory``: False for its disks alone."""
 
     directory: HostPath
+    memory: bool = True
 
 
 class MachineApply(msgspec.Struct, kw_only=True):

@@ -195,6 +195,20 @@ def test_a_transition_is_made_when_it_is_due(play: Play) -> None:
     play(act)
 
 
+def test_a_vm_wakes_as_long_as_its_state_was_stored_so(play: Play) -> None:
+    async def act(bus: FakeBus) -> None:
+        vm = await reserve(bus, "beta", state="running")
+        asleep = store.VM_UPDATE(id=vm.id, state="suspended", wakes=True)
+        assert (await bus.ask(asleep)).wakes
+        assert (await bus.ask(store.VM_UPDATE(id=vm.id, spec=replace(vm, vcpu=2)))).wakes
+        assert not (await bus.ask(store.VM_UPDATE(id=vm.id, state="suspended"))).wakes
+        await bus.ask(asleep)
+        started = store.VM_TRANSITION(ref="beta", state="starting", expected=["suspended"])
+        assert not (await bus.ask(started)).vm.wakes
+
+    play(act)
+
+
 def test_a_touch_is_noted_and_is_no_change(play: Play) -> None:
     async def act(bus: FakeBus) -> None:
         vm = await reserve(bus, "beta")
