@@ -34,6 +34,7 @@ DETAILS: "Columns[VmView]" = {
     "OVERLAY": lambda view: show_size(view.vm.overlay_bytes),
     "REASON": lambda view: view.vm.reason or "-",
     "ORIGIN": lambda view: view.vm.origin or "-",
+    "TEMPLATE": lambda view: view.vm.template or "-",
     "SNAPSHOTS": lambda view: str(view.snapshots or "-"),
     "LABELS": lambda view: ", ".join(f"{k}={v}" for k, v in view.vm.labels.items()) or "-",
     "NETWORK": lambda view: view.vm.network,
