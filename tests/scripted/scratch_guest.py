@@ -28,7 +28,7 @@ class ScratchGuest:
         busybox = shutil.which("busybox")
         assert busybox, "busybox is not installed"
         self._busybox = busybox
-        for name in ("daemons", "apply", "renew"):
+        for name in ("daemons", "apply", "renew", "hand_over"):
             self.write(f"run/initramfs/{name}", self._led((ROOTFS / name).read_text()))
         adjust = f'#!/bin/sh\necho "adjust $*" >>{root}/noted\n/bin/cat >{root}/message\n'
         self.write("run/initramfs/bin/adjust", adjust).chmod(0o755)

@@ -14,6 +14,7 @@ from shared.contract.verbs import store
 from shared.errors import BangerError
 from shared.host.cgroup import release
 from shared.paths import Paths
+from shared.vm.handle import remove_handle
 from shared.vm.known_hosts import unpin
 
 LAST_WORDS_SECONDS = 2.0
@@ -43,6 +44,7 @@ async def remove(vm: Vm, ask: Ask, paths: Paths) -> list[BangerError | OSError]:
 
 async def remove_files(vm: Vm, paths: Paths) -> None:
     """Disks, keys, logs and sockets."""
+    await asyncio.to_thread(remove_handle, paths.vm_run(vm.id))
     for directory in (paths.vm_run(vm.id), paths.vm_state(vm.id)):
         await asyncio.to_thread(_remove_tree, directory)
     await asyncio.to_thread(release, vm.id)

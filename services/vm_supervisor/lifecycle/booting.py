@@ -14,6 +14,7 @@ from services.vm_supervisor.lifecycle.guest_tasks import limit_vmm, set_clock
 from services.vm_supervisor.lifecycle.live_changes import keep_hostname
 from services.vm_supervisor.lifecycle.shared_boot import BootUnderWay
 from services.vm_supervisor.lifecycle.vm_life import VmLife
+from services.vm_supervisor.lifecycle.waiting import Waiting
 from services.vm_supervisor.running_vm import RunningVm
 from shared.contract.lifecycle import Action, check
 from shared.contract.messages.vm import State
@@ -27,11 +28,13 @@ RELAUNCH_PAUSE = 0.5
 
 
 class Booting:
-    """The boots of one VM. ``guard`` is told of a VMM as soon as there is one, ``stop`` ends it."""
+    """The boots of one VM. ``guard`` is told of a VMM as soon as there is one; ``waiting`` puts
+    a VM of the pool aside."""
 
-    def __init__(self, life: VmLife, guard: Callable[[RunningVm], None]) -> None:
+    def __init__(self, life: VmLife, guard: Callable[[RunningVm], None], waiting: Waiting) -> None:
         self._life = life
         self._guard = guard
+        self._waiting = waiting
         self.under_way = BootUnderWay(life.log)
 
     async def start(self, listener: ReportProgress) -> None:
@@ -106,8 +109,11 @@ class Booting:
         life.reached(running, agent)
         if running.handle.beginning == "boot":
             life.tasks.run_once("release init", partial(release_init, agent, running.handle.accel))
-        await life.report("running")
         self.under_way.report("ready", "the guest answers")
+        if life.vm.keeper == "pool":
+            await self._waiting.begin(running, agent)
+        else:
+            await life.report("running")
 
     async def _prepare(self, running: RunningVm, agent: Agent) -> None:
         """What a guest needs before anybody is let in: its own identity, and the time."""

@@ -65,7 +65,7 @@ class VmLife:
         """The guest's agent has answered."""
         self.agent = agent
         note_handle(self.run, running.handle, self.log)
-        if not self.end_asked:
+        if not self.end_asked and self.vm.keeper != "pool":
             self.tasks.start_polling(self.vm, running, agent)
 
     @asynccontextmanager
