@@ -105,6 +105,11 @@ class QemuByHand:
 
     def boot(self) -> None:
         """Start QEMU; return when the guest's agent has answered."""
+        self._launch()
+        asyncio.run(answered(self._agent))
+
+    def _launch(self) -> int:
+        """Start QEMU; returns its pid."""
         quiet = subprocess.DEVNULL
         pair = filtered_pair(())
         with pair[0], pair[1]:
@@ -114,7 +119,7 @@ class QemuByHand:
             ]
             fds = [end.fileno() for end in pair]
             self._process = subprocess.Popen(argv, stdin=quiet, stdout=quiet, pass_fds=fds)
-        asyncio.run(answered(self._agent))
+        return self._process.pid
 
     def power_off(self) -> None:
         """Ask the guest to power off, again while it has no init yet to hear it; return when QEMU

@@ -122,11 +122,7 @@ class Bank:
         self._home.banger("vm", "snapshot", "create", VM, self._snapshots[-1])
 
     def check(self, where: str) -> None:
-        found = json.loads(
-            self._sh("python3.11 /root/check.py; dmesg | grep -c EXT4-fs.error || :").splitlines()[
-                0
-            ]
-        )
+        found = json.loads(self._sh("python3.11 /root/check.py"))
         self.done["transactions seen"] += found["last"]
         self.violations += [f"{where}: {words}" for words in wrong(found)]
 
