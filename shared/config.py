@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from shared.addresses.loopback import loopback_subnet
+from shared.contract.sizes import parse_bytes
 from shared.errors import BangerError, Code
 from shared.file_sync import FileSync, check
 
@@ -19,6 +20,7 @@ Uid = Annotated[int, msgspec.Meta(ge=1, le=2**32 - 2**24)]
 """So that 2**24 uids of jails follow it (uid_t has 32 bits)."""
 # Neither NaN nor infinity passes these bounds.
 BootSeconds = Annotated[float, msgspec.Meta(gt=0, le=86400)]
+Percent = Annotated[float, msgspec.Meta(ge=0, le=100_000)]
 IdleSeconds = Annotated[float, msgspec.Meta(ge=0, le=366 * 86400)]
 
 
@@ -78,6 +80,19 @@ class ImagesConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """The registry of references without a host, as ``alpine:3.20``."""
 
 
+class TemplatesConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Templates: saved guests that nobody has used, of which new VMs are made."""
+
+    limit: str = "4G"
+    """What all of them may occupy. 0: none are made or used."""
+    max_age: IdleSeconds = 30 * 86400.0
+    """Seconds after which one is made anew. 0: never."""
+
+    @property
+    def limit_bytes(self) -> int:
+        return parse_bytes(self.limit)
+
+
 class Config(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     network: Literal["auto", "user", "bridge"] = "auto"
     accel: Literal["auto", "kvm", "tcg"] = "auto"
@@ -96,6 +111,11 @@ class Config(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Seconds that a guest may take until its agent answers."""
     auto_stop_stale_after: IdleSeconds = 0.0
     """Seconds without use after which a running VM is stopped. 0: never."""
+    idle_suspend_after: IdleSeconds = 0.0
+    """Seconds without use after which a running VM is suspended, until somebody uses it. 0: never;
+    a VM may have a limit of its own."""
+    idle_cpu: Percent = 3.0
+    """Percent of one processor that the VMM of an unused VM may take; an idle guest takes 1."""
     user_subnet: str = ""
     """Loopback addresses of VMs in user mode. Empty: ``loopback_subnet`` of this user."""
     ipv6: bool = False
@@ -105,6 +125,7 @@ class Config(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     images: ImagesConfig = msgspec.field(default_factory=ImagesConfig)
     dns: DnsConfig = msgspec.field(default_factory=DnsConfig)
     firecracker: FirecrackerConfig = msgspec.field(default_factory=FirecrackerConfig)
+    templates: TemplatesConfig = msgspec.field(default_factory=TemplatesConfig)
     file_sync: list[FileSync] = []
 
     @property
@@ -141,7 +162,8 @@ def load_config(path: Path) -> Config:
         for subnet in (config.user_network, config.nat.subnet):
             ipaddress.IPv4Network(subnet)
         check(config.file_sync)
-    except (msgspec.ValidationError, ValueError) as error:
+        parse_bytes(config.templates.limit)
+    except (msgspec.ValidationError, ValueError, BangerError) as error:
         raise BangerError(
             Code.INVALID, f"{path}: {error}", hint="docs/internals.md lists every key"
         ) from error

@@ -2,7 +2,7 @@
 
 import os
 import re
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import click
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 LONGEST_SECONDS = 86400
+LONGEST_IDLE = 366 * 86400
 USUAL_SIGNALS = ("KILL", "TERM", "INT", "QUIT", "HUP", "USR1", "USR2", "STOP", "CONT")
 
 
@@ -47,6 +48,27 @@ class MemoryMib(click.ParamType[int]):
         if size % MIB:
             self.fail(f"{value!r} is not a whole number of MiB", param, ctx)
         return size // MIB
+
+
+class IdleLimit(click.ParamType["float | str"]):
+    """Seconds, written 30m or 2h; 0 for never; or "default"."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> "float | str":
+        if value == "default" or not isinstance(value, str):
+            return cast("float | str", value)
+        from shared.contract.durations import parse_duration
+
+        try:
+            seconds = 0.0 if value == "never" else parse_duration(value)
+        except BangerError as error:
+            self.fail(f"{error.message}: {error.hint}, never or default", param, ctx)
+        if seconds > LONGEST_IDLE:
+            self.fail(f"{value!r} is more than a year: never means no limit", param, ctx)
+        return seconds
 
 
 def _positive(

@@ -26,7 +26,7 @@ from services.store.tables.models import Base, SequenceRow
 from shared.errors import BangerError, Code
 from shared.paths import close_to_others
 
-HEAD = "0005"
+HEAD = "0006"
 """The revision this program needs. A new database is made from the models and one that has it
 already is used as it is: alembic (0.1 s of imports) is loaded for an older one only."""
 MIGRATIONS = Path(__file__).parent / "migrations"

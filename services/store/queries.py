@@ -155,7 +155,7 @@ class Store:
             if request.spec is not None:
                 check_ports(session, request.spec.publish, row)
                 row.spec = spec_but_workspaces(request.spec, row)
-            _set_state(row, request.state, request.reason)
+            _set_state(row, request.state, request.reason, wakes=request.wakes)
             return vm_of(row), _next_sequence(session)
 
     def transition(self, request: VmTransition) -> tuple[Transition, int | None]:
@@ -212,10 +212,13 @@ def _rows_after(session: Session, after: str) -> Iterator[VmRow]:
 
 
 def _meant(session: Session, reference: str) -> VmRow:
-    """The VM that a reference means; only rows that it may mean are read."""
+    """The VM that a reference means; only rows that it may mean are read. A VM that services keep,
+    whose name is its id, is meant by ``by_id`` alone."""
     exact = or_(VmRow.id == reference.removeprefix(BY_ID), VmRow.name == reference)
     begun = or_(*(func.substr(of, 1, len(reference)) == reference for of in (VmRow.id, VmRow.name)))
     query = select(VmRow.id, VmRow.name)
+    if not reference.startswith(BY_ID):
+        query = query.where(VmRow.name != VmRow.id)
     known = session.execute(query.where(exact)).all() or session.execute(query.where(begun)).all()
     identity = find_id("VM", reference, ((row.id, row.name) for row in known))
     return session.get_one(VmRow, identity)
@@ -234,9 +237,10 @@ def _made_by(session: Session, request_id: str) -> VmRow | None:
     return session.get_one(VmRow, done.vm_id) if done else None
 
 
-def _set_state(row: VmRow, state: State | None, reason: str | None) -> None:
+def _set_state(row: VmRow, state: State | None, reason: str | None, *, wakes: bool = False) -> None:
+    """Whatever sets a state says whether the VM comes back by itself from that one."""
     if state is not None:
-        row.state = state
+        row.state, row.wakes = state, wakes
     if reason is not None:
         row.reason = printable(reason, LONGEST_REASON)
 

@@ -111,6 +111,7 @@ WITHOUT_MIRROR = {
     "services/store/migrations/versions/rev_0003_vmm.py": "run by test_database.py",
     "services/store/migrations/versions/rev_0004_egress.py": "run by test_database.py",
     "services/store/migrations/versions/rev_0005_spec.py": "run by test_database.py",
+    "services/store/migrations/versions/rev_0006_wakes.py": "run by test_database.py",
 }
 """Modules whose tests are elsewhere, and where. ``service.py`` shells are tested in integration."""
 

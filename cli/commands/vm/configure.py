@@ -28,8 +28,8 @@ def set_(
 ) -> int:
     """Change the configuration of VMs.
 
-    Labels and the egress policy can be changed at any time. Sizes and the VMM can be changed while
-    the VM is stopped.
+    Labels, the egress policy and the idle limit can be changed at any time. Sizes and the VMM can
+    be changed while the VM is stopped.
 
     \b
     Examples:
@@ -37,6 +37,7 @@ def set_(
       banger vm set web db --no-nat
       banger vm set web --egress allow=deb.debian.org:80,192.0.2.0/24
       banger vm set web --egress allow=*,db.vm:5432
+      banger vm set web --idle-suspend 30m
     """
     if not chosen:
         raise click.UsageError("nothing to change: see banger vm set --help", ctx)

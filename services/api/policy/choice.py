@@ -26,6 +26,8 @@ def chosen(request: VmChoice, mode: NetworkMode, before: VmSpec | None = None) -
     check_wanted(given.get("vmm", AUTO))
     if "labels" in given:
         given["labels"] = merged(before.labels if before else {}, given["labels"])
+    if given.get("idle_suspend") == "default":
+        given["idle_suspend"] = None
     if before:
         _refuse_smaller("disk", given.get("disk_bytes"), before.disk_bytes)
         _refuse_smaller("system disk", given.get("overlay_bytes"), before.overlay_bytes)

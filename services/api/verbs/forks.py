@@ -15,6 +15,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from services.api.context import ApiContext
+from services.api.creation.reservation import reservation, reserve, undo
 from services.api.machines.copy_turns import CopyTurns
 from services.api.machines.disk_use import allocated, occupied
 from services.api.machines.snapshots import find_snapshot
@@ -27,7 +28,6 @@ from services.api.policy.copy_room import (
 )
 from services.api.policy.network_policy import first_free_port, publications_in
 from services.api.verbs.operations import under_way
-from services.api.verbs.reservation import reservation, reserve, undo
 from services.api.verbs.snapshots import sizes_of
 from shared.bus.handlers import Call, handles
 from shared.contract.labels import merged
@@ -65,7 +65,7 @@ class Origin:
     def spec(self, **own: Any) -> dict[str, Any]:
         """The fields of ``VmSpec`` of a copy; ``own``: what is not as it was there."""
         fields = {name: getattr(self.vm, name) for name in VmSpec.__struct_fields__}
-        alone = {"publish": [], "labels": {}, "lease": "", "origin": self.words}
+        alone = {"publish": [], "labels": {}, "lease": "", "origin": self.words, "template": ""}
         return fields | alone | sizes_of(self.saved) | own
 
 

@@ -25,6 +25,7 @@ class VmRow(Base):
     address: Mapped[str]
     created_at: Mapped[str]
     touched_at: Mapped[str] = mapped_column(default="")
+    wakes: Mapped[bool] = mapped_column(default=False)
     spec: Mapped[dict[str, Any]] = mapped_column(JSON)
     """``VmSpec`` by its fields."""
 

@@ -19,7 +19,8 @@ class SupervisorSpec(msgspec.Struct, kw_only=True):
 
     ``ran_before`` is False for a VM that was made a moment ago and has had no supervisor yet: there
     is no VMM to look for. ``saved`` is the directory of the saved machine that a new VM starts
-    from; it counts as long as the VM has no disks.
+    from; it counts as long as the VM has no disks. ``checked``: its memory was compared with its
+    sum, and need not be read again.
     """
 
     vm: Vm
@@ -27,6 +28,7 @@ class SupervisorSpec(msgspec.Struct, kw_only=True):
     kernel: str
     ran_before: bool = True
     saved: str = ""
+    checked: bool = False
 
 
 class MachineState(msgspec.Struct, kw_only=True):

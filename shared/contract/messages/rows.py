@@ -56,6 +56,8 @@ class VmUpdate(msgspec.Struct, kw_only=True, omit_defaults=True):
     spec: VmSpec | None = None
     state: State | None = None
     reason: str | None = None
+    wakes: bool = False
+    """``Vm.wakes`` for the ``state`` that is given; without one it stays as it is."""
     expected: list[State] | None = None
     """Refuse with ``conflict`` unless the row's state is one of these."""
 

@@ -53,6 +53,9 @@ it ready for the next user. Users see, name and reach their own only; the name o
 which no user's VM can have."""
 
 
+IdleLimit = Annotated[float, msgspec.Meta(ge=0, le=366 * 86400)]
+
+
 class VmSpec(msgspec.Struct, kw_only=True):
     """What is wanted of a VM: what it boots from, what it has, and what it may reach.
 
@@ -82,6 +85,9 @@ class VmSpec(msgspec.Struct, kw_only=True):
     template: str = ""
     """The key of the template that it was made of, or, with ``keeper`` "template", is made for."""
     keeper: Keeper = ""
+    idle_suspend: IdleLimit | None = None
+    """Seconds without use after which it is suspended, 0 for never; None: ``idle_suspend_after`` of
+    the configuration."""
 
 
 LONGEST_REASON = 500
@@ -100,6 +106,9 @@ class Vm(VmSpec, kw_only=True):
     reason: str = ""
     touched_at: str = ""
     """When somebody last used it (ssh, exec, cp, console), RFC 3339; empty: never."""
+    wakes: bool = False
+    """Whether it was suspended because nobody used it, and so comes back when somebody does. True
+    until it runs again, also while it is ``starting``."""
 
 
 class VmView(msgspec.Struct, kw_only=True):
@@ -125,6 +134,9 @@ class VmView(msgspec.Struct, kw_only=True):
     and None where the image says nothing."""
     snapshots: int | None = None
     """How many it has, which a delete deletes too; only from ``vm.show`` and ``vm.prunable``."""
+    awake: str = ""
+    """Why it is not suspended although it has an idle limit, as it was at the last look; only from
+    ``vm.show``. May quote the guest."""
 
 
 class VmFilter(After, kw_only=True):
@@ -197,6 +209,8 @@ class VmChoice(msgspec.Struct, kw_only=True):
     allow: list[str] | None = None
     labels: dict[str, str | None] | None = None
     """Changes, as ``shared.contract.labels`` merges them: None removes a label."""
+    idle_suspend: IdleLimit | Literal["default"] | None = None
+    """As ``VmSpec.idle_suspend``; "default" for what the configuration says."""
 
 
 class VmCreate(VmChoice, kw_only=True):
@@ -221,6 +235,8 @@ class VmCreate(VmChoice, kw_only=True):
     """As of ``ImagePull``, for an image that has to be pulled first."""
     from_vm: str = ""
     from_snapshot: str = ""
+    cold: bool = False
+    """Boot it, even if there is a template that it could be made of."""
 
 
 class VmSet(VmChoice, kw_only=True):

@@ -12,6 +12,7 @@ from services.store.service import StoreService
 from shared.config import Config
 from shared.contract.messages.vm import Publication, Vm
 from shared.contract.messages.workspace import Workspace
+from shared.contract.reference import by_id
 from shared.contract.verb import Request
 from shared.contract.verbs import store
 from shared.errors import BangerError, Code
@@ -100,6 +101,21 @@ def test_references_that_mean_no_vm_say_why(play: Play) -> None:
     play(act)
 
 
+def test_a_vm_that_services_keep_is_meant_by_its_exact_id_alone(play: Play) -> None:
+    async def act(bus: FakeBus) -> None:
+        kept = await reserve(bus, "0123456789ab", id="0123456789ab", keeper="pool")
+        for ref in (kept.id, kept.id[:4]):
+            assert await refusal(bus, store.VM_GET(ref=ref)) is Code.NOT_FOUND
+            found = (await bus.ask(store.VM_RESOLVE(refs=[ref]))).resolved
+            assert found[0].error
+            told = store.VM_TRANSITION(ref=ref, state="stopping", expected=["created"])
+            assert await refusal(bus, told) is Code.NOT_FOUND
+        assert await bus.ask(store.VM_GET(ref=by_id(kept.id))) == kept
+        assert (await bus.ask(store.VM_LIST())).vms == [kept]
+
+    play(act)
+
+
 def test_the_same_request_gives_the_same_vm(play: Play) -> None:
     async def act(bus: FakeBus) -> None:
         vm = await reserve(bus, "beta", publish=[port(8080)])
@@ -175,6 +191,20 @@ def test_a_transition_is_made_when_it_is_due(play: Play) -> None:
         assert (await bus.ask(store.VM_LIST())).seq == 2
         nobody = store.VM_TRANSITION(ref="no", state="stopping", expected=[])
         assert await refusal(bus, nobody) is Code.NOT_FOUND
+
+    play(act)
+
+
+def test_a_vm_wakes_as_long_as_its_state_was_stored_so(play: Play) -> None:
+    async def act(bus: FakeBus) -> None:
+        vm = await reserve(bus, "beta", state="running")
+        asleep = store.VM_UPDATE(id=vm.id, state="suspended", wakes=True)
+        assert (await bus.ask(asleep)).wakes
+        assert (await bus.ask(store.VM_UPDATE(id=vm.id, spec=replace(vm, vcpu=2)))).wakes
+        assert not (await bus.ask(store.VM_UPDATE(id=vm.id, state="suspended"))).wakes
+        await bus.ask(asleep)
+        started = store.VM_TRANSITION(ref="beta", state="starting", expected=["suspended"])
+        assert not (await bus.ask(started)).vm.wakes
 
     play(act)
 

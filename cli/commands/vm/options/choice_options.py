@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from cli.commands.vm.options.egress_option import egress_fields, egress_option
-from cli.parsing.param_types import MemoryMib, Size
+from cli.parsing.param_types import IdleLimit, MemoryMib, Size
 from shared.contract.sizes import VCPU_MOST
 from shared.errors import BangerError
 from shared.vmm.registry import choices, explain_auto
@@ -46,6 +46,13 @@ FIELDS = {
         "--vmm",
         type=click.Choice(choices()),
         help=f"Virtual machine monitor. auto: {explain_auto()}.",
+    ),
+    "idle_suspend": click.option(
+        "--idle-suspend",
+        metavar="DURATION",
+        type=IdleLimit(),
+        help="Suspend the VM when nobody has used it for so long, such as 30m; it comes back when "
+        "somebody does. never, or default for what the configuration says.",
     ),
     "labels": click.option(
         "--label",

@@ -3,7 +3,7 @@
 import click
 import pytest
 
-from cli.parsing.param_types import EnvironmentVariable, MemoryMib, Size, VmName
+from cli.parsing.param_types import EnvironmentVariable, IdleLimit, MemoryMib, Size, VmName
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,19 @@ def test_memory_is_in_mib(text: str, mib: int) -> None:
 def test_what_is_no_memory_is_refused(text: str) -> None:
     with pytest.raises(click.BadParameter):
         MemoryMib().convert(text, None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"), [("30m", 1800.0), ("never", 0.0), ("0", 0.0), ("default", "default")]
+)
+def test_an_idle_limit_is_a_duration_or_a_word(text: str, limit: float | str) -> None:
+    assert IdleLimit().convert(text, None, None) == limit
+
+
+@pytest.mark.parametrize("text", ["soon", "", "-1", "367d"])
+def test_what_is_no_idle_limit_is_refused(text: str) -> None:
+    with pytest.raises(click.BadParameter):
+        IdleLimit().convert(text, None, None)
 
 
 @pytest.mark.parametrize("name", ["a", "web-2", "0", "a" * 63])

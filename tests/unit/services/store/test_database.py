@@ -171,6 +171,12 @@ def test_the_way_back_to_a_column_for_each_field_loses_nothing(old: Engine) -> N
     assert after == before
 
 
+def test_rows_of_before_do_not_wake(old: Engine) -> None:
+    move(old, "0005")
+    migrate(old, "0005")
+    assert [vm.wakes for vm in Store(old).rows().vms] == [False, False]
+
+
 def test_head_is_the_last_migration() -> None:
     assert ScriptDirectory(str(MIGRATIONS)).get_heads() == [HEAD]
 

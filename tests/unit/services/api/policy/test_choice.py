@@ -45,3 +45,8 @@ def test_labels_are_changes_of_those_that_the_vm_has() -> None:
     given = chosen(change, "user", example_vm(labels={"old": "1", "team": "web"}))
     assert given == {"labels": {"team": "web", "tier": "b"}}
     assert chosen(VmCreate(labels={"team": "web"}), "user") == {"labels": {"team": "web"}}
+
+
+def test_the_default_idle_limit_is_none_of_its_own() -> None:
+    assert chosen(VmSet(ref="web", idle_suspend="default"), "user") == {"idle_suspend": None}
+    assert chosen(VmSet(ref="web", idle_suspend=0.0), "user") == {"idle_suspend": 0.0}

@@ -296,7 +296,14 @@ def test_the_disks_of_a_snapshot_may_be_had_alone(
     tmp_path: Path, state: State, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever has become of its memory, and of the VMM that could load it."""
-    any_vmm = {"vmm": "", "vmm_version": "", "accel": "", "cpu": "", "tsc_khz": None, "devices": []}
+    any_vmm: dict[str, Any] = {
+        "vmm": "",
+        "vmm_version": "",
+        "accel": "",
+        "cpu": "",
+        "tsc_khz": None,
+        "devices": [],
+    }
     alone = MachineFacts(**FACTS | any_vmm)
     monkeypatch.setattr(under_test, "facts_of_disks", lambda _spec: alone)
 
