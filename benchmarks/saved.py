@@ -38,33 +38,36 @@ def figures(*, smoke: bool) -> list[Figure]:
             settle(home, VM)
             time.sleep(REST_SECONDS)
         home.banger("vm", "snapshot", "create", VM, SNAPSHOT)
-        found = [*_resume(home, runs, cleanup), *_snapshots(home, runs), *_forks(home, runs)]
-        return [*found, _unique_memory(home, clones)]
+        return [
+            _resume(home, runs),
+            *_snapshots(home, runs),
+            *_forks(home, runs),
+            _unique_memory(home, clones),
+        ]
 
 
 # A pool of waiting copies, templates, and guests that wake when somebody connects have their
 # figures here too, once there are such.
 
 
-def _resume(home: Home, runs: int, cleanup: contextlib.ExitStack) -> list[Figure]:
+def _resume(home: Home, runs: int) -> Figure:
     home.banger("vm", "suspend", VM)
     home.banger("vm", "resume", VM)
-    by_hand = LoadedByHand(home, VM, _directory(home))
-    cleanup.callback(by_hand.close)
+    with contextlib.closing(LoadedByHand(home, VM, _directory(home))) as by_hand:
 
-    def before() -> None:
-        home.banger("vm", "suspend", VM)
-        by_hand.prepare()
+        def before() -> None:
+            home.banger("vm", "suspend", VM)
+            by_hand.prepare()
 
-    measured, floor = paired(
-        lambda: home.banger("vm", "resume", VM),
-        by_hand.boot,
-        runs=runs,
-        warm_up=0 if runs == 1 else 1,
-        before=before,
-    )
+        measured, floor = paired(
+            lambda: home.banger("vm", "resume", VM),
+            by_hand.boot,
+            runs=runs,
+            warm_up=0 if runs == 1 else 1,
+            before=before,
+        )
     against = "the same QEMU by hand, -incoming, until its agent answers"
-    return [Figure("vm resume of 512 MiB", "s", measured, floor, against, runs, bar=1.5)]
+    return Figure("vm resume of 512 MiB", "s", measured, floor, against, runs, bar=1.5)
 
 
 def _snapshots(home: Home, runs: int) -> list[Figure]:
