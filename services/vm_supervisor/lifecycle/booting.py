@@ -41,6 +41,8 @@ class Booting:
         """Boot, or join the boot under way. Raises what went wrong."""
         life = self._life
         life.refuse_if_over()
+        if not self.under_way:
+            life.refuse_ended()
         if not self.under_way and check(life.vm.name, life.state, Action.START):
             # With a VMM there, whatever went wrong: never a second one on the same disks.
             if life.running:

@@ -90,6 +90,11 @@ class VmLife:
         self.over.set()
         await self.process.leave()
 
+    def refuse_ended(self) -> None:
+        """Raises ``unavailable`` when the VMM has ended, and what comes next is not known yet."""
+        if self.running and not self.running.handle.alive:
+            raise BangerError(Code.UNAVAILABLE, "the VMM has ended this moment")
+
     def refuse_if_over(self) -> None:
         """Raises ``unavailable`` when the VM has ended and this supervisor is about to."""
         if self.over.is_set():
