@@ -8,6 +8,7 @@ import asyncio
 from pathlib import Path
 
 from services.api.context import ApiContext
+from services.api.machines.removal import empty_trash
 from services.api.machines.snapshots import origins
 from services.api.machines.spare_supervisor import Spare
 from services.api.unasked.fill_pool import FillPool
@@ -92,6 +93,7 @@ class Api(Actor):
         context = self._context
         for directory in left:
             await asyncio.to_thread(discard, directory)
+        await asyncio.to_thread(empty_trash, context.paths)
         vms = await context.corrections.rows()
         for vm in await context.supervisors.recover(vms):
             if vm.state in LIVE or vm.origin or vm.keeper:

@@ -28,13 +28,13 @@ PRESSURE = 2.0
 """Times that of templates: a user who has just got a VM uses it."""
 AGAIN_SECONDS = 60.0
 """After one that could not be made."""
-_PROC = Path("/proc")
 
 
 class FillPool:
-    """Makes and gives back, one at a time."""
+    """Makes and gives back, one at a time. ``proc``: where the kernel says how busy it is."""
 
-    def __init__(self, context: ApiContext) -> None:
+    def __init__(self, context: ApiContext, proc: Path = Path("/proc")) -> None:
+        self._proc = proc
         self._context = context
         self._pool = context.pool
         self._not_before = 0.0
@@ -84,7 +84,7 @@ class FillPool:
         """The id of a VM that is to be given back."""
         kind = self._pool.kind
         for vm_id, key in self._pool.waiting.items():
-            if kind is None or key != kind.key.key or is_short_of_memory(_PROC):
+            if kind is None or key != kind.key.key or is_short_of_memory(self._proc):
                 return vm_id
         return ""
 
@@ -95,10 +95,10 @@ class FillPool:
             return False
         if now < max(templates.last_creation + REST_SECONDS, self._not_before):
             return False
-        if is_short_of_memory(_PROC, kind.spec.memory_mib << 20):
+        if is_short_of_memory(self._proc, kind.spec.memory_mib << 20):
             return False
         most = PRESSURE * self._context.config.templates.most_pressure
-        return is_quiet(_PROC, os.cpu_count() or 1, most)
+        return is_quiet(self._proc, os.cpu_count() or 1, most)
 
     async def _can_be_made(self) -> bool:
         """Whether the template is there and still what a new VM would be made of."""

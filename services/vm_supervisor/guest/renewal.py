@@ -24,12 +24,15 @@ from shared.plain_text import printable
 
 SCRIPT = "/run/initramfs/renew"
 LAST_PART = "/run/initramfs/hand_over"
+POLL_SECONDS = 0.03
+"""Between looks whether the script has ended: somebody waits for it."""
 
 
 async def renew(
     agent: Agent, identity: Mapping[str, str], deadline: float, *, template: bool = False
-) -> None:
-    """Give the guest its own identity, entropy and time. It may be done again.
+) -> str:
+    """Give the guest its own identity, entropy and time. It may be done again. Returns the boot id
+    that it has now.
 
     ``identity``: the files of launch/initrd.py's ``identity_files``. ``template``: the copy is of a
     machine that nobody has used, so that nothing of before is kept; else files and programs of
@@ -38,11 +41,10 @@ async def renew(
     Raises:
         BangerError: ``guest_failed`` with the cause, whatever it is. The copy must not be used.
     """
-    environment = dict(identity) | {
-        "boot_id": str(uuid.uuid4()),
-        "template": "yes" if template else "",
-    }
-    await _run(agent, SCRIPT, environment, deadline)
+    boot_id = str(uuid.uuid4())
+    own = {"boot_id": boot_id, "template": "yes" if template else ""}
+    await _run(agent, SCRIPT, dict(identity) | own, deadline)
+    return boot_id
 
 
 async def hand_over(agent: Agent, name: str, deadline: float) -> None:
@@ -55,7 +57,9 @@ async def _run(agent: Agent, script: str, environment: dict[str, str], deadline:
     try:
         lag = await measure_lag(agent, deadline)
         message = adjust.message(lag, secrets.token_bytes(adjust.SEED_BYTES))
-        executed = await agent.execute([SHELL, script], deadline, stdin=message, env=environment)
+        executed = await agent.execute(
+            [SHELL, script], deadline, stdin=message, env=environment, longest=POLL_SECONDS
+        )
     except BangerError as error:
         raise _failed(error.message) from error
     if executed.status:

@@ -125,7 +125,8 @@ class Booting:
                 identity = await life.launcher.identity(life.spec, running.info.agent)
                 deadline = time.monotonic() + life.config.boot_timeout
                 files, template = identity_files(identity), bool(life.vm.template)
-                await renew(agent, files, deadline, template=template)
+                boot_id = await renew(agent, files, deadline, template=template)
+                running.handle.guest_boot = boot_id
             case "resumed":
                 await set_clock(agent, life.log)
                 await keep_hostname(agent, life.vm.name, life.log)

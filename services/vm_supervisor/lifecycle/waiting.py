@@ -11,6 +11,7 @@ import contextlib
 import os
 import signal
 import time
+from functools import partial
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -23,6 +24,7 @@ from services.vm_supervisor.launch.readiness import reach_agent
 from services.vm_supervisor.lifecycle.live_changes import apply_row
 from services.vm_supervisor.lifecycle.vm_life import VmLife
 from services.vm_supervisor.running_vm import RunningVm
+from shared.contract.guest_command import PROGRAM, GuestCommand, environment
 from shared.contract.messages.vm import Vm
 from shared.errors import BangerError, Code
 from shared.host.kernel_text import process_fields
@@ -34,8 +36,11 @@ HAND_OVER_SECONDS = 5.0
 """What a guest may take. A user waits, and there are other ways to a VM."""
 WARM_SECONDS = 30.0
 WARM_SESSIONS = 2
+NOTHING = GuestCommand(["true"])
 SETTLE_SECONDS = 15.0
 """How long a guest that stays busy is waited for."""
+HEAD_START = 1.0
+"""Seconds before the ports are polled of a VM that was handed over."""
 _LOOK_SECONDS = 0.5
 _BUSY = 0.1
 """Of a processor: a guest that uses less is idle."""
@@ -97,7 +102,13 @@ class Waiting:
         )
         life.spec = replace(life.spec, vm=wanted)
         await life.report("running", stored=True)
-        life.reached(running, agent)
+        life.agent = agent
+        life.tasks.run_once("ports", partial(self._poll_ports, running, agent))
+
+    async def _poll_ports(self, running: RunningVm, agent: Agent) -> None:
+        """The first command has the guest's processor to itself."""
+        await asyncio.sleep(HEAD_START)
+        self._life.reached(running, agent)
 
     async def _tell_guest(self, running: RunningVm, name: str, deadline: float) -> Agent:
         agent = self._life.agent or await reach_agent(running, deadline)
@@ -134,10 +145,10 @@ class Waiting:
 
 
 async def _session(control: str, deadline: float) -> None:
-    """A command over the shared connection, which does nothing. Raises ``guest_failed``."""
+    """A command as users run them. Raises ``guest_failed``."""
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     try:
-        session = SharedSession(control, "exit", [], (null, null, null))
+        session = SharedSession(control, PROGRAM, environment(NOTHING, "warm"), (null, null, null))
     except OSError as error:
         raise BangerError(Code.GUEST_FAILED, f"no ssh session: {error}") from error
     finally:
