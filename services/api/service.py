@@ -11,6 +11,7 @@ from services.api.context import ApiContext
 from services.api.machines.snapshots import origins
 from services.api.machines.spare_supervisor import Spare
 from services.api.unasked.idle_stop import IdleStop
+from services.api.unasked.idle_suspend import IdleSuspend
 from services.api.unasked.lease_end import LeaseEnd
 from services.api.verbs.configure import ConfigureVerbs
 from services.api.verbs.create import CreateVerbs
@@ -68,6 +69,8 @@ class Api(Actor):
         self._lock = await own(self.paths.lock("api"))
         self.background.spawn(self._recover(origins(self.paths)))
         self.background.spawn(keep_running("leases", LeaseEnd(self._context).run, self.log))
+        idle_suspend = IdleSuspend(self._context)
+        self.background.spawn(keep_running("idle suspend", idle_suspend.run, self.log))
         limit = self._context.config.auto_stop_stale_after
         if limit > 0:
             # It reads the names of others' sockets and what guests have caused.

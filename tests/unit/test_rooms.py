@@ -11,7 +11,8 @@ from scripts.rooms import HOUSES, ROOT, modules, survey
 MOST_MODULES = 14
 MOST_ARROWS = {
     "cli": 11,
-    "services/api": 14,  # what it does without being asked has a room of its own
+    # What it does without being asked has a room of its own, and asks machines how idle they are.
+    "services/api": 15,
     "services/broker": 5,
     "services/dns": 14,  # server and forward share the rule of who makes room for whom
     # The rooms of OCI, of workers, of each group of verbs, of builds (what they read, what they do

@@ -5,6 +5,7 @@ import contextlib
 from typing import Any
 
 from services.api.context import ApiContext
+from services.api.machines.idleness import limit_of
 from services.api.machines.removal import remove
 from shared.contract.messages.rows import VmReserve
 from shared.contract.messages.vm import Vm
@@ -42,7 +43,10 @@ async def reserve(context: ApiContext, wanted: VmReserve) -> Vm:
     api stops, the row stays: the caller asks the next api again."""
     asking = asyncio.ensure_future(context.ask(store.VM_RESERVE.of(wanted)))
     try:
-        return await asyncio.shield(asking)
+        vm = await asyncio.shield(asking)
+        if limit_of(vm, context.config.idle_suspend_after):
+            context.limits_changed.set()
+        return vm
     except asyncio.CancelledError:
         if context.stopping.is_set():
             raise
