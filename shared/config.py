@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from shared.addresses.loopback import loopback_subnet
+from shared.contract.sizes import parse_bytes
 from shared.errors import BangerError, Code
 from shared.file_sync import FileSync, check
 
@@ -79,6 +80,19 @@ class ImagesConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """The registry of references without a host, as ``alpine:3.20``."""
 
 
+class TemplatesConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Templates: saved guests that nobody has used, of which new VMs are made."""
+
+    limit: str = "4G"
+    """What all of them may occupy. 0: none are made or used."""
+    max_age: IdleSeconds = 30 * 86400.0
+    """Seconds after which one is made anew. 0: never."""
+
+    @property
+    def limit_bytes(self) -> int:
+        return parse_bytes(self.limit)
+
+
 class Config(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     network: Literal["auto", "user", "bridge"] = "auto"
     accel: Literal["auto", "kvm", "tcg"] = "auto"
@@ -112,6 +126,7 @@ class Config(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     images: ImagesConfig = msgspec.field(default_factory=ImagesConfig)
     dns: DnsConfig = msgspec.field(default_factory=DnsConfig)
     firecracker: FirecrackerConfig = msgspec.field(default_factory=FirecrackerConfig)
+    templates: TemplatesConfig = msgspec.field(default_factory=TemplatesConfig)
     file_sync: list[FileSync] = []
 
     @property
@@ -148,7 +163,8 @@ def load_config(path: Path) -> Config:
         for subnet in (config.user_network, config.nat.subnet):
             ipaddress.IPv4Network(subnet)
         check(config.file_sync)
-    except (msgspec.ValidationError, ValueError) as error:
+        parse_bytes(config.templates.limit)
+    except (msgspec.ValidationError, ValueError, BangerError) as error:
         raise BangerError(
             Code.INVALID, f"{path}: {error}", hint="docs/internals.md lists every key"
         ) from error

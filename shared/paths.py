@@ -109,6 +109,11 @@ class Paths(NamedTuple):
         return self.state / "leases"
 
     @property
+    def templates(self) -> Path:
+        """Saved guests that nobody has used, by their keys."""
+        return self.state / "templates"
+
+    @property
     def transfers(self) -> Path:
         """A directory for each transfer of a repository that is under way."""
         return self.state / "transfers"

@@ -26,6 +26,7 @@ BOOT_SECONDS = 180
 ENDING_SECONDS = 15.0
 """What a process that is ending may take."""
 MODULE_SECONDS = 20.0
+NO_TEMPLATES = '\n[templates]\nlimit = "0"\n'
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -51,6 +52,10 @@ class Home:
         )
 
     def configure(self, text: str) -> None:
+        """Without a table of its own for templates, none are made: that would happen at any time
+        after the first VM."""
+        if "[templates]" not in text:
+            text += NO_TEMPLATES
         self.paths.config.mkdir(parents=True, exist_ok=True)
         self.paths.config_file.write_text(text)
 

@@ -39,7 +39,7 @@ def ask_each(
     """Ask for all VMs at once; the outcomes by reference, in first-seen order.
 
     ``request_for`` makes the request for one VM. A VM that several references mean is asked once.
-    ``progress`` as of ``act_on``.
+    ``progress``: show it on stderr.
 
     Raises:
         CancelledBatch: a signal came while the answers were awaited.
@@ -55,7 +55,7 @@ def ask_each(
             requests[found.ref] = (
                 BangerError.from_wire(found.error) if found.error else request_for(by_id(found.id))
             )
-        return _ask(client, requests)
+        return _ask(client, requests, progress=progress)
 
 
 def ask_exactly(
@@ -76,7 +76,7 @@ def _ask(
 ) -> "dict[str, Result | BangerError]":
     sent = [each for each in requests.values() if not isinstance(each, BangerError)]
     try:
-        answers = _ask_with_progress(client, sent) if progress else client.ask_all(sent)
+        answers = _ask_with_progress(client, requests) if progress else client.ask_all(sent)
     except Interrupted as interrupt:
         note(f"Cancelling {sent[0].verb.name.replace('.', ' ')}.")
         with interrupts_wait():
@@ -86,19 +86,15 @@ def _ask(
 
 
 def _ask_with_progress(
-    client: "Client", requests: "Sequence[Request[Result]]"
+    client: "Client", requests: "Mapping[str, Request[Result] | BangerError]"
 ) -> "list[Result | BangerError]":
-    """One after the other; there is one request."""
+    """The progress of each under its reference, unless it is the only one."""
     from cli.terminal.progress import Progress
 
-    answers: list[Result | BangerError] = []
-    for request in requests:
-        try:
-            with Progress() as shown:
-                answers.append(client.ask(request, on_partial=shown))
-        except BangerError as error:
-            answers.append(error)
-    return answers
+    sent = {ref: each for ref, each in requests.items() if not isinstance(each, BangerError)}
+    with Progress() as shown:
+        heard = [shown.of(ref) if len(sent) > 1 else shown for ref in sent]
+        return client.ask_all(list(sent.values()), on_partials=heard)
 
 
 def _joined(
@@ -130,8 +126,8 @@ def act_on(
     quiet: bool,
     progress: bool = False,
 ) -> int:
-    """Ask for each VM and print those for which it was done. ``progress``: show that of a VM that
-    is alone.
+    """Ask for each VM and print those for which it was done. ``progress`` as of
+    ``ask_each``.
 
     Returns the exit status: 0, that of the first failure, or 128+N when signal N came.
     """

@@ -1,6 +1,8 @@
 """The progress of a long request on stderr: a spinner on a terminal, else a line for each stage."""
 
 import sys
+from collections.abc import Callable
+from functools import partial as bind
 from typing import TYPE_CHECKING, Any
 
 from cli.terminal.output import colour, note
@@ -14,11 +16,14 @@ SPEC = "spec"
 
 
 class Progress:
-    """Callable with each partial {stage, message, fraction?}. A context manager."""
+    """Callable with each partial {stage, message, fraction?}. A context manager.
+
+    Of several requests at once, each is told with its name: ``shown.of("web")(partial)``.
+    """
 
     def __init__(self) -> None:
         self._live = colour(sys.stderr)
-        self._told: set[str] = set()
+        self._told: set[tuple[str, str]] = set()
         self._status: Status | None = None
 
     def __enter__(self) -> "Progress":
@@ -29,15 +34,22 @@ class Progress:
             self._status.stop()
             self._status = None
 
+    def of(self, name: str) -> Callable[[dict[str, Any]], None]:
+        """What is called with the partials of one request of several."""
+        return bind(self._show, f"{name}: ")
+
     def __call__(self, partial: dict[str, Any]) -> None:
-        stage, text = str(partial.get("stage", "")), describe(partial)
+        self._show("", partial)
+
+    def _show(self, prefix: str, partial: dict[str, Any]) -> None:
+        stage, text = str(partial.get("stage", "")), prefix + describe(partial)
         if stage == SPEC:
-            note(f"spec: {partial.get('message', '')}")
+            note(f"{prefix}spec: {partial.get('message', '')}")
         elif self._live:
             self._spin(text)
-        elif stage not in self._told:
+        elif (prefix, stage) not in self._told:
             note(text)
-        self._told.add(stage)
+        self._told.add((prefix, stage))
 
     def _spin(self, text: str) -> None:
         if self._status is None:

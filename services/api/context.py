@@ -12,6 +12,7 @@ from services.api.machines.control import Machines
 from services.api.machines.corrections import Corrections, all_rows
 from services.api.machines.idleness import Idleness
 from services.api.machines.image_configs import ImageConfigs
+from services.api.machines.kept import KeptVms
 from services.api.machines.spare_supervisor import Spare, Spawn
 from services.api.machines.supervisors import Supervisors
 from services.api.machines.vm_view import view, vmm_of, with_live_state
@@ -20,6 +21,7 @@ from services.api.policy.holds import BootHolds
 from services.api.policy.leased import LeasedVms
 from services.api.policy.moved_heads import MovedHeads
 from services.api.policy.snapshot_rules import SnapshotHolds
+from services.api.templates.templates import Templates
 from shared.bus.ask import Ask
 from shared.bus.handlers import Call
 from shared.config import Config
@@ -54,6 +56,8 @@ class ApiContext:
     corrections: Corrections = field(init=False)
     supervisors: Supervisors = field(init=False)
     machines: Machines = field(init=False)
+    kept: KeptVms = field(init=False)
+    templates: Templates = field(init=False)
     image_configs: ImageConfigs = field(init=False)
     operations: Operations = field(default_factory=Operations)
     image_holds: BootHolds = field(default_factory=lambda: BootHolds("image"))
@@ -79,6 +83,8 @@ class ApiContext:
         )
         self.image_configs = ImageConfigs(self.ask)
         self.machines = Machines(self.ask, self.paths, self.log, self.supervisors, self.corrections)
+        self.templates = Templates(self.paths, self.config, self.log)
+        self.kept = KeptVms(self.ask, self.paths, self.log, self.machines)
 
     # -- rows and what is true of them ------------------------------------------------------
 
@@ -129,8 +135,8 @@ class ApiContext:
                 self.at_work.pop(vm.id, None)
 
     async def rows(self) -> list[Vm]:
-        """All VMs with their live states."""
-        return [self.live(vm) for vm in await all_rows(self.ask)]
+        """All VMs of users with their live states."""
+        return [self.live(vm) for vm in await all_rows(self.ask) if not vm.keeper]
 
     @asynccontextmanager
     async def exclusively(self, vm: Vm) -> AsyncIterator[Vm]:

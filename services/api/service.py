@@ -13,6 +13,7 @@ from services.api.machines.spare_supervisor import Spare
 from services.api.unasked.idle_stop import IdleStop
 from services.api.unasked.idle_suspend import IdleSuspend
 from services.api.unasked.lease_end import LeaseEnd
+from services.api.unasked.templates import MakeTemplates
 from services.api.verbs.configure import ConfigureVerbs
 from services.api.verbs.create import CreateVerbs
 from services.api.verbs.forks import ForkVerbs
@@ -32,6 +33,7 @@ from shared.bus.runner import own
 from shared.config import Config
 from shared.contract.lifecycle import LIVE
 from shared.contract.messages.machine import SupervisorReady
+from shared.contract.messages.vm import Empty, Vm
 from shared.contract.reference import by_id
 from shared.contract.verbs import api
 from shared.logs import Log
@@ -71,6 +73,9 @@ class Api(Actor):
         self.background.spawn(keep_running("leases", LeaseEnd(self._context).run, self.log))
         idle_suspend = IdleSuspend(self._context)
         self.background.spawn(keep_running("idle suspend", idle_suspend.run, self.log))
+        if self._context.templates.library.limit:
+            making = MakeTemplates(self._context)
+            self.background.spawn(keep_running("templates", making.run, self.log))
         limit = self._context.config.auto_stop_stale_after
         if limit > 0:
             # It reads the names of others' sockets and what guests have caused.
@@ -89,15 +94,24 @@ class Api(Actor):
             await asyncio.to_thread(discard, directory)
         vms = await context.corrections.rows()
         for vm in await context.supervisors.recover(vms):
-            if vm.state in LIVE or vm.origin:
+            if vm.state in LIVE or vm.origin or vm.keeper:
                 await self._correct(vm.id, "its VMM was gone when the services started")
         for vm in vms:
+            if vm.keeper == "template" and not self._is_made_here(vm):
+                await context.kept.delete(vm)  # whoever made it has died with the last api
             if vm.state == "stopping":
                 await context.corrections.stop_not_heard(by_id(vm.id))
+
+    def _is_made_here(self, vm: Vm) -> bool:
+        return vm.id in self._context.corrections.being_made
 
     async def _correct(self, vm_id: str, reason: str) -> None:
         knows = self._context.supervisors.knows
         await self._context.corrections.vm_ended(vm_id, reason, lambda: not knows(vm_id))
+
+    @handles(api.KEPT_CLOSE)
+    async def close_kept(self, _request: Empty, _call: Call) -> None:
+        await self._context.kept.close()
 
     @handles(api.SUPERVISOR_READY)
     async def supervisor_ready(self, request: SupervisorReady, _call: Call) -> None:

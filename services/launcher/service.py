@@ -23,7 +23,7 @@ from shared.bus.background import keep_running
 from shared.bus.handlers import Call, handles
 from shared.contract.messages.operation import DaemonStatus
 from shared.contract.messages.vm import Empty
-from shared.contract.verbs import daemon
+from shared.contract.verbs import api, daemon
 from shared.errors import BangerError, Code
 from shared.host import parent_pipe
 from shared.host.locks import Lock
@@ -35,6 +35,9 @@ from shared.version import __version__
 
 STOP_SECONDS = 5.0
 """Seconds between SIGTERM and SIGKILL for a service that does not end."""
+
+KEPT_SECONDS = 5.0
+"""What the api may take to delete the VMs that no user has made."""
 
 LOOK_SECONDS = 0.5
 """Between two looks whether the run directory is there."""
@@ -160,7 +163,17 @@ class Launcher(Actor):
         """Stop all services and then this process. VMs go on running."""
         self.stopping.set()
 
+    async def _close_kept(self) -> None:
+        """Nobody is to find VMs that no user has made, while there are no services to say what they
+        are. An api that does not answer leaves them to the next one."""
+        try:
+            await self.ask(api.KEPT_CLOSE(), deadline=time.monotonic() + KEPT_SECONDS)
+        except BangerError as error:
+            self.log.warning("kept VMs not deleted", error=error.message)
+
     async def on_stop(self) -> None:
+        if any(each.name == "api" and each.pid for each in self._table.services.values()):
+            await self._close_kept()
         for group in self._table.stop():
             await self._stop_group(group)
         os.close(self._write_end)

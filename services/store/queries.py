@@ -212,10 +212,13 @@ def _rows_after(session: Session, after: str) -> Iterator[VmRow]:
 
 
 def _meant(session: Session, reference: str) -> VmRow:
-    """The VM that a reference means; only rows that it may mean are read."""
+    """The VM that a reference means; only rows that it may mean are read. A VM that services keep,
+    whose name is its id, is meant by ``by_id`` alone."""
     exact = or_(VmRow.id == reference.removeprefix(BY_ID), VmRow.name == reference)
     begun = or_(*(func.substr(of, 1, len(reference)) == reference for of in (VmRow.id, VmRow.name)))
     query = select(VmRow.id, VmRow.name)
+    if not reference.startswith(BY_ID):
+        query = query.where(VmRow.name != VmRow.id)
     known = session.execute(query.where(exact)).all() or session.execute(query.where(begun)).all()
     identity = find_id("VM", reference, ((row.id, row.name) for row in known))
     return session.get_one(VmRow, identity)

@@ -170,7 +170,8 @@ class Supervisor(Actor):
 
     @handles(supervisor.RESTORE)
     async def restore(self, request: MachineRestore, call: Call) -> MachineState:
-        await self._supervision.saving.restore(Path(request.directory), call.progress)
+        source, saving = Path(request.directory), self._supervision.saving
+        await saving.restore(source, memory=request.memory, report=call.progress)
         return self._state()
 
     @handles(supervisor.STATE)

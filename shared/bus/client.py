@@ -56,6 +56,8 @@ class Client:
         """Whether a service was stopped while it was at work on the last request."""
         self._finals: dict[bytes, bytes] = {}
         """Answers to the last ``ask_all``, by request id."""
+        self._heard: dict[bytes, Partial] = {}
+        """Who is told of the progress of its requests."""
 
     def __enter__(self) -> "Client":
         return self
@@ -88,14 +90,20 @@ class Client:
         return cast(Result, result)
 
     def ask_all(
-        self, requests: "Sequence[Request[Result]]", *, timeout: float | None = None
+        self,
+        requests: "Sequence[Request[Result]]",
+        *,
+        timeout: float | None = None,
+        on_partials: Sequence[Partial] = (),
     ) -> "list[Result | BangerError]":
         """Ask all at once; the outcomes are in the order of ``requests``.
 
         A request that fails is its ``BangerError`` in the list. An unavailable service is asked
-        again for a moment, as in ``ask``.
+        again for a moment, as in ``ask``. ``on_partials``: one for each request.
         """
         asked = self._remember(requests, timeout)
+        ids = (each.request_id for each in asked)
+        self._heard = dict(zip(ids, on_partials, strict=False))
         self._finals = {}
         bodies = [request.body for request in requests]
         outcomes = self._persist_all(dict(zip(asked, bodies, strict=True)))
@@ -219,8 +227,12 @@ class Client:
         wanted = {request.request_id for request in requests}
         while wanted - self._finals.keys():
             for header, body in self._received():
-                if header.kind is Kind.FINAL and header.request_id in wanted:
+                if header.request_id not in wanted:
+                    continue
+                if header.kind is Kind.FINAL:
                     self._finals[header.request_id] = body
+                elif header.kind is Kind.PARTIAL and header.request_id in self._heard:
+                    self._heard[header.request_id](envelope.decode_body(body))
             if wanted - self._finals.keys():
                 self._wait(requests[0])
 

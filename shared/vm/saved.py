@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from shared.errors import BangerError, Code
 from shared.vm import files
@@ -25,6 +26,7 @@ MemoryForm = Literal["file", "stream"]
 """file: the memory as it is, which several clones can map. stream: of use to its VMM only."""
 CopyMethod = Literal["reflink", "sparse"]
 """How disks were copied: reflinks share their blocks with the source (ioctl_ficlone(2))."""
+_MEMORY_FILES = (files.MEMORY, files.DEVICE_STATE)
 _CLOCK_TOLERANCE = 1000
 """One in so many: two measurements of the same clock differ less."""
 
@@ -82,17 +84,18 @@ class SavedMachine(MachineFacts, kw_only=True):
     """Empty without disks."""
 
 
-def read_saved(directory: Path, *, check: bool = True) -> SavedMachine:
+def read_saved(directory: Path, *, check: bool = True, memory: bool = True) -> SavedMachine:
     """What ``directory`` says of itself.
 
     ``check``: compare memory and device state with their sums, which takes a second per GiB of
-    memory in use. Sizes are always compared.
+    memory in use. Sizes are always compared. ``memory``: False for its disks alone; whatever is
+    wrong with the rest does not matter then.
 
     Raises:
         BangerError: ``not_found``; ``invalid`` for a damaged one, ``incompatible`` for one of
             another version of banger.
     """
-    saved = _decode(directory)
+    saved = _decode(directory) if memory else disks_alone(_decode(directory))
     for name, expected in saved.files.items():
         path = directory / name
         size = path.stat().st_size if path.exists() else None
@@ -105,6 +108,21 @@ def read_saved(directory: Path, *, check: bool = True) -> SavedMachine:
     return saved
 
 
+def disks_alone(saved: SavedMachine) -> SavedMachine:
+    """What it would be without its memory: any VMM and processor will do. Pure."""
+    return replace(
+        saved,
+        memory=None,
+        files={name: each for name, each in saved.files.items() if name not in _MEMORY_FILES},
+        vmm="",
+        vmm_version="",
+        accel="",
+        cpu="",
+        tsc_khz=None,
+        devices=[device for device in saved.devices if not device.read_only],
+    )
+
+
 def sum_of(path: Path) -> str:
     """The sum of memory or device state, with its kind: "crc32:…" of a file of gigabytes whose
     damage is an accident, "sha256:…" of a small one."""
@@ -115,11 +133,10 @@ def sum_of(path: Path) -> str:
 
 def describe_files(directory: Path) -> dict[str, SavedFile]:
     """``SavedMachine.files`` of the files that are in ``directory``; reads the memory."""
-    summed = (files.MEMORY, files.DEVICE_STATE)
-    paths = [directory / name for name in (*summed, files.OVERLAY, files.WORK_DISK)]
+    paths = [directory / name for name in (*_MEMORY_FILES, files.OVERLAY, files.WORK_DISK)]
     return {
         path.name: SavedFile(
-            size=path.stat().st_size, sum=sum_of(path) if path.name in summed else ""
+            size=path.stat().st_size, sum=sum_of(path) if path.name in _MEMORY_FILES else ""
         )
         for path in paths
         if path.exists()

@@ -29,13 +29,14 @@ from services.vm_supervisor.drivers.qemu.driver import QemuDriver
 from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.guest.listeners import Listeners
 from services.vm_supervisor.guest.ssh import ensure_key
-from services.vm_supervisor.launch.drives import drives_of, read_manifest
+from services.vm_supervisor.launch.drives import drives_of
 from services.vm_supervisor.launch.initrd import GuestIdentity, write_initrd
 from services.vm_supervisor.network.modes import Forward, user_network
 from shared.errors import BangerError, Code
 from shared.host.process import start_time
 from shared.paths import Paths
 from shared.vm import files
+from shared.vm.manifest import read_manifest
 from shared.vmm.accelerator import Accel, Accelerator
 from shared.vmm.qemu.tsc import host_tsc_khz
 from tests import loopback

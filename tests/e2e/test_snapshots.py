@@ -99,6 +99,8 @@ def test_a_guest_is_suspended_snapshotted_forked_and_copied(home: Home) -> None:
     assert hostnames == names
     for different in others:
         assert len(set(different)) == 3, different
+    for used in json.loads(home.banger("vm", "stats", *names, "-o", "json").stdout):
+        assert 0 < used["unique_memory_bytes"] <= used["guest_memory_bytes"] < 512 << 20
     assert_own_machines(home, "copy-1", "copy-2")
     for name in names:
         sh(home, name, GOES_ON)

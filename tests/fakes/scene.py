@@ -5,11 +5,13 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from msgspec.structs import replace
+
 from services.api.context import ApiContext
 from services.api.service import GROUPS
 from services.api.verbs.operations import OperationVerbs
 from shared.bus.handlers import Call, handles
-from shared.config import Config
+from shared.config import Config, TemplatesConfig
 from shared.contract.messages.machine import SupervisorReady
 from shared.contract.messages.vm import Vm
 from shared.contract.verbs import api
@@ -26,9 +28,11 @@ from tests.fakes.workspaces import FakeWorkspaces
 
 class Scene:
     """An async context manager. ``context`` is what groups of verbs are made of; all of them are
-    served, so that verbs may be asked over the bus too."""
+    served, so that verbs may be asked over the bus too. ``templates``: the limit."""
 
-    def __init__(self, paths: Paths, *vms: Vm, config: Config | None = None) -> None:
+    def __init__(
+        self, paths: Paths, *vms: Vm, config: Config | None = None, templates: str = "0"
+    ) -> None:
         make_private(paths.run)
         self.paths = paths
         self.bus = FakeBus()
@@ -42,7 +46,7 @@ class Scene:
         self.context = ApiContext(
             paths,
             Log(paths.log_file("api"), "api"),
-            config or Config(),
+            replace(config or Config(), templates=TemplatesConfig(limit=templates)),
             self.bus.ask,
             self.spawn,
             asyncio.Event(),

@@ -31,7 +31,7 @@ from shared.contract.messages.vm import (
     VmSpec,
 )
 from shared.contract.publication import clash
-from shared.contract.reference import by_id
+from shared.contract.reference import BY_ID, by_id
 from shared.contract.verbs import store
 from shared.contract.workspaces import with_workspace
 from shared.errors import BangerError, Code
@@ -48,14 +48,18 @@ class FakeStore:
 
     @handles(store.VM_GET)
     async def get(self, request: VmRef, _call: Call) -> Vm:
-        return find("VM", request.ref, self.vms.values())
+        return self._meant(request.ref)
+
+    def _meant(self, ref: str) -> Vm:
+        exactly = ref.startswith(BY_ID)
+        return find("VM", ref, (vm for vm in self.vms.values() if exactly or not vm.keeper))
 
     @handles(store.VM_RESOLVE)
     async def resolve(self, request: VmRefs, _call: Call) -> ResolvedList:
         found: dict[str, Resolved] = {}
         for ref in request.refs:
             try:
-                vm = find("VM", ref, self.vms.values())
+                vm = self._meant(ref)
             except BangerError as error:
                 found.setdefault(f"ref {ref}", Resolved(ref=ref, error=error.to_wire()))
             else:

@@ -177,7 +177,7 @@ class FakeSupervisor:
     @handles(supervisor.RESTORE)
     async def restore(self, request: MachineRestore, _call: Call) -> MachineState:
         check(self.spec.vm.name, self.state, Action.RESTORE)
-        saved = read_saved(Path(request.directory))
+        saved = read_saved(Path(request.directory), memory=request.memory)
         await self._wait()
         if self.failure:
             raise self.failure

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from services.nat.deployment.trust import FLAG
 from shared.paths import Paths
-from tests.home import REPOSITORY, Home
+from tests.home import NO_TEMPLATES, REPOSITORY, Home
 from tests.integration.namespaces import Place
 from tests.stack import Process, Stack
 
@@ -85,7 +85,7 @@ class User:
 
     def configure(self, text: str) -> None:
         script = 'mkdir -p "$1" && printf %s "$2" > "$1/config.toml"'
-        assert self.can("sh", "-c", script, "sh", str(self.paths.config), text)
+        assert self.can("sh", "-c", script, "sh", str(self.paths.config), text + NO_TEMPLATES)
 
     def can(self, *argv: str) -> bool:
         """Whether a command of this user succeeds."""

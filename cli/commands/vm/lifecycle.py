@@ -54,7 +54,7 @@ def start(
     def request(ref: str) -> "Request[VmView]":
         return api.VM_START(ref=ref, wait=wait, **more)
 
-    return act_on(vms, request, settings, output, quiet=quiet)
+    return act_on(vms, request, settings, output, quiet=quiet, progress=True)
 
 
 @click.command()
@@ -101,7 +101,7 @@ def restart(
     def request(ref: str) -> "Request[VmView]":
         return api.VM_RESTART(ref=ref, timeout=timeout, wait=wait)
 
-    return act_on(vms, request, settings, output, quiet=quiet)
+    return act_on(vms, request, settings, output, quiet=quiet, progress=True)
 
 
 @click.command()

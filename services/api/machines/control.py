@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 from msgspec.structs import replace
 
@@ -13,7 +14,6 @@ from services.api.machines.corrections import LOST_SECONDS, Corrections
 from services.api.machines.supervisors import Supervisors
 from services.api.machines.vm_view import vmm_of
 from shared.bus.ask import Ask
-from shared.bus.handlers import Call
 from shared.contract.lifecycle import LIVE
 from shared.contract.messages.machine import MachineState
 from shared.contract.messages.vm import Vm, WaitFor
@@ -32,6 +32,17 @@ KILL_SECONDS = 10.0
 SUCCESSOR_SECONDS = 20.0
 """What the successor of a killed supervisor may take to be started."""
 RETRY_INTERVAL = 0.02
+
+
+class Caller(Protocol):
+    """On whose behalf a supervisor is asked; a ``Call`` is one."""
+
+    @property
+    def deadline(self) -> float:
+        """CLOCK_MONOTONIC seconds."""
+
+    def progress(self, stage: str, message: str, fraction: float | None = None) -> None:
+        """Hear how far it is."""
 
 
 class Machines:
@@ -66,7 +77,13 @@ class Machines:
         return self._supervisors.knows(vm_id) or vm_id in self._expected
 
     async def boot(
-        self, vm: Vm, call: Call, *, is_new: bool = False, saved: str = ""
+        self,
+        vm: Vm,
+        call: Caller,
+        *,
+        is_new: bool = False,
+        saved: str = "",
+        checked: bool = False,
     ) -> MachineState:
         """Return when the guest answers. Raises what the supervisor says.
 
@@ -74,11 +91,14 @@ class Machines:
         nothing is undone and the caller is not cancelled.
 
         ``is_new``: the VM was made a moment ago, so no VMM of its own is looked for. ``saved``: the
-        directory of the saved machine that it is a copy of, of use until it has disks.
+        directory of the saved machine that it is a copy of, of use until it has disks. ``checked``:
+        its memory is known to be as it was written.
         """
         window = _window()
         while True:
-            spec = self._corrections.supervisor_spec(vm, is_new=is_new, saved=saved)
+            spec = self._corrections.supervisor_spec(
+                vm, is_new=is_new, saved=saved, checked=checked
+            )
             await self._supervisors.ensure(spec)
             try:
                 return await self._request(vm, supervisor.START(), call, settle=True)
@@ -89,7 +109,7 @@ class Machines:
                 vm, is_new = replace(vm, state="stopped"), False  # the row may say so by now
 
     async def stop(
-        self, vm: Vm, seconds: float, call: Call, *, stored: bool = False
+        self, vm: Vm, seconds: float, call: Caller, *, stored: bool = False
     ) -> MachineState:
         """Power off, and after ``seconds`` end the VMM; returns when its supervisor is gone.
         ``stored``: the row says ``stopping`` already.
@@ -108,7 +128,7 @@ class Machines:
                 stored = False  # a successor has stored the state that it found
         return await self._end_orphan(vm)
 
-    async def await_stage(self, vm: Vm, stage: WaitFor, call: Call) -> None:
+    async def await_stage(self, vm: Vm, stage: WaitFor, call: Caller) -> None:
         """Wait until a guest that has booted is as far as ``stage``. A caller that was cancelled
         too late for the boot is cancelled here.
 
@@ -131,11 +151,11 @@ class Machines:
                 hint=f"see: banger vm logs {vm.name}",
             )
 
-    async def ask(self, vm: Vm, request: Request[MachineState], call: Call) -> MachineState:
+    async def ask(self, vm: Vm, request: Request[MachineState], call: Caller) -> MachineState:
         """Ask the VM's supervisor within the deadline of ``call``, and pass its progress on."""
         return await self._request(vm, request, call)
 
-    async def have_done(self, vm: Vm, request: Request[Result], call: Call) -> Result:
+    async def have_done(self, vm: Vm, request: Request[Result], call: Caller) -> Result:
         """Ask the VM's supervisor for what needs no VMM; one is started if there is none.
 
         A caller that is cancelled waits until it is undone, or gets the result of what could not
@@ -149,7 +169,7 @@ class Machines:
             except BangerError as error:
                 await window.wait_or_raise(error)  # as in ``boot``
 
-    async def save(self, vm: Vm, directory: Path, call: Call, *, memory: bool = True) -> None:
+    async def save(self, vm: Vm, directory: Path, call: Caller, *, memory: bool = True) -> None:
         """Have the VM saved to ``directory``, which is not there. Raises what the supervisor says.
 
         A supervisor that was killed may have done it before: then its successor says that the
@@ -162,7 +182,7 @@ class Machines:
             if error.code is not Code.CONFLICT or not directory.exists():
                 raise
 
-    async def apply(self, vm: Vm, call: Call) -> bool:
+    async def apply(self, vm: Vm, call: Caller) -> bool:
         """Make the running VM what the row ``vm`` says; False when it does not run."""
         window = _window()
         while await self._has_supervisor(vm):
@@ -175,7 +195,7 @@ class Machines:
                 await window.wait_or_raise(error)  # as in ``boot``
         return False
 
-    async def apply_until_over(self, vm: Vm, call: Call) -> None:
+    async def apply_until_over(self, vm: Vm, call: Caller) -> None:
         """As ``apply``, but wait for the VMM of a VM that boots, or whose guest reboots itself."""
         while not await self.apply(vm, call):
             if not self._supervisors.knows(vm.id):
@@ -283,7 +303,7 @@ class Machines:
         self._locks.pop(vm_id, None)
 
     async def _request(
-        self, vm: Vm, request: Request[Result], call: Call, *, settle: bool = False
+        self, vm: Vm, request: Request[Result], call: Caller, *, settle: bool = False
     ) -> Result:
         return await self._ask(
             request.at(vm.id), deadline=call.deadline, on_partial=call.progress, settle=settle

@@ -51,18 +51,25 @@ class Corrections:
         """What the VM's supervisor is handed. Raises ``not_found``."""
         return self.supervisor_spec(await self.row(vm_id))
 
-    def supervisor_spec(self, vm: Vm, *, is_new: bool = False, saved: str = "") -> SupervisorSpec:
+    def supervisor_spec(
+        self, vm: Vm, *, is_new: bool = False, saved: str = "", checked: bool = False
+    ) -> SupervisorSpec:
         """``is_new``: the VM was made a moment ago and has had no supervisor yet. ``saved``: what
-        it is a copy of."""
+        it is a copy of, which is ``checked``."""
         image, kernel = self._paths.images / vm.image_id, self._paths.kernels / vm.kernel_id
         return SupervisorSpec(
-            vm=vm, image=str(image), kernel=str(kernel), ran_before=not is_new, saved=saved
+            vm=vm,
+            image=str(image),
+            kernel=str(kernel),
+            ran_before=not is_new,
+            saved=saved,
+            checked=checked,
         )
 
     async def vm_ended(self, vm_id: str, reason: str, holds: Callable[[], bool]) -> None:
-        """Nothing of this VM runs: correct a row that says otherwise. A copy of another VM that was
-        broken off before it had disks is removed: it would boot empty."""
-        if await self._removed_unmade(vm_id, holds):
+        """Nothing of this VM runs: correct a row that says otherwise. A VM that is of no use then
+        is removed."""
+        if await self._removed_useless(vm_id, holds):
             return
         state = state_at_rest(self._paths.vm_state(vm_id))
         asleep = read_asleep(self._paths.vm_state(vm_id))
@@ -73,16 +80,21 @@ class Corrections:
         )
         await self._store_while(holds, update)
 
-    async def _removed_unmade(self, vm_id: str, holds: Callable[[], bool]) -> bool:
+    async def _removed_useless(self, vm_id: str, holds: Callable[[], bool]) -> bool:
+        """A VM that services keep is of use only while it runs. A copy of another VM that was
+        broken off before it had disks would boot empty."""
         try:
             vm = await self.row(vm_id)
         except BangerError:
             return False
         if vm_id in self.being_made:
             return False
-        if not vm.origin or (self._paths.vm_state(vm_id) / files.OVERLAY).exists() or not holds():
+        has_disks = (self._paths.vm_state(vm_id) / files.OVERLAY).exists()
+        was_broken_off = vm.origin and not has_disks
+        if not (vm.keeper or was_broken_off) or not holds():
             return False
-        self._log.info("a copy was broken off, it is removed", vm=vm_id, name=vm.name)
+        what = "a VM that was kept has ended" if vm.keeper else "a copy was broken off"
+        self._log.info(f"{what}, it is removed", vm=vm_id, name=vm.name)
         for problem in await remove(vm, self._ask, self._paths):
             self._log.error("not removed", vm=vm_id, problem=str(problem))
         return True

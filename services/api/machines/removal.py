@@ -28,7 +28,7 @@ async def remove(vm: Vm, ask: Ask, paths: Paths) -> list[BangerError | OSError]:
     """Remove files and row, the one whatever became of the other; returns what went wrong. The
     disks go first: the rest may need space on the host."""
     steps: list[Callable[[], Awaitable[object]]] = [
-        lambda: _remove_files(vm, paths),
+        lambda: remove_files(vm, paths),
         lambda: asyncio.to_thread(unpin, paths.known_hosts, vm.id),
         lambda: ask(store.VM_REMOVE(id=vm.id)),
     ]
@@ -41,7 +41,7 @@ async def remove(vm: Vm, ask: Ask, paths: Paths) -> list[BangerError | OSError]:
     return problems
 
 
-async def _remove_files(vm: Vm, paths: Paths) -> None:
+async def remove_files(vm: Vm, paths: Paths) -> None:
     """Disks, keys, logs and sockets."""
     for directory in (paths.vm_run(vm.id), paths.vm_state(vm.id)):
         await asyncio.to_thread(_remove_tree, directory)

@@ -1,5 +1,6 @@
 """The snapshots of VMs, read from their directories: there is no row of one."""
 
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -11,8 +12,10 @@ from shared.paths import Paths
 from shared.plain_text import printable
 from shared.vm import files
 from shared.vm.publish_saved import PREFIX
-from shared.vm.saved import read_saved
+from shared.vm.saved import SavedMachine, read_saved
 
+Obstacles = Callable[[Vm, SavedMachine], list[str]]
+"""Why the VM cannot become what was saved, in sentences."""
 LONGEST_PROBLEM = 500
 """Characters; a description that somebody has edited may say anything."""
 
@@ -47,9 +50,11 @@ def find_snapshot(vm: Vm, vm_state: Path, name: str) -> Path:
     return snapshot_directory(vm_state, name)
 
 
-def snapshot_of(vm: Vm, directory: Path, *, check: bool = False) -> Snapshot:
-    """What users are shown of the snapshot in ``directory``; damage is one of its problems. Reads
-    the disk. ``check``: as ``read_saved``."""
+def snapshot_of(
+    vm: Vm, directory: Path, obstacles: Obstacles | None = None, *, check: bool = False
+) -> Snapshot:
+    """What users are shown of the snapshot in ``directory``; damage is one of its problems, and so
+    is what ``obstacles`` finds. Reads the disk. ``check``: as ``read_saved``."""
     try:
         saved = read_saved(directory, check=check)
     except BangerError as error:
@@ -72,6 +77,10 @@ def snapshot_of(vm: Vm, directory: Path, *, check: bool = False) -> Snapshot:
         copied=saved.copied or "sparse",
         pause_seconds=saved.pause_seconds,
         real_bytes=occupied(directory),
+        problems=[
+            f"it cannot be restored because {printable(obstacle, LONGEST_PROBLEM)}"
+            for obstacle in (obstacles(vm, saved) if obstacles else [])
+        ],
     )
 
 

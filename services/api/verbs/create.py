@@ -11,11 +11,14 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from services.api.context import ApiContext
+from services.api.creation.reservation import reservation, reserve, undo_creation
+from services.api.creation.start import start_new
 from services.api.policy import names
 from services.api.policy.choice import chosen
 from services.api.policy.image_session import odd_variables, run_of
 from services.api.policy.network_policy import first_free_port, publications_in
 from services.api.policy.sizing import choose_sizes
+from services.api.templates.templates import TemplateKey
 from services.api.verbs.file_sync import send_files
 from services.api.verbs.forks import (
     Origin,
@@ -25,10 +28,9 @@ from services.api.verbs.forks import (
     refuse_snapshot_alone,
 )
 from services.api.verbs.operations import under_way
-from services.api.verbs.reservation import reservation, reserve, undo_creation
 from shared.bus.handlers import Call, handles
 from shared.contract.messages.image import Image, Kernel
-from shared.contract.messages.vm import Publication, Vm, VmCreate, VmmWanted, VmView
+from shared.contract.messages.vm import Publication, Vm, VmCreate, VmmName, VmmWanted, VmView
 from shared.contract.names import ID_LENGTHS, check_name
 from shared.contract.sizes import host
 from shared.contract.verb import Request
@@ -61,9 +63,9 @@ class CreateVerbs:
             under_way(context.operations, call, "vm.create", request.name or "") as operation,
             contextlib.AsyncExitStack() as holds,
         ):
-            with context.machines.expected(new_id):
+            with context.templates.creation(), context.machines.expected(new_id):
                 origin = await self._origin(request, call, holds)
-                vm = await self._reserve_by_plan(new_id, request, call, origin)
+                vm, wanted = await self._reserve_by_plan(new_id, request, call, origin)
                 context.leased.add(vm)
                 is_new = vm.id == new_id
                 if not is_new:  # made by the same request before a crash; it may run by now
@@ -71,7 +73,8 @@ class CreateVerbs:
                 operation.subject = vm.name
                 with log_context(vm=vm.id):
                     if request.start or origin:
-                        vm = await self._bring_up_or_undo(vm, origin, request, call, is_new=is_new)
+                        bring_up = self._bring_up(vm, origin, wanted, request, call, is_new=is_new)
+                        vm = await self._or_undo(vm, bring_up)
                         notices = await send_files(context, vm, call)
         shown = context.view(vm)
         shown.notices = notices
@@ -111,9 +114,9 @@ class CreateVerbs:
 
     async def _reserve_by_plan(
         self, new_id: str, request: VmCreate, call: Call, origin: Origin | None
-    ) -> Vm:
-        """The new row. What can be refused is refused before there is one. Image and kernel are
-        held until the row names them."""
+    ) -> tuple[Vm, TemplateKey | None]:
+        """The new row, and which template it is or could have been made of. What can be refused is
+        refused before there is one. Image and kernel are held until the row names them."""
         context = self._context
         candidates = [request.name] if request.name else names.candidates(secrets.randbits(32))
         take = partial(reservation, context, new_id, candidates, call.request_id)
@@ -121,7 +124,7 @@ class CreateVerbs:
             spec = origin.spec(**chosen_of_copy(request, origin, context.config.network_mode))
             call.progress("spec", f"a {origin.words}")
             starts = request.start
-            return await reserve(context, take(spec, starts=starts))
+            return await reserve(context, take(spec, starts=starts)), None
         require_space(context.paths.state, FIRST_BOOT_BYTES, "a VM")
         sizes = choose_sizes(request, context.config.defaults, host())
         given = chosen(request, context.config.network_mode)
@@ -134,7 +137,17 @@ class CreateVerbs:
             call.progress("spec", f"{sizes} | {choice.vmm} ({choice.reason})")
             own = {"publish": publish, "lease": request.lease}
             spec = given | sizes.fields() | own | _boot_files(image, kernel)
-            return await reserve(context, take(spec, starts=request.start))
+            wanted = await self._template(request, spec, choice.vmm)
+            if wanted and await context.templates.is_there(wanted.key):
+                spec["template"] = wanted.key
+            return await reserve(context, take(spec, starts=request.start)), wanted
+
+    async def _template(
+        self, request: VmCreate, spec: dict[str, Any], vmm: VmmName
+    ) -> TemplateKey | None:
+        if request.cold or not request.start:
+            return None
+        return await self._context.templates.key_for(spec, vmm)
 
     async def _choose(self, wanted: VmmWanted, kernel: Path, call: Call) -> Choice:
         """Which VMM would run the VM now. Raises what speaks against it, while there is nothing to
@@ -175,23 +188,34 @@ class CreateVerbs:
 
     # -- the boot ---------------------------------------------------------------------------
 
-    async def _bring_up_or_undo(
-        self, vm: Vm, origin: Origin | None, request: VmCreate, call: Call, *, is_new: bool
-    ) -> Vm:
+    async def _or_undo(self, vm: Vm, bring_up: Coroutine[Any, Any, Vm]) -> Vm:
         context = self._context
         try:
-            async with context.machines.serialised(vm.id):
-                if origin:
-                    starts = request.start
-                    told = await bring_up(context, vm, origin, call, starts=starts, is_new=is_new)
-                else:
-                    told = await context.machines.boot(vm, call, is_new=is_new)
-            if request.start:
-                await context.machines.await_stage(vm, request.wait, call)
+            return await bring_up
         except (BangerError, asyncio.CancelledError) as error:
             if not context.stopping.is_set():
                 await undo_creation(context, vm, error)
             raise
+
+    async def _bring_up(
+        self,
+        vm: Vm,
+        origin: Origin | None,
+        wanted: TemplateKey | None,
+        request: VmCreate,
+        call: Call,
+        *,
+        is_new: bool,
+    ) -> Vm:
+        context = self._context
+        async with context.machines.serialised(vm.id):
+            if origin:
+                starts = request.start
+                told = await bring_up(context, vm, origin, call, starts=starts, is_new=is_new)
+            else:
+                vm, told = await start_new(context, vm, wanted, call, is_new=is_new)
+        if request.start:
+            await context.machines.await_stage(vm, request.wait, call)
         return replace(vm, state=told.state, reason=told.reason)
 
 

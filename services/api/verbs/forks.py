@@ -15,17 +15,23 @@ from typing import Any
 from msgspec.structs import replace
 
 from services.api.context import ApiContext
+from services.api.creation.reservation import reservation, reserve, undo
+from services.api.machines.copy_turns import CopyTurns
 from services.api.machines.disk_use import allocated, occupied
 from services.api.machines.snapshots import find_snapshot
 from services.api.policy.choice import AT_REST, chosen
-from services.api.policy.copy_room import require_copies
+from services.api.policy.copy_room import (
+    require_copies,
+    require_processors,
+    starts_at_once,
+    usable_processors,
+)
 from services.api.policy.network_policy import first_free_port, publications_in
 from services.api.verbs.operations import under_way
-from services.api.verbs.reservation import reservation, reserve, undo
 from services.api.verbs.snapshots import sizes_of
 from shared.bus.handlers import Call, handles
 from shared.contract.labels import merged
-from shared.contract.lifecycle import Action, check
+from shared.contract.lifecycle import LIVE, Action, check
 from shared.contract.messages.machine import MachineState
 from shared.contract.messages.snapshot import Fork, Forked, VmFork
 from shared.contract.messages.vm import NetworkMode, Vm, VmCreate, VmSpec
@@ -36,8 +42,6 @@ from shared.vm import files
 from shared.vm.publish_saved import discard
 from shared.vm.saved import SavedMachine, read_saved
 
-AT_ONCE = 4
-"""Copies that are started at the same time."""
 FREE_NUMBERS = 300
 """How many names NAME-1, NAME-2, … are tried for a copy that is given none."""
 LONGEST_BASE = 58
@@ -61,7 +65,7 @@ class Origin:
     def spec(self, **own: Any) -> dict[str, Any]:
         """The fields of ``VmSpec`` of a copy; ``own``: what is not as it was there."""
         fields = {name: getattr(self.vm, name) for name in VmSpec.__struct_fields__}
-        alone = {"publish": [], "labels": {}, "lease": "", "origin": self.words}
+        alone = {"publish": [], "labels": {}, "lease": "", "origin": self.words, "template": ""}
         return fields | alone | sizes_of(self.saved) | own
 
 
@@ -81,6 +85,8 @@ async def origin_of(
         directory = find_snapshot(vm, state, snapshot)
         with context.snapshot_holds.held(vm.id, snapshot):
             saved = await asyncio.to_thread(read_saved, directory)
+            if saved.memory is not None:
+                require_processors(count, usable_processors())
             await asyncio.to_thread(_require_room, context, directory, saved, count)
             yield Origin(vm, directory, saved, f"snapshot {vm.name}/{snapshot}")
         return
@@ -88,6 +94,8 @@ async def origin_of(
     try:
         async with context.exclusively(vm) as vm:
             check(vm.name, vm.state, Action.FORK)
+            if vm.state in LIVE or vm.state == "suspended":
+                require_processors(count, usable_processors())
             disks = sum(allocated(state / name) for name in (files.OVERLAY, files.WORK_DISK))
             require_copies(state, 1, disks, 0)
             await context.machines.save(vm, directory, call)
@@ -175,7 +183,7 @@ class ForkVerbs:
     async def _make_all(self, request: VmFork, origin: Origin, call: Call) -> list[Vm]:
         """Reserve all, then bring them up, some at a time."""
         context, made = self._context, []
-        turns = asyncio.Semaphore(AT_ONCE)
+        turns = CopyTurns(starts_at_once(usable_processors()))
         labels = merged({}, dict(request.labels))
         try:
             for number in range(request.count):
@@ -211,10 +219,10 @@ class ForkVerbs:
         )
         return await reserve(self._context, wanted)
 
-    async def _bring_up(self, vm: Vm, origin: Origin, turns: asyncio.Semaphore, call: Call) -> Vm:
+    async def _bring_up(self, vm: Vm, origin: Origin, turns: CopyTurns, call: Call) -> Vm:
         context = self._context
         with context.machines.expected(vm.id):
-            async with turns, context.machines.serialised(vm.id):
+            async with turns.taken(), context.machines.serialised(vm.id):
                 call.progress("fork", f"starting {vm.name}")
                 told = await bring_up(context, vm, origin, call, starts=origin.has_memory)
         return replace(vm, state=told.state, reason=told.reason)

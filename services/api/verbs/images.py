@@ -25,12 +25,17 @@ class ImageVerbs:
         self._paths = context.paths
         self._image_holds = context.image_holds
         self._kernel_holds = context.kernel_holds
+        self._kept = context.kept
 
     @handles(api.IMAGE_SHOW)
     async def show_image(self, request: Ref, _call: Call) -> Image:
         image = await self._ask(images.IMAGE_SHOW(ref=request.ref))
-        image.users = [vm.name for vm in await all_rows(self._ask) if vm.image_id == image.id]
+        image.users = [vm.name for vm in await self._rows() if vm.image_id == image.id]
         return image
+
+    async def _rows(self) -> list[Vm]:
+        """Of users' VMs."""
+        return [vm for vm in await all_rows(self._ask) if not vm.keeper]
 
     @handles(api.IMAGE_PRUNE)
     async def prune_images(self, request: Prune, call: Call) -> Pruned:
@@ -42,7 +47,7 @@ class ImageVerbs:
     async def system_usage(self, _request: Empty, call: Call) -> StorageUsage:
         rows = await all_rows(self._ask)
         usage = await self._ask(images.USAGE(used=self._used(rows)), deadline=call.deadline)
-        directories = [self._paths.vm_state(vm.id) for vm in rows]
+        directories = [self._paths.vm_state(vm.id) for vm in rows if not vm.keeper]
         usage.used.append(await asyncio.to_thread(used_by_vms, directories))
         return usage
 
@@ -54,6 +59,7 @@ class ImageVerbs:
         asked = self._ask(images.IMAGE_SHOW(ref=request.ref))
         image = await self._to_delete(asked)
         with self._image_holds.removing(image):
+            await self._kept.delete_all(lambda vm: vm.image_id == image.id)
             await self._refuse_used("image", image, lambda vm: vm.image_id)
             await self._ask(images.IMAGE_REMOVE(ref=by_id(image.id)))
         return image
@@ -63,6 +69,7 @@ class ImageVerbs:
         asked = self._ask(images.KERNEL_SHOW(ref=request.ref))
         kernel = await self._to_delete(asked)
         with self._kernel_holds.removing(kernel):
+            await self._kept.delete_all(lambda vm: vm.kernel_id == kernel.id)
             await self._refuse_used("kernel", kernel, lambda vm: vm.kernel_id)
             await self._ask(images.KERNEL_REMOVE(ref=by_id(kernel.id)))
         return kernel
@@ -78,7 +85,7 @@ class ImageVerbs:
         return Deleted(id=found.id, name=found.name)
 
     async def _refuse_used(self, kind: str, entry: Published, used: Callable[[Vm], str]) -> None:
-        if users := [vm.name for vm in await all_rows(self._ask) if used(vm) == entry.id]:
+        if users := [vm.name for vm in await self._rows() if used(vm) == entry.id]:
             raise BangerError(
                 Code.CONFLICT,
                 f"{kind} {entry.name} is used by {few(users)}",

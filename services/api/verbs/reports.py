@@ -58,10 +58,13 @@ class ReportVerbs:
         return len(snapshot_names(self._context.paths.vm_state(vm.id)))
 
     async def _page(self, after: str, passes: Callable[[Vm], bool]) -> VmList:
-        """The VMs that pass on one page of the store; fewer when their views are too large."""
+        """The VMs of users that pass on one page of the store; fewer when their views are too
+        large."""
         rows = await self._context.ask(store.VM_LIST(after=after))
         page: Page[VmView] = Page()
         for vm in rows.vms:
+            if vm.keeper:
+                continue
             view = self._context.view(vm)
             if passes(view.vm) and not page.takes(view):
                 last = page.items[-1].vm

@@ -2,11 +2,13 @@
 
 import asyncio
 import time
+from functools import partial
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from services.api.context import ApiContext
+from services.api.machines.loading import obstacles
 from services.api.machines.snapshots import (
     find_snapshot,
     snapshot_directory,
@@ -92,7 +94,7 @@ class SnapshotVerbs:
 
     def _all_of(self, vms: list[Vm]) -> list[Snapshot]:
         return [
-            snapshot_of(vm, snapshot_directory(self._state(vm), name))
+            snapshot_of(vm, snapshot_directory(self._state(vm), name), self._obstacles)
             for vm in vms
             for name in snapshot_names(self._state(vm))
         ]
@@ -101,7 +103,11 @@ class SnapshotVerbs:
     async def show(self, request: SnapshotRef, _call: Call) -> Snapshot:
         vm = await self._context.find(request.ref)
         directory = find_snapshot(vm, self._state(vm), request.name)
-        return await asyncio.to_thread(snapshot_of, vm, directory, check=True)
+        find = partial(self._obstacles, probes=True)
+        return await asyncio.to_thread(snapshot_of, vm, directory, find, check=True)
+
+    def _obstacles(self, vm: Vm, saved: SavedMachine, *, probes: bool = False) -> list[str]:
+        return obstacles(vm, saved, self._context.config, self._context.paths, probes=probes)
 
     @handles(api.SNAPSHOT_RESTORE)
     async def restore(self, request: SnapshotRestore, call: Call) -> VmView:
@@ -114,7 +120,9 @@ class SnapshotVerbs:
             check(vm.name, vm.state, Action.RESTORE)
             directory = find_snapshot(vm, self._state(vm), request.name)
             with context.snapshot_holds.held(vm.id, request.name):
-                saved = await asyncio.to_thread(read_saved, directory, check=False)
+                saved = await asyncio.to_thread(
+                    read_saved, directory, check=False, memory=request.memory
+                )
                 if not request.force:
                     written = last_written(self._state(vm))
                     lost = losses(vm.name, vm.state, written, saved.created)
@@ -133,7 +141,8 @@ class SnapshotVerbs:
         if wanted != vm:
             await context.ask(store.VM_UPDATE(id=vm.id, spec=wanted))
         try:
-            request = supervisor.RESTORE(directory=str(directory))
+            memory = saved.memory is not None
+            request = supervisor.RESTORE(directory=str(directory), memory=memory)
             told = await context.machines.have_done(wanted, request, call)
         except BaseException:
             if wanted != vm and not context.stopping.is_set():

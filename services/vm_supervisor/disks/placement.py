@@ -39,7 +39,8 @@ def replacement(source: Path, saved: SavedMachine, state: Path) -> Iterator[Call
         require_room(state, disk_bytes(source), "a copy of the disks")
     with draft(state) as work:
         copy_disks(source, work)
-        link_memory(source, work)
+        if saved.memory is not None:
+            link_memory(source, work)
 
         def put_in_place() -> None:
             complete(state)

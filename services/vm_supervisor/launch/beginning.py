@@ -35,7 +35,8 @@ def make_disks(spec: SupervisorSpec, state: Path) -> SavedMachine | None:
         )
     refuse_lost(state)
     if state_at_rest(state) == "suspended":
-        return read_saved(state / files.SUSPENDED)
+        known = is_new and bool(spec.saved) and spec.checked
+        return read_saved(state / files.SUSPENDED, check=not known)
     ensure_overlay(state / files.OVERLAY, vm.overlay_bytes)
     ensure_work_disk(state / files.WORK_DISK, vm.disk_bytes)
     return None

@@ -4,15 +4,14 @@ An image may hold only the changes to another one (docs/images.md, "Layers"); th
 all that are below it, too.
 """
 
-import json
 from pathlib import Path
-from typing import Any
 
 from services.vm_supervisor.drivers.contract import Drives
 from shared.contract.messages.image import MOST_LAYERS
 from shared.contract.names import ID_LENGTHS
 from shared.errors import BangerError, Code
 from shared.vm import files
+from shared.vm.manifest import read_manifest
 
 TOOLS = "tools.squashfs"
 
@@ -35,19 +34,6 @@ def drives_of(image: Path, kernel: Path, state: Path) -> Drives:
         bases=tuple(bases),
         seed=_seed_of(image),
     )
-
-
-def read_manifest(directory: Path) -> dict[str, Any]:
-    """The manifest of an image or a kernel. Raises ``not_found`` with how to find another."""
-    try:
-        manifest: dict[str, Any] = json.loads((directory / "manifest.json").read_text())
-    except (OSError, ValueError) as error:
-        raise BangerError(
-            Code.NOT_FOUND,
-            f"{directory} is not usable: {error}",
-            hint="list what is there: banger image list, banger kernel list",
-        ) from error
-    return manifest
 
 
 def _layers(image: Path) -> list[Path]:

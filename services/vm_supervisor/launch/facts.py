@@ -5,9 +5,9 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from services.vm_supervisor.drivers.contract import Drives
-from services.vm_supervisor.launch.drives import read_manifest
 from shared.contract.messages.machine import SupervisorSpec
 from shared.errors import BangerError, Code
+from shared.vm.manifest import image_digest
 from shared.vm.saved import MachineFacts, SavedDevice, SavedMachine, differences
 from shared.vmm.accelerator import Accelerator
 from shared.vmm.info import DriverInfo, LaunchContext
@@ -29,7 +29,7 @@ def facts_of_disks(spec: SupervisorSpec) -> MachineFacts:
             SavedDevice(name="work", bytes=vm.disk_bytes, read_only=False),
         ],
         image_id=vm.image_id,
-        image_digest=_digest(Path(spec.image)),
+        image_digest=image_digest(Path(spec.image)),
         kernel_id=vm.kernel_id,
     )
 
@@ -75,10 +75,3 @@ def with_own_sizes(saved: SavedMachine, wanted: MachineFacts) -> MachineFacts:
     own = {device.name: device for device in saved.devices if not device.read_only}
     devices = [own.get(device.name, device) for device in wanted.devices]
     return replace(wanted, vcpus=saved.vcpus, memory_mib=saved.memory_mib, devices=devices)
-
-
-def _digest(image: Path) -> str:
-    """What the image's layers are, by their content."""
-    manifest = read_manifest(image)
-    below = str(manifest.get("base_digest", ""))
-    return f"sha256:{manifest['rootfs']['sha256']}" + (f" on {below}" if below else "")

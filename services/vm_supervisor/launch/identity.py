@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 from services.vm_supervisor.drivers.contract import Drives
 from services.vm_supervisor.guest.ssh import KeyPair, ensure_key
-from services.vm_supervisor.launch.drives import read_manifest
 from services.vm_supervisor.launch.initrd import GuestIdentity
 from services.vm_supervisor.network.modes import GuestNetwork
 from shared.contract.messages.machine import SupervisorSpec
 from shared.contract.messages.vm import Vm
 from shared.paths import Paths
 from shared.vm import files
+from shared.vm.manifest import read_manifest
 from shared.vmm.info import Channel
 
 

@@ -143,7 +143,8 @@ class Booting:
             case "copy":
                 identity = await life.launcher.identity(life.spec, running.info.agent)
                 deadline = time.monotonic() + life.config.boot_timeout
-                await renew(agent, identity_files(identity), deadline)
+                files, template = identity_files(identity), bool(life.vm.template)
+                await renew(agent, files, deadline, template=template)
             case "resumed":
                 await set_clock(agent, life.log)
                 if life.asleep:

@@ -69,6 +69,7 @@ def rediscover(vm: Vm, paths: Paths) -> Handle | None:
     if found is None:
         return None
     console = paths.vm_state(vm.id) / files.CONSOLE_LOG
+    copied = vm.origin or (vm.template and vm.keeper != "template")
     return Handle(
         vm_id=vm.id,
         host_boot=host_boot_id(),
@@ -80,7 +81,7 @@ def rediscover(vm: Vm, paths: Paths) -> Handle | None:
         # Where this boot's output began is lost: from here on, an old panic is not this boot's.
         console_start=console.stat().st_size if console.exists() else 0,
         ready=vm.state in ("running", "paused"),
-        beginning="copy" if vm.origin and vm.state == "starting" else "boot",
+        beginning="copy" if copied and vm.state == "starting" else "boot",
         publish=vm.publish,
     )
 

@@ -175,9 +175,10 @@ class Saving:
             copies.link_memory(suspended, work)
         return facts, 0.0, copies.copy_disks(life.directory, work)
 
-    async def restore(self, source: Path, report: ReportProgress) -> None:
+    async def restore(self, source: Path, *, memory: bool, report: ReportProgress) -> None:
         """Make the VM what the saved machine in ``source`` is: suspended, or stopped when that has
-        no memory. Its VMM is ended. A caller that is cancelled after that gets it all the same.
+        no memory or is wanted without ``memory``. Its VMM is ended. A caller that is cancelled
+        after that gets it all the same.
 
         Raises:
             BangerError: ``invalid`` for a damaged one, ``incompatible`` with what differs,
@@ -187,7 +188,7 @@ class Saving:
         life.refuse_if_over()
         check(life.vm.name, life.state, Action.RESTORE)
         report("restore", "checking what was saved")
-        saved = await in_thread(read_saved, source)
+        saved = await in_thread(read_saved, source, memory=memory)
         await self._refuse_different(saved)
         async with life.changing:
             life.refuse_if_over()
@@ -306,10 +307,12 @@ class Saving:
 
     async def _refuse_different(self, saved: SavedMachine) -> None:
         life = self._life
-        wanted = facts_of_disks(life.spec)
+        wanted, hint = facts_of_disks(life.spec), ""
         if saved.memory is not None:
             wanted = await life.launcher.facts(life.spec, saved.vmm)
-        refuse_different(saved, with_own_sizes(saved, wanted), life.vm.name, "")
+            if saved.vm_id == life.vm.id:
+                hint = "restore its disks alone: banger vm snapshot restore --disk"
+        refuse_different(saved, with_own_sizes(saved, wanted), life.vm.name, hint)
 
 
 def _facts_of_memory(running: RunningVm, name: str) -> MachineFacts:

@@ -21,7 +21,8 @@ class SupervisorSpec(msgspec.Struct, kw_only=True):
 
     ``ran_before`` is False for a VM that was made a moment ago and has had no supervisor yet: there
     is no VMM to look for. ``saved`` is the directory of the saved machine that a new VM starts
-    from; it counts as long as the VM has no disks.
+    from; it counts as long as the VM has no disks. ``checked``: its memory was compared with its
+    sum, and need not be read again.
     """
 
     vm: Vm
@@ -29,6 +30,7 @@ class SupervisorSpec(msgspec.Struct, kw_only=True):
     kernel: str
     ran_before: bool = True
     saved: str = ""
+    checked: bool = False
 
 
 class MachineState(msgspec.Struct, kw_only=True):
@@ -82,9 +84,10 @@ class MachineSaved(msgspec.Struct, kw_only=True):
 
 class MachineRestore(msgspec.Struct, kw_only=True):
     """``machine.restore``: put the saved machine in ``directory`` in place of what the VM is now.
-    The directory stays as it is."""
+    The directory stays as it is. ``memory``: False for its disks alone."""
 
     directory: HostPath
+    memory: bool = True
 
 
 class MachineApply(msgspec.Struct, kw_only=True):

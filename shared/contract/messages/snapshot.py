@@ -50,8 +50,9 @@ class Snapshot(msgspec.Struct, kw_only=True):
     real_bytes: int
     """What it occupies. Blocks that reflinks share are counted."""
     problems: list[str] = []
-    """Sentences: what is damaged. ``snapshot.list`` compares the sizes of files, ``snapshot.show``
-    their sums too. Whether this host can load the memory, a restore finds out."""
+    """Sentences: what is damaged, and why this host cannot restore it any more. ``snapshot.list``
+    compares the sizes of files, image, kernel and the VMM's version; ``snapshot.show`` sums,
+    processor and clock too, which takes longer. Others are shown without these comparisons."""
 
 
 class SnapshotCreate(msgspec.Struct, kw_only=True):
@@ -82,9 +83,11 @@ class SnapshotRef(msgspec.Struct, kw_only=True):
 
 class SnapshotRestore(SnapshotRef, kw_only=True):
     """``snapshot.restore``. ``force``: also when something is lost. Without it that is a
-    ``conflict``, whose ``details["lost"]`` are sentences that say what."""
+    ``conflict``, whose ``details["lost"]`` are sentences that say what. ``memory``: False for the
+    disks of a snapshot that has memory; the VM is stopped then."""
 
     force: bool = False
+    memory: bool = True
 
 
 class SnapshotDelete(msgspec.Struct, kw_only=True):

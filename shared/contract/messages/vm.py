@@ -235,6 +235,8 @@ class VmCreate(VmChoice, kw_only=True):
     """As of ``ImagePull``, for an image that has to be pulled first."""
     from_vm: str = ""
     from_snapshot: str = ""
+    cold: bool = False
+    """Boot it, even if there is a template that it could be made of."""
 
 
 class VmSet(VmChoice, kw_only=True):

@@ -338,6 +338,15 @@ OPS_CANCEL = Verb(
     "api", "ops.cancel", operation.OperationRef, operation.Operation, seconds=END_SECONDS
 )
 
+KEPT_CLOSE = Verb(
+    "api",
+    "kept.close",
+    vm.Empty,
+    type(None),
+    seconds=LOOK_SECONDS,
+    notes="the launcher, before it stops the services: VMs that no user has made are deleted",
+)
+
 SUPERVISOR_READY = Verb(
     "api",
     "supervisor.ready",

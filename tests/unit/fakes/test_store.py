@@ -12,6 +12,7 @@ from services.store.service import StoreService
 from shared.config import Config
 from shared.contract.messages.vm import Publication, Vm
 from shared.contract.messages.workspace import Workspace
+from shared.contract.reference import by_id
 from shared.contract.verb import Request
 from shared.contract.verbs import store
 from shared.errors import BangerError, Code
@@ -96,6 +97,21 @@ def test_references_that_mean_no_vm_say_why(play: Play) -> None:
         ]
         assert told.resolved[1].error
         assert told.resolved[1].error["code"] == "not_found"
+
+    play(act)
+
+
+def test_a_vm_that_services_keep_is_meant_by_its_exact_id_alone(play: Play) -> None:
+    async def act(bus: FakeBus) -> None:
+        kept = await reserve(bus, "0123456789ab", id="0123456789ab", keeper="pool")
+        for ref in (kept.id, kept.id[:4]):
+            assert await refusal(bus, store.VM_GET(ref=ref)) is Code.NOT_FOUND
+            found = (await bus.ask(store.VM_RESOLVE(refs=[ref]))).resolved
+            assert found[0].error
+            told = store.VM_TRANSITION(ref=ref, state="stopping", expected=["created"])
+            assert await refusal(bus, told) is Code.NOT_FOUND
+        assert await bus.ask(store.VM_GET(ref=by_id(kept.id))) == kept
+        assert (await bus.ask(store.VM_LIST())).vms == [kept]
 
     play(act)
 

@@ -38,6 +38,11 @@ LAST = (
         help="Publish a guest port on the host. The host address defaults to 127.0.0.1. "
         "Repeatable.",
     ),
+    click.option(
+        "--cold",
+        is_flag=True,
+        help="Boot the VM, even if there is a template of its image to start from.",
+    ),
     wait_option,
 )
 

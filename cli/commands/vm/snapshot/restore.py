@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 @click.command()
 @its_vm
 @its_name
+@click.option("--disk", is_flag=True, help="Restore only the disks. The VM is stopped afterwards.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 @format_options
-def restore(vm: str, name: str | None, yes: bool, output: str, quiet: bool) -> int:
+def restore(vm: str, name: str | None, disk: bool, yes: bool, output: str, quiet: bool) -> int:
     """Bring a VM back to what it was when a snapshot was made.
 
     All that has changed since is lost, on the disks and in memory; the command says what, and
@@ -33,10 +34,11 @@ def restore(vm: str, name: str | None, yes: bool, output: str, quiet: bool) -> i
     Examples:
       banger vm snapshot restore web clean
       banger vm snapshot restore --yes web/clean
+      banger vm snapshot restore --disk web clean
     """
     vm, name = one_snapshot(vm, name)
     try:
-        restored = _restore(vm, name, force=yes)
+        restored = _restore(vm, name, disk=disk, force=yes)
     except BangerError as error:
         lost = lost_by(error)
         if yes or not lost:
@@ -44,15 +46,16 @@ def restore(vm: str, name: str | None, yes: bool, output: str, quiet: bool) -> i
         if not _agreed(error, vm, name, lost):
             note("Nothing was changed.")
             return 1
-        restored = _restore(vm, name, force=True)
+        restored = _restore(vm, name, disk=disk, force=True)
     say_notices([restored])
     form = "name" if output == "table" else output
     show_one(entry(restored), DETAILS, form, quiet=quiet)
     return 0
 
 
-def _restore(vm: str, name: str, *, force: bool) -> "VmView":
-    return run_operation(api.SNAPSHOT_RESTORE(ref=vm, name=name, force=force))
+def _restore(vm: str, name: str, *, disk: bool, force: bool) -> "VmView":
+    alone = {"memory": False} if disk else {}
+    return run_operation(api.SNAPSHOT_RESTORE(ref=vm, name=name, force=force, **alone))
 
 
 def lost_by(error: BangerError) -> list[str]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cli.terminal.progress import describe
+from cli.terminal.progress import Progress, describe
 
 
 @pytest.mark.parametrize(
@@ -16,3 +16,11 @@ from cli.terminal.progress import describe
 )
 def test_a_partial_is_one_line(partial: dict[str, object], shown: str) -> None:
     assert describe(partial) == shown
+
+
+def test_each_stage_of_each_request_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress() as shown:
+        for name in ("web", "db", "web"):
+            shown.of(name)({"stage": "boot", "message": "waiting"})
+        shown({"stage": "boot", "message": "waiting"})
+    assert capsys.readouterr().err == "web: boot: waiting\ndb: boot: waiting\nboot: waiting\n"

@@ -146,3 +146,14 @@ def test_facts_are_read_from_a_description(tmp_path: Path) -> None:
     encoded = (published(tmp_path) / files.SAVED).read_bytes()
     facts = msgspec.json.decode(encoded, type=MachineFacts)
     assert differences(facts, MachineFacts(**FACTS)) == []
+
+
+def test_disks_alone_are_read_whatever_has_become_of_the_memory(tmp_path: Path) -> None:
+    directory = published(tmp_path)
+    (directory / files.MEMORY).unlink()
+    saved = read_saved(directory, memory=False)
+    assert (saved.memory, saved.vmm, saved.cpu, saved.devices) == (None, "", "", [])
+    assert set(saved.files) == {files.OVERLAY}
+    (directory / files.OVERLAY).unlink()
+    with pytest.raises(BangerError, match=r"overlay\.ext4 is missing"):
+        read_saved(directory, memory=False)

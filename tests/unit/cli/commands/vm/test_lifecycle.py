@@ -136,6 +136,21 @@ def test_the_progress_of_one_is_shown_and_its_failure_told(
     assert ran.err == "save: web (40 %)\nerror: web needs 300M\nhint: free some\n"
 
 
+@pytest.mark.parametrize("verb", ["start", "suspend", "resume", "restart"])
+def test_the_progress_of_several_is_shown_under_their_names(
+    cli: Cli, peer: Begin, verb: str
+) -> None:
+    def answer(body: dict[str, Any]) -> dict[str, Any]:
+        services.progress("save", "saving")
+        services.progress("save", "still saving")
+        return by_ref(WEB, DB)(body)
+
+    services = peer(RESOLVE | {f"vm.{verb}": answer})
+    ran = cli("vm", verb, "web", "db")
+    assert (ran.status, ran.out) == (0, "web\ndb\n")
+    assert sorted(ran.err.splitlines()) == ["db: save: saving", "web: save: saving"]
+
+
 def test_ctrl_c_in_a_suspend_is_a_cancel(cli: Cli, peer: Begin) -> None:
     services = peer({"vm.suspend": hold})
     process = cli.popen("vm", "suspend", "web", stderr=-1)

@@ -1,5 +1,7 @@
 """What is stored of VMs that could not say it themselves."""
 
+from typing import Any
+
 import pytest
 
 from services.api.machines import corrections
@@ -34,6 +36,18 @@ def test_only_a_row_that_claims_to_run_is_corrected(
             await scene.context.corrections.vm_ended(ID, "it ended", lambda: True)
             assert scene.row().state == after
             assert scene.row().reason == ("it ended" if before != after else "")
+
+    play(act())
+
+
+@pytest.mark.parametrize("keeper", ["template", "pool"])
+def test_a_vm_that_services_keep_is_removed_when_it_has_ended(paths: Paths, keeper: Any) -> None:
+    async def act() -> None:
+        async with Scene(paths, example_vm(name=ID, state="paused", keeper=keeper)) as scene:
+            (paths.vm_state(ID)).mkdir(parents=True)
+            (paths.vm_state(ID) / files.OVERLAY).touch()
+            await scene.context.corrections.vm_ended(ID, "it ended", lambda: True)
+            assert (scene.store.vms, paths.vm_state(ID).exists()) == ({}, False)
 
     play(act())
 

@@ -5,7 +5,13 @@ from pathlib import Path
 import pytest
 
 from services.api.policy import copy_room
-from services.api.policy.copy_room import available_memory, require_copies
+from services.api.policy.copy_room import (
+    available_memory,
+    require_copies,
+    require_processors,
+    starts_at_once,
+    usable_processors,
+)
 from shared.errors import BangerError, Code
 
 MIB = 1 << 20
@@ -38,3 +44,18 @@ def test_disks_for_all_are_counted(tmp_path: Path) -> None:
 
 def test_this_host_has_memory() -> None:
     assert available_memory() > MIB
+
+
+def test_copies_that_run_at_once_are_bound_by_processors() -> None:
+    require_processors(20, 2)
+    with pytest.raises(
+        BangerError, match=r"21 copies .* the 2 of this host are enough for 20"
+    ) as no:
+        require_processors(21, 2)
+    assert no.value.code is Code.NO_SPACE
+    assert "make 20 of them or fewer" in no.value.hint
+
+
+def test_a_large_host_starts_some_more_at_once() -> None:
+    assert [starts_at_once(processors) for processors in (1, 2, 64)] == [2, 4, 16]
+    assert usable_processors() >= 1

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from services.api.creation.reservation import undo
 from services.api.machines import control
 from services.api.verbs import create
 from services.api.verbs.create import CreateVerbs
-from services.api.verbs.reservation import undo
 from shared.contract.messages.guest_run import CommandWish, GuestRun
 from shared.contract.messages.image import ImageConfig
 from shared.contract.messages.machine import SystemState

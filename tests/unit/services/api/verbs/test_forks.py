@@ -107,6 +107,25 @@ def test_room_for_all_is_asked_for_before_the_first(
     play(act())
 
 
+def test_copies_that_run_are_bound_by_processors_and_stopped_ones_are_not(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copy_room, "COPIES_PER_PROCESSOR", 0)
+
+    async def act() -> None:
+        async with Scene(paths, vm := stopped(paths)) as scene:
+            await scene.running("run")
+            for asked in (api.VM_FORK(ref="beta", snapshot="one"), api.VM_FORK(ref="run")):
+                with pytest.raises(BangerError, match="not enough processors") as refused:
+                    await scene.bus.ask(asked)
+                assert refused.value.code is Code.NO_SPACE
+            assert "vm machine.save" not in scene.bus.verbs()
+            assert len(scene.store.vms) == 2
+            await scene.bus.ask(api.VM_FORK(ref=vm.id, count=2))
+
+    play(act())
+
+
 def test_a_name_that_is_taken_is_refused_before_the_guest_stands_still(paths: Paths) -> None:
     async def act() -> None:
         async with Scene(paths, stopped(paths), example_vm(id="f" * 12, name="web-2")) as scene:

@@ -52,6 +52,22 @@ def test_what_a_creation_under_way_has_resolved_stays(paths: Paths, kind: str, v
     play(act())
 
 
+@pytest.mark.parametrize(("kind", "verb"), KINDS)
+def test_vms_that_services_keep_go_with_what_they_boot_from(
+    paths: Paths, kind: str, verb: Any
+) -> None:
+    async def act() -> None:
+        kept = example_vm(name=example_vm().id, keeper="pool", **USED)
+        async with Scene(paths, kept, example_vm(id="d" * 12)) as scene:
+            if kind == "image":
+                used = (await scene.bus.ask(api.SYSTEM_USAGE())).used
+                assert next(each.count for each in used if each.kind == "vms") == 1
+            await scene.bus.ask(verb(ref="deb"))
+            assert list(scene.store.vms) == ["d" * 12]
+
+    play(act())
+
+
 def test_what_no_vm_uses_is_deleted(paths: Paths) -> None:
     async def act() -> None:
         async with Scene(paths, example_vm()) as scene:

@@ -42,6 +42,17 @@ def test_a_listing_reads_each_handle_once(paths: Paths, monkeypatch: pytest.Monk
     play(act())
 
 
+def test_vms_that_services_keep_are_in_no_listing(paths: Paths) -> None:
+    async def act() -> None:
+        kept = example_vm(id="c" * 12, name="c" * 12, state="stopped", keeper="template")
+        async with Scene(paths, kept, example_vm()) as scene:
+            for listing in (api.VM_LIST(), api.VM_PRUNABLE()):
+                assert [each.vm.name for each in (await scene.bus.ask(listing)).vms] == ["beta"]
+            assert [vm.name for vm in await scene.context.rows()] == ["beta"]
+
+    play(act())
+
+
 def test_what_prune_would_take_has_no_vmm(paths: Paths) -> None:
     async def act() -> None:
         states: list[Any] = ["created", "stopped", "failed"]

@@ -146,9 +146,10 @@ def test_a_damaged_snapshot_is_shown_with_what_is_wrong_with_it(paths: Paths) ->
             shown = await scene.bus.ask(api.SNAPSHOT_SHOW(ref="beta", name="one"))
             assert "the content of memory has changed" in shown.problems[0]
             listed = (await scene.bus.ask(api.SNAPSHOT_LIST())).snapshots
-            assert {each.name: bool(each.problems) for each in listed} == {
-                "one": False, "empty": True,
-            }  # fmt: skip
+            told = {each.name: each.problems for each in listed}
+            assert "saved.json is missing" in told["empty"][0]
+            (only,) = told["one"]
+            assert "it cannot be restored because" in only, "this scene has no image"
 
     play(act())
 
@@ -167,6 +168,17 @@ def test_a_snapshot_of_disks_alone_leaves_the_vm_stopped(paths: Paths) -> None:
         async with Scene(paths, stopped(paths, memory=False)) as scene:
             shown = await scene.bus.ask(api.SNAPSHOT_RESTORE(ref="beta", name="one"))
             assert shown.vm.state == scene.row().state == "stopped"
+
+    play(act())
+
+
+def test_of_a_snapshot_with_memory_the_disks_may_be_restored_alone(paths: Paths) -> None:
+    async def act() -> None:
+        async with Scene(paths, stopped(paths)) as scene:
+            restore = api.SNAPSHOT_RESTORE(ref="beta", name="one", memory=False)
+            shown = await scene.bus.ask(restore)
+            assert shown.vm.state == scene.row().state == "stopped"
+            assert "vm machine.start" not in scene.bus.verbs()
 
     play(act())
 

@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 import pytest
 
 from services.dns.wire.format import Rcode, Type
-from services.dns.zone.records import VmNetworks, zone_of
+from services.dns.zone.records import VmNetworks, zone_of, zone_view
 from shared.contract.messages.vm import State, Vm
 from tests.example import example_vm
 
@@ -28,6 +28,22 @@ def test_vm_that_is_up_has_a_name(state: State) -> None:
 def test_vm_that_is_down_has_none(state: State) -> None:
     answer = zone_of([vm(state)], NETWORKS, 1).lookup(("beta", "vm"), Type.A)
     assert answer.rcode is Rcode.NXDOMAIN
+
+
+@pytest.mark.parametrize(("network", "named"), [("user", True), ("bridge", False)])
+def test_vm_that_wakes_when_somebody_connects_keeps_its_name(network: str, *, named: bool) -> None:
+    address = "127.77.0.2" if network == "user" else "10.77.0.2"
+    row = example_vm(state="suspended", wakes=True, network=network, address=address)
+    answer = zone_of([row], NETWORKS, 1).lookup(("beta", "vm"), Type.A)
+    assert (answer.rcode is Rcode.NOERROR, zone_view(row) is not None) == (named, named)
+    aside = example_vm(state="suspended", network=network, address=address)
+    assert zone_view(aside) is None
+
+
+def test_vm_that_services_keep_has_none_though_it_is_up() -> None:
+    kept = example_vm(state="paused", name="0123456789ab", keeper="pool")
+    answer = zone_of([kept], NETWORKS, 1).lookup(("0123456789ab", "vm"), Type.A)
+    assert (answer.rcode, zone_view(kept)) == (Rcode.NXDOMAIN, None)
 
 
 @pytest.mark.parametrize("address", ["", "127.77.0", "127.77.0.2/16", "beta"])

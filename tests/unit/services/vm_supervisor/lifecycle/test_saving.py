@@ -281,12 +281,42 @@ def test_a_suspended_vm_is_saved_with_its_memory(tmp_path: Path, *, memory: bool
 def test_a_vm_becomes_its_snapshot(tmp_path: Path, state: State, *, memory: bool) -> None:
     async def play(bench: Bench) -> None:
         source = save(bench.directory / files.SNAPSHOTS / "one", "new", memory=memory)
-        await bench.supervision.saving.restore(source, silent)
+        await bench.supervision.saving.restore(source, memory=True, report=silent)
         await bench.left.wait()
         assert bench.told[-1] == ("suspended" if memory else "stopped", "")
         assert words(bench.directory)["overlay.ext4"] == "new"
         assert read_saved(source)
         assert drafts(bench) == []
+
+    with_vm(tmp_path, play, state)
+
+
+@pytest.mark.parametrize("state", ["running", "stopped"])
+def test_the_disks_of_a_snapshot_may_be_had_alone(
+    tmp_path: Path, state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever has become of its memory, and of the VMM that could load it."""
+    any_vmm: dict[str, Any] = {
+        "vmm": "",
+        "vmm_version": "",
+        "accel": "",
+        "cpu": "",
+        "tsc_khz": None,
+        "devices": [],
+    }
+    alone = MachineFacts(**FACTS | any_vmm)
+    monkeypatch.setattr(under_test, "facts_of_disks", lambda _spec: alone)
+
+    async def play(bench: Bench) -> None:
+        source = save(bench.directory / files.SNAPSHOTS / "one", "new")
+        bench.launcher.wanted = MachineFacts(**FACTS | {"vmm_version": "9.0"})
+        (source / files.MEMORY).write_text("newer")
+        await bench.supervision.saving.restore(source, memory=False, report=silent)
+        await bench.left.wait()
+        assert bench.told[-1] == ("stopped", "")
+        assert words(bench.directory)["overlay.ext4"] == "new"
+        assert not (bench.directory / files.SUSPENDED).exists()
+        assert (source / files.MEMORY).read_text() == "newer"
 
     with_vm(tmp_path, play, state)
 
@@ -302,7 +332,7 @@ def test_what_does_not_fit_is_refused_and_nothing_has_changed(
         source = save(bench.directory / files.SNAPSHOTS / "one", "new")
         bench.launcher.wanted = MachineFacts(**FACTS | change)
         with pytest.raises(BangerError) as refused:
-            await bench.supervision.saving.restore(source, silent)
+            await bench.supervision.saving.restore(source, memory=True, report=silent)
         assert refused.value.code is code
         assert words(bench.directory)["overlay.ext4"] == "old"
         assert (bench.machine.signals, bench.machine.pauses) == ([], 0)
@@ -315,7 +345,7 @@ def test_a_damaged_memory_is_refused_and_nothing_has_changed(tmp_path: Path) -> 
         source = save(bench.directory / files.SNAPSHOTS / "one", "new")
         (source / files.MEMORY).write_text("newer")
         with pytest.raises(BangerError) as refused:
-            await bench.supervision.saving.restore(source, silent)
+            await bench.supervision.saving.restore(source, memory=True, report=silent)
         assert refused.value.code is Code.INVALID
         assert bench.machine.signals == []
 
@@ -326,7 +356,9 @@ def test_a_restore_that_is_cancelled_after_its_vmm_was_ended_is_done(tmp_path: P
     async def play(bench: Bench) -> None:
         source = save(bench.directory / files.SNAPSHOTS / "one", "new")
         bench.machine.stuck = True
-        task = asyncio.create_task(bench.supervision.saving.restore(source, silent))
+        task = asyncio.create_task(
+            bench.supervision.saving.restore(source, memory=True, report=silent)
+        )
         assert await poll_async(lambda: bench.machine.signals, time.monotonic() + SECONDS)
         task.cancel()
         bench.machine.end(ExitReason.KILLED)

@@ -37,6 +37,13 @@ def test_yes_is_for_all_of_it(cli: Cli, peer: Begin) -> None:
     assert [body["force"] for _, body in services.calls] == [True]
 
 
+def test_the_disks_may_be_wanted_alone(cli: Cli, peer: Begin) -> None:
+    services = peer({"snapshot.restore": lambda _: WEB})
+    assert cli(*RESTORE, "--disk").status == 0
+    ((_, body),) = services.calls
+    assert body == {"ref": "web", "name": "clean", "force": False, "memory": False}
+
+
 @pytest.mark.parametrize(("answer", "status"), [("y", 0), ("n", 1), ("", 1)])
 def test_what_is_lost_is_said_before_somebody_is_asked(
     cli: Cli, peer: Begin, answer: str, status: int

@@ -1,6 +1,6 @@
 """The row of a VM that is being made; what undoing it leaves is in test_create.py."""
 
-from services.api.verbs.reservation import reservation, reserve
+from services.api.creation.reservation import reservation, reserve
 from shared.contract.messages.vm import VmSpec
 from shared.paths import Paths
 from tests.example import example_vm
