@@ -121,8 +121,9 @@ class Config(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     idle_suspend_after: IdleSeconds = 0.0
     """Seconds without use after which a running VM is suspended, until somebody uses it. 0: never;
     a VM may have a limit of its own."""
-    idle_cpu: Percent = 3.0
-    """Percent of one processor that the VMM of an unused VM may take; an idle guest takes 1."""
+    idle_cpu: Percent = 6.0
+    """Percent of one processor that the VMM of an unused VM may take: more is work. An idle guest
+    takes 3 or 4 under emulation, most of it for being asked which ports it listens on."""
     warm_pool: PoolSize = 1
     """How many VMs wait, ready to be used, while somebody makes VMs. They are made of a template,
     of the kind that was made last. 0: none."""

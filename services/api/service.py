@@ -13,6 +13,7 @@ from services.api.machines.snapshots import origins
 from services.api.machines.spare_supervisor import Spare
 from services.api.unasked.fill_pool import FillPool
 from services.api.unasked.idle_stop import IdleStop
+from services.api.unasked.idle_suspend import IdleSuspend
 from services.api.unasked.lease_end import LeaseEnd
 from services.api.unasked.templates import MakeTemplates
 from services.api.verbs.configure import ConfigureVerbs
@@ -75,6 +76,8 @@ class Api(Actor):
         self._lock = await own(self.paths.lock("api"))
         self.background.spawn(self._recover(origins(self.paths)))
         self.background.spawn(keep_running("leases", LeaseEnd(self._context).run, self.log))
+        idle_suspend = IdleSuspend(self._context)
+        self.background.spawn(keep_running("idle suspend", idle_suspend.run, self.log))
         if self._context.templates.library.limit:
             making = MakeTemplates(self._context)
             self.background.spawn(keep_running("templates", making.run, self.log))

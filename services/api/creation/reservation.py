@@ -5,6 +5,7 @@ import contextlib
 from typing import Any
 
 from services.api.context import ApiContext
+from services.api.machines.idleness import limit_of
 from services.api.machines.removal import remove
 from shared.contract.messages.rows import PoolClaim, VmReserve
 from shared.contract.messages.vm import Vm
@@ -54,7 +55,10 @@ async def _row(context: ApiContext, request: Request[Vm]) -> Vm:
     api stops, the row stays: the caller asks the next api again."""
     asking = asyncio.ensure_future(context.ask(request))
     try:
-        return await asyncio.shield(asking)
+        vm = await asyncio.shield(asking)
+        if limit_of(vm, context.config.idle_suspend_after):
+            context.limits_changed.set()
+        return vm
     except asyncio.CancelledError:
         if context.stopping.is_set():
             raise

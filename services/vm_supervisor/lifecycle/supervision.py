@@ -26,7 +26,9 @@ from services.vm_supervisor.lifecycle.saving import Saving
 from services.vm_supervisor.lifecycle.stopping import Stopping
 from services.vm_supervisor.lifecycle.vm_life import VmLife
 from services.vm_supervisor.lifecycle.waiting import Waiting
+from services.vm_supervisor.ports.asleep_ports import AsleepPorts
 from services.vm_supervisor.running_vm import RunningVm
+from shared.bus.background import contain
 from shared.config import Config
 from shared.contract.lifecycle import LIVE, Action, check
 from shared.contract.messages.machine import SupervisorSpec
@@ -34,6 +36,7 @@ from shared.contract.messages.vm import State, Vm
 from shared.errors import BangerError, Code
 from shared.host.process import ENDING
 from shared.logs import Log
+from shared.vm.asleep import Asleep, read_asleep
 from shared.vm.at_rest import state_at_rest
 
 NEEDS_VMM: frozenset[State] = LIVE - {"starting"}
@@ -72,6 +75,9 @@ class Supervision:
             at_rest = state_at_rest(life.directory)
             if life.state in NEEDS_VMM or at_rest == "suspended":
                 life.state = at_rest  # the VMM ended with the earlier supervisor
+            if asleep := read_asleep(life.directory):
+                await self._fall_asleep(asleep)
+                return
             life.process.spawn(self._exit_if_never_asked())
             return
         self._guard(running)
@@ -116,6 +122,29 @@ class Supervision:
         await asyncio.sleep(IDLE_SECONDS)
         if self.life.running is None and not self._booting.under_way:
             await self.life.finish()
+
+    # -- sleep ------------------------------------------------------------------------------
+
+    async def _fall_asleep(self, asleep: Asleep) -> None:
+        """The VM has no VMM, and comes back when somebody connects to it."""
+        life = self.life
+        life.asleep = AsleepPorts(life.vm, asleep, life.log, self._wake_soon)
+        life.asleep.listen()
+        life.over.set()
+        await life.report("suspended", asleep.reason, wakes=True)
+
+    def _wake_soon(self) -> None:
+        self.life.process.spawn(self._wake())
+
+    async def _wake(self) -> None:
+        self.life.log.info("somebody has come: the VM wakes")
+        if await contain("wake", partial(self.start, lambda *_: None), self.life.log):
+            await self.life.process.note_use()
+
+    @property
+    def woken_for_nothing(self) -> bool:
+        """As ``AsleepPorts.woken_for_nothing``, since the VM was asleep last."""
+        return self.life.woken is not None and self.life.woken.woken_for_nothing
 
     # -- changes ----------------------------------------------------------------------------
 
@@ -162,6 +191,10 @@ class Supervision:
         """
         life = self.life
         async with life.changing:
+            if life.asleep and life.running is None:
+                life.asleep.change(wanted)
+                life.spec = replace(life.spec, vm=wanted)
+                return
             if life.running is None:
                 raise BangerError(Code.NOT_RUNNING, f"{life.vm.name} is not running")
             await apply_row(life.running, life.ports, life.vm, wanted)
@@ -186,8 +219,10 @@ class Supervision:
     async def abandon_start(self) -> bool:
         """End the boot that nobody wants any more. False: too late, the guest is ready."""
         life = self.life
-        if life.running and life.running.handle.ready:
-            return False
+        if life.running and (
+            life.running.handle.ready or life.running.handle.beginning == "resumed"
+        ):
+            return False  # a guest that goes on has nothing to go back to
         if not life.over.is_set():
             await self.stop(time.monotonic())
         return True
@@ -205,6 +240,8 @@ class Supervision:
         if life.running is None:
             if number not in ENDING:
                 raise BangerError(Code.NOT_RUNNING, f"{life.vm.name} has no VMM yet")
+            if forget:
+                life.end_sleep()
             await self._booting.give_up()
             return
         life.end_asked = life.end_asked or number in ENDING
@@ -227,6 +264,8 @@ class Supervision:
         ready, asked = running.handle.ready, life.end_asked
         if vmm_end.is_reboot(end, ready=ready, asked=asked):
             self._booting.again()
+        elif not life.forgotten and (asleep := read_asleep(life.directory)):
+            await self._fall_asleep(asleep)
         else:
             at_rest = state_at_rest(life.directory)
             final = vmm_end.final_state(end, at_rest, ready=ready, asked=asked, trouble=life.reason)
@@ -236,7 +275,10 @@ class Supervision:
     async def let_go(self) -> None:
         """Stop supervising; the VM goes on."""
         life = self.life
+        life.leaving = True
         self._booting.under_way.cancel()
+        if life.asleep:
+            life.asleep.close()
         if life.agent:
             life.agent.close()
         if life.running:

@@ -85,11 +85,11 @@ class VmSpec(msgspec.Struct, kw_only=True):
     template: str = ""
     """The key of the template that it was made of, or, with ``keeper`` "template", is made for."""
     keeper: Keeper = ""
-    from_pool: bool = False
-    """Whether it was made before it was asked for, and waited in the pool."""
     idle_suspend: IdleLimit | None = None
     """Seconds without use after which it is suspended, 0 for never; None: ``idle_suspend_after`` of
     the configuration."""
+    from_pool: bool = False
+    """Whether it was made before it was asked for, and waited in the pool."""
 
 
 LONGEST_REASON = 500

@@ -49,11 +49,12 @@ RESUME = Verb("vm", "machine.resume", vm.Empty, machine.MachineState, seconds=SE
 SUSPEND = Verb(
     "vm",
     "machine.suspend",
-    vm.Empty,
+    machine.MachineSuspend,
     machine.MachineState,
     partials=True,
     seconds=SAVE_SECONDS,
-    notes="saves the memory and ends the VMM; after an error or a cancel the guest goes on",
+    notes="saves the memory and ends the VMM; after an error or a cancel the guest goes on. With "
+    "`hold`, the supervisor stays and brings the VM back when somebody connects",
 )
 DISCARD = Verb(
     "vm",
@@ -105,6 +106,14 @@ HAND_OVER = Verb(
     "error it is of no use",
 )
 STATE = Verb("vm", "machine.state", vm.Empty, machine.MachineState)
+ACTIVITY = Verb(
+    "vm",
+    "machine.activity",
+    vm.Empty,
+    machine.Activity,
+    seconds=SECONDS,
+    notes="whether the VM is used; `not_running` unless its guest answers",
+)
 STATS = Verb("vm", "machine.stats", vm.Empty, machine.GuestStats, seconds=SECONDS)
 PORTS = Verb("vm", "machine.ports", vm.Empty, vm.PortList, seconds=SECONDS)
 EXEC = Verb(

@@ -4,6 +4,7 @@ import asyncio
 import signal
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
+from socket import socket
 from typing import Any, cast
 
 from services.vm_supervisor.drivers.contract import ExitReason, Machine, VmmExit
@@ -45,7 +46,7 @@ class ScriptedNetwork:
         if self.trouble:
             raise self.trouble
 
-    async def add_forward(self, forward: Forward) -> None:
+    async def add_forward(self, forward: Forward, bound: socket | None = None) -> None:
         self.forwards.append(forward.port)
 
     async def remove_forward(self, forward: Forward) -> None:
@@ -171,6 +172,8 @@ class Bench:
             save(self.directory / files.SUSPENDED, "old", disks=False)
         self.machine.paused = still or claimed == "paused"
         self.told: list[tuple[State, str]] = []
+        self.wakes = False
+        self.uses = 0
         self.left = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self.supervision = Supervision(
@@ -181,8 +184,12 @@ class Bench:
             self,
         )
 
-    async def store_state(self, state: State, reason: str) -> None:
+    async def store_state(self, state: State, reason: str, *, wakes: bool) -> None:
         self.told.append((state, reason))
+        self.wakes = wakes
+
+    async def note_use(self) -> None:
+        self.uses += 1
 
     async def leave(self) -> None:
         self.left.set()
