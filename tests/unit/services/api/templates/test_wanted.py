@@ -1,10 +1,10 @@
 """What has been asked for is known to the next api, for a week."""
 
+import time
 from pathlib import Path
 
 import pytest
 
-from services.api.templates import wanted
 from services.api.templates.wanted import MOST_WANTED, WANTED_SECONDS, WantedTemplates
 from tests.example import example_vm
 from tests.unit.services.api.templates.facts import FACTS
@@ -26,7 +26,7 @@ def test_only_so_many_are_kept_and_for_so_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1e9
-    monkeypatch.setattr(wanted.time, "time", lambda: now)
+    monkeypatch.setattr(time, "time", lambda: now)
     known = WantedTemplates(tmp_path / "wanted.json")
     for number in range(MOST_WANTED + 1):
         known.note(str(number), FACTS, example_vm())
