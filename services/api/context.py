@@ -22,6 +22,7 @@ from services.api.policy.leased import LeasedVms
 from services.api.policy.moved_heads import MovedHeads
 from services.api.policy.snapshot_rules import SnapshotHolds
 from services.api.templates.templates import Templates
+from services.api.templates.warm_pool import WarmPool
 from shared.bus.ask import Ask
 from shared.bus.handlers import Call
 from shared.config import Config
@@ -58,6 +59,7 @@ class ApiContext:
     machines: Machines = field(init=False)
     kept: KeptVms = field(init=False)
     templates: Templates = field(init=False)
+    pool: WarmPool = field(init=False)
     image_configs: ImageConfigs = field(init=False)
     operations: Operations = field(default_factory=Operations)
     image_holds: BootHolds = field(default_factory=lambda: BootHolds("image"))
@@ -84,6 +86,7 @@ class ApiContext:
         self.image_configs = ImageConfigs(self.ask)
         self.machines = Machines(self.ask, self.paths, self.log, self.supervisors, self.corrections)
         self.templates = Templates(self.paths, self.config, self.log)
+        self.pool = WarmPool(self.config.warm_pool)
         self.kept = KeptVms(self.ask, self.paths, self.log, self.machines)
 
     # -- rows and what is true of them ------------------------------------------------------

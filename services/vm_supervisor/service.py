@@ -185,6 +185,11 @@ class Supervisor(Actor):
     async def apply(self, request: MachineApply, _call: Call) -> None:
         await self._supervision.apply(request.vm)
 
+    @handles(supervisor.HAND_OVER)
+    async def hand_over(self, request: MachineApply, _call: Call) -> MachineState:
+        await self._supervision.hand_over(request.vm)
+        return self._state()
+
     @handles(supervisor.AWAIT_SYSTEM)
     async def await_system(self, _request: Empty, call: Call) -> SystemState:
         _, agent = self._answering()

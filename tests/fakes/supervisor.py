@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from services.api.machines.spare_supervisor import Spare
 from shared.bus.ask import Ask
@@ -102,9 +103,20 @@ class FakeSupervisor:
             self._copy(read_saved(Path(self.spec.saved)))
         if self._state.is_dir():
             discard(self._state / files.SUSPENDED)
-        self._write_handle()
+        waits = self.spec.vm.keeper == "pool"
+        self._write_handle(waits=waits)
         self._up = True
-        await self._report("running")
+        await self._report("paused" if waits else "running")
+        return self._told()
+
+    @handles(supervisor.HAND_OVER)
+    async def hand_over(self, request: MachineApply, _call: Call) -> MachineState:
+        await self._wait()
+        if self.failure:
+            raise self.failure
+        self.spec = replace(self.spec, vm=request.vm)
+        self._write_handle()
+        await self._report("running", stored=True)
         return self._told()
 
     @handles(supervisor.STOP)
@@ -254,7 +266,7 @@ class FakeSupervisor:
     def _told(self) -> MachineState:
         return MachineState(state=self.state, reason=self.reason)
 
-    def _write_handle(self) -> None:
+    def _write_handle(self, *, waits: bool = False) -> None:
         vm, process = self.spec.vm, self._process
         access = Access(
             host=vm.address, port=22, key="k", known_hosts="h", alias=vm.name, control="c"
@@ -268,6 +280,7 @@ class FakeSupervisor:
             accel="tcg",
             access=access,
             ready=True,
+            waits=waits,
             guest_boot="boot",
             ports={"tcp/80": 8080},
         )

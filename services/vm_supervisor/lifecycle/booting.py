@@ -14,6 +14,7 @@ from services.vm_supervisor.lifecycle.guest_tasks import limit_vmm, set_clock
 from services.vm_supervisor.lifecycle.live_changes import keep_hostname
 from services.vm_supervisor.lifecycle.shared_boot import BootUnderWay
 from services.vm_supervisor.lifecycle.vm_life import VmLife
+from services.vm_supervisor.lifecycle.waiting import Waiting
 from services.vm_supervisor.ports.asleep_ports import AsleepPorts
 from services.vm_supervisor.running_vm import RunningVm
 from shared.contract.lifecycle import Action, check
@@ -28,17 +29,21 @@ RELAUNCH_PAUSE = 0.5
 
 
 class Booting:
-    """The boots of one VM. ``guard`` is told of a VMM as soon as there is one, ``stop`` ends it."""
+    """The boots of one VM. ``guard`` is told of a VMM as soon as there is one; ``waiting`` puts
+    a VM of the pool aside."""
 
-    def __init__(self, life: VmLife, guard: Callable[[RunningVm], None]) -> None:
+    def __init__(self, life: VmLife, guard: Callable[[RunningVm], None], waiting: Waiting) -> None:
         self._life = life
         self._guard = guard
+        self._waiting = waiting
         self.under_way = BootUnderWay(life.log)
 
     async def start(self, listener: ReportProgress) -> None:
         """Boot, or join the boot under way. Raises what went wrong."""
         life = self._life
         life.refuse_if_over()
+        if not self.under_way:
+            life.refuse_ended()
         if not self.under_way and check(life.vm.name, life.state, Action.START):
             # With a VMM there, whatever went wrong: never a second one on the same disks.
             if life.running:
@@ -133,8 +138,11 @@ class Booting:
         life.woken, life.asleep = life.asleep, None
         if running.handle.beginning == "boot":
             life.tasks.run_once("release init", partial(release_init, agent, running.handle.accel))
-        await life.report("running")
         self.under_way.report("ready", "the guest answers")
+        if life.vm.keeper == "pool":
+            await self._waiting.begin(running, agent)
+        else:
+            await life.report("running")
 
     async def _prepare(self, running: RunningVm, agent: Agent) -> None:
         """What a guest needs before anybody is let in: its own identity, and the time."""
@@ -144,7 +152,8 @@ class Booting:
                 identity = await life.launcher.identity(life.spec, running.info.agent)
                 deadline = time.monotonic() + life.config.boot_timeout
                 files, template = identity_files(identity), bool(life.vm.template)
-                await renew(agent, files, deadline, template=template)
+                boot_id = await renew(agent, files, deadline, template=template)
+                running.handle.guest_boot = boot_id
             case "resumed":
                 await set_clock(agent, life.log)
                 if life.asleep:

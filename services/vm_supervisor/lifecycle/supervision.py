@@ -25,6 +25,7 @@ from services.vm_supervisor.lifecycle.process import SupervisorProcess
 from services.vm_supervisor.lifecycle.saving import Saving
 from services.vm_supervisor.lifecycle.stopping import Stopping
 from services.vm_supervisor.lifecycle.vm_life import VmLife
+from services.vm_supervisor.lifecycle.waiting import Waiting
 from services.vm_supervisor.ports.asleep_ports import AsleepPorts
 from services.vm_supervisor.running_vm import RunningVm
 from shared.bus.background import contain
@@ -56,7 +57,8 @@ class Supervision:
         process: SupervisorProcess,
     ) -> None:
         self.life = VmLife(spec, config, launcher, log, process)
-        self._booting = Booting(self.life, self._guard)
+        self._waiting = Waiting(self.life)
+        self._booting = Booting(self.life, self._guard, self._waiting)
         self._stopping = Stopping(self.life)
         self.saving = Saving(self.life)
 
@@ -79,13 +81,16 @@ class Supervision:
             life.process.spawn(self._exit_if_never_asked())
             return
         self._guard(running)
-        await recovery.let_go_on(running, life.vm, life.log)
+        if not running.handle.waits:
+            await recovery.let_go_on(running, life.vm, life.log)
         await recovery.restore_uplink(running, life.vm, life.log)
         await life.ports.take_over(running.machine, running.handle, life.vm.publish)
         if life.running is not running:
             return  # it has ended meanwhile, and that is reported
         life.log.info("took over the VMM", of=running.handle.pid, ready=running.handle.ready)
-        if running.handle.ready:
+        if running.handle.waits:
+            await self._go_on_waiting(running)
+        elif running.handle.ready:
             life.state = "paused" if life.vm.state == "paused" else "running"
             life.process.spawn(life.report(life.state))
             seconds, reached = life.config.boot_timeout, partial(life.reached, running)
@@ -95,6 +100,14 @@ class Supervision:
             life.tasks.add("reach again", again)
         else:
             self._booting.go_on(running)
+
+    async def _go_on_waiting(self, running: RunningVm) -> None:
+        """The row of a VM that a user has got says so already, and the VM will be handed over."""
+        life = self.life
+        life.state = "paused"
+        await self._waiting.stand_still(running)
+        if life.vm.keeper:
+            life.process.spawn(life.report("paused"))
 
     def _guard(self, running: RunningVm) -> None:
         """From now on the VMM's end is noticed and its handle kept whole."""
@@ -156,6 +169,19 @@ class Supervision:
                 await life.report("running")
                 if life.agent:
                     life.tasks.run_once("clock", partial(set_clock, life.agent, life.log))
+
+    async def hand_over(self, wanted: Vm) -> None:
+        """Let a VM of the pool go on as the one that the row says now. May be asked again.
+
+        Raises:
+            BangerError: as ``Waiting.end``; ``not_running`` when there is no guest.
+        """
+        life = self.life
+        async with life.changing:
+            life.refuse_if_over()
+            if life.running is None or not life.running.handle.ready:
+                raise BangerError(Code.NOT_RUNNING, f"{life.vm.name} is not running")
+            await self._waiting.end(life.running, wanted)
 
     async def apply(self, wanted: Vm) -> None:
         """Make the running VM what the row says now, as far as that can be done live.

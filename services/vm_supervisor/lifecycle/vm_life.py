@@ -73,7 +73,7 @@ class VmLife:
         """The guest's agent has answered."""
         self.agent = agent
         note_handle(self.run, running.handle, self.log)
-        if not self.end_asked:
+        if not self.end_asked and self.vm.keeper != "pool":
             self.tasks.start_polling(self.vm, running, agent)
 
     @asynccontextmanager
@@ -106,6 +106,11 @@ class VmLife:
         """Nothing is left to supervise: the process ends once its last verb is answered."""
         self.over.set()
         await self.process.leave()
+
+    def refuse_ended(self) -> None:
+        """Raises ``unavailable`` when the VMM has ended, and what comes next is not known yet."""
+        if self.running and not self.running.handle.alive:
+            raise BangerError(Code.UNAVAILABLE, "the VMM has ended this moment")
 
     def refuse_if_over(self) -> None:
         """Raises ``unavailable`` when the VM has ended and this supervisor is about to."""

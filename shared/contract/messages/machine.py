@@ -91,7 +91,7 @@ class MachineRestore(msgspec.Struct, kw_only=True):
 
 
 class MachineApply(msgspec.Struct, kw_only=True):
-    """``machine.apply``: the VM's row as it is wanted from now on."""
+    """``machine.apply``, ``machine.hand_over``: the VM's row as it is wanted from now on."""
 
     vm: Vm
 

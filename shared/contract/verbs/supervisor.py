@@ -96,6 +96,15 @@ APPLY = Verb(
     notes="makes a running VM what its row says, as far as that can be done live: published ports "
     "and, in user mode, egress; all of it or nothing. `not_running` when there is no VMM",
 )
+HAND_OVER = Verb(
+    "vm",
+    "machine.hand_over",
+    machine.MachineApply,
+    machine.MachineState,
+    seconds=SECONDS,
+    notes="lets a VM of the pool go on as the one that its row says since `vm.claim`; after an "
+    "error it is of no use",
+)
 STATE = Verb("vm", "machine.state", vm.Empty, machine.MachineState)
 ACTIVITY = Verb(
     "vm",

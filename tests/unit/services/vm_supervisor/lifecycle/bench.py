@@ -15,8 +15,9 @@ from services.vm_supervisor.network.modes import Forward
 from services.vm_supervisor.running_vm import RunningVm
 from shared.config import Config
 from shared.contract.messages.machine import SupervisorSpec
-from shared.contract.messages.vm import State
+from shared.contract.messages.vm import Keeper, State
 from shared.errors import BangerError
+from shared.host.process import ProcessId
 from shared.logs import Log
 from shared.paths import Paths
 from shared.vm import files
@@ -146,11 +147,13 @@ class Bench:
         facts: dict[str, Any] | None = None,
         suspended: bool = False,
         still: bool = False,
+        keeper: Keeper = "",
+        waits: ProcessId | None = None,
     ) -> None:
         names = ("config", "data", "state", "run")
         paths = Paths(**{name: root / name for name in names})
         claimed = state or ("running" if machine else "stopped")
-        self.vm = example_vm(state=claimed, nat=False)
+        self.vm = example_vm(state=claimed, nat=False, keeper=keeper)
         run = paths.vm_run(self.vm.id)
         run.mkdir(parents=True)
         self.network = ScriptedNetwork(trouble)
@@ -160,6 +163,7 @@ class Bench:
             handle = own_handle()
             handle.ready = True
             handle.facts = MachineFacts(**facts) if facts else None
+            handle.waits, handle.halted = waits is not None, waits
             write_handle(run, handle)
         self.directory = paths.vm_state(self.vm.id)
         if facts:
@@ -213,9 +217,11 @@ def scenario(
     facts: dict[str, Any] | None = None,
     suspended: bool = False,
     still: bool = False,
+    keeper: Keeper = "",
+    waits: ProcessId | None = None,
 ) -> None:
     """``facts``: what is known of the machine. ``suspended``: its memory is on disk. ``still``: its
-    guest stands still."""
+    guest stands still. ``waits``: the master of one that waits to be handed over."""
 
     async def played() -> None:
         bench = Bench(
@@ -227,6 +233,8 @@ def scenario(
             facts=facts,
             suspended=suspended,
             still=still,
+            keeper=keeper,
+            waits=waits,
         )
         try:
             async with asyncio.timeout(SECONDS):
