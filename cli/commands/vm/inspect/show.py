@@ -95,10 +95,11 @@ def _reason(view: "VmView") -> str:
 
 def _idle(view: "VmView") -> str:
     """The VM's own limit, and what keeps it from being suspended now."""
-    from shared.contract.durations import show_duration
+    own, limit = view.vm.idle_suspend, "-"
+    if own is not None:
+        from shared.contract.durations import show_duration
 
-    own = view.vm.idle_suspend
-    limit = "-" if own is None else show_duration(own) if own else "never"
+        limit = show_duration(own) if own else "never"
     return f"{limit} (awake: {view.awake})" if view.awake else limit
 
 
