@@ -7,6 +7,7 @@ it when the guest has answered.
 import asyncio
 import contextlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -66,6 +67,8 @@ async def answered(address: AgentAddress) -> None:
 
 _INHERITED = re.compile(r"local\.str=\d+")
 """An end of the filtered pair of sockets before the outside, by its descriptor."""
+_MEMORY = re.compile(r"(mem-path=/proc/self/fd/)\d+")
+"""The memory of an emulated guest that has booted, by its descriptor."""
 
 
 class QemuByHand:
@@ -77,6 +80,7 @@ class QemuByHand:
         run, state = home.paths.vm_run(shown["id"]), home.paths.vm_state(shown["id"])
         self._directory = Path(tempfile.mkdtemp(prefix="bgr"))
         self._vm_id: str = shown["id"]
+        self._memory_bytes = int(shown["memory_mib"]) << 20
         self._sizes = [(state / disk).stat().st_size for disk in (files.OVERLAY, files.WORK_DISK)]
         self._argv = Path(f"/proc/{shown['pid']}/cmdline").read_text().split("\0")[:-1]
         for directory in (run, state):
@@ -105,16 +109,24 @@ class QemuByHand:
 
     def boot(self) -> None:
         """Start QEMU; return when the guest's agent has answered."""
-        quiet = subprocess.DEVNULL
-        pair = filtered_pair(())
-        with pair[0], pair[1]:
-            ends = iter(end.fileno() for end in pair)
-            argv = [
-                _INHERITED.sub(lambda _: f"local.str={next(ends)}", word) for word in self._argv
-            ]
-            fds = [end.fileno() for end in pair]
-            self._process = subprocess.Popen(argv, stdin=quiet, stdout=quiet, pass_fds=fds)
+        self._launch()
         asyncio.run(answered(self._agent))
+
+    def _launch(self) -> int:
+        """Start QEMU with the descriptors that it inherits; returns its pid."""
+        quiet = subprocess.DEVNULL
+        with contextlib.ExitStack() as until_it_runs:
+            memory = os.memfd_create("by-hand")
+            until_it_runs.callback(os.close, memory)
+            os.truncate(memory, self._memory_bytes)
+            pair = [until_it_runs.enter_context(end).fileno() for end in filtered_pair(())]
+            ends = iter(pair)
+            argv = [_MEMORY.sub(rf"\g<1>{memory}", word) for word in self._argv]
+            argv = [_INHERITED.sub(lambda _: f"local.str={next(ends)}", word) for word in argv]
+            self._process = subprocess.Popen(
+                argv, stdin=quiet, stdout=quiet, pass_fds=[memory, *pair]
+            )
+        return self._process.pid
 
     def power_off(self) -> None:
         """Ask the guest to power off, again while it has no init yet to hear it; return when QEMU

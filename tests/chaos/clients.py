@@ -9,7 +9,10 @@ from dataclasses import dataclass, field
 from tests.home import Home
 
 GRACE = 15.0
-DEADLINES = {"stop": 90.0, "start": 180.0, "restart": 240.0, "kill": 40.0}
+DEADLINES = {
+    "stop": 90.0, "start": 180.0, "restart": 240.0, "kill": 40.0,
+    "suspend": 90.0, "resume": 180.0, "snapshot": 90.0, "restore": 240.0, "fork": 240.0,
+}  # fmt: skip
 """Seconds until a verb must have answered, whatever the answer; 60 for those not named."""
 
 
@@ -43,18 +46,18 @@ class Clients:
             vm = f"extra-{len(self.answers)}-{time.monotonic_ns() % 100000}"
             self.created.add(vm)
         answer = self.ask(first, vm)
-        if second == "resume":
+        if second == "resume":  # what was paused or suspended, or should have been
             time.sleep(0.5)
         if second and (answer.outcome == "0" or second == "resume"):
             answer = self.ask(second, vm)
         return answer
 
-    def ask(self, verb: str, vm: str) -> Answer:
+    def ask(self, verb: str, vm: str, name: str = "") -> Answer:
         """One command to its end; no end by its deadline is a violation."""
         deadline = DEADLINES.get(verb, 60.0) + GRACE
         started = time.monotonic()
         try:
-            done = self.home.banger(*arguments(verb, vm), check=False, timeout=deadline)
+            done = self.home.banger(*arguments(verb, vm, name), check=False, timeout=deadline)
             outcome, words = str(done.returncode), done.stderr.strip()
         except subprocess.TimeoutExpired:
             outcome, words = "no answer", ""
@@ -66,9 +69,17 @@ class Clients:
         return answer
 
 
-def arguments(verb: str, vm: str) -> list[str]:
-    """The command line of a verb."""
+def arguments(verb: str, vm: str, name: str = "") -> list[str]:
+    """The command line of a verb. ``name``: of a snapshot or a copy."""
     match verb:
+        case "snapshot":
+            return ["vm", "snapshot", "create", vm, name]
+        case "restore":
+            return ["vm", "snapshot", "restore", "--yes", vm, name]
+        case "forget":
+            return ["vm", "snapshot", "delete", vm, name]
+        case "fork":
+            return ["vm", "fork", vm, name]
         case "list":
             return ["vm", "list", "-o", "json"]
         case "nat" | "no-nat":

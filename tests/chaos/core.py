@@ -12,7 +12,9 @@ from typing import Literal
 
 SERVICES = ("launcher", "broker", "store", "images", "workspaces", "api", "nat", "dns")
 RUNNING = frozenset({"running", "paused"})
-SETTLED = RUNNING | {"created", "stopped", "failed"}
+SETTLED = RUNNING | {"created", "stopped", "failed", "suspended"}
+MEMORY, HALF = "memory", "half"
+"""What of saves a VM may have on disk: its own memory, and what was begun and not published."""
 
 Kind = Literal[
     "launcher", "broker", "store", "images", "workspaces", "api", "nat", "dns",
@@ -67,6 +69,8 @@ class Observed:
     processes: tuple[Process, ...] = ()
     handles: Mapping[str, Handle] | None = None
     directories: frozenset[str] = frozenset()
+    saved: Mapping[str, frozenset[str]] | None = None
+    """By VM: ``MEMORY`` and ``HALF`` where there are such."""
     names: Mapping[str, str | None] | None = None
     complaints: tuple[str, ...] = ()
     """Sources that could not be asked, and why."""
@@ -119,9 +123,10 @@ def _machine(row: Row, seen: Observed) -> list[str]:
     pids = {kind: [p.pid for p in of_vm if p.kind == kind] for kind in ("vmm", "supervisor")}
     if row.state not in SETTLED:
         return [f"{row.name} is {row.state} still"]
+    found = _saved(row, (seen.saved or {}).get(row.id, frozenset()))
     if row.state not in RUNNING:
-        return [f"{row.name} is {row.state}, but has {p.kind} {p.pid}" for p in of_vm]
-    found = [
+        return found + [f"{row.name} is {row.state}, but has {p.kind} {p.pid}" for p in of_vm]
+    found += [
         f"{row.name} is {row.state} and has {kind} {pids[kind]}"
         for kind in pids
         if len(pids[kind]) != 1
@@ -132,6 +137,17 @@ def _machine(row: Row, seen: Observed) -> list[str]:
     shown = [vm.pid for vm in seen.listed if vm.id == row.id]
     if shown != pids["vmm"]:
         found.append(f"{row.name}: vm list says pid {shown}, VMM {pids['vmm']}")
+    return found
+
+
+def _saved(row: Row, saved: frozenset[str]) -> list[str]:
+    """What was broken off is removed by the next supervisor, so a VM that runs has nothing left of
+    it; and the memory that a guest went on from is gone, since its disks are not."""
+    found = []
+    if row.state in RUNNING and saved:
+        found.append(f"{row.name} is {row.state} and has {' and '.join(sorted(saved))} of a save")
+    if (row.state == "suspended") != (MEMORY in saved) and row.state not in RUNNING:
+        found.append(f"{row.name} is {row.state}, and on disk there is {sorted(saved)}")
     return found
 
 
@@ -155,17 +171,21 @@ class Guest:
     lines: int
 
 
-def continuity(name: str, before: Guest, now: Guest, *, same_boot: bool) -> list[str]:
-    """What ``name`` has lost since ``before``; ``same_boot``: nobody had a right to end it."""
+def continuity(
+    name: str, before: Guest, now: Guest, *, same_boot: bool, moved: bool = False,
+    rewound: bool = False,
+) -> list[str]:  # fmt: skip
+    """What ``name`` has lost since ``before``; ``same_boot``: nobody had a right to end it.
+    ``moved``: it may be in another VMM. ``rewound``: it may be what it was a moment ago."""
     found: list[str] = []
-    if now.lines < before.synced:
+    if now.lines < before.synced and not rewound:
         found.append(f"{name}: {before.synced} lines were synced, {now.lines} are there")
     if not same_boot:
         return found
-    if now.pid != before.pid:
+    if now.pid != before.pid and not moved:
         found.append(f"{name}: its VMM was {before.pid} and is {now.pid}")
     if now.boot_id != before.boot_id:
         found.append(f"{name}: it was booted again, nobody asked for it")
-    if now.synced < before.synced:
+    if now.synced < before.synced and not rewound:
         found.append(f"{name}: its counter went from {before.synced} back to {now.synced}")
     return found

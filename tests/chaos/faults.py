@@ -19,6 +19,7 @@ from tests.chaos.clients import Clients
 from tests.chaos.core import Process
 from tests.chaos.observe import processes
 from tests.chaos.plan import Fault
+from tests.chaos.saves import Saves
 from tests.home import Home
 
 REFUSAL_SECONDS = 20.0
@@ -28,10 +29,13 @@ HANDLES = (files.HANDLE, files.HANDLE_COPY)
 class Faults:
     """``ids``: VM id by name, as it is when a fault is carried out."""
 
-    def __init__(self, home: Home, clients: Clients, attacks: Attacks, seed: int) -> None:
+    def __init__(
+        self, home: Home, clients: Clients, attacks: Attacks, saves: Saves, seed: int
+    ) -> None:
         self._home = home
         self._clients = clients
         self._attacks = attacks
+        self._saves = saves
         self._random = random.Random(seed)
         self.ids: dict[str, str] = {}
         self._out_of_reach: set[int] = set()
@@ -53,6 +57,9 @@ class Faults:
             "second stack": self._start_second,
             "clients": lambda f: self._clients.run(f.verbs),
             "flood guest": self._attacks.flood,
+            "suspend guest": self._saves.suspend,
+            "restore guest": self._saves.restore,
+            "fork guest": self._saves.fork,
             "drop exec": self._attacks.kill_exec,
             "drop run": self._attacks.kill_run,
         }

@@ -4,7 +4,7 @@ import json
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from tests.chaos.core import Guest, Observed, continuity
@@ -25,6 +25,15 @@ ASK = (
     f"touch {FILE}; cat /proc/sys/kernel/random/boot_id; cat " + SYNCED + " 2>/dev/null || echo 0; "
     f"awk '$1 == NR {{ n = NR }} $1 != NR {{ exit }} END {{ print n + 0 }}' {FILE}"
 )
+
+
+@dataclass(frozen=True)
+class Rights:
+    """What may have become of which VMs: ended, gone on in another VMM, brought back."""
+
+    disturbed: set[str] = field(default_factory=set)
+    moved: set[str] = field(default_factory=set)
+    rewound: set[str] = field(default_factory=set)
 
 
 @dataclass
@@ -57,25 +66,29 @@ class Guests:
                 raise TimeoutError(done.stderr.strip())
             time.sleep(0.2)
 
-    def check(self, seen: Observed, disturbed: set[str], asked: set[str]) -> list[str]:
-        """Every VM must run as it did, those in ``disturbed`` excepted; those in ``asked`` are
-        asked themselves, for the others the same VMM is the same boot (QEMU has -no-reboot)."""
+    def check(self, seen: Observed, faults: Rights, asked: set[str]) -> list[str]:
+        """Every VM must run as it did, but for what ``faults`` had a right to do; those in
+        ``asked`` are asked themselves, for the others the same VMM is the same boot (QEMU has
+        -no-reboot)."""
         with ThreadPoolExecutor(4) as threads:
             found = threads.map(
                 lambda name: self._check(
-                    name, seen, disturbed=name in disturbed, ask=name in asked | disturbed
+                    name, seen, faults, ask=name in asked | faults.disturbed | faults.moved
                 ),
                 self.last,
             )
             return [problem for problems in found for problem in problems]
 
-    def _check(self, name: str, seen: Observed, *, disturbed: bool, ask: bool) -> list[str]:
+    def _check(self, name: str, seen: Observed, faults: Rights, *, ask: bool) -> list[str]:
+        disturbed, moved = name in faults.disturbed, name in faults.moved
         row = next((row for row in seen.rows if row.name == name), None)
         if row is None:
             return [f"{name}: the VM is gone"]
         if row.state != "running":
-            self.last[name] = None
-            return [] if disturbed else [f"{name} is {row.state}, nobody asked for it"]
+            if disturbed or row.state != "suspended":
+                self.last[name] = None  # else it is the same boot that goes on later
+            allowed = disturbed or (moved and row.state == "suspended")
+            return [] if allowed else [f"{name} is {row.state}, nobody asked for it"]
         pid = next(vm.pid or 0 for vm in seen.listed if vm.id == row.id)
         before, last = self.synced.get(name), self.last[name]
         if before and last and not ask:
@@ -89,7 +102,10 @@ class Guests:
         if not same_boot and (before is None or now.boot_id != before.boot_id):
             self.start_work(name)
         self.last[name] = self.synced[name] = now
-        return continuity(name, before, now, same_boot=same_boot) if before else []
+        if before is None:
+            return []
+        rewound = name in faults.rewound
+        return continuity(name, before, now, same_boot=same_boot, moved=moved, rewound=rewound)
 
 
 class IdleGuests(Guests):

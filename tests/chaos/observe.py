@@ -7,11 +7,14 @@ import struct
 import subprocess
 from pathlib import Path
 
+from shared.errors import BangerError
 from shared.host.locks import holder
 from shared.paths import Paths
 from shared.vm import files
 from shared.vm.handle import read_handle
-from tests.chaos.core import SERVICES, Handle, Kind, Listed, Observed, Process, Row
+from shared.vm.publish_saved import PREFIX
+from shared.vm.saved import read_saved
+from tests.chaos.core import HALF, MEMORY, SERVICES, Handle, Kind, Listed, Observed, Process, Row
 from tests.home import Home
 
 ANSWER_SECONDS = 5.0
@@ -32,6 +35,7 @@ def observe(home: Home, dns_port: int, names: set[str]) -> Observed:
         processes=processes(home),
         handles=handles(home.paths),
         directories=directories(home.paths),
+        saved=saved(home.paths, complaints),
         names={name: resolve(dns_port, f"{name}.vm", complaints) for name in wanted},
         complaints=tuple(complaints),
     )
@@ -76,6 +80,28 @@ def directories(paths: Paths) -> frozenset[str]:
     """The VMs that have files."""
     roots = (paths.run / "vms", paths.state / "vms")
     return frozenset(child.name for root in roots for child in _children(root))
+
+
+def saved(paths: Paths, complaints: list[str]) -> dict[str, frozenset[str]]:
+    """What of saves is in the directories of VMs; a snapshot that is not whole is a complaint."""
+    return {each.name: _saved(each, complaints) for each in _children(paths.state / "vms")}
+
+
+def _saved(vm: Path, complaints: list[str]) -> frozenset[str]:
+    found = set()
+    if (vm / files.SUSPENDED).exists():
+        found.add(MEMORY)
+    places = (vm, vm / files.SNAPSHOTS, vm / files.FORKS)
+    if any(each.name.startswith(PREFIX) for place in places for each in _children(place)):
+        found.add(HALF)
+    for snapshot in _children(vm / files.SNAPSHOTS):
+        if snapshot.name.startswith(PREFIX):
+            continue
+        try:
+            read_saved(snapshot, check=False)
+        except BangerError as error:
+            complaints.append(f"a snapshot is not whole: {error.message}")
+    return frozenset(found)
 
 
 def _children(directory: Path) -> list[Path]:

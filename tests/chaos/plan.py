@@ -16,8 +16,10 @@ ENDS = 3
 """How often one process may be ended in so many steps."""
 
 QUIET_VERBS = ("list", "show", "exec", "stats", "nat", "no-nat", "health", "create+delete")
-LOUD_VERBS = ("stop", "start", "restart", "kill", "pause+resume")
+LOUD_VERBS = ("stop", "start", "restart", "kill", "pause+resume", "suspend+resume")
 """Those after which a VM is not the one it was (but for pause and resume)."""
+MOVES = frozenset({"suspend guest", "restore guest"})
+"""Faults after which a guest is the same boot, in another VMM."""
 ALONE = frozenset({"vanish run", "second stack"})
 """The run directory takes the sockets of the VMMs with it, so a supervisor that is killed at the
 same moment cannot be replaced: these come alone, or together."""
@@ -59,6 +61,9 @@ WEIGHTS = {
     "lock store": 5,
     "clients": 12,
     "flood guest": 4,
+    "suspend guest": 8,
+    "restore guest": 8,
+    "fork guest": 6,
     "drop exec": 4,
     "drop run": 2,
     "vanish run": 2,
@@ -118,6 +123,18 @@ class Plan:
         loud = self._random.random() < 0.15
         verb = self._random.choice(LOUD_VERBS if loud else QUIET_VERBS)
         return verb, self._random.choice(self._vms)
+
+
+def moved(faults: list[Fault]) -> set[str]:
+    """The VMs that go on in another VMM after ``faults``."""
+    saved = {fault.target for fault in faults if fault.kind in MOVES}
+    verbs = (pair for fault in faults for pair in fault.verbs)
+    return saved | {vm for verb, vm in verbs if verb == "suspend+resume"}
+
+
+def rewound(faults: list[Fault]) -> set[str]:
+    """The VMs that are brought back to what they were a moment ago."""
+    return {fault.target for fault in faults if fault.kind == "restore guest"}
 
 
 def disturbed(faults: list[Fault]) -> set[str]:

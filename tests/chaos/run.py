@@ -9,10 +9,11 @@ from tests.chaos.attacks import Attacks
 from tests.chaos.clients import Clients
 from tests.chaos.core import Observed
 from tests.chaos.faults import Faults
-from tests.chaos.guests import Guests, IdleGuests
+from tests.chaos.guests import Guests, IdleGuests, Rights
 from tests.chaos.observe import directories, observe, processes
-from tests.chaos.plan import Fault, Plan, disturbed
+from tests.chaos.plan import Fault, Plan, disturbed, moved, rewound
 from tests.chaos.report import Report
+from tests.chaos.saves import Saves
 from tests.chaos.settle import SETTLE_SECONDS, settle
 from tests.home import Home
 from tests.waiting import last_answer
@@ -50,8 +51,10 @@ class Run:
         self._names = tuple(f"work-{number}" for number in range(vms))
         self._clients = Clients(home)
         self._guests = guests.of(home, self._names)
-        self._attacks = Attacks(home, seed, real=not issubclass(guests, IdleGuests))
-        self._faults = Faults(home, self._clients, self._attacks, seed)
+        real = not issubclass(guests, IdleGuests)
+        self._attacks = Attacks(home, seed, real=real)
+        self._saves = Saves(home, self._clients, seed, real=real)
+        self._faults = Faults(home, self._clients, self._attacks, self._saves, seed)
         self._plan = Plan(seed, self._names)
         self._started = time.monotonic()
 
@@ -60,7 +63,7 @@ class Run:
         self._say(f"seed {self.report.seed}: creating {len(self._names)} VMs")
         with ThreadPoolExecutor(len(self._names)) as threads:
             list(threads.map(lambda n: self._home.banger("vm", "create", "--name", n), self._names))
-        self._after([], set())
+        self._after([])
         begun = time.monotonic()
         while not self.report.violations and time.monotonic() - begun < bounds.seconds:
             if self.report.faults.total() >= bounds.faults:
@@ -79,9 +82,9 @@ class Run:
             self.report.faults[fault.kind] += 1
             number = self.report.faults.total()
             self._say(f"{number:4} {fault}{f' ({outcome})' if outcome else ''}")
-        self._after(faults, disturbed(faults))
+        self._after(faults)
 
-    def _after(self, faults: list[Fault], ended: set[str]) -> None:
+    def _after(self, faults: list[Fault]) -> None:
         """Let it settle, hold everything against everything, and mend what a fault had ended."""
         seen, found, seconds = settle(self._look)
         self._violate(found)
@@ -95,8 +98,11 @@ class Run:
         if paused:
             seen, found, _ = settle(self._look)
             self._violate(found)
-        self._violate(self._guests.check(seen, ended, self._to_ask(faults)))
+        rights = Rights(disturbed(faults), moved(faults), rewound(faults))
+        self._violate(self._guests.check(seen, rights, self._to_ask(faults)))
         self._start_again(seen)
+        self._violate(self._saves.left())
+        self._saves.forget_snapshots()
         self._violate(self._clients.violations)
         self._clients.violations.clear()
         self._say(f"     settled after {seconds:.1f} s")
@@ -142,13 +148,15 @@ class Run:
     def _start_again(self, seen: Observed) -> None:
         self._faults.ids = self._attacks.ids = {row.name: row.id for row in seen.rows}
         down = [r.name for r in seen.rows if r.state != "running" and r.name in self._names]
+        aside = {r.name for r in seen.rows if r.state == "suspended"}
+        rights = Rights(set(down) - aside, aside)
         for name in down:
             answer = self._clients.ask("start", name)
             if answer.outcome != "0":
                 self._violate([f"{name} cannot be started: {answer.words}"])
         if down and not self.report.violations:
             seen, found, _ = settle(self._look)
-            self._violate([*found, *self._guests.check(seen, set(down), set())])
+            self._violate([*found, *self._guests.check(seen, rights, set())])
 
     # -- the end ----------------------------------------------------------------------------
 

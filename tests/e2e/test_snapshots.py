@@ -17,16 +17,21 @@ from tests.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
-WORK = """
-exec 3>/root/open
-(
-    i=0
-    while :; do i=$((i + 1)); echo $i >/run/count; echo line >&3; sleep 0.05; done
-) </dev/null >/dev/null 2>&1 &
+WORK = r"""
+cat >/run/worker.pl <<'END'
+open(my $open, ">", "/root/open"); $open->autoflush(1);
+for (my $i = 1; ; $i++) {
+    open(my $count, ">", "/run/count.new"); print $count "$i\n"; close($count);
+    rename("/run/count.new", "/run/count"); print $open "line\n"; select(undef, undef, undef, 0.05);
+}
+END
+perl -MIO::Handle /run/worker.pl </dev/null >/dev/null 2>&1 &
 echo $! >/run/worker
+until [ -e /run/count ]; do sleep 0.05; done
 cat /proc/sys/kernel/random/boot_id
 """
-"""A program that counts, and holds a file open that it writes to."""
+"""A program that counts, and holds a file open that it writes to. One process: a shell with its
+sleeps keeps an emulated processor busy."""
 GOES_ON = """
 kill -0 $(cat /run/worker) || exit 1
 one=$(cat /run/count) lines=$(wc -l </root/open)
@@ -38,6 +43,8 @@ cat /sys/class/net/eth0/address
 head -c 16 /dev/urandom | od -An -tx1 | tr -d ' '
 cksum </run/banger/host_key
 """
+FILL = "for size in 64k 1k; do dd if=/dev/zero of=/fill$size bs=$size 2>/dev/null; done; sync"
+"""Until nothing fits any more."""
 WIRED = "date +%s.%N"
 
 
@@ -65,7 +72,7 @@ def saved(home: Home) -> list[str]:
 
 
 def test_a_guest_is_suspended_snapshotted_forked_and_copied(home: Home) -> None:
-    home.banger("vm", "create", "--name", "day", "--memory", "512M")
+    home.banger("vm", "create", "--name", "day", "--memory", "512M", "--overlay-size", "64M")
     boot_id = sh(home, "day", WORK).strip()
 
     # Suspended, through a reboot of the host, as far as its files tell.
@@ -89,12 +96,13 @@ def test_a_guest_is_suspended_snapshotted_forked_and_copied(home: Home) -> None:
     assert sh(home, "day", "cat /proc/sys/kernel/random/boot_id").strip() == boot_id
     sh(home, "day", f"{GOES_ON}test ! -e /etc/gone")
 
-    # Two forks, which are three machines with the first. Its clock is a month behind.
-    sh(home, "day", "date -s '-31 days'")
+    # Two forks, which are three machines with the first. Its clock is a month behind, and its disk
+    # is full.
+    sh(home, "day", f"date -s '-31 days'; {FILL}")
     forked = json.loads(home.banger("vm", "fork", "day", "copy", "-n", "2", "-o", "json").stdout)
     assert forked["pause_seconds"] < 2
     names = ("day", "copy-1", "copy-2")
-    told = [sh(home, name, IDENTITY).split("\n") for name in names]
+    told = [sh(home, name, f"{IDENTITY}rm /fill*; {GOES_ON}").split("\n") for name in names]
     hostnames, *others = list(zip(*told, strict=True))[:6]
     assert hostnames == names
     for different in others:
@@ -102,10 +110,7 @@ def test_a_guest_is_suspended_snapshotted_forked_and_copied(home: Home) -> None:
     for used in json.loads(home.banger("vm", "stats", *names, "-o", "json").stdout):
         assert 0 < used["unique_memory_bytes"] <= used["guest_memory_bytes"] < 512 << 20
     assert_own_machines(home, "copy-1", "copy-2")
-    for name in names:
-        sh(home, name, GOES_ON)
     home.banger("vm", "delete", "copy-1", "copy-2")
-    sh(home, "day", GOES_ON)
 
     # A copy for one command.
     run = ("vm", "run", "--rm", "--from", "day/noon", "--", "sh", "-c", f"{GOES_ON}hostname")

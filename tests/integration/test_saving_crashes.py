@@ -46,7 +46,7 @@ def killed_at(guests: Guests, number: int, verb: str, **body: Any) -> bool:
 def check_whole(guests: Guests, name: str, boot_id: str, port: int) -> None:
     """The guest is the one that it was, once; a suspended one is resumed first, also one whose
     supervisor goes on with what a service that was killed had asked for."""
-    eventually(lambda: runs(guests, name) and has_port(guests.show(name), port))
+    eventually(lambda: runs(guests, name) and has_port(guests, name, port))
     shown = guests.show(name)
     assert shown["boot_id"] == boot_id
     assert guests.vmms(name) == [shown["pid"]]

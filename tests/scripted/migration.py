@@ -35,10 +35,16 @@ class Unloadable(Exception):
 
 class Migration:
     """``memory``: the options of memory-backend-file, empty without. ``full``: a save finds no
-    space."""
+    space. ``endless``: it does not end by itself."""
 
     def __init__(
-        self, guest: Guest, memory: dict[str, str], *, incoming: bool, full: bool = False
+        self,
+        guest: Guest,
+        memory: dict[str, str],
+        *,
+        incoming: bool,
+        full: bool = False,
+        endless: bool = False,
     ) -> None:
         self.runstate = "inmigrate" if incoming else ""
         """A RunState that only a migration brings; empty for the others."""
@@ -47,6 +53,7 @@ class Migration:
         self._guest = guest
         self._memory = memory
         self._full = full
+        self._endless = endless
         self._named: dict[str, int] = {}
         self._ignore_shared = False
         self._outcome: dict[str, Any] = {}
@@ -61,8 +68,11 @@ class Migration:
                 for each in arguments["capabilities"]:
                     if each["capability"] == _IGNORE_SHARED:
                         self._ignore_shared = each["state"]
-            case "migrate-set-parameters" | "migrate_cancel":
+            case "migrate-set-parameters":
                 pass
+            case "migrate_cancel":
+                if self._is_active:
+                    self._outcome = {"status": "cancelled"}
             case "migrate":
                 self._save(self._take(arguments["uri"]))
             case "query-migrate":
@@ -73,10 +83,18 @@ class Migration:
                 return self._property(arguments["property"])
         return {}
 
-    def go_on(self) -> None:
+    @property
+    def _is_active(self) -> bool:
+        return self._outcome.get("status") == "active"
+
+    def go_on(self) -> bool:
+        """False for a guest that is stopped again at once, by the end of a save under way."""
         if self.runstate == "inmigrate":
             raise Refused("Guest is waiting for an incoming migration")
         self.runstate = ""
+        if self._is_active:
+            self._outcome, self.runstate = {"status": "completed"}, "postmigrate"
+        return not self.runstate
 
     def _take(self, uri: str) -> int:
         if uri.removeprefix("fd:") not in self._named:
@@ -95,6 +113,10 @@ class Migration:
     def _save(self, descriptor: int) -> None:
         if self.runstate == "postmigrate":
             raise Refused("Can't migrate the vm that was paused due to previous migration")
+        if self._endless:
+            os.close(descriptor)
+            self._outcome = {"status": "active"}
+            return
         memory = self._guest.remember()
         if self._ignore_shared and self._memory.get("share") == "on":
             _write_memory(Path(self._memory["mem-path"]), memory)

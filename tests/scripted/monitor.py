@@ -101,8 +101,10 @@ class Monitor:
                 events = self._set_paused(True)
             case "cont":
                 self._failed_write = False
-                machine.migration.go_on()
+                goes_on = machine.migration.go_on()
                 events = self._set_paused(False)
+                if not goes_on:
+                    events += self._set_paused(True)
             case "quit":
                 machine.end("host-qmp-quit")
             case "system_powerdown":

@@ -180,7 +180,11 @@ class Machine:
         boot_id = Path("/proc/sys/kernel/random/uuid").read_text().strip()
         self._agent = Agent(boot_id, self._power_off)
         self.migration = Migration(
-            self, line.memory, incoming=line.incoming, full="no-space" in self._script
+            self,
+            line.memory,
+            incoming=line.incoming,
+            full="no-space" in self._script,
+            endless="endless-save" in self._script,
         )
         self._monitor = Monitor(self)
         self._agent_channel = Channel(self._loop, line.agent, self._agent.receive)

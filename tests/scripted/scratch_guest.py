@@ -30,7 +30,7 @@ class ScratchGuest:
         busybox = shutil.which("busybox")
         assert busybox, "busybox is not installed"
         self._busybox = busybox
-        for name in ("daemons", "apply", "renew", "settle"):
+        for name in ("daemons", "apply", "renew", "hand_over", "settle"):
             self.write(f"run/initramfs/{name}", self._led((ROOTFS / name).read_text()))
         adjust = f'#!/bin/sh\necho "adjust $*" >>{root}/noted\n/bin/cat >{root}/message\n'
         self.write("run/initramfs/bin/adjust", adjust).chmod(0o755)

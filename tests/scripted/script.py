@@ -20,6 +20,7 @@ WISHES = {
     "linger": "a power-off ends the agent at once, and the guest when the FIFO is written to",
     "once": "the next launch finds no script any more",
     "no-space": "a save finds no space on the host's disk",
+    "endless-save": "a save goes on until it is cancelled, or until the guest runs",
     "hold": "the boot waits until the FIFO named by the rest of the line has been written to",
 }
 

@@ -17,8 +17,6 @@ from shared.errors import BangerError
 LOOK_SECONDS = 2.0
 UPKEEP_SECONDS = 3600.0
 """Between looks whether all templates are of use, when nothing else is to be done."""
-QUIET_SECONDS = 20.0
-"""How long no VM may have been made before a template is."""
 SPARE_BYTES = 512 << 20
 """Memory that is left, beside the guest's own, while one is made."""
 
@@ -30,6 +28,7 @@ class MakeTemplates:
     def __init__(self, context: ApiContext) -> None:
         self._context = context
         self._templates = context.templates
+        self._config = context.config.templates
         self._maker = TemplateMaker(context)
         self._upkeep = Upkeep(context.templates, context.paths)
 
@@ -62,11 +61,15 @@ class MakeTemplates:
 
     def _may_begin(self, wanted: WantedTemplate) -> bool:
         idle = time.monotonic() - self._templates.last_creation
-        if self._templates.in_the_way.is_set() or idle < QUIET_SECONDS or self._context.kept.closed:
+        if (
+            self._templates.in_the_way.is_set()
+            or idle < self._config.quiet_seconds
+            or self._context.kept.closed
+        ):
             return False
         if available_memory() < (wanted.spec.memory_mib << 20) + SPARE_BYTES:
             return False
-        return is_quiet(Path("/proc"), os.cpu_count() or 1)
+        return is_quiet(Path("/proc"), os.cpu_count() or 1, self._config.most_pressure)
 
     async def _make(self, wanted: WantedTemplate) -> None:
         log = self._context.log

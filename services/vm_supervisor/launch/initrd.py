@@ -28,7 +28,7 @@ APPLETS = (
 ).split()
 """What the scripts of guest/rootfs call, each a link to busybox."""
 _PROGRAMS = ("init", "shutdown")
-_FILES = ("start", "daemons", "apply", "renew", "settle")
+_FILES = ("start", "daemons", "apply", "renew", "hand_over", "settle")
 _LATE_UNMOUNTS = (
     *("root", "usr-lib-modules-", "lib-modules-", "run-credentials-", "run-banger-", "var-lib-"),
 )

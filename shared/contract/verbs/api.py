@@ -59,8 +59,10 @@ VM_ACCESS = Verb(
     "vm.access",
     vm.VmAccess,
     vm.VmView,
-    notes="how to reach the guest; `not_running` unless it runs; counts as use. With a `command`, "
-    "what the image makes of it",
+    partials=True,
+    seconds=BOOT_SECONDS,
+    notes="how to reach the guest; `not_running` unless it runs; counts as use. A VM that is "
+    "asleep wakes. With a `command`, what the image makes of it",
 )
 VM_CREATE = Verb(
     "api",

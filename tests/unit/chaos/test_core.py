@@ -38,9 +38,15 @@ DOWN = Observed(
     names={"web": None},
 )
 EMPTY = Observed(processes=CORE)
+ASIDE = replace(
+    DOWN,
+    rows=(replace(UP, state="suspended"),),
+    listed=(replace(LISTED, state="suspended", pid=None),),
+    saved={VM: frozenset({"memory", "half"})},
+)
 
 
-@pytest.mark.parametrize("seen", [WELL, DOWN, EMPTY])
+@pytest.mark.parametrize("seen", [WELL, DOWN, EMPTY, ASIDE])
 def test_a_settled_system_has_no_contradiction(seen: Observed) -> None:
     assert contradictions(seen) == []
 
@@ -79,6 +85,14 @@ def beside(seen: Observed, *more: Process) -> Observed:
         (replace(WELL, names={"web": None}), "dns answers None for web"),
         (replace(WELL, names={"gone": "127.77.0.9"}), "dns answers 127.77.0.9 for gone"),
         (replace(DOWN, names={"web": "127.77.0.2"}), "dns answers 127.77.0.2 for web"),
+        (replace(WELL, saved={VM: frozenset({"half"})}), "web is running and has half of a save"),
+        (replace(WELL, saved={VM: frozenset({"memory"})}), "web is running and has memory"),
+        (replace(ASIDE, saved={}), "web is suspended, and on disk there is []"),
+        (
+            replace(DOWN, saved=ASIDE.saved),
+            "web is stopped, and on disk there is ['half', 'memory']",
+        ),
+        (beside(ASIDE, VMM), "web is suspended, but has vmm 70"),
         (replace(WELL, complaints=("vm list: timeout",)), "vm list: timeout"),
     ],
 )
@@ -106,6 +120,18 @@ def test_a_guest_that_went_on_has_lost_nothing() -> None:
 )
 def test_a_guest_that_lost_something_is_told(now: Guest, says: str) -> None:
     assert any(says in words for words in continuity("web", BEFORE, now, same_boot=True))
+
+
+def test_a_guest_that_was_put_aside_is_the_same_boot_in_another_vmm() -> None:
+    later = replace(LATER, pid=99)
+    assert continuity("web", BEFORE, later, same_boot=True, moved=True) == []
+    other = replace(later, boot_id="b")
+    assert continuity("web", BEFORE, other, same_boot=True, moved=True) != []
+
+
+def test_a_guest_that_was_brought_back_may_have_fewer_lines() -> None:
+    back = replace(LATER, synced=5, lines=5)
+    assert continuity("web", BEFORE, back, same_boot=True, rewound=True) == []
 
 
 def test_a_guest_that_was_ended_may_be_another_boot_but_has_its_synced_lines() -> None:

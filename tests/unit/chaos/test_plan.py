@@ -3,7 +3,17 @@
 from collections import Counter
 from itertools import islice
 
-from tests.chaos.plan import ALONE, ENDS, REMEMBERED, WEIGHTS, Fault, Plan, disturbed
+from tests.chaos.plan import (
+    ALONE,
+    ENDS,
+    REMEMBERED,
+    WEIGHTS,
+    Fault,
+    Plan,
+    disturbed,
+    moved,
+    rewound,
+)
 
 VMS = ("a", "b", "c", "d")
 
@@ -45,3 +55,9 @@ def test_vms_that_may_end_are_known() -> None:
     verbs = (("list", "a"), ("stop", "b"), ("pause+resume", "c"))
     faults = [Fault("kill vmm", "d"), Fault("kill supervisor", "a"), Fault("clients", verbs=verbs)]
     assert disturbed(faults) == {"b", "d"}
+
+
+def test_vms_that_go_on_elsewhere_are_known() -> None:
+    faults = [Fault("suspend guest", "a"), Fault("restore guest", "b"), Fault("fork guest", "c")]
+    faults.append(Fault("clients", verbs=(("suspend+resume", "d"), ("list", "c"))))
+    assert (moved(faults), rewound(faults), disturbed(faults)) == ({"a", "b", "d"}, {"b"}, set())

@@ -15,6 +15,8 @@ if TYPE_CHECKING:  # imported when QEMU runs already: the guest boots meanwhile
     from qemu.qmp import QMPClient
 
 CONNECT_SECONDS = 10.0
+END_SECONDS = 0.5
+"""How soon a QEMU that has closed its socket is expected to be gone."""
 _RETRY_SECONDS = 0.01
 
 
@@ -63,15 +65,22 @@ class QmpControl:
         Raises:
             BangerError: ``not_running`` when QEMU is gone, ``internal`` when it refuses.
         """
-        from qemu.qmp import QMPError
+        from qemu.qmp import ExecuteError, QMPError
 
         try:
             return await self._client().execute(command, arguments)
         except QMPError as error:
+            if not isinstance(error, ExecuteError):  # a QEMU that ends closes its sockets first
+                await self._expect_end()
             if not self._watch.alive:
                 raise _gone() from error
             words = printable(str(error), LINE_MAX)
             raise BangerError(Code.INTERNAL, f"QEMU refused {command}: {words}") from error
+
+    async def _expect_end(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(END_SECONDS):
+                await self._watch.ended()
 
     def send_descriptor(self, descriptor: int) -> None:
         """Hand QEMU a descriptor, which the next getfd names. Raises ``not_running``."""

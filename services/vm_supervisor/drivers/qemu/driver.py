@@ -180,6 +180,8 @@ class QemuMachine:
             await self._load(self._saved)
         elif self._adopted:
             await self._refuse_never_loaded()
+            with contextlib.suppress(BangerError):  # as in ``_refuse_never_loaded``
+                await self._migration.abandon()
         self._user_network.make_room()  # at the forward to ssh, or those of a predecessor
         self._events = asyncio.create_task(self._read_events())
         self._stopped.set()  # an event may have passed while nobody was connected

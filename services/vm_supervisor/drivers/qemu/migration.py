@@ -108,6 +108,13 @@ class Migration:
         """A RunState of the QEMU QMP Reference."""
         return str(_table(await self._execute("query-status", None)).get("status", ""))
 
+    async def abandon(self) -> None:
+        """End a save that a supervisor before this one has begun: at its end QEMU would stop the
+        guest, which may run by then. Nothing without one."""
+        outcome = _table(await self._execute("query-migrate", None))
+        if outcome.get("status") in _ACTIVE:
+            await self._cancel()
+
     async def _stand_still(self) -> None:
         """Make sure that the guest is paused, and that QEMU is willing to save it once more.
 

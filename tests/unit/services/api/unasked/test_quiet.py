@@ -12,13 +12,13 @@ def test_by_pressure(tmp_path: Path, pressure: str, *, quiet: bool) -> None:
     (tmp_path / "pressure").mkdir()
     text = f"some avg10={pressure} avg60=90.00 avg300=1.00 total=5\nfull avg10=0.00\n"
     (tmp_path / "pressure/cpu").write_text(text)
-    assert is_quiet(tmp_path, 1) is quiet
+    assert is_quiet(tmp_path, 1, 20.0) is quiet
 
 
 @pytest.mark.parametrize(("load", "quiet"), [("0.99", True), ("1.00", False)])
 def test_by_load_where_there_is_no_pressure(tmp_path: Path, load: str, *, quiet: bool) -> None:
     (tmp_path / "loadavg").write_text(f"{load} 5.00 5.00 1/200 4242\n")
-    assert is_quiet(tmp_path, 2) is quiet
+    assert is_quiet(tmp_path, 2, 20.0) is quiet
     (tmp_path / "pressure").mkdir()
     (tmp_path / "pressure/cpu").write_text("not as it should be\n")
-    assert is_quiet(tmp_path, 2) is quiet
+    assert is_quiet(tmp_path, 2, 20.0) is quiet

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from services.vm_supervisor.drivers.qemu.migration import Migration
 from shared.errors import BangerError, Code
+from shared.host.retry import poll_async
 from shared.vm import files
 from tests.scripted.migration import Migration as Qemu
 from tests.scripted.monitor import Monitor
@@ -21,14 +23,14 @@ class Vmm:
 
     def __init__(
         self, memory: Path | None = None, *, share: str = "on", incoming: bool = False,
-        runs: bool = False,
+        runs: bool = False, endless: bool = False,
     ) -> None:  # fmt: skip
         options = {"mem-path": str(memory), "share": share} if memory else {}
         self.paused = not runs
         self.networks: dict[str, dict[str, Any]] = {}
         self.knows: dict[str, Any] = {"word": "secret"}
         self.asked: list[str] = []
-        self.migration = Qemu(self, options, incoming=incoming)
+        self.migration = Qemu(self, options, incoming=incoming, endless=endless)
         self._monitor = Monitor(self)  # type: ignore[arg-type]
         self.driven = Migration(self._execute, self._receive, os.getpid())
 
@@ -179,3 +181,26 @@ async def test_qemu_that_never_ends_a_save_is_told_to_give_up(tmp_path: Path) ->
     assert not saving.done()
     vmm.migration._outcome = {"status": "completed"}
     assert await saving == {"status": "completed"}
+
+
+@scene
+async def test_a_save_that_another_supervisor_has_begun_is_ended(tmp_path: Path) -> None:
+    """Else the guest, which runs on, would be stopped at its end."""
+    vmm = Vmm(endless=True)
+    saving = asyncio.create_task(vmm.driven.save(tmp_path))
+    assert await poll_async(lambda: "query-migrate" in vmm.asked, time.monotonic() + 5, pause=0.001)
+    successor = Migration(vmm._execute, vmm._receive)
+    await successor.abandon()
+    await vmm._execute("cont", None)
+    assert not vmm.paused
+    with pytest.raises(BangerError, match="cancelled"):
+        await saving
+
+
+@scene
+async def test_where_nothing_is_saved_there_is_nothing_to_end(tmp_path: Path) -> None:
+    vmm = Vmm()
+    await vmm.driven.abandon()
+    await vmm.driven.save(tmp_path)
+    await vmm.driven.abandon()
+    assert "migrate_cancel" not in vmm.asked
