@@ -13,6 +13,8 @@ from time import time_ns as now
 from typing import Any
 
 _HEADER = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid\n"
+LOCKS = "/run/systemd/inhibit"
+"""Whoever reads this directory asks who keeps the guest awake."""
 _LENT = ("/proc/uptime", "/proc/stat", "/proc/meminfo", "/proc/loadavg")
 """Files of this machine that pass for the guest's."""
 
@@ -22,13 +24,16 @@ class Refused(Exception):
 
 
 class Agent:
-    """``on_power_off`` is called when pid 1 is sent a signal that means it."""
+    """``on_power_off`` is called when pid 1 is sent a signal that means it. A guest that is to be
+    called "unwilling" cannot be handed over."""
 
     def __init__(self, boot_id: str, on_power_off: Callable[[], None]) -> None:
         self._on_power_off = on_power_off
         self._boot_id = boot_id
         self._buffer = b""
         self._listening = [22]
+        self.keeper = ""
+        """The program that keeps the guest awake."""
         self._bound: list[int] = []
         self._written: dict[str, bytes] = {}
         self._open: dict[int, tuple[str, bytes]] = {}
@@ -110,6 +115,15 @@ class Agent:
         elif script == "/run/initramfs/renew":
             self._boot_id = dict(each.split("=", 1) for each in env or [])["boot_id"]
             self._exited[self._next] = {"exited": True, "exitcode": 0}
+        elif script == "/run/initramfs/hand_over":
+            refused = "name=unwilling" in (env or [])
+            self._exited[self._next] = {"exited": True, "exitcode": int(refused)}
+        elif "is-system-running" in script or "/run/initramfs/settle" in "".join(env or []):
+            self._exited[self._next] = {"exited": True, "exitcode": 0}
+        elif LOCKS in script:
+            said = f"LOCK\nWHAT=sleep\nMODE=block\nWHO={self.keeper}\n" if self.keeper else ""
+            output = base64.b64encode(said.encode()).decode()
+            self._exited[self._next] = {"exited": True, "exitcode": 0, "out-data": output}
         else:
             self._exited[self._next] = _run([path, *arg], env, base64.b64decode(input_data))
         return {"pid": self._next}

@@ -5,7 +5,8 @@
 Only the standard library's lightest modules, so that a guest "boots" in some 20 ms. Misbehaviour is
 in the script (script.py). The serial console is a root shell that knows a few words: ``poweroff``,
 ``reboot``, ``panic``, ``crash WORDS``, ``listen PORT``, ``unlisten PORT``, ``bind-udp PORT``,
-``unbind-udp PORT`` and ``networks`` (prints what -netdev and QMP made).
+``unbind-udp PORT``, ``awake WORDS`` (who keeps it from sleep; nobody without words) and
+``networks`` (prints what -netdev and QMP made).
 """
 
 import os
@@ -123,12 +124,12 @@ class Channel:
 
 
 class Forwards:
-    """hostfwd rules: the host's end really listens, and holds connections until the VMM ends."""
+    """hostfwd rules: the host's end really listens, and every connection is to a server that sends
+    back what it is sent."""
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
         self._listeners: dict[str, socket.socket] = {}
-        self._connections: list[socket.socket] = []
 
     def add(self, rule: str) -> str:
         source, _, _guest = rule.partition("-")
@@ -142,8 +143,23 @@ class Forwards:
             listener.close()
             return f"Could not set up host forwarding rule '{rule}'\r\n"
         self._listeners[source] = listener
-        self._loop.watch(listener, lambda: self._connections.append(listener.accept()[0]))
+        self._loop.watch(listener, lambda: self._serve(listener.accept()[0]))
         return ""
+
+    def _serve(self, connection: socket.socket) -> None:
+        """The other end reads while it sends, so that nothing waits for nothing here."""
+
+        def echo() -> None:
+            try:
+                piece = connection.recv(1 << 16)
+                connection.sendall(piece)
+            except OSError:
+                piece = b""
+            if not piece:
+                self._loop.ignore(connection)
+                connection.close()
+
+        self._loop.watch(connection, echo)
 
     def remove(self, source: str) -> str:
         listener = self._listeners.pop(source, None)
@@ -295,6 +311,8 @@ class Machine:
                     self._print(f"networks: {' '.join(self.networks)}")
                 case ["full"]:
                     self._qmp.send(self._monitor.fail_write())
+                case ["awake", *words]:
+                    self._agent.keeper = " ".join(words)
                 case ["listen", port]:
                     self._agent.listen(int(port))
                 case ["unlisten", port]:

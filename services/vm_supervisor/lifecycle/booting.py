@@ -113,8 +113,7 @@ class Booting:
             await life.report(state_at_rest(life.directory), f"it could not wake: {error}")
             life.process.spawn(life.finish())
         elif not life.leaving:
-            asleep.close()
-            asleep.listen()
+            asleep.listen_again()
             life.over.set()
             await life.report("suspended", asleep.reason, wakes=True)
 

@@ -76,7 +76,7 @@ class Supervision:
             if life.state in NEEDS_VMM or at_rest == "suspended":
                 life.state = at_rest  # the VMM ended with the earlier supervisor
             if asleep := read_asleep(life.directory):
-                await self._fall_asleep(asleep)
+                await self._sleep(self._held_for(asleep))
                 return
             life.process.spawn(self._exit_if_never_asked())
             return
@@ -125,13 +125,21 @@ class Supervision:
 
     # -- sleep ------------------------------------------------------------------------------
 
-    async def _fall_asleep(self, asleep: Asleep) -> None:
-        """The VM has no VMM, and comes back when somebody connects to it."""
+    def _held_for(self, asleep: Asleep) -> AsleepPorts:
+        """From now on, whoever comes to a TCP port of the VM waits."""
+        ports = AsleepPorts(self.life.vm, asleep, self.life.log, self._wake_soon)
+        ports.listen("tcp")
+        return ports
+
+    async def _sleep(self, ports: AsleepPorts) -> None:
+        """Nothing is left of the VMM, and the VM comes back when somebody comes."""
         life = self.life
-        life.asleep = AsleepPorts(life.vm, asleep, life.log, self._wake_soon)
-        life.asleep.listen()
+        ports.listen("udp")
+        life.asleep = ports
         life.over.set()
-        await life.report("suspended", asleep.reason, wakes=True)
+        life.state = "suspended"
+        ports.attend()
+        await life.report("suspended", ports.reason, wakes=True)
 
     def _wake_soon(self) -> None:
         self.life.process.spawn(self._wake())
@@ -254,6 +262,8 @@ class Supervision:
         life = self.life
         end = await running.machine.ended()
         life.log.info("the VMM ended", reason=end.reason.value, detail=end.detail)
+        asleep = None if life.forgotten else read_asleep(life.directory)
+        ports = self._held_for(asleep) if asleep else None
         life.tasks.end()
         if life.agent:
             life.agent.close()
@@ -264,9 +274,11 @@ class Supervision:
         ready, asked = running.handle.ready, life.end_asked
         if vmm_end.is_reboot(end, ready=ready, asked=asked):
             self._booting.again()
-        elif not life.forgotten and (asleep := read_asleep(life.directory)):
-            await self._fall_asleep(asleep)
+        elif ports and not life.forgotten:
+            await self._sleep(ports)
         else:
+            if ports:
+                ports.close()
             at_rest = state_at_rest(life.directory)
             final = vmm_end.final_state(end, at_rest, ready=ready, asked=asked, trouble=life.reason)
             await life.report(*final)

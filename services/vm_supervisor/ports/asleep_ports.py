@@ -13,7 +13,7 @@ from services.vm_supervisor.ports.publishing import (
     without,
 )
 from services.vm_supervisor.running_vm import RunningVm
-from shared.contract.messages.vm import Vm
+from shared.contract.messages.vm import Protocol, Vm
 from shared.logs import Log
 from shared.vm.asleep import Asleep
 
@@ -45,9 +45,19 @@ class AsleepPorts:
         """Whether connections have woken the VM, and nobody has sent anything."""
         return self._place.led > 0 and not self._place.payload_seen
 
-    def listen(self) -> None:
-        """Hold the ports."""
-        self._place.listen(self._wanted())
+    def listen(self, *protocols: Protocol) -> None:
+        """Hold the ports of these protocols: whoever comes waits."""
+        self._place.listen(each for each in self._wanted() if each.protocol in protocols)
+
+    def attend(self) -> None:
+        """Wake the VM when somebody comes, or has come already."""
+        self._place.attend()
+
+    def listen_again(self) -> None:
+        """After a wake that was not to be."""
+        self._place.close()
+        self.listen("tcp", "udp")
+        self.attend()
 
     def _wanted(self) -> list[Forward]:
         published = [forward_of(publication) for publication in self._vm.publish]
@@ -65,8 +75,7 @@ class AsleepPorts:
         for publication in without(vm.publish, self._vm.publish):
             bind_for_a_moment(publication)
         self._vm = vm
-        self._place.close()
-        self.listen()
+        self.listen_again()
 
     def ignore(self) -> None:
         """Wake nobody from now on."""

@@ -56,7 +56,6 @@ class PlaceHolder:
 
     def listen(self, forwards: Iterable[Forward]) -> None:
         """Hold these ports. One that another program has is logged and left out."""
-        loop = asyncio.get_running_loop()
         for forward in forwards:
             try:
                 bound = bind(forward.protocol, forward.host, forward.port)
@@ -70,7 +69,12 @@ class PlaceHolder:
             else:
                 bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, DATAGRAM_BYTES)
             self._held.append(_Held(forward, bound))
-            loop.add_reader(bound, self._somebody_came)
+
+    def attend(self) -> None:
+        """Wake the VM when somebody comes, or has come already."""
+        loop = asyncio.get_running_loop()
+        for held in self._held:
+            loop.add_reader(held.bound, self._somebody_came)
 
     def _somebody_came(self) -> None:
         self.ignore()

@@ -193,6 +193,8 @@ def view(name: str = "web", vm_id: str = "0123456789ab", **fields: Any) -> dict[
         "workspaces": [],
         "origin": "",
         "template": "",
+        "wakes": False,
+        "idle_suspend": None,
     }
     access = {
         "host": "127.77.0.2",
@@ -214,6 +216,7 @@ def view(name: str = "web", vm_id: str = "0123456789ab", **fields: Any) -> dict[
         "command": None,
         "exposed": None,
         "snapshots": None,
+        "awake": "",
     }
     vm = row | fields
     return {"vm": vm, "access": access if vm["state"] == "running" else None, **state}

@@ -34,7 +34,7 @@ DETAILS: "Columns[VmView]" = {
     "OVERLAY": lambda view: show_size(view.vm.overlay_bytes),
     "REASON": lambda view: _reason(view),
     "ORIGIN": lambda view: view.vm.origin or "-",
-    "TEMPLATE": lambda view: view.vm.template or "-",
+    "TEMPLATE": lambda view: _template(view.vm),
     "SNAPSHOTS": lambda view: str(view.snapshots or "-"),
     "IDLE": lambda view: _idle(view),
     "LABELS": lambda view: ", ".join(f"{k}={v}" for k, v in view.vm.labels.items()) or "-",
@@ -52,6 +52,10 @@ DETAILS: "Columns[VmView]" = {
 
 LONGEST_PATH = 24
 """Characters of a path in a listing."""
+
+
+def _template(vm: "Vm") -> str:
+    return f"{vm.template} (from the pool)" if vm.from_pool else vm.template or "-"
 
 
 def _workspace(vm: "Vm") -> str:
@@ -91,10 +95,11 @@ def _reason(view: "VmView") -> str:
 
 def _idle(view: "VmView") -> str:
     """The VM's own limit, and what keeps it from being suspended now."""
-    from shared.contract.durations import show_duration
+    own, limit = view.vm.idle_suspend, "-"
+    if own is not None:
+        from shared.contract.durations import show_duration
 
-    own = view.vm.idle_suspend
-    limit = "-" if own is None else show_duration(own) if own else "never"
+        limit = show_duration(own) if own else "never"
     return f"{limit} (awake: {view.awake})" if view.awake else limit
 
 

@@ -22,3 +22,7 @@ def test_by_load_where_there_is_no_pressure(tmp_path: Path, load: str, *, quiet:
     (tmp_path / "pressure").mkdir()
     (tmp_path / "pressure/cpu").write_text("not as it should be\n")
     assert is_quiet(tmp_path, 2, 20.0) is quiet
+
+
+def test_there_may_be_no_limit(tmp_path: Path) -> None:
+    assert is_quiet(tmp_path / "nothing", 1, 100.0)

@@ -55,7 +55,9 @@ def held(
     vm = example_vm(address=HOST, **changes)
     log = Log(tmp_path / "log", "vm:0123456789ab")
     ports = AsleepPorts(vm, sleep, log, woken.set)
-    ports.listen()
+    ports.listen("tcp")
+    ports.listen("udp")
+    ports.attend()
     return ports, PublishedPorts(vm.network, tmp_path, log)
 
 

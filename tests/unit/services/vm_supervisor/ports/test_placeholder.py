@@ -39,6 +39,7 @@ async def holding(
 
     place = PlaceHolder(Log(tmp_path / "log", "vm:0123456789ab"), wake, guest)
     place.listen(forwards)
+    place.attend()
     try:
         yield place, woken
         assert len(wakes) <= 1
@@ -175,6 +176,7 @@ def test_ports_can_be_held_again_after_a_wake_that_was_not_to_be(tmp_path: Path)
         async with holding(tmp_path, port) as (place, woken), network() as there:
             place.close()
             place.listen([port])
+            place.attend()
             client = asyncio.create_task(exchange(port.port, b"again"))
             await woken.wait()
             await wake(place, there)
