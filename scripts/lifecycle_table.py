@@ -25,7 +25,8 @@ state.
 A `suspended` VM has its memory on disk and no VMM. `vm start` and `vm resume` bring it back where
 it was, also after a reboot of the host. Only `vm start --discard-memory`, `vm snapshot restore` and
 `vm delete` drop that memory; `vm stop` does not, and `vm prune` does not take the VM.
-[snapshots.md](snapshots.md) says what is saved.
+[snapshots.md](snapshots.md) says what is saved. One that was suspended because nobody used it lets
+sessions in: it wakes for them ([idle.md](idle.md)).
 
 A guest that reboots itself is launched again, and has `failed` with the reason when that cannot be.
 

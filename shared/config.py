@@ -19,6 +19,7 @@ Rate = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 Uid = Annotated[int, msgspec.Meta(ge=1, le=2**32 - 2**24)]
 """So that 2**24 uids of jails follow it (uid_t has 32 bits)."""
 # Neither NaN nor infinity passes these bounds.
+PoolSize = Annotated[int, msgspec.Meta(ge=0, le=8)]
 BootSeconds = Annotated[float, msgspec.Meta(gt=0, le=86400)]
 Percent = Annotated[float, msgspec.Meta(ge=0, le=100_000)]
 IdleSeconds = Annotated[float, msgspec.Meta(ge=0, le=366 * 86400)]
@@ -88,6 +89,12 @@ class TemplatesConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     max_age: IdleSeconds = 30 * 86400.0
     """Seconds after which one is made anew. 0: never."""
 
+    quiet_seconds: IdleSeconds = 20.0
+    """Seconds without a new VM after which one is made."""
+    most_pressure: Annotated[float, msgspec.Meta(ge=0, le=100)] = 20.0
+    """Per cent of time in which some task waits for a processor, above which none is made. For a VM
+    of the pool it is twice that. 100: it does not matter."""
+
     @property
     def limit_bytes(self) -> int:
         return parse_bytes(self.limit)
@@ -114,8 +121,12 @@ class Config(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     idle_suspend_after: IdleSeconds = 0.0
     """Seconds without use after which a running VM is suspended, until somebody uses it. 0: never;
     a VM may have a limit of its own."""
-    idle_cpu: Percent = 3.0
-    """Percent of one processor that the VMM of an unused VM may take; an idle guest takes 1."""
+    idle_cpu: Percent = 6.0
+    """Percent of one processor that the VMM of an unused VM may take: more is work. An idle guest
+    takes 3 or 4 under emulation, most of it for being asked which ports it listens on."""
+    warm_pool: PoolSize = 1
+    """How many VMs wait, ready to be used, while somebody makes VMs. They are made of a template,
+    of the kind that was made last. 0: none."""
     user_subnet: str = ""
     """Loopback addresses of VMs in user mode. Empty: ``loopback_subnet`` of this user."""
     ipv6: bool = False

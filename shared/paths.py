@@ -109,6 +109,11 @@ class Paths(NamedTuple):
         return self.state / "leases"
 
     @property
+    def trash(self) -> Path:
+        """Directories of VMs that are gone, on their way to be removed."""
+        return self.state / "trash"
+
+    @property
     def templates(self) -> Path:
         """Saved guests that nobody has used, by their keys."""
         return self.state / "templates"

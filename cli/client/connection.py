@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
-from shared.bus.client import Client
+from shared.bus.client import Client, Partial
 from shared.contract.verbs import daemon
 from shared.errors import BangerError, Code
 from shared.host.locks import Lock, holder
@@ -270,10 +270,10 @@ def last_error_line(path: "Path") -> str:
     return next((line for line in said if line and not line.startswith("hint: ")), "")
 
 
-def ask(request: "Request[Result]") -> Result:
-    """Connect, ask, close."""
+def ask(request: "Request[Result]", on_partial: "Partial | None" = None) -> Result:
+    """Connect, ask, close. ``on_partial``: as of ``Client.ask``."""
     with connect() as client:
-        return client.ask(request)
+        return client.ask(request, on_partial=on_partial)
 
 
 def ask_again(request: "Request[Result]") -> Result:

@@ -1,8 +1,8 @@
 """What the groups of verbs share."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from services.api.machines.control import Machines
 from services.api.machines.corrections import Corrections, all_rows
+from services.api.machines.idleness import Idleness
 from services.api.machines.image_configs import ImageConfigs
 from services.api.machines.kept import KeptVms
 from services.api.machines.spare_supervisor import Spare, Spawn
@@ -21,7 +22,9 @@ from services.api.policy.leased import LeasedVms
 from services.api.policy.moved_heads import MovedHeads
 from services.api.policy.snapshot_rules import SnapshotHolds
 from services.api.templates.templates import Templates
+from services.api.templates.warm_pool import WarmPool
 from shared.bus.ask import Ask
+from shared.bus.handlers import Call
 from shared.config import Config
 from shared.contract.lifecycle import LIVE, Action, check
 from shared.contract.messages.vm import Vm, VmView
@@ -32,6 +35,11 @@ from shared.logs import Log, now_rfc3339
 from shared.paths import Paths
 
 T = TypeVar("T")
+
+
+def is_asleep(vm: Vm) -> bool:
+    """Whether the VM comes back when somebody uses it, or is about to."""
+    return vm.wakes and vm.state in ("suspended", "starting")
 
 
 @dataclass
@@ -51,6 +59,7 @@ class ApiContext:
     machines: Machines = field(init=False)
     kept: KeptVms = field(init=False)
     templates: Templates = field(init=False)
+    pool: WarmPool = field(init=False)
     image_configs: ImageConfigs = field(init=False)
     operations: Operations = field(default_factory=Operations)
     image_holds: BootHolds = field(default_factory=lambda: BootHolds("image"))
@@ -60,8 +69,16 @@ class ApiContext:
     moved_heads: MovedHeads = field(default_factory=MovedHeads)
     snapshot_holds: SnapshotHolds = field(default_factory=SnapshotHolds)
     kernel_holds: BootHolds = field(default_factory=lambda: BootHolds("kernel"))
+    limits_changed: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when a VM may have got another idle limit."""
+    falling_asleep: set[str] = field(default_factory=set)
+    """Ids of VMs that are being suspended because nobody uses them."""
+    at_work: dict[str, list[str]] = field(default_factory=dict)
+    """VM id -> verbs that are at the VM and are no operations."""
+    idleness: Idleness = field(init=False)
 
     def __post_init__(self) -> None:
+        self.idleness = Idleness(self.config.idle_cpu)
         self.corrections = Corrections(self.ask, self.paths, self.log)
         self.supervisors = Supervisors(
             self.paths, self.log, self.corrections, self.spawn, self.spare
@@ -69,6 +86,7 @@ class ApiContext:
         self.image_configs = ImageConfigs(self.ask)
         self.machines = Machines(self.ask, self.paths, self.log, self.supervisors, self.corrections)
         self.templates = Templates(self.paths, self.config, self.log)
+        self.pool = WarmPool(self.config.warm_pool)
         self.kept = KeptVms(self.ask, self.paths, self.log, self.machines)
 
     # -- rows and what is true of them ------------------------------------------------------
@@ -77,9 +95,10 @@ class ApiContext:
         """The VM that a user's reference means, with its live state. Raises as ``find_id``."""
         return self.live(await self.ask(store.VM_GET(ref=ref)))
 
-    async def reach(self, ref: str) -> VmView:
-        """A VM whose guest answers; ``access`` is there. Raises ``not_running`` for any other."""
-        shown = self.view(await self.ask(store.VM_GET(ref=ref)))
+    async def reach(self, ref: str, call: Call) -> VmView:
+        """A VM whose guest answers; ``access`` is there. One that is asleep wakes for it. Raises
+        ``not_running`` for any other."""
+        shown = self.view(await self.awake(await self.ask(store.VM_GET(ref=ref)), call))
         vm = shown.vm
         if shown.access is None or vm.state in ("paused", "stopping"):
             check(vm.name, vm.state, Action.SESSION)
@@ -89,6 +108,34 @@ class ApiContext:
                 hint=f"for details: banger vm health {vm.name}",
             )
         return shown
+
+    async def awake(self, vm: Vm, call: Call) -> Vm:
+        """The VM for somebody who is about to use it: one that is asleep, or about to be, is
+        brought back. A caller that is cancelled leaves it on its way. Raises what its supervisor
+        says."""
+        if vm.id in self.falling_asleep:
+            async with self.machines.serialised(vm.id):
+                vm = await self.find(by_id(vm.id))
+        if not is_asleep(vm):
+            return vm
+        async with self.exclusively(vm) as vm:
+            if is_asleep(vm):
+                call.progress("resume", f"{vm.name} was asleep")
+                self.spawn(self.touch(vm.id))
+                await self.completed(self.machines.boot(vm, call))
+        return await self.find(by_id(vm.id))
+
+    @contextmanager
+    def working(self, vm: Vm, verb: str) -> Iterator[None]:
+        """Inside, the VM is in use by a verb that is no operation."""
+        at_work = self.at_work.setdefault(vm.id, [])
+        at_work.append(verb)
+        try:
+            yield
+        finally:
+            at_work.remove(verb)
+            if not at_work:
+                self.at_work.pop(vm.id, None)
 
     async def rows(self) -> list[Vm]:
         """All VMs of users with their live states."""

@@ -8,9 +8,12 @@ import asyncio
 from pathlib import Path
 
 from services.api.context import ApiContext
+from services.api.machines.removal import empty_trash
 from services.api.machines.snapshots import origins
 from services.api.machines.spare_supervisor import Spare
+from services.api.unasked.fill_pool import FillPool
 from services.api.unasked.idle_stop import IdleStop
+from services.api.unasked.idle_suspend import IdleSuspend
 from services.api.unasked.lease_end import LeaseEnd
 from services.api.unasked.templates import MakeTemplates
 from services.api.verbs.configure import ConfigureVerbs
@@ -24,6 +27,7 @@ from services.api.verbs.operations import OperationVerbs
 from services.api.verbs.publish import PublishVerbs
 from services.api.verbs.reports import ReportVerbs
 from services.api.verbs.snapshots import SnapshotVerbs
+from services.api.verbs.templates import TemplateVerbs
 from services.api.verbs.workspaces import WorkspaceVerbs
 from shared.bus.actor import Actor
 from shared.bus.background import keep_running
@@ -50,6 +54,7 @@ GROUPS = (
     GuestExecVerbs,
     SnapshotVerbs,
     ForkVerbs,
+    TemplateVerbs,
     WorkspaceVerbs,
 )
 """What answers the verbs, each made of the context. ``OperationVerbs`` needs less."""
@@ -63,6 +68,7 @@ class Api(Actor):
         spawn = self.background.spawn
         spare = Spare(paths.logs / "vm_supervisor.err", spawn)
         self._context = ApiContext(paths, log, config, self.ask, spawn, self.stopping, spare)
+        self._fill_pool = FillPool(self._context)
         self.serve(*(group(self._context) for group in GROUPS))
         self.serve(OperationVerbs(self._context.operations))
 
@@ -70,9 +76,12 @@ class Api(Actor):
         self._lock = await own(self.paths.lock("api"))
         self.background.spawn(self._recover(origins(self.paths)))
         self.background.spawn(keep_running("leases", LeaseEnd(self._context).run, self.log))
+        idle_suspend = IdleSuspend(self._context)
+        self.background.spawn(keep_running("idle suspend", idle_suspend.run, self.log))
         if self._context.templates.library.limit:
             making = MakeTemplates(self._context)
             self.background.spawn(keep_running("templates", making.run, self.log))
+            self.background.spawn(keep_running("pool", self._fill_pool.run, self.log))
         limit = self._context.config.auto_stop_stale_after
         if limit > 0:
             # It reads the names of others' sockets and what guests have caused.
@@ -89,6 +98,7 @@ class Api(Actor):
         context = self._context
         for directory in left:
             await asyncio.to_thread(discard, directory)
+        await asyncio.to_thread(empty_trash, context.paths)
         vms = await context.corrections.rows()
         for vm in await context.supervisors.recover(vms):
             if vm.state in LIVE or vm.origin or vm.keeper:
@@ -98,6 +108,7 @@ class Api(Actor):
                 await context.kept.delete(vm)  # whoever made it has died with the last api
             if vm.state == "stopping":
                 await context.corrections.stop_not_heard(by_id(vm.id))
+        await self._fill_pool.recover(vms)
 
     def _is_made_here(self, vm: Vm) -> bool:
         return vm.id in self._context.corrections.being_made

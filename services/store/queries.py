@@ -13,11 +13,18 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from services.store.database import complaints
-from services.store.tables.claims import check_name, check_ports, free_address, free_name
+from services.store.tables.claims import (
+    check_name,
+    check_ports,
+    free_address,
+    free_name,
+    oldest_in_pool,
+)
 from services.store.tables.mapping import published, spec_but_workspaces, spec_column, vm_of
 from services.store.tables.models import MutationRow, SequenceRow, VmRow
 from shared.bus.paging import Page
 from shared.contract.messages.rows import (
+    PoolClaim,
     Transition,
     VmClaim,
     VmReserve,
@@ -130,7 +137,7 @@ class Store:
                 network=request.network,
                 address=free_address(session, request.network, request.subnet),
                 spec=spec_column(request),
-                created_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+                created_at=_now(),
                 touched_at=request.touched_at,
             )
             session.add(row)
@@ -138,17 +145,40 @@ class Store:
             session.add(MutationRow(request_id=request.request_id, vm_id=row.id))
             return vm_of(row), _next_sequence(session)
 
+    def claim(self, request: PoolClaim) -> tuple[Vm, int]:
+        """Make a user's VM of the oldest one in the pool that fits; as ``reserve``, the same
+        request again returns the same VM.
+
+        Raises:
+            BangerError: ``not_found`` when the pool has none; as ``reserve``, and then the pool
+                has it still.
+        """
+        with self._session() as session:
+            made = _made_by(session, request.request_id)
+            if made:
+                return vm_of(made), _sequence(session).seq
+            row = oldest_in_pool(session, request.template, request.network)
+            check_ports(session, request.publish, row)
+            row.name = free_name(session, request.names)
+            row.spec = spec_column(replace(request, keeper="", from_pool=True))
+            row.created_at, row.touched_at = _now(), request.touched_at
+            _set_state(row, "running", "")
+            session.add(MutationRow(request_id=request.request_id, vm_id=row.id))
+            return vm_of(row), _next_sequence(session)
+
     def update(self, request: VmUpdate) -> tuple[Vm, int]:
         """Change what is given.
 
         Raises:
-            BangerError: ``not_found``; ``conflict`` with ``expected``, or when another VM has the
-                name or one of the ports.
+            BangerError: ``not_found``; ``conflict`` with ``expected`` or ``keeper``, or when
+                another VM has the name or one of the ports.
         """
         with self._session() as session:
             row = _row(session, request.id)
             if request.expected and row.state not in request.expected:
                 raise BangerError(Code.CONFLICT, f"{row.name} is {row.state}")
+            if request.keeper not in (None, vm_of(row).keeper):
+                raise BangerError(Code.CONFLICT, f"{row.name} has got a user")
             if request.name is not None:
                 check_name(session, request.name, row.id)
                 row.name = request.name
@@ -235,6 +265,10 @@ def _made_by(session: Session, request_id: str) -> VmRow | None:
     """The VM that this request made, if it made one that is still there."""
     done = session.get(MutationRow, request_id) if request_id else None
     return session.get_one(VmRow, done.vm_id) if done else None
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 def _set_state(row: VmRow, state: State | None, reason: str | None, *, wakes: bool = False) -> None:

@@ -16,6 +16,7 @@ from shared.bus.runner import own
 from shared.config import Config
 from shared.contract.messages.page import After
 from shared.contract.messages.rows import (
+    PoolClaim,
     Transition,
     VmChanged,
     VmClaim,
@@ -84,6 +85,10 @@ class StoreService(Actor):
     @handles(store.VM_RESERVE)
     async def reserve(self, request: VmReserve, _call: Call) -> Vm:
         return self._changed(*await self._in_thread(lambda: self._store.reserve(request)))
+
+    @handles(store.VM_CLAIM)
+    async def claim(self, request: PoolClaim, _call: Call) -> Vm:
+        return self._changed(*await self._in_thread(lambda: self._store.claim(request)))
 
     @handles(store.VM_UPDATE)
     async def update(self, request: VmUpdate, _call: Call) -> Vm:

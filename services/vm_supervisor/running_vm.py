@@ -18,6 +18,9 @@ class RunningVm:
     unforwarded: int = 0
     """User mode: how many ports the guest listens on beyond the limit of forwards."""
 
+    relays_udp: bool = False
+    """User mode: whether the UDP forwards of the handle are this supervisor's."""
+
     @property
     def access(self) -> Access:
         """How ssh reaches the guest."""

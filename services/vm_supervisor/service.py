@@ -27,6 +27,7 @@ from shared.bus.handlers import Call, handles
 from shared.bus.runner import own
 from shared.config import Config
 from shared.contract.messages.machine import (
+    Activity,
     GuestStats,
     MachineApply,
     MachineKill,
@@ -35,13 +36,14 @@ from shared.contract.messages.machine import (
     MachineSaved,
     MachineState,
     MachineStop,
+    MachineSuspend,
     SupervisorSpec,
     SystemState,
 )
 from shared.contract.messages.vm import Empty, GuestExec, GuestOutput, Health, PortList, State
 from shared.contract.verbs import api, store, supervisor
 from shared.errors import BangerError, Code
-from shared.logs import Log
+from shared.logs import Log, now_rfc3339
 from shared.paths import Paths, make_vm_run
 from shared.vm import files
 
@@ -82,16 +84,23 @@ class Supervisor(Actor):
 
     # -- what the supervision asks of its process (``SupervisorProcess``) ---------------------
 
-    async def store_state(self, state: State, reason: str) -> None:
+    async def store_state(self, state: State, reason: str, *, wakes: bool) -> None:
+        update = store.VM_UPDATE(id=self._vm_id, state=state, reason=reason, wakes=wakes)
         while self._life.state == state:
             try:
-                await self.ask(store.VM_UPDATE(id=self._vm_id, state=state, reason=reason))
+                await self.ask(update)
                 return
             except BangerError as error:
                 if error.code is Code.NOT_FOUND:
                     return
                 self.log.warning("state not stored yet", state=state, error=error.message)
                 await asyncio.sleep(RETRY_SECONDS)
+
+    async def note_use(self) -> None:
+        try:
+            await self.ask(store.VM_TOUCH(id=self._vm_id, at=now_rfc3339()))
+        except BangerError as error:
+            self.log.warning("use not noted", error=error.message)
 
     async def leave(self) -> None:
         await self.idle()
@@ -144,8 +153,9 @@ class Supervisor(Actor):
         return self._state()
 
     @handles(supervisor.SUSPEND)
-    async def suspend(self, _request: Empty, call: Call) -> MachineState:
-        await self._supervision.saving.suspend(call.progress)
+    async def suspend(self, request: MachineSuspend, call: Call) -> MachineState:
+        reason = request.reason if request.hold else None
+        await self._supervision.saving.suspend(call.progress, asleep=reason)
         return self._state()
 
     @handles(supervisor.DISCARD)
@@ -175,10 +185,22 @@ class Supervisor(Actor):
     async def apply(self, request: MachineApply, _call: Call) -> None:
         await self._supervision.apply(request.vm)
 
+    @handles(supervisor.HAND_OVER)
+    async def hand_over(self, request: MachineApply, _call: Call) -> MachineState:
+        await self._supervision.hand_over(request.vm)
+        return self._state()
+
     @handles(supervisor.AWAIT_SYSTEM)
     async def await_system(self, _request: Empty, call: Call) -> SystemState:
         _, agent = self._answering()
         return await await_system(agent, call.deadline)
+
+    @handles(supervisor.ACTIVITY)
+    async def activity(self, _request: Empty, call: Call) -> Activity:
+        running, agent = self._answering()
+        for_nothing = self._supervision.woken_for_nothing
+        vm, deadline = self._life.vm, call.deadline
+        return await reports.activity(vm, running, agent, deadline, for_nothing=for_nothing)
 
     @handles(supervisor.STATS)
     async def stats(self, _request: Empty, call: Call) -> GuestStats:

@@ -90,6 +90,17 @@ def _zombie_start_time(pid: int) -> int:
     return int(process_fields(pid)[19])
 
 
+def send_signal(process: ProcessId, signum: signal.Signals) -> None:
+    """Signal this very process; nothing happens when it is gone, or belongs to another user."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        descriptor = os.pidfd_open(process.pid)
+        try:
+            if _same_process(process):
+                signal.pidfd_send_signal(descriptor, signum)
+        finally:
+            os.close(descriptor)
+
+
 class Watch:
     """A pidfd of one process: signals reach that process or none.
 

@@ -43,6 +43,8 @@ MEMORY = "memory"
 """The guest's memory, byte for byte; or a stream of the VMM's own, with the device state."""
 DEVICE_STATE = "device_state"
 """What the VMM knows of processors and devices; not there where MEMORY is a stream."""
+ASLEEP = "asleep.json"
+"""Beside the memory of a suspended VM that comes back when somebody uses it (vm/asleep.py)."""
 
 # In the run directory: gone with the host's next boot.
 

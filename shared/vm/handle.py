@@ -4,6 +4,7 @@
 VMM is gone. A handle counts only for this boot of the host and this start time of the pid.
 """
 
+import signal
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +14,7 @@ from shared.contract.messages.vm import Publication, VmmName
 from shared.contract.ssh_access import Access
 from shared.host.boot_id import host_boot_id
 from shared.host.files import write_atomically
-from shared.host.process import ProcessId, start_time
+from shared.host.process import ProcessId, send_signal, start_time
 from shared.vm import files
 from shared.vm.saved import MachineFacts
 
@@ -46,6 +47,10 @@ class Handle(msgspec.Struct, kw_only=True):
     beginning: Beginning = "boot"
     loading: bool = False
     """Whether the VMM was to load a saved machine, and the guest did not run yet."""
+    waits: bool = False
+    """Whether its guest stands still until it is handed over to a user."""
+    halted: ProcessId | None = None
+    """The ssh master, which stands still with such a guest. It would notice no end of its guest."""
     facts: MachineFacts | None = None
     """What a start from this machine, saved, would need; None when only a restart tells."""
 
@@ -90,6 +95,10 @@ def mend_handle(vm_run: Path, handle: Handle) -> bool:
 
 
 def remove_handle(vm_run: Path) -> None:
+    """Remove the handle, and end the process that only it knows of."""
+    handle = read_handle(vm_run)
+    if handle and handle.halted and handle.host_boot == host_boot_id():
+        send_signal(handle.halted, signal.SIGKILL)
     for path in _copies(vm_run):
         path.unlink(missing_ok=True)
 

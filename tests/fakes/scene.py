@@ -46,7 +46,7 @@ class Scene:
         self.context = ApiContext(
             paths,
             Log(paths.log_file("api"), "api"),
-            replace(config or Config(), templates=TemplatesConfig(limit=templates)),
+            replace(config or Config(), templates=_templates(templates)),
             self.bus.ask,
             self.spawn,
             asyncio.Event(),
@@ -90,6 +90,11 @@ class Scene:
         for task in self._tasks:
             task.cancel()
         self.context.supervisors.close()
+
+
+def _templates(limit: str) -> TemplatesConfig:
+    """They are made at once, however busy this machine is."""
+    return TemplatesConfig(limit=limit, quiet_seconds=0, most_pressure=100)
 
 
 SMALL: dict[str, Any] = {

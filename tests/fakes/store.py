@@ -10,6 +10,7 @@ from shared.addresses.subnet import guest_addresses
 from shared.bus.handlers import Call, handles
 from shared.contract.messages.page import After
 from shared.contract.messages.rows import (
+    PoolClaim,
     Transition,
     VmClaim,
     VmReserve,
@@ -104,6 +105,29 @@ class FakeStore:
         self._made[request.request_id] = vm.id
         return self._changed(vm)
 
+    @handles(store.VM_CLAIM)
+    async def claim(self, request: PoolClaim, _call: Call) -> Vm:
+        if (made := self._made.get(request.request_id)) in self.vms:
+            return self.vms[made]
+        wanted = ("pool", request.template, "paused", request.network)
+        pool = [
+            vm for vm in self.vms.values()
+            if (vm.keeper, vm.template, vm.state, vm.network) == wanted
+        ]  # fmt: skip
+        if not pool:
+            raise BangerError(Code.NOT_FOUND, "the pool has no VM")
+        self._refuse_ports(request.publish, pool[0].id)
+        used = {vm.name for vm in self.vms.values()}
+        name = next((name for name in request.names if name not in used), None)
+        if name is None:
+            raise BangerError(Code.CONFLICT, "all names are taken")
+        own = _fields(request) | {"keeper": "", "from_pool": True}
+        vm = replace(
+            pool[0], name=name, state="running", reason="", touched_at=request.touched_at, **own
+        )
+        self._made[request.request_id] = vm.id
+        return self._changed(vm)
+
     @handles(store.VM_UPDATE)
     async def update(self, request: VmUpdate, _call: Call) -> Vm:
         vm = self.vms.get(request.id)
@@ -111,6 +135,8 @@ class FakeStore:
             raise BangerError(Code.NOT_FOUND, f"there is no VM {request.id}")
         if request.expected and vm.state not in request.expected:
             raise BangerError(Code.CONFLICT, f"{vm.name} is {vm.state}")
+        if request.keeper not in (None, vm.keeper):
+            raise BangerError(Code.CONFLICT, f"{vm.name} has got a user")
         if request.name is not None:
             self._refuse_name(request.name, vm.id)
             vm = replace(vm, name=request.name)

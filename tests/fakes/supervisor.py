@@ -7,12 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from services.api.machines.spare_supervisor import Spare
 from shared.bus.ask import Ask
 from shared.bus.handlers import Call, handles
 from shared.contract.lifecycle import Action, check
 from shared.contract.messages.machine import (
+    Activity,
     GuestStats,
     MachineApply,
     MachineKill,
@@ -21,6 +23,7 @@ from shared.contract.messages.machine import (
     MachineSaved,
     MachineState,
     MachineStop,
+    MachineSuspend,
     SupervisorSpec,
     SystemState,
 )
@@ -41,7 +44,8 @@ from shared.host.boot_id import host_boot_id
 from shared.host.process import ENDING, ProcessId, Watch, spawn_detached
 from shared.paths import Paths
 from shared.vm import files
-from shared.vm.handle import Handle, remove_handle, write_handle
+from shared.vm.asleep import Asleep, forget_asleep, write_asleep
+from shared.vm.handle import Handle, read_handle, remove_handle, write_handle
 from shared.vm.publish_saved import discard
 from shared.vm.saved import SavedMachine, read_saved
 from tests.fakes.bus import FakeBus
@@ -64,6 +68,7 @@ class FakeSupervisor:
         self.ran = False
         self.too_late = False
         self.applied: list[Vm] = []
+        self.activity = Activity(at=0.0, cpu_seconds=0.0, connections=0)
         self.system = SystemState(state="running")
         self.on_end: Callable[[], None] = lambda: None
         self._ask = ask
@@ -98,9 +103,20 @@ class FakeSupervisor:
             self._copy(read_saved(Path(self.spec.saved)))
         if self._state.is_dir():
             discard(self._state / files.SUSPENDED)
-        self._write_handle()
+        waits = self.spec.vm.keeper == "pool"
+        self._write_handle(waits=waits)
         self._up = True
-        await self._report("running")
+        await self._report("paused" if waits else "running")
+        return self._told()
+
+    @handles(supervisor.HAND_OVER)
+    async def hand_over(self, request: MachineApply, _call: Call) -> MachineState:
+        await self._wait()
+        if self.failure:
+            raise self.failure
+        self.spec = replace(self.spec, vm=request.vm)
+        self._write_handle()
+        await self._report("running", stored=True)
         return self._told()
 
     @handles(supervisor.STOP)
@@ -134,13 +150,23 @@ class FakeSupervisor:
         return self._told()
 
     @handles(supervisor.SUSPEND)
-    async def suspend(self, _request: Empty, _call: Call) -> MachineState:
-        check(self.spec.vm.name, self.state, Action.SUSPEND)
-        await self._wait()
-        if self.failure:
-            raise self.failure
-        save_machine(self._state / files.SUSPENDED, self.spec.vm, disks=False)
-        return await self._end("suspended")
+    async def suspend(self, request: MachineSuspend, _call: Call) -> MachineState:
+        memory = self._state / files.SUSPENDED
+        if check(self.spec.vm.name, self.state, Action.SUSPEND):
+            await self._wait()
+            if self.failure:
+                raise self.failure
+            save_machine(memory, self.spec.vm, disks=False)
+        if not request.hold:
+            forget_asleep(self._state)
+            return await self._end("suspended")
+        handle = read_handle(self._run)
+        assert handle
+        write_asleep(memory, Asleep(reason=request.reason, access=handle.access))
+        remove_handle(self._run)
+        self._up = False
+        await self._report("suspended", request.reason, wakes=True)
+        return self._told()
 
     @handles(supervisor.DISCARD)
     async def discard(self, _request: Empty, _call: Call) -> MachineState:
@@ -192,6 +218,10 @@ class FakeSupervisor:
     async def tell_state(self, _request: Empty, _call: Call) -> MachineState:
         return self._told()
 
+    @handles(supervisor.ACTIVITY)
+    async def tell_activity(self, _request: Empty, _call: Call) -> Activity:
+        return self.activity
+
     @handles(supervisor.STATS)
     async def stats(self, _request: Empty, _call: Call) -> GuestStats:
         return GuestStats(
@@ -223,16 +253,20 @@ class FakeSupervisor:
         self.on_end()
         return self._told()
 
-    async def _report(self, state: State, reason: str = "", *, stored: bool = False) -> None:
+    async def _report(
+        self, state: State, reason: str = "", *, stored: bool = False, wakes: bool = False
+    ) -> None:
         self.state, self.reason = state, reason
         if not stored and not self._forgotten:
+            vm_id = self.spec.vm.id
+            update = store.VM_UPDATE(id=vm_id, state=state, reason=reason, wakes=wakes)
             with contextlib.suppress(BangerError):  # the VM may be deleted
-                await self._ask(store.VM_UPDATE(id=self.spec.vm.id, state=state, reason=reason))
+                await self._ask(update)
 
     def _told(self) -> MachineState:
         return MachineState(state=self.state, reason=self.reason)
 
-    def _write_handle(self) -> None:
+    def _write_handle(self, *, waits: bool = False) -> None:
         vm, process = self.spec.vm, self._process
         access = Access(
             host=vm.address, port=22, key="k", known_hosts="h", alias=vm.name, control="c"
@@ -246,6 +280,7 @@ class FakeSupervisor:
             accel="tcg",
             access=access,
             ready=True,
+            waits=waits,
             guest_boot="boot",
             ports={"tcp/80": 8080},
         )

@@ -141,3 +141,33 @@ def check_database(home: Home) -> None:
     orphans = "SELECT count(*) FROM vm LEFT JOIN mutation ON vm_id = vm.id WHERE vm_id IS NULL"
     assert connection.execute(orphans).fetchone() == (0,)
     connection.close()
+
+
+def test_fifty_creates_at_once_get_each_vm_of_the_pool_once(home: Home) -> None:
+    broker = home.spawn("services.broker")
+    eventually(home.paths.broker_socket.exists)
+    with Peer(home.paths.broker_socket) as peer:
+        store = Crashing(home, peer)
+        for number in range(20):
+            waits = {"state": "paused", "keeper": "pool", "template": "key"}
+            peer.call("store", "vm.reserve", **reserve_body(number) | waits)
+        wanted = [
+            reserve_body(number) | {"template": "key", "names": [f"web-{number}"]}
+            for number in range(100, 150)
+        ]
+        asked = [peer.ask("store", "vm.claim", body) for body in wanted]
+        got = [taken(peer, request) for request in asked]
+        given_away = [vm_id for vm_id in got if vm_id != "not_found"]
+        assert len(given_away) == 20
+        assert set(given_away) == {f"{number:012x}" for number in range(20)}
+        assert got.count("not_found") == 30
+        store.end()
+    broker.terminate()
+    assert broker.wait(5) == 0
+
+
+def taken(peer: Peer, request_id: bytes) -> str:
+    try:
+        return str(peer.final(request_id)["id"])
+    except BangerError as error:
+        return error.code.value

@@ -1,7 +1,7 @@
 """A directory as the root of a guest, in which its scripts run on the host.
 
 The scripts name files by absolute paths. Those below the directories of ``_PLACES`` are led into
-the scratch root. ``ip`` and ``mount`` only note their words, and so does ``adjust``.
+the scratch root. ``ip``, ``mount`` and ``fstrim`` only note their words, and so does ``adjust``.
 """
 
 import re
@@ -17,6 +17,8 @@ ip() {
     [ "$2 $3 $5" != "set dev address" ] || echo "$6" >ROOT/sys/class/net/$4/address
 }
 mount() { echo "mount $*" >>ROOT/noted; }
+fstrim() { echo "fstrim $*" >>ROOT/noted; }
+sync() { :; }
 """
 
 
@@ -28,7 +30,7 @@ class ScratchGuest:
         busybox = shutil.which("busybox")
         assert busybox, "busybox is not installed"
         self._busybox = busybox
-        for name in ("daemons", "apply", "renew"):
+        for name in ("daemons", "apply", "renew", "hand_over", "settle"):
             self.write(f"run/initramfs/{name}", self._led((ROOTFS / name).read_text()))
         adjust = f'#!/bin/sh\necho "adjust $*" >>{root}/noted\n/bin/cat >{root}/message\n'
         self.write("run/initramfs/bin/adjust", adjust).chmod(0o755)

@@ -38,6 +38,7 @@ def ssh_proxy(name: str) -> None:
       ProxyUseFdpass yes
     """
     from cli.client.connection import ask
+    from cli.client.first_words import FirstWords
     from cli.guest.session import access_of
 
     if sys.stdin.isatty() or sys.stdout.isatty():
@@ -46,7 +47,7 @@ def ssh_proxy(name: str) -> None:
             "ssh-proxy must be called by ssh",
             hint="set it up: banger ssh-config --install",
         )
-    view = ask(api.VM_ACCESS(ref=name.removesuffix(SUFFIX)))
+    view = ask(api.VM_ACCESS(ref=name.removesuffix(SUFFIX)), on_partial=FirstWords())
     if name not in (f"{view.vm.name}{SUFFIX}", f"{view.vm.id}{SUFFIX}"):
         raise BangerError(
             Code.NOT_FOUND, f"there is no VM called {name}", hint="list VMs: banger vm list"

@@ -5,9 +5,11 @@ import contextlib
 from typing import Any
 
 from services.api.context import ApiContext
+from services.api.machines.idleness import limit_of
 from services.api.machines.removal import remove
-from shared.contract.messages.rows import VmReserve
+from shared.contract.messages.rows import PoolClaim, VmReserve
 from shared.contract.messages.vm import Vm
+from shared.contract.verb import Request
 from shared.contract.verbs import store
 from shared.errors import BangerError
 from shared.logs import now_rfc3339
@@ -38,11 +40,25 @@ def reservation(
 
 
 async def reserve(context: ApiContext, wanted: VmReserve) -> Vm:
-    """A request that is cancelled here may still make the row; then the row is removed. When this
+    """A new row. Raises as the store."""
+    return await _row(context, store.VM_RESERVE.of(wanted))
+
+
+async def claim(context: ApiContext, wanted: VmReserve) -> Vm:
+    """The row of a VM of the pool. Raises as the store: ``not_found`` when there is none."""
+    fields = {name: getattr(wanted, name) for name in PoolClaim.__struct_fields__}
+    return await _row(context, store.VM_CLAIM.of(PoolClaim(**fields)))
+
+
+async def _row(context: ApiContext, request: Request[Vm]) -> Vm:
+    """A request that is cancelled here may still make the row; then the VM is removed. When this
     api stops, the row stays: the caller asks the next api again."""
-    asking = asyncio.ensure_future(context.ask(store.VM_RESERVE.of(wanted)))
+    asking = asyncio.ensure_future(context.ask(request))
     try:
-        return await asyncio.shield(asking)
+        vm = await asyncio.shield(asking)
+        if limit_of(vm, context.config.idle_suspend_after):
+            context.limits_changed.set()
+        return vm
     except asyncio.CancelledError:
         if context.stopping.is_set():
             raise

@@ -16,6 +16,7 @@ from shared.host.retry import RetryWindow, retry
 from shared.logs import Log
 from shared.paths import Paths
 from shared.vm import files
+from shared.vm.asleep import read_asleep
 from shared.vm.at_rest import state_at_rest
 
 STORE_TROUBLES = (Code.UNAVAILABLE, Code.TIMEOUT, Code.BUSY, Code.NO_SPACE)
@@ -71,9 +72,12 @@ class Corrections:
         if await self._removed_useless(vm_id, holds):
             return
         state = state_at_rest(self._paths.vm_state(vm_id))
+        asleep = read_asleep(self._paths.vm_state(vm_id))
         if state == "suspended":
-            reason = ""
-        update = VmUpdate(id=vm_id, state=state, reason=reason, expected=list(LIVE))
+            reason = asleep.reason if asleep else ""
+        update = VmUpdate(
+            id=vm_id, state=state, reason=reason, wakes=asleep is not None, expected=list(LIVE)
+        )
         await self._store_while(holds, update)
 
     async def _removed_useless(self, vm_id: str, holds: Callable[[], bool]) -> bool:

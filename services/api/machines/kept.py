@@ -12,7 +12,8 @@ from services.api.machines.corrections import all_rows
 from services.api.machines.removal import remove
 from shared.bus.ask import Ask
 from shared.contract.messages.vm import Vm
-from shared.errors import BangerError
+from shared.contract.verbs import store
+from shared.errors import BangerError, Code
 from shared.logs import Log
 from shared.paths import Paths
 
@@ -28,7 +29,13 @@ class KeptVms:
         self.closed = False
 
     async def delete(self, vm: Vm) -> None:
-        """End and remove one; what goes wrong is logged."""
+        """End and remove one, unless a user has got it; what goes wrong is logged."""
+        try:
+            await self._ask(store.VM_UPDATE(id=vm.id, state="stopping", keeper=vm.keeper))
+        except BangerError as error:
+            if error.code not in (Code.CONFLICT, Code.NOT_FOUND):
+                self._log.error("kept VM not deleted", vm=vm.id, problem=str(error))
+            return
         try:
             await self._machines.end(vm, forget=True)
             async with self._machines.serialised(vm.id):

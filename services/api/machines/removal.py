@@ -1,8 +1,11 @@
 """Removes a VM that does not run: its files first, its row last."""
 
 import asyncio
+import contextlib
 import errno
+import secrets
 import shutil
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -14,6 +17,7 @@ from shared.contract.verbs import store
 from shared.errors import BangerError
 from shared.host.cgroup import release
 from shared.paths import Paths
+from shared.vm.handle import remove_handle
 from shared.vm.known_hosts import unpin
 
 LAST_WORDS_SECONDS = 2.0
@@ -43,9 +47,37 @@ async def remove(vm: Vm, ask: Ask, paths: Paths) -> list[BangerError | OSError]:
 
 async def remove_files(vm: Vm, paths: Paths) -> None:
     """Disks, keys, logs and sockets."""
-    for directory in (paths.vm_run(vm.id), paths.vm_state(vm.id)):
-        await asyncio.to_thread(_remove_tree, directory)
+    await asyncio.to_thread(remove_handle, paths.vm_run(vm.id))
+    await asyncio.to_thread(_remove_tree, paths.vm_run(vm.id))
+    await asyncio.to_thread(_put_away, paths.vm_state(vm.id), paths.trash)
     await asyncio.to_thread(release, vm.id)
+
+
+def _put_away(directory: Path, trash: Path) -> None:
+    """To unlink disks takes a busy filesystem a tenth of a second, to rename them nothing: nobody
+    waits for the former."""
+    target = trash / f"{directory.name}-{secrets.token_hex(4)}"
+    try:
+        trash.mkdir(mode=0o700, exist_ok=True)
+        if not directory.is_dir():
+            raise NotADirectoryError(directory)
+        directory.rename(target)
+    except OSError:  # the filesystem may be full
+        _remove_tree(directory)
+    else:
+        threading.Thread(target=_empty, args=(trash,), daemon=True).start()
+
+
+def _empty(trash: Path) -> None:
+    """Whatever cannot be removed is tried again with the next VM, and by the next api."""
+    with contextlib.suppress(OSError):
+        for directory in list(trash.iterdir()):
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+def empty_trash(paths: Paths) -> None:
+    """Remove what an earlier api has put away."""
+    _empty(paths.trash)
 
 
 def _remove_tree(directory: Path) -> None:

@@ -25,6 +25,7 @@ from shared.host.restart import RestartPolicy
 from shared.logs import Log
 from shared.paths import Paths, make_vm_run
 from shared.vm import files
+from shared.vm.asleep import read_asleep
 from shared.vm.handle import remove_handle
 
 NEXT_SPARE = 1.0
@@ -180,13 +181,14 @@ class Supervisors:
     async def recover(self, vms: list[Vm]) -> list[Vm]:
         """Take over what an earlier api left; returns the VMs that have nothing running.
 
-        A supervisor that lives is watched; a VMM without one gets a new one.
+        A supervisor that lives is watched; a VMM without one gets a new one, and so does a VM that
+        is asleep.
         """
         dead: list[Vm] = []
         for vm in vms:
             if self._adopt_owner(vm.id) or self.knows(vm.id):
                 continue  # its supervisor serves, or a verb has asked for one
-            if vmm_of(vm.id, self._paths):
+            if self._needs_one(vm.id):
                 self._spawn(self._restart(vm.id))
             else:
                 remove_handle(self._paths.vm_run(vm.id))
@@ -234,12 +236,17 @@ class Supervisors:
 
     async def _left(self, vm_id: str, *, abandoned: bool = False) -> None:
         """The VM has no supervisor any more."""
-        if not self._closing and not abandoned and vmm_of(vm_id, self._paths):
+        if not self._closing and not abandoned and self._needs_one(vm_id):
             await self._restart(vm_id)
             return
         self._forget(vm_id)
         reason = "its supervisor and its VMM ended"
         await self._rows.vm_ended(vm_id, reason, lambda: not self.knows(vm_id))
+
+    def _needs_one(self, vm_id: str) -> bool:
+        """Whether there is something to supervise: a VMM, or the ports of a VM that is asleep."""
+        asleep = read_asleep(self._paths.vm_state(vm_id)) is not None
+        return asleep or vmm_of(vm_id, self._paths) is not None
 
     def _forget(self, vm_id: str) -> None:
         self._policies.pop(vm_id, None)
@@ -253,7 +260,7 @@ class Supervisors:
             reason = "its supervisor ended too often, see its log"
             await self._rows.supervisor_given_up(vm_id, reason, lambda: self.has_given_up(vm_id))
             return
-        self._log.warning("supervisor ended, its VMM lives: starting it again", vm=vm_id)
+        self._log.warning("supervisor ended, its VM is there: starting it again", vm=vm_id)
         await asyncio.sleep(delay)
         if self._adopt_owner(vm_id):  # an earlier api had started it
             return

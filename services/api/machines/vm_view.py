@@ -11,6 +11,7 @@ from shared.contract.messages.vm import Vm, VmView
 from shared.host.process import ProcessId
 from shared.paths import Paths
 from shared.vm import files
+from shared.vm.asleep import read_asleep
 from shared.vm.at_rest import state_at_rest
 from shared.vm.handle import Handle, read_handle
 from shared.vmm.search import find_vmm
@@ -36,7 +37,8 @@ def with_live_state(vm: Vm, paths: Paths, *, supervised: bool) -> Vm:
     cannot be read (none yet, or damaged) is no sign of its end.
     """
     if vm.state == "suspended":
-        return _at_rest(vm, paths, "its memory is gone")
+        at_rest = _at_rest(vm, paths, "its memory is gone")
+        return vm if at_rest.state == "suspended" else at_rest
     if vm.state not in LIVE:
         return vm
     return _held_against(read_handle(paths.vm_run(vm.id)), vm, paths, supervised=supervised)
@@ -51,8 +53,11 @@ def _at_rest(vm: Vm, paths: Paths, reason: str) -> Vm:
     """The row of a VM without a VMM; ``reason``: why it is ``stopped``, if it is."""
     state = state_at_rest(paths.vm_state(vm.id))
     if state == "suspended":
-        return replace(vm, state=state, reason="")
-    return replace(vm, state=state, reason=vm.reason or reason)
+        asleep = read_asleep(paths.vm_state(vm.id))
+        return replace(
+            vm, state=state, reason=asleep.reason if asleep else "", wakes=asleep is not None
+        )
+    return replace(vm, state=state, reason=vm.reason or reason, wakes=False)
 
 
 def view(vm: Vm, paths: Paths, *, supervised: bool) -> VmView:

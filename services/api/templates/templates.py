@@ -101,9 +101,7 @@ class Templates:
 
     def want(self, wanted: TemplateKey, spec: VmSpec) -> None:
         """A VM was booted that could have been made of such a template. ``spec``: the VM's."""
-        own = {name: getattr(spec, name) for name in (*SIZES, "image_id", "image_name")}
-        bare = VmSpec(**own, kernel_id=spec.kernel_id, vmm=wanted.facts.vmm)
-        self.wanted.note(wanted.key, wanted.facts, bare)
+        self.wanted.note(wanted.key, wanted.facts, bare_spec(wanted, spec))
         self.asked.set()
 
     @contextmanager
@@ -118,3 +116,9 @@ class Templates:
             self.last_creation = time.monotonic()
             if not self._creations:
                 self.in_the_way.clear()
+
+
+def bare_spec(key: TemplateKey, spec: VmSpec) -> VmSpec:
+    """Of a VM that has nothing but what its guest depends on. Pure."""
+    own = {name: getattr(spec, name) for name in (*SIZES, "image_id", "image_name", "kernel_id")}
+    return VmSpec(**own, vmm=key.facts.vmm)

@@ -4,21 +4,23 @@ from pathlib import Path
 
 from shared.host.kernel_text import read_kernel_text
 
-MOST_PRESSURE = 20.0
-"""Per cent of the last ten seconds in which some task waited for a processor."""
+ALWAYS = 100.0
 
 
-def is_quiet(proc: Path, cpus: int) -> bool:
+def is_quiet(proc: Path, cpus: int, most: float) -> bool:
     """By the kernel's pressure stall information (Documentation/accounting/psi.rst), or where there
-    is none by the load: below one in two processors."""
+    is none by the load: below one in two processors. ``most``: per cent of the last ten seconds in
+    which some task waited for a processor."""
+    if most >= ALWAYS:
+        return True
     try:
-        return _pressure(read_kernel_text(proc / "pressure/cpu")) < MOST_PRESSURE
+        return pressure_of(read_kernel_text(proc / "pressure/cpu")) < most
     except (OSError, ValueError):
         load = float(read_kernel_text(proc / "loadavg").split()[0])
         return load < cpus / 2
 
 
-def _pressure(text: str) -> float:
+def pressure_of(text: str) -> float:
     """avg10 of the line "some". Raises ValueError."""
     for line in text.splitlines():
         kind, *fields = line.split()

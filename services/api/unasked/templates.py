@@ -1,20 +1,22 @@
 """Makes templates of what was booted lately, while nobody needs the machine for anything else."""
 
 import asyncio
+import contextlib
 import os
 import time
 from pathlib import Path
 
 from services.api.context import ApiContext
 from services.api.policy.copy_room import available_memory
-from services.api.unasked.quiet import is_quiet
+from services.api.templates.upkeep import Upkeep
 from services.api.templates.wanted import WantedTemplate
+from services.api.unasked.quiet import is_quiet
 from services.api.unasked.template_making import TemplateMaker
 from shared.errors import BangerError
 
 LOOK_SECONDS = 2.0
-QUIET_SECONDS = 20.0
-"""How long no VM may have been made before a template is."""
+UPKEEP_SECONDS = 3600.0
+"""Between looks whether all templates are of use, when nothing else is to be done."""
 SPARE_BYTES = 512 << 20
 """Memory that is left, beside the guest's own, while one is made."""
 
@@ -26,17 +28,22 @@ class MakeTemplates:
     def __init__(self, context: ApiContext) -> None:
         self._context = context
         self._templates = context.templates
+        self._config = context.config.templates
         self._maker = TemplateMaker(context)
+        self._upkeep = Upkeep(context.templates, context.paths)
 
     async def run(self) -> None:
         await asyncio.to_thread(self._templates.library.sweep)
         while True:
+            for key in await self._upkeep.remove_useless():
+                self._context.log.info("template removed: it is of no use any more", key=key)
             while wanted := await self._missing():
                 if self._may_begin(wanted):
                     await self._make(wanted)
                 await asyncio.sleep(LOOK_SECONDS)
             self._templates.asked.clear()
-            await self._templates.asked.wait()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._templates.asked.wait(), UPKEEP_SECONDS)
 
     async def _missing(self) -> WantedTemplate | None:
         """The template that was asked for last, of those that are not there and can be made."""
@@ -54,11 +61,15 @@ class MakeTemplates:
 
     def _may_begin(self, wanted: WantedTemplate) -> bool:
         idle = time.monotonic() - self._templates.last_creation
-        if self._templates.in_the_way.is_set() or idle < QUIET_SECONDS or self._context.kept.closed:
+        if (
+            self._templates.in_the_way.is_set()
+            or idle < self._config.quiet_seconds
+            or self._context.kept.closed
+        ):
             return False
         if available_memory() < (wanted.spec.memory_mib << 20) + SPARE_BYTES:
             return False
-        return is_quiet(Path("/proc"), os.cpu_count() or 1)
+        return is_quiet(Path("/proc"), os.cpu_count() or 1, self._config.most_pressure)
 
     async def _make(self, wanted: WantedTemplate) -> None:
         log = self._context.log

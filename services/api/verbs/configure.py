@@ -32,6 +32,7 @@ class ConfigureVerbs:
             wanted = replace(vm, **given)
             if wanted != vm:
                 vm = context.live(await context.ask(store.VM_UPDATE(id=vm.id, spec=wanted)))
+            self._context.limits_changed.set()
             if "nat" in given:
                 await self._apply_egress(vm, call)
         return context.view(vm)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from services.api.context import ApiContext
+from services.api.creation.from_pool import take
 from services.api.creation.reservation import reservation, reserve, undo_creation
 from services.api.creation.start import start_new
 from services.api.policy import names
@@ -30,6 +31,7 @@ from services.api.verbs.forks import (
 from services.api.verbs.operations import under_way
 from shared.bus.handlers import Call, handles
 from shared.contract.messages.image import Image, Kernel
+from shared.contract.messages.machine import MachineState
 from shared.contract.messages.vm import Publication, Vm, VmCreate, VmmName, VmmWanted, VmView
 from shared.contract.names import ID_LENGTHS, check_name
 from shared.contract.sizes import host
@@ -119,12 +121,12 @@ class CreateVerbs:
         refused before there is one. Image and kernel are held until the row names them."""
         context = self._context
         candidates = [request.name] if request.name else names.candidates(secrets.randbits(32))
-        take = partial(reservation, context, new_id, candidates, call.request_id)
+        reserving = partial(reservation, context, new_id, candidates, call.request_id)
         if origin:
             spec = origin.spec(**chosen_of_copy(request, origin, context.config.network_mode))
             call.progress("spec", f"a {origin.words}")
             starts = request.start
-            return await reserve(context, take(spec, starts=starts)), None
+            return await reserve(context, reserving(spec, starts=starts)), None
         require_space(context.paths.state, FIRST_BOOT_BYTES, "a VM")
         sizes = choose_sizes(request, context.config.defaults, host())
         given = chosen(request, context.config.network_mode)
@@ -138,9 +140,10 @@ class CreateVerbs:
             own = {"publish": publish, "lease": request.lease}
             spec = given | sizes.fields() | own | _boot_files(image, kernel)
             wanted = await self._template(request, spec, choice.vmm)
-            if wanted and await context.templates.is_there(wanted.key):
+            if wanted:
                 spec["template"] = wanted.key
-            return await reserve(context, take(spec, starts=request.start)), wanted
+            row = reserving(spec, starts=request.start)
+            return await take(context, row, call), wanted
 
     async def _template(
         self, request: VmCreate, spec: dict[str, Any], vmm: VmmName
@@ -212,8 +215,12 @@ class CreateVerbs:
             if origin:
                 starts = request.start
                 told = await bring_up(context, vm, origin, call, starts=starts, is_new=is_new)
+            elif vm.from_pool and vm.state == "running":
+                told = MachineState(state="running")
             else:
                 vm, told = await start_new(context, vm, wanted, call, is_new=is_new)
+            if wanted:
+                context.pool.ask(wanted, vm)
         if request.start:
             await context.machines.await_stage(vm, request.wait, call)
         return replace(vm, state=told.state, reason=told.reason)

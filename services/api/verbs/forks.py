@@ -15,6 +15,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from services.api.context import ApiContext
+from services.api.creation.give_back import require_room
 from services.api.creation.reservation import reservation, reserve, undo
 from services.api.machines.copy_turns import CopyTurns
 from services.api.machines.disk_use import allocated, occupied
@@ -65,8 +66,8 @@ class Origin:
     def spec(self, **own: Any) -> dict[str, Any]:
         """The fields of ``VmSpec`` of a copy; ``own``: what is not as it was there."""
         fields = {name: getattr(self.vm, name) for name in VmSpec.__struct_fields__}
-        alone = {"publish": [], "labels": {}, "lease": "", "origin": self.words, "template": ""}
-        return fields | alone | sizes_of(self.saved) | own
+        alone = {"publish": [], "labels": {}, "lease": "", "origin": self.words}
+        return fields | alone | {"template": "", "from_pool": False} | sizes_of(self.saved) | own
 
 
 @asynccontextmanager
@@ -87,7 +88,7 @@ async def origin_of(
             saved = await asyncio.to_thread(read_saved, directory)
             if saved.memory is not None:
                 require_processors(count, usable_processors())
-            await asyncio.to_thread(_require_room, context, directory, saved, count)
+            await _require_room(context, directory, saved, count)
             yield Origin(vm, directory, saved, f"snapshot {vm.name}/{snapshot}")
         return
     directory = state / files.FORKS / f"{call.request_id}-{secrets.token_hex(4)}"
@@ -100,16 +101,21 @@ async def origin_of(
             require_copies(state, 1, disks, 0)
             await context.machines.save(vm, directory, call)
         saved = await asyncio.to_thread(read_saved, directory, check=False)
-        await asyncio.to_thread(_require_room, context, directory, saved, count)
+        await _require_room(context, directory, saved, count)
         yield Origin(vm, directory, saved, f"fork of {vm.name}")
     finally:
         await context.completed(asyncio.to_thread(discard, directory))
 
 
-def _require_room(context: ApiContext, directory: Path, saved: SavedMachine, count: int) -> None:
-    memory = allocated(directory / files.MEMORY)
-    disk = 0 if saved.copied == "reflink" else occupied(directory) - memory
-    require_copies(context.paths.state, count, disk, memory)
+async def _require_room(
+    context: ApiContext, directory: Path, saved: SavedMachine, count: int
+) -> None:
+    def check() -> None:
+        memory = allocated(directory / files.MEMORY)
+        disk = 0 if saved.copied == "reflink" else occupied(directory) - memory
+        require_copies(context.paths.state, count, disk, memory)
+
+    await require_room(context, check)
 
 
 async def bring_up(

@@ -15,8 +15,10 @@ class GuestExecVerbs:
 
     @handles(api.VM_EXEC)
     async def execute(self, request: VmExec, call: Call) -> GuestOutput:
-        vm = await self._context.find(request.ref)
+        context = self._context
+        vm = await context.awake(await context.find(request.ref), call)
         check(vm.name, vm.state, Action.SESSION)
-        self._context.spawn(self._context.touch(vm.id))
+        context.spawn(context.touch(vm.id))
         asked = supervisor.EXEC(text=request.text, stdin=request.stdin, seconds=request.seconds)
-        return await self._context.ask(asked.at(vm.id), deadline=call.deadline)
+        with context.working(vm, "vm.exec"):
+            return await context.ask(asked.at(vm.id), deadline=call.deadline)

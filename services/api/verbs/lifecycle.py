@@ -6,7 +6,7 @@ import time
 
 from msgspec.structs import replace
 
-from services.api.context import ApiContext
+from services.api.context import ApiContext, is_asleep
 from services.api.machines.removal import remove
 from services.api.verbs.file_sync import send_files
 from services.api.verbs.operations import under_way
@@ -157,7 +157,8 @@ class LifecycleVerbs:
         vm = await context.find(request.ref)
         async with under_way(context.operations, call, "vm.suspend", vm.name):
             async with context.exclusively(vm) as vm:
-                if check(vm.name, vm.state, Action.SUSPEND):
+                # One that is asleep stays where it is from now on, whoever uses it.
+                if check(vm.name, vm.state, Action.SUSPEND) or is_asleep(vm):
                     told = await context.machines.have_done(vm, supervisor.SUSPEND(), call)
                     vm = _told(vm, told)
             return context.view(vm)

@@ -81,12 +81,13 @@ class ReportVerbs:
         config = await self._context.image_configs.if_known(shown.vm.image_id)
         shown.exposed = list(config.exposed) if config else None
         shown.snapshots = self._number_of_snapshots(shown.vm)
+        shown.awake = self._context.idleness.awake.get(shown.vm.id, "")
         return shown
 
     @handles(api.VM_ACCESS)
-    async def access(self, request: VmAccess, _call: Call) -> VmView:
+    async def access(self, request: VmAccess, call: Call) -> VmView:
         """How to reach the guest, for somebody who is about to: counts as use."""
-        shown = await self._context.reach(request.ref)
+        shown = await self._context.reach(request.ref, call)
         self._context.spawn(self._context.touch(shown.vm.id))
         shown.notices = await self._context.moved_heads.notices(shown.vm)
         if request.command:

@@ -64,7 +64,7 @@ class WorkspaceVerbs:
     async def prepare(self, request: WorkspacePrepare, call: Call) -> Prepared:
         choice = {name: getattr(request, name) for name in WorkspaceChoice.__struct_fields__}
         choice["guest_path"] = tidy(request.guest_path)
-        vm, target = await self._reach(request.ref)
+        vm, target = await self._reach(request.ref, call)
         check_room(vm, choice["guest_path"])
         transfer = TransferPrepare(
             **choice,
@@ -77,7 +77,7 @@ class WorkspaceVerbs:
 
     @handles(api.WORKSPACE_SYNC)
     async def sync(self, request: WorkspaceSync, call: Call) -> Prepared:
-        vm, target = await self._reach(request.ref)
+        vm, target = await self._reach(request.ref, call)
         workspace = find_workspace(vm, tidy(request.guest_path))
         transfer = TransferPrepare(
             path=workspace.host_path,
@@ -91,14 +91,14 @@ class WorkspaceVerbs:
 
     @handles(api.WORKSPACE_STATUS)
     async def workspace_status(self, request: WorkspaceRef, call: Call) -> WorkspaceStatus:
-        vm, target, workspace = await self._find(request)
+        vm, target, workspace = await self._find(request, call)
         transfer = TransferStatus(target=target, workspace=workspace)
         async with self._operation(vm, call, "workspace.status"):
             return await self._ask(workspaces.STATUS.of(transfer), call)
 
     @handles(api.WORKSPACE_EXPORT)
     async def export(self, request: WorkspaceExport, call: Call) -> Exported:
-        vm, target, workspace = await self._find(request)
+        vm, target, workspace = await self._find(request, call)
         transfer = TransferExport(
             target=target,
             workspace=workspace,
@@ -112,7 +112,7 @@ class WorkspaceVerbs:
 
     @handles(api.WORKSPACE_APPLY)
     async def apply(self, request: WorkspaceApply, call: Call) -> Applied:
-        vm, target, workspace = await self._find(request)
+        vm, target, workspace = await self._find(request, call)
         transfer = TransferApply(
             target=target,
             workspace=workspace,
@@ -124,15 +124,15 @@ class WorkspaceVerbs:
 
     # -- what a request means -----------------------------------------------------------------
 
-    async def _reach(self, ref: str) -> tuple[Vm, Target]:
+    async def _reach(self, ref: str, call: Call) -> tuple[Vm, Target]:
         """A VM whose guest answers; that counts as use. Raises as ``ApiContext.reach``."""
-        shown = await self._context.reach(ref)
+        shown = await self._context.reach(ref, call)
         self._context.spawn(self._context.touch(shown.vm.id))
         return shown.vm, target_of(shown)
 
-    async def _find(self, request: WorkspaceRef) -> tuple[Vm, Target, Workspace]:
+    async def _find(self, request: WorkspaceRef, call: Call) -> tuple[Vm, Target, Workspace]:
         """Raises as ``ApiContext.reach`` and ``find_workspace``."""
-        vm, target = await self._reach(request.ref)
+        vm, target = await self._reach(request.ref, call)
         return vm, target, find_workspace(vm, tidy(request.guest_path))
 
     # -- transfers ----------------------------------------------------------------------------

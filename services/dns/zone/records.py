@@ -1,4 +1,4 @@
-"""The VMs that have a name in the zone: users', while they are ``starting`` to ``stopping``."""
+"""The VMs that have a name in the zone: users', while they are up or wait to be woken."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -35,10 +35,17 @@ class ZoneView(NamedTuple):
 
 
 def zone_view(vm: Vm) -> ZoneView | None:
-    """None for a VM that is not up, which has no name and asks nothing, or that services keep."""
-    if vm.keeper or vm.state not in LIVE:
+    """None for a VM without a name, which asks nothing."""
+    if not has_name(vm):
         return None
     return ZoneView(vm.name, vm.address, vm.network, vm.nat, vm.allow)
+
+
+def has_name(vm: Vm) -> bool:
+    """Whether its name leads somewhere: a user's VM that is up, or whose ports are held while it is
+    asleep. In bridge mode the address of such a VM is nobody's."""
+    waits = vm.wakes and vm.network == "user"
+    return not vm.keeper and (vm.state in LIVE or waits)
 
 
 def zone_of(vms: Iterable[Vm], networks: VmNetworks, seq: int, *, ipv6: bool = True) -> Zone:
@@ -47,7 +54,7 @@ def zone_of(vms: Iterable[Vm], networks: VmNetworks, seq: int, *, ipv6: bool = T
     Without ``ipv6`` it is the zone for guests: they may not open connections by IPv6, and a program
     that tried would wait for a timeout before it used the other address.
     """
-    up = [vm for vm in vms if vm.state in LIVE and not vm.keeper]
+    up = [vm for vm in vms if has_name(vm)]
     shown = networks if ipv6 else replace(networks, prefix=None)
     hosts = {vm.name: _addresses(vm, shown) for vm in up}
     subnets: list[Network] = [networks.loopback, networks.bridge]

@@ -1,4 +1,5 @@
-"""What only one VM may have: its name, its ports of the host, its address."""
+"""What only one VM may have: its name, its ports of the host, its address; and who gets a VM of
+the pool."""
 
 import ipaddress
 from collections.abc import Sequence
@@ -80,6 +81,18 @@ def _port_taken(publication: Publication, name: str, other: Publication) -> Bang
         hint=f"choose another port, or: banger vm unpublish {name} {taken}",
         details={"vm": name},
     )
+
+
+def oldest_in_pool(session: Session, template: str, network: str) -> VmRow:
+    """The VM that has waited longest. One that is not paused is being made, or ended. Raises
+    ``not_found``."""
+    kept = VmRow.spec["keeper"].as_string() == "pool"
+    fits = VmRow.spec["template"].as_string() == template
+    waits = select(VmRow).where(VmRow.state == "paused", VmRow.network == network, kept, fits)
+    row = session.scalar(waits.order_by(VmRow.created_at, VmRow.id).limit(1))
+    if row is None:
+        raise BangerError(Code.NOT_FOUND, f"the pool has no VM of template {template}")
+    return row
 
 
 def free_address(session: Session, network: str, subnet: str) -> str:

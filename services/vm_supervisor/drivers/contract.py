@@ -30,6 +30,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from signal import SIGKILL, Signals
+from socket import socket
 from typing import NamedTuple, Protocol
 
 from services.vm_supervisor.guest.channel import AgentAddress
@@ -117,6 +118,10 @@ class MachineSpec:
     """The guest's memory is this file, which is made, and mapped shared: ``save`` into the file's
     directory copies no memory. None: it is anonymous, or a private mapping of a saved one."""
 
+    holds_ports: bool = False
+    """User mode: the port of the host that leads to the guest's sshd is not the VMM's yet: it is
+    forwarded as all others, after ``attach``."""
+
     @property
     def run(self) -> Path:
         return self.place.run
@@ -156,8 +161,12 @@ class UserNetwork(Protocol):
     def obstacle(self) -> str:
         """What its forwards do less well than they should here, in a sentence; "" for nothing."""
 
-    async def add_forward(self, forward: Forward) -> None:
-        """Make a guest port appear on the host. Raises ``conflict`` if the port is taken."""
+    async def add_forward(self, forward: Forward, bound: socket | None = None) -> None:
+        """Make a guest port appear on the host. Raises ``conflict`` if the port is taken.
+
+        ``bound``: UDP: a socket that has the port already, with the datagrams that wait in it. It
+        is the network's from now on.
+        """
 
     async def remove_forward(self, forward: Forward) -> None: ...
 

@@ -105,14 +105,16 @@ class Agent:
         *,
         stdin: bytes = b"",
         env: dict[str, str] | None = None,
+        longest: float = _POLL_SECONDS[1],
     ) -> Executed:
-        """Run ``argv`` (absolute path or found in the agent's PATH) and wait for its end.
+        """Run ``argv`` (absolute path or found in the agent's PATH) and wait for its end, which is
+        asked for every ``longest`` seconds at least.
 
         Raises:
             BangerError: ``not_found`` when it cannot be started, ``timeout`` (it runs on).
         """
         pid = await self._start(argv, deadline, stdin, env or {})
-        pause, longest = _POLL_SECONDS
+        pause = _POLL_SECONDS[0]
         while True:
             state = await self._call("guest-exec-status", {"pid": pid}, deadline, ExecStatus)
             if state.exited:

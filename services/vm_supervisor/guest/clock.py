@@ -15,8 +15,8 @@ from shared.errors import BangerError, Code
 
 NEAR_US = 5_000
 """A difference that is left as it is."""
-_QUICK_NS = 20_000_000
-"""A question that takes no longer is not asked again: the error is below 10 ms."""
+_QUICK_NS = 40_000_000
+"""A question that takes no longer is not asked again: the error is below 20 ms."""
 _QUESTIONS = 5
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from services.vm_supervisor.disks.uninterrupted import in_thread
+from services.vm_supervisor.disks.uninterrupted import in_thread, to_its_end
 from services.vm_supervisor.drivers.contract import (
     Driver,
     Jailer,
@@ -33,6 +33,7 @@ from services.vm_supervisor.network.modes import (
     choose_port,
     user_network,
 )
+from services.vm_supervisor.ports.asleep_ports import AsleepPorts
 from services.vm_supervisor.ports.publishing import PublishedPorts
 from services.vm_supervisor.running_vm import RunningVm
 from shared.config import Config
@@ -76,34 +77,46 @@ class VmmLauncher:
     nat: NatVerbs
 
     async def launch(
-        self, spec: SupervisorSpec, ports: PublishedPorts, report: ReportProgress
+        self,
+        spec: SupervisorSpec,
+        ports: PublishedPorts,
+        report: ReportProgress,
+        asleep: AsleepPorts | None = None,
     ) -> RunningVm:
         """Make what is missing, start the VMM, write the handle and open the published ports.
+        ``asleep`` has the ports of a VM that wakes, and gives them to the VMM.
 
         Raises:
             BangerError: ``missing_tool``, ``no_space``, ``not_found``, ``conflict`` for a port
                 that is taken, and what ``nat`` says.
         """
-        ports.reserve(spec.vm.publish)
+        if asleep is None:
+            ports.reserve(spec.vm.publish)
         try:
-            return await self._launch(spec, ports, report)
+            return await self._launch(spec, ports, report, asleep)
         except BaseException:
             ports.release()
             raise
 
     async def _launch(
-        self, spec: SupervisorSpec, ports: PublishedPorts, report: ReportProgress
+        self,
+        spec: SupervisorSpec,
+        ports: PublishedPorts,
+        report: ReportProgress,
+        asleep: AsleepPorts | None,
     ) -> RunningVm:
         place = self._place(spec.vm.id)
         make_private(place.state)
         driver = self._driver(await self._choose(spec, report))
         report("disks", "preparing disks and keys")
+        ssh_port = asleep.ssh_port if asleep else None
         saved, network, keys = await asyncio.gather(
             in_thread(make_disks, spec, place.state),
-            self._network(spec),
+            self._network(spec, ssh_port),
             keys_of(self.paths, spec.vm),
         )
         plan = await self._plan(spec, driver, network, keys.host.public, report)
+        plan.asleep, plan.spec = asleep, replace(plan.spec, holds_ports=ssh_port is not None)
         if saved:
             facts = await self._facts(spec, driver, plan.spec.accelerator)
             refuse_different(saved, facts, spec.vm.name, NO_MEMORY.format(name=spec.vm.name))
@@ -161,15 +174,19 @@ class VmmLauncher:
         try:
             handle = plan.handle_of(machine)
             write_handle(spec.run, handle)
+            running = RunningVm(machine, handle, plan.driver.info)
             await machine.attach()
             await ports.begin(machine, handle)
+            if plan.asleep:
+                await plan.asleep.hand_over(running, ports)
             if saved:
-                await _let_go_on(machine, handle, saved, spec.run)
+                # Its memory is given up there: from then on it runs, or has lost it.
+                await to_its_end(_let_go_on(machine, handle, saved, spec.run))
         except BaseException:
             # Also when it has no handle: nobody would find it again.
             await _undo(machine, spec.run)
             raise
-        return RunningVm(machine, handle, plan.driver.info)
+        return running
 
     async def _choose(
         self, spec: SupervisorSpec, report: ReportProgress, wanted: VmmWanted = ""
@@ -191,10 +208,11 @@ class VmmLauncher:
             lambda words: loop.call_soon_threadsafe(report, stage, words),
         )
 
-    async def _network(self, spec: SupervisorSpec) -> GuestNetwork:
+    async def _network(self, spec: SupervisorSpec, ssh_port: int | None = None) -> GuestNetwork:
+        """``ssh_port``: the port that the supervisor holds for it."""
         vm = spec.vm
         if vm.network == "user":
-            port = choose_port(vm.address, SSH_PORTS)
+            port = ssh_port or choose_port(vm.address, SSH_PORTS)
             return user_network(vm.id, vm.address, port, nat=vm.nat, literal=vm.allow)
         tap = await self.nat.attach(vm.id)
         address = f"{tap.address}/{tap.prefix}"

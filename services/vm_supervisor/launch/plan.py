@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.vm_supervisor.drivers.contract import Driver, Machine, MachineSpec
+from services.vm_supervisor.ports.asleep_ports import AsleepPorts
 from shared.contract.ssh_access import Access
 from shared.host.boot_id import host_boot_id
 from shared.vm import files
@@ -13,13 +14,15 @@ from shared.vm.saved import MachineFacts
 
 @dataclass
 class LaunchPlan:
-    """``facts``: what must be the same where this machine, saved, is started, if that is known."""
+    """``facts``: what must be the same where this machine, saved, is started, if that is known.
+    ``asleep``: who has the ports of a VM that wakes."""
 
     driver: Driver
     spec: MachineSpec
     access: Access
     facts: MachineFacts | None = None
     beginning: Beginning = "boot"
+    asleep: AsleepPorts | None = None
 
     @property
     def saved(self) -> Path | None:

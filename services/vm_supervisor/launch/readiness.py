@@ -64,7 +64,7 @@ async def _answers(running: RunningVm, state: Path, deadline: float, prepare: Pr
     try:
         await prepare(running, agent)
         await asyncio.gather(
-            open_session(running, state, deadline), _read_boot_id(running, agent, deadline)
+            open_session(running, state, deadline), _know_boot_id(running, agent, deadline)
         )
     except BaseException:
         agent.close()  # the VMM serves one client at a time
@@ -90,6 +90,12 @@ async def reach_agent(running: RunningVm, deadline: float) -> Agent:
 async def open_session(running: RunningVm, state: Path, deadline: float) -> None:
     """Open the connection that ssh sessions share. Raises as ``start_master``."""
     await start_master(running.access, state / files.SSH_LOG, deadline)
+
+
+async def _know_boot_id(running: RunningVm, agent: Agent, deadline: float) -> None:
+    """A copy has one that it was given."""
+    if running.handle.beginning != "copy":
+        await _read_boot_id(running, agent, deadline)
 
 
 async def _read_boot_id(running: RunningVm, agent: Agent, deadline: float) -> None:

@@ -14,6 +14,8 @@ from services.vm_supervisor.lifecycle.guest_tasks import limit_vmm, set_clock
 from services.vm_supervisor.lifecycle.live_changes import keep_hostname
 from services.vm_supervisor.lifecycle.shared_boot import BootUnderWay
 from services.vm_supervisor.lifecycle.vm_life import VmLife
+from services.vm_supervisor.lifecycle.waiting import Waiting
+from services.vm_supervisor.ports.asleep_ports import AsleepPorts
 from services.vm_supervisor.running_vm import RunningVm
 from shared.contract.lifecycle import Action, check
 from shared.contract.messages.vm import State
@@ -27,11 +29,13 @@ RELAUNCH_PAUSE = 0.5
 
 
 class Booting:
-    """The boots of one VM. ``guard`` is told of a VMM as soon as there is one, ``stop`` ends it."""
+    """The boots of one VM. ``guard`` is told of a VMM as soon as there is one; ``waiting`` puts
+    a VM of the pool aside."""
 
-    def __init__(self, life: VmLife, guard: Callable[[RunningVm], None]) -> None:
+    def __init__(self, life: VmLife, guard: Callable[[RunningVm], None], waiting: Waiting) -> None:
         self._life = life
         self._guard = guard
+        self._waiting = waiting
         self.under_way = BootUnderWay(life.log)
 
     async def start(self, listener: ReportProgress) -> None:
@@ -57,10 +61,11 @@ class Booting:
         self.under_way.begin(self._become_ready(running))
 
     async def give_up(self) -> None:
-        """End a boot that has no VMM yet, if there is one."""
+        """End a boot that has no VMM yet, if there is one. A VM that was asleep is so again."""
         await self.under_way.give_up()
-        # The boot has said so already, unless it was cancelled before its first step.
-        self._life.process.spawn(self._life.finish())
+        if self._life.asleep is None:
+            # The boot has said so already, unless it was cancelled before its first step.
+            self._life.process.spawn(self._life.finish())
 
     async def _boot(self, *, again: bool = False) -> None:
         """``again``: the guest has rebooted itself, and nobody waits to hear why it cannot. A
@@ -68,15 +73,23 @@ class Booting:
         life = self._life
         was_created = life.state == "created"
         life.end_asked = False
-        stored = life.vm.state == "starting" and not again
-        reporting = life.process.spawn(life.report("starting", stored=stored))
+        stored, asleep = life.vm.state == "starting" and not again, life.asleep
+        if asleep:
+            life.over.clear()
+            asleep.ignore()
+        reporting = life.process.spawn(
+            life.report("starting", stored=stored, wakes=asleep is not None)
+        )
         passing = (Code.UNAVAILABLE,) if again else ()
         window = RetryWindow(RELAUNCH_SECONDS, codes=passing, pause=RELAUNCH_PAUSE)
-        launch = partial(life.launcher.launch, life.spec, life.ports, self.under_way.report)
+        launch = partial(life.launcher.launch, life.spec, life.ports, self.under_way.report, asleep)
         try:
             running = await retry(launch, window)
         except BaseException as error:
             await reporting
+            if asleep:
+                await self._sleep_on(asleep, error)
+                raise
             failed = again and isinstance(error, Exception)
             before: State = "created" if was_created else state_at_rest(life.directory)
             await life.report(*(("failed", str(error)) if failed else (before, "")))
@@ -84,11 +97,26 @@ class Booting:
             raise
         life.running = running  # before anything is awaited: now there is something to kill
         self._guard(running)
-        await reporting
+        if asleep is None:  # else somebody waits for the guest, with the services or without
+            await reporting
         limit_vmm(life.vm, running, life.log)
         verb = "booting" if running.handle.beginning == "boot" else "going on"
         self.under_way.report("boot", f"{verb} with {running.handle.accel}")
         await self._become_ready(running)
+
+    async def _sleep_on(self, asleep: AsleepPorts, error: BaseException) -> None:
+        """After a wake that was not to be. One that failed is not tried again by itself: whoever
+        came is refused, and the row says why."""
+        life = self._life
+        if isinstance(error, Exception):
+            life.end_sleep()
+            await life.report(state_at_rest(life.directory), f"it could not wake: {error}")
+            life.process.spawn(life.finish())
+        elif not life.leaving:
+            asleep.close()
+            asleep.listen()
+            life.over.set()
+            await life.report("suspended", asleep.reason, wakes=True)
 
     async def _become_ready(self, running: RunningVm) -> None:
         life = self._life
@@ -98,6 +126,7 @@ class Booting:
             agent = await awaited
         except Exception as error:  # whatever its guest has caused: no VM is starting for ever
             life.reason = str(error)
+            life.end_sleep()
             running.machine.kill()
             await life.over.wait()
             if life.end_asked:
@@ -106,10 +135,14 @@ class Booting:
         running.handle.ready = True
         vmm_end.remove_initrd(life.run)
         life.reached(running, agent)
+        life.woken, life.asleep = life.asleep, None
         if running.handle.beginning == "boot":
             life.tasks.run_once("release init", partial(release_init, agent, running.handle.accel))
-        await life.report("running")
         self.under_way.report("ready", "the guest answers")
+        if life.vm.keeper == "pool":
+            await self._waiting.begin(running, agent)
+        else:
+            await life.report("running")
 
     async def _prepare(self, running: RunningVm, agent: Agent) -> None:
         """What a guest needs before anybody is let in: its own identity, and the time."""
@@ -119,9 +152,12 @@ class Booting:
                 identity = await life.launcher.identity(life.spec, running.info.agent)
                 deadline = time.monotonic() + life.config.boot_timeout
                 files, template = identity_files(identity), bool(life.vm.template)
-                await renew(agent, files, deadline, template=template)
+                boot_id = await renew(agent, files, deadline, template=template)
+                running.handle.guest_boot = boot_id
             case "resumed":
                 await set_clock(agent, life.log)
+                if life.asleep:
+                    await life.asleep.relay(running)
                 await keep_hostname(agent, life.vm.name, life.log)
             case "boot":
                 # An emulated guest has begun half a second late. ssh need not wait for it.

@@ -86,7 +86,8 @@ def forwards_of(
             running.handle.ports = ports
             note_handle(run, running.handle, log)
 
-    return Forwards(network, agent, vm.address, running.handle.ports, log, changed)
+    ports, relays_udp = running.handle.ports, running.relays_udp
+    return Forwards(network, agent, vm.address, ports, log, changed, relays_udp=relays_udp)
 
 
 async def limit_logs(state: Path, log: Log) -> None:

@@ -12,8 +12,11 @@ Task = Coroutine[Any, Any, None]
 class SupervisorProcess(Protocol):
     """The service, or a test in its place."""
 
-    async def store_state(self, state: State, reason: str) -> None:
+    async def store_state(self, state: State, reason: str, *, wakes: bool) -> None:
         """Return when the store has the state, or when it is not the VM's state any more."""
+
+    async def note_use(self) -> None:
+        """Have the store note that somebody uses the VM now; a failure is logged."""
 
     async def leave(self) -> None:
         """End the process once its last verb is answered: nothing is left to supervise."""

@@ -8,10 +8,12 @@ from collections.abc import Awaitable, Iterator
 from typing import NamedTuple
 
 from services.vm_supervisor.guest.agent import SHELL, Agent
+from services.vm_supervisor.guest.inhibitors import inhibitor
 from services.vm_supervisor.guest.ssh import master_pid
+from services.vm_supervisor.ports.connections import connections_to
 from services.vm_supervisor.ports.forwards import MOST_FORWARDS
 from services.vm_supervisor.running_vm import RunningVm
-from shared.contract.messages.machine import GuestStats
+from shared.contract.messages.machine import Activity, GuestStats
 from shared.contract.messages.vm import Check, Health, Vm
 from shared.errors import BangerError, Code
 from shared.host.kernel_text import process_fields, read_kernel_text
@@ -84,6 +86,34 @@ async def stats(vm: Vm, running: RunningVm, agent: Agent | None, deadline: float
         received_bytes=received,
         sent_bytes=sent,
     )
+
+
+async def activity(
+    vm: Vm, running: RunningVm, agent: Agent, deadline: float, *, for_nothing: bool
+) -> Activity:
+    """Whether anybody uses the VM. What the guest cannot be asked is said to be so.
+
+    Raises:
+        BangerError: ``not_running`` when the VMM has ended.
+    """
+    pid = running.handle.pid
+    try:
+        fields, at = process_fields(pid), time.monotonic()
+    except (FileNotFoundError, ProcessLookupError):
+        raise BangerError(Code.NOT_RUNNING, f"process {pid} is gone") from None
+    found = Activity(
+        at=at,
+        cpu_seconds=(int(fields[11]) + int(fields[12])) / TICKS,
+        connections=await asyncio.to_thread(connections_to, vm, running.handle),
+        for_nothing=for_nothing,
+    )
+    limit = min(deadline, time.monotonic() + AGENT_SECONDS)
+    try:
+        found.traffic = sum(await agent.traffic(limit))
+        found.inhibitor = await inhibitor(agent, limit)
+    except BangerError:
+        found.mute = True
+    return found
 
 
 async def _traffic(agent: Agent | None, deadline: float) -> tuple[int | None, int | None]:

@@ -21,6 +21,7 @@ from services.vm_supervisor.launch.launcher import ReportProgress
 from services.vm_supervisor.lifecycle.guest_tasks import set_clock
 from services.vm_supervisor.lifecycle.reports import guest_memory
 from services.vm_supervisor.lifecycle.vm_life import VmLife
+from services.vm_supervisor.ports.connections import in_use
 from services.vm_supervisor.running_vm import RunningVm
 from shared.contract.lifecycle import Action, check
 from shared.contract.messages.machine import MachineSaved
@@ -28,6 +29,7 @@ from shared.errors import BangerError, Code
 from shared.host.files import sync
 from shared.logs import now_rfc3339
 from shared.vm import files
+from shared.vm.asleep import Asleep, write_asleep
 from shared.vm.at_rest import state_at_rest
 from shared.vm.publish_saved import discard, draft, publish
 from shared.vm.saved import (
@@ -50,28 +52,39 @@ class Saving:
     def __init__(self, life: VmLife) -> None:
         self._life = life
 
-    async def suspend(self, report: ReportProgress) -> None:
+    async def suspend(self, report: ReportProgress, *, asleep: str | None = None) -> None:
         """Save the guest's memory and end its VMM. A caller that is cancelled afterwards gets that
         end.
 
+        ``asleep``: why nobody needs the VM now; it comes back when somebody does. A VM that is
+        asleep already is suspended without that by a call without it.
+
         Raises:
             BangerError: ``no_space`` before the guest stands still, ``conflict`` and
-                ``not_running`` as the table of states has it. The guest goes on then.
+                ``not_running`` as the table of states has it; ``conflict`` for a VM that is to
+                sleep and is in use. The guest goes on then.
         """
         life = self._life
         life.refuse_if_over()
         if not check(life.vm.name, life.state, Action.SUSPEND):
+            if life.asleep and asleep is None:
+                await self._stay_suspended()
             return
         async with life.changing:
             life.refuse_if_over()
             try:
-                await self._write_memory(report)
+                await self._write_memory(report, asleep)
             except asyncio.CancelledError:
                 if not self._is_suspended:
                     raise
             await to_its_end(self._end_vmm())
 
-    async def _write_memory(self, report: ReportProgress) -> None:
+    async def _stay_suspended(self) -> None:
+        self._life.end_sleep()
+        await self._life.report("suspended")
+        self._life.process.spawn(self._life.finish())
+
+    async def _write_memory(self, report: ReportProgress, reason: str | None) -> None:
         life, running = self._life, self._machine()
         facts = _facts_of_memory(running, life.vm.name)
         await in_thread(self._require_memory_room, running)
@@ -80,7 +93,16 @@ class Saving:
             began = time.monotonic()
             await running.machine.save(work)
             await running.machine.collect(work)
+            if reason is not None:
+                await in_thread(self._note_asleep, work, running, reason)
             await in_thread(self._publish_suspended, work, facts, began)
+
+    def _note_asleep(self, work: Path, running: RunningVm, reason: str) -> None:
+        """Connections that are there would break."""
+        vm, handle = self._life.vm, running.handle
+        if in_use(vm, handle):
+            raise BangerError(Code.CONFLICT, f"{vm.name} is in use")
+        write_asleep(work, Asleep(reason=reason, access=handle.access, ports=handle.ports))
 
     def _publish_suspended(self, work: Path, facts: MachineFacts, began: float) -> None:
         directory = self._life.directory
@@ -178,6 +200,7 @@ class Saving:
     async def _become(self, put_in_place: Callable[[], None]) -> None:
         """There is no way back from the end of the VMM."""
         await self._end_vmm()
+        self._life.end_sleep()
         await in_thread(put_in_place)
         await self._life.report(state_at_rest(self._life.directory))
 
@@ -188,6 +211,7 @@ class Saving:
         async with life.changing:
             if life.running is None:
                 life.refuse_if_over()
+                life.end_sleep()
                 await in_thread(discard, life.directory / files.SUSPENDED)
                 await life.report(state_at_rest(life.directory))
                 life.process.spawn(life.finish())

@@ -25,7 +25,10 @@ from services.vm_supervisor.lifecycle.process import SupervisorProcess
 from services.vm_supervisor.lifecycle.saving import Saving
 from services.vm_supervisor.lifecycle.stopping import Stopping
 from services.vm_supervisor.lifecycle.vm_life import VmLife
+from services.vm_supervisor.lifecycle.waiting import Waiting
+from services.vm_supervisor.ports.asleep_ports import AsleepPorts
 from services.vm_supervisor.running_vm import RunningVm
+from shared.bus.background import contain
 from shared.config import Config
 from shared.contract.lifecycle import LIVE, Action, check
 from shared.contract.messages.machine import SupervisorSpec
@@ -33,6 +36,7 @@ from shared.contract.messages.vm import State, Vm
 from shared.errors import BangerError, Code
 from shared.host.process import ENDING
 from shared.logs import Log
+from shared.vm.asleep import Asleep, read_asleep
 from shared.vm.at_rest import state_at_rest
 
 NEEDS_VMM: frozenset[State] = LIVE - {"starting"}
@@ -53,7 +57,8 @@ class Supervision:
         process: SupervisorProcess,
     ) -> None:
         self.life = VmLife(spec, config, launcher, log, process)
-        self._booting = Booting(self.life, self._guard)
+        self._waiting = Waiting(self.life)
+        self._booting = Booting(self.life, self._guard, self._waiting)
         self._stopping = Stopping(self.life)
         self.saving = Saving(self.life)
 
@@ -70,16 +75,22 @@ class Supervision:
             at_rest = state_at_rest(life.directory)
             if life.state in NEEDS_VMM or at_rest == "suspended":
                 life.state = at_rest  # the VMM ended with the earlier supervisor
+            if asleep := read_asleep(life.directory):
+                await self._fall_asleep(asleep)
+                return
             life.process.spawn(self._exit_if_never_asked())
             return
         self._guard(running)
-        await recovery.let_go_on(running, life.vm, life.log)
+        if not running.handle.waits:
+            await recovery.let_go_on(running, life.vm, life.log)
         await recovery.restore_uplink(running, life.vm, life.log)
         await life.ports.take_over(running.machine, running.handle, life.vm.publish)
         if life.running is not running:
             return  # it has ended meanwhile, and that is reported
         life.log.info("took over the VMM", of=running.handle.pid, ready=running.handle.ready)
-        if running.handle.ready:
+        if running.handle.waits:
+            await self._go_on_waiting(running)
+        elif running.handle.ready:
             life.state = "paused" if life.vm.state == "paused" else "running"
             life.process.spawn(life.report(life.state))
             seconds, reached = life.config.boot_timeout, partial(life.reached, running)
@@ -89,6 +100,14 @@ class Supervision:
             life.tasks.add("reach again", again)
         else:
             self._booting.go_on(running)
+
+    async def _go_on_waiting(self, running: RunningVm) -> None:
+        """The row of a VM that a user has got says so already, and the VM will be handed over."""
+        life = self.life
+        life.state = "paused"
+        await self._waiting.stand_still(running)
+        if life.vm.keeper:
+            life.process.spawn(life.report("paused"))
 
     def _guard(self, running: RunningVm) -> None:
         """From now on the VMM's end is noticed and its handle kept whole."""
@@ -103,6 +122,29 @@ class Supervision:
         await asyncio.sleep(IDLE_SECONDS)
         if self.life.running is None and not self._booting.under_way:
             await self.life.finish()
+
+    # -- sleep ------------------------------------------------------------------------------
+
+    async def _fall_asleep(self, asleep: Asleep) -> None:
+        """The VM has no VMM, and comes back when somebody connects to it."""
+        life = self.life
+        life.asleep = AsleepPorts(life.vm, asleep, life.log, self._wake_soon)
+        life.asleep.listen()
+        life.over.set()
+        await life.report("suspended", asleep.reason, wakes=True)
+
+    def _wake_soon(self) -> None:
+        self.life.process.spawn(self._wake())
+
+    async def _wake(self) -> None:
+        self.life.log.info("somebody has come: the VM wakes")
+        if await contain("wake", partial(self.start, lambda *_: None), self.life.log):
+            await self.life.process.note_use()
+
+    @property
+    def woken_for_nothing(self) -> bool:
+        """As ``AsleepPorts.woken_for_nothing``, since the VM was asleep last."""
+        return self.life.woken is not None and self.life.woken.woken_for_nothing
 
     # -- changes ----------------------------------------------------------------------------
 
@@ -128,6 +170,19 @@ class Supervision:
                 if life.agent:
                     life.tasks.run_once("clock", partial(set_clock, life.agent, life.log))
 
+    async def hand_over(self, wanted: Vm) -> None:
+        """Let a VM of the pool go on as the one that the row says now. May be asked again.
+
+        Raises:
+            BangerError: as ``Waiting.end``; ``not_running`` when there is no guest.
+        """
+        life = self.life
+        async with life.changing:
+            life.refuse_if_over()
+            if life.running is None or not life.running.handle.ready:
+                raise BangerError(Code.NOT_RUNNING, f"{life.vm.name} is not running")
+            await self._waiting.end(life.running, wanted)
+
     async def apply(self, wanted: Vm) -> None:
         """Make the running VM what the row says now, as far as that can be done live.
 
@@ -136,6 +191,10 @@ class Supervision:
         """
         life = self.life
         async with life.changing:
+            if life.asleep and life.running is None:
+                life.asleep.change(wanted)
+                life.spec = replace(life.spec, vm=wanted)
+                return
             if life.running is None:
                 raise BangerError(Code.NOT_RUNNING, f"{life.vm.name} is not running")
             await apply_row(life.running, life.ports, life.vm, wanted)
@@ -160,8 +219,10 @@ class Supervision:
     async def abandon_start(self) -> bool:
         """End the boot that nobody wants any more. False: too late, the guest is ready."""
         life = self.life
-        if life.running and life.running.handle.ready:
-            return False
+        if life.running and (
+            life.running.handle.ready or life.running.handle.beginning == "resumed"
+        ):
+            return False  # a guest that goes on has nothing to go back to
         if not life.over.is_set():
             await self.stop(time.monotonic())
         return True
@@ -179,6 +240,8 @@ class Supervision:
         if life.running is None:
             if number not in ENDING:
                 raise BangerError(Code.NOT_RUNNING, f"{life.vm.name} has no VMM yet")
+            if forget:
+                life.end_sleep()
             await self._booting.give_up()
             return
         life.end_asked = life.end_asked or number in ENDING
@@ -201,6 +264,8 @@ class Supervision:
         ready, asked = running.handle.ready, life.end_asked
         if vmm_end.is_reboot(end, ready=ready, asked=asked):
             self._booting.again()
+        elif not life.forgotten and (asleep := read_asleep(life.directory)):
+            await self._fall_asleep(asleep)
         else:
             at_rest = state_at_rest(life.directory)
             final = vmm_end.final_state(end, at_rest, ready=ready, asked=asked, trouble=life.reason)
@@ -210,7 +275,10 @@ class Supervision:
     async def let_go(self) -> None:
         """Stop supervising; the VM goes on."""
         life = self.life
+        life.leaving = True
         self._booting.under_way.cancel()
+        if life.asleep:
+            life.asleep.close()
         if life.agent:
             life.agent.close()
         if life.running:

@@ -10,6 +10,7 @@ from services.vm_supervisor.handle_file import note_handle
 from services.vm_supervisor.launch.launcher import VmmLauncher
 from services.vm_supervisor.lifecycle.guest_tasks import GuestTasks
 from services.vm_supervisor.lifecycle.process import SupervisorProcess
+from services.vm_supervisor.ports.asleep_ports import AsleepPorts
 from services.vm_supervisor.ports.publishing import PublishedPorts
 from services.vm_supervisor.running_vm import RunningVm
 from shared.config import Config
@@ -18,6 +19,7 @@ from shared.contract.messages.vm import LONGEST_REASON, State, Vm
 from shared.errors import BangerError, Code
 from shared.logs import Log
 from shared.plain_text import printable
+from shared.vm.asleep import forget_asleep
 
 PART_SECONDS = 2.0
 """What a guest that is about to be paused may take to close its agent's connection."""
@@ -25,7 +27,8 @@ PART_SECONDS = 2.0
 
 class VmLife:
     """The VM of one supervisor. ``running`` is None while there is no VMM, ``agent`` until it has
-    answered; ``over`` is set when the VM has ended for good."""
+    answered; ``over`` is set when the VM has ended for good, or sleeps. ``asleep`` is there from
+    the moment in which a VM falls asleep until it runs again and everybody who came is with it."""
 
     def __init__(
         self,
@@ -40,8 +43,13 @@ class VmLife:
         self.running: RunningVm | None = None
         self.agent: Agent | None = None
         self.over = asyncio.Event()
+        self.asleep: AsleepPorts | None = None
+        self.woken: AsleepPorts | None = None
+        """What held the ports until the guest ran on."""
         self.end_asked = False
         """Whether somebody has asked for the end of the VMM."""
+        self.leaving = False
+        """Whether this process ends, and a successor goes on with what there is."""
         self.forgotten = False
         """Whether the VM is being deleted: nobody wants to know its state any more."""
         self.changing = asyncio.Lock()
@@ -65,7 +73,7 @@ class VmLife:
         """The guest's agent has answered."""
         self.agent = agent
         note_handle(self.run, running.handle, self.log)
-        if not self.end_asked:
+        if not self.end_asked and self.vm.keeper != "pool":
             self.tasks.start_polling(self.vm, running, agent)
 
     @asynccontextmanager
@@ -77,13 +85,22 @@ class VmLife:
         async with self.agent.parted(time.monotonic() + PART_SECONDS):
             yield
 
-    async def report(self, state: State, reason: str = "", *, stored: bool = False) -> None:
+    async def report(
+        self, state: State, reason: str = "", *, stored: bool = False, wakes: bool = False
+    ) -> None:
         """Return when the store has the state. ``stored``: the row says so already. The reason may
         quote a guest or its VMM."""
         reason = printable(reason, LONGEST_REASON)
         self.state, self.reason = state, reason
         if not stored and not self.forgotten:
-            await self.process.store_state(state, reason)
+            await self.process.store_state(state, reason, wakes=wakes)
+
+    def end_sleep(self) -> None:
+        """The VM does not come back by itself any more; nothing happens if it is not asleep."""
+        if self.asleep:
+            forget_asleep(self.directory)
+            self.asleep.close()
+            self.asleep = None
 
     async def finish(self) -> None:
         """Nothing is left to supervise: the process ends once its last verb is answered."""
@@ -97,5 +114,5 @@ class VmLife:
 
     def refuse_if_over(self) -> None:
         """Raises ``unavailable`` when the VM has ended and this supervisor is about to."""
-        if self.over.is_set():
+        if self.over.is_set() and self.asleep is None:
             raise BangerError(Code.UNAVAILABLE, "this supervisor is ending, its VM has stopped")

@@ -49,7 +49,9 @@ async def clean_up(running: RunningVm, run: Path, log: Log) -> None:
     async def leave_group() -> None:
         await asyncio.to_thread(release, running.handle.vm_id)
 
-    await contain("end ssh", partial(stop_master, running.access), log)
+    # A master that stands still answers nobody. It goes with the handle.
+    if running.handle.halted is None:
+        await contain("end ssh", partial(stop_master, running.access), log)
     await contain("close the VMM", running.machine.close, log)
     await contain("remove the handle", remove_files, log)
     await contain("remove the control group", leave_group, log)

@@ -112,9 +112,9 @@ class UdpRelay:
             raise BangerError(Code.UNAVAILABLE, message) from error
         asyncio.get_running_loop().add_reader(self._wire, self._from_guest)
 
-    def add(self, forward: Forward) -> None:
-        """Raises as ``host_ports.bind``."""
-        bound = bind("udp", forward.host, forward.port)
+    def add(self, forward: Forward, bound: socket.socket | None = None) -> None:
+        """``bound``: a socket that has the port already. Raises as ``host_ports.bind``."""
+        bound = bound or bind("udp", forward.host, forward.port)
         bound.setblocking(False)
         self._sockets[forward] = bound
         asyncio.get_running_loop().add_reader(bound, self._to_guest, bound, forward.guest_port)

@@ -76,13 +76,16 @@ class Forwards:
         ports: dict[str, int],
         log: Log,
         on_change: Callable[[dict[str, int], int], None],
+        *,
+        relays_udp: bool = False,
     ) -> None:
         """``on_change`` is called with all forwards, and with the number of ports beyond the
-        limit."""
+        limit. ``relays_udp``: the UDP forwards among ``ports`` were made by this supervisor."""
         self._network = network
         self._listeners = Listeners(agent, "tcp", "udp")
         self._address = address
-        self._ports = {key: port for key, port in ports.items() if key.startswith("tcp/")}
+        kept = ("tcp/", "udp/") if relays_udp else ("tcp/",)
+        self._ports = {key: port for key, port in ports.items() if key.startswith(kept)}
         # The earlier supervisor's relay is gone with it; the VMM's forwards are not.
         self._lost = {key: port for key, port in ports.items() if key not in self._ports}
         self._refused: set[str] = set()
@@ -146,7 +149,12 @@ class Forwards:
             self._log.info("a port has another number here", guest=key, here=port, reason=why)
 
     def _forward(self, key: str, port: int) -> Forward:
-        return Forward(_protocol(key), self._address, port, int(key.partition("/")[2]))
+        return forward_to(self._address, key, port)
+
+
+def forward_to(address: str, key: str, port: int) -> Forward:
+    """``port`` of ``address`` leads to the guest's port ``key`` ("tcp/80")."""
+    return Forward(_protocol(key), address, port, int(key.partition("/")[2]))
 
 
 def _protocol(key: str) -> Protocol:

@@ -1,9 +1,11 @@
 """Bodies between the api and a VM's supervisor. docs/protocol.md section 8 says who sends which."""
 
+from typing import Annotated
+
 import msgspec
 
 from shared.contract.messages.snapshot import CopyForm
-from shared.contract.messages.vm import State, Vm
+from shared.contract.messages.vm import LONGEST_REASON, State, Vm
 from shared.contract.messages.workspace import HostPath
 
 
@@ -89,9 +91,38 @@ class MachineRestore(msgspec.Struct, kw_only=True):
 
 
 class MachineApply(msgspec.Struct, kw_only=True):
-    """``machine.apply``: the VM's row as it is wanted from now on."""
+    """``machine.apply``, ``machine.hand_over``: the VM's row as it is wanted from now on."""
 
     vm: Vm
+
+
+class MachineSuspend(msgspec.Struct, kw_only=True):
+    """``machine.suspend``. ``hold``: the VM is to come back by itself. The supervisor stays, holds
+    the VM's ports, and brings it back when somebody connects; ``reason`` is why, for its row. A VM
+    that somebody uses just then goes on: ``conflict``."""
+
+    hold: bool = False
+    reason: Annotated[str, msgspec.Meta(max_length=LONGEST_REASON)] = ""
+
+
+class Activity(msgspec.Struct, kw_only=True):
+    """``machine.activity``: whether anybody uses the VM, sessions apart. What is a sum since the
+    launch says something by its difference to the look before."""
+
+    at: float
+    """When ``cpu_seconds`` was read, in seconds of CLOCK_MONOTONIC."""
+    cpu_seconds: float
+    """Of the VMM, a sum."""
+    connections: int
+    """TCP connections from this host, or through it, to ports of the guest but sshd's."""
+    traffic: int = 0
+    """Bytes that have passed the guest's network devices, a sum of the guest's own."""
+    inhibitor: str = ""
+    """The program that keeps the guest awake, as the guest calls it."""
+    mute: bool = False
+    """Whether the guest's agent does not answer, so that nobody knows of an inhibitor."""
+    for_nothing: bool = False
+    """Whether a connection has woken the VM, and nothing has been sent on it."""
 
 
 class GuestStats(msgspec.Struct, kw_only=True):

@@ -3,7 +3,7 @@
 import msgspec
 
 from shared.contract.messages.page import Paged
-from shared.contract.messages.vm import NetworkMode, Publication, State, Vm, VmSpec
+from shared.contract.messages.vm import Keeper, NetworkMode, Publication, State, Vm, VmSpec
 from shared.contract.messages.workspace import Workspace
 
 
@@ -45,6 +45,17 @@ class VmClaim(msgspec.Struct, kw_only=True):
     request_id: str = ""
 
 
+class PoolClaim(VmSpec, kw_only=True):
+    """``vm.claim``: the oldest paused VM that the pool has of ``template`` becomes the VM that is
+    wanted. It keeps its id and its address, and gets name and specification from here."""
+
+    names: list[str]
+    """Candidates; the first that no VM has is taken."""
+    network: NetworkMode
+    request_id: str
+    touched_at: str = ""
+
+
 class VmUpdate(msgspec.Struct, kw_only=True, omit_defaults=True):
     """``vm.update``: change what is given, leave the rest.
 
@@ -60,6 +71,8 @@ class VmUpdate(msgspec.Struct, kw_only=True, omit_defaults=True):
     """``Vm.wakes`` for the ``state`` that is given; without one it stays as it is."""
     expected: list[State] | None = None
     """Refuse with ``conflict`` unless the row's state is one of these."""
+    keeper: Keeper | None = None
+    """Refuse with ``conflict`` unless the VM is still this one's."""
 
 
 class VmWorkspace(msgspec.Struct, kw_only=True):

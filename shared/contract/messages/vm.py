@@ -88,6 +88,8 @@ class VmSpec(msgspec.Struct, kw_only=True):
     idle_suspend: IdleLimit | None = None
     """Seconds without use after which it is suspended, 0 for never; None: ``idle_suspend_after`` of
     the configuration."""
+    from_pool: bool = False
+    """Whether it was made before it was asked for, and waited in the pool."""
 
 
 LONGEST_REASON = 500

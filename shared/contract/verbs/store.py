@@ -34,6 +34,15 @@ VM_RESERVE = Verb(
     seconds=SECONDS,
     notes="the same request id gives the same VM; `conflict` as `vm.check`",
 )
+VM_CLAIM = Verb(
+    "store",
+    "vm.claim",
+    rows.PoolClaim,
+    vm.Vm,
+    seconds=SECONDS,
+    notes="takes a VM out of the pool: each one once, and the same request id gives the same VM; "
+    "`not_found` when the pool has none, `conflict` as `vm.check` before one is taken",
+)
 VM_UPDATE = Verb(
     "store", "vm.update", rows.VmUpdate, vm.Vm, seconds=SECONDS, notes="`conflict` as `vm.check`"
 )

@@ -49,11 +49,12 @@ RESUME = Verb("vm", "machine.resume", vm.Empty, machine.MachineState, seconds=SE
 SUSPEND = Verb(
     "vm",
     "machine.suspend",
-    vm.Empty,
+    machine.MachineSuspend,
     machine.MachineState,
     partials=True,
     seconds=SAVE_SECONDS,
-    notes="saves the memory and ends the VMM; after an error or a cancel the guest goes on",
+    notes="saves the memory and ends the VMM; after an error or a cancel the guest goes on. With "
+    "`hold`, the supervisor stays and brings the VM back when somebody connects",
 )
 DISCARD = Verb(
     "vm",
@@ -95,7 +96,24 @@ APPLY = Verb(
     notes="makes a running VM what its row says, as far as that can be done live: published ports "
     "and, in user mode, egress; all of it or nothing. `not_running` when there is no VMM",
 )
+HAND_OVER = Verb(
+    "vm",
+    "machine.hand_over",
+    machine.MachineApply,
+    machine.MachineState,
+    seconds=SECONDS,
+    notes="lets a VM of the pool go on as the one that its row says since `vm.claim`; after an "
+    "error it is of no use",
+)
 STATE = Verb("vm", "machine.state", vm.Empty, machine.MachineState)
+ACTIVITY = Verb(
+    "vm",
+    "machine.activity",
+    vm.Empty,
+    machine.Activity,
+    seconds=SECONDS,
+    notes="whether the VM is used; `not_running` unless its guest answers",
+)
 STATS = Verb("vm", "machine.stats", vm.Empty, machine.GuestStats, seconds=SECONDS)
 PORTS = Verb("vm", "machine.ports", vm.Empty, vm.PortList, seconds=SECONDS)
 EXEC = Verb(

@@ -32,9 +32,11 @@ DETAILS: "Columns[VmView]" = {
     **COLUMNS,
     "WORKSPACE": lambda view: ", ".join(map(_placed, view.vm.workspaces)) or "-",
     "OVERLAY": lambda view: show_size(view.vm.overlay_bytes),
-    "REASON": lambda view: view.vm.reason or "-",
+    "REASON": lambda view: _reason(view),
     "ORIGIN": lambda view: view.vm.origin or "-",
+    "TEMPLATE": lambda view: _template(view.vm),
     "SNAPSHOTS": lambda view: str(view.snapshots or "-"),
+    "IDLE": lambda view: _idle(view),
     "LABELS": lambda view: ", ".join(f"{k}={v}" for k, v in view.vm.labels.items()) or "-",
     "NETWORK": lambda view: view.vm.network,
     "EGRESS": lambda view: _egress(view.vm),
@@ -50,6 +52,10 @@ DETAILS: "Columns[VmView]" = {
 
 LONGEST_PATH = 24
 """Characters of a path in a listing."""
+
+
+def _template(vm: "Vm") -> str:
+    return f"{vm.template} (from the pool)" if vm.from_pool else vm.template or "-"
 
 
 def _workspace(vm: "Vm") -> str:
@@ -77,6 +83,23 @@ def _placed(work: "Workspace") -> str:
     return f"{work.guest_path} <- {work.host_path}{at}" + (
         f" ({work.branch})" if work.branch else ""
     )
+
+
+def _reason(view: "VmView") -> str:
+    """A VM that is asleep is in no trouble."""
+    vm = view.vm
+    if vm.wakes and vm.state == "suspended":
+        return f"asleep: {vm.reason}; it comes back when somebody uses it"
+    return vm.reason or "-"
+
+
+def _idle(view: "VmView") -> str:
+    """The VM's own limit, and what keeps it from being suspended now."""
+    from shared.contract.durations import show_duration
+
+    own = view.vm.idle_suspend
+    limit = "-" if own is None else show_duration(own) if own else "never"
+    return f"{limit} (awake: {view.awake})" if view.awake else limit
 
 
 def _ports(view: "VmView") -> str:

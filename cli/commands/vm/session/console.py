@@ -67,10 +67,14 @@ def _live(ref: str) -> "VmView":
         BangerError: ``not_running`` when there is no VMM, and so no console.
     """
     from cli.client.connection import connect
+    from cli.client.first_words import FirstWords
     from shared.contract.lifecycle import LIVE, Action, check
 
     with connect() as client:
         shown = client.ask(api.VM_SHOW(ref=ref))
+        if shown.vm.wakes:
+            client.ask(api.VM_ACCESS(ref=by_id(shown.vm.id)), on_partial=FirstWords())
+            shown = client.ask(api.VM_SHOW(ref=by_id(shown.vm.id)))
         if shown.vm.state not in LIVE:
             check(shown.vm.name, shown.vm.state, Action.SESSION)
         with suppress(BangerError):  # counts as use of the VM, if it is granted

@@ -150,9 +150,10 @@ def reached(ref: str, wish: Wish | None = None) -> VmView:
     know who is about to work in it goes to stderr. ``wish``: the command that is about to be run
     there."""
     from cli.client.connection import ask
+    from cli.client.first_words import FirstWords
 
     asked: dict[str, Any] = {"command": wish.fields()} if wish else {}
-    view = ask(api.VM_ACCESS(ref=ref, **asked))
+    view = ask(api.VM_ACCESS(ref=ref, **asked), on_partial=FirstWords())
     for sentence in view.notices:
         note(sentence)
     return view

@@ -68,7 +68,7 @@ def qemu_argv(
         *(_load(saved) if saved else _boot(spec)),
         *_channels(spec),
         *_drives(spec),
-        *_first_device(spec.network),
+        *_first_device(spec.network, is_forwarded=not spec.holds_ports),
         *_outside(spec.network.outside, inherited.ends),
     ]
 
@@ -104,16 +104,16 @@ def _memory(spec: MachineSpec, saved: Path | None, inherited: Inherited) -> list
     ]
 
 
-def _first_device(network: GuestNetwork) -> list[str]:
+def _first_device(network: GuestNetwork, *, is_forwarded: bool) -> list[str]:
     """Straight on its tap, or on a hub with a user network that is closed (restrict=on) but for
-    ssh."""
+    ssh, if that ``is_forwarded`` from the start."""
     device = f"virtio-net-device,mac={network.mac},netdev="
     if network.tap:
         tap = f"tap,id=net0,ifname={network.tap},script=no,downscript=no"
         return ["-netdev", tap, "-device", f"{device}net0"]
-    forward = f"hostfwd=tcp:{network.access_host}:{network.access_port}-:22"
+    forward = f",hostfwd=tcp:{network.access_host}:{network.access_port}-:22"
     hub = [word for port in FIRST_HUB for word in ("-netdev", port)]
-    closed = f"user,id=net0,restrict=on,ipv6=off,{forward}"
+    closed = f"user,id=net0,restrict=on,ipv6=off{forward if is_forwarded else ''}"
     return ["-netdev", closed, *hub, "-device", f"{device}nic0"]
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from socket import socket
 
 from services.vm_supervisor.drivers.exit import LINE_MAX
 from services.vm_supervisor.drivers.qemu.hubs import (
@@ -50,9 +51,9 @@ class QemuUserNetwork:
             loop = asyncio.get_running_loop()
             self._making_room = loop.call_later(ROOM_SECONDS, self.make_room)
 
-    async def add_forward(self, forward: Forward) -> None:
+    async def add_forward(self, forward: Forward, bound: socket | None = None) -> None:
         if forward.protocol == "udp":
-            await self._add_udp(forward)
+            await self._add_udp(forward, bound)
             return
         answer = await self._monitor(f"hostfwd_add net0 {forward_rule(forward)}")
         if answer.strip():
@@ -96,11 +97,11 @@ class QemuUserNetwork:
             self._making_room.cancel()
         self._relay.close()
 
-    async def _add_udp(self, forward: Forward) -> None:
+    async def _add_udp(self, forward: Forward, bound: socket | None) -> None:
         async with self._wiring:
             try:
                 await self._add_wire()
-                self._relay.add(forward)
+                self._relay.add(forward, bound)
             finally:
                 await self._remove_unused_wire()
 

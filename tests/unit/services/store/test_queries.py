@@ -3,9 +3,12 @@
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from msgspec.structs import replace
 from sqlalchemy import Engine, create_engine, insert, update
 
@@ -15,6 +18,7 @@ from services.store.tables.mapping import LONGEST_TEXT, spec_column
 from services.store.tables.models import VmRow
 from shared.bus.envelope import MAX_MESSAGE
 from shared.contract.messages.rows import (
+    PoolClaim,
     VmClaim,
     VmReserve,
     VmTouch,
@@ -503,3 +507,107 @@ def test_ten_thousand_of_the_largest_rows_fit_into_messages(store: Store, engine
         if not (after := page.next):
             break
     assert found == [f"{number:012x}" for number in range(10_000)]
+
+
+# -- claim ----------------------------------------------------------------------------------
+
+
+def kept(store: Store, name: str, key: str = "key", **changes: object) -> None:
+    """A VM that waits in the pool."""
+    keeper = {"keeper": "pool", "template": key, "state": "paused"}
+    store.reserve(reservation(name, **(keeper | changes)))
+
+
+def claim(name: str, key: str = "key", **changes: object) -> PoolClaim:
+    fields = msgspec.to_builtins(reservation(name, template=key, **changes))
+    return msgspec.convert(fields, PoolClaim)
+
+
+def claimed(store: Store, request: PoolClaim) -> str:
+    """The id of the VM that was taken, or the code of the error."""
+    try:
+        return store.claim(request)[0].id
+    except BangerError as error:
+        return error.code
+
+
+def test_claim_makes_the_vm_of_the_pool_the_one_that_is_wanted(store: Store) -> None:
+    kept(store, "waits")
+    before = store.get("id-waits")
+    publish = [Publication(host_port=8080, guest_port=80)]
+    vm, seq = store.claim(claim("web", nat=True, publish=publish, touched_at="now"))
+    assert (vm.id, vm.address, vm.name) == (before.id, before.address, "web")
+    assert (vm.state, vm.keeper, vm.template, vm.from_pool) == ("running", "", "key", True)
+    assert (vm.nat, vm.publish, vm.touched_at) == (True, publish, "now")
+    assert (store.get("web"), store.rows().seq) == (vm, seq)
+
+
+def test_who_is_about_to_end_a_vm_of_the_pool_or_gets_it_is_one_of_both(store: Store) -> None:
+    kept(store, "waits")
+    kept(store, "other")
+    give_back = VmUpdate(id="id-waits", state="stopping", keeper="pool")
+    store.update(give_back)
+    assert claimed(store, claim("web")) == "id-other"
+    with pytest.raises(BangerError) as caught:
+        store.update(replace(give_back, id="id-other"))
+    assert caught.value.code is Code.CONFLICT
+    assert store.get("web").state == "running"
+
+
+def test_claim_takes_none_that_does_not_fit(store: Store) -> None:
+    kept(store, "older", "other-key")
+    kept(store, "made", state="starting")
+    kept(store, "elsewhere", network="bridge", subnet="10.77.0.0/24")
+    kept(store, "model", keeper="template")
+    kept(store, "users", keeper="")
+    seq = store.rows().seq
+    assert claimed(store, claim("web")) == Code.NOT_FOUND
+    assert store.rows().seq == seq
+
+
+def test_claim_of_a_name_or_a_port_that_is_taken_leaves_the_pool_as_it_is(store: Store) -> None:
+    publish = [Publication(host_port=8080, guest_port=80)]
+    store.reserve(reservation("web", publish=publish))
+    kept(store, "waits")
+    rows = store.rows()
+    assert claimed(store, claim("web", request_id="one")) == Code.CONFLICT
+    assert claimed(store, claim("other", publish=publish)) == Code.CONFLICT
+    assert store.rows() == rows
+    assert claimed(store, claim("other")) == "id-waits"
+
+
+def test_vm_that_was_claimed_is_made_again_by_the_same_request_once_it_is_gone(
+    store: Store,
+) -> None:
+    kept(store, "waits")
+    assert claimed(store, claim("web")) == "id-waits"
+    assert store.reserve(reservation("web", id="new"))[0].id == "id-waits"
+    store.remove("id-waits")
+    assert store.reserve(reservation("web", id="new"))[0].id == "new"
+
+
+@given(
+    pool=st.lists(st.sampled_from(["a", "b"]), max_size=6),
+    wanted=st.lists(st.tuples(st.integers(0, 9), st.sampled_from(["a", "b"])), max_size=20),
+)
+@settings(max_examples=30, deadline=None)
+def test_claims_give_each_vm_once_and_the_oldest_first(
+    pool: list[str], wanted: list[tuple[int, str]]
+) -> None:
+    """Numbers are requests: the same number is the same request, sent again."""
+    with TemporaryDirectory() as directory:
+        engine = open_database("", Path(directory) / "banger.db")
+        store = Store(engine)
+        for number, key in enumerate(pool):
+            kept(store, f"vm{number}", key)
+        left = {key: [f"id-vm{i}" for i, has in enumerate(pool) if has == key] for key in "ab"}
+        given_to: dict[int, str] = {}
+        for number, key in wanted:
+            got = claimed(store, claim(f"web{number}", key))
+            if number not in given_to:
+                expected = left[key].pop(0) if left[key] else Code.NOT_FOUND
+                assert got == expected
+                if got != Code.NOT_FOUND:
+                    given_to[number] = got
+            assert got == given_to.get(number, Code.NOT_FOUND)
+        engine.dispose()

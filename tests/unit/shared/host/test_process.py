@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import BangerError, Code
-from shared.host.process import ProcessId, Watch, spawn_detached, start_time
+from shared.host.process import ProcessId, Watch, send_signal, spawn_detached, start_time
 
 
 def wait_for_end(process: ProcessId) -> int | None:
@@ -102,3 +102,12 @@ def test_environment_of_this_process_is_not_passed_on_whole(
     passed = (tmp_path / "log").read_text()
     assert "secret" not in passed
     assert "BANGER_RUN_DIR=/r" in passed
+
+
+def test_a_signal_reaches_the_very_process_or_none(tmp_path: Path) -> None:
+    process = spawn_detached(["sleep", "60"], tmp_path / "log")
+    send_signal(ProcessId(process.pid, process.start_time + 1), signal.SIGKILL)
+    assert start_time(process.pid) == process.start_time
+    send_signal(process, signal.SIGKILL)
+    assert wait_for_end(process) == -signal.SIGKILL
+    send_signal(process, signal.SIGKILL)

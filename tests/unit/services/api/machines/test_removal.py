@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from services.api.machines import removal
-from services.api.machines.removal import remove
+from services.api.machines.removal import empty_trash, remove
 from shared.errors import BangerError, Code
 from shared.paths import Paths
 from shared.vm.known_hosts import names_of, pin, pinned
 from tests.example import example_vm
-from tests.fakes.scene import Scene, play
+from tests.fakes.scene import Scene, play, settled
 
 VM = example_vm()
 
@@ -28,6 +28,19 @@ def test_files_and_row_are_gone(paths: Paths) -> None:
             left = (paths.vm_run(VM.id), paths.vm_state(VM.id))
             assert not any(path.exists() for path in left)
             assert not pinned(paths.known_hosts, f"{VM.name}.vm")
+
+    play(act())
+
+
+def test_what_was_put_away_is_removed_soon_or_by_the_next_api(paths: Paths) -> None:
+    async def act() -> None:
+        async with Scene(paths, VM) as scene:
+            (paths.vm_state(VM.id) / "deep").mkdir(parents=True)
+            assert await remove(VM, scene.bus.ask, paths) == []
+            await settled(lambda: not list(paths.trash.iterdir()))
+            (paths.trash / "left" / "deep").mkdir(parents=True)
+            empty_trash(paths)
+            assert list(paths.trash.iterdir()) == []
 
     play(act())
 

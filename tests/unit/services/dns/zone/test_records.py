@@ -30,6 +30,16 @@ def test_vm_that_is_down_has_none(state: State) -> None:
     assert answer.rcode is Rcode.NXDOMAIN
 
 
+@pytest.mark.parametrize(("network", "named"), [("user", True), ("bridge", False)])
+def test_vm_that_wakes_when_somebody_connects_keeps_its_name(network: str, *, named: bool) -> None:
+    address = "127.77.0.2" if network == "user" else "10.77.0.2"
+    row = example_vm(state="suspended", wakes=True, network=network, address=address)
+    answer = zone_of([row], NETWORKS, 1).lookup(("beta", "vm"), Type.A)
+    assert (answer.rcode is Rcode.NOERROR, zone_view(row) is not None) == (named, named)
+    aside = example_vm(state="suspended", network=network, address=address)
+    assert zone_view(aside) is None
+
+
 def test_vm_that_services_keep_has_none_though_it_is_up() -> None:
     kept = example_vm(state="paused", name="0123456789ab", keeper="pool")
     answer = zone_of([kept], NETWORKS, 1).lookup(("0123456789ab", "vm"), Type.A)

@@ -1,5 +1,6 @@
 """guest/rootfs/renew in a scratch root: what a copy becomes, and what of its user's it keeps."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -139,15 +140,21 @@ def test_sshd_has_the_new_key_and_no_connection_of_before(
     renewed(guest)  # nobody is connected
 
 
-def test_a_template_leaves_nothing_of_its_preparation(guest: ScratchGuest) -> None:
-    for path in ("run/utmp", "var/log/wtmp", "tmp/ssh-XXXX/agent.1", "tmp/kept"):
-        guest.write(path, "before")
-    renewed(guest, template="")
-    assert guest.read("tmp/ssh-XXXX/agent.1") == guest.read("run/utmp") == "before"
+def test_sshd_that_waits_is_given_its_configuration_when_its_key_is_there(
+    guest: ScratchGuest, processes: list[subprocess.Popen[bytes]]
+) -> None:
+    run = guest.root / "run/banger"
+    guest.write("run/banger/sshd_config.held", "HostKey KEY\nUsePAM yes\n")
+    os.mkfifo(run / "sshd_config")
+    reads = (
+        f"cat {run}/sshd_config >{run}/read; cp {run}/host_key {run}/keys; echo $$ >{run}/sshd.pid"
+    )
+    processes.append(subprocess.Popen(["sh", "-c", reads]))
     renewed(guest, template="yes")
-    assert guest.read("run/utmp") == guest.read("var/log/wtmp") == ""
-    assert not (guest.root / "tmp/ssh-XXXX").exists()
-    assert guest.read("tmp/kept") == "before"
+    assert guest.read("run/banger/keys") == "NEW KEY\n"
+    assert guest.read("run/banger/read") == "HostKey KEY\nUsePAM yes\n"
+    eventually(lambda: not (run / "sshd_config.held").exists())  # a copy may be copied
+    assert guest.read("run/banger/sshd_config") == guest.read("run/banger/read")
 
 
 @pytest.mark.parametrize("template", ["", "yes"])

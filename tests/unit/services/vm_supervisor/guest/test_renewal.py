@@ -1,6 +1,7 @@
 """What a copy is told, and that whatever it answers it is renewed or not used."""
 
 import base64
+import struct
 import time
 import uuid
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from services.vm_supervisor.guest import adjust
 from services.vm_supervisor.guest.agent import Agent
-from services.vm_supervisor.guest.renewal import renew
+from services.vm_supervisor.guest.renewal import hand_over, renew
 from shared.errors import BangerError, Code
 from tests.unit.services.vm_supervisor.guest.scripted_agent import (
     Answer,
@@ -56,6 +57,21 @@ def test_no_two_copies_are_told_the_same(tmp_path: Path) -> None:
     seeds = {base64.b64decode(each["input-data"])[24:] for each in guest.executed}
     assert len(boots) == len(seeds) == 2
     assert environment(guest.executed[0])["template"] == "yes"
+
+
+def test_a_guest_that_has_waited_is_told_its_name_in_one_call(tmp_path: Path) -> None:
+    guest = ScriptedGuest(behind=3600)
+
+    async def use(agent: Agent) -> None:
+        await hand_over(agent, "web", time.monotonic() + 10)
+
+    with_agent(tmp_path / "a", answering(guest), use)
+    (executed,) = guest.executed
+    assert executed["arg"] == ["/run/initramfs/hand_over"]
+    assert environment(executed) == {"name": "web"}
+    seconds, *_, seed = struct.unpack("<qqii64s", base64.b64decode(executed["input-data"]))
+    assert 3599 <= seconds <= 3601
+    assert any(seed)
 
 
 def ending(**status: Any) -> Answer:

@@ -115,7 +115,9 @@ def test_systemd_removes_nothing_that_users_have_made_since_the_boot(tmp_path: P
     assert "ExecStart=systemd-tmpfiles --remove" not in text
 
 
-@pytest.mark.parametrize("script", ["init", "start", "daemons", "apply", "renew", "shutdown"])
+@pytest.mark.parametrize(
+    "script", ["init", "start", "daemons", "apply", "renew", "hand_over", "shutdown"]
+)
 def test_scripts_are_valid(script: str) -> None:
     subprocess.run(["sh", "-n", str(ROOTFS / script)], check=True)
 

@@ -4,6 +4,7 @@ import asyncio
 import signal
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
+from socket import socket
 from typing import Any, cast
 
 from services.vm_supervisor.drivers.contract import ExitReason, Machine, VmmExit
@@ -14,8 +15,9 @@ from services.vm_supervisor.network.modes import Forward
 from services.vm_supervisor.running_vm import RunningVm
 from shared.config import Config
 from shared.contract.messages.machine import SupervisorSpec
-from shared.contract.messages.vm import State
+from shared.contract.messages.vm import Keeper, State
 from shared.errors import BangerError
+from shared.host.process import ProcessId
 from shared.logs import Log
 from shared.paths import Paths
 from shared.vm import files
@@ -44,7 +46,7 @@ class ScriptedNetwork:
         if self.trouble:
             raise self.trouble
 
-    async def add_forward(self, forward: Forward) -> None:
+    async def add_forward(self, forward: Forward, bound: socket | None = None) -> None:
         self.forwards.append(forward.port)
 
     async def remove_forward(self, forward: Forward) -> None:
@@ -145,11 +147,13 @@ class Bench:
         facts: dict[str, Any] | None = None,
         suspended: bool = False,
         still: bool = False,
+        keeper: Keeper = "",
+        waits: ProcessId | None = None,
     ) -> None:
         names = ("config", "data", "state", "run")
         paths = Paths(**{name: root / name for name in names})
         claimed = state or ("running" if machine else "stopped")
-        self.vm = example_vm(state=claimed, nat=False)
+        self.vm = example_vm(state=claimed, nat=False, keeper=keeper)
         run = paths.vm_run(self.vm.id)
         run.mkdir(parents=True)
         self.network = ScriptedNetwork(trouble)
@@ -159,6 +163,7 @@ class Bench:
             handle = own_handle()
             handle.ready = True
             handle.facts = MachineFacts(**facts) if facts else None
+            handle.waits, handle.halted = waits is not None, waits
             write_handle(run, handle)
         self.directory = paths.vm_state(self.vm.id)
         if facts:
@@ -167,6 +172,8 @@ class Bench:
             save(self.directory / files.SUSPENDED, "old", disks=False)
         self.machine.paused = still or claimed == "paused"
         self.told: list[tuple[State, str]] = []
+        self.wakes = False
+        self.uses = 0
         self.left = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self.supervision = Supervision(
@@ -177,8 +184,12 @@ class Bench:
             self,
         )
 
-    async def store_state(self, state: State, reason: str) -> None:
+    async def store_state(self, state: State, reason: str, *, wakes: bool) -> None:
         self.told.append((state, reason))
+        self.wakes = wakes
+
+    async def note_use(self) -> None:
+        self.uses += 1
 
     async def leave(self) -> None:
         self.left.set()
@@ -206,9 +217,11 @@ def scenario(
     facts: dict[str, Any] | None = None,
     suspended: bool = False,
     still: bool = False,
+    keeper: Keeper = "",
+    waits: ProcessId | None = None,
 ) -> None:
     """``facts``: what is known of the machine. ``suspended``: its memory is on disk. ``still``: its
-    guest stands still."""
+    guest stands still. ``waits``: the master of one that waits to be handed over."""
 
     async def played() -> None:
         bench = Bench(
@@ -220,6 +233,8 @@ def scenario(
             facts=facts,
             suspended=suspended,
             still=still,
+            keeper=keeper,
+            waits=waits,
         )
         try:
             async with asyncio.timeout(SECONDS):

@@ -57,8 +57,11 @@ class ScriptedProcess:
         self.tasks.append(asyncio.create_task(task))
         return self.tasks[-1]
 
-    async def store_state(self, state: State, reason: str) -> None:
+    async def store_state(self, state: State, reason: str, *, wakes: bool) -> None:
         raise AssertionError("no state is stored here")
+
+    async def note_use(self) -> None:
+        raise AssertionError("nobody uses it here")
 
     async def leave(self) -> None:
         raise AssertionError("the process goes on")

@@ -78,7 +78,7 @@ class Network:
         self.done: list[tuple[str, Forward]] = []
         self._refuse = refuse
 
-    async def add_forward(self, forward: Forward) -> None:
+    async def add_forward(self, forward: Forward, bound: socket.socket | None = None) -> None:
         if forward.guest_port in self._refuse:
             raise BangerError(Code.CONFLICT, "taken this moment")
         self.done.append(("add", forward))
