@@ -9,6 +9,7 @@ COMMANDS = {
     "vm": "cli.commands.vm.group:vm",
     "image": "cli.commands.image.group:image",
     "kernel": "cli.commands.kernel:kernel",
+    "template": "cli.commands.template:template",
     "system": "cli.commands.system:system",
     "ops": "cli.commands.ops:ops",
     "daemon": "cli.commands.daemon:daemon",

@@ -15,6 +15,7 @@ import click  # noqa: E402
 from cli.app import banger  # noqa: E402
 from shared.contract.messages.image import Image, Kernel  # noqa: E402
 from shared.contract.messages.operation import Operation, ServiceStatus  # noqa: E402
+from shared.contract.messages.template import Template  # noqa: E402
 from shared.contract.messages.vm import (  # noqa: E402
     Check,
     Health,
@@ -110,6 +111,7 @@ JSON: tuple[tuple[str, str, tuple[type[Any], ...], dict[str, Any]], ...] = (
      {"name": str}),
     ("Image", "`image list`, `show`, `build`.", (Image,), {}),
     ("Kernel", "`kernel list`, `show`, `pull`.", (Kernel,), {}),
+    ("Template", "`template list`, `show`.", (Template,), {}),
     ("ServiceStatus", "Each of `services` of `daemon status`.", (ServiceStatus,), {}),
     ("Finding", "`doctor`.", (Finding,), {}),
 )  # fmt: skip

@@ -54,7 +54,7 @@ class Home:
     def configure(self, text: str) -> None:
         """Without a table of its own for templates, none are made: that would happen at any time
         after the first VM."""
-        if "[templates]" not in text:
+        if "templates" not in text:
             text += NO_TEMPLATES
         self.paths.config.mkdir(parents=True, exist_ok=True)
         self.paths.config_file.write_text(text)

@@ -89,6 +89,9 @@ def snapshots_or_vms(ctx: click.Context, param: click.Parameter, incomplete: str
     return _of_snapshots(vm, lambda shot: f"{vm}/{shot.name}")(ctx, param, incomplete)
 
 
+template_keys = _live(
+    api.TEMPLATE_LIST(), lambda answer: [template.key for template in answer.templates]
+)
 operation_ids = _live(
     api.OPS_LIST(), lambda answer: [operation.id for operation in answer.operations]
 )

@@ -34,10 +34,10 @@ def system() -> None:
 @system.command()
 @output_format
 def df(output: str) -> None:
-    """Show what images, kernels, downloads and VMs occupy on the disk.
+    """Show what images, kernels, downloads, VMs and templates occupy on the disk.
 
     What a VM's disks have not written yet does not count. RECLAIMABLE is what banger image prune
-    would give back.
+    and banger template prune --all would give back. The VMs of pool wait for a user.
 
     \b
     Examples:

@@ -23,6 +23,7 @@ def run_checks(paths: Paths) -> list[Finding]:
         storage.run_directory,
         storage.store,
         storage.disk_space,
+        storage.templates,
         services.registered,
         services.images_and_kernels,
         services.dns_port,

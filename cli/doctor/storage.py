@@ -4,6 +4,7 @@ import os
 import pwd
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from cli.doctor.finding import fail, ok, warn
@@ -83,6 +84,22 @@ def disk_space(paths: Paths, _config: Config) -> Iterator[Finding]:
         existing = _existing(root)
         free = shutil.disk_usage(existing).free
         yield space(f"{what} disk", f"{free / GIB:.1f} GiB free at {existing}", free)
+
+
+def templates(paths: Paths, config: Config) -> Iterator[Finding]:
+    """What is kept to start new VMs from."""
+    limit = config.templates.limit
+    if not config.templates.limit_bytes:
+        yield ok("templates", "none are made: templates.limit is 0 in the configuration")
+        return
+    sizes = [_occupied(place) for place in paths.templates.glob("[!.]*/")]
+    yield ok("templates", f"{len(sizes)}, {sum(sizes) / GIB:.1f} GiB of at most {limit}")
+
+
+def _occupied(directory: Path) -> int:
+    with suppress(FileNotFoundError):  # removed meanwhile
+        return sum(path.stat().st_blocks * 512 for path in directory.iterdir())
+    return 0
 
 
 def _existing(path: Path) -> Path:

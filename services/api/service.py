@@ -27,6 +27,7 @@ from services.api.verbs.operations import OperationVerbs
 from services.api.verbs.publish import PublishVerbs
 from services.api.verbs.reports import ReportVerbs
 from services.api.verbs.snapshots import SnapshotVerbs
+from services.api.verbs.templates import TemplateVerbs
 from services.api.verbs.workspaces import WorkspaceVerbs
 from shared.bus.actor import Actor
 from shared.bus.background import keep_running
@@ -53,6 +54,7 @@ GROUPS = (
     GuestExecVerbs,
     SnapshotVerbs,
     ForkVerbs,
+    TemplateVerbs,
     WorkspaceVerbs,
 )
 """What answers the verbs, each made of the context. ``OperationVerbs`` needs less."""

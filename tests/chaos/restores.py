@@ -86,6 +86,10 @@ class Bank:
         self.done: Counter[str] = Counter()
         self.violations: list[str] = []
 
+    @property
+    def restores(self) -> int:
+        return self.done["with memory"] + self.done["disks alone"]
+
     def open(self) -> None:
         """Make the guest, with the program at work."""
         self._home.banger("vm", "create", "--name", VM, "--memory", "256M", "--vcpu", "1")
@@ -111,7 +115,9 @@ class Bank:
             self._home.banger("vm", "start", VM)
             self._sh(START)
         self.done["disks alone" if boots else "with memory"] += 1
-        self.check(f"{name}{' (disks alone)' if boots else ''}")
+        where = f"{name}{' (disks alone)' if boots else ''}"
+        print(f"{self.restores:4} {where}", flush=True)
+        self.check(where)
 
     def _take(self) -> None:
         if len(self._snapshots) == MOST_SNAPSHOTS:
@@ -167,16 +173,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos.restores", allow_abbrev=False)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--restores", type=int, default=100)
+    parser.add_argument("--minutes", type=float, default=60.0, help="end after so many")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bgrr") as directory:
         home = make_home(Path(directory), loopback.configuration())
         bank, began = Bank(home, arguments.seed), time.monotonic()
         try:
             bank.open()
-            for _ in range(arguments.restores):
-                bank.restore()
-                if bank.violations:
+            while not bank.violations and bank.restores < arguments.restores:
+                if time.monotonic() - began > arguments.minutes * 60:
                     break
+                bank.restore()
             bank.close()
         finally:
             close_home(home)

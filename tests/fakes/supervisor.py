@@ -69,6 +69,7 @@ class FakeSupervisor:
         self.too_late = False
         self.applied: list[Vm] = []
         self.activity = Activity(at=0.0, cpu_seconds=0.0, connections=0)
+        self.exec_status = 42
         self.system = SystemState(state="running")
         self.on_end: Callable[[], None] = lambda: None
         self._ask = ask
@@ -236,7 +237,7 @@ class FakeSupervisor:
     @handles(supervisor.EXEC)
     async def execute(self, request: GuestExec, _call: Call) -> GuestOutput:
         stdout = f"{request.text} ".encode() + request.stdin
-        return GuestOutput(status=42, stdout=stdout, stderr=b"")
+        return GuestOutput(status=self.exec_status, stdout=stdout, stderr=b"")
 
     @handles(supervisor.HEALTH)
     async def health(self, _request: Empty, _call: Call) -> Health:

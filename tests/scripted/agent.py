@@ -24,7 +24,8 @@ class Refused(Exception):
 
 
 class Agent:
-    """``on_power_off`` is called when pid 1 is sent a signal that means it."""
+    """``on_power_off`` is called when pid 1 is sent a signal that means it. A guest that is to be
+    called "unwilling" cannot be handed over."""
 
     def __init__(self, boot_id: str, on_power_off: Callable[[], None]) -> None:
         self._on_power_off = on_power_off
@@ -113,6 +114,11 @@ class Agent:
             self._on_power_off()
         elif script == "/run/initramfs/renew":
             self._boot_id = dict(each.split("=", 1) for each in env or [])["boot_id"]
+            self._exited[self._next] = {"exited": True, "exitcode": 0}
+        elif script == "/run/initramfs/hand_over":
+            refused = "name=unwilling" in (env or [])
+            self._exited[self._next] = {"exited": True, "exitcode": int(refused)}
+        elif "is-system-running" in script or "/run/initramfs/settle" in "".join(env or []):
             self._exited[self._next] = {"exited": True, "exitcode": 0}
         elif LOCKS in script:
             said = f"LOCK\nWHAT=sleep\nMODE=block\nWHO={self.keeper}\n" if self.keeper else ""

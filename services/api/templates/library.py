@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from services.api.machines.disk_use import occupied
-from services.api.templates.key import KEY_DIGITS, VERSION, TemplateFacts
+from services.api.templates.key import VERSION, TemplateFacts
 from shared.errors import BangerError, Code
 from shared.host.files import sync, write_atomically
 from shared.logs import Log
@@ -92,6 +92,10 @@ class TemplateLibrary:
     def real_bytes(self, key: str) -> int:
         return occupied(self.place(key))
 
+    def is_too_old(self, record: TemplateRecord) -> bool:
+        """Whether another one is to be made in its place."""
+        return bool(self._max_age) and time.time() - record.made_at > self._max_age
+
     # -- use --------------------------------------------------------------------------------
 
     def find(self, key: str) -> SavedMachine | None:
@@ -106,7 +110,7 @@ class TemplateLibrary:
             if record is None:
                 self._remove(key, "its record cannot be read")
                 return None
-            if self._max_age and time.time() - record.made_at > self._max_age:
+            if self.is_too_old(record):
                 return None
             return self._checked(record)
         except BangerError as error:
@@ -213,8 +217,3 @@ def stamps_of(directory: Path, names: Iterable[str]) -> dict[str, Stamp]:
             bytes=status.st_size, modified_ns=status.st_mtime_ns, inode=status.st_ino
         )
     return stamps
-
-
-def is_key(text: str) -> bool:
-    """Whether it has the form of a key."""
-    return len(text) == KEY_DIGITS and not set(text) - set("0123456789abcdef")

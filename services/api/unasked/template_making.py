@@ -19,6 +19,7 @@ from shared.contract.names import ID_LENGTHS
 from shared.contract.verbs import supervisor
 from shared.errors import BangerError, Code
 from shared.host.files import require_space
+from shared.plain_text import printable
 
 MAKE_SECONDS = 900.0
 SETTLE = ["/run/initramfs/bin/sh", "/run/initramfs/settle"]
@@ -28,6 +29,7 @@ QUIET_SHARE = 0.05
 QUIET_SECONDS = 2.0
 LONGEST_UNREST = 30.0
 """A guest that is not quiet by then is saved as it is."""
+LONGEST_WORDS = 200
 MIB = 1 << 20
 
 
@@ -90,7 +92,8 @@ class TemplateMaker:
         script = supervisor.EXEC(text=text_of(GuestCommand(SETTLE), ""), seconds=SETTLE_SECONDS)
         done = await self._context.ask(script.at(vm.id), deadline=call.deadline)
         if done.status:
-            words = done.stderr.decode(errors="replace").strip()
+            said = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+            words = printable(said, LONGEST_WORDS) or f"its script ended with {done.status}"
             raise BangerError(Code.GUEST_FAILED, f"the guest does not settle: {words}")
 
     async def _await_quiet(self, vm: Vm, call: Unattended) -> None:

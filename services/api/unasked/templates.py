@@ -1,18 +1,22 @@
 """Makes templates of what was booted lately, while nobody needs the machine for anything else."""
 
 import asyncio
+import contextlib
 import os
 import time
 from pathlib import Path
 
 from services.api.context import ApiContext
 from services.api.policy.copy_room import available_memory
+from services.api.templates.upkeep import Upkeep
 from services.api.templates.wanted import WantedTemplate
 from services.api.unasked.quiet import is_quiet
 from services.api.unasked.template_making import TemplateMaker
 from shared.errors import BangerError
 
 LOOK_SECONDS = 2.0
+UPKEEP_SECONDS = 3600.0
+"""Between looks whether all templates are of use, when nothing else is to be done."""
 SPARE_BYTES = 512 << 20
 """Memory that is left, beside the guest's own, while one is made."""
 
@@ -26,16 +30,20 @@ class MakeTemplates:
         self._templates = context.templates
         self._config = context.config.templates
         self._maker = TemplateMaker(context)
+        self._upkeep = Upkeep(context.templates, context.paths)
 
     async def run(self) -> None:
         await asyncio.to_thread(self._templates.library.sweep)
         while True:
+            for key in await self._upkeep.remove_useless():
+                self._context.log.info("template removed: it is of no use any more", key=key)
             while wanted := await self._missing():
                 if self._may_begin(wanted):
                     await self._make(wanted)
                 await asyncio.sleep(LOOK_SECONDS)
             self._templates.asked.clear()
-            await self._templates.asked.wait()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._templates.asked.wait(), UPKEEP_SECONDS)
 
     async def _missing(self) -> WantedTemplate | None:
         """The template that was asked for last, of those that are not there and can be made."""

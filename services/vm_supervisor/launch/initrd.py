@@ -23,8 +23,8 @@ from shared.vmm.info import Channel
 _GUEST = Path(__file__).parents[1] / "guest" / "rootfs"
 
 APPLETS = (
-    "chmod chroot cp fstrim grep head insmod ip ln mkdir mkfifo mount mv poweroff reboot rm sh sleep"
-    " sync timeout tr umount"
+    "chmod chroot cp fstrim grep head insmod ip ln mkdir mkfifo mount mv poweroff reboot rm sh"
+    " sleep sync timeout tr umount"
 ).split()
 """What the scripts of guest/rootfs call, each a link to busybox."""
 _PROGRAMS = ("init", "shutdown")

@@ -99,9 +99,10 @@ class PruneUnused(Prune, kw_only=True):
 
 
 class PrunedItem(msgspec.Struct, kw_only=True):
-    """``name`` is the digest of a download or of a cached step, the id of an image."""
+    """``name`` is the digest of a download or of a cached step, the id of an image, the key of a
+    template."""
 
-    kind: Literal["image", "download", "build"]
+    kind: Literal["image", "download", "build", "template"]
     name: str
     real_bytes: int
 
@@ -168,14 +169,15 @@ class SpaceUsed(msgspec.Struct, kw_only=True):
     """One kind of what is stored: how many there are, what they occupy, and what of that
     ``image prune`` or a delete would give back without anything being missed."""
 
-    kind: Literal["images", "kernels", "downloads", "builds", "vms"]
+    kind: Literal["images", "kernels", "downloads", "builds", "vms", "templates", "pool"]
     count: int
     real_bytes: int
     reclaimable: int = 0
 
 
 class StorageUsage(msgspec.Struct, kw_only=True):
-    """``images.usage`` and ``system.usage``; the second one has the VMs' disks too. ``free_bytes``
+    """``images.usage`` and ``system.usage``; the second one has the VMs' disks too, and
+    what templates and the VMs that wait for a user occupy. ``free_bytes``
     are those that a user may still fill on the disk of ``path``."""
 
     used: list[SpaceUsed]

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
         operation,
         page,
         snapshot,
+        template,
         vm,
         workspace,
     )
@@ -22,6 +23,7 @@ else:
     operation = Structs("shared.contract.messages.operation")
     page = Structs("shared.contract.messages.page")
     snapshot = Structs("shared.contract.messages.snapshot")
+    template = Structs("shared.contract.messages.template")
     vm = Structs("shared.contract.messages.vm")
     workspace = Structs("shared.contract.messages.workspace")
 
@@ -170,6 +172,23 @@ SNAPSHOT_DELETE = Verb(
     seconds=ANSWER_SECONDS,
     notes="`not_found` names what is not there, and then none is deleted; `conflict` while one is "
     "being restored or copied",
+)
+TEMPLATE_LIST = Verb("api", "template.list", page.After, template.TemplateList)
+TEMPLATE_SHOW = Verb(
+    "api",
+    "template.show",
+    template.TemplateRef,
+    template.Template,
+    seconds=ANSWER_SECONDS,
+    notes="reads its files to find damage",
+)
+TEMPLATE_PRUNE = Verb(
+    "api",
+    "template.prune",
+    template.TemplatePrune,
+    image_work.Pruned,
+    seconds=ANSWER_SECONDS,
+    notes="VMs that wait for a user go with their template",
 )
 VM_SET = Verb(
     "api",

@@ -192,6 +192,7 @@ def view(name: str = "web", vm_id: str = "0123456789ab", **fields: Any) -> dict[
         "publish": [],
         "workspaces": [],
         "origin": "",
+        "template": "",
         "wakes": False,
         "idle_suspend": None,
     }

@@ -34,6 +34,7 @@ DETAILS: "Columns[VmView]" = {
     "OVERLAY": lambda view: show_size(view.vm.overlay_bytes),
     "REASON": lambda view: _reason(view),
     "ORIGIN": lambda view: view.vm.origin or "-",
+    "TEMPLATE": lambda view: _template(view.vm),
     "SNAPSHOTS": lambda view: str(view.snapshots or "-"),
     "IDLE": lambda view: _idle(view),
     "LABELS": lambda view: ", ".join(f"{k}={v}" for k, v in view.vm.labels.items()) or "-",
@@ -51,6 +52,10 @@ DETAILS: "Columns[VmView]" = {
 
 LONGEST_PATH = 24
 """Characters of a path in a listing."""
+
+
+def _template(vm: "Vm") -> str:
+    return f"{vm.template} (from the pool)" if vm.from_pool else vm.template or "-"
 
 
 def _workspace(vm: "Vm") -> str:

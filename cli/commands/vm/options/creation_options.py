@@ -52,9 +52,15 @@ def creation_options(command: Command) -> Command:
 
     @wraps(command)
     def with_fields(
-        *arguments: Any, chosen: dict[str, Any], publish: "tuple[Publication, ...]", **others: Any
+        *arguments: Any,
+        chosen: dict[str, Any],
+        publish: "tuple[Publication, ...]",
+        cold: bool,
+        **others: Any,
     ) -> Any:
         given: dict[str, Any] = {"publish": list(publish)} if publish else {}
+        if cold:
+            given["cold"] = True
         if passwords := auth_file():
             given["auth_file"] = passwords
         return command(*arguments, **others, **chosen, **given)

@@ -111,7 +111,7 @@ def test_the_vms_disks_are_part_of_what_is_used(paths: Paths) -> None:
             disk.parent.mkdir(parents=True)
             disk.write_bytes(b"x" * 8192)
             usage = await scene.bus.ask(api.SYSTEM_USAGE())
-            assert [each.kind for each in usage.used] == ["images", "vms"]
+            assert [each.kind for each in usage.used] == ["images", "vms", "templates", "pool"]
             assert usage.used[1].count == 2
             assert usage.used[1].real_bytes == disk.stat().st_blocks * 512 > 0
 
