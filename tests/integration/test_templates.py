@@ -70,6 +70,7 @@ def test_an_api_that_dies_while_one_is_made_leaves_nothing_of_it(guests: Guests)
     keeper = eventually(lambda: rows(guests, "template"), patience=PATIENCE)[0]
     kill(api(guests))
     template = eventually(lambda: made_or_none(guests), patience=PATIENCE)
+    assert template
     assert template["problems"] == []
     assert not guests.home.paths.vm_state(keeper["id"]).exists()
 

@@ -38,7 +38,8 @@ def with_live_state(vm: Vm, paths: Paths, *, supervised: bool) -> Vm:
     """
     if vm.state == "suspended":
         at_rest = _at_rest(vm, paths, "its memory is gone")
-        return vm if at_rest.state == "suspended" else at_rest
+        is_so = (at_rest.state, at_rest.wakes) == ("suspended", vm.wakes)
+        return vm if is_so else at_rest
     if vm.state not in LIVE:
         return vm
     return _held_against(read_handle(paths.vm_run(vm.id)), vm, paths, supervised=supervised)

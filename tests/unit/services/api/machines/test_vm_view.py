@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from msgspec.structs import replace
 
 from services.api.machines import vm_view
 from services.api.machines.vm_view import view, vmm_of, with_live_state
@@ -13,8 +14,10 @@ from shared.contract.ssh_access import Access
 from shared.host.boot_id import host_boot_id
 from shared.host.process import ProcessId, start_time
 from shared.paths import Paths
+from shared.vm.asleep import forget_asleep
 from shared.vm.handle import Handle, write_handle
 from tests.example import example_vm
+from tests.unit.shared.vm.test_asleep import ASLEEP, fall_asleep
 
 ACCESS = Access(host="127.77.0.2", port=22, key="k", known_hosts="h", alias="a", control="c")
 LIVE_STATES: list[State] = ["starting", "running", "paused", "stopping"]
@@ -115,3 +118,22 @@ def test_a_lost_handle_is_no_sign_of_an_end(paths: Paths, monkeypatch: pytest.Mo
     monkeypatch.setattr(vm_view, "find_vmm", lambda _: found)
     assert vmm_of("lost", paths) == found.process
     assert with_live_state(row("running"), paths, supervised=False).state == "running"
+
+
+@pytest.mark.parametrize("state", ["running", "suspended"])
+def test_files_say_whether_a_vm_without_a_vmm_is_asleep(paths: Paths, state: State) -> None:
+    """A supervisor may have died before it had stored it, either way."""
+    vm_state = paths.vm_state(example_vm().id)
+    fall_asleep(vm_state)
+    shown = with_live_state(row(state), paths, supervised=False)
+    assert (shown.state, shown.wakes, shown.reason) == ("suspended", True, ASLEEP.reason)
+    forget_asleep(vm_state)
+    claims = replace(row(state), wakes=True)
+    assert not with_live_state(claims, paths, supervised=False).wakes
+
+
+def test_why_a_vm_could_not_wake_stays_in_its_row(paths: Paths) -> None:
+    fall_asleep(paths.vm_state(example_vm().id))
+    forget_asleep(paths.vm_state(example_vm().id))
+    failed = row("suspended", "it could not wake: no memory")
+    assert with_live_state(failed, paths, supervised=False) == failed

@@ -110,6 +110,19 @@ async def test_a_question_reaches_the_guest_and_its_answer_who_asked(run: Path) 
 
 
 @played
+async def test_what_came_before_there_was_a_relay_reaches_the_guest(run: Path) -> None:
+    relay, wire, port = UdpRelay(run, MAC), Wire(run), free_port()
+    bound = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    bound.bind((HOST, port))
+    with contextlib.closing(relay), contextlib.closing(wire.socket), client() as asker:
+        for number in range(5):
+            asker.sendto(b"%d" % number, (HOST, port))
+        relay.open()
+        relay.add(Forward("udp", HOST, port, 53), bound)
+        assert [(await asked(wire)).payload for _ in range(5)] == [b"%d" % n for n in range(5)]
+
+
+@played
 async def test_the_guest_reaches_nobody_who_did_not_ask(run: Path) -> None:
     """Neither another port of the host, nor who asked another port of the guest's."""
     relay, wire, forward = UdpRelay(run, MAC), Wire(run), Forward("udp", HOST, free_port(), 53)

@@ -197,3 +197,20 @@ def test_supervisor_without_a_free_descriptor_forwards_nothing_and_goes_on(
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
     assert "Too many open files" in (tmp_path / "log").read_text()
+
+
+def test_udp_forwards_of_a_guest_that_was_asleep_are_there_already(log: Log) -> None:
+    known = {"udp/23002": 23002}
+    told: list[dict[str, int]] = []
+    network, agent = Network(), ScriptedAgent({("udp", 23002)})
+    following = Forwards(
+        network,
+        cast(Agent, agent),
+        HOST,
+        known,
+        log,
+        lambda ports, _: told.append(ports),
+        relays_udp=True,
+    )
+    asyncio.run(asyncio.wait_for(following.follow(), 20))
+    assert (network.done, told) == ([], [])

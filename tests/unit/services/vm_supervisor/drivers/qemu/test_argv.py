@@ -61,6 +61,11 @@ def test_what_vms_share_is_read_only() -> None:
     assert modes == [True, False, False, True]
 
 
+def test_a_port_that_somebody_else_holds_is_forwarded_later() -> None:
+    first, *_ = option_values(qemu_argv(replace(SPEC, holds_ports=True)), "-netdev")
+    assert first == "user,id=net0,restrict=on,ipv6=off"
+
+
 def test_a_comma_in_a_path_does_not_end_the_value() -> None:
     spec = replace(SPEC, drives=replace(SPEC.drives, rootfs=Path("/a,readonly=off")))
     assert "file=/a,,readonly=off,format=raw" in option_values(qemu_argv(spec), "-drive")[0]
