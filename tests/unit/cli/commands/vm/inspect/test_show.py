@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -172,7 +173,7 @@ def test_a_copy_says_of_what_and_how_many_snapshots_go_with_it(cli: Cli, peer: B
     ],
 )
 def test_what_a_vm_was_made_of_is_shown(
-    cli: Cli, peer: Begin, row: dict[str, object], shown: str
+    cli: Cli, peer: Begin, row: dict[str, Any], shown: str
 ) -> None:
     peer({"vm.show": lambda _: view("web", **row)})
     assert shown in cli("vm", "show", "web").out
