@@ -68,13 +68,8 @@ class FakeSupervisor:
         self.ran = False
         self.too_late = False
         self.applied: list[Vm] = []
-<<<<<<< HEAD
         self.exec_status = 42
         self.activity = Activity(at=0.0, cpu_seconds=0.0, connections=0)
-=======
-        self.activity = Activity(at=0.0, cpu_seconds=0.0, connections=0)
-        self.exec_status = 42
->>>>>>> lead13
         self.system = SystemState(state="running")
         self.on_end: Callable[[], None] = lambda: None
         self._ask = ask
