@@ -16,7 +16,6 @@ from shared.host.socket_table import (
 )
 from shared.vm.handle import Handle
 
-
 OPEN = (TCP_ESTABLISHED, TCP_FIN_WAIT1, TCP_FIN_WAIT2, TCP_CLOSE_WAIT)
 """Something may still come in one direction at least, as the answer to a request whose end was
 said."""
