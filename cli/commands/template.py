@@ -52,8 +52,8 @@ DETAILS: "Columns[Template]" = {
 def template() -> None:
     """Look at templates, which new VMs begin as copies of.
 
-    banger makes a template of an image while the machine is idle, after a VM of it was booted. The
-    next VM of that image, kernel and size starts from it within a second.
+    A template of an image is made while the machine is idle, after a VM of it was booted. The next
+    VM of that image, kernel and size starts from it within a second.
 
     \b
     Examples:
@@ -106,8 +106,8 @@ def show(key: str, output: str, quiet: bool) -> None:
 def prune(every: bool, dry_run: bool, output: str) -> None:
     """Delete templates that no VM will start from: damaged, too old, or of an image that is gone.
 
-    Does not ask for confirmation: nobody's work is in a template. banger makes one again when it
-    is wanted.
+    Does not ask for confirmation: nobody's work is in a template. One is made again when it is
+    wanted.
 
     \b
     Examples:

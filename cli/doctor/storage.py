@@ -94,6 +94,9 @@ def templates(paths: Paths, config: Config) -> Iterator[Finding]:
         return
     sizes = [_occupied(place) for place in paths.templates.glob("[!.]*/")]
     yield ok("templates", f"{len(sizes)}, {sum(sizes) / GIB:.1f} GiB of at most {limit}")
+    pool = config.warm_pool
+    waits = f"{pool} ready while VMs are made" if pool else "none: warm_pool is 0"
+    yield ok("warm pool", waits)
 
 
 def _occupied(directory: Path) -> int:

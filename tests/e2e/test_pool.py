@@ -25,6 +25,8 @@ def home(images: None) -> Iterator[Home]:
     with tempfile.TemporaryDirectory(prefix="bgr") as directory:
         home = make_home(Path(directory), CONFIG + loopback.configuration())
         yield home
+        if left := home.banger("vm", "list", "-q").stdout.split():
+            home.banger("vm", "delete", *left)
         close_home(home)
 
 

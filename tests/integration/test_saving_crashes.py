@@ -17,6 +17,7 @@ from tests.waiting import eventually
 
 SITE = Path(__file__).parent / "killing"
 MOST_RENAMES = 40
+pytestmark = pytest.mark.timeout(120)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def killed_at(guests: Guests, number: int, verb: str, **body: Any) -> bool:
     makes fewer."""
     place = order(guests)
     draft = place.with_suffix(".draft")
-    draft.write_text(f"vm_supervisor {number}")
+    draft.write_text(f"vm_supervisor {number}\n")
     draft.replace(place)
     with suppress(BangerError, Silence):
         guests.call(verb, **body)
@@ -94,7 +95,7 @@ def test_a_supervisor_may_be_killed_before_any_rename(guests: Guests, verb: str)
 def test_a_supervisor_of_a_fork_may_be_killed_before_a_rename(guests: Guests) -> None:
     """All forks are there, or none; and the VM that they were to be made of goes on."""
     before = created(guests, "web", 4000)
-    for number in range(1, MOST_RENAMES, 3):
+    for number in range(1, MOST_RENAMES, 4):
         was_killed = killed_at(guests, number, "vm.fork", ref="web", name="copy", count=2)
         names = {view["vm"]["name"] for view in guests.call("vm.list")["vms"]}
         assert names in ({"web"}, {"web", "copy-1", "copy-2"})

@@ -60,6 +60,7 @@ WITHOUT_MIRROR = {
     "shared/contract/messages/operation.py": "declarations only",
     "shared/contract/messages/page.py": "declarations only",
     "shared/contract/messages/rows.py": "declarations only",
+    "shared/contract/messages/template.py": "declarations only",
     "shared/contract/messages/snapshot.py": "declarations only",
     "shared/contract/messages/vm.py": "declarations only",
     "shared/contract/messages/workspace.py": "declarations only",

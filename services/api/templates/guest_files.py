@@ -1,4 +1,4 @@
-"""A digest of what banger itself brings into a guest.
+"""A digest of what the services bring into every guest.
 
 The files belong to the supervisor, which puts them into initrds. They are read here, and nothing of
 them is used but their content: whoever has other files makes other guests.

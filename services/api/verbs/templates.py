@@ -49,5 +49,6 @@ class TemplateVerbs:
     async def _with_pool(self, views: list[Template]) -> list[Template]:
         rows = await all_rows(self._context.ask)
         for view in views:
-            view.pool = sum(vm.keeper == "pool" and vm.template == view.key for vm in rows)
+            waiting = ("pool", "paused", view.key)
+            view.pool = sum((vm.keeper, vm.state, vm.template) == waiting for vm in rows)
         return views

@@ -27,7 +27,7 @@ from services.vm_supervisor.running_vm import RunningVm
 from shared.contract.guest_command import PROGRAM, GuestCommand, environment
 from shared.contract.messages.vm import Vm
 from shared.errors import BangerError, Code
-from shared.host.kernel_text import process_fields
+from shared.host.kernel_text import process_fields, read_kernel_text
 from shared.host.process import ProcessId, send_signal, start_time
 from shared.ssh.shared_connection import SharedSession, master_pid
 from shared.vm import files, known_hosts
@@ -172,7 +172,7 @@ def _cpu_seconds(pid: int) -> float:
 
 
 def _read_oom_score() -> int:
-    return int(Path("/proc/self/oom_score_adj").read_text())
+    return int(read_kernel_text("/proc/self/oom_score_adj"))
 
 
 def _set_oom_score(pid: int, score: int) -> None:

@@ -1,7 +1,7 @@
 """Bodies of the verbs about templates.
 
-A template is a saved machine of a guest that nobody has used. banger makes it, and new VMs begin as
-copies of it. It is known by its key, and has no name.
+A template is a saved machine of a guest that nobody has used. The services make it, and new VMs
+begin as copies of it. It is known by its key, and has no name.
 """
 
 import msgspec

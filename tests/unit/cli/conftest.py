@@ -193,6 +193,7 @@ def view(name: str = "web", vm_id: str = "0123456789ab", **fields: Any) -> dict[
         "workspaces": [],
         "origin": "",
         "template": "",
+        "from_pool": False,
         "wakes": False,
         "idle_suspend": None,
     }

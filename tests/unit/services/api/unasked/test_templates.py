@@ -17,7 +17,6 @@ from tests.fakes.templates import created, scene_with_templates, settles
 @pytest.fixture(autouse=True)
 def idle(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(template_making, "QUIET_SECONDS", 0.001)
-    monkeypatch.setattr(templates, "QUIET_SECONDS", 0.0)
     monkeypatch.setattr(templates, "LOOK_SECONDS", 0.001)
     monkeypatch.setattr(templates, "is_quiet", lambda *_: True)
     monkeypatch.setattr(templates, "available_memory", lambda: 1 << 40)

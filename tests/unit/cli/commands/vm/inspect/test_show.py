@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -161,3 +162,18 @@ def test_a_copy_says_of_what_and_how_many_snapshots_go_with_it(cli: Cli, peer: B
     shown = {row[0]: row[1] for row in rows}
     assert (shown["origin"], shown["snapshots"]) == ("snapshot web/clean", "2")
     assert shown["state"] == "suspended"
+
+
+@pytest.mark.parametrize(
+    ("row", "shown"),
+    [
+        ({}, "template   -\n"),
+        ({"template": "3f2a"}, "template   3f2a\n"),
+        ({"template": "3f2a", "from_pool": True}, "template   3f2a (from the pool)\n"),
+    ],
+)
+def test_what_a_vm_was_made_of_is_shown(
+    cli: Cli, peer: Begin, row: dict[str, Any], shown: str
+) -> None:
+    peer({"vm.show": lambda _: view("web", **row)})
+    assert shown in cli("vm", "show", "web").out
