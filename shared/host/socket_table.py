@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 TCP_ESTABLISHED = 0x01
+TCP_FIN_WAIT1, TCP_FIN_WAIT2, TCP_CLOSE_WAIT = 0x04, 0x05, 0x08
 TCP_LISTEN = 0x0A
 UDP_UNCONNECTED = 0x07
 """States as enum tcp_state (Linux's tcp_states.h) numbers them; UDP sockets show TCP_CLOSE."""

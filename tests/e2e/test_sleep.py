@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 SERVER = r"""
 use IO::Socket::INET; $SIG{CHLD} = "IGNORE";
 $s = IO::Socket::INET->new(LocalPort => 8000, Listen => 64, ReuseAddr => 1) or die;
-while ($c = $s->accept) {
+while (my $c = $s->accept) {
     next if fork;
     while (sysread($c, $b, 65536)) {
         for ($o = 0; $o < length $b;) { $o += syswrite($c, $b, length($b) - $o, $o) or exit }

@@ -134,7 +134,7 @@ class Supervision:
     async def _sleep(self, ports: AsleepPorts) -> None:
         """Nothing is left of the VMM, and the VM comes back when somebody comes."""
         life = self.life
-        ports.listen("udp")
+        ports.listen("tcp", "udp")  # also what could not be had at once
         life.asleep = ports
         life.over.set()
         life.state = "suspended"

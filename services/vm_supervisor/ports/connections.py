@@ -5,8 +5,20 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from shared.contract.messages.vm import Vm
-from shared.host.socket_table import TCP_ESTABLISHED, InetSocket, inet_sockets, read_table
+from shared.host.socket_table import (
+    TCP_CLOSE_WAIT,
+    TCP_ESTABLISHED,
+    TCP_FIN_WAIT1,
+    TCP_FIN_WAIT2,
+    InetSocket,
+    inet_sockets,
+    read_table,
+)
 from shared.vm.handle import Handle
+
+OPEN = (TCP_ESTABLISHED, TCP_FIN_WAIT1, TCP_FIN_WAIT2, TCP_CLOSE_WAIT)
+"""Something may still come in one direction at least, as the answer to a request whose end was
+said."""
 
 
 def connections_to(vm: Vm, handle: Handle) -> int:
@@ -25,15 +37,14 @@ def in_use(vm: Vm, handle: Handle) -> bool:
     rows = list(inet_sockets(read_table(Path("/proc/net/tcp"))))
     ssh = (handle.access.host, handle.access.port)
     to_ssh = sum(
-        (each.remote_address, each.remote_port) == ssh and each.state == TCP_ESTABLISHED
-        for each in rows
+        (each.remote_address, each.remote_port) == ssh and each.state in OPEN for each in rows
     )
     return to_ssh > 1 or count_connections(rows, vm, handle) > 0
 
 
 def count_connections(sockets: Iterable[InetSocket], vm: Vm, handle: Handle) -> int:
     """As ``connections_to``, from these sockets. Pure."""
-    open_ones = (socket for socket in sockets if socket.state == TCP_ESTABLISHED)
+    open_ones = (socket for socket in sockets if socket.state in OPEN)
     if vm.network == "bridge":
         ssh = (handle.access.host, handle.access.port)
         return sum(

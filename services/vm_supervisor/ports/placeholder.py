@@ -55,8 +55,9 @@ class PlaceHolder:
         return any(held.forward == forward for held in self._held)
 
     def listen(self, forwards: Iterable[Forward]) -> None:
-        """Hold these ports. One that another program has is logged and left out."""
-        for forward in forwards:
+        """Hold these ports, unless they are held. One that another program has is logged and left
+        out."""
+        for forward in [each for each in forwards if not self.holds(each)]:
             try:
                 bound = bind(forward.protocol, forward.host, forward.port)
             except BangerError as error:

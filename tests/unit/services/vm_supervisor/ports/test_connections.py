@@ -6,11 +6,12 @@ import pytest
 
 from services.vm_supervisor.ports.connections import count_connections
 from shared.contract.messages.vm import Publication
-from shared.host.socket_table import TCP_ESTABLISHED, TCP_LISTEN, InetSocket
+from shared.host.socket_table import TCP_CLOSE_WAIT, TCP_ESTABLISHED, TCP_LISTEN, InetSocket
 from tests.example import example_vm
 from tests.unit.shared.vm.test_handle import own_handle
 
 VM = "127.77.0.2"
+TCP_TIME_WAIT = 0x06
 
 
 def row(
@@ -27,6 +28,8 @@ CLIENT = ("127.0.0.1", 40000)
     [
         (row((VM, 8080), CLIENT), True),
         (row((VM, 8080), CLIENT, TCP_LISTEN), False),
+        (row((VM, 8080), CLIENT, TCP_CLOSE_WAIT), True),  # it has asked, and waits for the answer
+        (row((VM, 8080), CLIENT, TCP_TIME_WAIT), False),
         (row(CLIENT, (VM, 8080)), False),  # the client's own end
         (row((VM, 2222), CLIENT), False),  # ssh: a session
         (row(("127.77.0.3", 8080), CLIENT), False),

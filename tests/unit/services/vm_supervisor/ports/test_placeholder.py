@@ -149,7 +149,10 @@ def test_a_port_that_another_program_has_is_left_out(tmp_path: Path) -> None:
             taken, port = tcp(other.getsockname()[1]), tcp()
             async with holding(tmp_path, taken, port) as (place, _), network() as there:
                 assert (place.holds(taken), place.holds(port)) == (False, True)
-                assert await wake(place, there) == [port]
+                other.close()
+                place.listen([taken, port])
+                assert place.holds(taken)
+                assert await wake(place, there) == [port, taken]
 
     play(act())
 
