@@ -12,7 +12,7 @@ from tests.fakes.images import IMAGE, KERNEL
 from tests.fakes.scene import play
 from tests.fakes.templates import created, make_template, scene_with_templates
 
-POOLED = example_vm(id="c" * 12, name="c" * 12, keeper="pool", image_id="x")
+POOLED = example_vm(id="c" * 12, name="c" * 12, keeper="pool", state="paused", image_id="x")
 
 
 @pytest.fixture(autouse=True)
