@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from services.vm_supervisor.drivers.contract import Machine
+from services.vm_supervisor.guest.channel import OpenChannel
 from shared.contract.ssh_access import Access
 from shared.vm.handle import Handle
 from shared.vmm.info import DriverInfo
@@ -17,6 +18,9 @@ class RunningVm:
     info: DriverInfo
     unforwarded: int = 0
     """User mode: how many ports the guest listens on beyond the limit of forwards."""
+
+    channel: OpenChannel | None = None
+    """To the agent of a guest that was loaded, from before it went on, until somebody uses it."""
 
     relays_udp: bool = False
     """User mode: whether the UDP forwards of the handle are this supervisor's."""

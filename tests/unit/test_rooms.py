@@ -23,7 +23,8 @@ MOST_ARROWS = {
     "services/launcher": 2,
     "services/nat": 11,
     "services/store": 7,
-    "services/vm_supervisor": 29,  # what is saved are disks too: lifecycle asks for them
+    # What is saved are disks too: lifecycle asks for them. A guest is connected before it goes on.
+    "services/vm_supervisor": 30,
     "services/workspaces": 16,  # what was placed is read by what sends and by the jobs
     # The way to the stack of a state is where paths are, and it is found by a lock; ssh, which
     # services and the command line share, needs five. The configuration checks file_sync's paths.

@@ -34,7 +34,7 @@ from services.vm_supervisor.guest.agent_answers import (
     decode_answer,
     is_sync_reply,
 )
-from services.vm_supervisor.guest.channel import AgentAddress, open_channel
+from services.vm_supervisor.guest.channel import AgentAddress, OpenChannel, open_channel
 from shared.errors import BangerError, Code
 
 T = TypeVar("T")
@@ -42,7 +42,7 @@ SHELL = "/run/initramfs/bin/sh"
 """The busybox that init keeps in the guest: an image need not have a shell."""
 _RTMIN = 34
 """SIGRTMIN of systemd's C library. Busybox knows such signals by number only."""
-_LINE_MAX = 1 << 20
+LINE_MAX = 1 << 20
 """Bytes of an answer. A piece in base64 has a third of it, and what a command here prints less."""
 _PIECE = 256 << 10
 FILE_MAX = 256 << 10
@@ -79,14 +79,16 @@ class Agent:
         self._sync_id = int(time.monotonic_ns()) & 0x7FFF_FFFF
 
     @classmethod
-    async def connect(cls, address: AgentAddress, deadline: float) -> "Agent":
-        """Wait until the agent answers.
+    async def connect(
+        cls, address: AgentAddress, deadline: float, opened: OpenChannel | None = None
+    ) -> "Agent":
+        """Wait until the agent answers. ``opened``: a connection that is there already.
 
         Raises:
             BangerError: ``timeout``, or ``guest_failed`` when the VMM closes the socket.
         """
         async with _until(deadline, f"the guest agent of {address.socket} did not answer"):
-            reader, writer = await open_channel(address, _LINE_MAX)
+            reader, writer = opened or await open_channel(address, LINE_MAX)
         agent = cls(address, reader, writer)
         try:
             await agent.ping(deadline)
@@ -246,12 +248,12 @@ class Agent:
         with contextlib.suppress(BangerError, OSError):
             async with _until(deadline, "the guest agent did not close its connection"):
                 self._writer.write_eof()
-                while await self._reader.read(_LINE_MAX):
+                while await self._reader.read(LINE_MAX):
                     pass
         self._writer.close()
 
     async def _connect_again(self) -> None:
-        self._reader, self._writer = await open_channel(self._address, _LINE_MAX)
+        self._reader, self._writer = await open_channel(self._address, LINE_MAX)
         self._parted, self._in_step = False, False
 
     async def _call(
@@ -294,7 +296,7 @@ class Agent:
             line = b""
         except ValueError:
             raise BangerError(
-                Code.GUEST_FAILED, f"the guest agent answered with more than {_LINE_MAX} bytes"
+                Code.GUEST_FAILED, f"the guest agent answered with more than {LINE_MAX} bytes"
             ) from None
         if not line.endswith(b"\n"):
             raise BangerError(Code.GUEST_FAILED, "the VMM closed the guest agent's socket")

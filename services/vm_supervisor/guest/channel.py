@@ -38,9 +38,10 @@ class AgentAddress:
     vsock_port: int | None = None
 
 
-async def open_channel(
-    address: AgentAddress, limit: int
-) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+OpenChannel = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def open_channel(address: AgentAddress, limit: int) -> OpenChannel:
     """Connect, trying again until that succeeds or the task is cancelled. ``limit``: the longest
     line in bytes.
 

@@ -20,6 +20,8 @@ from services.vm_supervisor.drivers.contract import (
     VmPlace,
 )
 from services.vm_supervisor.drivers.registry import make_driver
+from services.vm_supervisor.guest.agent import LINE_MAX
+from services.vm_supervisor.guest.channel import OpenChannel, open_channel
 from services.vm_supervisor.guest.ssh import write_known_hosts
 from services.vm_supervisor.launch.beginning import beginning_of, make_disks, vmm_of_memory
 from services.vm_supervisor.launch.drives import drives_of
@@ -181,6 +183,7 @@ class VmmLauncher:
                 await plan.asleep.hand_over(running, ports)
             if saved:
                 # Its memory is given up there: from then on it runs, or has lost it.
+                running.channel = await _channel_of(machine)
                 await to_its_end(_let_go_on(machine, handle, saved, spec.run))
         except BaseException:
             # Also when it has no handle: nobody would find it again.
@@ -281,6 +284,15 @@ def access_to(paths: Paths, vm_id: str, host: str, port: int) -> Access:
         alias=vm_id,
         control=str(paths.vm_run(vm_id) / files.SSH_SOCKET),
     )
+
+
+async def _channel_of(machine: Machine) -> OpenChannel | None:
+    """A connection to the agent of a guest that stands still. Behind virtio-serial the agent sees
+    whether there is one, and sleeps for a tenth of a second when there is none."""
+    if machine.agent.vsock_port is not None:
+        return None
+    async with asyncio.timeout(KILL_SECONDS):
+        return await open_channel(machine.agent, LINE_MAX)
 
 
 async def _let_go_on(machine: Machine, handle: Handle, saved: Path, run: Path) -> None:

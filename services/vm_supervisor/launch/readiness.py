@@ -60,7 +60,8 @@ async def await_ready(
 
 async def _answers(running: RunningVm, state: Path, deadline: float, prepare: Prepare) -> Agent:
     # ssh not before the agent answers: a SYN that finds no network is sent again seconds later.
-    agent = await Agent.connect(running.machine.agent, deadline)
+    opened, running.channel = running.channel, None
+    agent = await Agent.connect(running.machine.agent, deadline, opened)
     try:
         await prepare(running, agent)
         await asyncio.gather(
