@@ -89,7 +89,7 @@ class TemplatesConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     max_age: IdleSeconds = 30 * 86400.0
     """Seconds after which one is made anew. 0: never."""
 
-    quiet_seconds: IdleSeconds = 20.0
+    quiet_seconds: IdleSeconds = 5.0
     """Seconds without a new VM after which one is made."""
     most_pressure: Annotated[float, msgspec.Meta(ge=0, le=100)] = 20.0
     """Per cent of time in which some task waits for a processor, above which none is made. For a VM
