@@ -22,12 +22,13 @@ class Group:
     """Scenarios played one after another on one stack of services.
 
     ``network``: the mode they need, None when they are for both. ``own_library``: they make and
-    delete images.
+    delete images. ``config``: lines that their configuration begins with, keys dotted.
     """
 
     name: str
     network: NetworkMode | None = None
     own_library: bool = False
+    config: str = ""
 
 
 @dataclass(frozen=True)

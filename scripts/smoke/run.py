@@ -81,9 +81,8 @@ class Run:
             return
         settings = self.settings
         network = group.network or settings.network
-        stack = Stack(
-            number, network, settings.config, settings.environment, own_library=group.own_library
-        )
+        config = group.config + settings.config
+        stack = Stack(number, network, config, settings.environment, own_library=group.own_library)
         try:
             for each in scenarios:
                 self._play_until_told(stack, each)

@@ -6,6 +6,7 @@ MODULES = (
     "images",
     "lifecycle",
     "saving",
+    "warm",
     "crashes",
     "network",
     "bridge",
