@@ -4,7 +4,6 @@ The api keeps one such process ready, so that a new VM does not wait for an inte
 everything is imported before stdin is read. End of file without a VM means that the api has ended.
 """
 
-import os
 import sys
 
 import msgspec
@@ -34,8 +33,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    status = main()
-    sys.stderr.flush()
-    # Everything is closed and written. Who deletes or stops a VM waits for this process, and Python
-    # would take 40 ms to clear up what the kernel frees at once.
-    os._exit(status)
+    sys.exit(main())
