@@ -12,6 +12,7 @@ from services.api.creation.from_pool import hand_over, waits
 from services.api.creation.give_back import give_back
 from services.api.creation.reservation import reservation, reserve
 from services.api.creation.start import start_from
+from services.api.machines.vm_view import vmm_of
 from services.api.templates.warm_pool import PoolKind
 from services.api.unasked.memory_pressure import is_short_of_memory
 from services.api.unasked.quiet import is_quiet
@@ -73,12 +74,17 @@ class FillPool:
         """Give back one that is not wanted, or make one that is."""
         self._pool.forget_if_unasked()
         for vm_id in self._pool.waiting:
-            if not self._context.machines.supervised(vm_id):
-                self._pool.discard(vm_id)  # it has ended
+            if not self._lives(vm_id):
+                self._pool.discard(vm_id)
         if superfluous := self._superfluous():
             await give_back(self._context, superfluous)
         elif self._pool.missing and self._may_begin() and await self._can_be_made():
             await self._make()
+
+    def _lives(self, vm_id: str) -> bool:
+        """A VMM whose supervisor has just died waits for the next one."""
+        supervised = self._context.machines.supervised(vm_id)
+        return supervised or vmm_of(vm_id, self._context.paths) is not None
 
     def _superfluous(self) -> str:
         """The id of a VM that is to be given back."""

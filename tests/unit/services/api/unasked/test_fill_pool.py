@@ -192,6 +192,22 @@ def test_one_that_has_ended_is_replaced(filling: Callable[[Act], None]) -> None:
     filling(act)
 
 
+def test_one_that_is_without_a_supervisor_for_a_moment_goes_on_waiting(
+    filling: Callable[[Act], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its VMM lives, and the next supervisor is on its way."""
+
+    async def act(it: Filling) -> None:
+        await it.look()
+        with monkeypatch.context() as patch:
+            patch.setattr(it.scene.context.machines, "supervised", lambda _: False)
+            await it.look()
+        assert it.rows == it.waits
+        assert [*it.scene.context.pool.waiting] == [*it.scene.store.vms]
+
+    filling(act)
+
+
 # -- after the death of an api ----------------------------------------------------------------
 
 
