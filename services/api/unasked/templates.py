@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import time
+from collections import Counter
 from pathlib import Path
 
 from services.api.context import ApiContext
@@ -17,6 +18,9 @@ from shared.errors import BangerError
 LOOK_SECONDS = 2.0
 UPKEEP_SECONDS = 3600.0
 """Between looks whether all templates are of use, when nothing else is to be done."""
+MOST_PUT_OFF = 2
+"""How often users' VMs cancel the making of one template. Who makes a VM every few seconds has the
+most use of it, and would never get it."""
 SPARE_BYTES = 512 << 20
 """Memory that is left, beside the guest's own, while one is made."""
 
@@ -30,6 +34,8 @@ class MakeTemplates:
         self._templates = context.templates
         self._config = context.config.templates
         self._maker = TemplateMaker(context)
+        self._put_off: Counter[str] = Counter()
+        """How often each key's template was put off."""
         self._upkeep = Upkeep(context.templates, context.paths)
 
     async def run(self) -> None:
@@ -74,13 +80,14 @@ class MakeTemplates:
     async def _make(self, wanted: WantedTemplate) -> None:
         log = self._context.log
         making = asyncio.create_task(self._maker.make(wanted))
-        interrupted = asyncio.create_task(self._interrupted())
+        interrupted = asyncio.create_task(self._interrupted(wanted.key))
         try:
             await asyncio.wait({making, interrupted}, return_when=asyncio.FIRST_COMPLETED)
             if interrupted.done() and not making.done():
                 making.cancel()
             await making
             await asyncio.to_thread(self._templates.wanted.save)
+            del self._put_off[wanted.key]
             log.info("template made", key=wanted.key, image=wanted.spec.image_name)
         except BangerError as error:
             self._templates.strike(wanted.key)
@@ -89,14 +96,16 @@ class MakeTemplates:
             if not interrupted.done():  # this api stops
                 making.cancel()
                 raise
+            self._put_off[wanted.key] += 1
             log.info("template not made: a user's VM is made first", key=wanted.key)
         finally:
             interrupted.cancel()
 
-    async def _interrupted(self) -> None:
-        """Return when a user's VM is being made and the guest is not about to be saved."""
+    async def _interrupted(self, key: str) -> None:
+        """Return when a user's VM is being made and the guest is not about to be saved. Never when
+        this template was put off before as often as it may be."""
         while True:
             await self._templates.in_the_way.wait()
-            if not self._maker.saves:
+            if not self._maker.saves and self._put_off[key] < MOST_PUT_OFF:
                 return
             await asyncio.sleep(LOOK_SECONDS)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 
@@ -63,6 +64,33 @@ def test_a_users_vm_comes_first_and_the_template_after_it(paths: Paths) -> None:
                     assert scene.context.templates.library.keys() == []
                 held.set()
                 await settled(scene.context.templates.library.keys)
+
+    play(act())
+
+
+def test_one_that_was_put_off_often_is_made_beside_users_vms(paths: Paths) -> None:
+    async def act() -> None:
+        async with scene_with_templates(paths) as scene:
+            held = asyncio.Event()
+
+            def hold_the_keepers(given: FakeSupervisor) -> None:
+                settles(given)
+                given.held = held if given.spec.vm.keeper else None
+
+            def booted(number: int) -> bool:
+                return len(scene.spare.given) == number
+
+            scene.spare.setup = hold_the_keepers
+            with making(scene):
+                await created(scene)
+                for number in range(templates.MOST_PUT_OFF):
+                    await settled(partial(booted, 2 + number))
+                    with scene.context.templates.creation():
+                        await settled(lambda: len(scene.store.vms) == 1)
+                await settled(partial(booted, 2 + templates.MOST_PUT_OFF))
+                with scene.context.templates.creation():
+                    held.set()
+                    await settled(scene.context.templates.library.keys)
 
     play(act())
 
