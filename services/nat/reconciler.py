@@ -56,9 +56,13 @@ class Reconciler:
         self._passing = asyncio.Lock()
         self._changed = asyncio.Event()
         self._next_pass = time.monotonic() + PASS_SECONDS
-        self._follower = Follower(actor, network_view, self._changed.set)
+        self._follower = Follower(actor, network_view, self._on_change)
         self._background = actor.background
         self._keeper = self._background.spawn(self._keep())
+
+    def _on_change(self) -> None:
+        self._holds.notice(self._follower.replica.vms)
+        self._changed.set()
 
     async def attach(self, vm_id: str) -> Attachment:
         """Give a VM its tap; answers when the kernel has it."""

@@ -33,6 +33,14 @@ class TapHolds:
     def hold(self, vm_id: str, now: float) -> None:
         self._until[vm_id] = now + HOLD_SECONDS
 
+    def notice(self, vms: Mapping[str, Vm]) -> None:
+        """Called at each change of the rows: a VM may be up for less than the time to a pass."""
+        self._until = {
+            vm_id: until
+            for vm_id, until in self._until.items()
+            if vm_id not in vms or vms[vm_id].state not in LIVE
+        }
+
     def wanted(self, vms: Mapping[str, Vm], now: float) -> list[Vm]:
         """The VMs of ``vms`` on the bridge that are up or held, in order of their ids."""
         self._until = {

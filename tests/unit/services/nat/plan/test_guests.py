@@ -67,6 +67,16 @@ def test_once_up_the_vms_end_takes_the_tap_at_once() -> None:
     assert not wanted(holds, "stopped", 102.0)
 
 
+def test_hold_ends_for_a_vm_that_is_up_and_down_between_two_passes() -> None:
+    holds = TapHolds()
+    holds.hold(ALPHA, 100.0)
+    holds.notice({ALPHA: vm("created")})
+    holds.notice({})
+    assert wanted(holds, "created", 101.0)
+    holds.notice({ALPHA: vm("running")})
+    assert not wanted(holds, "stopped", 102.0)
+
+
 def test_hold_for_a_vm_that_never_starts_ends() -> None:
     holds = TapHolds()
     holds.hold(ALPHA, 100.0)
