@@ -51,7 +51,9 @@ class Loop:
 
     def turn(self) -> None:
         for key, _ in self._selector.select():
-            key.data()
+            # One that was called before may have closed this one: both ends of a killed supervisor.
+            if self._selector.get_map().get(key.fd) is key:
+                key.data()
 
 
 class Channel:

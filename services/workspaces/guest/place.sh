@@ -5,13 +5,12 @@
 #   $3 first   not empty: begin the staging directory
 #   $4 below   the submodule's path in the workspace; empty for the workspace itself
 #
-# It says "ready", or "refused WORD", and reads a line, an archive, and but for "empty" a pack up to
-# the end:
+# It says "ready", or "refused WORD", and reads a line, an archive, and but for "empty" a pack:
 #
 #   MODE LAST NEED SIZE
 #                  clean: git writes all files; mixed: some come as files; empty: there is no commit.
-#                  LAST 1: rename the staging directory to the path. NEED: KiB that have to be free;
-#                  0 does not ask. SIZE: bytes of the archive
+#                  LAST 1: say "staged", read "go", and rename the staging directory to the path.
+#                  NEED: KiB that have to be free; 0 does not ask. SIZE: bytes of the archive
 #
 # The archive has files, the git directory, and lists in .git/banger, of which attributes is the last.
 # It says the stages, and at last "placed COMMIT", whose tree is what was placed; "-" is HEAD.
@@ -127,6 +126,10 @@ if [ "$mode" != clean ]; then
     rm -f .git/banger/checkout .git/banger/sparse .git/banger/track .git/banger/index || fail
 fi
 if [ "$last" = 1 ]; then
+    sync
+    echo staged
+    # The end of the input is a host that has given up.
+    read -r go && [ "$go" = go ] || fail
     if [ -f .git/banger/identity ]; then
         if [ -e "$home/.gitconfig" ]; then
             rm -f .git/banger/identity
@@ -134,7 +137,6 @@ if [ "$last" = 1 ]; then
             mv .git/banger/identity "$home/.gitconfig"
         fi
     fi
-    sync
     [ ! -d "$path" ] || rmdir -- "$path" || fail
     mv -T -- "$stage" "$path" || fail
 fi

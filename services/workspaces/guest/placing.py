@@ -23,12 +23,13 @@ from services.workspaces.repository.selection import Selection
 from services.workspaces.repository.work_tree import WorkTree
 from shared.contract.ssh_access import Access
 from shared.errors import BangerError, Code
+from shared.workers.job import uninterrupted
 
 BIG = 64 << 20
 """From so many bytes on, the guest is asked for its free space first."""
 PIECE = 1 << 16
 MOST_STAGES = 100
-"""Lines that a script may say before its last."""
+"""Lines that a script may say one after another before a word."""
 
 OpenPack = Callable[[], "subprocess.Popen[bytes]"]
 
@@ -160,9 +161,26 @@ def _place_one(
             if placement.open_pack is not None:
                 progress.stage("history")
                 send_pack(placement.open_pack(), write)
-            session.stdin.close()
-    prepared = placed_commit(session, progress)[0]
+            if remember is None:
+                session.stdin.close()
+                prepared = placed_commit(session, progress)[0]
+            else:
+                prepared = _let_rename(session, progress)
     return PlacedFiles(prepared or placement.git.head, archive)
+
+
+def _let_rename(session: GuestSession, progress: SendProgress) -> str:
+    """Give the word for the rename; from then on a cancel waits for the answer.
+
+    Without that word the guest removes what it has staged, so that a prepare that was cancelled
+    is never finished behind the back of the next one.
+    """
+    if _after_stages(session, progress) != ["staged"]:
+        raise failure(session)
+    with uninterrupted():
+        session.stdin.write(b"go\n")
+        session.stdin.close()
+        return placed_commit(session, progress)[0]
 
 
 def _archive_of(placement: Placement, tree: WorkTree) -> OutgoingArchive:
@@ -206,17 +224,20 @@ def broken_pipe_explained(session: GuestSession) -> Iterator[None]:
 
 def placed_commit(session: GuestSession, progress: SendProgress) -> list[str]:
     """The words of the script's last line after "placed"; "-" becomes "". Raises ``failure``."""
+    word, *words = _after_stages(session, progress) or [""]
+    if word == "placed" and words and _is_oid(words[0]) and session.finish() == 0:
+        return ["" if each == "-" else each for each in words]
+    raise failure(session)
+
+
+def _after_stages(session: GuestSession, progress: SendProgress) -> list[str]:
+    """The words of the next line that names no stage; none when the script says no more."""
     for _ in range(MOST_STAGES):
         word, *words = session.line().decode(errors="replace").split() or [""]
-        if word == "stage":
-            progress.stage(" ".join(words))
-        elif word == "placed" and words and _is_oid(words[0]):
-            if session.finish() == 0:
-                return ["" if each == "-" else each for each in words]
-            break
-        elif not word:
-            break
-    raise failure(session)
+        if word != "stage":
+            return [word, *words]
+        progress.stage(" ".join(words))
+    return []
 
 
 def _is_oid(word: str) -> bool:

@@ -62,8 +62,8 @@ class Indexing:
         """
         digest = hashlib.sha256()
         self.tree.begin_layer()
-        with uncompressed(layer.path, self._advance, digest.update) as chunks:
-            stream = ByteStream(self._counted(chunks))
+        with uncompressed(layer.path, self._advance) as chunks:
+            stream = ByteStream(self._summed(chunks, digest))
             for member in members(stream, self._budget):
                 new = self.tree.apply(member)
                 if new and on_file:
@@ -72,7 +72,8 @@ class Indexing:
         if layer.diff_id and layer.diff_id != f"sha256:{digest.hexdigest()}":
             raise damaged(f"its archive is not {layer.diff_id[:80]}")
 
-    def _counted(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    def _summed(self, chunks: Iterator[bytes], digest: "hashlib._Hash") -> Iterator[bytes]:
         for chunk in chunks:
             self._budget.data(len(chunk))
+            digest.update(chunk)
             yield chunk

@@ -1,8 +1,8 @@
 """Layers as chunks of uncompressed bytes.
 
 The first bytes of a blob say how it is compressed, not its media type, which some builders have
-wrong: gzip (RFC 1952), zstd (RFC 8878) or not at all. gzip is read by ISA-L, which takes half the
-time of zlib; zstd by its program, which limits its memory: docs/decisions/0042.
+wrong: gzip (RFC 1952), zstd (RFC 8878) or not at all. gzip is read by ISA-L, in a thread, since it
+takes half the time of zlib; zstd by its program, which limits its memory: docs/decisions/0042.
 """
 
 import contextlib
@@ -36,17 +36,11 @@ _GZIP_ERROR = cast(type[Exception], igzip_lib.IsalError)
 
 Advance = Callable[[int], None]
 """Is told how many bytes of the blob have been read, each time."""
-LookAt = Callable[[bytes], None]
 
 
 @contextmanager
-def uncompressed(
-    blob: Path, advance: Advance = lambda _: None, look_at: LookAt = lambda _: None
-) -> Iterator[Iterator[bytes]]:
+def uncompressed(blob: Path, advance: Advance = lambda _: None) -> Iterator[Iterator[bytes]]:
     """The chunks of a layer. At the end of the block nothing reads it any more.
-
-    ``look_at`` gets each chunk before it is used. Compressed layers are read ahead in a thread,
-    which calls it there.
 
     Raises:
         BangerError: ``invalid`` for data that is damaged or ends too early, ``missing_tool``.
@@ -55,19 +49,13 @@ def uncompressed(
         start = file.read(4)
         file.seek(0)
         if start[:2] == b"\x1f\x8b":
-            with _ahead(_looked_at(_gunzip(file, advance), look_at)) as chunks:
+            with _ahead(_gunzip(file, advance)) as chunks:
                 yield chunks
         elif _is_zstd(start):
-            with _zstd(file, advance) as output, _ahead(_looked_at(output, look_at)) as chunks:
+            with _zstd(file, advance) as chunks:
                 yield chunks
         else:
-            yield _looked_at(_read(file, advance), look_at)
-
-
-def _looked_at(chunks: Iterator[bytes], look_at: LookAt) -> Iterator[bytes]:
-    for chunk in chunks:
-        look_at(chunk)
-        yield chunk
+            yield _read(file, advance)
 
 
 def _is_zstd(start: bytes) -> bool:

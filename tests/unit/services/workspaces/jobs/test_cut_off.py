@@ -141,6 +141,7 @@ def test_a_cancel_at_any_stage(guest: LocalGuest, top: Path, stage: str) -> None
                 guest.request(top),
                 JobContext(context.directory, cancelled, context.vm_state),
             )
+        assert number or not guest.path().exists(), "the guest finished what was given up"
         assert prepare(guest, top)
         assert files_below(guest.path()) == tracked_files(top)
         assert [each.name for each in guest.root.iterdir()] == ["repo"]

@@ -125,14 +125,15 @@ def test_a_snapshot_of_several_pages_is_as_of_the_first() -> None:
             store.asked[1].set_result(VmRows(seq=1, vms=[rows["a"]], next="a"))
             await store.until_asked(3)
             send(publisher, 2, msgspec.structs.replace(rows["a"], name="z"))
-            send(publisher, 3, rows["c"])
+            send(publisher, 3, rows["c"])  # reported to nobody: the snapshot has it
+            send(publisher, 4, msgspec.structs.replace(rows["b"], name="y"))
             store.asked[2].set_result(VmRows(seq=3, vms=[rows["b"], rows["c"]]))
             async with asyncio.timeout(5):
-                while follower.replica.seq != 3:
+                while follower.replica.seq != 4:
                     changed.clear()
                     await changed.wait()
             assert {vm.id: vm.name for vm in follower.replica.vms.values()} == {
-                "a": "z", "b": "b", "c": "c"
+                "a": "z", "b": "y", "c": "c"
             }  # fmt: skip
             await follower.close()
 

@@ -30,11 +30,9 @@ def test_all_of_a_blob_is_read(blob: bytes, tmp_path: Path) -> None:
     path = tmp_path / "blob"
     path.write_bytes(blob)
     seen: list[int] = []
-    looked_at: list[bytes] = []
-    with uncompressed(path, seen.append, looked_at.append) as chunks:
+    with uncompressed(path, seen.append) as chunks:
         found = list(chunks)
     assert b"".join(found) == PLAIN
-    assert looked_at == found
     assert max(map(len, found)) <= CHUNK
     assert sum(seen) == len(blob)
 
