@@ -38,6 +38,7 @@ class Broker:
         self._log = log
         self._router = Router(paths.broker_socket)
         self._publisher = Publisher(paths.event_socket)
+        self._router.watch(self._publisher.fd)
         self._outbox = Outbox(self._router.send)
         self._table = RoutingTable(__version__, os.getpid())
         self._watched: dict[int, tuple[str, int]] = {}
@@ -102,6 +103,8 @@ class Broker:
         for fd in ready:
             if fd in (self._signals.fileno(), self._parent):
                 self._stopping = True
+            elif fd == self._publisher.fd:
+                self._publisher.confirm()
             elif fd in self._watched:
                 name, epoch = self._unwatch(fd)
                 self._log.info("service ended", name=name, epoch=epoch)

@@ -4,6 +4,7 @@ Reasons for each option are in docs/decisions/0002-zeromq-options.md; the rules 
 the ZeroMQ guide's and zmq_setsockopt(3)'s.
 """
 
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -198,17 +199,40 @@ def peer_uid(frame: zmq.Frame) -> int:
     return int(fields[1]) if len(fields) == 4 and fields[1].isdigit() else NO_UID
 
 
+SUBSCRIBED = "~subscribed"
+"""The topic, followed by a subscriber's own token, by which the publisher confirms subscriptions.
+libzmq sends those of a new connection in the order of their bytes, so this one is the last."""
+
+
 class Publisher:
-    """The broker's event socket."""
+    """The broker's event socket. An XPUB sees the subscriptions, so that it can confirm them."""
 
     def __init__(self, path: Path) -> None:
-        self._socket = _context().socket(zmq.PUB)
+        self._socket = _context().socket(zmq.XPUB)
+        # A subscriber that comes back may be here before its old connection is seen to be gone.
+        self._socket.setsockopt(zmq.XPUB_VERBOSE, 1)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._path = path
         self._socket.bind(f"ipc://{path}")
 
+    @property
+    def fd(self) -> int:
+        """Edge-triggered: after it fires, ``confirm``."""
+        return int(self._socket.getsockopt(zmq.FD))
+
     def publish(self, topic: str, header: bytes, body: bytes) -> None:
         self._socket.send_multipart((topic.encode(), header, body), zmq.NOBLOCK)
+        self.confirm()
+
+    def confirm(self) -> None:
+        """Tell each new subscriber that it gets what is published from here on."""
+        while True:
+            try:
+                change = self._socket.recv(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            if change.startswith(b"\1" + SUBSCRIBED.encode()):
+                self._socket.send_multipart((change[1:], b"", b""), zmq.NOBLOCK)
 
     def close(self) -> None:
         self._socket.close()
@@ -223,36 +247,33 @@ class Subscriber:
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
         self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS)
-        for topic in topics:
-            self._socket.setsockopt(zmq.SUBSCRIBE, topic.encode())
-        self._monitor = self._socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+        self._confirmation = f"{SUBSCRIBED}.{secrets.token_hex(8)}".encode()
+        for topic in (*(each.encode() for each in topics), self._confirmation):
+            self._socket.setsockopt(zmq.SUBSCRIBE, topic)
         self._socket.connect(f"ipc://{path}")
+        self._confirmed = False
 
     @property
     def fd(self) -> int:
+        """Edge-triggered: after it fires, ``receive`` until None."""
         return int(self._socket.getsockopt(zmq.FD))
 
-    @property
-    def monitor_fd(self) -> int:
-        return int(self._monitor.getsockopt(zmq.FD))
-
     def receive(self) -> list[bytes] | None:
-        try:
-            return self._socket.recv_multipart(zmq.NOBLOCK)
-        except zmq.Again:
-            return None
-
-    def reconnected(self) -> bool:
-        """Whether a connection was made since the last call: what came before it may be lost."""
-        seen = False
+        """The next event's frames: topic, header and body; None when there is none right now."""
         while True:
             try:
-                self._monitor.recv_multipart(zmq.NOBLOCK)
+                frames = self._socket.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
-                return seen
-            seen = True
+                return None
+            if frames[0] != self._confirmation:
+                return frames
+            self._confirmed = True
+
+    def subscribed(self) -> bool:
+        """Whether ``receive`` has come to where subscriptions came into force, since the last call:
+        what was published before may be lost, and nothing after."""
+        confirmed, self._confirmed = self._confirmed, False
+        return confirmed
 
     def close(self) -> None:
-        self._socket.disable_monitor()
-        self._monitor.close(0)
         self._socket.close()

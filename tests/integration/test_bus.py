@@ -194,13 +194,16 @@ def test_newer_service_of_a_name_gets_the_requests(stack: Stack, peer: Peer) -> 
 
 
 def test_event_reaches_a_subscriber_of_its_topic(stack: Stack, peer: Peer) -> None:
+    """Each one, from when the broker has confirmed the subscription."""
     subscriber = Subscriber(stack.paths.event_socket, ["echo."])
 
-    def told() -> list[bytes]:
-        peer.call("echo", "echo.tell", text="news")  # until the subscription has arrived
-        return subscriber.receive() or []
+    def subscribed() -> bool:
+        subscriber.receive()
+        return subscriber.subscribed()
 
-    topic, header, body = eventually(told)
+    eventually(subscribed)
+    peer.call("echo", "echo.tell", text="news")
+    topic, header, body = eventually(lambda: subscriber.receive() or [])
     subscriber.close()
     assert topic == b"echo.told"
     assert envelope.decode(header).kind is Kind.EVENT

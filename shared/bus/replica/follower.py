@@ -1,8 +1,8 @@
 """Keeps a replica of the store's VMs current over the bus; nat and dns each have one.
 
-It takes a snapshot at the start, after every (re)connection to the events, after a restart of the
-store, on a gap, and every ``RESYNC_SECONDS`` in any case: when the last event before a silence is
-lost, there is no gap to notice.
+It takes a snapshot at the start, whenever its subscriptions have come into force, after a restart
+of the store, on a gap, and every ``RESYNC_SECONDS`` in any case: when the last event before a
+silence is lost, there is no gap to notice.
 """
 
 import asyncio
@@ -53,10 +53,8 @@ class Follower(Generic[View]):
         topics = [*_TOPICS, _STORE_STARTED]
         self._subscriber = Subscriber(actor.paths.event_socket, topics)
         self._loop = asyncio.get_running_loop()
-        self._fds = (self._subscriber.fd, self._subscriber.monitor_fd)
-        for fd in self._fds:
-            self._loop.add_reader(fd, self._drain)
-        self._loop.call_soon(self._drain)  # both descriptors are edge-triggered
+        self._loop.add_reader(self._subscriber.fd, self._drain)
+        self._loop.call_soon(self._drain)  # the descriptor is edge-triggered
         self._keeper = actor.background.spawn(self._keep())
 
     async def refresh(self) -> None:
@@ -96,8 +94,7 @@ class Follower(Generic[View]):
     async def close(self) -> None:
         self._keeper.cancel()
         await asyncio.wait({self._keeper})
-        for fd in self._fds:
-            self._loop.remove_reader(fd)
+        self._loop.remove_reader(self._subscriber.fd)
         self._subscriber.close()
 
     async def _keep(self) -> None:
@@ -112,10 +109,10 @@ class Follower(Generic[View]):
                 await asyncio.sleep(RETRY_SECONDS)
 
     def _drain(self) -> None:
-        if self._subscriber.reconnected():
-            self._needed.set()
         while (frames := self._subscriber.receive()) is not None:
             self._on_event(frames)
+        if self._subscriber.subscribed():
+            self._needed.set()
 
     def _on_event(self, frames: list[bytes]) -> None:
         topic = frames[0].decode(errors="replace")
