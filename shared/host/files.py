@@ -18,7 +18,7 @@ def write_atomically(path: Path, content: bytes, *, mode: int = 0o600) -> None:
         BangerError: ``no_space``; the old content, if any, is still there then.
         OSError: for any other refusal of the operating system.
     """
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    draft = draft_of(path)
     try:
         fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
         with os.fdopen(fd, "wb") as file:
@@ -31,6 +31,18 @@ def write_atomically(path: Path, content: bytes, *, mode: int = 0o600) -> None:
                 Code.NO_SPACE, f"no space left to write {path}", hint="free some space"
             ) from error
         raise
+
+
+def draft_of(path: Path) -> Path:
+    """Where this process writes what is to replace ``path``."""
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+def sweep_drafts(path: Path) -> None:
+    """Remove what processes that were killed have left of ``path``. No other may be writing it."""
+    for draft in path.parent.glob(f".{path.name}.*.tmp"):
+        if draft != draft_of(path):
+            draft.unlink(missing_ok=True)
 
 
 def move_into_place(draft: Path, path: Path) -> None:

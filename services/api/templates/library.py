@@ -16,7 +16,7 @@ import msgspec
 from services.api.machines.disk_use import occupied
 from services.api.templates.key import VERSION, TemplateFacts
 from shared.errors import BangerError, Code
-from shared.host.files import sync, write_atomically
+from shared.host.files import sweep_drafts, sync, write_atomically
 from shared.logs import Log
 from shared.vm import files
 from shared.vm.publish_saved import discard, sweep
@@ -203,6 +203,8 @@ class TemplateLibrary:
             sweep(self.directory)
             for left in self.directory.glob(f"{MAKING}*"):
                 discard(left)
+            for place in map(self.place, self.keys()):
+                sweep_drafts(place / RECORD)
 
 
 def stamps_of(directory: Path, names: Iterable[str]) -> dict[str, Stamp]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from services.workspaces.repository.selection import Selection
 from shared.errors import BangerError, Code
-from shared.host.files import is_full, move_into_place
+from shared.host.files import draft_of, is_full, move_into_place
 
 Line = tuple[bytes, bytes]
 """A path and its stamp."""
@@ -46,7 +46,7 @@ def split_stamp(stamp: bytes) -> tuple[bytes, str]:
 
 def write_manifest(path: Path, lines: Iterable[Line]) -> None:
     """Write a new manifest; ``lines`` are sorted by path. Raises ``no_space``."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    draft = draft_of(path)
     try:
         with draft.open("wb", buffering=_PIECE) as file:
             for name, stamp in lines:

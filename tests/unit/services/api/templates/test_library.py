@@ -46,6 +46,15 @@ def test_a_draft_is_none_and_is_swept(library: TemplateLibrary) -> None:
     assert list(library.directory.iterdir()) == []
 
 
+def test_half_a_record_of_a_killed_process_is_swept(library: TemplateLibrary) -> None:
+    place = make(library)
+    before = sorted(place.iterdir())
+    (place / f".{RECORD}.1.tmp").touch()
+    library.sweep()
+    assert sorted(place.iterdir()) == before
+    assert library.find("one")
+
+
 @pytest.mark.parametrize("name", [files.MEMORY, files.OVERLAY, files.SAVED, RECORD])
 def test_a_damaged_one_is_removed(library: TemplateLibrary, name: str) -> None:
     path = make(library) / name
