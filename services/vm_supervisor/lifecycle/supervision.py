@@ -77,6 +77,8 @@ class Supervision:
         self._applying = asyncio.Lock()
         self._booting = BootUnderWay(log)
         self._end_asked = False
+        self._ending = False
+        """Whether the VM's last state is being stored, after which this process ends."""
         self._forgotten = False
         """Whether the VM is being deleted: nobody wants to know its state any more."""
         self._stops: list[PowerOff] = []
@@ -320,6 +322,7 @@ class Supervision:
         if vmm_end.is_reboot(end, ready=ready, asked=asked):
             self._booting.begin(self._boot(again=True))
         else:
+            self._ending = True  # a start from here on is a successor's
             final = vmm_end.final_state(end, ready=ready, asked=asked, trouble=self.reason)
             await self._report(*final)
             await self._finish()
@@ -330,7 +333,7 @@ class Supervision:
 
     def _refuse_if_over(self) -> None:
         """Raises ``unavailable`` when the VM has ended and this supervisor is about to."""
-        if self.over.is_set():
+        if self._ending or self.over.is_set():
             raise BangerError(Code.UNAVAILABLE, "this supervisor is ending, its VM has stopped")
 
     async def let_go(self) -> None:

@@ -364,3 +364,28 @@ def test_a_guest_that_was_told_and_stays_runs_on_and_is_not_ended(tmp_path: Path
         assert (bench.told[-1], bench.machine.signals) == (("running", ""), [])
 
     scenario(tmp_path, play)
+
+
+def test_a_start_is_a_successors_while_the_end_is_being_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The row may say that the VM has stopped by then, and a user starts it again."""
+    storing, stored = asyncio.Event(), asyncio.Event()
+
+    async def store_slowly(state: State, _reason: str) -> None:
+        if state == "stopped":
+            storing.set()
+            await stored.wait()
+
+    async def play(bench: Bench) -> None:
+        monkeypatch.setattr(bench, "store_state", store_slowly)
+        bench.machine.end(ExitReason.POWEROFF)
+        await storing.wait()
+        with pytest.raises(BangerError) as refused:
+            await bench.supervision.start(lambda *_: None)
+        assert refused.value.code is Code.UNAVAILABLE
+        stored.set()
+        await bench.left.wait()
+        assert not bench.launcher.launching.is_set()
+
+    scenario(tmp_path, play)
