@@ -218,7 +218,7 @@ def test_a_vmm_that_is_killed_while_it_is_saved_leaves_nothing(guests: Guests) -
         told = broken_off(guests, lambda *_: kill(vmm), verb, **body)  # noqa: B023
         assert told is Code.NOT_RUNNING, verb
         eventually(lambda: guests.state("slow") in ("stopped", "failed"))
-        assert (guests.vmms(), guests.masters(), hidden(guests)) == ([], [], [])
+        eventually(lambda: (guests.vmms(), guests.masters(), hidden(guests)) == ([], [], []))
         assert len(guests.call("vm.list")["vms"]) == 1
         assert guests.call("snapshot.list")["snapshots"] == []
         assert not (state_of(guests, "slow") / files.SUSPENDED).exists()

@@ -265,7 +265,11 @@ class Supervisors:
         if self._adopt_owner(vm_id):  # an earlier api had started it
             return
         try:
-            await self.ensure(await self._rows.spec_of(vm_id))
+            spec = await self._rows.spec_of(vm_id)
+            if not self._needs_one(vm_id):  # it was ended meanwhile
+                await self._left(vm_id)
+                return
+            await self.ensure(spec)
         except BangerError as error:
             if error.code is Code.NOT_FOUND:
                 return

@@ -279,6 +279,7 @@ class Supervision:
         else:
             if ports:
                 ports.close()
+            life.ending = True  # a start from here on is a successor's
             at_rest = state_at_rest(life.directory)
             final = vmm_end.final_state(end, at_rest, ready=ready, asked=asked, trouble=life.reason)
             await life.report(*final)

@@ -50,6 +50,8 @@ class VmLife:
         """Whether somebody has asked for the end of the VMM."""
         self.leaving = False
         """Whether this process ends, and a successor goes on with what there is."""
+        self.ending = False
+        """Whether the VM's last state is being stored, after which this process ends."""
         self.forgotten = False
         """Whether the VM is being deleted: nobody wants to know its state any more."""
         self.changing = asyncio.Lock()
@@ -114,5 +116,5 @@ class VmLife:
 
     def refuse_if_over(self) -> None:
         """Raises ``unavailable`` when the VM has ended and this supervisor is about to."""
-        if self.over.is_set() and self.asleep is None:
+        if self.ending or (self.over.is_set() and self.asleep is None):
             raise BangerError(Code.UNAVAILABLE, "this supervisor is ending, its VM has stopped")

@@ -13,8 +13,10 @@ from shared.contract.messages.machine import SupervisorSpec
 from shared.logs import Log
 from shared.paths import Paths, make_private
 from shared.vm import files
+from shared.vm.handle import remove_handle, write_handle
 from tests.example import example_vm
 from tests.unit.services.api.conftest import program
+from tests.unit.shared.vm.test_handle import own_handle
 
 VM = example_vm(state="running")
 SPEC = SupervisorSpec(vm=VM, image="i", kernel="k")
@@ -124,6 +126,30 @@ def test_the_end_that_a_supervisor_has_announced_is_not_told_again(paths: Paths)
             async with asyncio.timeout(10):
                 await asyncio.gather(*told.tasks)
         assert told.ended == []
+        assert not found.knows(VM.id)
+        found.close()
+
+    asyncio.run(ask())
+
+
+def test_a_vmm_that_ends_before_its_successor_is_started_gets_none(paths: Paths) -> None:
+    """A delete may have ended it: a supervisor would make the VM's directories again."""
+
+    class Ending(Told):
+        async def spec_of(self, vm_id: str) -> SupervisorSpec:
+            remove_handle(paths.vm_run(vm_id))
+            return await super().spec_of(vm_id)
+
+    async def ask() -> None:
+        found = supervisors(paths, told := Ending())
+        write_handle(paths.vm_run(VM.id), own_handle())
+        with program(HOLD, str(paths.vm_state(VM.id) / files.LOCK)) as alive:
+            assert await found.recover([VM]) == []
+            alive.kill()
+            async with asyncio.timeout(10):
+                await found.ended(VM.id)
+                await asyncio.gather(*told.tasks)
+        assert told.ended == [VM.id]
         assert not found.knows(VM.id)
         found.close()
 

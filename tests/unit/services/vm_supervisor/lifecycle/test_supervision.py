@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from services.vm_supervisor.drivers.contract import ExitReason
 from shared.contract.messages.vm import Publication, State, Vm
 from shared.errors import BangerError, Code
 from tests.example import example_vm
@@ -102,3 +103,28 @@ def test_no_vmm_is_looked_for_where_none_can_be(tmp_path: Path) -> None:
         assert bench.told == []
 
     scenario(tmp_path, play, ran_before=False)
+
+
+def test_a_start_is_a_successors_while_the_end_is_being_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The row may say that the VM has stopped by then, and a user starts it again."""
+    storing, stored = asyncio.Event(), asyncio.Event()
+
+    async def store_slowly(state: State, _reason: str, **_: Any) -> None:
+        if state == "stopped":
+            storing.set()
+            await stored.wait()
+
+    async def play(bench: Bench) -> None:
+        monkeypatch.setattr(bench, "store_state", store_slowly)
+        bench.machine.end(ExitReason.POWEROFF)
+        await storing.wait()
+        with pytest.raises(BangerError) as refused:
+            await bench.supervision.start(lambda *_: None)
+        assert refused.value.code is Code.UNAVAILABLE
+        stored.set()
+        await bench.left.wait()
+        assert not bench.launcher.launching.is_set()
+
+    scenario(tmp_path, play)
