@@ -72,7 +72,7 @@ def test_an_api_that_dies_while_one_is_made_leaves_nothing_of_it(guests: Guests)
     template = eventually(lambda: made_or_none(guests), patience=PATIENCE)
     assert template
     assert template["problems"] == []
-    assert not guests.home.paths.vm_state(keeper["id"]).exists()
+    eventually(lambda: not guests.home.paths.vm_state(keeper["id"]).exists())
 
 
 def made_or_none(guests: Guests) -> Row | None:
