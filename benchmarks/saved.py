@@ -46,10 +46,6 @@ def figures(*, smoke: bool) -> list[Figure]:
         ]
 
 
-# A pool of waiting copies, templates, and guests that wake when somebody connects have their
-# figures here too, once there are such.
-
-
 def _resume(home: Home, runs: int) -> Figure:
     home.banger("vm", "suspend", VM)
     home.banger("vm", "resume", VM)

@@ -32,10 +32,11 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def installed() -> Iterator[Home]:
-    """All services, no VM. Fails when a VM, a process or a file of a VM is left at the end."""
+def installed(config: str = "") -> Iterator[Home]:
+    """All services, no VM; ``config`` is added to their configuration. Fails when a VM, a process
+    or a file of a VM is left at the end."""
     with tempfile.TemporaryDirectory(prefix="bgr") as directory:
-        home = make_home(Path(directory), loopback.configuration())
+        home = make_home(Path(directory), loopback.configuration() + config)
         try:
             home.banger("image", "build", IMAGE, timeout=_BUILD_SECONDS)
             home.banger("kernel", "pull", IMAGE, timeout=_BUILD_SECONDS)
