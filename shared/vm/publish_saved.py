@@ -65,7 +65,7 @@ def publish(work: Path, target: Path, saved: SavedMachine) -> None:
         work.rename(target)
         sync(target.parent)
     except FileExistsError:
-        raise BangerError(Code.CONFLICT, f"{target} is there already") from None
+        raise BangerError(Code.CONFLICT, f"{target} already exists") from None
     except OSError as error:
         raise refused(target, error) from error
 

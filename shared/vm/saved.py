@@ -205,8 +205,8 @@ def _decode(directory: Path) -> SavedMachine:
         if version != VERSION:
             raise BangerError(
                 Code.INCOMPATIBLE,
-                f"the saved machine in {directory} is of format {version}, not {VERSION}",
-                hint="it was made by another version of banger",
+                f"the saved machine in {directory} has format {version}, not {VERSION}",
+                hint="it was made by another version of banger: use that one",
             )
         return msgspec.json.decode(content, type=SavedMachine)
     except msgspec.DecodeError as error:

@@ -133,7 +133,9 @@ async def bring_up(
 def refuse_snapshot_alone(request: VmCreate) -> None:
     """Raises ``invalid`` for a snapshot of no VM."""
     if request.from_snapshot:
-        raise BangerError(Code.INVALID, "a snapshot is one of a VM: from_vm is missing")
+        raise BangerError(
+            Code.INVALID, "from_snapshot needs the VM of the snapshot: from_vm is missing"
+        )
 
 
 def chosen_of_copy(request: VmCreate, origin: Origin, mode: NetworkMode) -> dict[str, Any]:
@@ -145,14 +147,14 @@ def chosen_of_copy(request: VmCreate, origin: Origin, mode: NetworkMode) -> dict
     if request.image:
         raise BangerError(
             Code.INVALID,
-            f"a copy of {origin.vm.name} has its image",
+            f"a copy of {origin.vm.name} uses its image, and cannot have another one",
             hint="leave the image out",
         )
     given = chosen(request, mode, replace(origin.vm, labels={}, **sizes_of(origin.saved)))
     if origin.has_memory and (fixed := [name for name in AT_REST if name in given]):
         raise BangerError(
             Code.INVALID,
-            f"a copy of a VM with its memory has its sizes and its VMM: {', '.join(fixed)}",
+            f"a copy with memory keeps its sizes and its VMM: {', '.join(fixed)} cannot be chosen",
             hint="leave them out, or copy a stopped VM or a snapshot without memory",
         )
     publish = publications_in(mode, request.publish, first_free_port())

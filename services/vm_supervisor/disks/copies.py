@@ -72,7 +72,7 @@ def occupied(path: Path) -> int:
 
 def require_room(directory: Path, needed: int, what: str) -> None:
     """Raise ``no_space`` unless ``needed`` bytes more fit where ``directory`` is."""
-    hint = "free some space: see what takes it with banger system df, delete VMs or snapshots"
+    hint = "delete VMs or snapshots; see what takes the space: banger system df"
     require_space(directory, needed, what, hint)
 
 

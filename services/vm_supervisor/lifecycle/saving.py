@@ -124,7 +124,7 @@ class Saving:
         async with life.changing:
             life.refuse_if_over()
             if target.exists():
-                raise BangerError(Code.CONFLICT, f"{target} is there already")
+                raise BangerError(Code.CONFLICT, f"{target} already exists")
             async with entered(draft(target.parent)) as work:
                 if life.running:
                     taken = await self._take(life.running, work, report, memory=memory)
@@ -189,7 +189,7 @@ class Saving:
         check(life.vm.name, life.state, Action.RESTORE)
         report("restore", "checking what was saved")
         saved = await in_thread(read_saved, source, memory=memory)
-        await self._refuse_different(saved)
+        await self._refuse_different(saved, source)
         async with life.changing:
             life.refuse_if_over()
             report("restore", "copying the disks")
@@ -305,13 +305,15 @@ class Saving:
             copied=copied,
         )
 
-    async def _refuse_different(self, saved: SavedMachine) -> None:
+    async def _refuse_different(self, saved: SavedMachine, source: Path) -> None:
+        """Raises ``incompatible``, with all that differs, unless the VM can become ``saved``."""
         life = self._life
         wanted, hint = facts_of_disks(life.spec), ""
         if saved.memory is not None:
             wanted = await life.launcher.facts(life.spec, saved.vmm)
             if saved.vm_id == life.vm.id:
-                hint = "restore its disks alone: banger vm snapshot restore --disk"
+                restore = f"banger vm snapshot restore --disk {life.vm.name} {source.name}"
+                hint = f"restore only its disks: {restore}"
         refuse_different(saved, with_own_sizes(saved, wanted), life.vm.name, hint)
 
 
@@ -321,7 +323,7 @@ def _facts_of_memory(running: RunningVm, name: str) -> MachineFacts:
         raise BangerError(
             Code.CONFLICT,
             f"the memory of {name} cannot be saved: its VMM was started by an older version of "
-            "banger, or did not say its own",
-            hint=f"start it again: banger vm restart {name}",
+            "banger, or did not report its version",
+            hint=f"restart it: banger vm restart {name}",
         )
     return running.handle.facts
