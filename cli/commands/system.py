@@ -37,7 +37,8 @@ def df(output: str) -> None:
     """Show what images, kernels, downloads, VMs and templates occupy on the disk.
 
     What a VM's disks have not written yet does not count. RECLAIMABLE is what banger image prune
-    and banger template prune --all would give back. The VMs of pool wait for a user.
+    and banger template prune --all would free. The row pool counts VMs of the warm pool, which are
+    ready to be handed out.
 
     \b
     Examples:

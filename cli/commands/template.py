@@ -50,10 +50,11 @@ DETAILS: "Columns[Template]" = {
 
 @click.group(cls=AliasGroup, aliases={"ls": "list"})
 def template() -> None:
-    """Look at templates, which new VMs begin as copies of.
+    """List, show and delete templates, which new VMs start from.
 
-    A template of an image is made while the machine is idle, after a VM of it was booted. The next
-    VM of that image, kernel and size starts from it within a second.
+    A template is a saved guest that has booted and that nobody has used. It is made in the
+    background while the machine is idle, after a VM of the same image, kernel and sizes has booted.
+    The next such VM starts as a copy of it, in about a second.
 
     \b
     Examples:
@@ -66,6 +67,9 @@ def template() -> None:
 @format_options
 def list_(output: str, quiet: bool) -> None:
     """List the templates.
+
+    SIZE is the space that a template takes on disk. USES is the number of VMs that were made from
+    it, and USED the time of the last one.
 
     \b
     Examples:
@@ -86,9 +90,10 @@ def _entry(template: "Template") -> "ListEntry[Template]":
 @click.argument("key", shell_complete=template_keys)
 @format_options
 def show(key: str, output: str, quiet: bool) -> None:
-    """Show the details of a template. Its files are read to find damage.
+    """Show the details of a template, and check its files.
 
-    The beginning of the key is enough.
+    The beginning of a key is enough. WAITING is the number of VMs in the warm pool that were made
+    from the template.
 
     \b
     Example:
@@ -104,10 +109,12 @@ def show(key: str, output: str, quiet: bool) -> None:
 @click.option("--dry-run", is_flag=True, help="Only list what would be deleted.")
 @output_format
 def prune(every: bool, dry_run: bool, output: str) -> None:
-    """Delete templates that no VM will start from: damaged, too old, or of an image that is gone.
+    """Delete templates that no VM will start from.
 
-    Does not ask for confirmation: nobody's work is in a template. One is made again when it is
-    wanted.
+    These are templates whose image, kernel, VMM, processor or version of banger has changed, that
+    are too old, or that have not been used for a week. VMs of the warm pool that were made from a
+    deleted template are deleted too. Does not ask for confirmation: templates have no data of
+    users, and are made again when they are needed.
 
     \b
     Examples:

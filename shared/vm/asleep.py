@@ -1,7 +1,7 @@
-"""A VM that is asleep: suspended because nobody used it, and to come back when somebody does.
+"""A VM that is asleep: suspended because nobody used it, and resumed when somebody does.
 
-``suspended/asleep.json`` is published with the memory and taken away with it. So a supervisor that
-was killed, or a host that was booted again, finds who was asleep, and where connections to it come.
+``suspended/asleep.json`` is published with the memory and removed with it. After a kill of the
+supervisor or a reboot of the host, it says which VMs were asleep, and which ports wake them.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ from shared.vm.at_rest import state_at_rest
 
 
 class Asleep(msgspec.Struct, kw_only=True):
-    """What is held for the VM. ``reason``: why it sleeps, for its row."""
+    """``asleep.json``: which ports are held for the VM. ``reason``: why it sleeps, for its row."""
 
     reason: str
     access: Access
@@ -24,14 +24,14 @@ class Asleep(msgspec.Struct, kw_only=True):
 
 
 def write_asleep(memory: Path, asleep: Asleep) -> None:
-    """Note it in the directory of the saved memory. Raises OSError."""
+    """Write the note into ``memory``, the directory of the saved memory. Raises OSError."""
     path = memory / files.ASLEEP
     write_atomically(path, msgspec.json.encode(asleep))
     sync(path)
 
 
 def read_asleep(vm_state: Path) -> Asleep | None:
-    """None for a VM that is not asleep; a file that is damaged means the same."""
+    """The note of the VM in ``vm_state``; None when it is not asleep, or the note is damaged."""
     if state_at_rest(vm_state) != "suspended" or (vm_state / files.RESTORING).exists():
         return None
     try:
@@ -42,5 +42,5 @@ def read_asleep(vm_state: Path) -> Asleep | None:
 
 
 def forget_asleep(vm_state: Path) -> None:
-    """From now on the VM is suspended until somebody resumes it. Raises OSError."""
+    """Remove the note: the VM stays suspended until a user resumes it. Raises OSError."""
     (vm_state / files.SUSPENDED / files.ASLEEP).unlink(missing_ok=True)

@@ -1,9 +1,9 @@
 """Publishes the directory of a saved machine: all of it, durably, or nothing.
 
-A draft is a hidden sibling of what it becomes, and locked (flock(2)) while its maker lives. A crash
-leaves a draft that nobody holds, which the next ``sweep`` removes. The order makes a crash harmless
-at any point: the files are flushed, the description is written and flushed, and one rename makes
-the directory visible under its name.
+A draft is a hidden directory beside its target, and locked (flock(2)) while the process that makes
+it lives. A crash leaves a draft without a lock, which the next ``sweep`` removes. The order makes a
+crash harmless at any point: the files are flushed, the description is written and flushed, and one
+rename gives the directory its name.
 """
 
 import fcntl
@@ -26,8 +26,9 @@ PREFIX = ".banger-new-"
 
 @contextmanager
 def draft(parent: Path) -> Iterator[Path]:
-    """A new directory for a saved machine to be published in ``parent``, which is made. What has
-    not been published at the end is removed.
+    """Make a directory in ``parent`` for a saved machine, and ``parent`` if need be.
+
+    The directory is removed at the end unless it was published.
 
     Raises:
         BangerError: ``no_space`` or ``denied`` when ``parent`` cannot be written.
@@ -45,12 +46,12 @@ def draft(parent: Path) -> Iterator[Path]:
 
 
 def publish(work: Path, target: Path, saved: SavedMachine) -> None:
-    """Give the draft ``work`` the name ``target``. Blocks until the disk has everything.
+    """Flush the draft ``work`` to disk and give it the name ``target``. Blocks.
 
-    ``saved.files`` has every file of the draft (``describe_files``).
+    ``saved.files`` names every file of the draft (``describe_files``).
 
     Raises:
-        BangerError: ``conflict`` when there is a directory of that name; ``no_space``, ``denied``.
+        BangerError: ``conflict`` when ``target`` exists; ``no_space``, ``denied``.
     """
     try:
         for name in saved.files:
@@ -65,14 +66,14 @@ def publish(work: Path, target: Path, saved: SavedMachine) -> None:
         work.rename(target)
         sync(target.parent)
     except FileExistsError:
-        raise BangerError(Code.CONFLICT, f"{target} is there already") from None
+        raise BangerError(Code.CONFLICT, f"{target} already exists") from None
     except OSError as error:
         raise refused(target, error) from error
 
 
 def discard(directory: Path) -> None:
-    """Take a saved machine away at once and for good; its files are removed after that. Nothing
-    happens when it is not there.
+    """Remove a saved machine: first its name, atomically and durably, then its files. Does nothing
+    when it does not exist.
 
     Raises:
         BangerError: ``no_space``, ``denied``.
@@ -92,13 +93,13 @@ def discard(directory: Path) -> None:
 
 
 def sweep(parent: Path) -> list[Path]:
-    """Remove drafts of processes that have ended; returns them."""
+    """Remove the drafts in ``parent`` whose processes have ended; returns their paths."""
     left = sorted(parent.glob(f"{PREFIX}*"))
     return [path for path in left if _remove_unless_held(path)]
 
 
 def refused(path: Path, error: OSError) -> BangerError:
-    """The error for a write that the operating system has refused."""
+    """The ``no_space`` or ``denied`` error for a write of ``path`` that failed with ``error``."""
     if is_full(error):
         hint = f"free some space: df -h {path.parent}"
         return BangerError(Code.NO_SPACE, f"no space left for {path}", hint=hint)

@@ -1,12 +1,12 @@
-"""A saved machine: a directory with what a VM was at one instant (docs/snapshots.md).
+"""A saved machine: a directory with the state of a VM at one instant (docs/snapshots.md).
 
-    saved.json     ``SavedMachine``: what it needs to be started again, and the sums of the files
+    saved.json     ``SavedMachine``: what it needs to be started again, and checksums of the files
     memory         the guest's memory (form "file"), or a stream of the VMM's own (form "stream")
     device_state   processors and devices (form "file")
     overlay.ext4, work.ext4
 
-A snapshot of disks alone has no memory. A suspended VM has no disks here: they stay where they are.
-The directory is published by a rename (publish_saved.py), so what is there is complete.
+A snapshot of disks only has no memory. A suspended VM has no disks here: they stay where they are.
+The directory is published by a rename (publish_saved.py), so a directory that exists is complete.
 """
 
 import hashlib
@@ -23,12 +23,12 @@ from shared.vm.sparse import content_sum
 
 VERSION = 1
 MemoryForm = Literal["file", "stream"]
-"""file: the memory as it is, which several clones can map. stream: of use to its VMM only."""
+"""file: an image of the memory, which several copies can map. stream: only its VMM can read it."""
 CopyMethod = Literal["reflink", "sparse"]
 """How disks were copied: reflinks share their blocks with the source (ioctl_ficlone(2))."""
 _MEMORY_FILES = (files.MEMORY, files.DEVICE_STATE)
 _CLOCK_TOLERANCE = 1000
-"""One in so many: two measurements of the same clock differ less."""
+"""Two measurements of the same clock differ by less than one part in this."""
 
 
 class SavedDevice(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,7 +40,7 @@ class SavedDevice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MachineFacts(msgspec.Struct, kw_only=True):
-    """What must be the same where a saved machine is started, but for the disks' content."""
+    """What must be the same where a saved machine is started, except the content of its disks."""
 
     vmm: str
     vmm_version: str
@@ -60,7 +60,7 @@ class MachineFacts(msgspec.Struct, kw_only=True):
 
 
 class SavedFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A file's size in bytes and what its content is checked by; "" for a disk, which is not."""
+    """A file's size in bytes, and its checksum as of ``sum_of``; "" for a disk, which has none."""
 
     size: int
     sum: str = ""
@@ -79,20 +79,20 @@ class SavedMachine(MachineFacts, kw_only=True):
     created: str
     """RFC 3339, in UTC."""
     pause_seconds: float = 0.0
-    """How long the guest stood still for it."""
+    """Seconds for which the guest was paused to be saved."""
     copied: CopyMethod | Literal[""] = ""
     """Empty without disks."""
 
 
 def read_saved(directory: Path, *, check: bool = True, memory: bool = True) -> SavedMachine:
-    """What ``directory`` says of itself.
+    """Read the description of the saved machine in ``directory``, and check its files.
 
-    ``check``: compare memory and device state with their sums, which takes a second per GiB of
-    memory in use. Sizes are always compared. ``memory``: False for its disks alone; whatever is
-    wrong with the rest does not matter then.
+    ``check``: compare the checksums of memory and device state, which takes a second per GiB of
+    memory in use. Sizes are always compared. ``memory``: False for its disks only; damage to the
+    other files is ignored then.
 
     Raises:
-        BangerError: ``not_found``; ``invalid`` for a damaged one, ``incompatible`` for one of
+        BangerError: ``not_found``; ``invalid`` when it is damaged; ``incompatible`` when it is of
             another version of banger.
     """
     saved = _decode(directory) if memory else disks_alone(_decode(directory))
@@ -109,7 +109,7 @@ def read_saved(directory: Path, *, check: bool = True, memory: bool = True) -> S
 
 
 def disks_alone(saved: SavedMachine) -> SavedMachine:
-    """What it would be without its memory: any VMM and processor will do. Pure."""
+    """The same machine without its memory, which any VMM and processor can start. Pure."""
     return replace(
         saved,
         memory=None,
@@ -124,8 +124,8 @@ def disks_alone(saved: SavedMachine) -> SavedMachine:
 
 
 def sum_of(path: Path) -> str:
-    """The sum of memory or device state, with its kind: "crc32:…" of a file of gigabytes whose
-    damage is an accident, "sha256:…" of a small one."""
+    """The checksum of memory or device state, with its kind: "crc32:…" of the memory, which has
+    gigabytes and is damaged only by accident, "sha256:…" of the device state."""
     if path.name == files.MEMORY:
         return f"crc32:{content_sum(path):08x}"
     return f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
@@ -151,8 +151,10 @@ def memory_form(directory: Path) -> MemoryForm | None:
 
 
 def differences(saved: MachineFacts, wanted: MachineFacts) -> list[str]:
-    """Why a saved machine cannot be started where ``wanted`` is what a start would make; each a
-    sentence that goes on with "it cannot be started because". Pure."""
+    """Why ``saved`` cannot be started on a host where a start would make ``wanted``. Pure.
+
+    Each is a clause that follows "it cannot be started because"; empty when it can be started.
+    """
     return list(_differences(saved, wanted))
 
 
@@ -205,8 +207,8 @@ def _decode(directory: Path) -> SavedMachine:
         if version != VERSION:
             raise BangerError(
                 Code.INCOMPATIBLE,
-                f"the saved machine in {directory} is of format {version}, not {VERSION}",
-                hint="it was made by another version of banger",
+                f"the saved machine in {directory} has format {version}, not {VERSION}",
+                hint="it was made by another version of banger: use that one",
             )
         return msgspec.json.decode(content, type=SavedMachine)
     except msgspec.DecodeError as error:

@@ -179,7 +179,7 @@ class FakeSupervisor:
         vm, target = self.spec.vm, Path(request.directory)
         check(vm.name, self.state, Action.SNAPSHOT)
         if target.exists():
-            raise BangerError(Code.CONFLICT, f"{target} is there already")
+            raise BangerError(Code.CONFLICT, f"{target} already exists")
         await self._wait()
         if self.failure:
             raise self.failure

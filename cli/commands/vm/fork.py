@@ -32,7 +32,7 @@ MOST = 100
     type=click.IntRange(min=1, max=MOST),
     default=1,
     show_default=True,
-    help="How many to make: NAME-1, NAME-2 and so on.",
+    help="Number of copies. Above 1, they are named NAME-1, NAME-2 and so on.",
 )
 @FIELDS["labels"]
 @format_options
@@ -44,12 +44,12 @@ def fork(
     output: str,
     quiet: bool,
 ) -> int:
-    """Make new VMs that begin as copies of a VM.
+    """Make new VMs that begin as copies of a VM, or of a snapshot.
 
-    What runs in VM goes on running in each copy, and VM itself goes on after a moment. A copy has
-    a name, an address, host keys and random numbers of its own; whatever other secrets are in the
-    guest are in its copies too. A copy of a stopped VM is stopped. Without NAME, copies are called
-    as VM and a number.
+    Programs that run in VM go on running in each copy. VM itself is paused for a moment. A copy
+    without memory, of a stopped VM or of a snapshot of disks only, is stopped. Each copy has a
+    name, an address, an ssh host key and random numbers of its own; all other secrets in the guest
+    are copied. Without NAME, copies are named after VM with the first free numbers: web-1, web-2.
 
     \b
     Examples:
@@ -69,7 +69,7 @@ def fork(
     for made in forks.vms:
         echo(made.id if quiet else made.name)
     if forks.pause_seconds and not quiet:
-        note(f"{ref} stood still for {forks.pause_seconds:.2f} s")
+        note(f"{ref} was paused for {forks.pause_seconds:.2f} s")
     return 0
 
 

@@ -30,7 +30,8 @@ grace = click.option(
 @click.option(
     "--discard-memory",
     is_flag=True,
-    help="Boot a suspended VM from its disks. What is in its memory is lost, as in a power cut.",
+    help="Discard the saved memory of a suspended VM and boot it from its disks, as after a power "
+    "cut.",
 )
 @format_options
 @click.pass_obj
@@ -42,7 +43,9 @@ def start(
     output: str,
     quiet: bool,
 ) -> int:
-    """Start stopped VMs, on their disks. Suspended VMs go on where they were.
+    """Start stopped VMs, and resume suspended ones.
+
+    A stopped VM boots from its own disks. A suspended VM continues where it was.
 
     \b
     Examples:
@@ -155,9 +158,13 @@ def pause(settings: Settings, vms: tuple[str, ...], output: str, quiet: bool) ->
 def resume(settings: Settings, vms: tuple[str, ...], output: str, quiet: bool) -> int:
     """Resume paused and suspended VMs.
 
+    The programs of the guest continue where they were. The memory of a suspended VM is loaded from
+    disk first.
+
     \b
-    Example:
+    Examples:
       banger vm resume web
+      banger vm resume web db
     """
 
     def request(ref: str) -> "Request[VmView]":
@@ -173,9 +180,9 @@ def resume(settings: Settings, vms: tuple[str, ...], output: str, quiet: bool) -
 def suspend(settings: Settings, vms: tuple[str, ...], output: str, quiet: bool) -> int:
     """Suspend VMs: save their memory to disk and end their VMMs.
 
-    A suspended VM takes no memory and no processor of the host. It goes on where it was after
-    banger vm resume or banger vm start, also when the host was rebooted meanwhile. The network
-    connections of its guest are lost.
+    A suspended VM uses no memory and no processor of the host. banger vm resume or banger vm start
+    continues it where it was, also after a reboot of the host. The network connections of its
+    guest are lost.
 
     \b
     Examples:

@@ -66,7 +66,8 @@ def run(
     it, and exits with its exit status. With PATH, the git repository around PATH is placed at
     /root/repo before, as banger vm workspace prepare does, and shell and command start there.
 
-    With --from, the VM begins as a copy of another one, or of a snapshot: what ran there runs on.
+    With --from, the new VM begins as a copy of another VM, or of a snapshot. Programs that run
+    there go on running in the copy.
 
     If the image was made for containers, its entrypoint, variables, user and working directory
     count as with docker run: CMD is what its entrypoint is given. Without CMD, and if standard

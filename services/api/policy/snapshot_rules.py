@@ -1,4 +1,4 @@
-"""What holds for snapshots: their names, who uses one now, and what a restore takes away."""
+"""The rules of snapshots: names by time, snapshots in use, and what a restore loses."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
@@ -13,7 +13,7 @@ from shared.vm import files
 
 
 def name_of_time(time: str, taken: Collection[str]) -> str:
-    """``time`` as 2026-11-29-1130, with a number behind it when that is taken."""
+    """A free name for a snapshot of ``time``: 2026-11-29-1130, then 2026-11-29-1130-2. Pure."""
     number, name = 1, time
     while name in taken:
         number += 1
@@ -22,14 +22,14 @@ def name_of_time(time: str, taken: Collection[str]) -> str:
 
 
 class SnapshotHolds:
-    """Keeps a snapshot that is being restored or copied from being deleted."""
+    """The snapshots that are being restored or copied, and so must not be deleted."""
 
     def __init__(self) -> None:
         self._held: Counter[tuple[str, str]] = Counter()
 
     @contextmanager
     def held(self, vm_id: str, name: str) -> Iterator[None]:
-        """Inside, the snapshot ``name`` of a VM is not deleted."""
+        """Inside, ``refuse_held`` refuses the snapshot ``name`` of the VM."""
         self._held[vm_id, name] += 1
         try:
             yield
@@ -37,35 +37,38 @@ class SnapshotHolds:
             self._held[vm_id, name] -= 1
 
     def refuse_held(self, vm_id: str, name: str) -> None:
-        """Raises ``conflict`` when it is in use."""
+        """Raises ``conflict`` when the snapshot is being restored or copied."""
         if self._held[vm_id, name]:
             raise BangerError(
                 Code.CONFLICT,
                 f"the snapshot {name} is being restored or copied",
-                hint="see what is running: banger ops list",
+                hint="wait until that is done; see: banger ops list",
             )
 
 
 def losses(name: str, state: State, written: float, created: str) -> list[str]:
-    """``written``: when the VM's disks were written to last, in seconds since the epoch, 0 for a
-    VM without disks; ``created``: when the snapshot was made, RFC 3339. Pure."""
+    """What a restore of the VM ``name`` would lose, as sentences; empty for nothing. Pure.
+
+    ``written``: when the VM's disks were written to last, in seconds since the epoch, 0 for a VM
+    without disks. ``created``: when the snapshot was made, RFC 3339.
+    """
     lost = []
     if state in LIVE:
-        lost.append(f"what runs in {name} ends, without its guest being asked")
+        lost.append(f"programs that run in {name} are killed, without a shutdown of its guest")
     if state == "suspended":
-        lost.append(f"the memory of {name}, which is suspended, is dropped")
+        lost.append(f"the saved memory of {name}, which is suspended, is discarded")
     if state in LIVE or written > datetime.fromisoformat(created).timestamp():
-        lost.append(f"what was written to its disks since {created} is gone")
+        lost.append(f"changes to its disks since {created} are lost")
     return lost
 
 
 def refuse_losses(name: str, snapshot: str, lost: list[str]) -> None:
-    """Raises ``conflict`` when there are some."""
+    """Raises ``conflict`` when ``lost``, as ``losses`` returns it, is not empty."""
     if lost:
         raise BangerError(
             Code.CONFLICT,
             f"{name} has changed since its snapshot {snapshot}: {'; '.join(lost)}",
-            hint=f"restore it all the same: banger vm snapshot restore --yes {name} {snapshot}",
+            hint=f"restore it anyway: banger vm snapshot restore --yes {name} {snapshot}",
             details={"lost": lost},
         )
 

@@ -82,7 +82,7 @@ class Upkeep:
         fields = {name: getattr(facts, name) for name in facts.__struct_fields__}
         now = await self._templates.key_for(fields, facts.vmm)
         if now is None or now.key != record.key:
-            return ["the VMM, the processor, the kernel or banger is another one by now"]
+            return ["the VMM, the processor, the kernel or banger has changed since it was made"]
         if self._library.is_too_old(record):
             return ["it is too old"]
         if time.time() - self._library.used_at(record.key) > WANTED_SECONDS:
@@ -101,7 +101,7 @@ def find_template(views: list[Template], ref: str) -> Template:
     """The one whose key is, or begins as, ``ref``.
 
     Raises:
-        BangerError: ``invalid``, ``not_found``, ``ambiguous``.
+        BangerError: ``not_found``, ``ambiguous``.
     """
     found = [view for view in views if ref and view.key.startswith(ref)]
     if len(found) == 1:

@@ -1,7 +1,7 @@
-"""``vm.fork``, and the half of it that ``vm.create`` has with ``from_vm``: VMs made of another one.
+"""``vm.fork``, and its part of ``vm.create`` with ``from_vm``: VMs that begin as copies of another.
 
-What they are made of is a saved machine: a snapshot, or one that is made for them and removed when
-all have their copies. Each copy is a VM from the moment when it has its disks.
+They are copied from a saved machine: a snapshot, or one that is made for the request and removed at
+its end. A copy counts as a VM once it has its disks.
 """
 
 import asyncio
@@ -44,15 +44,15 @@ from shared.vm.publish_saved import discard
 from shared.vm.saved import SavedMachine, read_saved
 
 FREE_NUMBERS = 300
-"""How many names NAME-1, NAME-2, … are tried for a copy that is given none."""
+"""The names VM-1, VM-2, … below this number are tried for a copy without a name."""
 LONGEST_BASE = 58
-"""Characters of a name that a number is put behind."""
+"""Characters of a VM's name that are used in front of such a number."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """What VMs are made of: the saved machine in ``directory``, which was made of ``vm``. ``words``
-    are for ``VmSpec.origin``."""
+    """What VMs are copied from: ``saved`` in ``directory``, which was saved from ``vm``. ``words``:
+    the value of ``VmSpec.origin``."""
 
     vm: Vm
     directory: Path
@@ -64,7 +64,7 @@ class Origin:
         return self.saved.memory is not None
 
     def spec(self, **own: Any) -> dict[str, Any]:
-        """The fields of ``VmSpec`` of a copy; ``own``: what is not as it was there."""
+        """The fields of ``VmSpec`` of a copy. ``own``: fields that differ from those of ``vm``."""
         fields = {name: getattr(self.vm, name) for name in VmSpec.__struct_fields__}
         alone = {"publish": [], "labels": {}, "lease": "", "origin": self.words}
         return fields | alone | {"template": "", "from_pool": False} | sizes_of(self.saved) | own
@@ -74,11 +74,12 @@ class Origin:
 async def origin_of(
     context: ApiContext, ref: str, snapshot: str, count: int, call: Call
 ) -> AsyncIterator[Origin]:
-    """What ``count`` VMs are to be made of; inside, it is there. That there is room for all is
-    checked before anything is copied.
+    """The origin of ``count`` copies of the VM ``ref``, or of its ``snapshot`` unless that is "".
+
+    Inside, the origin exists. Room for all copies is checked before it is yielded.
 
     Raises:
-        BangerError: ``no_space``, ``not_found``, and as the table of states has it.
+        BangerError: ``no_space``, as ``read_saved`` for a snapshot, and as in the table of states.
     """
     vm = await context.find(ref)
     state = context.paths.vm_state(vm.id)
@@ -121,8 +122,8 @@ async def _require_room(
 async def bring_up(
     context: ApiContext, vm: Vm, origin: Origin, call: Call, *, starts: bool, is_new: bool = False
 ) -> MachineState:
-    """Make the new row ``vm`` the VM that it is to be. Without ``starts`` it is suspended then, or
-    stopped when there is no memory."""
+    """Give the new row ``vm`` its copy of ``origin``, and start it if ``starts``. Without
+    ``starts`` it is suspended, or stopped if ``origin`` has no memory."""
     if starts:
         saved = str(origin.directory)
         return await context.machines.boot(vm, call, is_new=is_new, saved=saved)
@@ -131,28 +132,30 @@ async def bring_up(
 
 
 def refuse_snapshot_alone(request: VmCreate) -> None:
-    """Raises ``invalid`` for a snapshot of no VM."""
+    """Raises ``invalid`` for ``from_snapshot`` without ``from_vm``."""
     if request.from_snapshot:
-        raise BangerError(Code.INVALID, "a snapshot is one of a VM: from_vm is missing")
+        raise BangerError(
+            Code.INVALID, "from_snapshot needs the VM of the snapshot: from_vm is missing"
+        )
 
 
 def chosen_of_copy(request: VmCreate, origin: Origin, mode: NetworkMode) -> dict[str, Any]:
-    """The fields of ``VmSpec`` that a copy does not have of its origin. Pure.
+    """The fields of ``VmSpec`` that a copy does not take from its origin. Pure.
 
     Raises:
-        BangerError: ``invalid`` for what cannot be chosen, and as ``chosen``.
+        BangerError: ``invalid`` for a field that a copy cannot choose, and as ``chosen``.
     """
     if request.image:
         raise BangerError(
             Code.INVALID,
-            f"a copy of {origin.vm.name} has its image",
+            f"a copy of {origin.vm.name} uses its image, and cannot have another one",
             hint="leave the image out",
         )
     given = chosen(request, mode, replace(origin.vm, labels={}, **sizes_of(origin.saved)))
     if origin.has_memory and (fixed := [name for name in AT_REST if name in given]):
         raise BangerError(
             Code.INVALID,
-            f"a copy of a VM with its memory has its sizes and its VMM: {', '.join(fixed)}",
+            f"a copy with memory keeps its sizes and its VMM: {', '.join(fixed)} cannot be chosen",
             hint="leave them out, or copy a stopped VM or a snapshot without memory",
         )
     publish = publications_in(mode, request.publish, first_free_port())
@@ -160,7 +163,7 @@ def chosen_of_copy(request: VmCreate, origin: Origin, mode: NetworkMode) -> dict
 
 
 class ForkVerbs:
-    """Several VMs at once of one: all of them or none."""
+    """Makes all copies of a request, or none."""
 
     def __init__(self, context: ApiContext) -> None:
         self._context = context
@@ -187,7 +190,7 @@ class ForkVerbs:
             await self._context.ask(store.VM_CHECK(name=name, request_id=own))
 
     async def _make_all(self, request: VmFork, origin: Origin, call: Call) -> list[Vm]:
-        """Reserve all, then bring them up, some at a time."""
+        """Reserve all VMs, then start them, a few at a time. After an error, remove them all."""
         context, made = self._context, []
         turns = CopyTurns(starts_at_once(usable_processors()))
         labels = merged({}, dict(request.labels))
@@ -238,10 +241,10 @@ class ForkVerbs:
 
 
 def numbered(name: str, count: int) -> list[str]:
-    """What ``count`` forks are called. Pure."""
+    """The names of ``count`` forks. Pure."""
     return [name] if count == 1 else [f"{name}-{number}" for number in range(1, count + 1)]
 
 
 def request_of(call: Call, number: int) -> str:
-    """What the store knows the request for one fork by."""
+    """The request id under which the store knows fork ``number`` of ``call``."""
     return f"{call.request_id}-{number}"

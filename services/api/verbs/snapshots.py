@@ -45,7 +45,7 @@ from shared.vm.saved import SavedMachine, read_saved
 
 
 class SnapshotVerbs:
-    """A snapshot is a directory of its VM's; the VM's supervisor makes it and restores it."""
+    """A snapshot is a directory in the state of its VM, whose supervisor makes and restores it."""
 
     def __init__(self, context: ApiContext) -> None:
         self._context = context
@@ -66,19 +66,23 @@ class SnapshotVerbs:
         return await asyncio.to_thread(snapshot_of, vm, directory)
 
     def _new_name(self, vm: Vm, wanted: str | None) -> str:
-        """Raises ``conflict`` when the VM has a snapshot of that name, or too many."""
+        """The name of a new snapshot: ``wanted``, or one made from the local time.
+
+        Raises:
+            BangerError: ``conflict`` when the name is taken, or the VM has ``MOST_SNAPSHOTS``.
+        """
         there = snapshot_names(self._state(vm))
         if wanted in there:
             raise BangerError(
                 Code.CONFLICT,
-                f"{vm.name} has a snapshot {wanted} already",
+                f"{vm.name} already has a snapshot {wanted}",
                 hint="choose another name, or delete it: "
                 f"banger vm snapshot delete {vm.name} {wanted}",
             )
         if len(there) >= MOST_SNAPSHOTS:
             raise BangerError(
                 Code.CONFLICT,
-                f"{vm.name} has {len(there)} snapshots, which is the most",
+                f"{vm.name} has {len(there)} snapshots, and cannot have more",
                 hint=f"delete some: banger vm snapshot delete {vm.name} NAME...",
             )
         return wanted or name_of_time(time.strftime("%Y-%m-%d-%H%M"), there)
@@ -134,8 +138,11 @@ class SnapshotVerbs:
         return context.view(vm)
 
     async def _become(self, vm: Vm, directory: Path, saved: SavedMachine, call: Call) -> Vm:
-        """The row has the sizes of what was saved from before the disks are replaced: they may
-        be smaller than disks, never larger."""
+        """Have the supervisor restore ``directory``; returns the row afterwards.
+
+        The row gets the sizes of ``saved`` before the disks are replaced: a disk may be larger than
+        its row says, never smaller. After an error it has its own sizes again.
+        """
         context = self._context
         wanted = replace(vm, **sizes_of(saved))
         if wanted != vm:
@@ -169,7 +176,7 @@ class SnapshotVerbs:
 
 
 def sizes_of(saved: SavedMachine) -> dict[str, int]:
-    """What a VM has that is what was saved, as fields of ``VmSpec``."""
+    """The sizes of the machine that was saved, as fields of ``VmSpec``."""
     bytes_of = {device.name: device.bytes for device in saved.devices}
     return {
         "vcpu": saved.vcpus,

@@ -1,4 +1,4 @@
-"""What there is of templates. They are made and used without being asked for."""
+"""Verbs about templates: list, show, prune. Making and using them needs no verb."""
 
 from services.api.context import ApiContext
 from services.api.machines.corrections import all_rows
@@ -12,7 +12,7 @@ from shared.contract.verbs import api
 
 
 class TemplateVerbs:
-    """Nobody's work is in a template, so deleting one costs a boot and nothing else."""
+    """A template has no data of users, so deleting one costs a boot and nothing else."""
 
     def __init__(self, context: ApiContext) -> None:
         self._context = context

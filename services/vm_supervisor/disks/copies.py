@@ -1,7 +1,7 @@
-"""Copies of what a VM is made of: its two disks, and the memory of a saved machine.
+"""Copies of the files of a VM: its two disks, and the memory of a saved machine.
 
-A copy shares the blocks of the original where the filesystem can do that, else it has no holes
-filled. Memory that was saved is never written to again, so a copy of it is another link.
+A copy of a disk shares the blocks of the original where the filesystem can do that (reflink); else
+it is a sparse file. Saved memory is never written to again, so a hard link serves as its copy.
 """
 
 import os
@@ -21,10 +21,10 @@ BLOCK = 512
 
 
 def copy_disks(source: Path, target: Path) -> CopyMethod:
-    """Copy the disks of the directory ``source`` to ``target``. Nothing is flushed to the disk.
+    """Copy the disks in directory ``source`` to ``target``; returns how. Flushes nothing to disk.
 
     Raises:
-        BangerError: ``not_found`` without disks, ``no_space``, ``denied``.
+        BangerError: ``not_found`` when a disk is missing, ``no_space``, ``denied``.
     """
     methods: set[CopyMethod] = set()
     for name in DISKS:
@@ -38,7 +38,9 @@ def copy_disks(source: Path, target: Path) -> CopyMethod:
 
 
 def link_memory(source: Path, target: Path) -> None:
-    """Give ``target`` the memory of the saved machine ``source``, if that has some.
+    """Link the memory of the saved machine ``source`` into ``target``, if it has memory.
+
+    Copies it where the filesystem has no hard links.
 
     Raises:
         BangerError: ``no_space``, ``denied``.
@@ -52,18 +54,18 @@ def link_memory(source: Path, target: Path) -> None:
             except OSError as error:
                 if is_full(error):
                     raise
-                copy_sparse(source / name, target / name)  # as a filesystem without links wants
+                copy_sparse(source / name, target / name)  # no hard links on this filesystem
         except OSError as error:
             raise refused(target / name, error) from error
 
 
 def disk_bytes(directory: Path) -> int:
-    """What the disks in ``directory`` occupy."""
+    """Bytes that the disks in ``directory`` occupy."""
     return sum(occupied(directory / name) for name in DISKS)
 
 
 def occupied(path: Path) -> int:
-    """The space that a file takes on its disk; 0 without one."""
+    """Bytes that a file occupies on disk; 0 when there is no such file."""
     try:
         return path.stat().st_blocks * BLOCK
     except FileNotFoundError:
@@ -71,18 +73,21 @@ def occupied(path: Path) -> int:
 
 
 def require_room(directory: Path, needed: int, what: str) -> None:
-    """Raise ``no_space`` unless ``needed`` bytes more fit where ``directory`` is."""
-    hint = "free some space: see what takes it with banger system df, delete VMs or snapshots"
+    """Raise ``no_space`` unless ``needed`` bytes fit on the filesystem of ``directory``.
+
+    ``what`` begins the sentence of the error: "a copy of the VM".
+    """
+    hint = "delete VMs or snapshots; see what takes the space: banger system df"
     require_space(directory, needed, what, hint)
 
 
 def real_bytes(directory: Path) -> int:
-    """What all files in ``directory`` occupy."""
+    """Bytes that all files in ``directory`` occupy."""
     return sum(occupied(path) for path in directory.iterdir())
 
 
 def shares_blocks(directory: Path) -> bool:
-    """Whether copies in ``directory`` share the blocks of their originals. It is tried.
+    """Whether copies in ``directory`` share the blocks of their originals, by making one.
 
     Raises:
         BangerError: ``no_space``, ``denied``.

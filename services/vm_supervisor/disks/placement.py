@@ -1,12 +1,12 @@
-"""Puts a saved machine in the place of what a VM is on disk: all of it, or nothing.
+"""Replaces the files of a VM by those of a saved machine: all of them, or none.
 
     restoring/                  what the VM is to become, published by one rename
     overlay.ext4, work.ext4     replaced by those of ``restoring``, one after the other
-    suspended/                  what is left of ``restoring`` then, if it has memory
+    suspended/                  the rest of ``restoring``, if it has memory
 
-Before the rename nothing of the VM has changed. After it ``complete`` does the rest, which whoever
-is the VM's supervisor next does before anything else: memory never meets disks of another moment
-(docs/decisions/0053).
+Before the rename nothing of the VM has changed. After it, ``complete`` does the rest. If it is
+interrupted, the VM's next supervisor calls it before anything else, so memory is never combined
+with disks of another moment (docs/decisions/0053).
 """
 
 from collections.abc import Callable, Iterator
@@ -30,10 +30,13 @@ from shared.vm.saved import SavedMachine
 
 @contextmanager
 def replacement(source: Path, saved: SavedMachine, state: Path) -> Iterator[Callable[[], None]]:
-    """Copy the saved machine in ``source`` beside the disks of the VM in ``state``. The function
-    that is given puts the copy in their place; without it, nothing has happened at the end.
+    """Copy the saved machine in ``source`` beside the disks of the VM in ``state``.
 
-    Blocks while it copies. Raises ``no_space`` before it begins, else as ``copy_disks``.
+    Yields a function that replaces the disks by the copy. Unless it is called, the copy is removed
+    at the end and nothing has changed. Blocks while it copies.
+
+    Raises:
+        BangerError: ``no_space`` before it copies, and as ``copy_disks``.
     """
     if saved.copied != "reflink":
         require_room(state, disk_bytes(source), "a copy of the disks")
@@ -54,7 +57,7 @@ def replacement(source: Path, saved: SavedMachine, state: Path) -> Iterator[Call
 
 
 def complete(state: Path) -> None:
-    """Do what is left of a replacement that was published. May be killed, and called again.
+    """Finish a replacement that was published, if there is one. May be killed, and called again.
 
     Raises:
         BangerError: ``no_space``, ``denied``.
@@ -77,7 +80,10 @@ def complete(state: Path) -> None:
 
 
 def clear_up(state: Path) -> None:
-    """For a new supervisor: complete what one before has begun, and remove what none will use."""
+    """For a new supervisor: finish what the one before has begun, and remove drafts that it left.
+
+    Raises as ``complete``.
+    """
     complete(state)
     for directory in (state, state / files.SNAPSHOTS, state / files.FORKS):
         sweep(directory)

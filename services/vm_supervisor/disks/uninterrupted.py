@@ -1,4 +1,4 @@
-"""Work that is not left half done by a caller that is cancelled."""
+"""Runs work to its end although its caller is cancelled."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -10,8 +10,11 @@ T = TypeVar("T")
 
 
 async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """The result of ``work``, which blocks. A caller that is cancelled hears of it when the thread
-    has ended: a thread cannot be stopped, and what it does would come after what undoes it."""
+    """Run the blocking ``work`` in a thread; returns its result.
+
+    A cancel is raised only after the thread has ended. A thread cannot be stopped, and would
+    otherwise go on working while its caller undoes what it did.
+    """
     thread = asyncio.ensure_future(asyncio.to_thread(work, *args, **kwargs))
     try:
         return await asyncio.shield(thread)
@@ -21,7 +24,8 @@ async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
 
 
 async def to_its_end(work: Coroutine[Any, Any, T]) -> T:
-    """The result of ``work``, from which there is no way back. A cancel is not heard."""
+    """Run ``work``, which cannot be undone; returns its result. A cancel of the caller is
+    ignored."""
     task = asyncio.ensure_future(work)
     while True:
         try:
@@ -33,7 +37,7 @@ async def to_its_end(work: Coroutine[Any, Any, T]) -> T:
 
 @asynccontextmanager
 async def entered(blocking: AbstractContextManager[T]) -> AsyncIterator[T]:
-    """A context manager that reads and writes the disk, entered and left in threads."""
+    """Enter and leave the context manager ``blocking`` in threads."""
     value = await in_thread(blocking.__enter__)
     try:
         yield value

@@ -1,7 +1,8 @@
 """How a VM is written to disk: suspended, saved for a snapshot or a copy, and restored.
 
-A guest that stands still for it goes on whatever fails, unless its memory was published: then it
-must not, since the disks would no longer be those of the memory (docs/decisions/0053, 0054).
+A guest that was paused to be saved is resumed whatever fails, with one exception: once the memory
+of a suspended VM is published, its guest must not run, because the disks would no longer fit the
+memory (docs/decisions/0053, 0054).
 """
 
 import asyncio
@@ -42,27 +43,27 @@ from shared.vm.saved import (
 )
 
 SYNC_SECONDS = 20.0
-"""What the guest gets to write what it holds, before its disks alone are copied."""
+"""How long the guest may take to sync its disks, before they are copied without its memory."""
 MIB = 1 << 20
 
 
 class Saving:
-    """What of one VM is saved, and what it is restored from."""
+    """Saves one VM, and restores it. Blocking work runs in threads."""
 
     def __init__(self, life: VmLife) -> None:
         self._life = life
 
     async def suspend(self, report: ReportProgress, *, asleep: str | None = None) -> None:
-        """Save the guest's memory and end its VMM. A caller that is cancelled afterwards gets that
-        end.
+        """Save the guest's memory and end its VMM. A cancel has no effect once the memory is
+        published.
 
-        ``asleep``: why nobody needs the VM now; it comes back when somebody does. A VM that is
-        asleep already is suspended without that by a call without it.
+        ``asleep``: why the VM is not needed now; it wakes up when it is used. Without ``asleep``,
+        a VM that is asleep stays suspended and no longer wakes up.
 
         Raises:
-            BangerError: ``no_space`` before the guest stands still, ``conflict`` and
-                ``not_running`` as the table of states has it; ``conflict`` for a VM that is to
-                sleep and is in use. The guest goes on then.
+            BangerError: ``no_space``, before the guest is paused; ``conflict`` and ``not_running``
+                as in the table of states; ``conflict`` for a VM that is to fall asleep and is in
+                use. The guest runs on after any of them.
         """
         life = self._life
         life.refuse_if_over()
@@ -98,7 +99,7 @@ class Saving:
             await in_thread(self._publish_suspended, work, facts, began)
 
     def _note_asleep(self, work: Path, running: RunningVm, reason: str) -> None:
-        """Connections that are there would break."""
+        """Write the note that the VM is asleep. Raises ``conflict`` when it has connections."""
         vm, handle = self._life.vm, running.handle
         if in_use(vm, handle):
             raise BangerError(Code.CONFLICT, f"{vm.name} is in use")
@@ -112,11 +113,13 @@ class Saving:
         publish(work, directory / files.SUSPENDED, saved)
 
     async def save(self, target: Path, *, memory: bool, report: ReportProgress) -> MachineSaved:
-        """Write what the machine is now into the directory ``target``.
+        """Save the machine as it is now into the new directory ``target``.
+
+        ``memory``: save that too, if the VM has any.
 
         Raises:
-            BangerError: ``conflict`` when ``target`` is there, ``no_space``, and as the table of
-                states has it. The guest goes on then, and there is no ``target``.
+            BangerError: ``conflict`` when ``target`` exists, ``no_space``, and as in the table of
+                states. After any of them the guest runs on, and this has made no ``target``.
         """
         life = self._life
         life.refuse_if_over()
@@ -124,7 +127,7 @@ class Saving:
         async with life.changing:
             life.refuse_if_over()
             if target.exists():
-                raise BangerError(Code.CONFLICT, f"{target} is there already")
+                raise BangerError(Code.CONFLICT, f"{target} already exists")
             async with entered(draft(target.parent)) as work:
                 if life.running:
                     taken = await self._take(life.running, work, report, memory=memory)
@@ -143,7 +146,8 @@ class Saving:
     async def _take(
         self, running: RunningVm, work: Path, report: ReportProgress, *, memory: bool
     ) -> tuple[MachineFacts, float, CopyMethod]:
-        """Copy a machine that has a VMM; its guest stands still only for that."""
+        """Copy a machine that has a VMM. Returns its facts, the seconds for which the guest was
+        paused, and how the disks were copied."""
         life = self._life
         facts = facts_of_disks(life.spec)
         if memory:
@@ -165,7 +169,7 @@ class Saving:
         return facts, pause if life.state != "paused" else 0.0, copied
 
     def _take_at_rest(self, work: Path, memory: bool) -> tuple[MachineFacts, float, CopyMethod]:
-        """Copy a machine without a VMM; with its memory when it is suspended."""
+        """Copy a machine without a VMM, with its memory if it is suspended. As ``_take``."""
         life = self._life
         facts = facts_of_disks(life.spec)
         self._require_room(work, None)
@@ -176,20 +180,21 @@ class Saving:
         return facts, 0.0, copies.copy_disks(life.directory, work)
 
     async def restore(self, source: Path, *, memory: bool, report: ReportProgress) -> None:
-        """Make the VM what the saved machine in ``source`` is: suspended, or stopped when that has
-        no memory or is wanted without ``memory``. Its VMM is ended. A caller that is cancelled
-        after that gets it all the same.
+        """End the VMM and replace the VM by the saved machine in ``source``. It is suspended then,
+        or stopped without memory. A cancel has no effect once the VMM is being ended.
+
+        ``memory``: False for the disks only.
 
         Raises:
-            BangerError: ``invalid`` for a damaged one, ``incompatible`` with what differs,
-                ``no_space``; nothing has changed then.
+            BangerError: ``invalid`` when ``source`` is damaged, ``incompatible`` with what differs,
+                ``no_space``. Nothing has changed then.
         """
         life = self._life
         life.refuse_if_over()
         check(life.vm.name, life.state, Action.RESTORE)
         report("restore", "checking what was saved")
         saved = await in_thread(read_saved, source, memory=memory)
-        await self._refuse_different(saved)
+        await self._refuse_different(saved, source)
         async with life.changing:
             life.refuse_if_over()
             report("restore", "copying the disks")
@@ -198,14 +203,14 @@ class Saving:
         life.process.spawn(life.finish())
 
     async def _become(self, put_in_place: Callable[[], None]) -> None:
-        """There is no way back from the end of the VMM."""
+        """Must run to its end: nothing restarts the VMM that it ends."""
         await self._end_vmm()
         self._life.end_sleep()
         await in_thread(put_in_place)
         await self._life.report(state_at_rest(self._life.directory))
 
     async def discard(self) -> None:
-        """Drop the memory of a suspended VM."""
+        """Discard the memory of a suspended VM, which is stopped then."""
         life = self._life
         life.refuse_if_over()
         async with life.changing:
@@ -220,7 +225,7 @@ class Saving:
 
     @property
     def _is_suspended(self) -> bool:
-        """Whether the memory was published: no guest may run on with these disks."""
+        """Whether the memory is published. If so, no guest may run on with these disks."""
         return state_at_rest(self._life.directory) == "suspended"
 
     async def _end_vmm(self) -> None:
@@ -237,8 +242,8 @@ class Saving:
 
     @asynccontextmanager
     async def _still(self, running: RunningVm) -> AsyncIterator[None]:
-        """Inside, the guest stands still. It goes on afterwards, with its clock set, unless it
-        stood still before or its end was asked for."""
+        """Inside, the guest is paused. Afterwards it is resumed, with its clock set, unless it was
+        paused before, has ended, or is suspended now."""
         life = self._life
         if life.state == "paused":
             yield
@@ -262,8 +267,8 @@ class Saving:
                 self._life.tasks.run_once("clock", partial(set_clock, agent, self._life.log))
 
     async def _sync_guest(self) -> None:
-        """Have the guest write what it holds, so that the disks alone have it. One that does not
-        answer is copied as after a power cut, which its journals are for."""
+        """Have the guest sync its disks. If it does not answer, the copies are as after a power
+        cut, from which journals recover."""
         life = self._life
         if life.agent is None or life.state == "paused":
             return
@@ -277,7 +282,7 @@ class Saving:
         copies.require_room(self._life.directory, needed, "the memory of the guest")
 
     def _require_room(self, work: Path, running: RunningVm | None) -> None:
-        """For copies of the disks, and of the memory of a ``running`` one."""
+        """Raises ``no_space`` unless copies of the disks, and of the memory of ``running``, fit."""
         needed = self._memory_bytes(running) if running else 0
         if not copies.shares_blocks(work):
             needed += copies.disk_bytes(self._life.directory)
@@ -291,7 +296,10 @@ class Saving:
     def _described(
         self, work: Path, facts: MachineFacts, pause: float, copied: CopyMethod | Literal[""]
     ) -> SavedMachine:
-        """The description of a draft. Reads the memory for its sum."""
+        """The description of the draft ``work``. Reads all of the memory for its checksum.
+
+        ``pause``: seconds for which the guest was paused.
+        """
         vm = self._life.vm
         known = {name: getattr(facts, name) for name in MachineFacts.__struct_fields__}
         return SavedMachine(
@@ -305,23 +313,25 @@ class Saving:
             copied=copied,
         )
 
-    async def _refuse_different(self, saved: SavedMachine) -> None:
+    async def _refuse_different(self, saved: SavedMachine, source: Path) -> None:
+        """Raises ``incompatible``, with all that differs, unless the VM can become ``saved``."""
         life = self._life
         wanted, hint = facts_of_disks(life.spec), ""
         if saved.memory is not None:
             wanted = await life.launcher.facts(life.spec, saved.vmm)
             if saved.vm_id == life.vm.id:
-                hint = "restore its disks alone: banger vm snapshot restore --disk"
+                restore = f"banger vm snapshot restore --disk {life.vm.name} {source.name}"
+                hint = f"restore only its disks: {restore}"
         refuse_different(saved, with_own_sizes(saved, wanted), life.vm.name, hint)
 
 
 def _facts_of_memory(running: RunningVm, name: str) -> MachineFacts:
-    """What was known of the machine when it was launched. Raises ``conflict``."""
+    """What was recorded of the machine at its launch. Raises ``conflict`` when nothing was."""
     if running.handle.facts is None:
         raise BangerError(
             Code.CONFLICT,
             f"the memory of {name} cannot be saved: its VMM was started by an older version of "
-            "banger, or did not say its own",
-            hint=f"start it again: banger vm restart {name}",
+            "banger, or did not report its version",
+            hint=f"restart it: banger vm restart {name}",
         )
     return running.handle.facts

@@ -52,8 +52,8 @@ def stats(ctx: click.Context, vms: tuple[str, ...], watch: bool, output: str, qu
     """Show the resource usage of VMs. Without VM, shows all running VMs.
 
     CPU is the percentage of one host processor, measured over half a second. MEM and DISK: used on
-    this host / configured size. MEM leaves out what the VMM itself takes. UNIQUE: of that memory,
-    what no other VM shares. SAVED: what snapshots, and the memory of a suspended VM, take on disk.
+    this host / configured size. MEM leaves out what the VMM itself takes. UNIQUE: the part of MEM
+    that no other VM shares. SAVED: the disk space of snapshots and of the memory of a suspended VM.
     JSON output has one sample for each VM; the CPU usage is the difference of cpu_seconds between
     two samples. With --watch, output that does not go to a terminal is JSON, one sample per line.
 

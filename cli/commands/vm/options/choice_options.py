@@ -51,8 +51,8 @@ FIELDS = {
         "--idle-suspend",
         metavar="DURATION",
         type=IdleLimit(),
-        help="Suspend the VM when nobody has used it for so long, such as 30m; it comes back when "
-        "somebody does. never, or default for what the configuration says.",
+        help="Suspend the VM when it has not been used for DURATION, such as 30m. It wakes up when "
+        "it is used. never: do not suspend it. default: the limit in the configuration.",
     ),
     "labels": click.option(
         "--label",

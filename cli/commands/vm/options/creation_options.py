@@ -41,7 +41,7 @@ LAST = (
     click.option(
         "--cold",
         is_flag=True,
-        help="Boot the VM, even if there is a template of its image to start from.",
+        help="Boot the VM instead of starting it from a template.",
     ),
     wait_option,
 )

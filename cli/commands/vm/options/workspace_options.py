@@ -49,8 +49,7 @@ START_OF_RUN = click.option(
     "--branch-from",
     "start",
     metavar="REV",
-    help="Where the branch of --branch begins. Default: the host's HEAD. --from does too where "
-    "there is no --branch-from.",
+    help="Where the branch of --branch begins. Default: the host's HEAD.",
 )
 """``vm run`` has a ``--from`` of its own."""
 UNSET = {"bootstrap": (True,)}

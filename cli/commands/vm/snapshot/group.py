@@ -15,11 +15,11 @@ COMMANDS = {
 
 @click.group(cls=LazyGroup, lazy=COMMANDS, aliases={"ls": "list", "rm": "delete"})
 def snapshot() -> None:
-    """Save what a VM is now, and come back to it.
+    """Save the state of a VM, and restore it later.
 
-    A snapshot has the VM's disks and, if the guest runs, its memory: programs go on where they
-    were. It belongs to its VM, and is deleted with it. NAME may be written with its VM, as
-    VM/NAME.
+    A snapshot has the disks of a VM and, unless the VM is stopped, its memory, so that programs
+    continue where they were. A snapshot belongs to its VM and is deleted with it. VM and NAME may
+    be written as one word, VM/NAME.
 
     \b
     Examples:

@@ -47,8 +47,9 @@ def entry(shot: "Snapshot") -> "ListEntry[Snapshot]":
 def list_(vm: str | None, output: str, quiet: bool) -> None:
     """List the snapshots of a VM. Without VM, lists those of all VMs.
 
-    SIZE is what a snapshot occupies on the disk. MEMORY is the guest's memory, or "-" for a
-    snapshot of disks only. -q prints VM/NAME.
+    SIZE is the space that a snapshot takes on disk. MEMORY is the size of the guest's memory, or
+    "-" for a snapshot of disks only. -q prints VM/NAME. A snapshot that this host cannot restore
+    is named on standard error.
 
     \b
     Examples:
@@ -69,7 +70,9 @@ def list_(vm: str | None, output: str, quiet: bool) -> None:
 @its_name
 @format_options
 def show(vm: str, name: str | None, output: str, quiet: bool) -> None:
-    """Show the details of a snapshot, and whether its files are whole.
+    """Show the details of a snapshot, and check its files.
+
+    PROBLEM says what is damaged, and why this host cannot restore the snapshot.
 
     \b
     Examples:

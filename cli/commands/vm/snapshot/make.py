@@ -14,13 +14,13 @@ from shared.contract.verbs import api
 @click.command()
 @click.argument("vm", metavar="VM", shell_complete=vm_names)
 @click.argument("name", metavar="[NAME]", type=VmName(), required=False)
-@click.option("--disk", is_flag=True, help="Save only the disks, and not the memory.")
+@click.option("--disk", is_flag=True, help="Save only the disks, not the memory.")
 @format_options
 def create(vm: str, name: str | None, disk: bool, output: str, quiet: bool) -> None:
     """Make a snapshot of a VM.
 
-    A running guest stands still for a moment and then goes on. A stopped VM has no memory: its
-    snapshot has the disks only. Without NAME, a snapshot is named by the time, as 2026-11-29-1130.
+    A running guest is paused for a moment. A stopped VM has no memory, so its snapshot has only
+    the disks. Without NAME, the snapshot is named after the local time, as 2026-11-29-1130.
 
     \b
     Examples:
@@ -33,5 +33,5 @@ def create(vm: str, name: str | None, disk: bool, output: str, quiet: bool) -> N
         raise click.UsageError(f"two names: {joined} and {name}", click.get_current_context())
     made = run_operation(api.SNAPSHOT_CREATE(ref=vm, name=joined or name or None, memory=not disk))
     if not (made.memory or disk):
-        note(f"{made.vm_name} does not run: the snapshot has its disks only.")
+        note(f"{made.vm_name} is not running: the snapshot has only its disks.")
     show_one(entry(made), DETAILS, output, quiet=quiet)

@@ -18,18 +18,18 @@ def split(source: str) -> tuple[str, str]:
 
 
 def one_snapshot(vm: str, name: str | None) -> tuple[str, str]:
-    """VM and name. Raises ``UsageError`` unless exactly one snapshot is meant."""
+    """VM and name. Raises ``UsageError`` unless exactly one snapshot is named."""
     vm, names = some_snapshots(vm, [name] if name is not None else [])
     if len(names) != 1:
-        raise click.UsageError(f"{vm}/{names[0]} is a snapshot already: {names[1]} is one too many")
+        raise click.UsageError(f"one snapshot is expected, not {vm}/{names[0]} and {names[1]}")
     return vm, names[0]
 
 
 def some_snapshots(vm: str, names: Sequence[str]) -> tuple[str, list[str]]:
-    """VM and names, of which there is at least one. Raises ``UsageError`` without any."""
+    """VM and names, at least one. Raises ``UsageError`` when none is named."""
     vm, first = split(vm)
     named = [first, *names] if first else list(names)
     if not named:
         ctx = click.get_current_context()
-        raise click.UsageError(f"which snapshot of {vm}? See: banger vm snapshot list {vm}", ctx)
+        raise click.UsageError(f"name a snapshot; list them: banger vm snapshot list {vm}", ctx)
     return vm, named

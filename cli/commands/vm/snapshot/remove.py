@@ -16,8 +16,8 @@ from shared.contract.verbs import api
 def delete(vm: str, names: tuple[str, ...], output: str, quiet: bool) -> None:
     """Delete snapshots of a VM. This cannot be undone.
 
-    VMs that were made of a snapshot keep what they have. If one of the names is not there, nothing
-    is deleted.
+    VMs that were made from a snapshot are not affected. If there is no snapshot of one of the
+    names, none is deleted.
 
     \b
     Examples:

@@ -24,11 +24,12 @@ if TYPE_CHECKING:
 @click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 @format_options
 def restore(vm: str, name: str | None, disk: bool, yes: bool, output: str, quiet: bool) -> int:
-    """Bring a VM back to what it was when a snapshot was made.
+    """Restore a VM to the state that a snapshot has.
 
-    All that has changed since is lost, on the disks and in memory; the command says what, and
-    asks. The VM goes on where it was then; with a snapshot of disks only, it is stopped. Its name,
-    addresses, ports, labels and egress stay as they are now, and so do its other snapshots.
+    Changes to disks and memory since the snapshot are lost: the command lists them and asks for
+    confirmation. A VM that is restored with its memory continues where it was; without memory, it
+    is stopped. Its name, addresses, ports, labels and egress policy do not change, and its other
+    snapshots are kept.
 
     \b
     Examples:
@@ -43,7 +44,7 @@ def restore(vm: str, name: str | None, disk: bool, yes: bool, output: str, quiet
         lost = lost_by(error)
         if yes or not lost:
             raise
-        if not _agreed(error, vm, name, lost):
+        if not _agreed(error, vm, name, lost, disk=disk):
             note("Nothing was changed.")
             return 1
         restored = _restore(vm, name, disk=disk, force=True)
@@ -59,19 +60,20 @@ def _restore(vm: str, name: str, *, disk: bool, force: bool) -> "VmView":
 
 
 def lost_by(error: BangerError) -> list[str]:
-    """What a restore would lose, in sentences; nothing when that is not why it was refused."""
+    """What a restore would lose, in sentences. Empty when it was refused for another reason."""
     lost: Any = error.details.get("lost")
     is_list = error.code is Code.CONFLICT and isinstance(lost, list)
     return [str(sentence) for sentence in lost] if is_list else []
 
 
-def _agreed(error: BangerError, vm: str, name: str, lost: list[str]) -> bool:
-    """Raises ``error``, with the way out, where there is nobody to ask."""
+def _agreed(error: BangerError, vm: str, name: str, lost: list[str], *, disk: bool) -> bool:
+    """Ask for confirmation. Raises ``error``, with a hint, where there is nobody to ask."""
     if not sys.stdin.isatty():
+        options = "--yes --disk" if disk else "--yes"
         raise BangerError(
             error.code,
             error.message,
-            hint=f"restore it all the same: banger vm snapshot restore --yes {vm} {name}",
+            hint=f"restore it anyway: banger vm snapshot restore {options} {vm} {name}",
             details=error.details,
         )
     for sentence in lost:

@@ -29,8 +29,8 @@ OPTIONS = (
         "origin",
         metavar="VM[/SNAPSHOT]",
         type=Words(),
-        help="Start from a copy of a VM as it is now, or of a snapshot of it. With --branch, and "
-        "without --branch-from: the revision that the branch begins at.",
+        help="Start from a copy of a VM, or of one of its snapshots. With --branch and without "
+        "--branch-from, this is not a VM but the revision that the branch begins at.",
         shell_complete=snapshots_or_vms,
     ),
     dry_run_option,

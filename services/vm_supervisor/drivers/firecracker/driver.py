@@ -187,9 +187,9 @@ class FirecrackerMachine:
         if not names.are_relative(shown):
             raise BangerError(
                 Code.CONFLICT,
-                "this VM was started by an older version, and has to be started again before it "
-                "can be saved",
-                hint="banger vm restart",
+                "this VM was started by an older version of banger, and has to be restarted "
+                "before it can be saved",
+                hint="restart it: banger vm restart VM",
             )
         await asyncio.to_thread(check_room, saving, shown["machine-config"]["mem_size_mib"] << 20)
         touched, self._all_tracked = self._all_tracked, False

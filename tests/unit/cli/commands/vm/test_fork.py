@@ -46,7 +46,7 @@ def test_the_new_vms_are_named_and_the_pause_of_the_first_is_said(cli: Cli, peer
     peer({"vm.fork": lambda _: forked("try-1", "try-2", notices=["port 80 is not published"])})
     ran = cli("vm", "fork", "web", "try", "-n", "2")
     assert ran.out == "try-1\ntry-2\n"
-    assert ran.err == "port 80 is not published\nweb stood still for 0.03 s\n"
+    assert ran.err == "port 80 is not published\nweb was paused for 0.03 s\n"
     assert cli("vm", "fork", "web", "try", "-n", "2", "-q").out == f"{0:012}\n{1:012}\n"
     answer = json.loads(cli("vm", "fork", "web", "-o", "json").out)
     assert [vm["name"] for vm in answer["vms"]] == ["try-1", "try-2"]

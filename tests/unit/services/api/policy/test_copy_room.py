@@ -49,11 +49,11 @@ def test_this_host_has_memory() -> None:
 def test_copies_that_run_at_once_are_bound_by_processors() -> None:
     require_processors(20, 2)
     with pytest.raises(
-        BangerError, match=r"21 copies .* the 2 of this host are enough for 20"
+        BangerError, match=r"21 running copies .* the 2 of this host are enough for 20"
     ) as no:
         require_processors(21, 2)
     assert no.value.code is Code.NO_SPACE
-    assert "make 20 of them or fewer" in no.value.hint
+    assert "make 20 copies or fewer" in no.value.hint
 
 
 def test_a_large_host_starts_some_more_at_once() -> None:

@@ -49,7 +49,7 @@ def test_one_that_is_of_use_says_what_it_is(paths: Paths) -> None:
     [
         (lambda paths, _: shutil.rmtree(paths.images / IMAGE.id), "its image is gone"),
         (lambda paths, _: shutil.rmtree(paths.kernels / KERNEL.id), "its kernel is gone"),
-        (lambda paths, _: (paths.kernels / KERNEL.id / "new").touch(), "is another one by now"),
+        (lambda paths, _: (paths.kernels / KERNEL.id / "new").touch(), "has changed since"),
         (lambda _, place: (place / RECORD).write_text("{"), "its record cannot be read"),
         (lambda _, place: os.utime(place / RECORD, (1, 1)), "nobody has used it for a week"),
     ],

@@ -213,7 +213,7 @@ def test_a_copy_that_is_not_to_be_started_is_suspended(paths: Paths) -> None:
     ("choice", "says"),
     [
         ({"from_snapshot": "one"}, "from_vm is missing"),
-        ({"from_vm": "beta", "image": "debian"}, "has its image"),
+        ({"from_vm": "beta", "image": "debian"}, "uses its image"),
         ({"from_vm": "beta", "from_snapshot": "one", "vcpu": 2}, "its sizes"),
         ({"from_vm": "beta", "from_snapshot": "one", "vmm": "qemu"}, "its sizes"),
     ],

@@ -45,7 +45,7 @@ MAKE = ("vm", "snapshot", "create", "web", "clean")
 def test_a_vm_that_does_not_run_gives_its_disks_and_that_is_said(cli: Cli, peer: Begin) -> None:
     peer({"snapshot.create": lambda _: shot(memory=False, vmm="", vmm_version="")})
     ran = cli(*MAKE)
-    assert ran.err == "web does not run: the snapshot has its disks only.\n"
+    assert ran.err == "web is not running: the snapshot has only its disks.\n"
     assert cli(*MAKE, "--disk").err == ""
 
 
