@@ -62,14 +62,16 @@ def _at_rest(vm: Vm, paths: Paths, reason: str) -> Vm:
 
 
 def view(vm: Vm, paths: Paths, *, supervised: bool) -> VmView:
-    """The row ``with_live_state`` and what the handle knows of the running VMM."""
+    """What users are told: the row ``with_live_state``, and what the handle knows of the VMM."""
     # A failed VM may have a VMM still: its supervisor was lost.
     has_vmm = vm.state in LIVE or vm.state == "failed"
     handle = read_handle(paths.vm_run(vm.id)) if has_vmm else None
     if vm.state == "suspended":
         vm = with_live_state(vm, paths, supervised=supervised)
     elif vm.state in LIVE:
-        vm = _held_against(handle, vm, paths, supervised=supervised)
+        live = _held_against(handle, vm, paths, supervised=supervised)
+        # One that falls asleep is said to sleep when its supervisor holds its ports, and stores it.
+        vm = vm if supervised and live.wakes else live
     shown = VmView(vm=vm, console_log=str(paths.vm_state(vm.id) / files.CONSOLE_LOG))
     if handle and handle.alive:
         shown.pid, shown.accel, shown.boot_id = handle.pid, handle.accel, handle.guest_boot

@@ -137,3 +137,13 @@ def test_why_a_vm_could_not_wake_stays_in_its_row(paths: Paths) -> None:
     forget_asleep(paths.vm_state(example_vm().id))
     failed = row("suspended", "it could not wake: no memory")
     assert with_live_state(failed, paths, supervised=False) == failed
+
+
+def test_a_vm_is_asleep_when_its_supervisor_has_said_so(paths: Paths) -> None:
+    """A client that reads it may connect at once, and the supervisor has to hold the ports."""
+    give_vmm(paths, born=1)  # its VMM has ended
+    fall_asleep(paths.vm_state(example_vm().id))
+    assert view(row("running"), paths, supervised=True).vm.state == "running"
+    assert view(row("running"), paths, supervised=False).vm.state == "suspended"
+    said = replace(row("suspended"), wakes=True)
+    assert view(said, paths, supervised=True).vm == said
