@@ -2,10 +2,8 @@
 
 import json
 import os
-import socket
 import subprocess
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests import loopback
+from tests.echo import echoed
 from tests.home import Home, close_home, make_home
 from tests.waiting import eventually
 
@@ -66,20 +65,6 @@ def falls_asleep(home: Home) -> None:
     assert (shown["wakes"], shown["pid"]) == (True, None)
 
 
-def echoed(place: tuple[str, int], payload: bytes) -> bytes:
-    with socket.create_connection(place, timeout=60) as client:
-        sender = threading.Thread(target=_send, args=(client, payload))
-        sender.start()
-        got = b"".join(iter(lambda: client.recv(1 << 16), b""))
-        sender.join()
-    return got
-
-
-def _send(client: socket.socket, payload: bytes) -> None:
-    client.sendall(payload)
-    client.shutdown(socket.SHUT_WR)
-
-
 def test_a_guest_sleeps_when_nobody_uses_it_and_wakes_for_everybody(home: Home) -> None:
     home.banger(
         *("vm", "run", "-d", "--name", "web", "--memory", "384M", "--vcpu", "1"),
@@ -101,7 +86,7 @@ def test_a_guest_sleeps_when_nobody_uses_it_and_wakes_for_everybody(home: Home) 
     falls_asleep(home)
     place = before["address"], before["ports"]["tcp/8000"]
     payload = os.urandom(300_000)
-    assert echoed(place, payload) == payload
+    assert echoed(place, payload, seconds=60) == payload
     eventually(lambda: show(home)["state"] == "running", patience=30)
     assert show(home)["ports"] == before["ports"]
 

@@ -4,11 +4,11 @@ are sent."""
 import contextlib
 import shutil
 import socket
-import threading
 from collections.abc import Iterator
 
 import pytest
 
+from tests.echo import echoed
 from tests.integration.guests import NOTHING, Guests, kill, new_guests
 from tests.waiting import eventually
 
@@ -35,21 +35,6 @@ def falls_asleep(guests: Guests, name: str) -> None:
     eventually(lambda: guests.row(name)["wakes"] and guests.state(name) == "suspended")
 
 
-def echoed(place: tuple[str, int], payload: bytes = PAYLOAD) -> bytes:
-    """What comes back of a payload whose end is said."""
-    with socket.create_connection(place, timeout=20) as client:
-        sender = threading.Thread(target=_send, args=(client, payload))
-        sender.start()
-        got = b"".join(iter(lambda: client.recv(1 << 16), b""))
-        sender.join()
-    return got
-
-
-def _send(client: socket.socket, payload: bytes) -> None:
-    client.sendall(payload)
-    client.shutdown(socket.SHUT_WR)
-
-
 def test_a_connection_finds_the_guest_that_fell_asleep(guests: Guests) -> None:
     place = created(guests, "web", 4000)
     before = guests.show("web")
@@ -57,12 +42,12 @@ def test_a_connection_finds_the_guest_that_fell_asleep(guests: Guests) -> None:
     asleep = guests.show("web")
     assert asleep["vm"]["reason"].startswith("nobody used it for")
     assert (guests.vmms(), guests.masters(), asleep["pid"]) == ([], [], None)
-    assert echoed(place) == PAYLOAD
+    assert echoed(place, PAYLOAD) == PAYLOAD
     eventually(lambda: guests.state("web") == "running")
     after = guests.show("web")
     assert (after["boot_id"], after["ports"]) == (before["boot_id"], before["ports"])
     assert not after["vm"]["wakes"]
-    assert echoed(place) == PAYLOAD
+    assert echoed(place, PAYLOAD) == PAYLOAD
     falls_asleep(guests, "web")
     assert guests.call("vm.access", ref="web")["vm"]["state"] == "running"
     guests.call("vm.delete", ref="web")
@@ -93,7 +78,7 @@ def test_whoever_comes_after_a_crash_or_a_reboot_wakes_it(guests: Guests, what: 
     assert guests.row("web")["wakes"]
     eventually(lambda: _connects(place))
     eventually(lambda: guests.state("web") == "running")
-    assert echoed(place) == PAYLOAD
+    assert echoed(place, PAYLOAD) == PAYLOAD
     guests.call("vm.delete", ref="web")
 
 
@@ -113,7 +98,7 @@ def test_a_sleeping_vm_is_renamed_published_put_aside_and_deleted(guests: Guests
     publication = {"host_address": place[0], "host_port": port, "guest_port": 4000}
     guests.call("vm.publish", ref="shop", publish=[publication])
     assert guests.row("shop")["wakes"]
-    assert echoed((place[0], port)) == PAYLOAD
+    assert echoed((place[0], port), PAYLOAD) == PAYLOAD
     falls_asleep(guests, "shop")
     aside = guests.call("vm.suspend", ref="shop")
     assert (aside["vm"]["state"], aside["vm"]["wakes"]) == ("suspended", False)

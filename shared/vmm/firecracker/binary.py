@@ -2,10 +2,10 @@
 
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 from shared.errors import BangerError, Code
+from shared.vmm.own_version import own_version
 
 Version = tuple[int, int, int]
 
@@ -14,7 +14,6 @@ OLDEST: Version = (1, 8, 0)
 kernel's command line, which Debian's kernels do not read (VIRTIO_MMIO_CMDLINE_DEVICES)."""
 TESTED: Version = (1, 12, 1)
 _VERSION = re.compile(r"^Firecracker v(\d+)\.(\d+)\.(\d+)", re.MULTILINE)
-_SAY_SECONDS = 5.0
 _HINT = "put a Firecracker release on the PATH, or name it as firecracker_bin in the configuration"
 
 
@@ -32,21 +31,7 @@ def version_of(program: Path) -> Version:
     Raises:
         BangerError: ``missing_tool`` when it cannot be run or prints something else.
     """
-    try:
-        done = subprocess.run(
-            [program, "--version"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_SAY_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise BangerError(
-            Code.MISSING_TOOL, f"{program} cannot be run: {error}", hint=_HINT
-        ) from error
-    said = _VERSION.search(done.stdout)
+    said = _VERSION.search(own_version(program, _HINT))
     if said is None:
         raise BangerError(Code.MISSING_TOOL, f"{program} is not Firecracker", hint=_HINT)
     major, minor, patch = (int(number) for number in said.groups())

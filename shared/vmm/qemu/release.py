@@ -5,16 +5,14 @@ its state. Within a release, updates (7.2.1, 7.2.2 …) leave the format of stat
 """
 
 import re
-import subprocess
 from pathlib import Path
 
 from shared.errors import BangerError, Code
-from shared.host.programs import program_environment
 from shared.vmm.info import LaunchContext
+from shared.vmm.own_version import own_version
 from shared.vmm.probe import BootScopedCache
 from shared.vmm.qemu.binary import find_program
 
-SAY_SECONDS = 10.0
 _VERSION = re.compile(r"version (\d+)\.(\d+)")
 
 
@@ -46,24 +44,7 @@ def release_of(answer: object) -> str:
 
 
 def _ask(program: Path) -> str:
-    try:
-        done = subprocess.run(
-            [program, "--version"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=SAY_SECONDS,
-            check=False,
-            env=program_environment(),
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise BangerError(
-            Code.MISSING_TOOL,
-            f"{program} cannot be run: {error}",
-            hint="apt install qemu-system-x86",
-        ) from error
-    said = _VERSION.search(done.stdout)
+    said = _VERSION.search(own_version(program, "apt install qemu-system-x86"))
     if said is None:
         raise BangerError(Code.INCOMPATIBLE, f"{program} does not say which QEMU it is")
     return f"{said[1]}.{said[2]}"
