@@ -103,7 +103,7 @@ def snapshot_of_disks(case: Case) -> None:
     case.inside("disks", "echo before >/root/kept; echo before >/etc/kept; sync")
     case.banger("vm", "stop", "disks")
     made = case.banger("vm", "snapshot", "create", "disks", "-o", "json")
-    contains("what is said", made.err, "disks only")
+    contains("what is said", made.err, "only its disks")
     equal("memory", made.json["memory"], False)
     case.banger("vm", "start", "disks")
     case.inside("disks", "echo after >/root/kept; rm /etc/kept; sync")
