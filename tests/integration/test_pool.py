@@ -53,15 +53,17 @@ def rows(guests: Guests, keeper: str) -> list[Row]:
 
 
 def waits(guests: Guests) -> Row:
-    """The one VM that waits in the pool, as soon as it is alone: none is being made or ended."""
+    """The one VM that waits in the pool, as soon as it is alone: none is being made or ended, and
+    the api has it, which hears of it after the store."""
 
     def alone() -> Row:
         try:
             kept = [*rows(guests, "pool"), *rows(guests, "template")]
+            known = sum(each["pool"] for each in guests.call("template.list")["templates"])
         except (BangerError, Silence):  # services are being started again
             return {}
         ready = len(kept) == 1 and kept[0]["keeper"] == "pool" and kept[0]["state"] == "paused"
-        return kept[0] if ready else {}
+        return kept[0] if ready and known == 1 else {}
 
     return eventually(alone, patience=PATIENCE)
 
