@@ -1,7 +1,6 @@
 """Verbs about templates: list, show, prune. Making and using them needs no verb."""
 
 from services.api.context import ApiContext
-from services.api.machines.corrections import all_rows
 from services.api.templates.upkeep import Upkeep, find_template
 from shared.bus.handlers import Call, handles
 from shared.bus.paging import cut
@@ -20,14 +19,14 @@ class TemplateVerbs:
 
     @handles(api.TEMPLATE_LIST)
     async def list_templates(self, request: After, _call: Call) -> TemplateList:
-        found = await self._with_pool(await self._upkeep.views())
+        found = self._with_pool(await self._upkeep.views())
         templates, cursor = cut(((each.key, each) for each in found), request.after)
         return TemplateList(templates=templates, next=cursor)
 
     @handles(api.TEMPLATE_SHOW)
     async def show(self, request: TemplateRef, _call: Call) -> Template:
         meant = find_template(await self._upkeep.views(), request.ref)
-        (view,) = await self._with_pool(await self._upkeep.views(check=True, only=meant.key))
+        (view,) = self._with_pool(await self._upkeep.views(check=True, only=meant.key))
         return view
 
     @handles(api.TEMPLATE_PRUNE)
@@ -46,9 +45,9 @@ class TemplateVerbs:
             real_bytes=sum(each.real_bytes for each in found),
         )
 
-    async def _with_pool(self, views: list[Template]) -> list[Template]:
-        rows = await all_rows(self._context.ask)
+    def _with_pool(self, views: list[Template]) -> list[Template]:
+        """With the number of VMs that can be handed over at once."""
+        waiting = list(self._context.pool.waiting.values())
         for view in views:
-            waiting = ("pool", "paused", view.key)
-            view.pool = sum((vm.keeper, vm.state, vm.template) == waiting for vm in rows)
+            view.pool = waiting.count(view.key)
         return views

@@ -22,11 +22,12 @@ def calm(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_they_are_listed_and_shown_with_what_waits_and_what_is_damaged(paths: Paths) -> None:
     async def act() -> None:
-        async with scene_with_templates(paths, POOLED) as scene:
+        async with scene_with_templates(paths) as scene:
             assert (await scene.bus.ask(api.TEMPLATE_LIST())).templates == []
             await created(scene)
             key = (await make_template(scene)).key
-            scene.store.vms[POOLED.id].template = key
+            scene.context.pool.add(POOLED.id, key)
+            scene.context.pool.add("d" * 12, "another")
             (listed,) = (await scene.bus.ask(api.TEMPLATE_LIST())).templates
             assert (listed.key, listed.pool, listed.problems) == (key, 1, [])
             assert await scene.bus.ask(api.TEMPLATE_SHOW(ref=key[:3])) == listed
