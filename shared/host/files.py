@@ -39,7 +39,8 @@ def draft_of(path: Path) -> Path:
 
 
 def sweep_drafts(path: Path) -> None:
-    """Remove what processes that were killed have left of ``path``. No other may be writing it."""
+    """Remove the drafts of ``path`` that killed processes have left. No other process may be
+    writing the file."""
     for draft in path.parent.glob(f".{path.name}.*.tmp"):
         if draft != draft_of(path):
             draft.unlink(missing_ok=True)

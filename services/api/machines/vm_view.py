@@ -70,7 +70,7 @@ def view(vm: Vm, paths: Paths, *, supervised: bool) -> VmView:
         vm = with_live_state(vm, paths, supervised=supervised)
     elif vm.state in LIVE:
         live = _held_against(handle, vm, paths, supervised=supervised)
-        # One that falls asleep is said to sleep when its supervisor holds its ports, and stores it.
+        # A supervisor stores that its VM sleeps once it holds the ports: so nobody is refused.
         vm = vm if supervised and live.wakes else live
     shown = VmView(vm=vm, console_log=str(paths.vm_state(vm.id) / files.CONSOLE_LOG))
     if handle and handle.alive:

@@ -1,8 +1,9 @@
 """Layers as chunks of uncompressed bytes.
 
 The first bytes of a blob say how it is compressed, not its media type, which some builders have
-wrong: gzip (RFC 1952), zstd (RFC 8878) or not at all. gzip is read by ISA-L, in a thread, since it
-takes half the time of zlib; zstd by its program, which limits its memory: docs/decisions/0042.
+wrong: gzip (RFC 1952), zstd (RFC 8878) or not at all. A thread reads gzip ahead by ISA-L, which
+takes half the time of zlib. The program of zstd reads its own, since it limits its memory:
+docs/decisions/0042.
 """
 
 import contextlib

@@ -46,16 +46,22 @@ def test_what_was_booted_gets_a_template(paths: Paths) -> None:
     play(act())
 
 
+def hold_the_keepers(scene: Scene) -> asyncio.Event:
+    """From now on guests of kept VMs wait in their boot until the event is set."""
+    held = asyncio.Event()
+
+    def setup(given: FakeSupervisor) -> None:
+        settles(given)
+        given.held = held if given.spec.vm.keeper else None
+
+    scene.spare.setup = setup
+    return held
+
+
 def test_a_users_vm_comes_first_and_the_template_after_it(paths: Paths) -> None:
     async def act() -> None:
         async with scene_with_templates(paths) as scene:
-            held = asyncio.Event()
-
-            def hold_the_keepers(given: FakeSupervisor) -> None:
-                settles(given)
-                given.held = held if given.spec.vm.keeper else None
-
-            scene.spare.setup = hold_the_keepers
+            held = hold_the_keepers(scene)
             with making(scene):
                 await created(scene)
                 await settled(lambda: len(scene.spare.given) == 2)  # it boots
@@ -71,16 +77,11 @@ def test_a_users_vm_comes_first_and_the_template_after_it(paths: Paths) -> None:
 def test_one_that_was_put_off_often_is_made_beside_users_vms(paths: Paths) -> None:
     async def act() -> None:
         async with scene_with_templates(paths) as scene:
-            held = asyncio.Event()
-
-            def hold_the_keepers(given: FakeSupervisor) -> None:
-                settles(given)
-                given.held = held if given.spec.vm.keeper else None
+            held = hold_the_keepers(scene)
 
             def booted(number: int) -> bool:
                 return len(scene.spare.given) == number
 
-            scene.spare.setup = hold_the_keepers
             with making(scene):
                 await created(scene)
                 for number in range(templates.MOST_PUT_OFF):
