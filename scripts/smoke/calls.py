@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from scripts.smoke.expect import Failed, scaled
@@ -58,8 +59,11 @@ def _shortened(text: str) -> str:
     return f"{text[:LONGEST_SHOWN]}\n# … and {len(text) - LONGEST_SHOWN} characters more"
 
 
-def call(home: Home, argv: list[str], stdin: bytes, seconds: float, env: dict[str, str]) -> Call:
-    """Run a command to its end, at most ``seconds`` (scaled); nothing is raised."""
+def call(
+    home: Home, where: Path, argv: list[str], stdin: bytes, seconds: float, env: dict[str, str]
+) -> Call:
+    """Run a command in the directory ``where`` to its end, at most ``seconds`` (scaled); nothing
+    is raised."""
     began = time.monotonic()
     with subprocess.Popen(
         argv,
@@ -67,7 +71,7 @@ def call(home: Home, argv: list[str], stdin: bytes, seconds: float, env: dict[st
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env={**home.environment, **env},
-        cwd=home.root,
+        cwd=where,
         start_new_session=True,
     ) as process:
         try:
@@ -81,7 +85,7 @@ def call(home: Home, argv: list[str], stdin: bytes, seconds: float, env: dict[st
     return Call(tuple(argv), status, out, err, time.monotonic() - began)
 
 
-def start(home: Home, arguments: tuple[str, ...]) -> "subprocess.Popen[bytes]":
+def start(home: Home, where: Path, arguments: tuple[str, ...]) -> "subprocess.Popen[bytes]":
     """Run the command in the background, in a session of its own: our terminal's Ctrl-C is not
     its."""
     return subprocess.Popen(
@@ -90,6 +94,6 @@ def start(home: Home, arguments: tuple[str, ...]) -> "subprocess.Popen[bytes]":
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=dict(os.environ, **home.environment),
-        cwd=home.root,
+        cwd=where,
         start_new_session=True,
     )

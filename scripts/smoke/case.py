@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,14 @@ BOOTING = frozenset("run create start restart build commit suspend resume snapsh
 
 
 class Case:
-    """One scenario at play. ``calls`` is what it has typed so far."""
+    """One scenario at play. ``calls`` is what it has typed so far; ``directory`` is where it types,
+    and is its own: one that is played again does not find what its first try has left."""
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
         self.ground = stack.ground
         self.network = stack.network
-        self.directory = stack.home.root
+        self.directory = Path(tempfile.mkdtemp(prefix="case-", dir=stack.home.root))
         self.calls: list[Call] = []
         self._background: list[subprocess.Popen[bytes]] = []
 
@@ -64,7 +66,7 @@ class Case:
         seconds: float,
         env: dict[str, str] | None,
     ) -> Call:
-        done = calls.call(self.stack.home, argv, stdin, seconds, env or {})
+        done = calls.call(self.stack.home, self.directory, argv, stdin, seconds, env or {})
         self.calls.append(done)
         if done.status is None:
             raise Failed("the command did not end")
@@ -76,7 +78,7 @@ class Case:
 
     def start(self, *arguments: str) -> "subprocess.Popen[bytes]":
         """Run the command in the background; it is killed when the scenario ends before it."""
-        process = calls.start(self.stack.home, arguments)
+        process = calls.start(self.stack.home, self.directory, arguments)
         self._background.append(process)
         return process
 

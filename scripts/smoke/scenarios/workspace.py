@@ -19,7 +19,7 @@ def _git(case: Case, where: Path, *words: str) -> str:
 
 def _repository(case: Case, name: str) -> Path:
     """Two commits, an edit that is not committed, an untracked and an ignored file."""
-    top = case.directory / "repositories" / name  # not among the directories of the home
+    top = case.directory / "repositories" / name
     (top / "src").mkdir(parents=True)
     _git(case, top, "init", "-q", "-b", "main")
     for number, text in enumerate(("one\n", "one\ntwo\nthree\nfour\nfive\n")):

@@ -7,6 +7,7 @@ import pytest
 
 from scripts.smoke import run as played
 from scripts.smoke.case import Case
+from scripts.smoke.expect import Failed
 from scripts.smoke.registry import Group, Scenario
 from scripts.smoke.result import Result
 from scripts.smoke.run import Run, Settings
@@ -15,9 +16,11 @@ from scripts.smoke.run import Run, Settings
 class Littered:
     """In a stack's place: what the first scenario leaves would not go."""
 
+    root: Path
+
     def __init__(self, *_: object, own_library: bool) -> None:
         self.ground = self.network = None
-        self.home = SimpleNamespace(root=Path())
+        self.home = SimpleNamespace(root=self.root)
         self.shared = "a VM that is not to be trusted any more"
         self._cleaned = 0
 
@@ -34,6 +37,13 @@ class Littered:
         return []
 
 
+class Tidy(Littered):
+    """In a stack's place: all goes well."""
+
+    def clean(self) -> None:
+        return
+
+
 def play_nothing(_: Case) -> None:
     return
 
@@ -41,6 +51,7 @@ def play_nothing(_: Case) -> None:
 def test_scenario_whose_vms_would_not_go_has_failed_and_the_next_is_played(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(Littered, "root", tmp_path, raising=False)
     monkeypatch.setattr(played, "Stack", Littered)
     told: list[Result] = []
     settings = Settings("user", False, 1, tmp_path, "", {})
@@ -51,3 +62,22 @@ def test_scenario_whose_vms_would_not_go_has_failed_and_the_next_is_played(
     assert "it would not go" in one.reason
     assert one.logs[1:] == (str(tmp_path / "logs" / "one" / "api.log"),)
     assert "it would not go" in Path(one.logs[0]).read_text()
+
+
+def test_scenario_that_is_played_again_does_not_find_what_its_first_try_has_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[Case] = []
+
+    def makes_a_directory(case: Case) -> None:
+        tries.append(case)
+        (case.directory / "repository").mkdir()
+        if len(tries) == 1:
+            raise Failed("the VMM ended by itself")
+
+    monkeypatch.setattr(Littered, "root", tmp_path, raising=False)
+    monkeypatch.setattr(played, "Stack", Tidy)
+    told: list[Result] = []
+    settings = Settings("user", False, 1, tmp_path, "", {}, again=True)
+    Run(settings, told.append).play([Scenario("a", Group("both"), "", makes_a_directory)])
+    assert [result.outcome for result in told] == ["repeated", "passed", "passed"]
