@@ -11,11 +11,18 @@ from pathlib import Path
 
 ROOTFS = Path(__file__).parents[2] / "services/vm_supervisor/guest/rootfs"
 _PLACES = re.compile(r"(?<![\w}.*])/(run|etc|proc|sys|var|tmp)(?=[/\s\"])")
+_ADJUST = """#!/bin/sh
+echo "adjust $*" >>ROOT/noted
+/bin/cat >ROOT/message
+shift
+[ $# = 0 ] || . ROOT/run/initramfs/banger/identity
+for device; do
+    echo "$mac" >ROOT/sys/class/net/$device/address
+    mac=$outside_mac
+done
+"""
 _NOTED = """
-ip() {
-    echo "ip $*" >>ROOT/noted
-    [ "$2 $3 $5" != "set dev address" ] || echo "$6" >ROOT/sys/class/net/$4/address
-}
+ip() { echo "ip $*" >>ROOT/noted; }
 mount() { echo "mount $*" >>ROOT/noted; }
 fstrim() { echo "fstrim $*" >>ROOT/noted; }
 sync() { :; }
@@ -32,8 +39,7 @@ class ScratchGuest:
         self._busybox = busybox
         for name in ("daemons", "apply", "renew", "hand_over", "settle"):
             self.write(f"run/initramfs/{name}", self._led((ROOTFS / name).read_text()))
-        adjust = f'#!/bin/sh\necho "adjust $*" >>{root}/noted\n/bin/cat >{root}/message\n'
-        self.write("run/initramfs/bin/adjust", adjust).chmod(0o755)
+        self.write("run/initramfs/bin/adjust", _ADJUST.replace("ROOT", str(root))).chmod(0o755)
         for place in ("run/initramfs/banger", "run/banger"):
             self.write(f"{place}/identity", identity)
             self.write(f"{place}/host_key", "OLD KEY\n").chmod(0o600)

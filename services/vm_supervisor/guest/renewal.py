@@ -5,7 +5,7 @@ A copy begins as its original in every bit of memory: with its ssh host key, its
 state of its random generators. So it is renewed before anybody is let in::
 
     agent = await Agent.connect(machine.agent, deadline)
-    await renew(agent, identity_files(identity), deadline)
+    await renew(agent, identity_files(identity), identity.network.macs, deadline)
     await open_session(running, state, deadline)    # sshd has the new host key
 
 The guest is not trusted. It can keep itself from being renewed, and then the copy is not used.
@@ -13,7 +13,7 @@ The guest is not trusted. It can keep itself from being renewed, and then the co
 
 import secrets
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from services.vm_supervisor.guest import adjust
 from services.vm_supervisor.guest.agent import SHELL, Agent
@@ -29,21 +29,27 @@ POLL_SECONDS = 0.03
 
 
 async def renew(
-    agent: Agent, identity: Mapping[str, str], deadline: float, *, template: bool = False
+    agent: Agent,
+    identity: Mapping[str, str],
+    macs: Sequence[str],
+    deadline: float,
+    *,
+    template: bool = False,
 ) -> str:
     """Give the guest its own identity, entropy and time. It may be done again. Returns the boot id
     that it has now.
 
-    ``identity``: the files of launch/initrd.py's ``identity_files``. ``template``: the copy is of a
-    machine that nobody has used, so that nothing of before is kept; else files and programs of
-    users are. Connections never are.
+    ``identity``: the files of launch/initrd.py's ``identity_files``. ``macs``: those of its
+    devices, first that of the VM's network, then that of the outside, if any. ``template``: the
+    copy is of a machine that nobody has used, so that nothing of before is kept; else files and
+    programs of users are. Connections never are.
 
     Raises:
         BangerError: ``guest_failed`` with the cause, whatever it is. The copy must not be used.
     """
     boot_id = str(uuid.uuid4())
     own = {"boot_id": boot_id, "template": "yes" if template else ""}
-    await _run(agent, SCRIPT, dict(identity) | own, deadline)
+    await _run(agent, SCRIPT, dict(identity) | own, deadline, macs)
     return boot_id
 
 
@@ -53,10 +59,16 @@ async def hand_over(agent: Agent, name: str, deadline: float) -> None:
     await _run(agent, LAST_PART, {"name": name}, deadline)
 
 
-async def _run(agent: Agent, script: str, environment: dict[str, str], deadline: float) -> None:
+async def _run(
+    agent: Agent,
+    script: str,
+    environment: dict[str, str],
+    deadline: float,
+    macs: Sequence[str] = (),
+) -> None:
     try:
         lag = await measure_lag(agent, deadline)
-        message = adjust.message(lag, secrets.token_bytes(adjust.SEED_BYTES))
+        message = adjust.message(lag, secrets.token_bytes(adjust.SEED_BYTES), macs)
         executed = await agent.execute(
             [SHELL, script], deadline, stdin=message, env=environment, longest=POLL_SECONDS
         )

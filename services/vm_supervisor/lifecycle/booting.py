@@ -151,7 +151,8 @@ class Booting:
                 identity = await life.launcher.identity(life.spec, running.info.agent)
                 deadline = time.monotonic() + life.config.boot_timeout
                 files, template = identity_files(identity), bool(life.vm.template)
-                boot_id = await renew(agent, files, deadline, template=template)
+                macs = identity.network.macs
+                boot_id = await renew(agent, files, macs, deadline, template=template)
                 running.handle.guest_boot = boot_id
             case "resumed":
                 await set_clock(agent, life.log)

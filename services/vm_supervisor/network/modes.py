@@ -64,6 +64,11 @@ class GuestNetwork:
     address6: str = ""
     """With its prefix length, where the guest has one. There is no way outside by IPv6."""
 
+    @property
+    def macs(self) -> tuple[str, ...]:
+        """Of all its devices, in the order in which the driver attaches them."""
+        return (self.mac, self.outside.mac) if self.outside else (self.mac,)
+
 
 def user_network(
     vm_id: str, loopback: str, ssh_port: int, *, nat: bool, literal: Sequence[str] = ()

@@ -32,10 +32,19 @@ def test_a_message_has_a_difference_of_time_and_a_seed_with_its_credit() -> None
     assert adjust.message(-250_000, SEED) == (
         (-1).to_bytes(8, "little", signed=True)
         + (750_000).to_bytes(8, "little")  # a struct timex has no negative microseconds
-        + (512).to_bytes(4, "little") + (64).to_bytes(4, "little") + SEED
+        + (512).to_bytes(4, "little") + (64).to_bytes(4, "little") + SEED + bytes(32)
     )  # fmt: skip
     with pytest.raises(ValueError, match="64 bytes, not 3"):
         adjust.message(0, b"abc")
+
+
+def test_a_message_has_the_addresses_of_two_devices() -> None:
+    macs = ("02:00:00:00:00:01", "02:00:00:00:00:fe")
+    first, second = (b"\1\0\2\0\0\0\0%c" % last + bytes(8) for last in (1, 254))
+    assert adjust.message(0, SEED, macs)[88:] == first + second
+    assert adjust.message(0, SEED, macs[:1])[88:] == first + bytes(16)
+    with pytest.raises(ValueError, match="at most 2 addresses, not 3"):
+        adjust.message(0, SEED, (*macs, "02:00:00:00:00:03"))
 
 
 def test_a_file_that_is_no_random_device_is_refused_by_the_ioctl(program: Path) -> None:
@@ -72,6 +81,38 @@ def test_a_message_may_come_in_pieces(program: Path) -> None:
     # It has all it wants: it does not wait for the end.
     assert running.wait(timeout=30) == errno.ENOTTY
     running.stdin.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a network namespace takes root")
+def test_devices_get_their_addresses_and_stay_up_with_their_routes(program: Path) -> None:
+    macs = ("02:00:00:00:00:01", "02:00:00:00:00:02")
+    script = f"""
+        set -e
+        ip link add dev name-of-15-char type veth peer name end
+        ip link set dev name-of-15-char up
+        ip link set dev end up
+        ip address add 192.0.2.1/24 dev name-of-15-char
+        ip route add 198.51.100.0/24 via 192.0.2.7
+        {program} /dev/random name-of-15-char end
+        ip -o link show dev name-of-15-char
+        ip -o link show dev end
+        ip route show 198.51.100.0/24
+    """
+    done = subprocess.run(
+        ["unshare", "--net", "sh", "-c", script],
+        input=adjust.message(0, SEED, macs), capture_output=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    first, second, route = done.stdout.decode().splitlines()
+    assert f"link/ether {macs[0]} " in first
+    assert f"link/ether {macs[1]} " in second
+    assert route.startswith("198.51.100.0/24 via 192.0.2.7")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may credit a seed")
+def test_a_device_that_is_not_there_has_its_own_error(program: Path) -> None:
+    message = adjust.message(0, SEED, ("02:00:00:00:00:01",))
+    assert status(program, "/dev/random", "no-such-device", message=message) == errno.ENODEV
 
 
 @pytest.mark.skipif(not shutil.which("as"), reason="no assembler")

@@ -79,10 +79,8 @@ def test_names_keys_and_devices_are_the_copys_own(guest: ScratchGuest) -> None:
     assert guest.read("etc/hosts") == "127.0.0.1 localhost\n127.0.1.1 new.vm new\n"
     assert guest.read("run/banger/boot_id") == f"{BOOT}\n"
     assert guest.noted == [
-        "adjust /dev/random",
+        "adjust /dev/random eth0 eth1",
         "mount --bind /run/banger/boot_id /proc/sys/kernel/random/boot_id",
-        "ip link set dev eth0 address 02:00:01:00:00:01",
-        "ip link set dev eth1 address 02:00:01:00:00:02",
     ]
     assert guest.read("message") == "MESSAGE"
 
@@ -104,8 +102,8 @@ def test_other_addresses_and_resolvers_are_taken(guest: ScratchGuest) -> None:
     bridge = bridge.replace("outside_mac=02:00:01:00:00:02", "outside_mac=")
     bridge = bridge.replace("gateway=''", "gateway=10.77.0.1")
     renewed(guest, bridge.replace("address6=''", "address6=fd00::9/64"))
+    assert guest.noted[0] == "adjust /dev/random eth0"
     assert guest.noted[2:] == [
-        "ip link set dev eth0 address 02:00:01:00:00:01",
         "ip -4 address flush dev eth0",
         "ip address add 10.77.0.9/24 brd + dev eth0",
         "ip link set eth0 up",
@@ -180,7 +178,10 @@ def test_the_journal_goes_on_under_the_new_machine_id(
 @pytest.mark.parametrize(
     ("broken", "words"),
     [
-        ("run/initramfs/bin/adjust", "cannot renew the random pool and set the clock (error 127)"),
+        (
+            "run/initramfs/bin/adjust",
+            "cannot renew the random pool, the clock and the devices' addresses (error 127)",
+        ),
         ("sys/class/net/eth0/device", "there is no network device 02:00:00:00:00:01"),
         ("etc/machine-id", "cannot write /etc/machine-id"),
     ],

@@ -20,12 +20,13 @@ from tests.unit.services.vm_supervisor.guest.scripted_agent import (
 )
 from tests.unit.services.vm_supervisor.scripted_guest import ScriptedGuest
 
+MACS = ("02:00:00:00:00:01",)
 IDENTITY = {"identity": "hostname='it'\"'\"'s'\n", "host_key": "KEY\n", "authorized_keys": "A\nB\n"}
 
 
 def renewed(path: Path, answer: Answer, *, template: bool = False, seconds: float = 10.0) -> None:
     async def use(agent: Agent) -> None:
-        await renew(agent, IDENTITY, time.monotonic() + seconds, template=template)
+        await renew(agent, IDENTITY, MACS, time.monotonic() + seconds, template=template)
 
     with_agent(path, answering(answer), use)
 
@@ -46,7 +47,7 @@ def test_a_copy_is_told_who_it_is_in_one_call(tmp_path: Path) -> None:
     assert {name: told[name] for name in IDENTITY} == IDENTITY
     assert told["template"] == ""
     message = base64.b64decode(executed["input-data"])
-    assert len(message) == len(adjust.message(0, bytes(adjust.SEED_BYTES)))
+    assert message[88:] == adjust.message(0, bytes(adjust.SEED_BYTES), MACS)[88:]
 
 
 def test_no_two_copies_are_told_the_same(tmp_path: Path) -> None:
@@ -54,7 +55,7 @@ def test_no_two_copies_are_told_the_same(tmp_path: Path) -> None:
     renewed(tmp_path / "a", guest, template=True)
     renewed(tmp_path / "b", guest, template=True)
     boots = {str(uuid.UUID(environment(each)["boot_id"])) for each in guest.executed}
-    seeds = {base64.b64decode(each["input-data"])[24:] for each in guest.executed}
+    seeds = {base64.b64decode(each["input-data"])[24:88] for each in guest.executed}
     assert len(boots) == len(seeds) == 2
     assert environment(guest.executed[0])["template"] == "yes"
 
@@ -69,7 +70,7 @@ def test_a_guest_that_has_waited_is_told_its_name_in_one_call(tmp_path: Path) ->
     (executed,) = guest.executed
     assert executed["arg"] == ["/run/initramfs/hand_over"]
     assert environment(executed) == {"name": "web"}
-    seconds, *_, seed = struct.unpack("<qqii64s", base64.b64decode(executed["input-data"]))
+    seconds, *_, seed = struct.unpack("<qqii64s32x", base64.b64decode(executed["input-data"]))
     assert 3599 <= seconds <= 3601
     assert any(seed)
 
