@@ -91,7 +91,8 @@ class Agent:
             reader, writer = opened or await open_channel(address, LINE_MAX)
         agent = cls(address, reader, writer)
         try:
-            await agent.ping(deadline)
+            async with _until(deadline, f"the guest agent of {address.socket} did not answer"):
+                await agent._sync()
         except BaseException:
             agent.close()
             raise
@@ -283,6 +284,7 @@ class Agent:
         self._send({"execute": "guest-sync-delimited", "arguments": {"id": self._sync_id}})
         for _ in range(_SKIPPED_MAX):
             if is_sync_reply(await self._line(), self._sync_id):
+                self._in_step = True
                 return
         raise BangerError(Code.GUEST_FAILED, "the guest agent sent an answer to no request")
 
