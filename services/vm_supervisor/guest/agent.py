@@ -111,18 +111,20 @@ class Agent:
         longest: float = _POLL_SECONDS[1],
     ) -> Executed:
         """Run ``argv`` (absolute path or found in the agent's PATH) and wait for its end, which is
-        asked for every ``longest`` seconds at least.
+        asked for every ``longest`` seconds at least. The first pause is what the start has taken:
+        each question costs an emulated guest time, and such a guest is slow at the start already.
 
         Raises:
             BangerError: ``not_found`` when it cannot be started, ``timeout`` (it runs on).
         """
+        began = time.monotonic()
         pid = await self._start(argv, deadline, stdin, env or {})
-        pause = _POLL_SECONDS[0]
+        pause = max(_POLL_SECONDS[0], min(time.monotonic() - began, _POLL_SECONDS[1]))
         while True:
+            await asyncio.sleep(pause)
             state = await self._call("guest-exec-status", {"pid": pid}, deadline, ExecStatus)
             if state.exited:
                 return _executed(state)
-            await asyncio.sleep(pause)
             pause = min(pause * 1.5, longest)
 
     async def _start(

@@ -23,7 +23,6 @@ EXIT_SECONDS = 1.0
 """How soon a VMM that has closed its sockets is expected to be gone."""
 BOOT_ID_LENGTH = 36
 HEAD_START = 0.5
-"""Seconds that the first command has an emulated processor to itself."""
 RELEASE_SECONDS = 5.0
 """What the agent may take to write a line into a pipe."""
 
@@ -104,13 +103,17 @@ async def _read_boot_id(running: RunningVm, agent: Agent, deadline: float) -> No
     running.handle.guest_boot = printable(boot.decode(errors="replace").strip(), BOOT_ID_LENGTH)
 
 
+def head_start(accel: str) -> float:
+    """Seconds that the first command has the processor to itself, where that is an emulated one."""
+    return HEAD_START if accel == Accel.TCG else 0.0
+
+
 async def release_init(agent: Agent, accel: str) -> None:
     """Tell guest/rootfs/start, which waits to become the image's own init, that ssh is connected.
 
-    Under emulation that init takes the processor for twenty seconds, so the first command gets
-    half a second before it.
+    Under emulation that init takes the processor for twenty seconds: the first command comes first.
     """
-    await asyncio.sleep(HEAD_START if accel == Accel.TCG else 0)
+    await asyncio.sleep(head_start(accel))
     try:
         await agent.write_file("/run/banger/go", b"go\n", time.monotonic() + RELEASE_SECONDS)
     except BangerError:

@@ -53,14 +53,20 @@ class GuestTasks:
         self._tasks = [each for each in self._tasks if not each.done()]
         self._tasks.append(self._process.spawn(contained()))
 
-    def start_polling(self, vm: Vm, running: RunningVm, agent: Agent) -> None:
-        """User mode: forward the ports that the guest listens on, as they come and go."""
+    def start_polling(
+        self, vm: Vm, running: RunningVm, agent: Agent, *, after: float = 0.0
+    ) -> None:
+        """User mode: forward the ports that the guest listens on, as they come and go. It is asked
+        for them for the first time ``after`` seconds."""
         self.stop_polling()
         network = running.machine.user_network
         if network and vm.network == "user":
             forwards = forwards_of(vm, network, running, agent, self._run, self._log)
-            polling = keep_running("forwards", forwards.follow, self._log)
-            self._polling = self._process.spawn(polling)
+            self._polling = self._process.spawn(self._follow(forwards, after))
+
+    async def _follow(self, forwards: Forwards, after: float) -> None:
+        await asyncio.sleep(after)
+        await keep_running("forwards", forwards.follow, self._log)
 
     def stop_polling(self) -> None:
         if self._polling:

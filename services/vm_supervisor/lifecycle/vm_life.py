@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.handle_file import note_handle
 from services.vm_supervisor.launch.launcher import VmmLauncher
+from services.vm_supervisor.launch.readiness import head_start
 from services.vm_supervisor.lifecycle.guest_tasks import GuestTasks
 from services.vm_supervisor.lifecycle.process import SupervisorProcess
 from services.vm_supervisor.ports.asleep_ports import AsleepPorts
@@ -76,7 +77,8 @@ class VmLife:
         self.agent = agent
         note_handle(self.run, running.handle, self.log)
         if not self.end_asked and self.vm.keeper != "pool":
-            self.tasks.start_polling(self.vm, running, agent)
+            after = head_start(running.handle.accel)
+            self.tasks.start_polling(self.vm, running, agent, after=after)
 
     @asynccontextmanager
     async def agent_parted(self) -> AsyncIterator[None]:

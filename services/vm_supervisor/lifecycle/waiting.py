@@ -11,7 +11,6 @@ import contextlib
 import os
 import signal
 import time
-from functools import partial
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -39,8 +38,6 @@ WARM_SESSIONS = 2
 NOTHING = GuestCommand(["true"])
 SETTLE_SECONDS = 15.0
 """How long a guest that stays busy is waited for."""
-HEAD_START = 1.0
-"""Seconds before the ports are polled of a VM that was handed over."""
 _LOOK_SECONDS = 0.5
 _BUSY = 0.1
 """Of a processor: a guest that uses less is idle."""
@@ -102,13 +99,7 @@ class Waiting:
         )
         life.spec = replace(life.spec, vm=wanted)
         await life.report("running", stored=True)
-        life.agent = agent
-        life.tasks.run_once("ports", partial(self._poll_ports, running, agent))
-
-    async def _poll_ports(self, running: RunningVm, agent: Agent) -> None:
-        """The first command has the guest's processor to itself."""
-        await asyncio.sleep(HEAD_START)
-        self._life.reached(running, agent)
+        life.reached(running, agent)
 
     async def _tell_guest(self, running: RunningVm, name: str, deadline: float) -> Agent:
         agent = self._life.agent or await reach_agent(running, deadline)
