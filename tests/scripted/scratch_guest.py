@@ -7,6 +7,7 @@ the scratch root. ``ip``, ``mount`` and ``fstrim`` only note their words, and so
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOTFS = Path(__file__).parents[2] / "services/vm_supervisor/guest/rootfs"
@@ -74,11 +75,11 @@ class ScratchGuest:
         return file.read_text().replace(str(self.root), "").splitlines() if file.exists() else []
 
     def run(
-        self, script: str, message: bytes = b"", **environment: str
+        self, script: str, message: bytes = b"", arguments: Sequence[str] = (), **environment: str
     ) -> "subprocess.CompletedProcess[str]":
         text = _NOTED.replace("ROOT", str(self.root)) + self.read(f"run/initramfs/{script}")
         done = subprocess.run(
-            [self._busybox, "sh", "-c", text, script], input=message, env=environment,
+            [self._busybox, "sh", "-c", text, script, *arguments], input=message, env=environment,
             capture_output=True, timeout=30, check=False,
         )  # fmt: skip
         stderr = done.stderr.decode().replace(str(self.root), "")

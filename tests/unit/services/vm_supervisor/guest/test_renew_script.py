@@ -142,7 +142,8 @@ def test_sshd_that_waits_goes_on_when_its_key_is_there(
     guest: ScratchGuest, processes: list[subprocess.Popen[bytes]]
 ) -> None:
     run = guest.root / "run/banger"
-    guest.write("run/banger/sshd_config.held", "HostKey KEY\nUsePAM yes\n")
+    guest.write("run/banger/sshd_config.whole", "HostKey KEY\nUsePAM yes\n")
+    guest.write("run/banger/sshd_config.rest", "HostKey KEY\n")
     os.mkfifo(run / "sshd_config")
     reads = (
         f"cat {run}/sshd_config >{run}/read; cp {run}/host_key {run}/keys; echo $$ >{run}/sshd.pid"
@@ -150,9 +151,19 @@ def test_sshd_that_waits_goes_on_when_its_key_is_there(
     processes.append(subprocess.Popen(["sh", "-c", reads]))
     renewed(guest, template="yes")
     assert guest.read("run/banger/keys") == "NEW KEY\n"
-    assert not guest.read("run/banger/read")  # it has its configuration as options
-    eventually(lambda: not (run / "sshd_config.held").exists())  # a copy may be copied
+    assert guest.read("run/banger/read") == "HostKey KEY\n"
+    eventually(lambda: not (run / "sshd_config.whole").exists())  # a copy may be copied
     assert guest.read("run/banger/sshd_config") == "HostKey KEY\nUsePAM yes\n"
+
+
+def test_sshd_that_has_gone_on_is_not_waited_for_where_a_copy_is_renewed_again(
+    guest: ScratchGuest,
+) -> None:
+    run = guest.root / "run/banger"
+    guest.write("run/banger/sshd_config.rest", "HostKey KEY\n")
+    os.mkfifo(run / "sshd_config")  # which nobody opens any more
+    guest.write("run/banger/sshd.pid", "4242\n")
+    renewed(guest, template="yes")
 
 
 @pytest.mark.parametrize("template", ["", "yes"])

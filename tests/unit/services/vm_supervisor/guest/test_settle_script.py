@@ -8,8 +8,17 @@ from pathlib import Path
 import pytest
 
 from tests.scripted.scratch_guest import ScratchGuest
+from tests.waiting import eventually
 
 IDENTITY = "hostname=0123456789ab\n"
+CONFIGURATION = """# See sshd_config(5).
+HostKey /run/banger/host_key
+
+AcceptEnv *
+UsePAM yes
+Subsystem sftp internal-sftp
+MaxStartups 100:30:200
+"""
 BOOT = "4b9ee2b5-26a2-4b3c-9a6c-1f5b0c6a4a11"
 
 
@@ -28,7 +37,7 @@ def guest(tmp_path: Path, sshd: "list[subprocess.Popen[bytes]]") -> ScratchGuest
     guest = ScratchGuest(tmp_path, IDENTITY)
     listener, session = (process.pid for process in sshd)
     guest.write("run/banger/sshd.pid", f"{listener}\n")
-    guest.write("run/banger/sshd_config", "UsePAM yes\n")
+    guest.write("run/banger/sshd_config", CONFIGURATION)
     guest.write(f"proc/{listener}/task/{listener}/children", f"{session} ")
     guest.write("proc/sys/kernel/random/boot_id", f"{BOOT}\n")
     # What was started in its place, before it reads its configuration.
@@ -50,8 +59,40 @@ def test_sshd_ends_with_its_sessions_and_the_next_one_waits_for_its_configuratio
     settled(guest)
     assert [process.wait(timeout=10) for process in sshd] == [-15, -15]
     assert stat.S_ISFIFO((guest.root / "run/banger/sshd_config").stat().st_mode)
-    assert guest.read("run/banger/sshd_config.held") == "UsePAM yes\n"
     assert guest.read("run/banger/sshd.pid") == ""
+
+
+def test_sshd_is_told_twice_only_what_may_be_said_twice(guest: ScratchGuest) -> None:
+    settled(guest)
+    assert guest.read("run/banger/sshd_config.whole") == CONFIGURATION
+    early = guest.read("run/banger/sshd_config.options").splitlines()
+    late = guest.read("run/banger/sshd_config.rest").splitlines()
+    assert early == ["UsePAM yes", "MaxStartups 100:30:200"]
+    assert late == [
+        "HostKey /run/banger/host_key",
+        "AcceptEnv *",
+        "Subsystem sftp internal-sftp",
+    ]
+
+
+def test_sshd_that_is_held_has_its_options_and_stays_in_one_process(guest: ScratchGuest) -> None:
+    settled(guest)
+    sshd = guest.write(
+        "run/initramfs/bin/banger-sshd",
+        f'#!/bin/sh\nprintf "%s|" "$@" >{guest.root}/arguments\n'
+        f"/bin/cat {guest.root}/run/banger/sshd_config\n",
+    )
+    sshd.chmod(0o755)
+    done = guest.run("daemons", arguments=("sshd",))
+    assert (done.returncode, done.stderr) == (0, "")
+    eventually(lambda: (guest.root / "arguments").exists())
+    pid = int(eventually(lambda: guest.read("run/banger/sshd.pid")))
+    pipe = guest.root / "run/banger/sshd_config"
+    options = "-o|UsePAM yes|-o|MaxStartups 100:30:200|"
+    assert guest.read("arguments") == f"-r|-D|-f|{pipe}|{options}"
+    assert Path(f"/proc/{pid}").exists()
+    pipe.write_text("")
+    eventually(lambda: not Path(f"/proc/{pid}").exists())
 
 
 def test_the_boot_id_is_a_file_of_its_own(guest: ScratchGuest) -> None:
