@@ -20,8 +20,8 @@ from services.images.oci.blobs import BlobCache
 from services.images.oci.pulling import PullOptions, pulled
 from services.images.oci.reference import parse_any
 from shared.workers.worker import WorkerJob
-from tests.container_images import Layout, layer
-from tests.registry import RealRegistry, missing, registry
+from tests.oci.container_images import Layout, layer
+from tests.oci.registry import RealRegistry, missing, registry
 
 LAYERS = 8
 LARGE, SMALL = 48 << 20, 1 << 20

@@ -8,10 +8,10 @@ import pytest
 
 from shared.host.busybox import find_busybox
 from shared.paths import Paths
-from tests.container_images import Layout
 from tests.home import BOOT_SECONDS, Home
-from tests.layers import END, directory, file, symlink, whiteout
-from tests.registry import RealRegistry, missing, registry
+from tests.oci.container_images import Layout
+from tests.oci.layers import END, directory, file, symlink, whiteout
+from tests.oci.registry import RealRegistry, missing, registry
 
 pytestmark = [
     pytest.mark.e2e,

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from services.images.oci.flatten.flattening import flatten
-from tests.layers import (
+from tests.oci.layers import (
     directory,
     file,
     hard_link,
@@ -32,7 +32,7 @@ from tests.layers import (
     whiteout,
     xattrs,
 )
-from tests.oci_layout import write_layout
+from tests.oci.layout import write_layout
 
 pytestmark = pytest.mark.skipif(not shutil.which("umoci"), reason="umoci is not installed")
 ROOTLESS = "user.rootlesscontainers"

@@ -12,8 +12,8 @@ from services.images.library.library import Library
 from services.images.library.manifest import ImageManifest
 from shared.errors import BangerError, Code
 from shared.workers.job import JobContext
-from tests.container_images import Layout, layer
-from tests.registry import RealRegistry, missing, registry
+from tests.oci.container_images import Layout, layer
+from tests.oci.registry import RealRegistry, missing, registry
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason="needs docker-registry, skopeo, openssl")
 

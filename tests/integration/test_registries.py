@@ -13,8 +13,8 @@ from services.images.oci.image_config import Pulled
 from services.images.oci.pulling import AlreadyHere, PullOptions, pulled
 from services.images.oci.reference import parse_any
 from shared.errors import BangerError, Code
-from tests.container_images import Layout, digest_of, layer
-from tests.registry import RealRegistry, missing, registry
+from tests.oci.container_images import Layout, digest_of, layer
+from tests.oci.registry import RealRegistry, missing, registry
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason="needs docker-registry, skopeo, openssl")
 

@@ -12,7 +12,7 @@ import pytest
 from services.images.oci.archive import read_archive
 from services.images.oci.image_config import Pulled
 from shared.errors import BangerError, Code
-from tests.container_images import digest_of, layer
+from tests.oci.container_images import digest_of, layer
 
 ONE, TWO = layer({"a": b"1"}), layer({"b": b"2"})
 Members = list[tuple[str, bytes | str | None, bytes]]

@@ -7,7 +7,7 @@ import pytest
 
 from services.images.oci.layout import read_directory
 from shared.errors import BangerError, Code
-from tests.container_images import Layout, digest_of, layer
+from tests.oci.container_images import Layout, digest_of, layer
 
 ONE, TWO = layer({"a": b"1"}), layer({"b": b"2"})
 

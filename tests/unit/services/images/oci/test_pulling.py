@@ -8,7 +8,7 @@ from services.images.oci.blobs import BlobCache
 from services.images.oci.pulling import PullOptions, pulled
 from services.images.oci.reference import parse_any
 from shared.errors import BangerError, Code
-from tests.container_images import Layout, layer
+from tests.oci.container_images import Layout, layer
 
 
 def needs(tmp_path: Path, source: str) -> list[int]:

@@ -7,7 +7,7 @@ import pytest
 
 from services.images.oci.flatten import flattening
 from services.images.oci.flatten.flattening import flatten
-from tests.layers import directory, file, hard_link, stored, symlink, whiteout
+from tests.oci.layers import directory, file, hard_link, stored, symlink, whiteout
 
 LOWER = [
     *(directory(b"usr"), symlink(b"lib", b"usr")),

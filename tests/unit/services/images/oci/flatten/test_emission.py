@@ -7,7 +7,7 @@ from services.images.oci.flatten.emission import Emission
 from services.images.oci.flatten.indexing import Indexing
 from services.images.oci.flatten.limits import FlattenLimits
 from services.images.oci.flatten.writing.archive_sink import ArchiveSink
-from tests.layers import directory, file, hard_link, pax, stored, symlink, whiteout
+from tests.oci.layers import directory, file, hard_link, pax, stored, symlink, whiteout
 
 
 def emitted(tmp_path: Path, layers: list[list[bytes]]) -> tuple[list[str], dict[str, bytes]]:

@@ -6,7 +6,16 @@ from pathlib import Path
 import pytest
 
 from services.images.oci.flatten.flattening import flatten
-from tests.layers import Compression, directory, file, hard_link, header, stored, whiteout, xattrs
+from tests.oci.layers import (
+    Compression,
+    directory,
+    file,
+    hard_link,
+    header,
+    stored,
+    whiteout,
+    xattrs,
+)
 
 
 def listed(image: Path) -> list[str]:

@@ -12,7 +12,7 @@ import pytest
 from services.images.oci.flatten.flattening import flatten
 from services.images.oci.flatten.limits import FlattenLimits
 from shared.errors import BangerError, Code
-from tests.layers import (
+from tests.oci.layers import (
     END,
     StoredLayer,
     compressed,

@@ -10,7 +10,7 @@ from services.images.oci.flatten.indexing import Indexing, OnProgress
 from services.images.oci.flatten.limits import FlattenLimits
 from services.images.oci.flatten.tree.layer_tree import LayerTree
 from shared.errors import BangerError
-from tests.layers import Compression, StoredLayer, file, stored, whiteout
+from tests.oci.layers import Compression, StoredLayer, file, stored, whiteout
 
 LAYERS = [[file(b"a", b"1"), file(b"b", b"2")], [whiteout(b"a"), file(b"c", b"3")]]
 

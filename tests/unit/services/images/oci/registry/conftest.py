@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.scripted_registry import ScriptedRegistry, scripted_registry
+from tests.oci.scripted_registry import ScriptedRegistry, scripted_registry
 
 
 @pytest.fixture(name="registry")

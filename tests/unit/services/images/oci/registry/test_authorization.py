@@ -11,7 +11,7 @@ from services.images.oci.reference import parse
 from services.images.oci.registry.session import RegistrySession
 from services.images.oci.registry.transport import read_all
 from shared.errors import BangerError, Code
-from tests.scripted_registry import Asked, Said, ScriptedRegistry
+from tests.oci.scripted_registry import Asked, Said, ScriptedRegistry
 
 OK = frozenset({200})
 BASIC = f"Basic {base64.b64encode(b'me:pass').decode()}"

@@ -12,7 +12,7 @@ from services.images.oci.reference import parse
 from services.images.oci.registry.download import RegistryDownload
 from services.images.oci.registry.session import RegistrySession
 from shared.errors import BangerError, Code
-from tests.scripted_registry import Asked, Said, Script, ScriptedRegistry
+from tests.oci.scripted_registry import Asked, Said, Script, ScriptedRegistry
 
 BLOB = hashlib.shake_128(b"seed").digest(3_000_000)
 DIGEST = digest_of(BLOB)

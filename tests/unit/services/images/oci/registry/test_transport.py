@@ -11,7 +11,7 @@ from services.images.oci.registry.transport import (
 )
 from shared.errors import BangerError, Code
 from tests.loopback import address
-from tests.scripted_registry import Said, ScriptedRegistry
+from tests.oci.scripted_registry import Said, ScriptedRegistry
 
 
 def test_a_body_comes_as_it_is_stored(registry: ScriptedRegistry) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from services.images.oci.flatten.reading.decompression import CHUNK, uncompressed
-from tests.layers import compressed
+from tests.oci.layers import compressed
 
 PLAIN = b"".join(b"%d of many\n" % number for number in range(200_000))
 

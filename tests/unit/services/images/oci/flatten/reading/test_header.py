@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from services.images.oci.flatten.reading.header import number, read_header
 from shared.errors import BangerError
-from tests.layers import header
+from tests.oci.layers import header
 
 
 @pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT])

@@ -13,7 +13,7 @@ from services.images.oci.flatten.reading.byte_stream import ByteStream
 from services.images.oci.flatten.reading.member import LayerMember, MemberKind
 from services.images.oci.flatten.reading.members import Budget, members
 from shared.errors import BangerError
-from tests.layers import END, directory, file, hard_link, header, padded, pax, xattrs
+from tests.oci.layers import END, directory, file, hard_link, header, padded, pax, xattrs
 
 
 def read(*parts: bytes, chunk: int = 700) -> list[LayerMember]:

@@ -12,7 +12,7 @@ from services.images.oci.flatten.tree.inode import FileInode
 from services.images.oci.flatten.writing.archive_sink import ArchiveSink
 from services.images.oci.flatten.writing.file_member import write_file
 from shared.errors import BangerError
-from tests.layers import END, file, pax
+from tests.oci.layers import END, file, pax
 
 
 def copied(archive: bytes, tmp_path: Path, cut: int = 0) -> bytes:

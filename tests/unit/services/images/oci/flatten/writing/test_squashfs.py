@@ -10,7 +10,7 @@ from services.images.oci.flatten.tree.inode import implied_directory
 from services.images.oci.flatten.writing import squashfs
 from services.images.oci.flatten.writing.squashfs import squashfs_writer
 from shared.errors import BangerError, Code
-from tests.layers import END, file
+from tests.oci.layers import END, file
 
 
 def test_a_finished_archive_is_an_image_with_the_roots_mode(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.layers import StoredLayer
+from tests.oci.layers import StoredLayer
 
 _IMAGE = "application/vnd.oci.image"
 
