@@ -23,6 +23,8 @@ from shared.errors import BangerError, Code
 from shared.host.retry import RetryWindow, retry
 from shared.vm.at_rest import state_at_rest
 
+AGENT_ANSWERS = "the guest's agent answers"
+"""In the log, where a benchmark looks for it."""
 RELAUNCH_SECONDS = 30.0
 """How long a guest that reboots itself is launched again while a service is away."""
 RELAUNCH_PAUSE = 0.5
@@ -146,6 +148,7 @@ class Booting:
     async def _prepare(self, running: RunningVm, agent: Agent) -> None:
         """What a guest needs before anybody is let in: its own identity, and the time."""
         life = self._life
+        life.log.info(AGENT_ANSWERS)
         match running.handle.beginning:
             case "copy":
                 identity = await life.launcher.identity(life.spec, running.info.agent)
