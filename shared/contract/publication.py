@@ -20,7 +20,7 @@ PORTS_MOST_OF_USER = 1024
 
 def parse_publication(text: str) -> "Publication":
     """``8080:80``, ``0.0.0.0:8080:80``, ``5353:53/udp``. Raises ``invalid``."""
-    from shared.contract.messages.vm import Publication  # msgspec is not for every command
+    from shared.contract.messages.vm import Publication
 
     ports, slash, protocol = text.partition("/")
     words = ports.split(":")

@@ -27,16 +27,9 @@ from shared.contract.messages.machine import (
     SupervisorSpec,
     SystemState,
 )
-from shared.contract.messages.vm import (
-    Empty,
-    GuestExec,
-    GuestOutput,
-    Health,
-    Port,
-    PortList,
-    State,
-    Vm,
-)
+from shared.contract.messages.vm import Empty, State, Vm
+from shared.contract.messages.vm_report import Health, Port, PortList
+from shared.contract.messages.vm_request import GuestExec, GuestOutput
 from shared.contract.ssh_access import Access
 from shared.contract.verbs import api, store, supervisor
 from shared.errors import BangerError, Code

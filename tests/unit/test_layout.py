@@ -63,6 +63,8 @@ WITHOUT_MIRROR = {
     "shared/contract/messages/template.py": "declarations only",
     "shared/contract/messages/snapshot.py": "declarations only",
     "shared/contract/messages/vm.py": "declarations only",
+    "shared/contract/messages/vm_report.py": "declarations only",
+    "shared/contract/messages/vm_request.py": "declarations only",
     "shared/contract/messages/workspace.py": "declarations only",
     "shared/bus/ask.py": "a declaration only",
     "shared/bus/socket.py": "real sockets: tests/integration/test_bus.py",

@@ -4,7 +4,8 @@ from typing import Any
 
 from services.api.policy.network_policy import allowed_in
 from shared.contract.labels import merged
-from shared.contract.messages.vm import NetworkMode, VmChoice, VmSpec
+from shared.contract.messages.vm import NetworkMode, VmSpec
+from shared.contract.messages.vm_request import VmChoice
 from shared.errors import BangerError, Code
 from shared.vmm.registry import AUTO, check_wanted
 

@@ -6,7 +6,7 @@ Pure: the host's own size is handed in.
 from dataclasses import asdict, dataclass
 
 from shared.config import DefaultsConfig
-from shared.contract.messages.vm import VmCreate
+from shared.contract.messages.vm_request import VmCreate
 from shared.contract.sizes import (
     HostCapacity,
     check_sizes,

@@ -9,7 +9,8 @@ from services.api.policy.choice import AT_REST, chosen
 from shared.bus.handlers import Call, handles
 from shared.contract.egress import parse_allowed
 from shared.contract.lifecycle import Action, check
-from shared.contract.messages.vm import Vm, VmRef, VmRename, VmSet, VmView
+from shared.contract.messages.vm import Vm, VmRef, VmView
+from shared.contract.messages.vm_request import VmRename, VmSet
 from shared.contract.names import NAMES_CARRIED, check_name, few
 from shared.contract.sizes import check_sizes, host
 from shared.contract.verbs import api, store

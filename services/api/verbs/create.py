@@ -32,7 +32,8 @@ from services.api.verbs.operations import under_way
 from shared.bus.handlers import Call, handles
 from shared.contract.messages.image import Image, Kernel
 from shared.contract.messages.machine import MachineState
-from shared.contract.messages.vm import Publication, Vm, VmCreate, VmmName, VmmWanted, VmView
+from shared.contract.messages.vm import Publication, Vm, VmmName, VmmWanted, VmView
+from shared.contract.messages.vm_request import VmCreate
 from shared.contract.names import ID_LENGTHS, check_name
 from shared.contract.sizes import host
 from shared.contract.verb import Request

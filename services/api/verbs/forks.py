@@ -35,7 +35,8 @@ from shared.contract.labels import merged
 from shared.contract.lifecycle import LIVE, Action, check
 from shared.contract.messages.machine import MachineState
 from shared.contract.messages.snapshot import Fork, Forked, VmFork
-from shared.contract.messages.vm import NetworkMode, Vm, VmCreate, VmSpec
+from shared.contract.messages.vm import NetworkMode, Vm, VmSpec
+from shared.contract.messages.vm_request import VmCreate
 from shared.contract.names import ID_LENGTHS, check_name
 from shared.contract.verbs import api, store, supervisor
 from shared.errors import BangerError, Code

@@ -3,7 +3,7 @@
 from services.api.context import ApiContext
 from shared.bus.handlers import Call, handles
 from shared.contract.lifecycle import Action, check
-from shared.contract.messages.vm import GuestOutput, VmExec
+from shared.contract.messages.vm_request import GuestOutput, VmExec
 from shared.contract.verbs import api, supervisor
 
 

@@ -13,17 +13,8 @@ from services.api.verbs.operations import under_way
 from shared.bus.handlers import Call, handles
 from shared.contract.lifecycle import LIVE, Action, check, states_for
 from shared.contract.messages.machine import MachineState
-from shared.contract.messages.vm import (
-    Vm,
-    VmDelete,
-    VmKill,
-    VmRef,
-    VmRestart,
-    VmStart,
-    VmStop,
-    VmView,
-    WaitFor,
-)
+from shared.contract.messages.vm import Vm, VmRef, VmView, WaitFor
+from shared.contract.messages.vm_request import VmDelete, VmKill, VmRestart, VmStart, VmStop
 from shared.contract.reference import by_id
 from shared.contract.verb import Request
 from shared.contract.verbs import api, store, supervisor

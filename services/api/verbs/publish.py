@@ -5,7 +5,8 @@ from msgspec.structs import replace
 from services.api.context import ApiContext
 from services.api.policy.network_policy import first_free_port, publications_in, published_as
 from shared.bus.handlers import Call, handles
-from shared.contract.messages.vm import Publication, Vm, VmPublish, VmUnpublish, VmView
+from shared.contract.messages.vm import Publication, Vm, VmView
+from shared.contract.messages.vm_request import VmPublish, VmUnpublish
 from shared.contract.publication import check_publications
 from shared.contract.verbs import api, store
 from shared.errors import BangerError

@@ -4,7 +4,7 @@ import time
 
 from services.vm_supervisor.guest.agent import Agent
 from shared.contract.guest_command import PROGRAM, VARIABLE
-from shared.contract.messages.vm import GuestExec, GuestOutput
+from shared.contract.messages.vm_request import GuestExec, GuestOutput
 
 CAPTURED_BYTES = 512 << 10
 """Of each output; the program in the guest cuts there, and a guest that does not is cut here."""

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
         snapshot,
         template,
         vm,
+        vm_report,
+        vm_request,
         workspace,
     )
 else:
@@ -25,6 +27,8 @@ else:
     snapshot = Structs("shared.contract.messages.snapshot")
     template = Structs("shared.contract.messages.template")
     vm = Structs("shared.contract.messages.vm")
+    vm_request = Structs("shared.contract.messages.vm_request")
+    vm_report = Structs("shared.contract.messages.vm_report")
     workspace = Structs("shared.contract.messages.workspace")
 
 BOOT_SECONDS = 900.0
@@ -67,7 +71,7 @@ VM_ACCESS = Verb(
 VM_CREATE = Verb(
     "api",
     "vm.create",
-    vm.VmCreate,
+    vm_request.VmCreate,
     vm.VmView,
     idempotent=False,
     operation=True,
@@ -77,7 +81,7 @@ VM_CREATE = Verb(
 VM_START = Verb(
     "api",
     "vm.start",
-    vm.VmStart,
+    vm_request.VmStart,
     vm.VmView,
     idempotent=False,
     operation=True,
@@ -87,7 +91,7 @@ VM_START = Verb(
 VM_RESTART = Verb(
     "api",
     "vm.restart",
-    vm.VmRestart,
+    vm_request.VmRestart,
     vm.VmView,
     idempotent=False,
     operation=True,
@@ -95,9 +99,15 @@ VM_RESTART = Verb(
     seconds=BOOT_SECONDS,
 )
 VM_STOP = Verb(
-    "api", "vm.stop", vm.VmStop, vm.VmView, operation=True, partials=True, seconds=END_SECONDS
+    "api",
+    "vm.stop",
+    vm_request.VmStop,
+    vm.VmView,
+    operation=True,
+    partials=True,
+    seconds=END_SECONDS,
 )
-VM_KILL = Verb("api", "vm.kill", vm.VmKill, vm.VmView, seconds=END_SECONDS)
+VM_KILL = Verb("api", "vm.kill", vm_request.VmKill, vm.VmView, seconds=END_SECONDS)
 VM_PAUSE = Verb("api", "vm.pause", vm.VmRef, vm.VmView, seconds=END_SECONDS)
 VM_RESUME = Verb(
     "api",
@@ -193,7 +203,7 @@ TEMPLATE_PRUNE = Verb(
 VM_SET = Verb(
     "api",
     "vm.set",
-    vm.VmSet,
+    vm_request.VmSet,
     vm.VmView,
     seconds=END_SECONDS,
     notes="`nat` and `allow` are one policy: one alone means that the other is none",
@@ -201,7 +211,7 @@ VM_SET = Verb(
 VM_RENAME = Verb(
     "api",
     "vm.rename",
-    vm.VmRename,
+    vm_request.VmRename,
     vm.VmView,
     seconds=END_SECONDS,
     notes="`conflict` when the name is taken, or when an egress list names the VM",
@@ -217,7 +227,7 @@ VM_KEEP = Verb(
 VM_PUBLISH = Verb(
     "api",
     "vm.publish",
-    vm.VmPublish,
+    vm_request.VmPublish,
     vm.VmView,
     seconds=ANSWER_SECONDS,
     notes="the VMM first, then the row; `conflict` names the VM or the process that has the port, "
@@ -226,24 +236,24 @@ VM_PUBLISH = Verb(
 VM_UNPUBLISH = Verb(
     "api",
     "vm.unpublish",
-    vm.VmUnpublish,
+    vm_request.VmUnpublish,
     vm.VmView,
     seconds=ANSWER_SECONDS,
     notes="`not_found` for what the VM does not publish; then nothing changes",
 )
-VM_DELETE = Verb("api", "vm.delete", vm.VmDelete, vm.VmView, seconds=END_SECONDS)
-VM_STATS = Verb("api", "vm.stats", vm.VmRef, vm.VmStats, seconds=LOOK_SECONDS)
-VM_PORTS = Verb("api", "vm.ports", vm.VmRef, vm.PortList, seconds=LOOK_SECONDS)
+VM_DELETE = Verb("api", "vm.delete", vm_request.VmDelete, vm.VmView, seconds=END_SECONDS)
+VM_STATS = Verb("api", "vm.stats", vm.VmRef, vm_report.VmStats, seconds=LOOK_SECONDS)
+VM_PORTS = Verb("api", "vm.ports", vm.VmRef, vm_report.PortList, seconds=LOOK_SECONDS)
 VM_EXEC = Verb(
     "api",
     "vm.exec",
-    vm.VmExec,
-    vm.GuestOutput,
+    vm_request.VmExec,
+    vm_request.GuestOutput,
     idempotent=False,
     seconds=630.0,
     notes="by the guest's agent, for a guest whose ssh is broken; sessions go over ssh",
 )
-VM_HEALTH = Verb("api", "vm.health", vm.VmRef, vm.Health, seconds=ANSWER_SECONDS)
+VM_HEALTH = Verb("api", "vm.health", vm.VmRef, vm_report.Health, seconds=ANSWER_SECONDS)
 
 WORKSPACE_PLAN = Verb(
     "api",

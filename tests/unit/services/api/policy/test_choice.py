@@ -3,7 +3,8 @@
 import pytest
 
 from services.api.policy.choice import chosen
-from shared.contract.messages.vm import VmChoice, VmCreate, VmSet, VmSpec
+from shared.contract.messages.vm import VmSpec
+from shared.contract.messages.vm_request import VmChoice, VmCreate, VmSet
 from shared.errors import BangerError
 from tests.example import example_vm
 

@@ -4,7 +4,7 @@ import pytest
 
 from services.api.policy.sizing import choose_sizes
 from shared.config import DefaultsConfig
-from shared.contract.messages.vm import VmCreate
+from shared.contract.messages.vm_request import VmCreate
 from shared.contract.sizes import DISK_BYTES, MIB, HostCapacity
 from shared.errors import BangerError, Code
 

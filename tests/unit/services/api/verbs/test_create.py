@@ -16,7 +16,8 @@ from shared.contract.messages.guest_run import CommandWish, GuestRun
 from shared.contract.messages.image import ImageConfig
 from shared.contract.messages.machine import SystemState
 from shared.contract.messages.rows import VmReserve
-from shared.contract.messages.vm import Publication, VmCreate
+from shared.contract.messages.vm import Publication
+from shared.contract.messages.vm_request import VmCreate
 from shared.contract.verbs import api
 from shared.errors import BangerError, Code
 from shared.paths import Paths

@@ -10,7 +10,7 @@ from typing import Any
 from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.guest.commands import CAPTURED_BYTES, execute
 from shared.contract.guest_command import VARIABLE, GuestCommand, text_of
-from shared.contract.messages.vm import GuestExec, GuestOutput
+from shared.contract.messages.vm_request import GuestExec, GuestOutput
 from shared.host.process import start_time
 from tests.scripted.ssh_sessions import Guest
 from tests.unit.services.vm_supervisor.guest.scripted_agent import answering, soon, with_agent
