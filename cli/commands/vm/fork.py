@@ -61,8 +61,6 @@ def fork(
     wanted: dict[str, Any] = {"name": name, "snapshot": snapshot, "labels": labels}
     given = {field: value for field, value in wanted.items() if value}
     forks = _forked(LongRequest(api.VM_FORK(ref=ref, count=count, **given)))
-    for sentence in forks.notices:
-        note(sentence)
     if output == "json":
         print_json(fields_of(forks))
         return 0

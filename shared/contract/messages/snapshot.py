@@ -131,9 +131,8 @@ class Fork(msgspec.Struct, kw_only=True):
 
 class Forked(msgspec.Struct, kw_only=True):
     """``vms`` in the order of their names' numbers. ``pause_seconds``: how long the guest of the
-    first stood still; 0 for one that did not run, and for a snapshot. ``notices``: sentences."""
+    first stood still; 0 for one that did not run, and for a snapshot."""
 
     vms: list[Fork]
     pause_seconds: float
     copied: CopyForm
-    notices: list[str] = []
