@@ -35,11 +35,12 @@ def ask_each(
     request_for: "Callable[[str], Request[Result]]",
     *,
     progress: bool = False,
+    whole_names: bool = False,
 ) -> "dict[str, Result | BangerError]":
     """Ask for all VMs at once; the outcomes by reference, in first-seen order.
 
     ``request_for`` makes the request for one VM. A VM that several references mean is asked once.
-    ``progress``: show it on stderr.
+    ``progress``: show it on stderr. ``whole_names``: as the request has it, which cannot be undone.
 
     Raises:
         CancelledBatch: a signal came while the answers were awaited.
@@ -51,7 +52,8 @@ def ask_each(
         if len(set(refs)) == 1:
             return _ask(client, {refs[0]: request_for(refs[0])}, progress=progress)
         requests: dict[str, Request[Result] | BangerError] = {}
-        for found in client.ask(api.VM_RESOLVE(refs=list(refs))).resolved:
+        resolve = api.VM_RESOLVE(refs=list(refs), whole_names=whole_names)
+        for found in client.ask(resolve).resolved:
             requests[found.ref] = (
                 BangerError.from_wire(found.error) if found.error else request_for(by_id(found.id))
             )
@@ -125,13 +127,16 @@ def act_on(
     *,
     quiet: bool,
     progress: bool = False,
+    whole_names: bool = False,
 ) -> int:
-    """Ask for each VM and print those for which it was done. ``progress`` as of
-    ``ask_each``.
+    """Ask for each VM and print those for which it was done. ``progress`` and ``whole_names`` as
+    of ``ask_each``.
 
     Returns the exit status: 0, that of the first failure, or 128+N when signal N came.
     """
-    outcomes, interrupted = as_far_as_done(lambda: ask_each(refs, request_for, progress=progress))
+    outcomes, interrupted = as_far_as_done(
+        lambda: ask_each(refs, request_for, progress=progress, whole_names=whole_names)
+    )
     say_notices(outcomes.values())
     status = print_outcomes(vms_of(outcomes), settings, output, quiet=quiet)
     return interrupted or status

@@ -36,7 +36,7 @@ from shared.contract.messages.rows import (
     row_cursor,
 )
 from shared.contract.messages.vm import LONGEST_REASON, Resolved, ResolvedList, State, Vm
-from shared.contract.reference import BY_ID, find_id
+from shared.contract.reference import BY_ID, find_id, require_whole
 from shared.contract.workspaces import with_workspace
 from shared.errors import BangerError, Code
 from shared.plain_text import printable
@@ -91,13 +91,15 @@ class Store:
         with self._session() as session:
             return vm_of(_meant(session, reference))
 
-    def resolve(self, references: list[str]) -> ResolvedList:
+    def resolve(self, references: list[str], *, whole_names: bool = False) -> ResolvedList:
         """What each of a user's references means, all from one snapshot."""
         found: dict[str, Resolved] = {}
         with self._session() as session:
             for reference in dict.fromkeys(references):
                 try:
                     row = _meant(session, reference)
+                    if whole_names:
+                        require_whole("VM", reference, row.id, row.name)
                 except BangerError as error:
                     found[f"ref {reference}"] = Resolved(ref=reference, error=error.to_wire())
                 else:

@@ -76,7 +76,9 @@ class StoreService(Actor):
 
     @handles(store.VM_RESOLVE)
     async def resolve(self, request: VmRefs, _call: Call) -> ResolvedList:
-        return await self._in_thread(lambda: self._store.resolve(request.refs))
+        return await self._in_thread(
+            lambda: self._store.resolve(request.refs, whole_names=request.whole_names)
+        )
 
     @handles(store.VM_CHECK)
     async def check(self, request: VmClaim, _call: Call) -> None:

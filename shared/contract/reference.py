@@ -64,6 +64,23 @@ def find_id(noun: str, reference: str, names: Iterable[tuple[str, str]]) -> str:
     return next(iter(matches))
 
 
+def require_whole(noun: str, reference: str, id_: str, *names: str) -> None:
+    """For what cannot be undone: the beginning of a name is not enough to mean its owner, that of
+    an id is. ``id_`` and ``names`` are those of what ``find_id`` has found. Else the second of two
+    deletions of "web" would delete its copy "web-1".
+
+    Raises:
+        BangerError: ``not_found``.
+    """
+    if reference in names or id_.startswith(reference.removeprefix(BY_ID)):
+        return
+    raise BangerError(
+        Code.NOT_FOUND,
+        f"there is no {noun} {reference!r}",
+        hint=f"write the whole name if you mean {' or '.join(names)}",
+    )
+
+
 def _hint(noun: str) -> str:
     return f"list them: banger {_LISTED_BY[noun]} list"
 

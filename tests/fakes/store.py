@@ -32,7 +32,7 @@ from shared.contract.messages.vm import (
     VmSpec,
 )
 from shared.contract.publication import clash
-from shared.contract.reference import BY_ID, by_id
+from shared.contract.reference import BY_ID, by_id, require_whole
 from shared.contract.verbs import store
 from shared.contract.workspaces import with_workspace
 from shared.errors import BangerError, Code
@@ -61,6 +61,8 @@ class FakeStore:
         for ref in request.refs:
             try:
                 vm = self._meant(ref)
+                if request.whole_names:
+                    require_whole("VM", ref, vm.id, vm.name)
             except BangerError as error:
                 found.setdefault(f"ref {ref}", Resolved(ref=ref, error=error.to_wire()))
             else:

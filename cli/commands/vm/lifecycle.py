@@ -134,7 +134,7 @@ def kill(settings: Settings, vms: tuple[str, ...], name: str, output: str, quiet
     def request(ref: str) -> "Request[VmView]":
         return api.VM_KILL(ref=ref, signal=name)
 
-    return act_on(vms, request, settings, output, quiet=quiet)
+    return act_on(vms, request, settings, output, quiet=quiet, whole_names=True)
 
 
 @click.command()
@@ -203,9 +203,15 @@ def suspend(settings: Settings, vms: tuple[str, ...], output: str, quiet: bool) 
 def delete(settings: Settings, vms: tuple[str, ...], output: str, quiet: bool) -> int:
     """Delete VMs, their disks and their snapshots. Running VMs are killed. This cannot be undone.
 
+    Give the whole name of each VM, or its id. Other commands take the beginning of a name, too.
+
     \b
     Examples:
       banger vm delete web
       banger vm delete $(banger vm list -q)
     """
-    return act_on(vms, lambda ref: api.VM_DELETE(ref=ref), settings, output, quiet=quiet)
+
+    def request(ref: str) -> "Request[VmView]":
+        return api.VM_DELETE(ref=ref)
+
+    return act_on(vms, request, settings, output, quiet=quiet, whole_names=True)

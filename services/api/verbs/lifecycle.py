@@ -15,7 +15,7 @@ from shared.contract.lifecycle import LIVE, Action, check, states_for
 from shared.contract.messages.machine import MachineState
 from shared.contract.messages.vm import Vm, VmRef, VmView, WaitFor
 from shared.contract.messages.vm_request import VmDelete, VmKill, VmRestart, VmStart, VmStop
-from shared.contract.reference import by_id
+from shared.contract.reference import by_id, require_whole
 from shared.contract.verb import Request
 from shared.contract.verbs import api, store, supervisor
 from shared.errors import BangerError, Code
@@ -115,7 +115,7 @@ class LifecycleVerbs:
     @handles(api.VM_KILL)
     async def kill(self, request: VmKill, _call: Call) -> VmView:
         number, context = signal_number(request.signal), self._context
-        vm = await context.find(request.ref)
+        vm = await self._find_whole(request.ref)
         if check(vm.name, vm.state, Action.KILL):
             vm = _told(vm, await context.completed(context.machines.end(vm, number)))
         return context.view(vm)
@@ -162,9 +162,14 @@ class LifecycleVerbs:
             vm = _told(vm, await self._context.completed(asked))
         return self._context.view(vm)
 
+    async def _find_whole(self, ref: str) -> Vm:
+        vm = await self._context.find(ref)
+        require_whole("VM", ref, vm.id, vm.name)
+        return vm
+
     @handles(api.VM_DELETE)
     async def delete(self, request: VmDelete, _call: Call) -> VmView:
-        vm = await self._context.find(request.ref)
+        vm = await self._find_whole(request.ref)
         shown = self._context.view(vm)
         if not request.unless_live:
             self._context.being_deleted.add(vm.id)

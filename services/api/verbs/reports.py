@@ -70,7 +70,9 @@ class ReportVerbs:
 
     @handles(api.VM_RESOLVE)
     async def resolve(self, request: VmRefs, _call: Call) -> ResolvedList:
-        return await self._context.ask(store.VM_RESOLVE(refs=request.refs))
+        return await self._context.ask(
+            store.VM_RESOLVE(refs=request.refs, whole_names=request.whole_names)
+        )
 
     @handles(api.VM_SHOW)
     async def show(self, request: VmRef, _call: Call) -> VmView:

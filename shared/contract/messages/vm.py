@@ -162,9 +162,11 @@ class VmAccess(VmRef, kw_only=True):
 
 
 class VmRefs(msgspec.Struct, kw_only=True):
-    """``vm.resolve``: references of a user, all looked up in one listing."""
+    """``vm.resolve``: references of a user, all looked up in one listing. ``whole_names``: the
+    beginning of a name is not enough."""
 
     refs: list[str]
+    whole_names: bool = False
 
 
 class Resolved(msgspec.Struct, kw_only=True):

@@ -97,6 +97,9 @@ def test_references_that_mean_no_vm_say_why(play: Play) -> None:
         ]
         assert told.resolved[1].error
         assert told.resolved[1].error["code"] == "not_found"
+        told = await bus.ask(store.VM_RESOLVE(refs=["bert", "be", "bet"], whole_names=True))
+        errors = [each.error and each.error["code"] for each in told.resolved]
+        assert errors == [None, "ambiguous", "not_found"]
 
     play(act)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.contract.reference import by_id, find_id
+from shared.contract.reference import by_id, find_id, require_whole
 from shared.errors import BangerError, Code
 
 WEB, WEB_TWO, DB = ("ecb491", "web"), ("ecb492", "web-2"), ("0f3344", "db")
@@ -85,3 +85,16 @@ def test_what_has_no_name_is_found_and_named_by_its_id() -> None:
     with pytest.raises(BangerError) as raised:
         find_id("operation", "a", [("aab", ""), ("abc", "")])
     assert raised.value.details == {"candidates": ["aab", "abc"]}
+
+
+@pytest.mark.parametrize("reference", ["web-1", "ecb492", "ecb", by_id("ecb492")])
+def test_what_cannot_be_undone_takes_a_whole_name_or_an_id(reference: str) -> None:
+    require_whole("VM", reference, "ecb492", "web-1")
+
+
+def test_what_cannot_be_undone_is_not_done_to_what_a_name_begins_like() -> None:
+    with pytest.raises(BangerError) as raised:
+        require_whole("VM", "web", "ecb492", "web-1")
+    assert raised.value.code is Code.NOT_FOUND
+    assert raised.value.message == "there is no VM 'web'"
+    assert raised.value.hint == "write the whole name if you mean web-1"

@@ -331,6 +331,22 @@ def test_a_running_vm_is_deleted_with_one_question_to_each(paths: Paths) -> None
     play(act())
 
 
+def test_a_vm_that_the_name_only_begins_is_neither_deleted_nor_killed(paths: Paths) -> None:
+    async def act() -> None:
+        async with Scene(paths) as scene:
+            vm = await scene.running()
+            for request in (api.VM_DELETE(ref="bet"), api.VM_KILL(ref="bet")):
+                with pytest.raises(BangerError) as raised:
+                    await scene.bus.ask(request)
+                assert raised.value.code is Code.NOT_FOUND
+                assert raised.value.hint == "write the whole name if you mean beta"
+            assert scene.row().state == "running"
+            await scene.bus.ask(api.VM_DELETE(ref=vm.id[:4]))
+            assert scene.store.vms == {}
+
+    play(act())
+
+
 def test_a_row_that_could_not_be_removed_says_that_the_vm_has_stopped(paths: Paths) -> None:
     """The supervisor was asked not to store the end."""
 
