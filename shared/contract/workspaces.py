@@ -43,6 +43,11 @@ def find_workspace(vm: "Vm", guest_path: str) -> "Workspace":
     return meant[0]
 
 
+def first_workspace(vm: "Vm") -> str:
+    """The guest path where commands start that name no directory; "" for the home directory."""
+    return vm.workspaces[0].guest_path if vm.workspaces else ""
+
+
 def with_workspace(vm: "Vm", workspace: "Workspace") -> "list[Workspace]":
     """The VM's workspaces and this one, which replaces that of the same guest path.
 

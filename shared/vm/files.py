@@ -33,6 +33,9 @@ RESTORING = "restoring"
 """The saved machine that the VM is about to become; whoever finds it goes on with that."""
 FORKS = "forks"
 """A directory with what copies of this VM are being made from."""
+WORKSPACES = "workspaces"
+"""A directory with what was placed in the guest (services/workspaces/placement); in that of a saved
+machine, as it was then."""
 SAVING = "saving"
 """A directory with what Firecracker saves, until it is copied to where it is kept."""
 

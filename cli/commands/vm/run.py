@@ -21,6 +21,7 @@ from cli.terminal.signals import interrupts_raise, interrupts_wait
 from shared.contract.guest_command import GuestCommand, in_workspace
 from shared.contract.reference import by_id
 from shared.contract.verbs import api
+from shared.contract.workspaces import first_workspace
 from shared.errors import BangerError
 
 if TYPE_CHECKING:
@@ -67,7 +68,8 @@ def run(
     /root/repo before, as banger vm workspace prepare does, and shell and command start there.
 
     With --from, the new VM begins as a copy of another VM, or of a snapshot. Programs that run
-    there go on running in the copy.
+    there go on running in the copy. Shell and command start in its workspace, if it has one. PATH
+    then brings the workspace up to date, and --export and --apply work without PATH.
 
     If the image was made for containers, its entrypoint, variables, user and working directory
     count as with docker run: CMD is what its entrypoint is given. Without CMD, and if standard
@@ -84,7 +86,7 @@ def run(
       banger vm run --rm . -- make test
       banger vm run --rm . --nat --apply -- ./fix-everything
       banger vm run --rm --image python:3.12 -- python -c 'print(6 * 7)'
-      banger vm run --rm --from web/clean -- make test
+      banger vm run --rm --from web/clean --apply -- make fix
       banger vm run -d --name web --nat -p 8080:80
     """
     argv, shell = trailing(ctx), sys.stdin.isatty()
@@ -182,7 +184,7 @@ def _run_attached(
         access = access_of(view)
         command = work.wish.command(view.command)
         if repository is None:
-            return _run_in(access, command, work.seconds)
+            return _run_in(access, in_workspace(command, first_workspace(view.vm)), work.seconds)
         repository.prepare(view.vm, wait_for_tools=False)
         command = in_workspace(command, repository.guest_path)
         return _work_and_take_out(view.vm, access, command, work.seconds, repository)

@@ -1,9 +1,11 @@
-"""Copies of the files of a VM: its two disks, and the memory of a saved machine.
+"""Copies of the files of a VM: its two disks, what is known of its workspaces, and the memory of a
+saved machine.
 
 A copy of a disk shares the blocks of the original where the filesystem can do that (reflink); else
 it is a sparse file. Saved memory is never written to again, so a hard link serves as its copy.
 """
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -46,17 +48,46 @@ def link_memory(source: Path, target: Path) -> None:
         BangerError: ``no_space``, ``denied``.
     """
     for name in MEMORY:
-        if not (source / name).exists():
-            continue
+        if (source / name).exists():
+            _link(source / name, target / name)
+
+
+def link_workspaces(source: Path, target: Path) -> None:
+    """Link what is known of the workspaces in ``source``, a VM's directory or a saved machine's,
+    into ``target``. The directory is there afterwards, also when there are none.
+
+    Its files are replaced and never written to. One that is replaced meanwhile is left out, and
+    then its workspace is not known.
+
+    Raises:
+        BangerError: ``no_space``, ``denied``.
+    """
+    into = target / files.WORKSPACES
+    try:
+        into.mkdir(mode=0o700)
+        found = sorted((source / files.WORKSPACES).iterdir())
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise refused(into, error) from error
+    for path in found:
+        with contextlib.suppress(FileNotFoundError):
+            _link(path, into / path.name)
+
+
+def _link(source: Path, target: Path) -> None:
+    """Raises FileNotFoundError when ``source`` is gone."""
+    try:
         try:
-            try:
-                os.link(source / name, target / name)
-            except OSError as error:
-                if is_full(error):
-                    raise
-                copy_sparse(source / name, target / name)  # no hard links on this filesystem
+            os.link(source, target)
         except OSError as error:
-            raise refused(target / name, error) from error
+            if is_full(error) or isinstance(error, FileNotFoundError):
+                raise
+            copy_sparse(source, target)  # no hard links on this filesystem
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise refused(target, error) from error
 
 
 def disk_bytes(directory: Path) -> int:

@@ -2,6 +2,7 @@
 
     restoring/                  what the VM is to become, published by one rename
     overlay.ext4, work.ext4     replaced by those of ``restoring``, one after the other
+    workspaces/                 replaced by that of ``restoring``
     suspended/                  the rest of ``restoring``, if it has memory
 
 Before the rename nothing of the VM has changed. After it, ``complete`` does the rest. If it is
@@ -9,6 +10,7 @@ interrupted, the VM's next supervisor calls it before anything else, so memory i
 with disks of another moment (docs/decisions/0053).
 """
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +22,7 @@ from services.vm_supervisor.disks.copies import (
     copy_disks,
     disk_bytes,
     link_memory,
+    link_workspaces,
     require_room,
 )
 from shared.host.files import sync
@@ -42,6 +45,8 @@ def replacement(source: Path, saved: SavedMachine, state: Path) -> Iterator[Call
         require_room(state, disk_bytes(source), "a copy of the disks")
     with draft(state) as work:
         copy_disks(source, work)
+        if (source / files.WORKSPACES).exists():  # an older version has saved none
+            link_workspaces(source, work)
         if saved.memory is not None:
             link_memory(source, work)
 
@@ -70,6 +75,10 @@ def complete(state: Path) -> None:
         for name in DISKS:
             if (coming / name).exists():
                 (coming / name).replace(state / name)
+        if (coming / files.WORKSPACES).exists():
+            if (state / files.WORKSPACES).exists():
+                shutil.rmtree(state / files.WORKSPACES)
+            (coming / files.WORKSPACES).rename(state / files.WORKSPACES)
         sync(state)
         if (coming / files.MEMORY).exists():
             coming.rename(state / files.SUSPENDED)

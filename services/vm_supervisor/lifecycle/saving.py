@@ -162,6 +162,7 @@ class Saving:
                 if memory:
                     await running.machine.save(work)
                 copied = await in_thread(copies.copy_disks, life.directory, work)
+                await in_thread(copies.link_workspaces, life.directory, work)
                 pause = time.monotonic() - began
         finally:
             if memory:
@@ -177,6 +178,7 @@ class Saving:
         if memory and state_at_rest(life.directory) == "suspended":
             facts = read_saved(suspended, check=False)
             copies.link_memory(suspended, work)
+        copies.link_workspaces(life.directory, work)
         return facts, 0.0, copies.copy_disks(life.directory, work)
 
     async def restore(self, source: Path, *, memory: bool, report: ReportProgress) -> None:

@@ -19,7 +19,6 @@ from services.workspaces.jobs.prepare_request import HostRepository, PrepareRequ
 from services.workspaces.placement.changes import HostChanges, differing, host_changes
 from services.workspaces.placement.manifest import Manifest, manifest_lines, read_manifest
 from services.workspaces.placement.record import (
-    DIRECTORY,
     PlacedRepository,
     PlacedWorkspace,
     file_beside,
@@ -29,6 +28,7 @@ from services.workspaces.repository.work_tree import WorkTree
 from shared.contract.messages.workspace import Prepared
 from shared.host.files import write_atomically
 from shared.plain_text import printable
+from shared.vm import files
 
 
 def prepare_again(
@@ -208,7 +208,7 @@ class LaterPrepare:
         save_record(self._state_directory, self._record)
 
     def _beside(self, name: str) -> Path:
-        return self._state_directory / DIRECTORY / name
+        return self._state_directory / files.WORKSPACES / name
 
 
 def _kept(path: str) -> str:

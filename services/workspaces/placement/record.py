@@ -11,9 +11,7 @@ from pathlib import Path
 import msgspec
 
 from shared.host.files import write_atomically
-
-DIRECTORY = "workspaces"
-"""In the VM's state directory."""
+from shared.vm import files
 
 
 class PlacedRepository(msgspec.Struct, kw_only=True):
@@ -80,10 +78,10 @@ def save_record(vm_state: Path, record: PlacedWorkspace) -> None:
 
 def file_beside(vm_state: Path, guest_path: str, kind: str) -> Path:
     """A new file beside the record; its directory is made. ``kind`` goes into its name."""
-    directory = vm_state / DIRECTORY
+    directory = vm_state / files.WORKSPACES
     directory.mkdir(mode=0o700, exist_ok=True)
     return directory / f"{workspace_id(guest_path)}.{os.urandom(4).hex()}.{kind}"
 
 
 def _path(vm_state: Path, guest_path: str) -> Path:
-    return vm_state / DIRECTORY / f"{workspace_id(guest_path)}.json"
+    return vm_state / files.WORKSPACES / f"{workspace_id(guest_path)}.json"

@@ -21,6 +21,7 @@ from cli.parsing.guest_argv import TrailingCommand, trailing
 from cli.terminal.output import note
 from shared.contract.guest_command import GuestCommand, in_workspace
 from shared.contract.verbs import api
+from shared.contract.workspaces import first_workspace
 
 if TYPE_CHECKING:
     from shared.contract.messages.vm import VmView
@@ -132,8 +133,7 @@ def _execute(vm: str, wish: Wish, *, tty: bool | None, stdin: bool) -> int:
     from cli.guest.session import access_of
 
     view = reached(vm, wish)
-    prepared = [] if wish.workdir else view.vm.workspaces
-    workspace = prepared[0].guest_path if prepared else ""
+    workspace = "" if wish.workdir else first_workspace(view.vm)
     command = in_workspace(wish.command(view.command), workspace)
     return run_in_guest(access_of(view), command, tty=tty, stdin=stdin)
 

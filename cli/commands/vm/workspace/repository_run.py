@@ -14,6 +14,7 @@ from cli.terminal.interrupted import Interrupted
 from cli.terminal.output import Settings, note, report
 from shared.contract.reference import by_id
 from shared.contract.verbs import api
+from shared.contract.workspaces import find_workspace
 from shared.errors import BangerError
 
 if TYPE_CHECKING:
@@ -49,8 +50,13 @@ OPTIONS = (
 )
 
 
+OF_A_COPY = ("--export", "--apply", "--guest-path")
+"""What a copy of a VM with a workspace needs no PATH for."""
+
+
 class RepositoryRun:
-    """``failed``: what was done in the guest was not taken out, so the VM must stay."""
+    """``failed``: what was done in the guest was not taken out, so the VM must stay. An empty
+    ``path``: the workspace that the VM has as a copy of another."""
 
     def __init__(
         self, path: str, choice: Mapping[str, Any], *, dry_run: bool, export: str, apply: bool
@@ -72,6 +78,8 @@ class RepositoryRun:
 
         if self._export:
             check_output_file(self._export)
+        if not self._path:
+            return
         self._path = host_path(self._path)
         planned = ask_plan(self._path, self._choice, outside=outside)
         announce(planned)
@@ -84,10 +92,14 @@ class RepositoryRun:
         show_plan(host_path(self._path), self._choice, "table", outside=outside)
 
     def prepare(self, vm: "Vm", *, wait_for_tools: bool) -> None:
-        """Place it in the VM, and say so on stderr."""
+        """Place it in the VM, and say so on stderr. Raises as ``find_workspace`` for a copy."""
         from cli.client.operation import run_operation
         from cli.commands.vm.workspace.place import say_notices, what_was_sent
 
+        if not self._path:
+            guest_path = self._choice.get("guest_path", "")
+            self.guest_path = find_workspace(vm, guest_path).guest_path
+            return
         request = api.WORKSPACE_PREPARE(
             ref=by_id(vm.id), path=self._path, wait_for_tools=wait_for_tools, **self._choice
         )
@@ -154,15 +166,18 @@ def repository_options(command: Command) -> Command:
             source = dict(zip(("from_vm", "from_snapshot"), split(origin), strict=True))
         given = {NAMES[field]: True for field in choice}
         given |= {"--dry-run": dry_run, "--export": bool(export), "--apply": apply}
+        takes_out = bool(export or apply)
+        free = OF_A_COPY if source and takes_out else ()
         for option, is_given in given.items():
-            if path is None and is_given:
+            if path is None and is_given and option not in free:
                 raise click.UsageError(f"{option} needs PATH", click.get_current_context())
         if export == "-":
             ctx = click.get_current_context()
             raise click.UsageError("--export needs a file: standard output is the command's", ctx)
         repository = None
-        if path is not None:
-            repository = RepositoryRun(path, choice, dry_run=dry_run, export=export, apply=apply)
+        if path is not None or (source and takes_out):
+            place = path or ""
+            repository = RepositoryRun(place, choice, dry_run=dry_run, export=export, apply=apply)
         return command(*arguments, repository=repository, **source, **others)
 
     decorated: Any = with_repository

@@ -13,6 +13,9 @@ def fill(directory: Path, word: str, *, disks: bool = True, memory: bool = True)
     names = (files.OVERLAY, files.WORK_DISK) if disks else ()
     for name in (*names, *((files.MEMORY, files.DEVICE_STATE) if memory else ())):
         (directory / name).write_text(word)
+    if disks:
+        (directory / files.WORKSPACES).mkdir(exist_ok=True)
+        (directory / files.WORKSPACES / "placed").write_text(word)
 
 
 def save(target: Path, word: str, *, disks: bool = True, memory: bool = True) -> Path:

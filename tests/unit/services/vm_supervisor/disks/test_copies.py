@@ -9,10 +9,12 @@ from services.vm_supervisor.disks.copies import (
     copy_disks,
     disk_bytes,
     link_memory,
+    link_workspaces,
     occupied,
     require_room,
 )
 from shared.errors import BangerError, Code
+from shared.host.files import write_atomically
 from shared.vm import files
 from tests.unit.services.vm_supervisor.disks.saved_machines import fill, words
 
@@ -69,3 +71,43 @@ def test_room_is_asked_for_with_what_to_do(tmp_path: Path) -> None:
         require_room(tmp_path, 1 << 60, "a copy")
     assert refused.value.code is Code.NO_SPACE
     assert "snapshots" in str(refused.value.hint)
+
+
+def test_what_is_known_of_workspaces_is_the_same_files(tmp_path: Path) -> None:
+    source = fill_workspaces(tmp_path / "source")
+    (target := tmp_path / "target").mkdir()
+    link_workspaces(source, target)
+    linked = target / files.WORKSPACES / "record.json"
+    assert linked.samefile(source / files.WORKSPACES / "record.json")
+    write_atomically(source / files.WORKSPACES / "record.json", b"later")
+    assert linked.read_text() == "{}"
+
+
+def test_a_directory_says_that_there_were_no_workspaces(tmp_path: Path) -> None:
+    (target := tmp_path / "target").mkdir()
+    link_workspaces(tmp_path / "nothing", target)
+    assert list((target / files.WORKSPACES).iterdir()) == []
+
+
+def test_a_record_that_is_replaced_meanwhile_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = fill_workspaces(tmp_path / "source")
+    (target := tmp_path / "target").mkdir()
+    link = os.link
+
+    def replaced(path: Path, to: Path) -> None:
+        if path.suffix == ".files":
+            path.unlink()
+        link(path, to)
+
+    monkeypatch.setattr(os, "link", replaced)
+    link_workspaces(source, target)
+    assert [path.name for path in (target / files.WORKSPACES).iterdir()] == ["record.json"]
+
+
+def fill_workspaces(directory: Path) -> Path:
+    (directory / files.WORKSPACES).mkdir(parents=True)
+    (directory / files.WORKSPACES / "record.json").write_text("{}")
+    (directory / files.WORKSPACES / "1.files").write_text("a")
+    return directory

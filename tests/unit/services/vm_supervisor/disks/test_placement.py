@@ -1,6 +1,7 @@
 """A VM becomes what a saved machine was: all of it or nothing, whenever it is killed."""
 
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -15,8 +16,8 @@ from shared.vm.at_rest import state_at_rest
 from shared.vm.saved import read_saved
 from tests.unit.services.vm_supervisor.disks.saved_machines import fill, save, words
 
-OLD = {"overlay.ext4": "old", "work.ext4": "old"}
-NEW = {"overlay.ext4": "new", "work.ext4": "new"}
+OLD = {"overlay.ext4": "old", "work.ext4": "old", "workspaces/placed": "old"}
+NEW = {"overlay.ext4": "new", "work.ext4": "new", "workspaces/placed": "new"}
 MEMORY = {"suspended/device_state": "new", "suspended/memory": "new"}
 OLD_MEMORY = {"suspended/device_state": "old", "suspended/memory": "old"}
 STEPS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.truncate")
@@ -63,6 +64,22 @@ def test_a_new_vm_begins_as_the_saved_machine(tmp_path: Path) -> None:
     (state := tmp_path / "vm").mkdir()
     place(save(tmp_path / "source", "new"), state)
     assert words(state) == NEW | MEMORY
+
+
+def test_workspaces_are_kept_where_an_older_version_has_saved_none(tmp_path: Path) -> None:
+    state = vm(tmp_path / "vm", suspended=False)
+    source = save(tmp_path / "source", "new", memory=False)
+    shutil.rmtree(source / files.WORKSPACES)
+    place(source, state)
+    assert words(state) == NEW | {"workspaces/placed": "old"}
+
+
+def test_workspaces_that_came_later_are_not_known_after_a_restore(tmp_path: Path) -> None:
+    state = vm(tmp_path / "vm", suspended=False)
+    source = save(tmp_path / "source", "new", memory=False)
+    (source / files.WORKSPACES / "placed").unlink()
+    place(source, state)
+    assert not list((state / files.WORKSPACES).iterdir())
 
 
 def test_the_guest_of_a_copy_writes_to_no_disk_of_the_source(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from tests.unit.services.vm_supervisor.lifecycle.bench import SECONDS, Bench, sc
 from tests.unit.shared.vm.test_saved import FACTS
 
 Play = Callable[[Bench], Coroutine[Any, Any, None]]
-DISKS = {"overlay.ext4": "old", "work.ext4": "old"}
+DISKS = {"overlay.ext4": "old", "work.ext4": "old", "workspaces/placed": "old"}
 
 
 def silent(_stage: str, _words: str) -> None:
