@@ -70,7 +70,8 @@ def stop() -> None:
 
 @daemon.command()
 def restart() -> None:
-    """Restart the services with the installed version. VMs keep running.
+    """Restart the services with the installed version, and with config.toml as it is now. VMs keep
+    running.
 
     \b
     Example:
@@ -78,9 +79,12 @@ def restart() -> None:
     """
     from cli.client.connection import connect
     from cli.client.launcher_process import stop_launcher
+    from shared.config import load_config
     from shared.paths import Paths
 
-    stop_launcher(Paths.from_environment())
+    paths = Paths.from_environment()
+    load_config(paths.config_file)  # what is wrong with it must not end services that run
+    stop_launcher(paths)
     with connect():
         note("The services are running.")
 

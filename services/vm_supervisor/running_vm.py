@@ -19,6 +19,9 @@ class RunningVm:
     unforwarded: int = 0
     """User mode: how many ports the guest listens on beyond the limit of forwards."""
 
+    adopted: bool = False
+    """Another supervisor has launched it."""
+
     channel: OpenChannel | None = None
     """To the agent of a guest that was loaded, from before it went on, until somebody uses it."""
 

@@ -40,7 +40,7 @@ def set_(
       banger vm set web --idle-suspend 30m
     """
     if not chosen:
-        raise click.UsageError("nothing to change: see banger vm set --help", ctx)
+        raise click.UsageError("nothing to change", ctx)
     return act_on(vms, lambda ref: api.VM_SET(ref=ref, **chosen), ctx.obj, output, quiet=quiet)
 
 

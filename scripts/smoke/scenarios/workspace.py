@@ -168,6 +168,26 @@ def run_with_export_and_apply(case: Case) -> None:
 
 
 @scenario(WORKSPACE)
+def copy_of_a_workspace(case: Case) -> None:
+    """In a copy of a machine that was prepared once: later edits in, changes of the guest out."""
+    top = _repository(case, "copied")
+    case.banger("vm", "workspace", "prepare", case.vm, str(top), "--no-bootstrap")
+    case.banger("vm", "snapshot", "create", case.vm, "ready", "-q")
+    run = ("vm", "run", "--rm", "--from", f"{case.vm}/ready")
+    equal("its directory", case.banger(*run, "--", "pwd").out, f"{GUEST_PATH}\n")
+    (top / "file").write_text((top / "file").read_text() + "later\n")
+    words = (*run, str(top), "--no-bootstrap", "--", "tail", "-n1", "file")
+    equal("a later edit", case.banger(*words).out, "later\n")
+    case.banger(*run, "--apply", "--", "sh", "-c", "echo made >made")
+    equal("what the copy has made", (top / "made").read_text(), "made\n")
+    case.banger("vm", "snapshot", "restore", case.vm, "ready", "--yes")
+    case.banger("vm", "workspace", "sync", case.vm)
+    equal("and after a restore", case.inside(case.vm, f"tail -n1 {GUEST_PATH}/file"), "later")
+    case.banger("vm", "snapshot", "delete", case.vm, "ready")
+    _forget(case)
+
+
+@scenario(WORKSPACE)
 def two_repositories(case: Case) -> None:
     """Two workspaces of one VM: each by its path in the guest, each exported by itself."""
     for name in ("first", "second"):

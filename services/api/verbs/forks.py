@@ -71,6 +71,16 @@ class Origin:
         return fields | alone | {"template": "", "from_pool": False} | sizes_of(self.saved) | own
 
 
+_WORDS = {
+    "vcpu": "number of processors",
+    "memory_mib": "memory",
+    "disk_bytes": "disk size",
+    "overlay_bytes": "overlay size",
+    "vmm": "VMM",
+}
+"""The fields of ``AT_REST``, for people."""
+
+
 @asynccontextmanager
 async def origin_of(
     context: ApiContext, ref: str, snapshot: str, count: int, call: Call
@@ -156,8 +166,9 @@ def chosen_of_copy(request: VmCreate, origin: Origin, mode: NetworkMode) -> dict
     if origin.has_memory and (fixed := [name for name in AT_REST if name in given]):
         raise BangerError(
             Code.INVALID,
-            f"a copy with memory keeps its sizes and its VMM: {', '.join(fixed)} cannot be chosen",
-            hint="leave them out, or copy a stopped VM or a snapshot without memory",
+            "a copy with memory keeps its sizes and its VMM, and cannot have another "
+            f"{' or '.join(_WORDS[name] for name in fixed)}",
+            hint="leave that out, or copy a stopped VM or a snapshot without memory",
         )
     publish = publications_in(mode, request.publish, first_free_port())
     return given | {"publish": publish, "lease": request.lease}

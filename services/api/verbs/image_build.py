@@ -194,3 +194,9 @@ def _refuse_live(vm: Vm) -> None:
             f"{vm.name} is {vm.state}: its disks change",
             hint=f"stop it first: banger vm stop {vm.name}",
         )
+    if vm.state == "suspended":
+        raise BangerError(
+            Code.CONFLICT,
+            f"{vm.name} is suspended: its disks go with its memory",
+            hint=f"resume and stop it first: banger vm resume {vm.name}",
+        )

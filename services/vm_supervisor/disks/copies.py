@@ -118,16 +118,19 @@ def real_bytes(directory: Path) -> int:
 
 
 def shares_blocks(directory: Path) -> bool:
-    """Whether copies in ``directory`` share the blocks of their originals, by making one.
+    """Whether copies in ``directory`` share the blocks of their originals, by making one. False on
+    a full disk: whoever asks goes on to say what is needed.
 
     Raises:
-        BangerError: ``no_space``, ``denied``.
+        BangerError: ``denied``.
     """
     one, other = directory / ".one", directory / ".other"
     try:
         one.write_bytes(b"x" * BLOCK)
         return copy_sparse(one, other) == "reflink"
     except OSError as error:
+        if is_full(error):
+            return False
         raise refused(one, error) from error
     finally:
         one.unlink(missing_ok=True)

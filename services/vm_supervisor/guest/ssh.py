@@ -15,6 +15,7 @@ listens by then and the first attempt succeeds.
 import asyncio
 import contextlib
 import errno
+import os
 import shutil
 import signal
 import subprocess
@@ -29,6 +30,7 @@ from shared.errors import BangerError, Code
 from shared.host.files import read_tail, sync, write_atomically
 from shared.host.process import ProcessId, Watch, spawn_detached, start_time
 from shared.plain_text import printable
+from shared.vmm.search import command_line
 
 CONTROL_SECONDS = 5.0
 """What a master may take to answer. It serves sessions by itself, and may be stopped or stuck."""
@@ -100,11 +102,14 @@ def write_known_hosts(access: Access, public: str) -> None:
     write_atomically(Path(access.known_hosts), known_hosts_line(access.alias, public).encode())
 
 
-async def start_master(access: Access, log: Path, deadline: float) -> None:
+async def start_master(
+    access: Access, log: Path, deadline: float, *, adopted: bool = False
+) -> None:
     """Open the shared connection, trying again until the guest's sshd answers.
 
     ``ssh -f`` goes to the background when the control socket serves, so its exit is the event to
-    wait for. Does nothing when a master runs already.
+    wait for. Does nothing when a master runs already. ``adopted``: another supervisor may have been
+    killed while it did this.
 
     Raises:
         BangerError: ``timeout`` when sshd did not answer before ``deadline`` (time.monotonic()),
@@ -112,6 +117,8 @@ async def start_master(access: Access, log: Path, deadline: float) -> None:
     """
     if await master_pid(access) is not None:
         return
+    if adopted:
+        await asyncio.to_thread(_end_connecting, master_argv(access, str(log)))
     Path(access.control).unlink(missing_ok=True)
     while time.monotonic() < deadline:
         log.unlink(missing_ok=True)
@@ -128,6 +135,15 @@ async def start_master(access: Access, log: Path, deadline: float) -> None:
     raise BangerError(
         Code.TIMEOUT, f"no ssh on {access.host} port {access.port}", hint=f"see {log}"
     )
+
+
+def _end_connecting(argv: list[str]) -> None:
+    """End masters that have been started and do not serve yet: beside another one, they would stay
+    for ever, as connections that nobody uses."""
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):  # it ended this moment
+            if entry.name.isdigit() and command_line(int(entry.name)) == argv:
+                os.kill(int(entry.name), signal.SIGKILL)
 
 
 async def _attempt(argv: list[str], log: Path, deadline: float) -> bool:

@@ -12,6 +12,9 @@ from shared.vm.at_rest import state_at_rest
 from shared.vm.handle import Beginning
 from shared.vm.saved import SavedMachine, read_saved
 
+NO_MEMORY = "boot it without what is in its memory: banger vm start --discard-memory {name}"
+"""A hint."""
+
 
 def make_disks(spec: SupervisorSpec, state: Path) -> SavedMachine | None:
     """Make the disks that the VM needs in its directory ``state``, if they are not there. What it
@@ -36,10 +39,19 @@ def make_disks(spec: SupervisorSpec, state: Path) -> SavedMachine | None:
     refuse_lost(state)
     if state_at_rest(state) == "suspended":
         known = is_new and bool(spec.saved) and spec.checked
-        return read_saved(state / files.SUSPENDED, check=not known)
+        return _read_suspended(state / files.SUSPENDED, vm.name, check=not known)
     ensure_overlay(state / files.OVERLAY, vm.overlay_bytes)
     ensure_work_disk(state / files.WORK_DISK, vm.disk_bytes)
     return None
+
+
+def _read_suspended(directory: Path, name: str, *, check: bool) -> SavedMachine:
+    try:
+        return read_saved(directory, check=check)
+    except BangerError as error:
+        if error.code is Code.INVALID:
+            error.hint = NO_MEMORY.format(name=name)
+        raise
 
 
 def beginning_of(saved: SavedMachine | None, vm: Vm) -> Beginning:

@@ -23,7 +23,12 @@ from services.vm_supervisor.drivers.registry import make_driver
 from services.vm_supervisor.guest.agent import LINE_MAX
 from services.vm_supervisor.guest.channel import OpenChannel, open_channel
 from services.vm_supervisor.guest.ssh import write_known_hosts
-from services.vm_supervisor.launch.beginning import beginning_of, make_disks, vmm_of_memory
+from services.vm_supervisor.launch.beginning import (
+    NO_MEMORY,
+    beginning_of,
+    make_disks,
+    vmm_of_memory,
+)
 from services.vm_supervisor.launch.drives import drives_of
 from services.vm_supervisor.launch.facts import facts_of_machine, refuse_different
 from services.vm_supervisor.launch.identity import identity_of, keys_of
@@ -58,7 +63,6 @@ ReportProgress = Callable[[str, str], None]
 """Called with a stage and a sentence about it."""
 SSH_PORTS = (22, 2222)
 """Preferred ports of the VM's own loopback address: 22 where the host allows it, else 2222."""
-NO_MEMORY = "boot it without what is in its memory: banger vm start --discard-memory {name}"
 KILL_SECONDS = 5.0
 """How soon a VMM that was killed is expected to be gone."""
 
@@ -157,7 +161,7 @@ class VmmLauncher:
         driver = self._driver(handle.vmm)
         machine = driver.adopt(self._place(handle.vm_id), handle.process, handle.console_start)
         await machine.attach()
-        return RunningVm(machine, handle, driver.info)
+        return RunningVm(machine, handle, driver.info, adopted=True)
 
     def _place(self, vm_id: str) -> VmPlace:
         return VmPlace(vm_id, self.paths.vm_run(vm_id), self.paths.vm_state(vm_id))

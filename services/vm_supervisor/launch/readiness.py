@@ -89,7 +89,8 @@ async def reach_agent(running: RunningVm, deadline: float) -> Agent:
 
 async def open_session(running: RunningVm, state: Path, deadline: float) -> None:
     """Open the connection that ssh sessions share. Raises as ``start_master``."""
-    await start_master(running.access, state / files.SSH_LOG, deadline)
+    log, adopted = state / files.SSH_LOG, running.adopted
+    await start_master(running.access, log, deadline, adopted=adopted)
 
 
 async def _know_boot_id(running: RunningVm, agent: Agent, deadline: float) -> None:

@@ -26,9 +26,10 @@ def one_snapshot(vm: str, name: str | None) -> tuple[str, str]:
 
 
 def some_snapshots(vm: str, names: Sequence[str]) -> tuple[str, list[str]]:
-    """VM and names, at least one. Raises ``UsageError`` when none is named."""
+    """VM and names, at least one, which may be written VM/NAME. Raises ``UsageError`` when none is
+    named."""
     vm, first = split(vm)
-    named = [first, *names] if first else list(names)
+    named = [name.removeprefix(f"{vm}/") for name in ([first, *names] if first else names)]
     if not named:
         ctx = click.get_current_context()
         raise click.UsageError(f"name a snapshot; list them: banger vm snapshot list {vm}", ctx)

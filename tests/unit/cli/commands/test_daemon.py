@@ -51,6 +51,16 @@ def test_stop_without_services_says_so(cli: Cli) -> None:
     assert cli("daemon", "stop").err == "The services were not running.\n"
 
 
+def test_restart_with_a_configuration_that_is_wrong_ends_nothing(cli: Cli, peer: Begin) -> None:
+    services = peer({"daemon.stop": lambda _: {}})
+    cli.paths.config.mkdir(parents=True, exist_ok=True)
+    cli.paths.config_file.write_text("warm_pol = 2\n")
+    ran = cli("daemon", "restart")
+    assert ran.status == 2
+    assert "warm_pol" in ran.err
+    assert services.calls == []
+
+
 @pytest.fixture
 def logs(cli: Cli) -> None:
     cli.paths.logs.mkdir(parents=True)

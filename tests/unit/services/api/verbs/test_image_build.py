@@ -10,6 +10,7 @@ from shared.contract.verb import Request
 from shared.contract.verbs import api, supervisor
 from shared.errors import BangerError, Code
 from shared.paths import Paths
+from shared.vm import files
 from tests.example import example_vm
 from tests.fakes.images import IMAGE
 from tests.fakes.scene import Scene, play, settled
@@ -139,6 +140,19 @@ def test_a_vm_that_runs_is_not_committed(paths: Paths) -> None:
                 await scene.bus.ask(api.VM_COMMIT(ref="db", name="db-ready"))
             assert refused.value.code is Code.CONFLICT
             assert refused.value.hint == "stop it first: banger vm stop db"
+            assert scene.builds.captured == []
+
+    play(act())
+
+
+def test_a_suspended_vm_is_not_committed_without_its_memory(paths: Paths) -> None:
+    async def act() -> None:
+        vm = example_vm(name="db", state="suspended")
+        (paths.vm_state(vm.id) / files.SUSPENDED).mkdir(parents=True)
+        async with Scene(paths, vm) as scene:
+            with pytest.raises(BangerError, match="db is suspended") as refused:
+                await scene.bus.ask(api.VM_COMMIT(ref="db", name="db-ready"))
+            assert refused.value.hint == "resume and stop it first: banger vm resume db"
             assert scene.builds.captured == []
 
     play(act())

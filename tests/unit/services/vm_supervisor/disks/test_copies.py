@@ -1,5 +1,6 @@
 """Copies of a VM's disks, and links to memory that was saved."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from services.vm_supervisor.disks.copies import (
     link_workspaces,
     occupied,
     require_room,
+    shares_blocks,
 )
 from shared.errors import BangerError, Code
 from shared.host.files import write_atomically
@@ -111,3 +113,14 @@ def fill_workspaces(directory: Path) -> Path:
     (directory / files.WORKSPACES / "record.json").write_text("{}")
     (directory / files.WORKSPACES / "1.files").write_text("a")
     return directory
+
+
+def test_a_full_disk_shares_nothing_and_says_so_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("services.vm_supervisor.disks.copies.copy_sparse", refuse)
+    assert not shares_blocks(tmp_path)
+    assert not list(tmp_path.iterdir())

@@ -1,6 +1,8 @@
 """Keys are made once; the pin is one line; a master that hangs holds nobody up."""
 
 import asyncio
+import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -16,7 +18,8 @@ from services.vm_supervisor.guest.ssh import (
     stop_master,
     write_known_hosts,
 )
-from shared.contract.ssh_access import Access
+from shared.contract.ssh_access import Access, master_argv
+from shared.errors import BangerError
 from shared.host.process import start_time
 from shared.vm import files
 from tests.waiting import eventually
@@ -117,3 +120,15 @@ def test_an_attempt_that_is_cancelled_leaves_no_ssh_behind(
 
     pid = asyncio.run(cancel_an_attempt())
     eventually(lambda: start_time(pid) is None)
+
+
+def test_a_master_that_a_killed_supervisor_has_left_connecting_is_ended(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        control, log = str(tmp_path / "socket"), tmp_path / "log"
+        access = Access("127.0.0.1", port, str(tmp_path / "id"), "pins", "vm", control)
+        left = subprocess.Popen(master_argv(access, str(log)))
+        connected, _ = silent.accept()
+        with connected, pytest.raises(BangerError):
+            asyncio.run(start_master(access, log, time.monotonic() + 0.2, adopted=True))
+        assert left.wait(timeout=10) == -signal.SIGKILL

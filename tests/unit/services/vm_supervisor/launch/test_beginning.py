@@ -37,6 +37,16 @@ def test_a_suspended_vm_goes_on_with_its_disks_as_they_are(tmp_path: Path) -> No
     assert vmm_of_memory(spec(), tmp_path) == "qemu"
 
 
+def test_memory_that_is_damaged_can_be_given_up(tmp_path: Path) -> None:
+    fill(tmp_path, "disk", memory=False)
+    save(tmp_path / files.SUSPENDED, "memory", disks=False)
+    (tmp_path / files.SUSPENDED / files.MEMORY).write_text("other")
+    with pytest.raises(BangerError) as raised:
+        make_disks(spec(name="web", id="0123456789ab"), tmp_path)
+    assert raised.value.code is Code.INVALID
+    assert raised.value.hint.endswith(": banger vm start --discard-memory web")
+
+
 def test_a_copy_begins_as_what_it_was_made_of(tmp_path: Path) -> None:
     (state := tmp_path / "vm").mkdir()
     source = save(tmp_path / "source", "word")

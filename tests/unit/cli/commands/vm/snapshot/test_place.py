@@ -26,7 +26,10 @@ def test_one_is_named_in_two_words_or_in_one() -> None:
 
 def test_several_are_named_in_any_form() -> None:
     assert (
-        some_snapshots("web/a", ["b"]) == some_snapshots("web", ["a", "b"]) == ("web", ["a", "b"])
+        some_snapshots("web/a", ["b"])
+        == some_snapshots("web", ["a", "b"])
+        == some_snapshots("web", ["web/a", "web/b"])  # as list -q prints them
+        == ("web", ["a", "b"])
     )
 
 

@@ -270,3 +270,41 @@ def test_from_is_a_revision_only_where_a_branch_needs_one(
     created = bodies["vm.create"]
     copied = (created["from_vm"], created["from_snapshot"]) if "from_vm" in created else None
     assert copied == source
+
+
+@pytest.fixture
+def copied(script: dict[str, Answer], place: Path) -> dict[str, Answer]:
+    """The new VM is a copy of one that has a workspace."""
+    made = view("web", workspaces=[workspace(guest_path=str(place))])
+    return script | dict.fromkeys(("vm.create", "vm.show", "vm.delete"), lambda _: made)
+
+
+def test_a_command_runs_in_the_workspace_of_a_copy(
+    cli: Cli, peer: Begin, copied: dict[str, Answer], place: Path
+) -> None:
+    services = peer(copied)
+    ran = cli("vm", "run", "--rm", "--from", "db/ready", "--", "pwd")
+    assert (ran.status, ran.out) == (0, f"{place}\n")
+    assert services.verbs() == ["vm.create", "vm.delete"]
+
+
+def test_a_copy_gives_its_changes_back_without_a_path(
+    cli: Cli, peer: Begin, copied: dict[str, Answer], place: Path
+) -> None:
+    services = peer(copied)
+    words = ("--export", "web.patch", "--apply", "--", "sh", "-c", "pwd; exit 3")
+    ran = cli("vm", "run", "--rm", "--from", "db/ready", *words)
+    assert (ran.status, ran.out) == (3, f"{place}\n")
+    verbs = ["vm.create", "workspace.export", "workspace.apply", "vm.delete"]
+    assert services.verbs() == verbs
+    assert services.calls[2][1]["guest_path"] == str(place)
+
+
+def test_a_copy_without_a_workspace_gives_nothing_back_and_says_so(
+    cli: Cli, peer: Begin, script: dict[str, Answer]
+) -> None:
+    services = peer(script)
+    ran = cli("vm", "run", "--rm", "--from", "db", "--apply", "--", "true")
+    assert ran.status == 3
+    assert "error: web has no workspace\n" in ran.err
+    assert services.verbs() == ["vm.create", "vm.delete"]
