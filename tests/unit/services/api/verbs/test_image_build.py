@@ -148,7 +148,9 @@ def test_a_vm_that_runs_is_not_committed(paths: Paths) -> None:
 def test_a_suspended_vm_is_not_committed_without_its_memory(paths: Paths) -> None:
     async def act() -> None:
         vm = example_vm(name="db", state="suspended")
-        (paths.vm_state(vm.id) / files.SUSPENDED).mkdir(parents=True)
+        memory = paths.vm_state(vm.id) / files.SUSPENDED / files.MEMORY
+        memory.parent.mkdir(parents=True)
+        memory.touch()
         async with Scene(paths, vm) as scene:
             with pytest.raises(BangerError, match="db is suspended") as refused:
                 await scene.bus.ask(api.VM_COMMIT(ref="db", name="db-ready"))
