@@ -81,6 +81,9 @@ def test_new_vms_begin_as_copies_of_a_template_and_boot_without_one(home: Home) 
     shown = {name: show(home, name) for name in ("one", "two")}
     assert {name: each["template"] for name, each in shown.items()} == {"one": key, "two": key}
     assert {name: each["from_pool"] for name, each in shown.items()} == {"one": True, "two": False}
+    home.banger("vm", "fork", "two", "fork")  # at once: its sshd has only just begun
+    assert_own_machines(home, "two", "fork")
+    home.banger("vm", "delete", "fork")
     assert_own_machines(home, "one", "two")
     for name in ("one", "two"):
         eventually(partial(is_clean, home, name), patience=30)
