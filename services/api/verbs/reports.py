@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from services.api.context import ApiContext
 from services.api.machines.disk_use import occupied
+from services.api.machines.idleness import limit_of
 from services.api.machines.snapshots import snapshot_names
 from services.api.policy.filters import matcher
 from services.api.policy.image_session import exec_of
@@ -80,6 +81,7 @@ class ReportVerbs:
         config = await self._context.image_configs.if_known(shown.vm.image_id)
         shown.exposed = list(config.exposed) if config else None
         shown.snapshots = self._number_of_snapshots(shown.vm)
+        shown.idle_limit = limit_of(shown.vm, self._context.config.idle_suspend_after)
         shown.awake = self._context.idleness.awake.get(shown.vm.id, "")
         return shown
 

@@ -132,6 +132,9 @@ class VmView(msgspec.Struct, kw_only=True):
     and None where the image says nothing."""
     snapshots: int | None = None
     """How many it has, which a delete deletes too; only from ``vm.show`` and ``vm.prunable``."""
+    idle_limit: float | None = None
+    """Seconds without use after which it is suspended, by its own limit or the configuration's; 0
+    for never. Only from ``vm.show``."""
     awake: str = ""
     """Why it is not suspended although it has an idle limit, as it was at the last look; only from
     ``vm.show``. May quote the guest."""

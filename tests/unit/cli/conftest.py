@@ -218,6 +218,7 @@ def view(name: str = "web", vm_id: str = "0123456789ab", **fields: Any) -> dict[
         "exposed": None,
         "snapshots": None,
         "awake": "",
+        "idle_limit": None,
     }
     vm = row | fields
     return {"vm": vm, "access": access if vm["state"] == "running" else None, **state}

@@ -94,12 +94,14 @@ def _reason(view: "VmView") -> str:
 
 
 def _idle(view: "VmView") -> str:
-    """The VM's own limit, and what keeps it from being suspended now."""
+    """The limit and whose it is, and what keeps the VM from being suspended now."""
     own, limit = view.vm.idle_suspend, "-"
-    if own is not None:
+    if own == 0:
+        limit = "never"
+    elif seconds := own or view.idle_limit:
         from shared.contract.durations import show_duration
 
-        limit = show_duration(own) if own else "never"
+        limit = show_duration(seconds) + (" by config.toml" if own is None else "")
     return f"{limit} (awake: {view.awake})" if view.awake else limit
 
 

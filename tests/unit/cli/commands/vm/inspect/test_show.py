@@ -177,3 +177,19 @@ def test_what_a_vm_was_made_of_is_shown(
 ) -> None:
     peer({"vm.show": lambda _: view("web", **row)})
     assert shown in cli("vm", "show", "web").out
+
+
+@pytest.mark.parametrize(
+    ("own", "limit", "shown"),
+    [
+        (None, 0.0, "idle       -\n"),
+        (None, 1800.0, "idle       30m by config.toml\n"),
+        (90.0, 90.0, "idle       1m 30s\n"),
+        (0.0, 0.0, "idle       never\n"),
+    ],
+)
+def test_the_limit_of_use_is_shown_and_whose_it_is(
+    cli: Cli, peer: Begin, own: float | None, limit: float, shown: str
+) -> None:
+    peer({"vm.show": lambda _: view("web", idle_suspend=own) | {"idle_limit": limit}})
+    assert shown in cli("vm", "show", "web").out
