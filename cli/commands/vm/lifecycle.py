@@ -68,6 +68,9 @@ def start(
 def stop(settings: Settings, vms: tuple[str, ...], timeout: float, output: str, quiet: bool) -> int:
     """Stop VMs. A guest that does not power off in time is killed.
 
+    A suspended VM has no VMM and stays suspended. vm start --discard-memory boots it without what
+    is in its memory.
+
     \b
     Examples:
       banger vm stop web

@@ -46,8 +46,8 @@ def publish(vm: str, specs: "tuple[Publication, ...]", output: str, quiet: bool)
 
     Takes effect at once on a running VM, and at every start until the port is unpublished. The host
     address defaults to 127.0.0.1, which only programs on this host can reach; 0.0.0.0 stands for
-    all addresses of the host. Prints all published ports of the VM, and a note if a new one reaches
-    nothing in the guest.
+    all addresses of the host. Prints all published ports of the VM, and a note if a program in the
+    guest listens on a new one and cannot be reached.
 
     \b
     Examples:
