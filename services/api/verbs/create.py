@@ -26,10 +26,12 @@ from services.api.verbs.forks import (
     bring_up,
     chosen_of_copy,
     origin_of,
+    refuse_fixed,
     refuse_snapshot_alone,
 )
 from services.api.verbs.operations import under_way
 from shared.bus.handlers import Call, handles
+from shared.contract.lifecycle import LIVE
 from shared.contract.messages.image import Image, Kernel
 from shared.contract.messages.machine import MachineState
 from shared.contract.messages.vm import Publication, Vm, VmmName, VmmWanted, VmView
@@ -99,6 +101,10 @@ class CreateVerbs:
             refuse_snapshot_alone(request)
             return None
         await self._refuse_taken(request, call)
+        if not request.from_snapshot:
+            source = await self._context.find(request.from_vm)
+            if source.state in LIVE or source.state == "suspended":
+                refuse_fixed(request)  # before its guest is paused and saved
         origin = origin_of(self._context, request.from_vm, request.from_snapshot, 1, call)
         return await holds.enter_async_context(origin)
 

@@ -163,15 +163,21 @@ def chosen_of_copy(request: VmCreate, origin: Origin, mode: NetworkMode) -> dict
             hint="leave the image out",
         )
     given = chosen(request, mode, replace(origin.vm, labels={}, **sizes_of(origin.saved)))
-    if origin.has_memory and (fixed := [name for name in AT_REST if name in given]):
+    if origin.has_memory:
+        refuse_fixed(request)
+    publish = publications_in(mode, request.publish, first_free_port())
+    return given | {"publish": publish, "lease": request.lease}
+
+
+def refuse_fixed(request: VmCreate) -> None:
+    """Raises ``invalid`` for what a copy with memory cannot choose."""
+    if fixed := [name for name in AT_REST if getattr(request, name) is not None]:
         raise BangerError(
             Code.INVALID,
             "a copy with memory keeps its sizes and its VMM, and cannot have another "
             f"{' or '.join(_WORDS[name] for name in fixed)}",
             hint="leave that out, or copy a stopped VM or a snapshot without memory",
         )
-    publish = publications_in(mode, request.publish, first_free_port())
-    return given | {"publish": publish, "lease": request.lease}
 
 
 class ForkVerbs:

@@ -231,6 +231,18 @@ def test_what_a_copy_cannot_have_is_refused(
     play(act())
 
 
+def test_a_guest_is_not_saved_for_a_copy_that_is_refused(paths: Paths) -> None:
+    async def act() -> None:
+        async with Scene(paths) as scene:
+            await scene.running()
+            with pytest.raises(BangerError, match="cannot have another memory") as refused:
+                await scene.bus.ask(api.VM_CREATE(from_vm="beta", memory_mib=1024))
+            assert refused.value.code is Code.INVALID
+            assert "vm machine.save" not in scene.bus.verbs()
+
+    play(act())
+
+
 def test_a_copy_of_disks_alone_may_be_larger(paths: Paths) -> None:
     async def act() -> None:
         async with Scene(paths, stopped(paths)) as scene:
