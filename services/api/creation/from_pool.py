@@ -59,7 +59,8 @@ async def hand_over(context: ApiContext, vm: Vm, call: Caller) -> bool:
     except (BangerError, asyncio.CancelledError) as error:
         if context.stopping.is_set():
             raise
-        context.log.warning("VM of the pool was of no use", vm=vm.id, error=str(error))
+        cause = str(error) or "whoever wanted it has gone"
+        context.log.warning("VM of the pool was of no use", vm=vm.id, error=cause)
         problems = await context.completed(undo(context, vm))
         if problems or isinstance(error, asyncio.CancelledError):
             raise
