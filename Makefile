@@ -8,7 +8,7 @@ SMOKE ?=
 BENCH ?=
 SMOKE_KVM ?=
 BIN := .venv/bin
-WORKERS ?= 3
+WORKERS ?= 4
 # The tests of a file share services, so they stay in one process; long ones come first.
 SIDE_BY_SIDE := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # Without bytecode on disk every process that is started compiles all that it imports.

@@ -16,8 +16,7 @@ from cli.app import banger  # noqa: E402
 from shared.contract.messages.image import Image, Kernel  # noqa: E402
 from shared.contract.messages.operation import Operation, ServiceStatus  # noqa: E402
 from shared.contract.messages.template import Template  # noqa: E402
-from shared.contract.messages.vm import Publication, Vm, VmView  # noqa: E402
-from shared.contract.messages.vm_report import Check, Health, Port, VmStats  # noqa: E402
+from shared.contract.messages.vm import Check, Health, Port, Publication, Vm, VmStats, VmView  # noqa: E402  # noqa: E402
 from shared.contract.ssh_access import Access  # noqa: E402
 from shared.vmm.info import Finding  # noqa: E402
 

@@ -40,8 +40,7 @@ from shared.contract.messages.machine import (
     SupervisorSpec,
     SystemState,
 )
-from shared.contract.messages.vm import Empty, State
-from shared.contract.messages.vm_report import Health, PortList
+from shared.contract.messages.vm import Empty, Health, PortList, State
 from shared.contract.messages.vm_request import GuestExec, GuestOutput
 from shared.contract.verbs import api, store, supervisor
 from shared.errors import BangerError, Code

@@ -27,8 +27,7 @@ from shared.contract.messages.machine import (
     SupervisorSpec,
     SystemState,
 )
-from shared.contract.messages.vm import Empty, State, Vm
-from shared.contract.messages.vm_report import Health, Port, PortList
+from shared.contract.messages.vm import Empty, Health, Port, PortList, State, Vm
 from shared.contract.messages.vm_request import GuestExec, GuestOutput
 from shared.contract.ssh_access import Access
 from shared.contract.verbs import api, store, supervisor

@@ -63,7 +63,6 @@ WITHOUT_MIRROR = {
     "shared/contract/messages/template.py": "declarations only",
     "shared/contract/messages/snapshot.py": "declarations only",
     "shared/contract/messages/vm.py": "declarations only",
-    "shared/contract/messages/vm_report.py": "declarations only",
     "shared/contract/messages/vm_request.py": "declarations only",
     "shared/contract/messages/workspace.py": "declarations only",
     "shared/bus/ask.py": "a declaration only",

@@ -67,18 +67,17 @@ def run(
     it, and exits with its exit status. With PATH, the git repository around PATH is placed at
     /root/repo before, as banger vm workspace prepare does, and shell and command start there.
 
-    With --from, the new VM begins as a copy of another VM, or of a snapshot. Programs that run
-    there go on running in the copy. Shell and command start in its workspace, if it has one. PATH
-    then brings the workspace up to date, and --export and --apply work without PATH.
+    With --from, the new VM begins as a copy of another VM or of a snapshot, whose programs go on
+    running in it. Shell and command start in its workspace, if it has one: PATH brings that up to
+    date, and --export and --apply work without PATH.
 
     If the image was made for containers, its entrypoint, variables, user and working directory
     count as with docker run: CMD is what its entrypoint is given. Without CMD, and if standard
     input is no terminal, what the container would run is run.
 
-    With --rm, the VM is deleted at exit, also after Ctrl-C and when this command is killed; a VM
-    that never became ready is kept for inspection, and so is one whose changes could not be taken
-    out by --export or --apply. With --timeout, CMD gets SIGTERM when time is up, and SIGKILL 5 s
-    later.
+    With --rm, the VM is deleted at exit, also after Ctrl-C and when this command is killed. A VM
+    that never became ready is kept, and so is one whose changes could not be taken out. With
+    --timeout, CMD gets SIGTERM when time is up, and SIGKILL 5 s later.
 
     \b
     Examples:

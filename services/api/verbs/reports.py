@@ -17,6 +17,9 @@ from shared.contract.messages.guest_run import CommandWish
 from shared.contract.messages.page import After
 from shared.contract.messages.rows import row_cursor
 from shared.contract.messages.vm import (
+    Check,
+    Health,
+    PortList,
     ResolvedList,
     Vm,
     VmAccess,
@@ -24,9 +27,9 @@ from shared.contract.messages.vm import (
     VmList,
     VmRef,
     VmRefs,
+    VmStats,
     VmView,
 )
-from shared.contract.messages.vm_report import Check, Health, PortList, VmStats
 from shared.contract.verbs import api, store, supervisor
 from shared.errors import BangerError, Code
 from shared.vm import files

@@ -14,8 +14,7 @@ from services.vm_supervisor.ports.connections import connections_to
 from services.vm_supervisor.ports.forwards import MOST_FORWARDS
 from services.vm_supervisor.running_vm import RunningVm
 from shared.contract.messages.machine import Activity, GuestStats
-from shared.contract.messages.vm import Vm
-from shared.contract.messages.vm_report import Check, Health
+from shared.contract.messages.vm import Check, Health, Vm
 from shared.errors import BangerError, Code
 from shared.host.kernel_text import process_fields, read_kernel_text
 from shared.plain_text import printable

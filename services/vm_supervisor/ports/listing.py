@@ -18,8 +18,7 @@ from services.vm_supervisor.ports.forwards import (
     OUTSIDE,
 )
 from services.vm_supervisor.running_vm import RunningVm
-from shared.contract.messages.vm import Publication, Vm
-from shared.contract.messages.vm_report import Port, PortList
+from shared.contract.messages.vm import Port, PortList, Publication, Vm
 
 HTTP_SECONDS = 1.0
 """What a port may take to answer a request by HTTP."""

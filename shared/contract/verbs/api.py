@@ -14,7 +14,6 @@ if TYPE_CHECKING:
         snapshot,
         template,
         vm,
-        vm_report,
         vm_request,
         workspace,
     )
@@ -28,7 +27,6 @@ else:
     template = Structs("shared.contract.messages.template")
     vm = Structs("shared.contract.messages.vm")
     vm_request = Structs("shared.contract.messages.vm_request")
-    vm_report = Structs("shared.contract.messages.vm_report")
     workspace = Structs("shared.contract.messages.workspace")
 
 BOOT_SECONDS = 900.0
@@ -242,8 +240,8 @@ VM_UNPUBLISH = Verb(
     notes="`not_found` for what the VM does not publish; then nothing changes",
 )
 VM_DELETE = Verb("api", "vm.delete", vm_request.VmDelete, vm.VmView, seconds=END_SECONDS)
-VM_STATS = Verb("api", "vm.stats", vm.VmRef, vm_report.VmStats, seconds=LOOK_SECONDS)
-VM_PORTS = Verb("api", "vm.ports", vm.VmRef, vm_report.PortList, seconds=LOOK_SECONDS)
+VM_STATS = Verb("api", "vm.stats", vm.VmRef, vm.VmStats, seconds=LOOK_SECONDS)
+VM_PORTS = Verb("api", "vm.ports", vm.VmRef, vm.PortList, seconds=LOOK_SECONDS)
 VM_EXEC = Verb(
     "api",
     "vm.exec",
@@ -253,7 +251,7 @@ VM_EXEC = Verb(
     seconds=630.0,
     notes="by the guest's agent, for a guest whose ssh is broken; sessions go over ssh",
 )
-VM_HEALTH = Verb("api", "vm.health", vm.VmRef, vm_report.Health, seconds=ANSWER_SECONDS)
+VM_HEALTH = Verb("api", "vm.health", vm.VmRef, vm.Health, seconds=ANSWER_SECONDS)
 
 WORKSPACE_PLAN = Verb(
     "api",

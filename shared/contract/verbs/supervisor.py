@@ -5,12 +5,11 @@ from typing import TYPE_CHECKING
 from shared.contract.verb import Structs, Verb
 
 if TYPE_CHECKING:
-    from shared.contract.messages import machine, vm, vm_report, vm_request
+    from shared.contract.messages import machine, vm, vm_request
 else:
     machine = Structs("shared.contract.messages.machine")
     vm = Structs("shared.contract.messages.vm")
     vm_request = Structs("shared.contract.messages.vm_request")
-    vm_report = Structs("shared.contract.messages.vm_report")
 
 SECONDS = 30.0
 BOOT_SECONDS = 900.0
@@ -117,7 +116,7 @@ ACTIVITY = Verb(
     notes="whether the VM is used; `not_running` unless its guest answers",
 )
 STATS = Verb("vm", "machine.stats", vm.Empty, machine.GuestStats, seconds=SECONDS)
-PORTS = Verb("vm", "machine.ports", vm.Empty, vm_report.PortList, seconds=SECONDS)
+PORTS = Verb("vm", "machine.ports", vm.Empty, vm.PortList, seconds=SECONDS)
 EXEC = Verb(
     "vm",
     "machine.exec",
@@ -127,4 +126,4 @@ EXEC = Verb(
     seconds=EXEC_SECONDS,
     notes="by the guest's agent",
 )
-HEALTH = Verb("vm", "machine.health", vm.Empty, vm_report.Health, seconds=SECONDS)
+HEALTH = Verb("vm", "machine.health", vm.Empty, vm.Health, seconds=SECONDS)

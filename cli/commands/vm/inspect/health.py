@@ -10,7 +10,7 @@ from cli.terminal.output import Settings, entry, format_options, print_table, sh
 from shared.contract.verbs import api
 
 if TYPE_CHECKING:
-    from shared.contract.messages.vm_report import Check, Health
+    from shared.contract.messages.vm import Check, Health
 
 UNHEALTHY = 1
 """Exit status when a check failed."""

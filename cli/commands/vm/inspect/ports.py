@@ -13,7 +13,7 @@ from shared.bus.record import fields_of
 from shared.contract.verbs import api
 
 if TYPE_CHECKING:
-    from shared.contract.messages.vm_report import Port, PortList
+    from shared.contract.messages.vm import Port, PortList
 
 
 class ShownPort(NamedTuple):

@@ -26,7 +26,7 @@ from shared.contract.reference import by_id
 from shared.contract.verbs import api
 
 if TYPE_CHECKING:
-    from shared.contract.messages.vm_report import VmStats
+    from shared.contract.messages.vm import VmStats
     from shared.contract.verb import Request
     from shared.errors import BangerError
 

@@ -138,6 +138,13 @@ class RepositoryRun:
         say_applied(apply_changes(ref, self.guest_path))
 
 
+def _refuse_without_path(given: Mapping[str, bool], *, of_a_copy: bool) -> None:
+    free = OF_A_COPY if of_a_copy else ()
+    for option, is_given in given.items():
+        if is_given and option not in free:
+            raise click.UsageError(f"{option} needs PATH", click.get_current_context())
+
+
 def repository_options(command: Command) -> Command:
     """Add PATH, its options and ``--from``. The command gets ``repository``, None without PATH,
     and with ``--from`` the fields of VmCreate that say what the VM is a copy of.
@@ -164,13 +171,11 @@ def repository_options(command: Command) -> Command:
                 ctx = click.get_current_context()
                 raise click.UsageError("--from and --image cannot be combined", ctx)
             source = dict(zip(("from_vm", "from_snapshot"), split(origin), strict=True))
-        given = {NAMES[field]: True for field in choice}
-        given |= {"--dry-run": dry_run, "--export": bool(export), "--apply": apply}
         takes_out = bool(export or apply)
-        free = OF_A_COPY if source and takes_out else ()
-        for option, is_given in given.items():
-            if path is None and is_given and option not in free:
-                raise click.UsageError(f"{option} needs PATH", click.get_current_context())
+        if path is None:
+            given = {NAMES[field]: True for field in choice}
+            given |= {"--dry-run": dry_run, "--export": bool(export), "--apply": apply}
+            _refuse_without_path(given, of_a_copy=bool(source) and takes_out)
         if export == "-":
             ctx = click.get_current_context()
             raise click.UsageError("--export needs a file: standard output is the command's", ctx)

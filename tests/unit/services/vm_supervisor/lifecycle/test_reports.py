@@ -14,7 +14,7 @@ from services.vm_supervisor.guest.agent import Agent
 from services.vm_supervisor.guest.channel import AgentAddress
 from services.vm_supervisor.lifecycle import reports as under_test
 from services.vm_supervisor.lifecycle.reports import guest_memory, health, stats
-from shared.contract.messages.vm_report import Health
+from shared.contract.messages.vm import Health
 from shared.errors import BangerError, Code
 from tests.example import example_vm
 from tests.loopback import address

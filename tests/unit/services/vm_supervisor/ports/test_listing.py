@@ -15,8 +15,7 @@ from services.vm_supervisor.ports import listing as under_test
 from services.vm_supervisor.ports.forwards import MOST_FORWARDS
 from services.vm_supervisor.ports.listing import ONLY_IPV6, PortListing, ports
 from services.vm_supervisor.running_vm import RunningVm
-from shared.contract.messages.vm import Protocol, Publication
-from shared.contract.messages.vm_report import Port, PortList
+from shared.contract.messages.vm import Port, PortList, Protocol, Publication
 from tests.example import example_vm
 from tests.loopback import address
 from tests.scripted.agent import Agent as GuestAgent

@@ -9,7 +9,7 @@ import pytest
 
 from cli.commands.vm.inspect.ports import entries_of
 from shared.bus.record import Record
-from shared.contract.messages.vm_report import PortList
+from shared.contract.messages.vm import PortList
 from tests.unit.cli.conftest import Cli
 from tests.unit.cli.peer import Peer
 

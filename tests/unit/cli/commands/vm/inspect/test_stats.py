@@ -12,7 +12,7 @@ import pytest
 from msgspec import convert
 
 from cli.commands.vm.inspect.stats import show_rate
-from shared.contract.messages.vm_report import VmStats
+from shared.contract.messages.vm import VmStats
 from shared.errors import Code
 from tests.unit.cli.conftest import Cli, resolving, view
 from tests.unit.cli.peer import Peer, refuse
