@@ -64,7 +64,8 @@ ended under the command. Otherwise the status is 0, or
 
 **References.** A VM, image, kernel or operation is named by its exact name or id, or by a unique
 prefix of either. An exact name wins over an id, and both over a prefix. A name must not have the
-form of an id. `id=ID` means an exact id and nothing else.
+form of an id. `id=ID` means an exact id and nothing else. `vm delete` and `vm kill` take no prefix
+of a name.
 
 **Sizes** are written `512M`, `2G` or `8GiB`, in powers of 1024. A bare number is accepted for
 memory and means MiB.

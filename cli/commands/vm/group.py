@@ -42,7 +42,8 @@ COMMANDS = {
 def vm() -> None:
     """Manage virtual machines.
 
-    VM is the name or the id of a virtual machine, or a unique prefix of one.
+    VM is the name or the id of a virtual machine, or a unique prefix of one. vm delete and vm kill
+    take no prefix of a name.
 
     \b
     Examples:

@@ -126,7 +126,8 @@ def restart(
 def kill(settings: Settings, vms: tuple[str, ...], name: str, output: str, quiet: bool) -> int:
     """Kill VMs: send a signal to their VMM processes.
 
-    The default signal, KILL, ends a VM at once, like a power failure.
+    The default signal, KILL, ends a VM at once, like a power failure. Give the whole name of each
+    VM, or its id.
 
     \b
     Examples:
@@ -206,7 +207,7 @@ def suspend(settings: Settings, vms: tuple[str, ...], output: str, quiet: bool) 
 def delete(settings: Settings, vms: tuple[str, ...], output: str, quiet: bool) -> int:
     """Delete VMs, their disks and their snapshots. Running VMs are killed. This cannot be undone.
 
-    Give the whole name of each VM, or its id. Other commands take the beginning of a name, too.
+    Give the whole name of each VM, or its id.
 
     \b
     Examples:

@@ -43,6 +43,7 @@ TRANSFER_SECONDS = 3600.0
 """A repository of gigabytes goes into an emulated guest."""
 LOOK_SECONDS = 30.0
 """The same, where a person watches: a mute guest is reported sooner."""
+WHOLE_NAME = "by a whole name, or by an id or its beginning"
 
 VM_LIST = Verb("api", "vm.list", vm.VmFilter, vm.VmList)
 VM_RESOLVE = Verb(
@@ -105,7 +106,9 @@ VM_STOP = Verb(
     partials=True,
     seconds=END_SECONDS,
 )
-VM_KILL = Verb("api", "vm.kill", vm_request.VmKill, vm.VmView, seconds=END_SECONDS)
+VM_KILL = Verb(
+    "api", "vm.kill", vm_request.VmKill, vm.VmView, seconds=END_SECONDS, notes=WHOLE_NAME
+)
 VM_PAUSE = Verb("api", "vm.pause", vm.VmRef, vm.VmView, seconds=END_SECONDS)
 VM_RESUME = Verb(
     "api",
@@ -239,7 +242,9 @@ VM_UNPUBLISH = Verb(
     seconds=ANSWER_SECONDS,
     notes="`not_found` for what the VM does not publish; then nothing changes",
 )
-VM_DELETE = Verb("api", "vm.delete", vm_request.VmDelete, vm.VmView, seconds=END_SECONDS)
+VM_DELETE = Verb(
+    "api", "vm.delete", vm_request.VmDelete, vm.VmView, seconds=END_SECONDS, notes=WHOLE_NAME
+)
 VM_STATS = Verb("api", "vm.stats", vm.VmRef, vm.VmStats, seconds=LOOK_SECONDS)
 VM_PORTS = Verb("api", "vm.ports", vm.VmRef, vm.PortList, seconds=LOOK_SECONDS)
 VM_EXEC = Verb(
