@@ -15,7 +15,6 @@ listens by then and the first attempt succeeds.
 import asyncio
 import contextlib
 import errno
-import os
 import shutil
 import signal
 import subprocess
@@ -28,7 +27,7 @@ from services.vm_supervisor.guest.agent_answers import WORDS_MAX
 from shared.contract.ssh_access import Access, control_argv, master_argv
 from shared.errors import BangerError, Code
 from shared.host.files import read_tail, sync, write_atomically
-from shared.host.process import ProcessId, Watch, spawn_detached, start_time
+from shared.host.process import ProcessId, Watch, send_signal, spawn_detached, start_time
 from shared.plain_text import printable
 from shared.vmm.search import command_line
 
@@ -140,10 +139,10 @@ async def start_master(
 def _end_connecting(argv: list[str]) -> None:
     """End masters that have been started and do not serve yet: beside another one, they would stay
     for ever, as connections that nobody uses."""
-    for entry in Path("/proc").iterdir():
+    for pid in (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()):
         with contextlib.suppress(OSError):  # it ended this moment
-            if entry.name.isdigit() and command_line(int(entry.name)) == argv:
-                os.kill(int(entry.name), signal.SIGKILL)
+            if command_line(pid) == argv and (born := start_time(pid)) is not None:
+                send_signal(ProcessId(pid, born), signal.SIGKILL)
 
 
 async def _attempt(argv: list[str], log: Path, deadline: float) -> bool:
